@@ -1,0 +1,76 @@
+// Convolution, one vector of output channels per invocation:
+//
+//   output[n, oy, ox, f] = activate(bias[f] + sum over ky, kx, j of
+//       input[n, oy·STRIDE_H + ky·DILATION_H − pad_h, ox·STRIDE_W + kx·DILATION_W − pad_w, g·group_in + j]
+//       · kernel[ky, kx, j, f]),                                   g = f / group_out
+//
+// Taps outside the input are skipped, not multiplied by zero. An invocation owns LANES consecutive f of one pixel;
+// invocations run along the channels where they are last and along x where they are first, as the output lies.
+//
+// Constants: LANES divides group_out, and is 1 where the channels are first.
+// Memory: every product reads one input and LANES kernel values; nothing is kept. Any geometry, never the fastest.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> kernel: array<Vec>;
+@group(0) @binding(3) var<storage, read> bias: array<Vec>;
+@group(0) @binding(4) var<storage, read_write> output: array<Vec>;
+
+const_assert LANES == 1u || CHANNELS_LAST;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    let vectors = params.out_c / LANES;
+    var n: u32;
+    var oy: u32;
+    var ox: u32;
+    var vector: u32;
+    if CHANNELS_LAST {
+        vector = item % vectors;
+        let pixel = item / vectors;
+        ox = pixel % params.out_w;
+        oy = pixel / params.out_w % params.out_h;
+        n = pixel / params.out_w / params.out_h;
+    } else {
+        ox = item % params.out_w;
+        oy = item / params.out_w % params.out_h;
+        vector = item / params.out_w / params.out_h % vectors;
+        n = item / params.out_w / params.out_h / vectors;
+    }
+    let first_channel = vector * LANES / params.group_out * params.group_in;
+    let in_size = vec3(params.in_h, params.in_w, params.in_c);
+    let step = image_index(0u, 0u, 0u, 1u, in_size);
+
+    var sum = Acc(0.0);
+    for (var ky = 0u; ky < KERNEL_H; ky++) {
+        let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
+        if iy < 0 || iy >= i32(params.in_h) {
+            continue;
+        }
+        for (var kx = 0u; kx < KERNEL_W; kx++) {
+            let ix = i32(ox * STRIDE_W + kx * DILATION_W) - i32(params.pad_w);
+            if ix < 0 || ix >= i32(params.in_w) {
+                continue;
+            }
+            var at = image_index(n, u32(iy), u32(ix), first_channel, in_size);
+            var tap = (ky * KERNEL_W + kx) * params.group_in * vectors + vector;
+            for (var j = 0u; j < params.group_in; j++) {
+                sum = fma(Acc(f32(input[at])), Acc(kernel[tap]), sum);
+                at += step;
+                tap += vectors;
+            }
+        }
+    }
+    if HAS_BIAS {
+        sum += Acc(bias[vector]);
+    }
+    output[item] = Vec(activate(sum));
+}

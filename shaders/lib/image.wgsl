@@ -1,0 +1,11 @@
+// Where an image's elements lie: the only place that turns a data format into an address.
+//
+// Constants: CHANNELS_LAST.
+
+/// The element of image `n` at row `y`, column `x`, channel `c` among images of `size` = (height, width, channels).
+fn image_index(n: u32, y: u32, x: u32, c: u32, size: vec3<u32>) -> u32 {
+    if CHANNELS_LAST {
+        return ((n * size.x + y) * size.y + x) * size.z + c;
+    }
+    return ((n * size.z + c) * size.x + y) * size.y + x;
+}

@@ -1,0 +1,158 @@
+//! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3).
+
+use half::{bf16, f16};
+use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, Dataset, File};
+
+use super::decode;
+use crate::{Error, HostTensor, Result};
+
+/// An open file of weights.
+pub(super) struct WeightsFile {
+    file: File,
+    place: String,
+    /// Bytes of weights that may still be read. Every weight of an honest file stands in bytes of its own, so all of them
+    /// cannot take more than the file; a forged one might claim the same bytes again and again, or bytes never written.
+    budget: u64,
+}
+
+impl WeightsFile {
+    /// Opens the file `bytes`, called `place` in messages.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for anything that is not HDF5.
+    pub(super) fn open(bytes: Vec<u8>, place: String) -> Result<Self> {
+        let budget = bytes.len() as u64;
+        let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
+        Ok(Self { file, place, budget })
+    }
+
+    /// Whether the root holds a group called `name`.
+    pub(super) fn has_group(&self, name: &str) -> bool {
+        self.file.group(name).is_ok()
+    }
+
+    /// The datasets `0`, `1`, … of the group at `path`, in that order; none where there is no such group, as Keras leaves
+    /// none for a layer that never had weights.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
+    pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
+        let broken = |place: &str, path: &str, error: hdf5_pure::Error| {
+            Error::format(format!("{place}, group {path}"), error.to_string())
+        };
+        let Ok(group) = self.file.group(path) else { return Ok(Vec::new()) };
+        let names = group.datasets().map_err(|error| broken(&self.place, path, error))?;
+        let mut values = Vec::with_capacity(names.len());
+        for index in 0..names.len() {
+            let dataset = group.dataset(&index.to_string()).map_err(|error| broken(&self.place, path, error))?;
+            values.push(self.read(&dataset, &format!("{}, dataset {path}/{index}", self.place))?);
+        }
+        Ok(values)
+    }
+
+    fn read(&mut self, dataset: &Dataset, place: &str) -> Result<HostTensor> {
+        let broken = |error: hdf5_pure::Error| Error::format(place, error.to_string());
+        if dataset.is_chunked() {
+            return Err(Error::format(
+                place,
+                "the dataset is chunked or compressed, as Keras never writes it; save the model with Keras again",
+            ));
+        }
+        let dims: Vec<usize> = dataset.shape().map_err(broken)?.iter().map(|&dim| dim as usize).collect();
+        let element = dataset.element_size().map_err(broken)?;
+        let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+        let bytes = elements.and_then(|elements| elements.checked_mul(element)).filter(|&bytes| bytes <= self.budget);
+        let Some(bytes) = bytes else {
+            return Err(Error::format(place, format!("the shape {dims:?} takes more bytes than the file has")));
+        };
+        self.budget -= bytes;
+        let raw = dataset.read_raw().map_err(broken)?;
+        let values = match dataset.datatype().map_err(broken)? {
+            Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, .. } => match size {
+                2 => decode(&raw, |bytes| f16::from_le_bytes(bytes).to_f32()),
+                4 => decode(&raw, f32::from_le_bytes),
+                8 => decode(&raw, |bytes| f64::from_le_bytes(bytes) as f32),
+                _ => return Err(Error::format(place, format!("{size}-byte floating point is not a type of weights"))),
+            },
+            Datatype::Opaque { size: 2, .. } if is_bfloat16(dataset) => {
+                decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32())
+            }
+            other => {
+                let text = "weights must be little-endian floating point or Keras's bfloat16";
+                return Err(Error::format(place, format!("{text}; found {other:?}")));
+            }
+        };
+        HostTensor::new(dims, values).map_err(|error| Error::format(place, error.to_string()))
+    }
+}
+
+/// Whether Keras marked the opaque values of `dataset` as bfloat16.
+fn is_bfloat16(dataset: &Dataset) -> bool {
+    let Ok(attributes) = dataset.attrs() else { return false };
+    match attributes.get("dtype") {
+        Some(AttrValue::VarLenString(mark) | AttrValue::String(mark)) => mark == "bfloat16",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hdf5_pure::FileBuilder;
+
+    use super::*;
+
+    fn read(build: impl FnOnce(&mut hdf5_pure::FileBuilder)) -> Result<Vec<HostTensor>> {
+        let mut builder = FileBuilder::new();
+        build(&mut builder);
+        WeightsFile::open(builder.finish().unwrap(), "file".into())?.vars("vars")
+    }
+
+    fn opaque(builder: &mut FileBuilder, mark: Option<&str>) {
+        let mut vars = builder.create_group("vars");
+        let bytes: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+        let dataset = vars.create_dataset("0");
+        dataset.with_dtype(Datatype::Opaque { size: 2, tag: Vec::new() });
+        let _ = dataset.with_raw_data(Datatype::Opaque { size: 2, tag: Vec::new() }, bytes, 2).with_shape(&[2]);
+        if let Some(mark) = mark {
+            dataset.set_attr("dtype", AttrValue::VarLenString(mark.into()));
+        }
+        builder.add_group(vars.finish());
+    }
+
+    #[test]
+    fn doubles_are_rounded_and_bfloat16_is_recognised_by_its_mark() {
+        let doubles = read(|builder| {
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_f64_data(&[0.1, 2.0]).with_shape(&[1, 2]);
+            builder.add_group(vars.finish());
+        });
+        assert_eq!(doubles.unwrap(), [HostTensor::new([1, 2], vec![0.1, 2.0]).unwrap()]);
+        let halves = read(|builder| opaque(builder, Some("bfloat16")));
+        assert_eq!(halves.unwrap(), [HostTensor::new([2], vec![1.5, -2.0]).unwrap()]);
+        assert!(read(|builder| opaque(builder, None)).is_err());
+    }
+
+    #[test]
+    fn what_keras_never_writes_is_refused_with_a_reason() {
+        let refused = |build: fn(&mut FileBuilder)| read(build).unwrap_err().to_string();
+        let text = refused(|builder| {
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_i32_data(&[1, 2]).with_shape(&[2]);
+            builder.add_group(vars.finish());
+        });
+        assert!(text.contains("floating point"), "{text}");
+        let text = refused(|builder| {
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_f32_data(&[0.0; 64]).with_shape(&[64]).with_chunks(&[16]).with_deflate(6);
+            builder.add_group(vars.finish());
+        });
+        assert!(text.contains("chunked"), "{text}");
+        let text = refused(|builder| {
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("kernel").with_f32_data(&[0.0]).with_shape(&[1]);
+            builder.add_group(vars.finish());
+        });
+        assert!(text.contains("vars"), "{text}");
+        assert!(WeightsFile::open(b"not HDF5".to_vec(), "file".into()).is_err());
+    }
+}

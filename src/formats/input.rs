@@ -1,0 +1,222 @@
+//! Inputs of models from files.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::layers::LayerConfig;
+use crate::model::Model;
+use crate::{DataFormat, Error, HostTensor, PartialShape, Result};
+
+/// The endings of files that inputs can be read from, in small letters.
+const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "npy", "safetensors"];
+
+/// Inputs of a model, from one file.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Inputs {
+    /// One name for each: the file's, with an index where it holds several.
+    pub names: Vec<String>,
+    /// Their values, batch first.
+    pub data: HostTensor,
+    /// What was done to make them fit, in words, if anything was.
+    pub note: Option<String>,
+}
+
+impl Inputs {
+    /// `list` with neighbours of one size put together, so that they can be computed together.
+    pub fn joined(list: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut joined: Vec<Self> = Vec::new();
+        for inputs in list {
+            match joined.last_mut() {
+                Some(last) if last.data.shape.dims()[1..] == inputs.data.shape.dims()[1..] => last.append(inputs),
+                _ => joined.push(inputs),
+            }
+        }
+        joined
+    }
+
+    fn append(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.data.values.extend(other.data.values);
+        let mut dims = self.data.shape.dims().to_vec();
+        dims[0] = self.names.len();
+        self.data.shape = dims.into();
+        self.note = match (self.note.take(), other.note) {
+            (Some(note), Some(other)) => Some(format!("{note}\n{other}")),
+            (note, other) => note.or(other),
+        };
+    }
+}
+
+/// Reads files as inputs of one model.
+///
+/// Images (PNG, JPEG) are converted to the model's channels: to grey by the weights of ITU-R 601 that Keras's loader uses,
+/// and without transparency where the model has no channel for it. One of another size than the model was built for is
+/// resized, by area-weighted linear interpolation, and [`Inputs::note`] says so. A pixel of value `v`, 0 to 255, becomes
+/// `v·scale + offset`; 16-bit images are brought to the same range.
+///
+/// Arrays (`.npy`, `.safetensors`) are taken as they are: one input, or several along a first axis of their own.
+#[derive(Clone, Debug)]
+pub struct InputReader {
+    pub(super) shape: PartialShape,
+    pub(super) data_format: DataFormat,
+    pub(super) scale: f32,
+    pub(super) offset: f32,
+    pub(super) tensor: Option<String>,
+}
+
+impl InputReader {
+    /// A reader for the inputs of `model`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a model of several inputs.
+    pub fn new(model: &Model) -> Result<Self> {
+        let [input] = model.inputs() else {
+            return Err(Error::invalid(
+                "model",
+                "a model whose inputs are read from files must have one input",
+                format!("{} inputs", model.inputs().len()),
+            ));
+        };
+        let format = |config: &LayerConfig| match config {
+            LayerConfig::Conv2D(layer) => Some(layer.arguments.data_format),
+            LayerConfig::DepthwiseConv2D(layer) => Some(layer.arguments.data_format),
+            LayerConfig::SeparableConv2D(layer) => Some(layer.arguments.data_format),
+            LayerConfig::GlobalAveragePooling2D(layer) => Some(layer.data_format),
+            _ => None,
+        };
+        let data_format = model.layers().iter().find_map(|layer| format(layer.config())).unwrap_or_default();
+        Ok(Self { shape: input.shape.clone(), data_format, scale: 1.0 / 255.0, offset: 0.0, tensor: None })
+    }
+
+    /// What a pixel value, 0 to 255, is multiplied by; 1/255 by default, which makes values from 0 to 1.
+    pub fn scale(mut self, scale: f32) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// What is added to a pixel after scaling; 0 by default.
+    pub fn offset(mut self, offset: f32) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// The tensor to take of a `.safetensors` file; by default the only one that fits the model's input.
+    pub fn tensor(mut self, name: impl Into<String>) -> Self {
+        self.tensor = Some(name.into());
+        self
+    }
+
+    /// The inputs of the file at `path`, by its ending.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the file cannot be read; [`Error::Invalid`] where it does not fit the model's input;
+    /// [`Error::Unsupported`] for other endings, and for formats whose feature is off.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Inputs> {
+        let path = path.as_ref();
+        let place = path.display().to_string();
+        match ending(path).as_str() {
+            "png" | "jpg" | "jpeg" => self.read_image(path, place),
+            "npy" => self.batch(read_npy(path, &place)?, place),
+            "safetensors" => self.batch(self.read_safetensors(path, &place)?, place),
+            _ => Err(Error::unsupported(
+                format!("{place}: an input of this kind"),
+                format!("give a file ending in one of {}", ENDINGS.join(", ")),
+            )),
+        }
+    }
+
+    /// `array` with a batch axis, and a name for each of its inputs.
+    fn batch(&self, array: HostTensor, place: String) -> Result<Inputs> {
+        let HostTensor { shape, values } = array;
+        let fit = self.fit(shape.dims()).ok_or_else(|| {
+            let rule = format!("{place}: the array must be one input of shape {}, or several", self.one());
+            Error::invalid("input", rule, format!("shape {shape}"))
+        })?;
+        let (names, dims) = match fit {
+            Fit::One => (vec![place], [&[1], shape.dims()].concat()),
+            Fit::Several(count) => {
+                ((0..count).map(|index| format!("{place}[{index}]")).collect(), shape.dims().to_vec())
+            }
+        };
+        Ok(Inputs { names, data: HostTensor { shape: dims.into(), values }, note: None })
+    }
+
+    /// Whether `dims` are those of inputs of the model.
+    pub(super) fn fit(&self, dims: &[usize]) -> Option<Fit> {
+        let one = self.shape.dims().get(1..).unwrap_or_default();
+        let matches = |dims: &[usize]| {
+            dims.len() == one.len() && one.iter().zip(dims).all(|(known, dim)| known.is_none_or(|known| known == *dim))
+        };
+        match dims {
+            dims if matches(dims) => Some(Fit::One),
+            [count, dims @ ..] if matches(dims) => Some(Fit::Several(*count)),
+            _ => None,
+        }
+    }
+
+    /// The shape of one input, without the batch.
+    pub(super) fn one(&self) -> PartialShape {
+        self.shape.dims().get(1..).unwrap_or_default().to_vec().into()
+    }
+
+    #[cfg(not(feature = "image"))]
+    fn read_image(&self, _: &Path, place: String) -> Result<Inputs> {
+        Err(feature_off(&place, "image"))
+    }
+
+    #[cfg(not(feature = "safetensors"))]
+    fn read_safetensors(&self, _: &Path, place: &str) -> Result<HostTensor> {
+        Err(feature_off(place, "safetensors"))
+    }
+}
+
+/// How an array fits a model's input.
+pub(super) enum Fit {
+    One,
+    Several(usize),
+}
+
+#[cfg(feature = "npy")]
+fn read_npy(path: &Path, place: &str) -> Result<HostTensor> {
+    super::npy::parse(&super::read(path)?, place)
+}
+
+#[cfg(not(feature = "npy"))]
+fn read_npy(_: &Path, place: &str) -> Result<HostTensor> {
+    Err(feature_off(place, "npy"))
+}
+
+#[cfg(not(all(feature = "image", feature = "npy", feature = "safetensors")))]
+fn feature_off(place: &str, feature: &str) -> Error {
+    Error::unsupported(place, format!("this build lacks the feature `{feature}`"))
+}
+
+/// `path` itself, or the files in it that inputs can be read from, sorted by name, where it is a directory.
+///
+/// # Errors
+/// [`Error::Format`] for a directory that cannot be read or holds no such file.
+pub fn input_files(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let path = path.as_ref();
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let place = || path.display().to_string();
+    let unreadable = |error: std::io::Error| Error::format(place(), format!("cannot be read: {error}"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if ENDINGS.contains(&ending(&file).as_str()) && file.is_file() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::format(place(), format!("the directory holds no file ending in {}", ENDINGS.join(", "))));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase()
+}

@@ -1,0 +1,88 @@
+//! Tensors from `.safetensors` files.
+
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::{InputReader, decode};
+use crate::{Error, HostTensor, Result};
+
+impl InputReader {
+    /// The tensor asked for, or the only one that fits the model's input.
+    pub(super) fn read_safetensors(&self, path: &Path, place: &str) -> Result<HostTensor> {
+        let bytes = super::read(path)?;
+        let file = open(&bytes, place)?;
+        if let Some(name) = &self.tensor {
+            return values(&tensor(&file, name, place)?, name, place);
+        }
+        let mut tensors = file.tensors();
+        tensors.retain(|(_, view)| self.fit(view.shape()).is_some());
+        match tensors.as_slice() {
+            [(name, view)] => values(view, name, place),
+            fitting => Err(Error::format(
+                place,
+                format!(
+                    "{} tensors fit the model's input {}, and one must be chosen by name (`--tensor NAME`) of {}",
+                    fitting.len(),
+                    self.one(),
+                    contents(&file)
+                ),
+            )),
+        }
+    }
+}
+
+/// The integers of the tensor `name` of a `.safetensors` file: the right answers to its inputs.
+///
+/// # Errors
+/// [`Error::Format`] where the file cannot be read or has no such tensor of integers.
+pub fn read_labels(path: impl AsRef<Path>, name: &str) -> Result<Vec<i64>> {
+    let path = path.as_ref();
+    let place = path.display().to_string();
+    let bytes = super::read(path)?;
+    let file = open(&bytes, &place)?;
+    let view = tensor(&file, name, &place)?;
+    let data = view.data();
+    Ok(match view.dtype() {
+        Dtype::U8 => data.iter().map(|&value| value.into()).collect(),
+        Dtype::I8 => decode(data, |bytes| i8::from_le_bytes(bytes).into()),
+        Dtype::I16 => decode(data, |bytes| i16::from_le_bytes(bytes).into()),
+        Dtype::U16 => decode(data, |bytes| u16::from_le_bytes(bytes).into()),
+        Dtype::I32 => decode(data, |bytes| i32::from_le_bytes(bytes).into()),
+        Dtype::U32 => decode(data, |bytes| u32::from_le_bytes(bytes).into()),
+        Dtype::I64 => decode(data, i64::from_le_bytes),
+        other => return Err(Error::format(place, format!("labels must be integers, and tensor {name} is {other:?}"))),
+    })
+}
+
+fn open<'a>(bytes: &'a [u8], place: &str) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|error| Error::format(place, format!("not a .safetensors file: {error}")))
+}
+
+fn tensor<'a>(file: &SafeTensors<'a>, name: &str, place: &str) -> Result<TensorView<'a>> {
+    file.tensor(name).map_err(|_| Error::format(place, format!("there is no tensor {name:?}, only {}", contents(file))))
+}
+
+/// The names and shapes of all tensors, in words.
+fn contents(file: &SafeTensors<'_>) -> String {
+    let mut parts: Vec<_> = file.tensors().iter().map(|(name, view)| format!("{name} {:?}", view.shape())).collect();
+    parts.sort();
+    parts.join(", ")
+}
+
+fn values(view: &TensorView<'_>, name: &str, place: &str) -> Result<HostTensor> {
+    let data = view.data();
+    let values = match view.dtype() {
+        Dtype::F32 => decode(data, f32::from_le_bytes),
+        Dtype::F64 => decode(data, |bytes| f64::from_le_bytes(bytes) as f32),
+        Dtype::F16 => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => decode(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        other => {
+            let text = format!("inputs must be floating point, and tensor {name} is {other:?}: save it as float32");
+            return Err(Error::format(place, text));
+        }
+    };
+    HostTensor::new(view.shape(), values).map_err(|error| Error::format(place, error.to_string()))
+}

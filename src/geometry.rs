@@ -1,0 +1,288 @@
+//! All output-size and padding arithmetic: a convolution as validated integers.
+//!
+//! Nothing outside this module divides by a stride or adds a pad. The formulas are Keras's
+//! (`keras/src/ops/operation_utils.py`, `compute_conv_output_shape`; spec §2).
+
+use crate::{Error, Result, Shape};
+
+/// How the border of the input is treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Padding {
+    /// No padding: the window stays inside the input; output `floor((n − e) / s) + 1`. Keras's default.
+    #[default]
+    Valid,
+    /// Zeros around the input so that the output is `ceil(n / s)`; an odd zero goes to the bottom or right.
+    Same,
+}
+
+impl Padding {
+    /// The padding of a Keras name, in any letter case.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for any other string; `"causal"` exists for 1-D convolutions only.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name.to_lowercase().as_str() {
+            "valid" => Ok(Self::Valid),
+            "same" => Ok(Self::Same),
+            _ => Err(Error::invalid(
+                "padding",
+                "`padding` must be \"valid\" or \"same\"",
+                format!("padding={name}"),
+            )),
+        }
+    }
+
+    /// Keras's name: `valid` or `same`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Same => "same",
+        }
+    }
+}
+
+/// One spatial axis of a correlation: output position `o` reads input positions
+/// `o·stride + k·dilation − pad_before` for each kernel tap `k`; positions outside the input read as zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Axis {
+    /// Input extent.
+    pub input: u32,
+    /// Output extent; 0 only when `input` is 0.
+    pub output: u32,
+    /// Kernel taps.
+    pub kernel: u32,
+    /// Input positions from one window to the next.
+    pub stride: u32,
+    /// Input positions from one tap to the next.
+    pub dilation: u32,
+    /// Zeros before the first input position.
+    pub pad_before: u32,
+}
+
+impl Axis {
+    /// The extent a window spans: `(kernel − 1)·dilation + 1`.
+    pub const fn effective_kernel(&self) -> u64 {
+        (self.kernel as u64 - 1) * self.dilation as u64 + 1
+    }
+
+    /// The axis of a convolution that reads each of `extent` positions by itself.
+    pub(crate) const fn pointwise(extent: u32) -> Self {
+        Self { input: extent, output: extent, kernel: 1, stride: 1, dilation: 1, pad_before: 0 }
+    }
+
+    /// The axis of a Keras convolution; `None` where no window fits (spec §2, the "≤ 0" rule).
+    pub(crate) fn conv(input: u32, kernel: u32, stride: u32, dilation: u32, padding: Padding) -> Option<Self> {
+        let effective = u64::from(kernel - 1) * u64::from(dilation) + 1;
+        match padding {
+            Padding::Valid => Self::padded(input, kernel, stride, dilation, [0, 0]),
+            Padding::Same => {
+                let output = input.div_ceil(stride);
+                let covered = u64::from(output.saturating_sub(1)) * u64::from(stride) + effective;
+                let total = covered.saturating_sub(u64::from(input));
+                let pad_before = u32::try_from(total / 2).ok()?;
+                Some(Self { input, output, kernel, stride, dilation, pad_before })
+            }
+        }
+    }
+
+    /// The axis with `pads` zeros before and after; `None` where no window fits.
+    pub(crate) fn padded(input: u32, kernel: u32, stride: u32, dilation: u32, pads: [u32; 2]) -> Option<Self> {
+        let effective = u64::from(kernel - 1) * u64::from(dilation) + 1;
+        let extent = u64::from(input) + u64::from(pads[0]) + u64::from(pads[1]);
+        let output = u32::try_from(extent.checked_sub(effective)? / u64::from(stride) + 1).ok()?;
+        Some(Self { input, output, kernel, stride, dilation, pad_before: pads[0] })
+    }
+}
+
+/// A validated convolution over `R` spatial axes.
+///
+/// Input channels are read in `groups` equal runs, and group `g` of the input makes group `g` of the output. A
+/// depthwise convolution with multiplier `m` is the case `groups = in_channels`, `out_channels = in_channels · m`;
+/// its Keras kernel `[kh, kw, channels, m]` is, byte for byte, the grouped kernel `[kh, kw, 1, channels · m]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvGeometry<const R: usize = 2> {
+    /// Independent inputs.
+    pub batch: u32,
+    /// Runs of channels that do not mix.
+    pub groups: u32,
+    /// Channels of the input, a multiple of `groups`.
+    pub in_channels: u32,
+    /// Channels of the output, a multiple of `groups`.
+    pub out_channels: u32,
+    /// The spatial axes, height before width.
+    pub axes: [Axis; R],
+}
+
+impl<const R: usize> ConvGeometry<R> {
+    /// Input channels of one group.
+    pub const fn group_in(&self) -> u32 {
+        self.in_channels / self.groups
+    }
+
+    /// Output channels of one group.
+    pub const fn group_out(&self) -> u32 {
+        self.out_channels / self.groups
+    }
+
+    /// Products summed for one output element: `kh·kw·cin/groups`.
+    pub fn terms(&self) -> u64 {
+        self.axes.iter().map(|axis| u64::from(axis.kernel)).product::<u64>() * u64::from(self.group_in())
+    }
+
+    /// Output positions of all inputs of the batch.
+    pub fn pixels(&self) -> u64 {
+        self.axes.iter().map(|axis| u64::from(axis.output)).product::<u64>() * u64::from(self.batch)
+    }
+
+    /// Input elements.
+    pub fn in_elements(&self) -> u64 {
+        self.axes.iter().map(|axis| u64::from(axis.input)).product::<u64>()
+            * u64::from(self.batch)
+            * u64::from(self.in_channels)
+    }
+
+    /// Output elements.
+    pub fn out_elements(&self) -> u64 {
+        self.pixels() * u64::from(self.out_channels)
+    }
+
+    /// Kernel elements: `kh·kw·cin/groups·cout`.
+    pub fn kernel_elements(&self) -> u64 {
+        self.terms() * u64::from(self.out_channels)
+    }
+
+    /// Floating-point operations of the direct algorithm, two for each product and its addition.
+    pub fn flops(&self) -> u64 {
+        2 * self.terms() * self.out_elements()
+    }
+
+    /// The pointwise convolution to `out_channels` that reads this one's output.
+    pub(crate) fn then_pointwise(&self, out_channels: u32) -> Self {
+        let axes = self.axes.map(|axis| Axis::pointwise(axis.output));
+        Self { batch: self.batch, groups: 1, in_channels: self.out_channels, out_channels, axes }
+    }
+
+    /// Whether every axis reads each input position exactly once and nothing else: a 1×1 kernel, stride 1, no pad.
+    pub fn is_pointwise(&self) -> bool {
+        self.axes.iter().all(|axis| axis.kernel == 1 && axis.stride == 1 && axis.pad_before == 0 && axis.output == axis.input)
+    }
+}
+
+/// The hyper-parameters of a convolution's window, one value for each spatial axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window<const R: usize = 2> {
+    /// Taps.
+    pub kernel_size: [u32; R],
+    /// Input positions from one window to the next.
+    pub strides: [u32; R],
+    /// Input positions from one tap to the next.
+    pub dilation_rate: [u32; R],
+    /// Treatment of the border.
+    pub padding: Padding,
+}
+
+impl<const R: usize> Window<R> {
+    /// The output extent for each input extent; unknown extents stay unknown, known ones are checked.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where an extent would be zero or negative, naming `input` and the window.
+    pub(crate) fn output(&self, spatial: [Option<u32>; R], input: &dyn std::fmt::Display) -> Result<[Option<u32>; R]> {
+        let mut output = [None; R];
+        for axis in 0..R {
+            if let Some(extent) = spatial[axis] {
+                output[axis] = Some(self.axis(axis, extent, input)?.output);
+            }
+        }
+        Ok(output)
+    }
+
+    /// The axes for known input extents.
+    pub(crate) fn axes(&self, spatial: [u32; R], input: &dyn std::fmt::Display) -> Result<[Axis; R]> {
+        let mut axes = Vec::with_capacity(R);
+        for (axis, extent) in spatial.into_iter().enumerate() {
+            axes.push(self.axis(axis, extent, input)?);
+        }
+        Ok(std::array::from_fn(|axis| axes[axis]))
+    }
+
+    fn axis(&self, axis: usize, extent: u32, input: &dyn std::fmt::Display) -> Result<Axis> {
+        let (kernel, stride, dilation) = (self.kernel_size[axis], self.strides[axis], self.dilation_rate[axis]);
+        Axis::conv(extent, kernel, stride, dilation, self.padding).ok_or_else(|| {
+            Error::invalid(
+                "input",
+                "the computed output size must not be zero or negative",
+                format!(
+                    "input shape={input}, kernel_size={:?}, dilation_rate={:?}, strides={:?}, padding={}",
+                    self.kernel_size,
+                    self.dilation_rate,
+                    self.strides,
+                    self.padding.name()
+                ),
+            )
+        })
+    }
+}
+
+/// `extent` as the shaders count it.
+///
+/// # Errors
+/// [`Error::Limit`] above `u32::MAX`.
+pub(crate) fn extent(extent: usize) -> Result<u32> {
+    u32::try_from(extent).map_err(|_| Error::limit("elements along one axis", extent as u64, u32::MAX.into()))
+}
+
+/// The elements of `shape`, which shaders must be able to number in 32 bits.
+///
+/// # Errors
+/// [`Error::Limit`] above `u32::MAX`.
+pub(crate) fn indexable(shape: &Shape) -> Result<u32> {
+    let elements = shape.elements()?;
+    u32::try_from(elements).map_err(|_| Error::limit("elements of one tensor", elements, u32::MAX.into()))
+}
+
+/// `axis`, counted from the end where negative, as an index into `rank` axes.
+pub(crate) fn axis_index(axis: i32, rank: usize) -> Option<usize> {
+    let index = if axis < 0 { i64::from(axis) + rank as i64 } else { i64::from(axis) };
+    usize::try_from(index).ok().filter(|&index| index < rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of spec §2.1: (before, after) for input extents 1 to 6.
+    #[test]
+    fn same_padding_splits_as_keras() {
+        type Row = (u32, u32, [(u32, u32); 6]);
+        let rows: [Row; 5] = [
+            (2, 1, [(0, 1); 6]),
+            (2, 2, [(0, 1), (0, 0), (0, 1), (0, 0), (0, 1), (0, 0)]),
+            (3, 1, [(1, 1); 6]),
+            (3, 2, [(1, 1), (0, 1), (1, 1), (0, 1), (1, 1), (0, 1)]),
+            (3, 3, [(1, 1), (0, 1), (0, 0), (1, 1), (0, 1), (0, 0)]),
+        ];
+        for (kernel, stride, pads) in rows {
+            for (input, (before, after)) in (1..).zip(pads) {
+                let axis = Axis::conv(input, kernel, stride, 1, Padding::Same).unwrap();
+                let total = ((axis.output - 1) * stride + kernel).saturating_sub(input);
+                assert_eq!((axis.pad_before, total - axis.pad_before), (before, after), "k={kernel} s={stride} n={input}");
+            }
+        }
+    }
+
+    #[test]
+    fn valid_refuses_windows_that_do_not_fit() {
+        assert_eq!(Axis::conv(4, 5, 1, 1, Padding::Valid), None);
+        assert_eq!(Axis::conv(10, 2, 1, 10, Padding::Valid), None);
+        assert_eq!(Axis::conv(0, 1, 1, 1, Padding::Valid), None);
+        assert_eq!(Axis::conv(7, 3, 2, 1, Padding::Valid).unwrap().output, 3);
+        assert_eq!(Axis::conv(0, 3, 1, 1, Padding::Same).unwrap().output, 0);
+    }
+
+    #[test]
+    fn extents_never_wrap() {
+        assert_eq!(Axis::conv(5, u32::MAX, 1, u32::MAX, Padding::Valid), None);
+        assert_eq!(Axis::conv(5, u32::MAX, 1, u32::MAX, Padding::Same), None);
+        assert_eq!(Axis::padded(u32::MAX, 1, 1, 1, [u32::MAX, 0]), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! Buffers: pooled storage and staging, and uniform blocks by content.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::{Gpu, Inner, lock};
+use crate::{Error, Result};
+
+/// Bytes of idle buffers beyond which a returned buffer is freed instead of kept.
+const MOST_IDLE: u64 = 512 << 20;
+/// Bytes written without a submission after which one is made, so that wgpu's staging copies do not pile up.
+const MOST_UNSUBMITTED: u64 = 16 << 20;
+/// Uniform blocks kept; they are a few dozen bytes each.
+const MOST_UNIFORMS: usize = 4096;
+/// Buffer sizes are multiples of this, so that f16 tensors of odd length and vec4 loads stay inside.
+const GRANULE: u64 = 256;
+
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+const STAGING: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
+
+/// Buffers waiting to be used again, and what has been made so far.
+#[derive(Default)]
+pub(super) struct BufferPool {
+    idle: Mutex<HashMap<(wgpu::BufferUsages, u64), Vec<wgpu::Buffer>>>,
+    idle_bytes: AtomicU64,
+    uniforms: Mutex<HashMap<Vec<u32>, wgpu::Buffer>>,
+    placeholder: Mutex<Option<Arc<Storage>>>,
+    made: AtomicU64,
+    bytes: AtomicU64,
+    unsubmitted: AtomicU64,
+    submissions: AtomicU64,
+}
+
+impl BufferPool {
+    /// Buffers made so far, and bytes of those that exist.
+    pub(super) fn allocated(&self) -> (u64, u64) {
+        (self.made.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn submissions(&self) -> u64 {
+        self.submissions.load(Ordering::Relaxed)
+    }
+
+    /// Frees what is idle.
+    pub(super) fn clear(&self) {
+        lock(&self.idle).clear();
+        let freed = self.idle_bytes.swap(0, Ordering::Relaxed);
+        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    fn take(&self, usage: wgpu::BufferUsages, size: u64) -> Option<wgpu::Buffer> {
+        let buffer = lock(&self.idle).get_mut(&(usage, size))?.pop()?;
+        self.idle_bytes.fetch_sub(size, Ordering::Relaxed);
+        Some(buffer)
+    }
+
+    fn put(&self, buffer: &wgpu::Buffer) {
+        let (usage, size) = (buffer.usage(), buffer.size());
+        if self.idle_bytes.load(Ordering::Relaxed) + size > MOST_IDLE {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            return;
+        }
+        self.idle_bytes.fetch_add(size, Ordering::Relaxed);
+        lock(&self.idle).entry((usage, size)).or_default().push(buffer.clone());
+    }
+}
+
+/// A buffer; one of ours goes back to its device's pool when the last handle is dropped.
+///
+/// The pool may hand it out again at once: the queue runs submissions in order, and [`Commands`](super::Commands) keeps
+/// every buffer it has recorded until it is submitted.
+pub(crate) struct Storage {
+    buffer: wgpu::Buffer,
+    home: Weak<Inner>,
+}
+
+impl Storage {
+    /// A buffer of the caller's, which no pool takes over.
+    pub(crate) fn foreign(buffer: wgpu::Buffer) -> Arc<Self> {
+        Arc::new(Self { buffer, home: Weak::new() })
+    }
+
+    pub(crate) fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if let Some(gpu) = self.home.upgrade() {
+            gpu.buffers.put(&self.buffer);
+        }
+    }
+}
+
+/// A range of a buffer as a dispatch binds it.
+#[derive(Clone)]
+pub(crate) struct Binding {
+    pub(crate) storage: Arc<Storage>,
+    /// Bytes.
+    pub(crate) offset: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+impl Gpu {
+    /// Storage for `bytes`, with undefined content.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] above the device's largest buffer, [`Error::Gpu`] out of memory.
+    pub(crate) fn storage(&self, bytes: u64) -> Result<Arc<Storage>> {
+        self.buffer("storage buffer", STORAGE, bytes)
+    }
+
+    /// A buffer that the host can read `bytes` from.
+    pub(super) fn staging(&self, bytes: u64) -> Result<Arc<Storage>> {
+        self.buffer("staging buffer", STAGING, bytes)
+    }
+
+    fn buffer(&self, label: &'static str, usage: wgpu::BufferUsages, bytes: u64) -> Result<Arc<Storage>> {
+        let size = bytes.max(1).next_multiple_of(GRANULE);
+        if size > self.caps().max_buffer {
+            return Err(Error::limit("bytes of one buffer", size, self.caps().max_buffer));
+        }
+        let pool = &self.0.buffers;
+        let buffer = match pool.take(usage, size) {
+            Some(buffer) => buffer,
+            None => self.create(label, usage, size).or_else(|error| {
+                if pool.idle_bytes.load(Ordering::Relaxed) == 0 {
+                    return Err(error);
+                }
+                pool.clear();
+                self.create(label, usage, size)
+            })?,
+        };
+        Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0) }))
+    }
+
+    fn create(&self, label: &'static str, usage: wgpu::BufferUsages, size: u64) -> Result<wgpu::Buffer> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let buffer = self.guarded(label, || self.device().create_buffer(&descriptor))?;
+        self.0.buffers.made.fetch_add(1, Ordering::Relaxed);
+        self.0.buffers.bytes.fetch_add(size, Ordering::Relaxed);
+        Ok(buffer)
+    }
+
+    /// Writes `bytes` at the start of `storage`.
+    pub(crate) fn write(&self, storage: &Storage, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let whole = bytes.len() - bytes.len() % 4;
+        self.guarded("upload", || {
+            self.queue().write_buffer(&storage.buffer, 0, &bytes[..whole]);
+            if whole < bytes.len() {
+                let mut last = [0; 4];
+                last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+                self.queue().write_buffer(&storage.buffer, whole as u64, &last);
+            }
+        })?;
+        let pending = self.0.buffers.unsubmitted.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        if pending > MOST_UNSUBMITTED {
+            self.submit("upload", None)?;
+        }
+        Ok(())
+    }
+
+    /// Submits, after which earlier uploads are no longer pending.
+    pub(super) fn submit(&self, context: &str, commands: Option<wgpu::CommandBuffer>) -> Result<wgpu::SubmissionIndex> {
+        let pool = &self.0.buffers;
+        pool.unsubmitted.store(0, Ordering::Relaxed);
+        pool.submissions.fetch_add(1, Ordering::Relaxed);
+        let index = self.guarded(context, || self.queue().submit(commands))?;
+        // Lets wgpu free what finished submissions used; it does not wait.
+        self.guarded(context, || self.device().poll(wgpu::PollType::Poll))?.map_err(|error| Error::gpu(context.to_owned(), error))?;
+        Ok(index)
+    }
+
+    /// The uniform buffer that holds `words`, made once for each content.
+    pub(super) fn uniform(&self, words: &[u32]) -> Result<wgpu::Buffer> {
+        let pool = &self.0.buffers;
+        if let Some(buffer) = lock(&pool.uniforms).get(words) {
+            return Ok(buffer.clone());
+        }
+        let size = (words.len() as u64 * 4).next_multiple_of(16);
+        let buffer = self.create("uniform buffer", wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST, size)?;
+        self.guarded("uniform buffer", || self.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(words)))?;
+        let mut uniforms = lock(&pool.uniforms);
+        if uniforms.len() == MOST_UNIFORMS {
+            let freed: u64 = uniforms.drain().map(|(_, buffer)| buffer.size()).sum();
+            pool.bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
+        uniforms.insert(words.to_vec(), buffer.clone());
+        Ok(buffer)
+    }
+
+    /// What stands where an operand is absent: shaders have one layout, with or without a bias.
+    pub(super) fn placeholder(&self) -> Result<Binding> {
+        let mut placeholder = lock(&self.0.buffers.placeholder);
+        let storage = match &*placeholder {
+            Some(storage) => storage.clone(),
+            None => {
+                let buffer = self.create("placeholder", STORAGE, GRANULE)?;
+                placeholder.insert(Storage::foreign(buffer)).clone()
+            }
+        };
+        Ok(Binding { storage, offset: 0, size: GRANULE })
+    }
+}

@@ -1,0 +1,194 @@
+//! The only place that touches wgpu: adapter, device, pipelines, buffers, command recording, readback.
+
+mod buffer;
+mod commands;
+mod open;
+mod pipeline;
+mod readback;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+pub(crate) use buffer::{Binding as BufferBinding, Storage};
+pub use commands::Commands;
+pub(crate) use commands::Operands;
+pub use open::AdapterChoice;
+
+use crate::kernels;
+use crate::plan::{Caps, Plan, Problem};
+use crate::{Error, Result};
+
+/// A device that layers run on. Cloning is cheap and gives another handle to the same device.
+///
+/// ```no_run
+/// use wgpu_conv::Gpu;
+///
+/// let gpu = Gpu::new()?;
+/// println!("{} ({:?})", gpu.info().name, gpu.info().backend);
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Gpu(Arc<Inner>);
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    caps: Caps,
+    pipelines: pipeline::PipelineCache,
+    buffers: buffer::BufferPool,
+    plans: Mutex<Plans>,
+    /// Why the device was lost, once it was.
+    lost: Arc<OnceLock<String>>,
+    /// Outcomes of error scopes that the browser has not told yet.
+    #[cfg(target_arch = "wasm32")]
+    promised: Mutex<Vec<std::pin::Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>>>,
+}
+
+/// The plan chosen for each problem, and how plans are chosen.
+#[derive(Default)]
+struct Plans {
+    tuning: Tuning,
+    chosen: HashMap<Problem, Arc<Plan>>,
+}
+
+/// How a plan is chosen among the [candidates](Gpu::candidates) of a problem.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tuning {
+    /// The first candidate: the best guess from the problem's numbers. The default.
+    #[default]
+    Heuristic,
+    /// The candidate of this name, which makes runs reproducible bit for bit on one device; the first candidate for
+    /// problems that have none of the name.
+    Pin(String),
+}
+
+/// What a device has made so far. Two equal counts around a call show that it made nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Compute pipelines compiled.
+    pub pipelines: u64,
+    /// Buffers allocated, of every kind.
+    pub buffers: u64,
+    /// Bytes of the buffers that exist now, pooled ones included.
+    pub bytes: u64,
+    /// Command buffers submitted.
+    pub submissions: u64,
+}
+
+impl Gpu {
+    /// Facts about the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.0.info
+    }
+
+    /// The limits and features plans may use.
+    pub fn caps(&self) -> &Caps {
+        &self.0.caps
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// What this device has made so far.
+    pub fn counters(&self) -> Counters {
+        let (buffers, bytes) = self.0.buffers.allocated();
+        let pipelines = self.0.pipelines.compiled();
+        Counters { pipelines, buffers, bytes, submissions: self.0.buffers.submissions() }
+    }
+
+    /// Frees the pooled buffers that no tensor holds.
+    pub fn release_unused(&self) {
+        self.0.buffers.clear();
+    }
+
+    /// Chooses plans by `tuning` from now on.
+    pub fn set_tuning(&self, tuning: Tuning) {
+        let mut plans = lock(&self.0.plans);
+        plans.tuning = tuning;
+        plans.chosen.clear();
+    }
+
+    /// Every plan that solves `problem` on this device, best guess first.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] and [`Error::Unsupported`] where none does.
+    pub fn candidates(&self, problem: &Problem) -> Result<Vec<Plan>> {
+        kernels::candidates(problem, self.caps())
+    }
+
+    /// The plan for `problem`, by the tuning in force.
+    pub(crate) fn plan(&self, problem: &Problem) -> Result<Arc<Plan>> {
+        let tuning = {
+            let plans = lock(&self.0.plans);
+            if let Some(plan) = plans.chosen.get(problem) {
+                return Ok(plan.clone());
+            }
+            plans.tuning.clone()
+        };
+        let mut candidates = self.candidates(problem)?;
+        let index = match &tuning {
+            Tuning::Heuristic => 0,
+            Tuning::Pin(name) => candidates.iter().position(|plan| plan.name == *name).unwrap_or(0),
+        };
+        let plan = Arc::new(candidates.swap_remove(index));
+        log::debug!("{}: {problem:?}", plan.name);
+        lock(&self.0.plans).chosen.insert(*problem, plan.clone());
+        Ok(plan)
+    }
+
+    /// Runs `make`, which calls wgpu, and returns as an error what wgpu would otherwise hand to its panicking handler.
+    ///
+    /// In a browser the answer comes later than the call: there it is an error of the next readback.
+    pub(crate) fn guarded<T>(&self, context: &str, make: impl FnOnce() -> T) -> Result<T> {
+        if let Some(reason) = self.0.lost.get() {
+            return Err(Error::gpu(context.to_owned(), format!("the device was lost: {reason}")));
+        }
+        let device = &self.0.device;
+        let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
+        let scopes = filters.map(|filter| device.push_error_scope(filter));
+        let made = make();
+        let mut first = None;
+        for scope in scopes.into_iter().rev() {
+            first = first.or(self.settle(scope.pop()));
+        }
+        match first {
+            None => Ok(made),
+            Some(error) => Err(Error::gpu(context.to_owned(), error)),
+        }
+    }
+
+    /// The outcome of an error scope, which native backends know at once.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[expect(clippy::unused_self, reason = "the browser's twin keeps the outcome for later")]
+    fn settle(&self, outcome: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error> {
+        pollster::block_on(outcome)
+    }
+
+    /// In a browser the outcome is a promise, kept for the next readback.
+    #[cfg(target_arch = "wasm32")]
+    fn settle(&self, outcome: impl Future<Output = Option<wgpu::Error>> + 'static) -> Option<wgpu::Error> {
+        lock(&self.0.promised).push(Box::pin(outcome));
+        None
+    }
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gpu").field("adapter", &self.0.info.name).field("backend", &self.0.info.backend).finish()
+    }
+}
+
+/// The lock, also after a panic elsewhere: what it guards are caches, which a panic cannot leave half written.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,214 @@
+//! Finding an adapter and opening a device on it.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::{Gpu, Inner, Plans, buffer, pipeline};
+use crate::plan::Caps;
+use crate::{Error, Result};
+
+/// Which adapter to open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdapterChoice {
+    /// The adapter that `WGPU_ADAPTER_NAME` names in part, if it is set; else the first of the best kind: discrete,
+    /// integrated, virtual, software. `WGPU_BACKEND` narrows the backends, as for every choice.
+    #[default]
+    Best,
+    /// The adapter at this place of [`Gpu::adapters`].
+    Index(usize),
+    /// The first adapter whose name holds this, in any letter case.
+    Name(String),
+    /// The first adapter that is not software.
+    Hardware,
+    /// The first software adapter.
+    Software,
+}
+
+impl std::str::FromStr for AdapterChoice {
+    type Err = std::convert::Infallible;
+
+    /// `hardware`, `software`, a number, or part of a name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "best" => Self::Best,
+            "hardware" => Self::Hardware,
+            "software" => Self::Software,
+            other => other.parse().map_or_else(|_| Self::Name(other.to_owned()), Self::Index),
+        })
+    }
+}
+
+/// The backends this build may use on this system, by name.
+const BACKENDS: [(wgpu::Backends, &str); 4] = [
+    (wgpu::Backends::VULKAN, "Vulkan"),
+    (wgpu::Backends::METAL, "Metal"),
+    (wgpu::Backends::DX12, "DX12"),
+    (wgpu::Backends::BROWSER_WEBGPU, "WebGPU"),
+];
+
+impl Gpu {
+    /// Opens the best adapter: see [`AdapterChoice::Best`].
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where there is no adapter, naming the backends tried and a package that provides a software one.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new() -> Result<Self> {
+        Self::open(&AdapterChoice::Best)
+    }
+
+    /// Opens the adapter of `choice`.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where no adapter fits or its device cannot be opened.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(choice: &AdapterChoice) -> Result<Self> {
+        pollster::block_on(Self::open_async(choice))
+    }
+
+    /// The adapters of this system, in the order that [`AdapterChoice::Index`] counts.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn adapters() -> Vec<wgpu::AdapterInfo> {
+        let (_, adapters) = pollster::block_on(adapters());
+        adapters.iter().map(wgpu::Adapter::get_info).collect()
+    }
+
+    /// [`open`](Self::open) without blocking; in a browser the choice is the browser's.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_async(choice: &AdapterChoice) -> Result<Self> {
+        let adapter = find(choice).await?;
+        let info = adapter.get_info();
+        let features = wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgpu-conv"),
+            required_features: adapter.features() & features,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::gpu(format!("opening {}", info.name), error))?;
+        let lost = Arc::new(OnceLock::new());
+        let record = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            let _ = record.set(format!("{reason:?}: {message}"));
+        });
+        Ok(Self::assemble(device, queue, info, lost))
+    }
+
+    /// Runs on the caller's own device. Nothing global is installed on it: its handlers of uncaptured errors and of
+    /// device loss stay the caller's.
+    ///
+    /// Plans use the features and limits that the device was opened with.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let info = device.adapter_info();
+        Self::assemble(device, queue, info, Arc::default())
+    }
+
+    fn assemble(device: wgpu::Device, queue: wgpu::Queue, info: wgpu::AdapterInfo, lost: Arc<OnceLock<String>>) -> Self {
+        let limits = device.limits();
+        let caps = Caps {
+            f16: device.features().contains(wgpu::Features::SHADER_F16),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+            max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            workgroup_storage: limits.max_compute_workgroup_storage_size,
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            binding_alignment: limits.min_storage_buffer_offset_alignment,
+        };
+        Self(Arc::new(Inner {
+            device,
+            queue,
+            info,
+            caps,
+            pipelines: pipeline::PipelineCache::default(),
+            buffers: buffer::BufferPool::default(),
+            plans: Mutex::new(Plans::default()),
+            lost,
+            #[cfg(target_arch = "wasm32")]
+            promised: Mutex::default(),
+        }))
+    }
+}
+
+async fn adapters() -> (wgpu::Instance, Vec<wgpu::Adapter>) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    let backends = wgpu::Backends::from_env().unwrap_or_default();
+    let adapters = instance.enumerate_adapters(backends).await;
+    (instance, adapters)
+}
+
+async fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let (instance, mut adapters) = adapters().await;
+    if adapters.is_empty() {
+        // A browser enumerates nothing, but answers a request.
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance),
+            force_fallback_adapter: *choice == AdapterChoice::Software,
+            ..Default::default()
+        };
+        return instance.request_adapter(&options).await.map_err(|error| Error::gpu(no_adapter(), error));
+    }
+    let position = match choice {
+        AdapterChoice::Best => match std::env::var("WGPU_ADAPTER_NAME") {
+            Ok(part) => named(&adapters, &part),
+            Err(_) => (0..adapters.len()).min_by_key(|&index| rank(adapters[index].get_info().device_type)),
+        },
+        AdapterChoice::Index(index) => Some(*index).filter(|&index| index < adapters.len()),
+        AdapterChoice::Name(part) => named(&adapters, part),
+        AdapterChoice::Hardware => adapters.iter().position(|adapter| !is_software(adapter)),
+        AdapterChoice::Software => adapters.iter().position(is_software),
+    };
+    match position {
+        Some(position) => Ok(adapters.swap_remove(position)),
+        None => {
+            let wanted = match (choice, std::env::var("WGPU_ADAPTER_NAME")) {
+                (AdapterChoice::Best, Ok(part)) => format!("WGPU_ADAPTER_NAME={part}"),
+                _ => format!("{choice:?}"),
+            };
+            let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+            Err(Error::gpu("choosing an adapter", format!("none fits {wanted}; there are {}", names.join(", "))))
+        }
+    }
+}
+
+fn named(adapters: &[wgpu::Adapter], part: &str) -> Option<usize> {
+    let part = part.to_lowercase();
+    adapters.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&part))
+}
+
+fn is_software(adapter: &wgpu::Adapter) -> bool {
+    adapter.get_info().device_type == wgpu::DeviceType::Cpu
+}
+
+const fn rank(kind: wgpu::DeviceType) -> u32 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// What was tried, and what to install.
+fn no_adapter() -> String {
+    let compiled = wgpu::Instance::enabled_backend_features();
+    let tried = compiled & wgpu::Backends::from_env().unwrap_or_default();
+    let names = |backends: wgpu::Backends| {
+        let names: Vec<_> = BACKENDS.iter().filter(|(b, _)| backends.contains(*b)).map(|(_, name)| *name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let advice = if cfg!(target_os = "linux") {
+        "install a driver, or a software adapter: `apt install mesa-vulkan-drivers` (Debian, Ubuntu), \
+         `dnf install mesa-vulkan-drivers` (Fedora), `pacman -S vulkan-swrast` (Arch)"
+    } else if cfg!(target_os = "windows") {
+        "Windows brings the software adapter WARP: enable the feature `dx12`"
+    } else {
+        "this system brings its adapter with it: enable the feature of its backend"
+    };
+    format!("no adapter (backends compiled in: {}; tried: {}); {advice}", names(compiled), names(tried))
+}

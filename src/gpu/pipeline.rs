@@ -1,0 +1,79 @@
+//! Shaders compiled once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::{Gpu, lock};
+use crate::Result;
+use crate::plan::{Binding, Dispatch, Shader};
+
+/// The compiled pipeline of every shader used so far, by the shader itself.
+#[derive(Default)]
+pub(super) struct PipelineCache {
+    pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
+    compiled: AtomicU64,
+}
+
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+impl PipelineCache {
+    pub(super) fn compiled(&self) -> u64 {
+        self.compiled.load(Ordering::Relaxed)
+    }
+}
+
+impl Gpu {
+    /// The pipeline of `dispatch`, compiled now if it is the first of its shader; `name` labels it and its errors.
+    pub(super) fn pipeline(&self, name: &str, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
+        let cache = &self.0.pipelines;
+        if let Some(pipeline) = lock(&cache.pipelines).get(&dispatch.shader) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(self.guarded(name, || self.compile(name, dispatch))?);
+        cache.compiled.fetch_add(1, Ordering::Relaxed);
+        lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, name: &str, dispatch: &Dispatch) -> Pipeline {
+        let device = self.device();
+        let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        };
+        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+        for (index, binding) in dispatch.bindings.iter().enumerate() {
+            let read_only = matches!(binding, Binding::Read(_));
+            entries.push(entry(index + 1, wgpu::BufferBindingType::Storage { read_only }));
+        }
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(dispatch.shader.wgsl().into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            // Every kernel writes its workgroup memory before it reads it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    }
+}

@@ -1,0 +1,95 @@
+//! From the device back to the host.
+
+use std::sync::Arc;
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+
+use super::{BufferBinding, Commands, Gpu, Storage};
+use crate::{Error, Result};
+
+/// A readback on its way: the copy has been submitted and the mapping asked for.
+struct Pending {
+    staging: Arc<Storage>,
+    size: u64,
+    mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
+    submission: Option<wgpu::SubmissionIndex>,
+}
+
+impl Gpu {
+    /// The bytes of `source`, after everything submitted before.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn read(&self, source: &BufferBinding) -> Result<Vec<u8>> {
+        let pending = self.begin(source)?;
+        self.wait(pending.submission.clone())?;
+        pollster::block_on(self.finish(pending))
+    }
+
+    /// The bytes of `source`, after everything submitted before, without blocking.
+    pub(crate) async fn read_async(&self, source: &BufferBinding) -> Result<Vec<u8>> {
+        let pending = self.begin(source)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            // Mapping callbacks run only while somebody polls the device; a browser does so by itself.
+            let (gpu, submission) = (self.clone(), pending.submission.clone());
+            std::thread::spawn(move || {
+                if let Err(error) = gpu.wait(submission) {
+                    log::error!("{error}");
+                }
+            });
+        }
+        self.finish(pending).await
+    }
+
+    /// Blocks until everything submitted so far has run.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device was lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn synchronize(&self) -> Result<()> {
+        self.wait(None)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.device()
+            .poll(wgpu::PollType::Wait { submission_index, timeout: None })
+            .map(drop)
+            .map_err(|error| Error::gpu("waiting for the device", error))
+    }
+
+    fn begin(&self, source: &BufferBinding) -> Result<Pending> {
+        let staging = self.staging(source.size)?;
+        let mut commands = Commands::new(self);
+        commands.copy(source, &staging)?;
+        let submission = commands.submit_indexed()?;
+        let (sender, mapped) = oneshot_channel();
+        self.guarded("readback", || {
+            staging.buffer().map_async(wgpu::MapMode::Read, .., move |outcome| {
+                let _ = sender.send(outcome);
+            });
+        })?;
+        Ok(Pending { staging, size: source.size, mapped, submission })
+    }
+
+    async fn finish(&self, pending: Pending) -> Result<Vec<u8>> {
+        #[cfg(target_arch = "wasm32")]
+        {
+            let promised = std::mem::take(&mut *super::lock(&self.0.promised));
+            for outcome in promised {
+                if let Some(error) = outcome.await {
+                    return Err(Error::gpu("an earlier call", error));
+                }
+            }
+        }
+        let outcome = pending.mapped.receive().await;
+        outcome
+            .ok_or_else(|| Error::gpu("readback", "the device was lost before the values came"))?
+            .map_err(|error| Error::gpu("readback", error))?;
+        let bytes = {
+            let view = pending.staging.buffer().get_mapped_range(..pending.size).map_err(|error| Error::gpu("readback", error))?;
+            view.to_vec()
+        };
+        pending.staging.buffer().unmap();
+        Ok(bytes)
+    }
+}

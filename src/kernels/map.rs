@@ -1,0 +1,39 @@
+//! An element-wise activation by itself.
+
+use super::{WORKGROUP, accumulator, item_count, workgroups};
+use crate::Result;
+use crate::plan::{ACTIVATION, Binding, Caps, Dispatch, INDEX, MapProblem, Operand, Plan, Shader, params, part};
+
+params! {
+    /// The uniform block of `map.wgsl`.
+    MapParams {
+        /// Elements.
+        items,
+        /// Bits of the activation's parameters.
+        act_0,
+        act_1,
+        act_2,
+    }
+}
+
+pub(super) fn plans(problem: &MapProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let items = u64::from(problem.elements);
+    let [act_0, act_1, act_2] = problem.activation.parameters();
+    let shader = Shader {
+        params: MapParams::WGSL,
+        activation: Some(problem.activation.function()),
+        constants: accumulator(problem.dtype, 1),
+        parts: vec![INDEX, ACTIVATION, part!("map.wgsl")],
+    };
+    Ok(vec![Plan {
+        name: format!("map_{}x1_{WORKGROUP}", problem.dtype),
+        steps: vec![Dispatch {
+            shader,
+            params: MapParams { items: item_count(items)?, act_0, act_1, act_2 }.words(),
+            workgroups: workgroups(items, caps)?,
+            bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+        }],
+        scratch: vec![],
+        packing: None,
+    }])
+}

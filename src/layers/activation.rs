@@ -1,0 +1,52 @@
+//! Activation, the layer.
+
+use super::arguments::common_setters;
+use super::{Common, activated_shape};
+use crate::{Activation, PartialShape, Result, Settings};
+
+/// An activation as a layer of its own: Keras's `Activation`.
+///
+/// As an argument of another layer, the same activation needs no pass of its own.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank; [`Glu`](Activation::Glu) halves its axis.
+///
+/// ```
+/// use wgpu_conv::{Activation, layers::ActivationLayer};
+///
+/// let silu = ActivationLayer::new(Activation::Silu);
+/// assert_eq!(silu.output_shape([2, 5, 7, 3])?.to_string(), "(2, 5, 7, 3)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationLayer {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// What is applied.
+    pub activation: Activation,
+}
+
+common_setters!(ActivationLayer, common);
+
+impl ActivationLayer {
+    /// A layer that applies `activation`.
+    pub fn new(activation: Activation) -> Self {
+        Self { common: Common::new(&Settings::current_or_default()), activation }
+    }
+
+    /// The output shape for `input`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where [building](super::LayerConfig::build) the layer would refuse its
+    /// arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        activated_shape(&self.activation, &input.into())
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        Settings::current()?;
+        self.common.validate()?;
+        self.activation.validate()
+    }
+}

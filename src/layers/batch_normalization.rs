@@ -1,0 +1,157 @@
+//! BatchNormalization.
+
+use super::arguments::{common_setters, weight_setters};
+use super::{Common, Initializer, WeightOptions};
+use crate::geometry::axis_index;
+use crate::{Error, PartialShape, Result, Settings};
+
+/// Batch normalization as it is at inference: `gamma · (input − moving_mean) / √(moving_variance + epsilon) + beta`.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank. Weights, each of the extent of [`axis`](Self::axis): `gamma` if
+/// `scale`, `beta` if `center`, `moving_mean`, `moving_variance`.
+///
+/// ```
+/// use wgpu_conv::layers::BatchNormalization;
+///
+/// let norm = BatchNormalization::new().epsilon(1e-5);
+/// assert_eq!(norm.output_shape([None, Some(8), Some(8), Some(16)])?.to_string(), "(None, 8, 8, 16)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormalization {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The axis that is not averaged over, usually the channels; −1, the last, by default.
+    pub axis: i32,
+    /// How much of the moving statistics a training step keeps; 0.99 by default.
+    pub momentum: f64,
+    /// Added to the variance; 0.001 by default.
+    pub epsilon: f64,
+    /// Whether `beta` is added; true by default.
+    pub center: bool,
+    /// Whether `gamma` is multiplied by; true by default.
+    pub scale: bool,
+    /// The initializer (zeros by default, and for `None`), regularizer and constraint of `beta`.
+    pub beta: WeightOptions,
+    /// The initializer (ones by default, and for `None`), regularizer and constraint of `gamma`.
+    pub gamma: WeightOptions,
+    /// The first moving mean; zeros by default, and for `None`.
+    pub moving_mean_initializer: Option<Initializer>,
+    /// The first moving variance; ones by default, and for `None`.
+    pub moving_variance_initializer: Option<Initializer>,
+    /// Whether training shares its statistics between devices. Kept for files: there is one device here.
+    pub synchronized: bool,
+}
+
+common_setters!(BatchNormalization, common);
+weight_setters!(BatchNormalization {
+    "offset `beta`" at beta: beta_initializer = "zeros", beta_regularizer, beta_constraint;
+    "factor `gamma`" at gamma: gamma_initializer = "ones", gamma_regularizer, gamma_constraint;
+});
+
+impl Default for BatchNormalization {
+    fn default() -> Self {
+        Self {
+            common: Common::new(&Settings::current_or_default()),
+            axis: -1,
+            momentum: 0.99,
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+            beta: WeightOptions::new(Initializer::Zeros),
+            gamma: WeightOptions::new(Initializer::Ones),
+            moving_mean_initializer: Some(Initializer::Zeros),
+            moving_variance_initializer: Some(Initializer::Ones),
+            synchronized: false,
+        }
+    }
+}
+
+impl BatchNormalization {
+    /// A layer that normalises each channel of the last axis.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The axis that is not averaged over; −1 by default. With `channels_first`, take 1.
+    pub fn axis(mut self, axis: i32) -> Self {
+        self.axis = axis;
+        self
+    }
+
+    /// How much of the moving statistics a training step keeps; 0.99 by default.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Added to the variance; 0.001 by default.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether `beta` is added; true by default.
+    pub fn center(mut self, center: bool) -> Self {
+        self.center = center;
+        self
+    }
+
+    /// Whether `gamma` is multiplied by; true by default.
+    pub fn scale(mut self, scale: bool) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// The first moving mean; zeros by default.
+    pub fn moving_mean_initializer(mut self, initializer: Initializer) -> Self {
+        self.moving_mean_initializer = Some(initializer);
+        self
+    }
+
+    /// The first moving variance; ones by default.
+    pub fn moving_variance_initializer(mut self, initializer: Initializer) -> Self {
+        self.moving_variance_initializer = Some(initializer);
+        self
+    }
+
+    /// The output shape for `input`: the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        let index = axis_index(self.axis, input.rank()).ok_or_else(|| {
+            Error::invalid(
+                "axis",
+                "`axis` must be one of the input's axes",
+                format!("axis={}, input shape={input}", self.axis),
+            )
+        })?;
+        if input.dims()[index].is_none() {
+            return Err(Error::invalid(
+                "input",
+                format!("axis {} of the input must be known", self.axis),
+                format!("input shape={input}"),
+            ));
+        }
+        Ok(input)
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        Settings::current()?;
+        self.common.validate()?;
+        if !self.momentum.is_finite() || !self.epsilon.is_finite() {
+            return Err(Error::invalid(
+                "epsilon",
+                "`momentum` and `epsilon` must be finite",
+                format!("momentum={}, epsilon={}", self.momentum, self.epsilon),
+            ));
+        }
+        WeightOptions::validate_all(&[&self.beta, &self.gamma], None)?;
+        let moving = [&self.moving_mean_initializer, &self.moving_variance_initializer];
+        moving.into_iter().flatten().try_for_each(Initializer::validate)
+    }
+}

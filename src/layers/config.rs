@@ -1,0 +1,1604 @@
+//! Descriptions as Keras's JSON configs, and back (spec `file-formats.md` §1).
+//!
+//! One list of fields serves both directions: [`Codec::field`] fills a value from a config or adds it to one. The lists
+//! are in the order in which Keras checks its arguments (K1), so that of several faults the first in that order is
+//! reported; every [`Form`] is read checked.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{DTypePolicy, DataFormat, Padding, Settings};
+
+/// What reading a config may let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Whether the depthwise and separable layers read may have both strides and dilation rates above 1, which files
+    /// from Keras 3.15 can hold; false by default (D1).
+    pub strided_dilation: bool,
+}
+
+impl LayerConfig {
+    /// The layer's arguments, as Keras's `get_config` gives them.
+    ///
+    /// [`from_config`](Self::from_config) is the inverse, but for a [`DTypePolicy::EmulatedFloat16`], which is written
+    /// as the float16 it computes, and for the seed that an object without one has drawn.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments that break a rule; [`Error::Unsupported`] for what Keras has no config for:
+    /// functions, arrays, and activations with other than default parameters that are no layer of Keras's.
+    ///
+    /// ```
+    /// use wgpu_conv::layers::{Conv2D, LayerConfig};
+    ///
+    /// let conv = LayerConfig::from(Conv2D::new(8, (3, 5)).name("stem"));
+    /// let config = conv.get_config()?;
+    /// assert_eq!(config["kernel_size"], serde_json::json!([3, 5]));
+    /// assert_eq!(LayerConfig::from_config("Conv2D", &config)?, conv);
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn get_config(&self) -> Result<Value> {
+        self.validate()?;
+        written(self.class_name(), |codec| self.clone().fields(codec))
+    }
+
+    /// The layer of a Keras class with the arguments in `config`; what it does not name keeps Keras's default.
+    ///
+    /// Takes what Keras 3 and tf.keras 2 write. From the latter, arguments of Conv2D that other convolutions hold with
+    /// a neutral value (F1) and input shapes are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming an argument that is missing, unknown or breaks a rule, the first in Keras's order;
+    /// [`Error::Unsupported`] for other classes, and for arguments whose effect is not implemented. Custom objects and
+    /// lambdas are never read (F2).
+    pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
+        Self::from_config_with(class_name, config, ReadOptions::default())
+    }
+
+    /// [`from_config`](Self::from_config), with options.
+    ///
+    /// # Errors
+    /// Those of [`from_config`](Self::from_config).
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wgpu_conv::layers::{LayerConfig, ReadOptions};
+    ///
+    /// let config = json!({"kernel_size": 3, "strides": 2, "dilation_rate": 2});
+    /// assert!(LayerConfig::from_config("DepthwiseConv2D", &config).is_err());
+    /// LayerConfig::from_config_with("DepthwiseConv2D", &config, ReadOptions { strided_dilation: true })?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn from_config_with(class_name: &str, config: &Value, options: ReadOptions) -> Result<Self> {
+        let (mut layer, required) = Self::template(class_name)?;
+        let map = object(class_name, config)?;
+        if let Some(missing) = required.iter().find(|key| !map.contains_key(**key)) {
+            return Err(Error::invalid(
+                missing,
+                format!("{class_name} must be given `{missing}`"),
+                format!("config={config}"),
+            ));
+        }
+        if let Self::DepthwiseConv2D(DepthwiseConv2D { strided_dilation, .. })
+        | Self::SeparableConv2D(SeparableConv2D { strided_dilation, .. }) = &mut layer
+        {
+            *strided_dilation = options.strided_dilation;
+        }
+        let mut codec = Codec::reader(class_name, map);
+        layer.fields(&mut codec)?;
+        for shape in ["batch_input_shape", "input_shape"] {
+            codec.dropped(shape, |json| Option::<PartialShape>::read(shape, json).is_ok())?;
+        }
+        codec.read()?;
+        layer.validate()?;
+        Ok(layer)
+    }
+
+    /// The layer as it stands in a model's config: its class beside its arguments, and the input shape it was built
+    /// with, if it was.
+    ///
+    /// # Errors
+    /// Those of [`get_config`](Self::get_config).
+    pub fn to_json(&self, built: Option<&PartialShape>) -> Result<Value> {
+        let mut json = wrapped("keras.layers", self.class_name(), self.get_config()?);
+        if let Some(shape) = built {
+            json["build_config"] = json!({"input_shape": shape.write()?});
+        }
+        Ok(json)
+    }
+
+    /// The layer and, if it was built, its input shape, from the form that [`to_json`](Self::to_json) writes. Other keys,
+    /// which models add, are ignored; `module` and `registered_name` may be absent.
+    ///
+    /// # Errors
+    /// Those of [`from_config`](Self::from_config).
+    pub fn from_json(json: &Value) -> Result<(Self, Option<PartialShape>)> {
+        let (class, config) = unwrapped("layer", json)?;
+        let built = match json.pointer("/build_config/input_shape") {
+            Some(shape) => Option::read("input_shape", shape)?,
+            None => None,
+        };
+        Ok((Self::from_config(class, config)?, built))
+    }
+
+    /// A layer of the class to read arguments into, and the arguments that have no default.
+    fn template(class_name: &str) -> Result<(Self, &'static [&'static str])> {
+        Ok(match class_name {
+            "Activation" => (ActivationLayer::new(Activation::Linear).into(), &["activation"]),
+            "BatchNormalization" => (BatchNormalization::new().into(), &[]),
+            "Conv2D" => (Conv2D::new(1, 1).into(), &["filters", "kernel_size"]),
+            "Dense" => (Dense::new(1).into(), &["units"]),
+            "DepthwiseConv2D" => (DepthwiseConv2D::new(1).into(), &["kernel_size"]),
+            "Dropout" => (Dropout::new(0.0).into(), &["rate"]),
+            "GlobalAveragePooling2D" => (GlobalAveragePooling2D::new().into(), &[]),
+            "ReLU" => (ReLU::new().into(), &[]),
+            "SeparableConv2D" => (SeparableConv2D::new(1, 1).into(), &["filters", "kernel_size"]),
+            _ => {
+                return Err(Error::unsupported(
+                    format!("the layer class {class_name}"),
+                    "the layers read are Activation, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, \
+                     GlobalAveragePooling2D, ReLU and SeparableConv2D",
+                ));
+            }
+        })
+    }
+
+    fn fields(&mut self, codec: &mut Codec) -> Result<()> {
+        match self {
+            Self::Activation(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("activation", &mut layer.activation)?;
+            }
+            Self::BatchNormalization(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("axis", &mut layer.axis)?;
+                codec.field("momentum", &mut layer.momentum)?;
+                codec.field("epsilon", &mut layer.epsilon)?;
+                codec.field("center", &mut layer.center)?;
+                codec.field("scale", &mut layer.scale)?;
+                codec.order(&["beta_initializer", "gamma_initializer"]);
+                codec.field("moving_mean_initializer", &mut layer.moving_mean_initializer)?;
+                codec.field("moving_variance_initializer", &mut layer.moving_variance_initializer)?;
+                weights(codec, &mut [("beta", &mut layer.beta), ("gamma", &mut layer.gamma)], |_| Ok(()))?;
+                codec.field("synchronized", &mut layer.synchronized)?;
+                codec.fixed("renorm", false.into())?;
+                codec.ignored("renorm_clipping", Value::Null);
+                codec.ignored("renorm_momentum", 0.99.into());
+            }
+            Self::Conv2D(layer) => {
+                let order = ["filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"];
+                convolution(codec, &order, &mut layer.arguments, vec![("kernel", &mut layer.kernel)])?;
+                codec.field("filters", &mut layer.filters)?;
+                codec.field("groups", &mut layer.groups)?;
+                return Ok(());
+            }
+            Self::Dense(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.optional("activity_regularizer", &mut layer.activity_regularizer)?;
+                codec.order(&["units"]);
+                codec.field("activation", &mut layer.activation)?;
+                codec.field("use_bias", &mut layer.use_bias)?;
+                weights(codec, &mut [("kernel", &mut layer.kernel), ("bias", &mut layer.bias)], |_| Ok(()))?;
+                codec.field("units", &mut layer.units)?;
+                codec.fixed("quantization_config", Value::Null)?;
+                return Ok(());
+            }
+            Self::DepthwiseConv2D(layer) => {
+                let order = ["depth_multiplier"];
+                convolution(codec, &order, &mut layer.arguments, vec![("depthwise", &mut layer.depthwise)])?;
+                codec.field("depth_multiplier", &mut layer.depth_multiplier)?;
+                codec.dropped("filters", Value::is_null)?;
+                return conv2d_leftovers(codec);
+            }
+            Self::Dropout(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("rate", &mut layer.rate)?;
+                codec.field("seed", &mut layer.seed)?;
+                codec.field("noise_shape", &mut layer.noise_shape)?;
+            }
+            Self::GlobalAveragePooling2D(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("data_format", &mut layer.data_format)?;
+                codec.field("keepdims", &mut layer.keepdims)?;
+            }
+            Self::ReLU(layer) => {
+                common(codec, &mut layer.common)?;
+                rectifier(codec, &mut layer.max_value, &mut layer.negative_slope, &mut layer.threshold)?;
+            }
+            Self::SeparableConv2D(layer) => {
+                let kernels = vec![("depthwise", &mut layer.depthwise), ("pointwise", &mut layer.pointwise)];
+                convolution(codec, &["depth_multiplier", "filters"], &mut layer.arguments, kernels)?;
+                codec.field("depth_multiplier", &mut layer.depth_multiplier)?;
+                codec.field("filters", &mut layer.filters)?;
+                return conv2d_leftovers(codec);
+            }
+        }
+        codec.dropped("activity_regularizer", Value::is_null)
+    }
+}
+
+/// What every layer has. Keras never writes `autocast`, but reads it.
+fn common(codec: &mut Codec, common: &mut Common) -> Result<()> {
+    codec.field("name", &mut common.name)?;
+    codec.field("trainable", &mut common.trainable)?;
+    codec.field("dtype", &mut common.dtype)?;
+    let mut autocast = (!common.autocast).then_some(false);
+    codec.optional("autocast", &mut autocast)?;
+    common.autocast = autocast.unwrap_or(true);
+    common.validate()
+}
+
+/// What the three convolutions have; written in `order` first.
+fn convolution<'a>(
+    codec: &mut Codec,
+    order: &[&str],
+    arguments: &'a mut ConvArguments,
+    mut kernels: Vec<(&str, &'a mut WeightOptions)>,
+) -> Result<()> {
+    common(codec, &mut arguments.common)?;
+    let activity = &mut arguments.activity_regularizer;
+    if activity.is_some() {
+        codec.order(&["activity_regularizer"]);
+    }
+    codec.order(order);
+    codec.order(&["kernel_size", "strides", "padding", "data_format"]);
+    let window = &mut arguments.window;
+    codec.field("kernel_size", &mut window.kernel_size)?;
+    codec.field("strides", &mut window.strides)?;
+    codec.field("dilation_rate", &mut window.dilation_rate)?;
+    codec.field("padding", &mut window.padding)?;
+    codec.field("data_format", &mut arguments.data_format)?;
+    codec.field("activation", &mut arguments.activation)?;
+    codec.field("use_bias", &mut arguments.use_bias)?;
+    kernels.push(("bias", &mut arguments.bias));
+    weights(codec, &mut kernels, |codec| codec.field("activity_regularizer", activity))
+}
+
+/// The options of named weights: all initializers, then all regularizers with the one for the `activity`, then all
+/// constraints.
+fn weights(
+    codec: &mut Codec,
+    weights: &mut [(&str, &mut WeightOptions)],
+    activity: impl FnOnce(&mut Codec) -> Result<()>,
+) -> Result<()> {
+    for (name, options) in &mut *weights {
+        codec.field(&format!("{name}_initializer"), &mut options.initializer)?;
+    }
+    for (name, options) in &mut *weights {
+        codec.field(&format!("{name}_regularizer"), &mut options.regularizer)?;
+    }
+    activity(codec)?;
+    for (name, options) in weights {
+        codec.field(&format!("{name}_constraint"), &mut options.constraint)?;
+    }
+    Ok(())
+}
+
+/// Arguments of Conv2D that tf.keras 2 also writes for the other convolutions, where they have no effect (F1).
+fn conv2d_leftovers(codec: &mut Codec) -> Result<()> {
+    codec.dropped("groups", |json| integer(json) == Some(1))?;
+    codec.dropped("kernel_initializer", |json| {
+        let read = Option::<Initializer>::read("kernel_initializer", json);
+        read.is_ok_and(|initializer| initializer.is_none_or(|i| i == Initializer::glorot_uniform()))
+    })?;
+    codec.dropped("kernel_regularizer", Value::is_null)?;
+    codec.dropped("kernel_constraint", Value::is_null)
+}
+
+fn rectifier(codec: &mut Codec, max: &mut Option<f32>, slope: &mut f32, threshold: &mut f32) -> Result<()> {
+    codec.field("max_value", max)?;
+    codec.field("negative_slope", slope)?;
+    codec.field("threshold", threshold)
+}
+
+/// One pass over the fields of a class: out of a config, or into one.
+struct Codec<'a> {
+    class: &'a str,
+    mode: Mode<'a>,
+}
+
+enum Mode<'a> {
+    Read { map: &'a Map<String, Value>, known: Vec<String> },
+    Write(Map<String, Value>),
+}
+
+impl<'a> Codec<'a> {
+    fn reader(class: &'a str, map: &'a Map<String, Value>) -> Self {
+        Self { class, mode: Mode::Read { map, known: Vec::new() } }
+    }
+
+    /// When reading: what the config holds at `key`, which is known from now on.
+    fn take(&mut self, key: &str) -> Option<&'a Value> {
+        match &mut self.mode {
+            Mode::Read { map, known } => {
+                known.push(key.to_owned());
+                map.get(key)
+            }
+            Mode::Write(_) => None,
+        }
+    }
+
+    /// A value that is always written, and keeps what it has where the config read lacks it.
+    fn field<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
+        if let Some(json) = self.take(key) {
+            *value = T::read(key, json)?;
+        }
+        if let Mode::Write(map) = &mut self.mode {
+            map.insert(key.to_owned(), value.write()?);
+        }
+        Ok(())
+    }
+
+    /// A value that is written only where there is one.
+    fn optional<T: Form>(&mut self, key: &str, value: &mut Option<T>) -> Result<()> {
+        if value.is_none() && matches!(self.mode, Mode::Write(_)) {
+            return Ok(());
+        }
+        self.field(key, value)
+    }
+
+    /// A field that keeps its default where the config says null.
+    fn field_or_null<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
+        match self.take(key) {
+            Some(Value::Null) => Ok(()),
+            _ => self.field(key, value),
+        }
+    }
+
+    /// An argument of which only one value is implemented.
+    fn fixed(&mut self, key: &str, only: Value) -> Result<()> {
+        if let Some(json) = self.take(key).filter(|json| **json != only) {
+            return Err(Error::unsupported(
+                format!("{key}={json} of {}", self.class),
+                format!("the only `{key}` implemented is {only}"),
+            ));
+        }
+        self.ignored(key, only);
+        Ok(())
+    }
+
+    /// An argument without effect here: its default is written, whatever was read.
+    fn ignored(&mut self, key: &str, default: Value) {
+        self.take(key);
+        if let Mode::Write(map) = &mut self.mode {
+            map.insert(key.to_owned(), default);
+        }
+    }
+
+    /// An argument that the class does not have, but may be read with a `neutral` value.
+    fn dropped(&mut self, key: &str, neutral: impl FnOnce(&Value) -> bool) -> Result<()> {
+        match self.take(key) {
+            Some(json) if !neutral(json) => Err(self.unknown(key, json)),
+            _ => Ok(()),
+        }
+    }
+
+    /// When writing: puts the keys in this order, before their values are known.
+    fn order(&mut self, keys: &[&str]) {
+        if let Mode::Write(map) = &mut self.mode {
+            map.extend(keys.iter().map(|key| ((*key).to_owned(), Value::Null)));
+        }
+    }
+
+    fn unknown(&self, key: &str, json: &Value) -> Error {
+        invalid(key, format!("{} takes no argument `{key}`", self.class), json)
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a key that no field has asked for.
+    fn read(self) -> Result<()> {
+        let Mode::Read { map, known } = &self.mode else { return Ok(()) };
+        match map.iter().find(|(key, _)| !known.contains(key)) {
+            Some((key, json)) => Err(self.unknown(key, json)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What `fields` write.
+fn written(class: &str, fields: impl FnOnce(&mut Codec) -> Result<()>) -> Result<Value> {
+    let mut codec = Codec { class, mode: Mode::Write(Map::new()) };
+    fields(&mut codec)?;
+    Ok(match codec.mode {
+        Mode::Read { .. } => Value::Null,
+        Mode::Write(map) => map.into(),
+    })
+}
+
+fn invalid(key: &str, rule: impl Into<Cow<'static, str>>, json: &Value) -> Error {
+    Error::Invalid { argument: key.to_owned().into(), rule: rule.into(), received: format!("{key}={json}") }
+}
+
+fn object<'a>(what: &str, json: &'a Value) -> Result<&'a Map<String, Value>> {
+    json.as_object().ok_or_else(|| invalid("config", format!("the config of {what} must be a JSON object"), json))
+}
+
+/// Keras's form of any serialised object.
+fn wrapped(module: &str, class_name: &str, config: Value) -> Value {
+    json!({"module": module, "class_name": class_name, "config": config, "registered_name": null})
+}
+
+/// The class and the config in a form that [`wrapped`] made, or Keras 2, which leaves out the rest.
+///
+/// # Errors
+/// [`Error::Invalid`] for anything else; [`Error::Unsupported`] for objects from outside Keras (F2).
+fn unwrapped<'a>(key: &str, json: &'a Value) -> Result<(&'a str, &'a Value)> {
+    let (Some(class), Some(config)) = (json["class_name"].as_str(), json.get("config")) else {
+        return Err(invalid(key, format!("`{key}` must be a name or an object with `class_name` and `config`"), json));
+    };
+    let foreign = |module: &str| {
+        !["keras", "tf_keras", "tensorflow", "builtins"].contains(&module.split('.').next().unwrap_or(""))
+    };
+    let custom = json["module"].as_str().is_some_and(foreign)
+        || json["registered_name"].as_str().is_some_and(|name| name.contains('>'))
+        || class == "__lambda__";
+    if custom {
+        return Err(Error::unsupported(
+            format!("the custom object {class} as `{key}`"),
+            "code from files is never run; construct it by the builder methods",
+        ));
+    }
+    Ok((class, config))
+}
+
+/// A value with a form in JSON.
+trait Form: Sized {
+    /// The value of `json`, found at `key` and checked.
+    fn read(key: &str, json: &Value) -> Result<Self>;
+    /// The form.
+    fn write(&self) -> Result<Value>;
+}
+
+impl<T: Form> Form for Option<T> {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        if json.is_null() { Ok(None) } else { T::read(key, json).map(Some) }
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.as_ref().map_or(Ok(Value::Null), T::write)
+    }
+}
+
+impl Form for bool {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        json.as_bool().ok_or_else(|| invalid(key, format!("`{key}` must be true or false"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok((*self).into())
+    }
+}
+
+impl Form for String {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        json.as_str().map(Self::from).ok_or_else(|| invalid(key, format!("`{key}` must be a string"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl Form for f64 {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        json.as_f64().ok_or_else(|| invalid(key, format!("`{key}` must be a number"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok((*self).into())
+    }
+}
+
+/// Written as the shortest decimal that is read as the same f32.
+impl Form for f32 {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        f64::read(key, json).map(|value| value as Self)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.to_string().parse::<f64>().unwrap_or((*self).into()).into())
+    }
+}
+
+/// A whole number, also where written as a float (D3).
+fn integer(json: &Value) -> Option<i64> {
+    let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 2f64.powi(53)).then_some(value as i64);
+    json.as_i64().or_else(|| json.as_f64().and_then(whole))
+}
+
+/// A count: strictly positive.
+impl Form for u32 {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let count = integer(json).ok_or_else(|| invalid(key, format!("`{key}` must be an integer"), json))?;
+        strictly_positive(key, count, json)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok((*self).into())
+    }
+}
+
+fn strictly_positive(key: &str, value: i64, json: &Value) -> Result<u32> {
+    let rule = if value > 0 { "values that fit 32 bits" } else { "strictly positive values" };
+    u32::try_from(value)
+        .ok()
+        .filter(|&value| value > 0)
+        .ok_or_else(|| invalid(key, format!("`{key}` must hold {rule}"), json))
+}
+
+/// Height and width, or one number for both; strictly positive.
+impl Form for [u32; 2] {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let wrong = || invalid(key, format!("`{key}` must be one integer, or two: (height, width)"), json);
+        let both = match json.as_array().map(Vec::as_slice) {
+            None => [json, json],
+            Some([height, width]) => [height, width],
+            Some(_) => return Err(wrong()),
+        };
+        let [Some(height), Some(width)] = both.map(integer) else { return Err(wrong()) };
+        Ok([strictly_positive(key, height, json)?, strictly_positive(key, width, json)?])
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.as_slice().into())
+    }
+}
+
+/// An axis; tf.keras 2 writes that of a BatchNormalization as a list of one.
+impl Form for i32 {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let only = match json.as_array().map(Vec::as_slice) {
+            Some([only]) => only,
+            _ => json,
+        };
+        let axis = integer(only).and_then(|axis| Self::try_from(axis).ok());
+        axis.ok_or_else(|| invalid(key, format!("`{key}` must be an integer"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok((*self).into())
+    }
+}
+
+impl Form for Axes {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Array(axes) => axes.iter().map(|axis| i32::read(key, axis)).collect::<Result<_>>().map(Self::List),
+            axis => i32::read(key, axis).map(Self::One),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self {
+            Self::One(axis) => (*axis).into(),
+            Self::List(axes) => axes.as_slice().into(),
+        })
+    }
+}
+
+impl Form for PartialShape {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let dims = json.as_array().and_then(|dims| {
+            let dim = |json: &Value| match json {
+                Value::Null => Some(None),
+                _ => integer(json).and_then(|dim| usize::try_from(dim).ok()).map(Some),
+            };
+            dims.iter().map(dim).collect::<Option<Vec<_>>>()
+        });
+        dims.map(Self::from).ok_or_else(|| invalid(key, format!("`{key}` must be a list of integers and null"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.dims().into())
+    }
+}
+
+/// The value that a string names.
+fn named<T>(key: &str, json: &Value, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+    parse(json.as_str().ok_or_else(|| invalid(key, format!("`{key}` must be a string"), json))?)
+}
+
+impl Form for Padding {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+/// Null is the process's setting.
+impl Form for DataFormat {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Null => Ok(Settings::current_or_default().image_data_format),
+            _ => named(key, json, Self::from_name),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+/// A policy object, in Keras 3.0 a name; null is the process's setting.
+impl Form for DTypePolicy {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Null => Ok(Settings::current_or_default().floatx),
+            Value::Object(_) => {
+                let (class, config) = unwrapped(key, json)?;
+                if !["DTypePolicy", "FloatDTypePolicy", "Policy"].contains(&class) {
+                    return Err(Error::unsupported(format!("the dtype policy {class}"), "only DTypePolicy is"));
+                }
+                named("name", &config["name"], Self::from_name)
+            }
+            _ => named(key, json, Self::from_name),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        let policy = if *self == Self::EmulatedFloat16 { Self::Float16 } else { *self };
+        Ok(wrapped("keras", "DTypePolicy", json!({"name": policy.name()})))
+    }
+}
+
+/// Null, an integer, or a generator.
+impl Form for Seed {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Null => Ok(Self::default()),
+            Value::Object(_) => {
+                let (class, config) = unwrapped(key, json)?;
+                match config["seed"].as_u64() {
+                    Some(seed) if class == "SeedGenerator" => Ok(SeedGenerator::new(seed).into()),
+                    _ => Err(invalid(key, "a seed object must be a SeedGenerator with an integer `seed`", json)),
+                }
+            }
+            _ => {
+                let rule = "`seed` must be an integer that is not negative, a SeedGenerator or null";
+                json.as_u64().map(Self::from).ok_or_else(|| invalid(key, rule, json))
+            }
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self.generator() {
+            Some(generator) => wrapped("keras.random", "SeedGenerator", json!({"seed": generator.seed()})),
+            None => self.integer().into(),
+        })
+    }
+}
+
+/// The layers of Keras's that are activations with parameters.
+impl Activation {
+    /// The layer of the class with its defaults, which differ from those of the function of that name (A2).
+    fn layer(class_name: &str) -> Option<Self> {
+        Some(match class_name {
+            "ReLU" => Self::RELU,
+            "LeakyReLU" => Self::LeakyRelu { negative_slope: 0.3 },
+            "ELU" => Self::Elu { alpha: 1.0 },
+            "Softmax" => Self::Softmax { axis: -1 },
+            _ => return None,
+        })
+    }
+
+    fn layer_class(&self) -> Option<&'static str> {
+        match self {
+            Self::Relu { .. } => Some("ReLU"),
+            Self::LeakyRelu { .. } => Some("LeakyReLU"),
+            Self::Elu { .. } => Some("ELU"),
+            Self::Softmax { .. } => Some("Softmax"),
+            _ => None,
+        }
+    }
+
+    fn layer_fields(&mut self, codec: &mut Codec) -> Result<()> {
+        match self {
+            Self::Relu { negative_slope, max_value, threshold } => {
+                rectifier(codec, max_value, negative_slope, threshold)?
+            }
+            Self::LeakyRelu { negative_slope } => {
+                codec.field("negative_slope", negative_slope)?;
+                // Its name in tf.keras 2.
+                if let Some(alpha) = codec.take("alpha") {
+                    *negative_slope = f32::read("alpha", alpha)?;
+                }
+            }
+            Self::Elu { alpha } => return codec.field("alpha", alpha),
+            Self::Softmax { axis } => return codec.field("axis", axis),
+            _ => {}
+        }
+        if self.parameters().iter().any(|&parameter| parameter < 0.0) {
+            return Err(Error::invalid(
+                "activation",
+                format!("the parameters of Keras's layer {} must not be negative", codec.class),
+                format!("{self:?}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A name, or where the parameters are not the function's defaults a layer that has them; null is linear.
+impl Form for Activation {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Null => Ok(Self::Linear),
+            Value::String(name) => Self::from_name(name),
+            _ => {
+                let (class, config) = unwrapped(key, json)?;
+                if class == "function" {
+                    return named(key, config, Self::from_name);
+                }
+                let mut activation = Self::layer(class).ok_or_else(|| {
+                    Error::unsupported(
+                        format!("the object {class} as an activation"),
+                        "the objects read are functions by name, ReLU, LeakyReLU, ELU and Softmax",
+                    )
+                })?;
+                let mut codec = Codec::reader(class, object(class, config)?);
+                activation.layer_fields(&mut codec)?;
+                for key in ["name", "trainable", "dtype"] {
+                    codec.take(key);
+                }
+                codec.read()?;
+                activation.validate()?;
+                Ok(activation)
+            }
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        if Self::from_name(self.name()).is_ok_and(|default| default == *self) {
+            return Ok(self.name().into());
+        }
+        let class = self.layer_class().ok_or_else(|| {
+            Error::unsupported(
+                format!("{self:?} in a config"),
+                "Keras has a form for default parameters only, and for those of relu, leaky_relu, elu and softmax",
+            )
+        })?;
+        Ok(wrapped("keras.layers", class, written(class, |codec| self.clone().layer_fields(codec))?))
+    }
+}
+
+/// A kind of object that a config holds by name, or as a class with parameters.
+trait Object: Clone {
+    /// What it is called in messages.
+    const KIND: &'static str;
+    /// The module of its classes.
+    const MODULE: &'static str;
+    /// The object of a bare name.
+    fn of_name(name: &str) -> Result<Self>;
+    /// The class with default parameters.
+    fn of_class(name: &str) -> Result<Self> {
+        Self::of_name(name)
+    }
+    /// The class, if Keras has it.
+    fn class(&self) -> Option<&'static str>;
+    /// The parameters.
+    fn parameters(&mut self, codec: &mut Codec) -> Result<()>;
+    /// The rules for the parameters.
+    fn check(&self) -> Result<()>;
+}
+
+impl<T: Object> Form for T {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        if let Value::String(name) = json {
+            return T::of_name(name);
+        }
+        let (class, config) = unwrapped(key, json)?;
+        let mut read = T::of_class(class)?;
+        let mut codec = Codec::reader(class, object(class, config)?);
+        read.parameters(&mut codec)?;
+        codec.read()?;
+        read.check()?;
+        Ok(read)
+    }
+
+    fn write(&self) -> Result<Value> {
+        let class = self.class().ok_or_else(|| {
+            Error::unsupported(
+                format!("a custom {} in a config", T::KIND),
+                "configs hold Keras's own classes; set it again on the layer that was read",
+            )
+        })?;
+        Ok(wrapped(T::MODULE, class, written(class, |codec| self.clone().parameters(codec))?))
+    }
+}
+
+impl Object for Initializer {
+    const KIND: &'static str = "initializer";
+    const MODULE: &'static str = "keras.initializers";
+
+    fn of_name(name: &str) -> Result<Self> {
+        Self::from_name(name)
+    }
+
+    fn class(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Zeros => "Zeros",
+            Self::Ones => "Ones",
+            Self::Constant(_) => "Constant",
+            Self::RandomNormal { .. } => "RandomNormal",
+            Self::TruncatedNormal { .. } => "TruncatedNormal",
+            Self::RandomUniform { .. } => "RandomUniform",
+            Self::VarianceScaling { scaling, .. } => match scaling {
+                Scaling::GlorotUniform => "GlorotUniform",
+                Scaling::GlorotNormal => "GlorotNormal",
+                Scaling::HeUniform => "HeUniform",
+                Scaling::HeNormal => "HeNormal",
+                Scaling::LecunUniform => "LecunUniform",
+                Scaling::LecunNormal => "LecunNormal",
+                Scaling::General { .. } => "VarianceScaling",
+            },
+            Self::Orthogonal { .. } => "Orthogonal",
+            Self::Identity { .. } => "Identity",
+            Self::Array { .. } | Self::Custom(_) => return None,
+        })
+    }
+
+    fn parameters(&mut self, codec: &mut Codec) -> Result<()> {
+        match self {
+            Self::Zeros | Self::Ones | Self::Array { .. } | Self::Custom(_) => Ok(()),
+            Self::Constant(value) => codec.field("value", value),
+            Self::RandomNormal { mean, stddev, seed } | Self::TruncatedNormal { mean, stddev, seed } => {
+                codec.field("seed", seed)?;
+                codec.field("mean", mean)?;
+                codec.field("stddev", stddev)
+            }
+            Self::RandomUniform { minval, maxval, seed } => {
+                codec.field("seed", seed)?;
+                codec.field("minval", minval)?;
+                codec.field("maxval", maxval)
+            }
+            Self::VarianceScaling { scaling, seed, input_axes, output_axes } => {
+                codec.field("seed", seed)?;
+                if let Scaling::General { scale, mode, distribution } = scaling {
+                    codec.field("scale", scale)?;
+                    codec.field("mode", mode)?;
+                    codec.field("distribution", distribution)?;
+                }
+                codec.field("input_axes", input_axes)?;
+                codec.field("output_axes", output_axes)
+            }
+            Self::Orthogonal { gain, seed } => {
+                codec.field("seed", seed)?;
+                codec.field("gain", gain)
+            }
+            Self::Identity { gain } => codec.field("gain", gain),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.validate()
+    }
+}
+
+impl Object for Regularizer {
+    const KIND: &'static str = "regularizer";
+    const MODULE: &'static str = "keras.regularizers";
+
+    fn of_name(name: &str) -> Result<Self> {
+        Self::from_name(name)
+    }
+
+    fn of_class(name: &str) -> Result<Self> {
+        Self::from_class(name)
+    }
+
+    fn class(&self) -> Option<&'static str> {
+        match self {
+            Self::L1 { .. } => Some("L1"),
+            Self::L2 { .. } => Some("L2"),
+            Self::L1L2 { .. } => Some("L1L2"),
+            Self::OrthogonalRegularizer { .. } => Some("OrthogonalRegularizer"),
+            Self::Custom(_) => None,
+        }
+    }
+
+    fn parameters(&mut self, codec: &mut Codec) -> Result<()> {
+        match self {
+            Self::L1 { l1 } => codec.field_or_null("l1", l1),
+            Self::L2 { l2 } => codec.field_or_null("l2", l2),
+            Self::L1L2 { l1, l2 } => {
+                codec.field_or_null("l1", l1)?;
+                codec.field_or_null("l2", l2)
+            }
+            Self::OrthogonalRegularizer { factor, mode } => {
+                codec.field_or_null("factor", factor)?;
+                codec.field("mode", mode)
+            }
+            Self::Custom(_) => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.validate()
+    }
+}
+
+impl Object for Constraint {
+    const KIND: &'static str = "constraint";
+    const MODULE: &'static str = "keras.constraints";
+
+    fn of_name(name: &str) -> Result<Self> {
+        Self::from_name(name)
+    }
+
+    fn class(&self) -> Option<&'static str> {
+        match self {
+            Self::NonNeg => Some("NonNeg"),
+            Self::UnitNorm { .. } => Some("UnitNorm"),
+            Self::MaxNorm { .. } => Some("MaxNorm"),
+            Self::MinMaxNorm { .. } => Some("MinMaxNorm"),
+            Self::Custom(_) => None,
+        }
+    }
+
+    fn parameters(&mut self, codec: &mut Codec) -> Result<()> {
+        match self {
+            Self::NonNeg | Self::Custom(_) => Ok(()),
+            Self::UnitNorm { axis } => codec.field("axis", axis),
+            Self::MaxNorm { max_value, axis } => {
+                codec.field("max_value", max_value)?;
+                codec.field("axis", axis)
+            }
+            Self::MinMaxNorm { min_value, max_value, rate, axis } => {
+                codec.field("min_value", min_value)?;
+                codec.field("max_value", max_value)?;
+                codec.field("rate", rate)?;
+                codec.field("axis", axis)
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.validate()
+    }
+}
+
+/// The [`Form`] of an enumeration: its names.
+macro_rules! names {
+    ($type:ty { $($name:literal => $value:path),* $(,)? }) => {
+        impl Form for $type {
+            fn read(key: &str, json: &Value) -> Result<Self> {
+                match json.as_str() {
+                    $(Some($name) => Ok($value),)*
+                    _ => Err(invalid(key, format!("`{key}` must be one of {}", [$($name),*].join(", ")), json)),
+                }
+            }
+
+            fn write(&self) -> Result<Value> {
+                Ok(match self { $($value => $name,)* }.into())
+            }
+        }
+    };
+}
+
+names!(Fan { "fan_in" => Self::FanIn, "fan_out" => Self::FanOut, "fan_avg" => Self::FanAvg });
+names!(OrthogonalMode { "rows" => Self::Rows, "columns" => Self::Columns });
+
+/// In any letter case; `normal` is the truncated one.
+impl Form for Distribution {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json.as_str().map(str::to_lowercase).as_deref() {
+            Some("truncated_normal" | "normal") => Ok(Self::TruncatedNormal),
+            Some("untruncated_normal") => Ok(Self::UntruncatedNormal),
+            Some("uniform") => Ok(Self::Uniform),
+            _ => {
+                Err(invalid(key, format!("`{key}` must be one of truncated_normal, untruncated_normal, uniform"), json))
+            }
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self {
+            Self::TruncatedNormal => "truncated_normal",
+            Self::UntruncatedNormal => "untruncated_normal",
+            Self::Uniform => "uniform",
+        }
+        .into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A policy and a default kernel initializer as Keras 3.15 writes them.
+    fn policy(name: &str) -> Value {
+        json!({"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": null})
+    }
+
+    fn keras(module: &str, class: &str, config: Value) -> Value {
+        json!({"module": format!("keras.{module}"), "class_name": class, "config": config, "registered_name": null})
+    }
+
+    fn glorot() -> Value {
+        keras("initializers", "GlorotUniform", json!({"seed": null, "input_axes": null, "output_axes": null}))
+    }
+
+    fn zeros() -> Value {
+        keras("initializers", "Zeros", json!({}))
+    }
+
+    fn ones() -> Value {
+        keras("initializers", "Ones", json!({}))
+    }
+
+    /// Configs in full, as Keras 3.15 writes them, key order included.
+    fn complete() -> Vec<(&'static str, Value)> {
+        vec![
+            (
+                "Conv2D",
+                json!({
+                    "name": "rich", "trainable": true, "dtype": policy("mixed_float16"),
+                    "activity_regularizer": keras("regularizers", "L1", json!({"l1": 9.999999747378752e-05})),
+                    "filters": 6, "kernel_size": [3, 5], "strides": [1, 2], "padding": "same",
+                    "data_format": "channels_first", "dilation_rate": [1, 1], "groups": 3, "activation": "relu6",
+                    "use_bias": false,
+                    "kernel_initializer":
+                        keras("initializers", "HeNormal", json!({"seed": 3, "input_axes": null, "output_axes": null})),
+                    "bias_initializer": keras("initializers", "Constant", json!({"value": 0.1})),
+                    "kernel_regularizer": keras("regularizers", "L1L2", json!({"l1": 0.001, "l2": 0.01})),
+                    "bias_regularizer": keras("regularizers", "L2", json!({"l2": 0.01})),
+                    "kernel_constraint":
+                        keras("constraints", "MaxNorm", json!({"max_value": 2.0, "axis": [0, 1, 2]})),
+                    "bias_constraint": null
+                }),
+            ),
+            (
+                "DepthwiseConv2D",
+                json!({
+                    "name": "depthwise_conv2d_2", "trainable": false, "dtype": policy("float32"),
+                    "depth_multiplier": 2, "kernel_size": [3, 1], "strides": [1, 1], "padding": "valid",
+                    "data_format": "channels_last", "dilation_rate": [2, 3], "activation": "linear", "use_bias": true,
+                    "depthwise_initializer": keras("initializers", "VarianceScaling", json!({
+                        "seed": 4, "scale": 2.0, "mode": "fan_avg", "distribution": "uniform",
+                        "input_axes": [0, 1], "output_axes": -1
+                    })),
+                    "bias_initializer": null,
+                    "depthwise_regularizer": keras("regularizers", "L2", json!({"l2": 0.02})),
+                    "bias_regularizer": null, "activity_regularizer": null,
+                    "depthwise_constraint": keras("constraints", "NonNeg", json!({})),
+                    "bias_constraint": keras("constraints", "MinMaxNorm", json!({
+                        "min_value": 0.1, "max_value": 0.9, "rate": 0.5, "axis": 0
+                    })),
+                }),
+            ),
+            (
+                "SeparableConv2D",
+                json!({
+                    "name": null, "trainable": true, "dtype": policy("float32"), "depth_multiplier": 1, "filters": 4,
+                    "kernel_size": [2, 2], "strides": [2, 2], "padding": "valid", "data_format": "channels_last",
+                    "dilation_rate": [1, 1],
+                    "activation": keras("layers", "LeakyReLU", json!({"negative_slope": 0.3})), "use_bias": true,
+                    "depthwise_initializer": glorot(),
+                    "pointwise_initializer": keras("initializers", "Orthogonal", json!({
+                        "seed": keras("random", "SeedGenerator", json!({"seed": 5})), "gain": 1.0
+                    })),
+                    "bias_initializer": keras("initializers", "RandomNormal", json!({
+                        "seed": null, "mean": 0.0, "stddev": 0.05
+                    })),
+                    "depthwise_regularizer": keras("regularizers", "L1", json!({"l1": 0.009999999776482582})),
+                    "pointwise_regularizer":
+                        keras("regularizers", "OrthogonalRegularizer", json!({"factor": 0.01, "mode": "columns"})),
+                    "bias_regularizer": null, "activity_regularizer": null,
+                    "depthwise_constraint": keras("constraints", "UnitNorm", json!({"axis": [0, 1]})),
+                    "pointwise_constraint": null, "bias_constraint": null
+                }),
+            ),
+            (
+                "BatchNormalization",
+                json!({
+                    "name": "stem_bn", "trainable": true, "dtype": policy("float32"), "axis": -1, "momentum": 0.99,
+                    "epsilon": 0.001, "center": true, "scale": false, "beta_initializer": zeros(),
+                    "gamma_initializer": ones(), "moving_mean_initializer": zeros(),
+                    "moving_variance_initializer": ones(), "beta_regularizer": null, "gamma_regularizer": null,
+                    "beta_constraint": null, "gamma_constraint": null, "synchronized": false, "renorm": false,
+                    "renorm_clipping": null, "renorm_momentum": 0.99
+                }),
+            ),
+            (
+                "Dense",
+                json!({
+                    "name": "head", "trainable": true, "dtype": policy("float32"), "units": 10,
+                    "activation": "softmax", "use_bias": true, "kernel_initializer": glorot(),
+                    "bias_initializer": zeros(), "kernel_regularizer": null, "bias_regularizer": null,
+                    "kernel_constraint": null, "bias_constraint": null, "quantization_config": null
+                }),
+            ),
+            (
+                "GlobalAveragePooling2D",
+                json!({
+                    "name": "gap", "trainable": true, "dtype": policy("float32"), "data_format": "channels_last",
+                    "keepdims": true
+                }),
+            ),
+            (
+                "Dropout",
+                json!({
+                    "name": "drop", "trainable": true, "dtype": policy("float32"), "rate": 0.3, "seed": null,
+                    "noise_shape": [null, 1, 5]
+                }),
+            ),
+            (
+                "ReLU",
+                json!({
+                    "name": "relu", "trainable": true, "dtype": policy("float32"), "max_value": 6.0,
+                    "negative_slope": 0.1, "threshold": 0.25
+                }),
+            ),
+            (
+                "Activation",
+                json!({"name": "act", "trainable": true, "dtype": policy("float32"), "activation": "hard_silu"}),
+            ),
+        ]
+    }
+
+    #[test]
+    fn configs_round_trip() {
+        for (class, config) in complete() {
+            let layer = LayerConfig::from_config(class, &config).unwrap();
+            assert_eq!(layer.class_name(), class);
+            assert_eq!(layer.get_config().unwrap().to_string(), config.to_string());
+        }
+    }
+
+    #[test]
+    fn defaults_are_the_constructors() {
+        for (class, config, layer) in [
+            ("Conv2D", json!({"filters": 6, "kernel_size": 3}), LayerConfig::from(Conv2D::new(6, 3))),
+            ("DepthwiseConv2D", json!({"kernel_size": [3, 5]}), DepthwiseConv2D::new((3, 5)).into()),
+            ("SeparableConv2D", json!({"filters": 6.0, "kernel_size": 3.0}), SeparableConv2D::new(6, 3).into()),
+            ("Dense", json!({"units": 3, "activation": null}), Dense::new(3).into()),
+            ("BatchNormalization", json!({}), BatchNormalization::new().into()),
+            (
+                "GlobalAveragePooling2D",
+                json!({"data_format": null, "dtype": null}),
+                GlobalAveragePooling2D::new().into(),
+            ),
+            ("Dropout", json!({"rate": 0.5}), Dropout::new(0.5).into()),
+            ("ReLU", json!({}), ReLU::new().into()),
+            ("Activation", json!({"activation": "swish"}), ActivationLayer::new(Activation::Silu).into()),
+        ] {
+            assert_eq!(LayerConfig::from_config(class, &config).unwrap(), layer);
+            assert_eq!(LayerConfig::from_config(class, &layer.get_config().unwrap()).unwrap(), layer);
+        }
+    }
+
+    #[test]
+    fn wrapped_layers_round_trip() {
+        let layer = LayerConfig::from(Conv2D::new(6, 3));
+        let shape = [None, Some(8), Some(8), Some(3)].into();
+        for built in [None, Some(&shape)] {
+            let json = layer.to_json(built).unwrap();
+            assert_eq!(LayerConfig::from_json(&json).unwrap(), (layer.clone(), built.cloned()));
+        }
+        assert_eq!(layer.to_json(Some(&shape)).unwrap()["build_config"], json!({"input_shape": [null, 8, 8, 3]}));
+        let bare = json!({"class_name": "ReLU", "config": {}, "name": "relu", "inbound_nodes": []});
+        assert_eq!(LayerConfig::from_json(&bare).unwrap(), (ReLU::new().into(), None));
+    }
+
+    #[test]
+    fn other_spellings() {
+        let conv = |key: &str, value: Value| {
+            let mut config = json!({"filters": 4, "kernel_size": 3});
+            config[key] = value;
+            LayerConfig::from_config("Conv2D", &config).unwrap()
+        };
+        let plain = || Conv2D::new(4, 3);
+        let shared = json!({"module": "keras", "class_name": "DTypePolicy", "config": {"name": "bfloat16"},
+            "registered_name": null, "shared_object_id": 140003});
+        for (key, value, expected) in [
+            ("strides", json!(2.0), plain().strides(2)),
+            ("strides", json!([2.0, 1]), plain().strides((2, 1))),
+            ("padding", json!("SAME"), plain().padding(Padding::Same)),
+            ("data_format", json!("Channels_First"), plain().data_format(DataFormat::ChannelsFirst)),
+            ("dtype", json!("float16"), plain().dtype(DTypePolicy::Float16)),
+            ("dtype", shared, plain().dtype(DTypePolicy::BFloat16)),
+            (
+                "activation",
+                json!({"class_name": "function", "config": "relu", "module": "builtins",
+                "registered_name": "relu"}),
+                plain().activation(Activation::RELU),
+            ),
+            (
+                "activation",
+                keras(
+                    "layers",
+                    "ReLU",
+                    json!({"name": "re_lu", "trainable": true,
+                "dtype": policy("float32"), "max_value": 6, "negative_slope": 0.0, "threshold": 0.0}),
+                ),
+                plain().activation(Activation::Relu { negative_slope: 0.0, max_value: Some(6.0), threshold: 0.0 }),
+            ),
+            (
+                "activation",
+                json!({"class_name": "LeakyReLU", "config": {"alpha": 0.1}}),
+                plain().activation(Activation::LeakyRelu { negative_slope: 0.1 }),
+            ),
+            (
+                "activation",
+                json!({"class_name": "LeakyReLU", "config": {}}),
+                plain().activation(Activation::LeakyRelu { negative_slope: 0.3 }),
+            ),
+            (
+                "activation",
+                keras("layers", "Softmax", json!({"axis": 1})),
+                plain().activation(Activation::Softmax { axis: 1 }),
+            ),
+            ("kernel_initializer", json!("he_normal"), plain().kernel_initializer(Initializer::he_normal())),
+            (
+                "kernel_initializer",
+                json!({"class_name": "GlorotNormal", "config": {"seed": 2}}),
+                plain().kernel_initializer(Initializer::glorot_normal().seed(2)),
+            ),
+            (
+                "kernel_initializer",
+                keras("initializers", "VarianceScaling", json!({"distribution": "Normal"})),
+                plain().kernel_initializer(Initializer::variance_scaling(
+                    1.0,
+                    Fan::FanIn,
+                    Distribution::TruncatedNormal,
+                )),
+            ),
+            ("bias_regularizer", json!("l2"), plain().bias_regularizer(Regularizer::L2 { l2: 0.01 })),
+            (
+                "bias_regularizer",
+                keras("regularizers", "L1L2", json!({"l2": null})),
+                plain().bias_regularizer(Regularizer::L1L2 { l1: 0.0, l2: 0.0 }),
+            ),
+            ("kernel_constraint", json!("max_norm"), plain().kernel_constraint(Constraint::max_norm(2.0))),
+            ("autocast", json!(false), plain().autocast(false)),
+            ("batch_input_shape", json!([null, 8, 8, 3]), plain()),
+            ("input_shape", json!([8, 8, 3]), plain()),
+        ] {
+            assert_eq!(conv(key, value), expected.into(), "{key}");
+        }
+    }
+
+    #[test]
+    fn leftovers_of_tf_keras_2() {
+        for class in ["DepthwiseConv2D", "SeparableConv2D"] {
+            let read = |key: &str, value: Value| {
+                let mut config = json!({"filters": 4, "kernel_size": 3});
+                if class == "DepthwiseConv2D" {
+                    config["filters"] = Value::Null;
+                }
+                config[key] = value;
+                LayerConfig::from_config(class, &config)
+            };
+            let initializer = json!({"class_name": "GlorotUniform", "config": {"seed": null}});
+            let plain = read("groups", json!(1)).unwrap();
+            assert_eq!(read("kernel_initializer", Value::Null).unwrap(), plain);
+            assert_eq!(read("kernel_initializer", initializer).unwrap(), plain);
+            assert_eq!(read("kernel_regularizer", Value::Null).unwrap(), plain);
+            for (key, value) in [
+                ("groups", json!(2)),
+                ("kernel_initializer", json!("zeros")),
+                ("kernel_regularizer", json!("l2")),
+                ("kernel_constraint", json!("non_neg")),
+            ] {
+                let error = read(key, value).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{class} takes no argument `{key}`")), "{error}");
+            }
+        }
+        let axis = LayerConfig::from_config("BatchNormalization", &json!({"axis": [3]})).unwrap();
+        assert_eq!(axis, BatchNormalization::new().axis(3).into());
+    }
+
+    /// Class, config, the argument at fault, the message.
+    #[test]
+    fn refusals() {
+        let foreign = json!({"module": "mine.layers", "class_name": "Mine", "config": {}});
+        let lambda = json!({"class_name": "__lambda__", "config": {"value": "…"}});
+        let custom = json!({"class_name": "L2", "config": {}, "registered_name": "mine>L2"});
+        for (class, config, argument, message) in [
+            (
+                "Conv2D",
+                json!({"filters": 4}),
+                "kernel_size",
+                "Conv2D must be given `kernel_size`; received config={\"filters\":4}",
+            ),
+            (
+                "Conv2D",
+                json!({"kernel_size": 4}),
+                "filters",
+                "Conv2D must be given `filters`; received config={\"kernel_size\":4}",
+            ),
+            ("Conv2D", json!([]), "config", "the config of Conv2D must be a JSON object; received config=[]"),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 3, "lora_rank": 1}),
+                "lora_rank",
+                "Conv2D takes no argument `lora_rank`; received lora_rank=1",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 3, "depth_multiplier": 1}),
+                "depth_multiplier",
+                "Conv2D takes no argument `depth_multiplier`; received depth_multiplier=1",
+            ),
+            (
+                "ReLU",
+                json!({"activity_regularizer": "l2"}),
+                "activity_regularizer",
+                "ReLU takes no argument `activity_regularizer`; received activity_regularizer=\"l2\"",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": -2, "kernel_size": 1}),
+                "filters",
+                "`filters` must hold strictly positive values; received filters=-2",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 5e9, "kernel_size": 1}),
+                "filters",
+                "`filters` must hold values that fit 32 bits; received filters=5000000000.0",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": true, "kernel_size": 1}),
+                "filters",
+                "`filters` must be an integer; received filters=true",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": null, "kernel_size": 1}),
+                "filters",
+                "`filters` must be an integer; received filters=null",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 3.7, "kernel_size": 1}),
+                "filters",
+                "`filters` must be an integer; received filters=3.7",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": [2, 2, 2]}),
+                "kernel_size",
+                "`kernel_size` must be one integer, or two: (height, width); received kernel_size=[2,2,2]",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": [2, true]}),
+                "kernel_size",
+                "`kernel_size` must be one integer, or two: (height, width); received kernel_size=[2,true]",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": [1, 0]}),
+                "kernel_size",
+                "`kernel_size` must hold strictly positive values; received kernel_size=[1,0]",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "strides": null}),
+                "strides",
+                "`strides` must be one integer, or two: (height, width); received strides=null",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "padding": ["same"]}),
+                "padding",
+                "`padding` must be a string; received padding=[\"same\"]",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "padding": "causal"}),
+                "padding",
+                "`padding` must be \"valid\" or \"same\"; received padding=causal",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "trainable": 1}),
+                "trainable",
+                "`trainable` must be true or false; received trainable=1",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "name": "a/b"}),
+                "name",
+                "`name` must be a non-empty string without `/`; received name=\"a/b\"",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 5, "kernel_size": 2, "groups": 2}),
+                "groups",
+                "the number of filters must be evenly divisible by the number of groups; received groups=2, filters=5",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "strides": [1, 2], "dilation_rate": [2, 1]}),
+                "strides",
+                "`strides > 1` is not supported in conjunction with `dilation_rate > 1`; \
+                 received strides=[1, 2], dilation_rate=[2, 1]",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "kernel_regularizer": 0.1}),
+                "kernel_regularizer",
+                "`kernel_regularizer` must be a name or an object with `class_name` and `config`; \
+                 received kernel_regularizer=0.1",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2,
+                "kernel_regularizer": {"class_name": "L2", "config": {"l3": 1}}}),
+                "l3",
+                "L2 takes no argument `l3`; received l3=1",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2,
+                "kernel_initializer": {"class_name": "HeNormal", "config": {"seed": 1.0}}}),
+                "seed",
+                "`seed` must be an integer that is not negative, a SeedGenerator or null; received seed=1.0",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2,
+                "kernel_initializer": {"class_name": "VarianceScaling", "config": {"mode": "fan_max"}}}),
+                "mode",
+                "`mode` must be one of fan_in, fan_out, fan_avg; received mode=\"fan_max\"",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2,
+                "activation": {"class_name": "LeakyReLU", "config": {"negative_slope": -1}}}),
+                "activation",
+                "the parameters of Keras's layer LeakyReLU must not be negative; \
+                 received LeakyRelu { negative_slope: -1.0 }",
+            ),
+            (
+                "Conv2D",
+                json!({"filters": 4, "kernel_size": 2, "kernel_constraint": foreign}),
+                "",
+                "the custom object Mine as `kernel_constraint` is not supported: \
+                 code from files is never run; construct it by the builder methods",
+            ),
+            (
+                "Activation",
+                json!({"activation": lambda}),
+                "",
+                "the custom object __lambda__ as `activation` is not supported: \
+                 code from files is never run; construct it by the builder methods",
+            ),
+            (
+                "Dense",
+                json!({"units": 1, "kernel_regularizer": custom}),
+                "",
+                "the custom object L2 as `kernel_regularizer` is not supported: \
+                 code from files is never run; construct it by the builder methods",
+            ),
+            (
+                "BatchNormalization",
+                json!({"renorm": true}),
+                "",
+                "renorm=true of BatchNormalization is not supported: the only `renorm` implemented is false",
+            ),
+            ("Dropout", json!({"rate": 1.5}), "rate", "`rate` must lie between 0 and 1; received rate=1.5"),
+            (
+                "ReLU",
+                json!({"max_value": -1.0}),
+                "max_value",
+                "`max_value` of a ReLU layer must be finite and not negative; received max_value=-1",
+            ),
+            ("Dense", json!({"units": 0}), "units", "`units` must hold strictly positive values; received units=0"),
+        ] {
+            let error = LayerConfig::from_config(class, &config).unwrap_err();
+            assert_eq!(error.to_string(), message);
+            if let Error::Invalid { argument: found, .. } = error {
+                assert_eq!(found, argument);
+            } else {
+                assert_eq!(argument, "", "{message}");
+            }
+        }
+        let error = LayerConfig::from_config("Conv3D", &json!({})).unwrap_err().to_string();
+        assert!(error.starts_with("the layer class Conv3D is not supported"), "{error}");
+    }
+
+    /// Everything wrong at once, and put right in the order in which it is reported: Keras's (K1).
+    #[test]
+    fn the_first_fault_in_keras_order_is_reported() {
+        let wrong = json!("wrong");
+        let mut config = json!({
+            "groups": 3, "filters": 0, "bias_constraint": wrong, "activity_regularizer": wrong,
+            "kernel_regularizer": wrong, "bias_initializer": wrong,
+            "kernel_initializer": {"class_name": "HeNormal", "config": {"scale": 1}}, "activation": wrong,
+            "data_format": wrong, "padding": wrong, "dilation_rate": 0, "strides": 2.5, "kernel_size": [0, 1]
+        });
+        for (argument, key, right) in [
+            ("kernel_size", "kernel_size", json!(3)),
+            ("strides", "strides", json!(0)),
+            ("strides", "strides", json!(2)),
+            ("dilation_rate", "dilation_rate", json!(2)),
+            ("padding", "padding", json!("same")),
+            ("data_format", "data_format", Value::Null),
+            ("activation", "activation", Value::Null),
+            ("scale", "kernel_initializer", Value::Null),
+            ("initializer", "bias_initializer", Value::Null),
+            ("regularizer", "kernel_regularizer", Value::Null),
+            ("regularizer", "activity_regularizer", Value::Null),
+            ("constraint", "bias_constraint", Value::Null),
+            ("filters", "filters", json!(8)),
+            ("groups", "groups", json!(2)),
+            ("strides", "strides", json!(1)),
+        ] {
+            match LayerConfig::from_config("Conv2D", &config) {
+                Err(Error::Invalid { argument: found, .. }) => assert_eq!(found, argument),
+                other => panic!("{argument}: {other:?}"),
+            }
+            config[key] = right;
+        }
+        LayerConfig::from_config("Conv2D", &config).unwrap();
+    }
+
+    #[test]
+    fn objects_round_trip() {
+        fn check<T: Object + PartialEq + std::fmt::Debug>(classes: &[&str]) {
+            for class in classes {
+                let read = T::of_class(class).unwrap();
+                let json = read.write().unwrap();
+                assert_eq!(json["class_name"], *class);
+                assert_eq!(T::read("key", &json).unwrap(), read);
+            }
+        }
+        check::<Initializer>(&["Zeros", "Ones", "Constant", "RandomNormal", "TruncatedNormal", "RandomUniform"]);
+        check::<Initializer>(&[
+            "GlorotUniform",
+            "GlorotNormal",
+            "HeUniform",
+            "HeNormal",
+            "LecunUniform",
+            "LecunNormal",
+        ]);
+        check::<Initializer>(&["VarianceScaling", "Orthogonal", "Identity"]);
+        check::<Regularizer>(&["L1", "L2", "L1L2", "OrthogonalRegularizer"]);
+        check::<Constraint>(&["NonNeg", "UnitNorm", "MaxNorm", "MinMaxNorm"]);
+    }
+
+    #[test]
+    fn activations_with_parameters() {
+        for activation in [
+            Activation::Relu { negative_slope: 0.1, max_value: None, threshold: 0.5 },
+            Activation::LeakyRelu { negative_slope: 0.01 },
+            Activation::Elu { alpha: 0.5 },
+            Activation::Softmax { axis: 1 },
+            Activation::HardShrink { threshold: 0.5 },
+        ] {
+            let layer = LayerConfig::from(ActivationLayer::new(activation));
+            assert_eq!(LayerConfig::from_config("Activation", &layer.get_config().unwrap()).unwrap(), layer);
+        }
+        for activation in [
+            Activation::Relu { negative_slope: -0.1, max_value: None, threshold: 0.0 },
+            Activation::Celu { alpha: 2.0 },
+            Activation::Gelu { approximate: true },
+            Activation::Threshold { threshold: 0.0, default_value: 1.0 },
+            Activation::Glu { axis: 1 },
+        ] {
+            assert!(LayerConfig::from(ActivationLayer::new(activation)).get_config().is_err(), "{activation:?}");
+        }
+    }
+
+    #[test]
+    fn what_keras_has_no_config_for() {
+        let array = Initializer::array([1], vec![0.0]).unwrap();
+        let custom = Initializer::custom(|_, _| Ok(vec![]));
+        for initializer in [array, custom] {
+            let conv = LayerConfig::from(Conv2D::new(1, 1).bias_initializer(initializer));
+            assert!(matches!(conv.get_config(), Err(Error::Unsupported { .. })));
+        }
+        let emulated = LayerConfig::from(ReLU::new().dtype(DTypePolicy::EmulatedFloat16));
+        assert_eq!(emulated.get_config().unwrap()["dtype"], policy("float16"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Conv2D.
+
+use super::Initializer;
+use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+use crate::geometry::ConvGeometry;
+use crate::{Error, PartialShape, Result, Shape};
+
+/// 2-D convolution: `activation(conv2d(input, kernel) + bias)`.
+///
+/// A cross-correlation, as in Keras: the kernel is not flipped. Output channel `f` of group `g` sums over
+/// `kernel[ky, kx, j, f]` times channel `g·channels/groups + j` of the input (spec §3). A 1×1 kernel with stride 1 is the
+/// pointwise case.
+///
+/// # Shapes
+/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
+/// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels. Weights, in either
+/// format: `kernel [kh, kw, channels/groups, filters]`, `bias [filters]`.
+///
+/// ```
+/// use wgpu_conv::{Activation, Padding, layers::Conv2D};
+///
+/// let conv = Conv2D::new(32, 3).padding(Padding::Same).activation(Activation::RELU);
+/// assert_eq!(conv.output_shape([None, Some(224), None, Some(3)])?.to_string(), "(None, 224, None, 32)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2D {
+    /// The arguments shared by all convolution layers.
+    pub arguments: ConvArguments,
+    /// Output channels.
+    pub filters: u32,
+    /// Runs of channels that do not mix; divides the input's channels and `filters`. 1 by default.
+    pub groups: u32,
+    /// The kernel's initializer (glorot_uniform by default), regularizer and constraint.
+    pub kernel: WeightOptions,
+}
+
+conv_setters!(Conv2D);
+weight_setters!(Conv2D {
+    "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
+});
+
+impl Conv2D {
+    /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
+    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+        Self {
+            arguments: ConvArguments::new(kernel_size.into()),
+            filters,
+            groups: 1,
+            kernel: WeightOptions::new(Initializer::glorot_uniform()),
+        }
+    }
+
+    /// Runs of channels that do not mix; must divide the input's channels and the filters. 1 by default.
+    pub fn groups(mut self, groups: u32) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// The output shape for `input`, whose batch, height and width may be unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        let channels = self.arguments.channels(&input, None)?;
+        self.check_groups(channels, &input)?;
+        self.arguments.output_shape(&input, self.filters)
+    }
+
+    /// Every rule of spec §1.1, in Keras's order.
+    pub(crate) fn validate(&self) -> Result<()> {
+        self.arguments.validate(&[&self.kernel])?;
+        positive("filters", &[self.filters])?;
+        positive("groups", &[self.groups])?;
+        if !self.filters.is_multiple_of(self.groups) {
+            return Err(Error::invalid(
+                "groups",
+                "the number of filters must be evenly divisible by the number of groups",
+                format!("groups={}, filters={}", self.groups, self.filters),
+            ));
+        }
+        self.arguments.refuse_strided_dilation()
+    }
+
+    fn check_groups(&self, channels: u32, input: &PartialShape) -> Result<()> {
+        if channels.is_multiple_of(self.groups) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "groups",
+            "the number of input channels must be evenly divisible by the number of groups",
+            format!("groups={}, {channels} input channels (full input shape is {input})", self.groups),
+        ))
+    }
+
+    /// The kernel's shape, `[kh, kw, channels/groups, filters]`.
+    pub(crate) fn kernel_shape(&self, channels: u32) -> [usize; 4] {
+        let [kh, kw] = self.arguments.window.kernel_size;
+        [kh, kw, channels / self.groups, self.filters].map(|dim| dim as usize)
+    }
+
+    /// The convolution of an input of `shape`, whose channels have been checked.
+    pub(crate) fn geometry(&self, shape: &Shape) -> Result<ConvGeometry> {
+        self.arguments.geometry(shape, self.groups, self.filters)
+    }
+}

@@ -1,0 +1,106 @@
+//! Dense.
+
+use super::arguments::{channels, common_setters, positive, weight_setters};
+use super::{Common, Initializer, Regularizer, WeightOptions, activated_shape};
+use crate::{Activation, DataFormat, Error, PartialShape, Result, Settings};
+
+/// A matrix product over the last axis: `activation(input · kernel + bias)`.
+///
+/// # Shapes
+/// Input `[batch, …, channels]`, of rank 2 or more; output `[batch, …, units]`. Weights: `kernel [channels, units]`,
+/// `bias [units]`.
+///
+/// ```
+/// use wgpu_conv::{Activation, layers::Dense};
+///
+/// let dense = Dense::new(10).activation(Activation::Softmax { axis: -1 });
+/// assert_eq!(dense.output_shape([None, Some(64)])?.to_string(), "(None, 10)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// Extent of the output's last axis.
+    pub units: u32,
+    /// Applied to the result after the bias; linear by default.
+    pub activation: Activation,
+    /// Whether a bias is added; true by default.
+    pub use_bias: bool,
+    /// The kernel's initializer (glorot_uniform by default), regularizer and constraint.
+    pub kernel: WeightOptions,
+    /// The bias's initializer (zeros by default), regularizer and constraint.
+    pub bias: WeightOptions,
+    /// A penalty on the layer's output, added to the loss; none by default.
+    pub activity_regularizer: Option<Regularizer>,
+}
+
+common_setters!(Dense, common);
+weight_setters!(Dense {
+    "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
+    "bias" at bias: bias_initializer = "zeros", bias_regularizer, bias_constraint;
+});
+
+impl Dense {
+    /// A layer of `units` outputs.
+    pub fn new(units: u32) -> Self {
+        Self {
+            common: Common::new(&Settings::current_or_default()),
+            units,
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel: WeightOptions::new(Initializer::glorot_uniform()),
+            bias: WeightOptions::new(Initializer::Zeros),
+            activity_regularizer: None,
+        }
+    }
+
+    /// Applied to the result after the bias; linear by default.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Whether a bias is added; true by default.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// A penalty on the layer's output, added to the loss; none by default.
+    pub fn activity_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.activity_regularizer = Some(regularizer);
+        self
+    }
+
+    /// The output shape for `input`, of which all axes but the last may be unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        self.channels(&input)?;
+        let mut dims = input.dims().to_vec();
+        if let Some(last) = dims.last_mut() {
+            *last = Some(self.units as usize);
+        }
+        activated_shape(&self.activation, &dims.into())
+    }
+
+    /// The known extent of the last axis of `input`.
+    pub(crate) fn channels(&self, input: &PartialShape) -> Result<u32> {
+        if input.rank() < 2 {
+            return Err(Error::invalid("input", "the input must have at least 2 axes", format!("input shape={input}")));
+        }
+        channels(DataFormat::ChannelsLast, input, input.rank(), None)
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        Settings::current()?;
+        self.common.validate()?;
+        self.activation.validate()?;
+        WeightOptions::validate_all(&[&self.kernel, &self.bias], self.activity_regularizer.as_ref())?;
+        positive("units", &[self.units])
+    }
+}

@@ -1,0 +1,77 @@
+//! Dropout.
+
+use super::arguments::common_setters;
+use super::{Common, Seed};
+use crate::{Error, PartialShape, Result, Settings};
+
+/// Dropout: in training, zeros a share of the values and scales the others up; at inference, does nothing.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::Dropout;
+///
+/// assert_eq!(Dropout::new(0.5).output_shape([2, 10])?.to_string(), "(2, 10)");
+/// assert!(Dropout::new(1.5).output_shape([2, 10]).is_err());
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The share of values that is dropped, 0 to 1.
+    pub rate: f64,
+    /// Where the choice of values starts; none by default.
+    pub seed: Seed,
+    /// The shape of the choice, which is repeated over the input: `None` for an extent of the input's. The input's own
+    /// shape by default.
+    pub noise_shape: Option<PartialShape>,
+}
+
+common_setters!(Dropout, common);
+
+impl Dropout {
+    /// A layer that drops a share of `rate` of the values.
+    pub fn new(rate: f64) -> Self {
+        let common = Common::new(&Settings::current_or_default());
+        Self { common, rate, seed: Seed::default(), noise_shape: None }
+    }
+
+    /// Where the choice of values starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// The shape of the choice, which is repeated over the input; the input's own by default.
+    pub fn noise_shape(mut self, noise_shape: impl Into<PartialShape>) -> Self {
+        self.noise_shape = Some(noise_shape.into());
+        self
+    }
+
+    /// The output shape for `input`: the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        Ok(input.into())
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        Settings::current()?;
+        self.common.validate()?;
+        if !(0.0..=1.0).contains(&self.rate) {
+            return Err(Error::invalid("rate", "`rate` must lie between 0 and 1", format!("rate={}", self.rate)));
+        }
+        match &self.noise_shape {
+            Some(shape) if shape.dims().contains(&Some(0)) => Err(Error::invalid(
+                "noise_shape",
+                "`noise_shape` must hold strictly positive values or None",
+                format!("noise_shape={shape}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}

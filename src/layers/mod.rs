@@ -1,0 +1,217 @@
+//! Layers: descriptions in Keras's words, and what they become once built.
+//!
+//! A description ([`Conv2D`], …) is plain data and needs no GPU; [`LayerConfig`] is one of them; a [`Layer`] is a
+//! description built for a number of input channels on a [`Gpu`], with its weights.
+//!
+//! # Recipe: add a layer
+//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs.
+//! 2. A variant of [`LayerConfig`]; the compiler lists the places to visit.
+//! 3. Its rows in `tests/rejections.rs` and its suite in `tests/conformance.rs`.
+//! 4. The support table of the README.
+
+mod activation;
+mod arguments;
+mod batch_normalization;
+#[cfg(feature = "keras")]
+mod config;
+mod constraint;
+mod conv2d;
+mod custom;
+mod dense;
+mod depthwise_conv2d;
+mod dropout;
+mod global_average_pooling2d;
+mod initializer;
+mod layer;
+mod pipe;
+mod regularizer;
+mod relu;
+mod separable_conv2d;
+
+pub use activation::ActivationLayer;
+pub use arguments::{Common, ConvArguments, Pair, WeightOptions, Window};
+pub use batch_normalization::BatchNormalization;
+#[cfg(feature = "keras")]
+pub use config::ReadOptions;
+pub use constraint::{Axes, Constraint, ConstraintFn};
+pub use conv2d::Conv2D;
+pub use custom::Custom;
+pub use dense::Dense;
+pub use depthwise_conv2d::DepthwiseConv2D;
+pub use dropout::Dropout;
+pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
+#[cfg(feature = "keras")]
+pub(crate) use layer::snake_case;
+pub use layer::{Layer, Weight, reset_names};
+pub use pipe::Piped;
+pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
+pub use relu::ReLU;
+pub use separable_conv2d::SeparableConv2D;
+
+use crate::geometry::axis_index;
+use crate::{Activation, Error, Gpu, PartialShape, Result};
+
+/// Any layer's description.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum LayerConfig {
+    /// [`Activation`](ActivationLayer).
+    Activation(ActivationLayer),
+    /// [`BatchNormalization`].
+    BatchNormalization(BatchNormalization),
+    /// [`Conv2D`].
+    Conv2D(Conv2D),
+    /// [`Dense`].
+    Dense(Dense),
+    /// [`DepthwiseConv2D`].
+    DepthwiseConv2D(DepthwiseConv2D),
+    /// [`Dropout`].
+    Dropout(Dropout),
+    /// [`GlobalAveragePooling2D`].
+    GlobalAveragePooling2D(GlobalAveragePooling2D),
+    /// [`ReLU`].
+    ReLU(ReLU),
+    /// [`SeparableConv2D`].
+    SeparableConv2D(SeparableConv2D),
+}
+
+impl LayerConfig {
+    /// Keras's name of the class.
+    pub fn class_name(&self) -> &'static str {
+        match self {
+            Self::Activation(_) => "Activation",
+            Self::BatchNormalization(_) => "BatchNormalization",
+            Self::Conv2D(_) => "Conv2D",
+            Self::Dense(_) => "Dense",
+            Self::DepthwiseConv2D(_) => "DepthwiseConv2D",
+            Self::Dropout(_) => "Dropout",
+            Self::GlobalAveragePooling2D(_) => "GlobalAveragePooling2D",
+            Self::ReLU(_) => "ReLU",
+            Self::SeparableConv2D(_) => "SeparableConv2D",
+        }
+    }
+
+    /// The arguments every layer has.
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Activation(layer) => &layer.common,
+            Self::BatchNormalization(layer) => &layer.common,
+            Self::Conv2D(layer) => &layer.arguments.common,
+            Self::Dense(layer) => &layer.common,
+            Self::DepthwiseConv2D(layer) => &layer.arguments.common,
+            Self::Dropout(layer) => &layer.common,
+            Self::GlobalAveragePooling2D(layer) => &layer.common,
+            Self::ReLU(layer) => &layer.common,
+            Self::SeparableConv2D(layer) => &layer.arguments.common,
+        }
+    }
+
+    /// Checks the arguments by themselves: what Keras checks when a layer is constructed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the argument, the rule and the received value; the first fault in Keras's order.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Activation(layer) => layer.validate(),
+            Self::BatchNormalization(layer) => layer.validate(),
+            Self::Conv2D(layer) => layer.validate(),
+            Self::Dense(layer) => layer.validate(),
+            Self::DepthwiseConv2D(layer) => layer.validate(),
+            Self::Dropout(layer) => layer.validate(),
+            Self::GlobalAveragePooling2D(layer) => layer.validate(),
+            Self::ReLU(layer) => layer.validate(),
+            Self::SeparableConv2D(layer) => layer.validate(),
+        }
+    }
+
+    /// The output shape for `input`; unknown extents stay unknown, known ones are checked.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments or an input that [`build`](Self::build) would refuse.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        let input = input.into();
+        match self {
+            Self::Activation(layer) => layer.output_shape(input),
+            Self::BatchNormalization(layer) => layer.output_shape(input),
+            Self::Conv2D(layer) => layer.output_shape(input),
+            Self::Dense(layer) => layer.output_shape(input),
+            Self::DepthwiseConv2D(layer) => layer.output_shape(input),
+            Self::Dropout(layer) => layer.output_shape(input),
+            Self::GlobalAveragePooling2D(layer) => layer.output_shape(input),
+            Self::ReLU(layer) => layer.output_shape(input),
+            Self::SeparableConv2D(layer) => layer.output_shape(input),
+        }
+    }
+
+    /// The layer on `gpu`, its weights initialised for the channels of `input`.
+    ///
+    /// Batch, height and width of `input` may be unknown; a call may then bring any. The channels must be known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments that contradict a rule, each other or `input`; [`Error::Limit`] and
+    /// [`Error::Gpu`] where the device cannot hold the weights.
+    pub fn build(&self, gpu: &Gpu, input: impl Into<PartialShape>) -> Result<Layer> {
+        Layer::new(gpu, self.clone(), &input.into())
+    }
+}
+
+/// The conversion into [`LayerConfig`], and building without spelling it.
+macro_rules! layer_variants {
+    ($($variant:ident($layer:ident)),* $(,)?) => {$(
+        impl From<$layer> for LayerConfig {
+            fn from(layer: $layer) -> Self {
+                Self::$variant(layer)
+            }
+        }
+
+        impl $layer {
+            /// The layer on `gpu`, its weights initialised for the channels of `input`: see [`LayerConfig::build`].
+            ///
+            /// # Errors
+            /// Those of [`LayerConfig::build`].
+            pub fn build(&self, gpu: &Gpu, input: impl Into<PartialShape>) -> Result<Layer> {
+                LayerConfig::from(self.clone()).build(gpu, input)
+            }
+        }
+    )*};
+}
+
+layer_variants!(
+    Activation(ActivationLayer),
+    BatchNormalization(BatchNormalization),
+    Conv2D(Conv2D),
+    Dense(Dense),
+    DepthwiseConv2D(DepthwiseConv2D),
+    Dropout(Dropout),
+    GlobalAveragePooling2D(GlobalAveragePooling2D),
+    ReLU(ReLU),
+    SeparableConv2D(SeparableConv2D),
+);
+
+/// The shape of `activation` applied to an array of `shape`: the same, but for glu, which halves its axis (A9).
+///
+/// # Errors
+/// [`Error::Invalid`] for an axis the array does not have, and for an odd extent under glu.
+pub(crate) fn activated_shape(activation: &Activation, shape: &PartialShape) -> Result<PartialShape> {
+    let Some(axis) = activation.axis() else { return Ok(shape.clone()) };
+    let index = axis_index(axis, shape.rank()).ok_or_else(|| {
+        Error::invalid(
+            "activation",
+            "the axis of an activation must be one of its input's",
+            format!("axis={axis} of {} on shape={shape}", activation.name()),
+        )
+    })?;
+    let mut dims = shape.dims().to_vec();
+    if let (Activation::Glu { .. }, Some(extent)) = (activation, dims[index]) {
+        if !extent.is_multiple_of(2) {
+            return Err(Error::invalid(
+                "activation",
+                "glu must be given an even extent along its axis",
+                format!("extent {extent} of axis {axis} on shape={shape}"),
+            ));
+        }
+        dims[index] = Some(extent / 2);
+    }
+    Ok(dims.into())
+}

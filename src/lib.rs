@@ -1,0 +1,192 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # How the crate is built
+//!
+//! ```text
+//! Conv2D                a description: plain data, Keras names, no GPU
+//!   └─ ConvGeometry     validated integers: the only place shapes and padding are derived
+//!        └─ Plan        what to launch, as data: shader, parameters, workgroup counts, name
+//!             └─ Gpu    the only place that touches wgpu: pipelines, buffers, passes, readback
+//!                  └─ Tensor
+//! ```
+//!
+//! Everything before [`Gpu`] is a pure function and is tested as integers and text, without an adapter. Everything a
+//! kernel needs to be fast is data in a [`Plan`](plan::Plan), so that choosing, testing and timing read one list, the
+//! menu of [`candidates`].
+//!
+//! ## Floors
+//!
+//! A module may import its own floor where that does not import back, and any lower floor; a unit test reads the sources
+//! and holds this list to them.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 7 | [`model`], [`formats`] |
+//! | 6 | [`layers`] |
+//! | 5 | `ops` |
+//! | 4 | `tensor` |
+//! | 3 | `gpu`: device, pipelines, commands, readback |
+//! | 2 | `kernels`: the menu |
+//! | 1 | [`plan`] |
+//! | 0 | `error`, `dtype`, `shape`, `geometry`, `activation`, `settings` |
+//!
+//! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
+//! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
+//!
+//! ## Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | filters, kernel_size, strides, … | Keras's arguments, in [`layers`] only |
+//! | kernel | the weight tensor; code on the GPU is a *shader*, a way of computing a *candidate* or *plan* |
+//! | problem | geometry, dtype, layout and epilogue: what is asked |
+//! | plan, dispatch | launches as data; one launch |
+//! | lanes | scalars per vector element |
+//! | tile | what one invocation or workgroup computes |
+//! | epilogue | bias, then activation |
+//! | params | the uniform block |
+//!
+//! ## Where it departs from the first drawing
+//!
+//! - Activations and settings stand on floor 0, since descriptions, plans and operations all speak of them.
+//! - A [`Layer`](layers::Layer) keeps its weights' values on the host, and on the device only what the forward pass reads:
+//!   batch normalization, for one, reads a scale and a shift. Setting and getting weights never waits for the device.
+//! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
+//! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
+
+mod activation;
+mod dtype;
+mod error;
+pub mod formats;
+mod geometry;
+mod gpu;
+mod kernels;
+pub mod layers;
+pub mod model;
+mod ops;
+pub mod plan;
+mod settings;
+mod shape;
+mod tensor;
+
+pub use activation::Activation;
+pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
+pub use error::{Error, Result};
+pub use geometry::{Axis, ConvGeometry, Padding, Window};
+pub use gpu::{AdapterChoice, Commands, Counters, Gpu, Tuning};
+pub use kernels::candidates;
+pub use settings::Settings;
+pub use shape::{DataFormat, PartialShape, Shape};
+pub use tensor::{HostTensor, Tensor};
+pub use wgpu;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// The floors of the crate documentation, lowest first.
+    const FLOORS: [&[&str]; 8] = [
+        &["error", "dtype", "shape", "geometry", "activation", "settings"],
+        &["plan"],
+        &["kernels"],
+        &["gpu"],
+        &["tensor"],
+        &["ops"],
+        &["layers"],
+        &["model", "formats"],
+    ];
+
+    /// What the crate root re-exports, by the module it comes from.
+    const ROOT: [(&str, &str); 29] = [
+        ("Activation", "activation"),
+        ("DType", "dtype"),
+        ("DTypePolicy", "dtype"),
+        ("Element", "dtype"),
+        ("HostData", "dtype"),
+        ("Rounding", "dtype"),
+        ("Error", "error"),
+        ("Result", "error"),
+        ("Axis", "geometry"),
+        ("ConvGeometry", "geometry"),
+        ("Padding", "geometry"),
+        ("Window", "geometry"),
+        ("AdapterChoice", "gpu"),
+        ("Commands", "gpu"),
+        ("Counters", "gpu"),
+        ("Gpu", "gpu"),
+        ("Tuning", "gpu"),
+        ("candidates", "kernels"),
+        ("Settings", "settings"),
+        ("DataFormat", "shape"),
+        ("PartialShape", "shape"),
+        ("Shape", "shape"),
+        ("HostTensor", "tensor"),
+        ("Tensor", "tensor"),
+        ("layers", "layers"),
+        ("model", "model"),
+        ("formats", "formats"),
+        ("plan", "plan"),
+        ("wgpu", "gpu"),
+    ];
+
+    fn floor(module: &str) -> usize {
+        FLOORS.iter().position(|floor| floor.contains(&module)).unwrap_or_else(|| panic!("{module} stands on no floor"))
+    }
+
+    /// The modules that code `text` names by `crate::…` paths, and `wgpu` where it names that.
+    fn imports(text: &str) -> Vec<String> {
+        let code: String = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+        let mut names = Vec::new();
+        for (at, _) in code.match_indices("crate::") {
+            let rest = &code[at + "crate::".len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => names.extend(list.split('}').next().unwrap_or_default().split(',').map(|n| word(n.trim()))),
+                None => names.push(word(rest)),
+            }
+        }
+        if code.contains("wgpu::") {
+            names.push("wgpu".into());
+        }
+        names.retain(|name| !name.is_empty());
+        names
+    }
+
+    #[test]
+    fn modules_import_downwards() {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut broken = Vec::new();
+        let mut folders = vec![src.clone()];
+        let mut files = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let relative = path.strip_prefix(&src).unwrap().with_extension("");
+                let module = relative.iter().next().unwrap().to_str().unwrap().to_owned();
+                if module == "lib" || module == "bin" {
+                    continue;
+                }
+                files += 1;
+                for name in imports(&std::fs::read_to_string(&path).unwrap()) {
+                    let target = ROOT.iter().find(|(root, _)| *root == name).map_or(name.as_str(), |(_, module)| module);
+                    if floor(target) > floor(&module) {
+                        broken.push(format!("{} imports {name} of a higher floor", relative.display()));
+                    }
+                }
+            }
+        }
+        assert!(files > 20, "only {files} files were read");
+        assert!(broken.is_empty(), "{broken:#?}");
+    }
+}

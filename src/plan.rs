@@ -1,0 +1,382 @@
+//! What to launch, as data: problems, shaders, dispatches and plans. No device in sight.
+
+use std::fmt::Write as _;
+
+use crate::geometry::ConvGeometry;
+use crate::{Activation, DType, DataFormat, Error, Result, Rounding};
+
+/// Limits and features of a device that plans may use, as plain data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Whether shaders may store f16.
+    pub f16: bool,
+    /// Whether the adapter runs on the CPU, where barriers and gathers are dear and occupancy means little.
+    pub software: bool,
+    /// Workgroups along one dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Invocations of one workgroup.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_storage: u32,
+    /// Bytes of one storage binding.
+    pub max_binding: u64,
+    /// Bytes of one buffer.
+    pub max_buffer: u64,
+    /// Alignment of a storage binding's offset, in bytes.
+    pub binding_alignment: u32,
+}
+
+impl Caps {
+    /// What every WebGPU device has.
+    pub const FLOOR: Self = Self {
+        f16: false,
+        software: false,
+        max_workgroups: 65_535,
+        max_invocations: 256,
+        workgroup_storage: 16 << 10,
+        max_binding: 128 << 20,
+        max_buffer: 256 << 20,
+        binding_alignment: 256,
+    };
+
+    /// Workgroup counts that launch at least `total` workgroups, folded under the limit of a dimension.
+    ///
+    /// Shaders recover the number with `workgroup_index` of `lib/index.wgsl` and skip what exceeds the total.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where three dimensions are not enough.
+    pub(crate) fn fold(&self, total: u64) -> Result<[u32; 3]> {
+        let most = u64::from(self.max_workgroups);
+        if total > most.pow(3) || total > u64::from(u32::MAX) {
+            return Err(Error::limit("workgroups of one dispatch", total, most.saturating_pow(3).min(u32::MAX.into())));
+        }
+        let z = total.div_ceil(most * most).max(1);
+        let y = total.div_ceil(z).div_ceil(most).max(1);
+        let x = total.div_ceil(z).div_ceil(y);
+        Ok([x as u32, y as u32, z as u32])
+    }
+}
+
+/// An element-wise activation as a shader takes it: a function of `lib/activation.wgsl` and its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Elementwise {
+    function: &'static str,
+    /// The bits of three f32.
+    parameters: [u32; 3],
+}
+
+impl Elementwise {
+    pub(crate) const LINEAR: Self = Self { function: "linear", parameters: [0; 3] };
+
+    /// The element-wise form of `activation`; `None` for those that work along an axis.
+    pub(crate) fn new(activation: &Activation) -> Option<Self> {
+        let function = match activation {
+            Activation::Relu { negative_slope: 0.0, max_value: None, threshold: 0.0 } => "relu",
+            Activation::Relu { max_value: None, .. } => "relu_general",
+            Activation::Relu { .. } => "relu_capped",
+            Activation::Gelu { approximate: true } => "gelu_approximate",
+            Activation::Tanh => "tanh_keras",
+            activation if activation.axis().is_some() => return None,
+            other => other.name(),
+        };
+        Some(Self { function, parameters: activation.parameters().map(f32::to_bits) })
+    }
+
+    /// The function's name in `lib/activation.wgsl`.
+    pub(crate) const fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The bits of its three f32 parameters.
+    pub(crate) const fn parameters(&self) -> [u32; 3] {
+        self.parameters
+    }
+}
+
+/// What follows a convolution's sum, in this order: bias, then activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epilogue {
+    /// Whether a bias is added to each output channel.
+    pub bias: bool,
+    /// What each value is passed through.
+    pub activation: Elementwise,
+}
+
+/// What a kernel is asked to do: the key of every choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A convolution: dense, grouped, pointwise or depthwise by its numbers.
+    Conv(ConvProblem),
+    /// An activation of every element by itself.
+    Map(MapProblem),
+    /// An activation along one axis.
+    AlongAxis(AxisProblem),
+    /// A change of element type.
+    Cast(CastProblem),
+}
+
+/// A convolution with what follows its sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvProblem {
+    /// Sizes.
+    pub geometry: ConvGeometry<2>,
+    /// Storage of input, kernel, bias and output.
+    pub dtype: DType,
+    /// Where the channels stand in input and output; the kernel is `[kh, kw, cin/groups, cout]` in either.
+    pub data_format: DataFormat,
+    /// Bias and activation.
+    pub epilogue: Epilogue,
+}
+
+/// `output[i] = activation(input[i])`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MapProblem {
+    /// Elements.
+    pub elements: u32,
+    /// Storage of input and output.
+    pub dtype: DType,
+    /// The activation.
+    pub activation: Elementwise,
+}
+
+/// What an [`AxisProblem`] computes from the values along the axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AxisFunction {
+    /// `e^{x − max} / Σ e^{x − max}`.
+    Softmax,
+    /// `x − max − ln Σ e^{x − max}`.
+    LogSoftmax,
+    /// The projection on the simplex.
+    Sparsemax,
+    /// First half times the sigmoid of the second; the output has half the extent.
+    Glu,
+    /// The mean; the output has extent 1.
+    Mean,
+}
+
+impl AxisFunction {
+    /// The function of an activation; `None` for element-wise ones.
+    pub(crate) fn new(activation: &Activation) -> Option<Self> {
+        match activation {
+            Activation::Softmax { .. } => Some(Self::Softmax),
+            Activation::LogSoftmax { .. } => Some(Self::LogSoftmax),
+            Activation::Sparsemax { .. } => Some(Self::Sparsemax),
+            Activation::Glu { .. } => Some(Self::Glu),
+            _ => None,
+        }
+    }
+
+    /// The output's extent along the axis for an input of `extent`.
+    pub(crate) const fn output_extent(self, extent: u32) -> u32 {
+        match self {
+            Self::Softmax | Self::LogSoftmax | Self::Sparsemax => extent,
+            Self::Glu => extent / 2,
+            Self::Mean => 1,
+        }
+    }
+}
+
+/// A function along the middle axis of `[outer, extent, inner]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AxisProblem {
+    /// The function.
+    pub function: AxisFunction,
+    /// Product of the extents before the axis.
+    pub outer: u32,
+    /// Extent of the axis in the input.
+    pub extent: u32,
+    /// Product of the extents after the axis.
+    pub inner: u32,
+    /// Storage of input and output.
+    pub dtype: DType,
+}
+
+/// `output[i] = round(input[i])` in another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CastProblem {
+    /// Elements.
+    pub elements: u32,
+    /// Storage of the input.
+    pub from: DType,
+    /// Storage of the output.
+    pub to: DType,
+    /// A narrower format that the values are rounded to.
+    pub rounding: Option<Rounding>,
+}
+
+/// One named piece of WGSL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The file below `shaders/`.
+    pub file: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// A part from its file below `shaders/`.
+macro_rules! part {
+    ($file:literal) => {
+        $crate::plan::Part { file: $file, text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file)) }
+    };
+}
+pub(crate) use part;
+
+pub(crate) const INDEX: Part = part!("lib/index.wgsl");
+pub(crate) const IMAGE: Part = part!("lib/image.wgsl");
+pub(crate) const ACTIVATION: Part = part!("lib/activation.wgsl");
+
+/// The value of a name that a shader's preamble declares.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Constant {
+    /// `const NAME: u32`.
+    U32(u32),
+    /// `const NAME: bool`.
+    Bool(bool),
+    /// `alias Name`: a scalar type, or a vector of it where lanes exceed 1.
+    Type(&'static str, u32),
+}
+
+/// WGSL as an ordered list of parts and of the constants they are specialised by: its own cache key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shader {
+    /// `struct Params`, from [`params!`].
+    pub params: &'static str,
+    /// What `activate` means, for shaders that call it.
+    pub activation: Option<&'static str>,
+    /// Names the preamble declares.
+    pub constants: Vec<(&'static str, Constant)>,
+    /// The text.
+    pub parts: Vec<Part>,
+}
+
+impl Shader {
+    /// The complete WGSL text.
+    ///
+    /// Parts are joined as they are: WGSL lets declarations stand in any order, only `enable` comes first.
+    pub fn wgsl(&self) -> String {
+        let mut text = String::new();
+        if self.constants.iter().any(|(_, value)| matches!(value, Constant::Type("f16", _))) {
+            text.push_str("enable f16;\n");
+        }
+        for (name, value) in &self.constants {
+            let declaration = match value {
+                Constant::U32(value) => format!("const {name}: u32 = {value}u;"),
+                Constant::Bool(value) => format!("const {name}: bool = {value};"),
+                Constant::Type(scalar, 1) => format!("alias {name} = {scalar};"),
+                Constant::Type(scalar, lanes) => format!("alias {name} = vec{lanes}<{scalar}>;"),
+            };
+            let _ = writeln!(text, "{declaration}");
+        }
+        text.push_str(self.params);
+        if let Some(function) = self.activation {
+            let _ = writeln!(text, "fn activate(x: Acc) -> Acc {{ return {function}(x); }}");
+        }
+        for part in &self.parts {
+            let _ = writeln!(text, "// {}\n{}", part.file, part.text);
+        }
+        text
+    }
+}
+
+/// Declares a uniform block once: the struct that is uploaded and the WGSL that reads it. All fields are `u32`, so the
+/// two agree in layout by construction.
+macro_rules! params {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident),* $(,)? }) => {
+        $(#[$meta])* #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name { $($(#[$doc])* pub $field: u32),* }
+        impl $name {
+            /// The same block in WGSL, from the same field list.
+            pub(crate) const WGSL: &'static str =
+                concat!("struct Params {\n", $("    ", stringify!($field), ": u32,\n",)* "}\n");
+
+            pub(crate) fn words(&self) -> Vec<u32> {
+                bytemuck::cast_slice(std::slice::from_ref(self)).to_vec()
+            }
+        }
+    };
+}
+pub(crate) use params;
+
+/// A tensor of an operation that a dispatch reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// The operation's input.
+    Input,
+    /// The kernel, packed where the plan packs it.
+    Kernel,
+    /// The bias; an operation without one binds a placeholder.
+    Bias,
+    /// The operation's output.
+    Output,
+    /// The plan's scratch buffer of this index.
+    Scratch(usize),
+}
+
+/// How a dispatch touches the storage buffer at one binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// `var<storage, read>`.
+    Read(Operand),
+    /// `var<storage, read_write>`.
+    Write(Operand),
+}
+
+/// One launch. Binding 0 is the uniform block; `bindings[i]` stands at binding `i + 1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Dispatch {
+    /// The code.
+    pub shader: Shader,
+    /// The words of the uniform block.
+    pub params: Vec<u32>,
+    /// Workgroups along x, y and z.
+    pub workgroups: [u32; 3],
+    /// The storage buffers.
+    pub bindings: &'static [Binding],
+}
+
+/// How a plan wants the kernel laid out: a launch that reads the kernel in Keras's order as its input and writes the
+/// packed one as its output. It runs once for a weight, not for each call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Packing {
+    /// The launch.
+    pub step: Dispatch,
+    /// Elements of the packed kernel.
+    pub elements: u64,
+}
+
+/// One way to solve a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// `<family>_<dtype>x<lanes>_<tile>[_<extra>]`: the pipeline's label, the bench's row, the test's message.
+    pub name: String,
+    /// The launches, in order.
+    pub steps: Vec<Dispatch>,
+    /// Bytes of each scratch buffer.
+    pub scratch: Vec<u64>,
+    /// How the kernel must be packed; `None` takes it in Keras's order.
+    pub packing: Option<Packing>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folded_workgroups_cover_the_total() {
+        for max_workgroups in [1, 2, 7, 65_535] {
+            let caps = Caps { max_workgroups, ..Caps::FLOOR };
+            for total in [0u64, 1, 2, 7, 8, 49, 50, 343, 65_535, 65_536, 70_001, 1 << 24, (1 << 32) - 1] {
+                match caps.fold(total) {
+                    Ok(counts) => {
+                        assert!(counts.iter().all(|&count| count <= max_workgroups), "{total} in {counts:?}");
+                        let launched: u64 = counts.iter().map(|&count| u64::from(count)).product();
+                        assert!(launched >= total, "{total} in {counts:?}");
+                    }
+                    Err(error) => assert!(total > u64::from(max_workgroups).pow(3), "{total}: {error}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Tensors on the device.
+
+use std::sync::Arc;
+
+use crate::geometry::indexable;
+use crate::gpu::{BufferBinding, Storage};
+use crate::{DType, Element, Error, Gpu, HostData, Result, Shape};
+
+/// An array on a device: contiguous, last axis fastest. Cloning is cheap and shares the values, which never change.
+///
+/// A tensor has no data format: whether `[2, 5, 5, 3]` holds 3 or 5 channels is an argument of the layer that reads it.
+///
+/// ```no_run
+/// use wgpu_conv::{Gpu, Tensor};
+///
+/// let gpu = Gpu::new()?;
+/// let tensor = Tensor::from_slice(&gpu, [2, 2], &[1.0f32, 2.0, 3.0, 4.0])?;
+/// assert_eq!(tensor.read::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    gpu: Gpu,
+    shape: Shape,
+    dtype: DType,
+    storage: Arc<Storage>,
+    /// Bytes into the storage.
+    offset: u64,
+}
+
+/// An array on the host: what weights are set from and read into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// The extents, outermost first.
+    pub shape: Shape,
+    /// The elements, last axis fastest.
+    pub values: Vec<f32>,
+}
+
+impl HostTensor {
+    /// # Errors
+    /// [`Error::Invalid`] where `values` does not hold as many elements as `shape` says.
+    pub fn new(shape: impl Into<Shape>, values: Vec<f32>) -> Result<Self> {
+        let shape = shape.into();
+        check_length(&shape, values.len())?;
+        Ok(Self { shape, values })
+    }
+}
+
+impl Tensor {
+    /// A tensor of `shape` with the values of `data`: f32, [`half::f16`], or f64, which is rounded to f32.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `data` does not hold as many elements as `shape` says; [`Error::Unsupported`] for f16 on
+    /// a device without it; [`Error::Limit`] and [`Error::Gpu`] where the device cannot hold it.
+    pub fn from_slice<T: HostData>(gpu: &Gpu, shape: impl Into<Shape>, data: &[T]) -> Result<Self> {
+        let shape = shape.into();
+        check_length(&shape, data.len())?;
+        let tensor = Self::uninitialized(gpu, shape, T::STORED_AS)?;
+        gpu.write(&tensor.storage, &T::to_bytes(data))?;
+        Ok(tensor)
+    }
+
+    /// A tensor over a buffer of the caller's, made on the same device, `offset` bytes into it.
+    ///
+    /// The buffer needs the usage `STORAGE`, and `COPY_SRC` for reading it back. It must not be written while
+    /// operations on the tensor are pending.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where usage, offset or size do not fit.
+    pub fn from_buffer(
+        gpu: &Gpu,
+        buffer: wgpu::Buffer,
+        offset: u64,
+        shape: impl Into<Shape>,
+        dtype: DType,
+    ) -> Result<Self> {
+        let shape = shape.into();
+        require(gpu, dtype)?;
+        let alignment = u64::from(gpu.caps().binding_alignment);
+        let bytes = u64::from(indexable(&shape)?) * dtype.size() as u64;
+        let end = bytes.next_multiple_of(4).max(4).checked_add(offset);
+        if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+            return Err(Error::invalid("buffer", "the buffer must have the usage STORAGE", format!("{:?}", buffer.usage())));
+        }
+        if !offset.is_multiple_of(alignment) {
+            return Err(Error::invalid("offset", format!("the offset must be a multiple of {alignment} bytes"), format!("offset={offset}")));
+        }
+        if end.is_none_or(|end| end > buffer.size()) {
+            return Err(Error::invalid(
+                "buffer",
+                "the buffer must hold the shape from the offset on, in multiples of 4 bytes",
+                format!("{} bytes, offset={offset}, shape={shape} of {dtype}", buffer.size()),
+            ));
+        }
+        Ok(Self { gpu: gpu.clone(), shape, dtype, storage: Storage::foreign(buffer), offset })
+    }
+
+    /// A tensor that an operation is about to write.
+    pub(crate) fn uninitialized(gpu: &Gpu, shape: Shape, dtype: DType) -> Result<Self> {
+        require(gpu, dtype)?;
+        let bytes = u64::from(indexable(&shape)?) * dtype.size() as u64;
+        let storage = gpu.storage(bytes)?;
+        Ok(Self { gpu: gpu.clone(), shape, dtype, storage, offset: 0 })
+    }
+
+    /// The extents of the axes.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The device that holds it.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The buffer that holds the values, and where in it they start, in bytes.
+    pub fn buffer(&self) -> (&wgpu::Buffer, u64) {
+        (self.storage.buffer(), self.offset)
+    }
+
+    /// The same values under another shape of as many elements.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the number of elements differs.
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
+        let shape = shape.into();
+        if shape.elements()? != self.shape.elements()? {
+            return Err(Error::invalid(
+                "shape",
+                "the number of elements must be unchanged",
+                format!("shape={shape} for a tensor of shape {}", self.shape),
+            ));
+        }
+        Ok(Self { shape, ..self.clone() })
+    }
+
+    /// The values, after everything submitted before. Blocks until they are there; a browser has only
+    /// [`read_async`](Self::read_async).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `T` would lose precision; [`Error::Gpu`] where the device was lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read<T: Element>(&self) -> Result<Vec<T>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.decode(&self.gpu.read(&self.binding())?)
+    }
+
+    /// The values, after everything submitted before.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub async fn read_async<T: Element>(&self) -> Result<Vec<T>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.decode(&self.gpu.read_async(&self.binding()).await?)
+    }
+
+    fn decode<T: Element>(&self, bytes: &[u8]) -> Result<Vec<T>> {
+        T::from_bytes(self.dtype, bytes).ok_or_else(|| {
+            Error::invalid(
+                "T",
+                "values must be read as a type that holds them exactly",
+                format!("{} for a tensor of {}", T::DTYPE, self.dtype),
+            )
+        })
+    }
+
+    /// Whether some extent is 0.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shape.dims().contains(&0)
+    }
+
+    /// The number of elements, known to fit since the tensor exists.
+    pub(crate) fn elements(&self) -> u32 {
+        self.shape.dims().iter().product::<usize>() as u32
+    }
+
+    pub(crate) fn binding(&self) -> BufferBinding {
+        let size = u64::from(self.elements()) * self.dtype.size() as u64;
+        BufferBinding { storage: self.storage.clone(), offset: self.offset, size }
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor({} of {})", self.shape, self.dtype)
+    }
+}
+
+fn check_length(shape: &Shape, length: usize) -> Result<()> {
+    if shape.elements()? == length as u64 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "data",
+        "the data must hold as many elements as the shape says",
+        format!("{length} elements for shape={shape}"),
+    ))
+}
+
+/// # Errors
+/// [`Error::Unsupported`] where `gpu` cannot store `dtype`.
+pub(crate) fn require(gpu: &Gpu, dtype: DType) -> Result<()> {
+    if dtype == DType::F16 && !gpu.caps().f16 {
+        return Err(Error::unsupported(
+            format!("f16 on {}", gpu.info().name),
+            "the adapter has no SHADER_F16; use float32, or the dtype policy EmulatedFloat16, which rounds to f16 and \
+             computes in f32",
+        ));
+    }
+    Ok(())
+}

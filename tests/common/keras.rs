@@ -1,0 +1,83 @@
+//! Keras' constructor arguments, in the terms of the reference.
+
+use serde_json::Value;
+
+use super::fixtures::Case;
+use super::reference::{Array, Convolved, Padding, Window, activate, conv2d, depthwise_conv2d, separable_conv2d};
+
+/// One number for both axes, or `[height, width]`; one where the argument is absent.
+fn pair(config: &Value, argument: &str) -> Result<[usize; 2], String> {
+    let number = |value: &Value| value.as_u64().and_then(|value| usize::try_from(value).ok());
+    let read = match &config[argument] {
+        Value::Null => Some([1, 1]),
+        Value::Array(items) if items.len() == 2 => number(&items[0]).zip(number(&items[1])).map(|(h, w)| [h, w]),
+        value => number(value).map(|value| [value, value]),
+    };
+    read.ok_or_else(|| format!("{argument} is {}", config[argument]))
+}
+
+/// Whether the data format is `channels_first`; absent means `channels_last`.
+pub fn channels_first(config: &Value) -> bool {
+    config["data_format"].as_str() == Some("channels_first")
+}
+
+/// Strides, dilation, padding and data format of a two-dimensional convolution.
+///
+/// # Errors
+/// When an argument is not what a 2-D convolution takes.
+pub fn window(config: &Value) -> Result<Window, String> {
+    Ok(Window {
+        strides: pair(config, "strides")?,
+        dilation_rate: pair(config, "dilation_rate")?,
+        padding: match config["padding"].as_str().unwrap_or("valid") {
+            "valid" => Padding::Valid,
+            "same" => Padding::Same,
+            other => return Err(format!("padding is {other:?}")),
+        },
+        channels_first: channels_first(config),
+    })
+}
+
+/// The name of the activation in a layer's config; `None` is `linear`.
+pub fn activation(config: &Value) -> &str {
+    config["activation"].as_str().unwrap_or("linear")
+}
+
+/// An activation's arguments as numbers: flags become 0 or 1, what is null is left out.
+pub fn parameters(args: &Value) -> Vec<(&str, f64)> {
+    let number = |value: &Value| value.as_f64().or(value.as_bool().map(|flag| f64::from(u8::from(flag))));
+    let args = args.as_object().into_iter().flatten();
+    args.filter_map(|(name, value)| number(value).map(|value| (name.as_str(), value))).collect()
+}
+
+/// The reference's result of a convolution case before its activation.
+///
+/// # Errors
+/// When the class is no 2-D convolution, or the case lacks a weight.
+pub fn convolve(case: &Case) -> Result<Convolved, String> {
+    let weight = |name: &str| case.weight(name).ok_or_else(|| format!("there is no weight {name}"));
+    let (x, bias, window) = (&case.x[0], case.weight("bias"), window(&case.config)?);
+    match case.class.as_str() {
+        "Conv2D" => {
+            let groups = case.config["groups"].as_u64().unwrap_or(1);
+            Ok(conv2d(x, weight("kernel")?, bias, groups as usize, &window))
+        }
+        "DepthwiseConv2D" => Ok(depthwise_conv2d(x, weight("kernel")?, bias, &window)),
+        "SeparableConv2D" => {
+            Ok(separable_conv2d(x, weight("depthwise_kernel")?, weight("pointwise_kernel")?, bias, &window))
+        }
+        other => Err(format!("the reference has no {other}")),
+    }
+}
+
+/// The output that a convolution case asks of the library: Keras' own, except where Keras is wrong. Its sparsemax is
+/// not the projection on the simplex unless one element takes all, so there the reference stands in.
+///
+/// # Errors
+/// As [`convolve`].
+pub fn golden(case: &Case) -> Result<Array, String> {
+    match activation(&case.config) {
+        "sparsemax" => Ok(activate("sparsemax", &[], &convolve(case)?.exact)),
+        _ => Ok(case.y.clone()),
+    }
+}
