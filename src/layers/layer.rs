@@ -9,6 +9,7 @@ use super::arguments::{WeightOptions, channels};
 use super::{ConvArguments, Initializer, LayerConfig};
 use crate::geometry::{Axis, ConvGeometry, axis_index, extent};
 use crate::ops::{self, ConvArgs, Kernel};
+use crate::plan::ConvProblem;
 use crate::tensor::require;
 use crate::{
     Activation, Commands, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, PartialShape, Result, Rounding, Shape,
@@ -107,14 +108,7 @@ impl Layer {
     ) -> Result<Self> {
         config.output_shape(input)?;
         let policy = config.common().dtype;
-        let unsupported = || {
-            Error::unsupported(
-                "float64 as a compute dtype",
-                "shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or set \
-                 `floatx` in keras.json",
-            )
-        };
-        let (dtype, rounding) = policy.compute().ok_or_else(unsupported)?;
+        let (dtype, rounding) = policy.compute().ok_or_else(float64_unsupported)?;
         require(gpu, dtype)?;
         let channels = config.input_channels(input)?;
         let name = config.common().name.clone().unwrap_or_else(|| unique_name(config.class_name()));
@@ -252,27 +246,18 @@ impl Layer {
     }
 
     fn forward(&self, commands: &mut Commands, input: &Tensor) -> Result<Tensor> {
+        let convolutions = self.config.conv_args(input.shape(), self.channels)?;
         match &self.config {
             LayerConfig::Activation(layer) => ops::activate(commands, &layer.activation, input),
-            LayerConfig::BatchNormalization(layer) => {
-                let (geometry, data_format) = per_channel(input.shape(), layer.axis)?;
-                let args = ConvArgs { geometry, data_format, activation: Activation::Linear };
-                self.conv(commands, &args, input)?.reshape(input.shape())
-            }
-            LayerConfig::Conv2D(layer) => {
-                let args = conv_args(&layer.arguments, layer.geometry(input.shape())?);
-                self.conv(commands, &args, input)
-            }
+            LayerConfig::BatchNormalization(_) => self.conv(commands, &convolutions[0], input)?.reshape(input.shape()),
+            LayerConfig::Conv2D(_) | LayerConfig::DepthwiseConv2D(_) => self.conv(commands, &convolutions[0], input),
             LayerConfig::Dense(layer) => {
-                let dims = input.shape().dims();
-                let (geometry, output) = matrix_product(dims, self.channels, layer.units)?;
-                let args = ConvArgs { geometry, data_format: DataFormat::ChannelsLast, activation: Activation::Linear };
-                let product = self.conv(commands, &args, input)?.reshape(output)?;
+                let mut output = input.shape().dims().to_vec();
+                if let Some(last) = output.last_mut() {
+                    *last = layer.units as usize;
+                }
+                let product = self.conv(commands, &convolutions[0], input)?.reshape(output)?;
                 ops::activate(commands, &layer.activation, &product)
-            }
-            LayerConfig::DepthwiseConv2D(layer) => {
-                let args = conv_args(&layer.arguments, layer.geometry(input.shape(), self.channels)?);
-                self.conv(commands, &args, input)
             }
             LayerConfig::Dropout(_) => Ok(input.clone()),
             LayerConfig::GlobalAveragePooling2D(layer) => {
@@ -287,15 +272,11 @@ impl Layer {
                 }
             }
             LayerConfig::ReLU(layer) => ops::activate(commands, &layer.activation(), input),
-            LayerConfig::SeparableConv2D(layer) => {
-                let [depthwise, pointwise] = layer.geometries(input.shape(), self.channels)?;
-                let arguments = &layer.arguments;
-                let between =
-                    ConvArgs { geometry: depthwise, data_format: arguments.data_format, activation: Activation::Linear };
-                let between = ops::conv(commands, &between, input, &self.operands[0], None)?;
+            LayerConfig::SeparableConv2D(_) => {
+                let between = ops::conv(commands, &convolutions[0], input, &self.operands[0], None)?;
                 let between = self.rounded(commands, between)?;
-                let args = conv_args(arguments, pointwise);
-                ops::conv(commands, &args, &between, &self.operands[1], self.operands.get(2).map(Kernel::tensor))
+                let bias = self.operands.get(2).map(Kernel::tensor);
+                ops::conv(commands, &convolutions[1], &between, &self.operands[1], bias)
             }
         }
     }
@@ -324,6 +305,71 @@ impl LayerConfig {
             Self::GlobalAveragePooling2D(layer) => channels(layer.data_format, input, 4, None),
             Self::Activation(_) | Self::Dropout(_) | Self::ReLU(_) => Ok(0),
         }
+    }
+
+    /// The convolutions that a call with an input of shape `input` computes, in order. Dense and BatchNormalization are
+    /// convolutions too; other layers have none.
+    ///
+    /// [`Gpu::candidates`] and [`candidates`](crate::candidates) list the ways to compute each.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] and [`Error::Unsupported`] where [building](Self::build) the layer for `input` would refuse.
+    ///
+    /// ```
+    /// use wgpu_conv::layers::{LayerConfig, SeparableConv2D};
+    ///
+    /// let [depthwise, pointwise] = LayerConfig::from(SeparableConv2D::new(64, 3)).convolutions([1, 9, 7, 32])?[..] else {
+    ///     unreachable!("a separable convolution is two");
+    /// };
+    /// assert_eq!((depthwise.geometry.groups, depthwise.geometry.out_channels), (32, 32));
+    /// assert!(pointwise.geometry.is_pointwise());
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn convolutions(&self, input: impl Into<Shape>) -> Result<Vec<ConvProblem>> {
+        let input = input.into();
+        self.output_shape(&input)?;
+        let (dtype, _) = self.common().dtype.compute().ok_or_else(float64_unsupported)?;
+        let args = self.conv_args(&input, self.input_channels(&(&input).into())?)?;
+        let last = args.len().saturating_sub(1);
+        let bias = self.has_bias();
+        Ok(args.iter().enumerate().map(|(index, args)| args.problem(dtype, bias && index == last)).collect())
+    }
+
+    fn has_bias(&self) -> bool {
+        match self {
+            Self::BatchNormalization(_) => true,
+            Self::Conv2D(layer) => layer.arguments.use_bias,
+            Self::Dense(layer) => layer.use_bias,
+            Self::DepthwiseConv2D(layer) => layer.arguments.use_bias,
+            Self::SeparableConv2D(layer) => layer.arguments.use_bias,
+            Self::Activation(_) | Self::Dropout(_) | Self::GlobalAveragePooling2D(_) | Self::ReLU(_) => false,
+        }
+    }
+
+    /// The convolutions of a call, for a layer of `channels`.
+    fn conv_args(&self, input: &Shape, channels: u32) -> Result<Vec<ConvArgs>> {
+        let of = |arguments: &ConvArguments, geometry| {
+            let ConvArguments { data_format, activation, .. } = *arguments;
+            ConvArgs { geometry, data_format, activation }
+        };
+        Ok(match self {
+            Self::Activation(_) | Self::Dropout(_) | Self::GlobalAveragePooling2D(_) | Self::ReLU(_) => Vec::new(),
+            Self::BatchNormalization(layer) => {
+                let (geometry, data_format) = per_channel(input, layer.axis)?;
+                vec![ConvArgs { geometry, data_format, activation: Activation::Linear }]
+            }
+            Self::Conv2D(layer) => vec![of(&layer.arguments, layer.geometry(input)?)],
+            Self::Dense(layer) => {
+                let geometry = matrix_product(input, channels, layer.units)?;
+                vec![ConvArgs { geometry, data_format: DataFormat::ChannelsLast, activation: Activation::Linear }]
+            }
+            Self::DepthwiseConv2D(layer) => vec![of(&layer.arguments, layer.geometry(input, channels)?)],
+            Self::SeparableConv2D(layer) => {
+                let [depthwise, pointwise] = layer.geometries(input, channels)?;
+                let pointwise = of(&layer.arguments, pointwise);
+                vec![ConvArgs { geometry: depthwise, activation: Activation::Linear, ..pointwise }, pointwise]
+            }
+        })
     }
 
     /// The weights of the layer for an input of `channels`, in Keras's order.
@@ -429,10 +475,6 @@ fn check_weights<'a>(
     Ok(())
 }
 
-fn conv_args(arguments: &ConvArguments, geometry: ConvGeometry) -> ConvArgs {
-    ConvArgs { geometry, data_format: arguments.data_format, activation: arguments.activation }
-}
-
 /// The extent of `axis`, which must be known and not 0.
 fn known_extent(input: &PartialShape, axis: i32) -> Result<u32> {
     let index = axis_index(axis, input.rank()).ok_or_else(|| {
@@ -468,13 +510,20 @@ fn per_channel(shape: &Shape, axis: i32) -> Result<(ConvGeometry, DataFormat)> {
     })
 }
 
-/// The product of `[…, channels]` with `[channels, units]` as a pointwise convolution, and the output's shape.
-fn matrix_product(dims: &[usize], channels: u32, units: u32) -> Result<(ConvGeometry, Shape)> {
-    let (_, rows) = dims.split_last().unwrap_or((&0, &[]));
+/// The product of `[…, channels]` with `[channels, units]` as a pointwise convolution.
+fn matrix_product(input: &Shape, channels: u32, units: u32) -> Result<ConvGeometry> {
+    let rows = input.dims().split_last().map_or(&[][..], |(_, rows)| rows);
     let pixels = extent(rows.iter().product())?;
     let axes = [Axis::pointwise(1), Axis::pointwise(pixels)];
-    let geometry = ConvGeometry { batch: 1, groups: 1, in_channels: channels, out_channels: units, axes };
-    Ok((geometry, [rows, &[units as usize]].concat().into()))
+    Ok(ConvGeometry { batch: 1, groups: 1, in_channels: channels, out_channels: units, axes })
+}
+
+fn float64_unsupported() -> Error {
+    Error::unsupported(
+        "float64 as a compute dtype",
+        "shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or set `floatx` in \
+         keras.json",
+    )
 }
 
 /// `value` as a variable of `policy` holds it.
