@@ -72,11 +72,12 @@ fn sparsemax_threshold(line: u32, most: f32) -> f32 {
             }
         }
         if count == support || count == 0u {
-            return threshold;
+            break;
         }
         support = count;
         threshold = (total - 1.0) / f32(count);
     }
+    return threshold;
 }
 
 @compute @workgroup_size(WORKGROUP)

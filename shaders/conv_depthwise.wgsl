@@ -8,6 +8,7 @@
 // Taps outside the input read as zero.
 //
 // Constants: LANES divides out_c; where it exceeds 1 the channels are last and MULTIPLIER is 1.
+// SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1.
 // Memory: SPAN input vectors and KERNEL_W kernel vectors for each kernel row; TILE output vectors.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -15,8 +16,6 @@
 @group(0) @binding(2) var<storage, read> kernel: array<Vec>;
 @group(0) @binding(3) var<storage, read> bias: array<Vec>;
 @group(0) @binding(4) var<storage, read_write> output: array<Vec>;
-
-const SPAN: u32 = (TILE - 1u) * STRIDE_W + (KERNEL_W - 1u) * DILATION_W + 1u;
 
 const_assert LANES == 1u || (CHANNELS_LAST && MULTIPLIER == 1u);
 
@@ -50,38 +49,42 @@ fn main(
     let ox = tile * TILE;
     let first = i32(ox * STRIDE_W) - i32(params.pad_w);
     let in_size = vec3(params.in_h, params.in_w, params.in_c / LANES);
-    let step = image_index(0u, 0u, 1u, 0u, in_size);
 
+    var offset = Acc(0.0);
+    if HAS_BIAS {
+        offset = Acc(bias[vector]);
+    }
     var sums: array<Acc, TILE>;
+    var span: array<Acc, SPAN>;
+    // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = Acc(0.0);
+        sums[t] = offset;
     }
     for (var ky = 0u; ky < KERNEL_H; ky++) {
         let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
-        if iy < 0 || iy >= i32(params.in_h) {
-            continue;
-        }
-        let row = image_index(n, u32(iy), 0u, vector / MULTIPLIER, in_size);
-        var span: array<Acc, SPAN>;
+        let row_inside = iy >= 0 && iy < i32(params.in_h);
+        let row = select(0u, u32(iy), row_inside);
+        // unroll
         for (var i = 0u; i < SPAN; i++) {
             let ix = first + i32(i);
-            span[i] = Acc(0.0);
-            if ix >= 0 && ix < i32(params.in_w) {
-                span[i] = Acc(input[row + u32(ix) * step]);
-            }
+            let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
+            let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
+            span[i] = select(Acc(0.0), Acc(input[at]), inside);
         }
+        // unroll
         for (var kx = 0u; kx < KERNEL_W; kx++) {
             let tap = Acc(kernel[(ky * KERNEL_W + kx) * vectors + vector]);
+            // unroll
             for (var t = 0u; t < TILE; t++) {
                 sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
             }
         }
     }
     let out_size = vec3(params.out_h, params.out_w, vectors);
-    let offset = select(Acc(0.0), Acc(bias[select(0u, vector, HAS_BIAS)]), HAS_BIAS);
+    // unroll
     for (var t = 0u; t < TILE; t++) {
         if ox + t < params.out_w {
-            output[image_index(n, oy, ox + t, vector, out_size)] = Vec(activate(sums[t] + offset));
+            output[image_index(n, oy, ox + t, vector, out_size)] = Vec(activate(sums[t]));
         }
     }
 }

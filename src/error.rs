@@ -81,7 +81,10 @@ impl Error {
         Self::Gpu { context: context.into(), source: source.into() }
     }
 
-    #[cfg_attr(not(feature = "keras"), expect(dead_code, reason = "files are read behind features"))]
+    #[cfg_attr(
+        not(any(feature = "keras", feature = "image", feature = "npy", feature = "safetensors")),
+        expect(dead_code, reason = "files are read behind features")
+    )]
     pub(crate) fn format(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Format { place: place.into(), problem: problem.into() }
     }

@@ -46,6 +46,13 @@
 //! | epilogue | bias, then activation |
 //! | params | the uniform block |
 //!
+//! ## Unrolled loops
+//!
+//! Shaders are WGSL files, specialised by a preamble of constants, and valid as they stand. One thing is done to their
+//! text: a counted loop after a line `// unroll` is spelled out, its variable a `const` in each copy. Arrays that only
+//! such loops index live in registers on every driver; left to the drivers, their limits decided, and a kernel lost half
+//! its speed from one tile size to the next.
+//!
 //! ## Where it departs from the first drawing
 //!
 //! - Activations and settings stand on floor 0, since descriptions, plans and operations all speak of them.
@@ -148,7 +155,9 @@ mod tests {
         for (at, _) in code.match_indices("crate::") {
             let rest = &code[at + "crate::".len()..];
             match rest.strip_prefix('{') {
-                Some(list) => names.extend(list.split('}').next().unwrap_or_default().split(',').map(|n| word(n.trim()))),
+                Some(list) => {
+                    names.extend(list.split('}').next().unwrap_or_default().split(',').map(|n| word(n.trim())))
+                }
                 None => names.push(word(rest)),
             }
         }
@@ -179,7 +188,8 @@ mod tests {
                 }
                 files += 1;
                 for name in imports(&std::fs::read_to_string(&path).unwrap()) {
-                    let target = ROOT.iter().find(|(root, _)| *root == name).map_or(name.as_str(), |(_, module)| module);
+                    let target =
+                        ROOT.iter().find(|(root, _)| *root == name).map_or(name.as_str(), |(_, module)| module);
                     if floor(target) > floor(&module) {
                         broken.push(format!("{} imports {name} of a higher floor", relative.display()));
                     }

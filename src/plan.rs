@@ -12,6 +12,8 @@ pub struct Caps {
     pub f16: bool,
     /// Whether the adapter runs on the CPU, where barriers and gathers are dear and occupancy means little.
     pub software: bool,
+    /// The size of every subgroup, where shaders may use them and the adapter has one size only.
+    pub subgroup: Option<u32>,
     /// Workgroups along one dimension of a dispatch.
     pub max_workgroups: u32,
     /// Invocations of one workgroup.
@@ -31,6 +33,7 @@ impl Caps {
     pub const FLOOR: Self = Self {
         f16: false,
         software: false,
+        subgroup: None,
         max_workgroups: 65_535,
         max_invocations: 256,
         workgroup_storage: 16 << 10,
@@ -69,7 +72,7 @@ impl Elementwise {
     pub(crate) const LINEAR: Self = Self { function: "linear", parameters: [0; 3] };
 
     /// The element-wise form of `activation`; `None` for those that work along an axis.
-    pub(crate) fn new(activation: &Activation) -> Option<Self> {
+    pub fn new(activation: &Activation) -> Option<Self> {
         let function = match activation {
             Activation::Relu { negative_slope: 0.0, max_value: None, threshold: 0.0 } => "relu",
             Activation::Relu { max_value: None, .. } => "relu_general",
@@ -114,6 +117,19 @@ pub enum Problem {
     AlongAxis(AxisProblem),
     /// A change of element type.
     Cast(CastProblem),
+}
+
+impl Problem {
+    /// Whether a tensor of the problem is stored as f16.
+    pub(crate) fn uses_f16(&self) -> bool {
+        let dtypes = match self {
+            Self::Conv(problem) => [problem.dtype; 2],
+            Self::Map(problem) => [problem.dtype; 2],
+            Self::AlongAxis(problem) => [problem.dtype; 2],
+            Self::Cast(problem) => [problem.from, problem.to],
+        };
+        dtypes.contains(&DType::F16)
+    }
 }
 
 /// A convolution with what follows its sum.
@@ -253,7 +269,10 @@ pub struct Shader {
 impl Shader {
     /// The complete WGSL text.
     ///
-    /// Parts are joined as they are: WGSL lets declarations stand in any order, only `enable` comes first.
+    /// Parts are joined as they are, but for [unrolled] loops: WGSL lets declarations stand in any order, only `enable`
+    /// comes first.
+    ///
+    /// [unrolled]: crate#unrolled-loops
     pub fn wgsl(&self) -> String {
         let mut text = String::new();
         if self.constants.iter().any(|(_, value)| matches!(value, Constant::Type("f16", _))) {
@@ -273,10 +292,50 @@ impl Shader {
             let _ = writeln!(text, "fn activate(x: Acc) -> Acc {{ return {function}(x); }}");
         }
         for part in &self.parts {
-            let _ = writeln!(text, "// {}\n{}", part.file, part.text);
+            let _ = writeln!(text, "// {}", part.file);
+            unroll(&part.text.lines().collect::<Vec<_>>(), &self.constants, &mut text);
         }
         text
     }
+}
+
+/// Appends `lines`, spelling out each loop after a line `// unroll`.
+///
+/// Such a loop reads `for (var i = 0u; i < NAME; i++) {`, where `NAME` is a constant of the preamble, and ends with a
+/// brace as far in as it began. Its body is repeated with `const i`, so that what `i` indexes stays in registers whatever
+/// the driver's own limits on unrolling. What does not read so is left as it is: a loop is right either way.
+fn unroll(lines: &[&str], constants: &[(&'static str, Constant)], text: &mut String) {
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at];
+        at += 1;
+        let counted = (line.trim() == "// unroll").then(|| counted_loop(&lines[at..], constants)).flatten();
+        let Some((variable, count, length)) = counted else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        for i in 0..count {
+            let _ = writeln!(text, "{{ const {variable}: u32 = {i}u;");
+            unroll(&lines[at + 1..at + length - 1], constants, text);
+            text.push_str("}\n");
+        }
+        at += length;
+    }
+}
+
+/// The variable, the count and the number of lines of the loop that `lines` begin with.
+fn counted_loop<'a>(lines: &[&'a str], constants: &[(&'static str, Constant)]) -> Option<(&'a str, u32, usize)> {
+    let head = lines.first()?;
+    let (variable, rest) = head.trim().strip_prefix("for (var ")?.split_once(" = 0u; ")?;
+    let limit = rest.strip_prefix(variable)?.strip_prefix(" < ")?.strip_suffix(&format!("; {variable}++) {{"))?;
+    let count = constants.iter().find_map(|(name, value)| match value {
+        Constant::U32(value) if *name == limit => Some(*value),
+        _ => None,
+    })?;
+    let indent = &head[..head.len() - head.trim_start().len()];
+    let end = lines.iter().position(|line| line.strip_prefix(indent) == Some("}"))?;
+    Some((variable, count, end + 1))
 }
 
 /// Declares a uniform block once: the struct that is uploaded and the WGSL that reads it. All fields are `u32`, so the
@@ -362,6 +421,30 @@ pub struct Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marked_loops_are_spelled_out() {
+        let file = "\
+fn f() {
+    // unroll
+    for (var i = 0u; i < TWO; i++) {
+        // unroll
+        for (var j = 0u; j < ONE; j++) {
+            a[i + j] = 0.0;
+        }
+    }
+    // unroll
+    for (var k = 0u; k < OTHER; k++) {
+    }
+}";
+        let mut text = String::new();
+        let constants = [("ONE", Constant::U32(1)), ("TWO", Constant::U32(2))];
+        unroll(&file.lines().collect::<Vec<_>>(), &constants, &mut text);
+        let words: Vec<_> = text.split_whitespace().collect();
+        let body = |i: u32| format!("{{ const i: u32 = {i}u; {{ const j: u32 = 0u; a[i + j] = 0.0; }} }}");
+        let rest = "// unroll for (var k = 0u; k < OTHER; k++) { } }";
+        assert_eq!(words.join(" "), format!("fn f() {{ {} {} {rest}", body(0), body(1)));
+    }
 
     #[test]
     fn folded_workgroups_cover_the_total() {

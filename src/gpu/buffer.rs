@@ -174,7 +174,8 @@ impl Gpu {
         pool.submissions.fetch_add(1, Ordering::Relaxed);
         let index = self.guarded(context, || self.queue().submit(commands))?;
         // Lets wgpu free what finished submissions used; it does not wait.
-        self.guarded(context, || self.device().poll(wgpu::PollType::Poll))?.map_err(|error| Error::gpu(context.to_owned(), error))?;
+        self.guarded(context, || self.device().poll(wgpu::PollType::Poll))?
+            .map_err(|error| Error::gpu(context.to_owned(), error))?;
         Ok(index)
     }
 

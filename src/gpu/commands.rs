@@ -84,7 +84,8 @@ impl Commands {
             entries.push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource });
         }
         gpu.guarded(name, || {
-            let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
+            let descriptor =
+                wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
             let group = gpu.device().create_bind_group(&descriptor);
             let [x, y, z] = step.workgroups;
             let pass = self.pass();

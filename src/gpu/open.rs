@@ -79,7 +79,7 @@ impl Gpu {
     pub async fn open_async(choice: &AdapterChoice) -> Result<Self> {
         let adapter = find(choice).await?;
         let info = adapter.get_info();
-        let features = wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+        let features = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-conv"),
             required_features: adapter.features() & features,
@@ -107,9 +107,17 @@ impl Gpu {
         Self::assemble(device, queue, info, Arc::default())
     }
 
-    fn assemble(device: wgpu::Device, queue: wgpu::Queue, info: wgpu::AdapterInfo, lost: Arc<OnceLock<String>>) -> Self {
+    fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        info: wgpu::AdapterInfo,
+        lost: Arc<OnceLock<String>>,
+    ) -> Self {
         let limits = device.limits();
+        let one_size = info.subgroup_min_size == info.subgroup_max_size;
+        let has_subgroups = device.features().contains(wgpu::Features::SUBGROUP) && one_size;
         let caps = Caps {
+            subgroup: has_subgroups.then_some(info.subgroup_min_size),
             f16: device.features().contains(wgpu::Features::SHADER_F16),
             software: info.device_type == wgpu::DeviceType::Cpu,
             max_workgroups: limits.max_compute_workgroups_per_dimension,

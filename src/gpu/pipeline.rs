@@ -52,7 +52,8 @@ impl Gpu {
             let read_only = matches!(binding, Binding::Read(_));
             entries.push(entry(index + 1, wgpu::BufferBindingType::Storage { read_only }));
         }
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+        let layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &[Some(&layout)],

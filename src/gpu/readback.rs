@@ -8,11 +8,21 @@ use super::{BufferBinding, Commands, Gpu, Storage};
 use crate::{Error, Result};
 
 /// A readback on its way: the copy has been submitted and the mapping asked for.
+///
+/// However it ends, the buffer is unmapped before the pool has it back.
 struct Pending {
+    gpu: Gpu,
     staging: Arc<Storage>,
     size: u64,
     mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
     submission: Option<wgpu::SubmissionIndex>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // A mapping that failed leaves nothing to unmap, which is no error of this readback.
+        let _ = self.gpu.guarded("readback", || self.staging.buffer().unmap());
+    }
 }
 
 impl Gpu {
@@ -63,12 +73,13 @@ impl Gpu {
         commands.copy(source, &staging)?;
         let submission = commands.submit_indexed()?;
         let (sender, mapped) = oneshot_channel();
+        let pending = Pending { gpu: self.clone(), staging, size: source.size, mapped, submission };
         self.guarded("readback", || {
-            staging.buffer().map_async(wgpu::MapMode::Read, .., move |outcome| {
+            pending.staging.buffer().map_async(wgpu::MapMode::Read, .., move |outcome| {
                 let _ = sender.send(outcome);
             });
         })?;
-        Ok(Pending { staging, size: source.size, mapped, submission })
+        Ok(pending)
     }
 
     async fn finish(&self, pending: Pending) -> Result<Vec<u8>> {
@@ -85,11 +96,9 @@ impl Gpu {
         outcome
             .ok_or_else(|| Error::gpu("readback", "the device was lost before the values came"))?
             .map_err(|error| Error::gpu("readback", error))?;
-        let bytes = {
-            let view = pending.staging.buffer().get_mapped_range(..pending.size).map_err(|error| Error::gpu("readback", error))?;
-            view.to_vec()
-        };
-        pending.staging.buffer().unmap();
-        Ok(bytes)
+        // Mapped ranges are multiples of four bytes; an odd number of f16 is not.
+        let range = ..pending.size.next_multiple_of(4);
+        let view = pending.staging.buffer().get_mapped_range(range).map_err(|error| Error::gpu("readback", error))?;
+        Ok(view[..pending.size as usize].to_vec())
     }
 }

@@ -8,31 +8,58 @@
 mod along_axis;
 mod cast;
 mod conv_depthwise;
+mod conv_depthwise_strip;
 mod conv_direct;
+mod conv_grouped;
+mod conv_subgroup;
+mod conv_tiled;
 mod map;
+mod packing;
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    ACTIVATION, Binding, Caps, Constant, ConvProblem, Dispatch, IMAGE, INDEX, Operand, Part, Plan, Problem, Shader, params,
+    ACTIVATION, Binding, Caps, Constant, ConvProblem, Dispatch, IMAGE, INDEX, Operand, Part, Plan, Problem, Shader,
+    params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
-/// Every plan that solves `problem` within `caps`, best guess first. The last of a convolution is always `conv_direct`.
+/// Every plan that solves `problem` within `caps`, best guess first; for a convolution `conv_direct` is always among
+/// them.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for f16 where `caps` has none, [`Error::Limit`] for sizes that no shader here can address.
 pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
+    if problem.uses_f16() && !caps.f16 {
+        return Err(Error::unsupported("f16", "these capabilities have no SHADER_F16; compute in f32"));
+    }
     match problem {
-        Problem::Conv(problem) => {
-            check(problem)?;
-            let mut plans = conv_depthwise::plans(problem, caps)?;
-            plans.extend(conv_direct::plans(problem, caps)?);
-            Ok(plans)
-        }
+        Problem::Conv(problem) => conv_candidates(problem, caps),
         Problem::Map(problem) => map::plans(problem, caps),
         Problem::AlongAxis(problem) => along_axis::plans(problem, caps),
         Problem::Cast(problem) => cast::plans(problem, caps),
     }
+}
+
+/// Operations below which compiling a clever kernel costs more than it saves.
+const SMALL: u64 = 500_000;
+
+/// The order follows what was measured: a processor pays for every barrier and every load, and is filled by a few
+/// invocations; other adapters want many invocations, and share operands through workgroup memory.
+fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    check(problem)?;
+    let rows = conv_depthwise::plans(problem, caps)?;
+    let strips = conv_depthwise_strip::plans(problem, caps)?;
+    let grouped = conv_grouped::plans(problem, caps)?;
+    let subgroup = conv_subgroup::plans(problem, caps)?;
+    let tiled = conv_tiled::plans(problem, caps)?;
+    let direct = conv_direct::plans(problem, caps)?;
+    let small = problem.geometry.flops() < SMALL;
+    let families = match (small, caps.software) {
+        (true, _) => [direct, rows, strips, grouped, subgroup, tiled],
+        (false, true) => [strips, rows, grouped, subgroup, direct, tiled],
+        (false, false) => [rows, strips, grouped, tiled, direct, subgroup],
+    };
+    Ok(families.concat())
 }
 
 /// # Errors
@@ -56,9 +83,10 @@ fn check(problem: &ConvProblem) -> Result<()> {
 params! {
     /// The uniform block of every convolution shader.
     ConvParams {
-        /// Invocations with work to do.
+        /// Invocations, or workgroups that work as one, with work to do.
         items,
         batch,
+        groups,
         in_h,
         in_w,
         in_c,
@@ -86,53 +114,86 @@ const CONV_BINDINGS: &[Binding] = &[
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
 const WORKGROUP: u32 = 64;
 
-/// One dispatch of a convolution shader of `lanes` scalars per vector, over `items` invocations.
-fn conv_dispatch(
-    problem: &ConvProblem,
-    caps: &Caps,
-    file: Part,
+/// One convolution shader's launch: what differs between the kernels.
+struct ConvLaunch<'a> {
+    /// Scalars per vector.
     lanes: u32,
+    /// The kernel's own parts.
+    parts: &'a [Part],
+    /// The kernel's own constants.
+    constants: &'a [(&'static str, Constant)],
+    /// Invocations, or workgroups that work as one, with work to do.
     items: u64,
-    extra: &[(&'static str, Constant)],
-) -> Result<Dispatch> {
-    let ConvGeometry { batch, in_channels, out_channels, axes: [h, w], .. } = problem.geometry;
-    let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
-    let params = ConvParams {
-        items: item_count(items)?,
-        batch,
-        in_h: h.input,
-        in_w: w.input,
-        in_c: in_channels,
-        out_h: h.output,
-        out_w: w.output,
-        out_c: out_channels,
-        group_in: problem.geometry.group_in(),
-        group_out: problem.geometry.group_out(),
-        pad_h: h.pad_before,
-        pad_w: w.pad_before,
-        act_0,
-        act_1,
-        act_2,
-    };
-    let mut constants = accumulator(problem.dtype, lanes);
-    constants.extend([
-        ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
-        ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
-        ("KERNEL_H", Constant::U32(h.kernel)),
-        ("KERNEL_W", Constant::U32(w.kernel)),
-        ("STRIDE_H", Constant::U32(h.stride)),
-        ("STRIDE_W", Constant::U32(w.stride)),
-        ("DILATION_H", Constant::U32(h.dilation)),
-        ("DILATION_W", Constant::U32(w.dilation)),
-    ]);
-    constants.extend_from_slice(extra);
-    let shader = Shader {
-        params: ConvParams::WGSL,
-        activation: Some(problem.epilogue.activation.function()),
-        constants,
-        parts: vec![INDEX, IMAGE, ACTIVATION, file],
-    };
-    Ok(Dispatch { shader, params: params.words(), workgroups: workgroups(items, caps)?, bindings: CONV_BINDINGS })
+    workgroups: [u32; 3],
+}
+
+impl ConvLaunch<'_> {
+    fn dispatch(&self, problem: &ConvProblem) -> Result<Dispatch> {
+        let ConvGeometry { batch, groups, in_channels, out_channels, axes: [h, w] } = problem.geometry;
+        let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
+        let params = ConvParams {
+            items: item_count(self.items)?,
+            batch,
+            groups,
+            in_h: h.input,
+            in_w: w.input,
+            in_c: in_channels,
+            out_h: h.output,
+            out_w: w.output,
+            out_c: out_channels,
+            group_in: problem.geometry.group_in(),
+            group_out: problem.geometry.group_out(),
+            pad_h: h.pad_before,
+            pad_w: w.pad_before,
+            act_0,
+            act_1,
+            act_2,
+        };
+        let mut constants = accumulator(problem.dtype, self.lanes);
+        constants.extend([
+            ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
+            ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
+            ("KERNEL_H", Constant::U32(h.kernel)),
+            ("KERNEL_W", Constant::U32(w.kernel)),
+            ("STRIDE_H", Constant::U32(h.stride)),
+            ("STRIDE_W", Constant::U32(w.stride)),
+            ("DILATION_H", Constant::U32(h.dilation)),
+            ("DILATION_W", Constant::U32(w.dilation)),
+        ]);
+        constants.extend_from_slice(self.constants);
+        let shader = Shader {
+            params: ConvParams::WGSL,
+            activation: Some(problem.epilogue.activation.function()),
+            constants,
+            parts: [&[INDEX, IMAGE, ACTIVATION], self.parts].concat(),
+        };
+        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings: CONV_BINDINGS })
+    }
+}
+
+/// The matrix product in fours that several kernels share.
+const PRODUCT: Part = part!("lib/product.wgsl");
+
+/// Scalars per vector of a depthwise kernel: four neighbouring channels where each output channel has its own input.
+fn depthwise_lanes(problem: &ConvProblem) -> u32 {
+    let last = problem.data_format == DataFormat::ChannelsLast;
+    let fours = problem.geometry.group_out() == 1 && problem.geometry.out_channels.is_multiple_of(4);
+    if last && fours { 4 } else { 1 }
+}
+
+/// Whether the channels of every group lie in aligned fours in the input, and in the output.
+fn channels_in_fours(problem: &ConvProblem) -> [bool; 2] {
+    let last = problem.data_format == DataFormat::ChannelsLast;
+    [problem.geometry.group_in(), problem.geometry.group_out()].map(|channels| last && channels.is_multiple_of(4))
+}
+
+/// How a kernel that computes on fours of channels reads its input and writes its output.
+fn four_wide_parts(problem: &ConvProblem) -> [Part; 2] {
+    let [input, output] = channels_in_fours(problem);
+    [
+        if input { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") },
+        if output { part!("lib/output_vectors.wgsl") } else { part!("lib/output_scalars.wgsl") },
+    ]
 }
 
 /// The element types of a shader that computes on vectors of `lanes` scalars, and the size of its workgroups.

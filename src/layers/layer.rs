@@ -12,8 +12,8 @@ use crate::ops::{self, ConvArgs, Kernel};
 use crate::plan::ConvProblem;
 use crate::tensor::require;
 use crate::{
-    Activation, Commands, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, PartialShape, Result, Rounding, Shape,
-    Tensor,
+    Activation, Commands, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, PartialShape, Result, Rounding,
+    Shape, Tensor,
 };
 
 /// A layer built on a device: its description, its name and its weights.

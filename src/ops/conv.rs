@@ -7,7 +7,7 @@ use super::elementwise::activate;
 use crate::geometry::ConvGeometry;
 use crate::gpu::{BufferBinding, Commands, Operands};
 use crate::plan::{ConvProblem, Elementwise, Epilogue, Packing, Problem};
-use crate::{Activation, DataFormat, Error, Result, Tensor};
+use crate::{Activation, DType, DataFormat, Error, Result, Tensor};
 
 /// A convolution's kernel in Keras's order, and what plans have packed of it.
 pub(crate) struct Kernel {
@@ -50,6 +50,15 @@ pub(crate) struct ConvArgs {
     pub(crate) activation: Activation,
 }
 
+impl ConvArgs {
+    /// The problem on tensors of `dtype`; an activation along an axis is left to a pass of its own.
+    pub(crate) fn problem(&self, dtype: DType, bias: bool) -> ConvProblem {
+        let activation = Elementwise::new(&self.activation).unwrap_or(Elementwise::LINEAR);
+        let epilogue = Epilogue { bias, activation };
+        ConvProblem { geometry: self.geometry, dtype, data_format: self.data_format, epilogue }
+    }
+}
+
 /// `activation(conv(input, kernel) + bias)`; the output is laid out as `data_format` says.
 pub(crate) fn conv(
     commands: &mut Commands,
@@ -59,17 +68,14 @@ pub(crate) fn conv(
     bias: Option<&Tensor>,
 ) -> Result<Tensor> {
     let ConvArgs { geometry, data_format, activation } = args;
-    let fused = Elementwise::new(activation);
-    let epilogue = Epilogue { bias: bias.is_some(), activation: fused.unwrap_or(Elementwise::LINEAR) };
     let [h, w] = geometry.axes;
     let dims = data_format.join(geometry.batch, geometry.out_channels, [h.output, w.output]);
     let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
     let output = Tensor::uninitialized(input.gpu(), dims.into(), input.dtype())?;
     if !output.is_empty() {
-        let problem = ConvProblem { geometry: *geometry, dtype: input.dtype(), data_format: *data_format, epilogue };
-        record(commands, &problem, input, kernel, bias, &output)?;
+        record(commands, &args.problem(input.dtype(), bias.is_some()), input, kernel, bias, &output)?;
     }
-    if fused.is_some() { Ok(output) } else { activate(commands, activation, &output) }
+    if activation.axis().is_none() { Ok(output) } else { activate(commands, activation, &output) }
 }
 
 /// Records `problem` at once, or in runs of images where a binding would exceed the device's limit.
@@ -101,7 +107,8 @@ fn record(
             size: images * bytes,
         };
         let (input, output) = (part(&whole_input, in_bytes), part(&whole_output, out_bytes));
-        commands.record(&plan, &Operands { input: &input, kernel: Some(&kernel), bias: bias.as_ref(), output: &output })?;
+        commands
+            .record(&plan, &Operands { input: &input, kernel: Some(&kernel), bias: bias.as_ref(), output: &output })?;
         first += images;
     }
     Ok(())

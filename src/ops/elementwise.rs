@@ -23,7 +23,12 @@ pub(crate) fn activate(commands: &mut Commands, activation: &Activation, input: 
 }
 
 /// `input` as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.
-pub(crate) fn cast(commands: &mut Commands, dtype: DType, rounding: Option<Rounding>, input: &Tensor) -> Result<Tensor> {
+pub(crate) fn cast(
+    commands: &mut Commands,
+    dtype: DType,
+    rounding: Option<Rounding>,
+    input: &Tensor,
+) -> Result<Tensor> {
     if input.dtype() == dtype && rounding.is_none() {
         return Ok(input.clone());
     }

@@ -11,7 +11,11 @@ use crate::{Error, Result, Tensor};
 /// `function` along `axis` of `input`, negative axes counted from the end.
 pub(crate) fn along_axis(commands: &mut Commands, function: AxisFunction, axis: i32, input: &Tensor) -> Result<Tensor> {
     let index = axis_index(axis, input.shape().rank()).ok_or_else(|| {
-        Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={}", input.shape()))
+        Error::invalid(
+            "axis",
+            "the axis must be one of the input's",
+            format!("axis={axis}, input shape={}", input.shape()),
+        )
     })?;
     let dims = input.shape().dims();
     if function == AxisFunction::Glu && !dims[index].is_multiple_of(2) {
@@ -30,7 +34,11 @@ pub(crate) fn along_axis(commands: &mut Commands, function: AxisFunction, axis: 
 pub(crate) fn mean(commands: &mut Commands, axes: Range<usize>, input: &Tensor) -> Result<Tensor> {
     let dims = input.shape().dims();
     if dims[axes.clone()].contains(&0) {
-        return Err(Error::invalid("input", "a mean must be taken over at least one value", format!("input shape={}", input.shape())));
+        return Err(Error::invalid(
+            "input",
+            "a mean must be taken over at least one value",
+            format!("input shape={}", input.shape()),
+        ));
     }
     let output = [&dims[..axes.start], &dims[axes.end..]].concat();
     record(commands, AxisFunction::Mean, axes, output, input)

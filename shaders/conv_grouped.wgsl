@@ -1,0 +1,71 @@
+// Convolution, a row of TILE output pixels at four output channels per invocation:
+//
+//   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
+//
+// For each kernel row and each four input channels of the group, the SPAN inputs that the TILE windows cover are read
+// once into registers and serve every tap of the row. Taps outside the input read as zero. For groups too narrow to be a
+// matrix product.
+//
+// Constants: TILE, at least 1; SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1.
+// Memory, for each kernel row and four input channels: SPAN input vectors and 4·KERNEL_W kernel vectors for
+// 16·KERNEL_W·TILE multiply-adds. The kernel is packed: channels of a group in fours on either side.
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    let vectors = row_stride();
+    let tiles = (params.out_w + TILE - 1u) / TILE;
+    let vector = item % vectors;
+    let ox = item / vectors % tiles * TILE;
+    let row = item / vectors / tiles;
+    let oy = row % params.out_h;
+    let n = row / params.out_h;
+    let group = vector / group_vectors();
+    let first_channel = group * params.group_in;
+    let size = vec3(params.in_h, params.in_w, params.in_c);
+    let first = i32(ox * STRIDE_W) - i32(params.pad_w);
+
+    var sums: array<vec4<f32>, TILE>;
+    var span: array<vec4<f32>, SPAN>;
+    // unroll
+    for (var t = 0u; t < TILE; t++) {
+        sums[t] = vec4(0.0);
+    }
+    for (var ky = 0u; ky < KERNEL_H; ky++) {
+        let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
+        let row_inside = iy >= 0 && iy < i32(params.in_h);
+        for (var j = 0u; j < params.group_in; j += 4u) {
+            // unroll
+            for (var i = 0u; i < SPAN; i++) {
+                let ix = first + i32(i);
+                let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
+                let position = image_index(n, select(0u, u32(iy), row_inside), select(0u, u32(ix), inside), 0u, size);
+                span[i] = select(vec4(0.0), input_four(position, first_channel + j), inside);
+            }
+            // unroll
+            for (var kx = 0u; kx < KERNEL_W; kx++) {
+                let rows = rows_at(ky * KERNEL_W + kx, j, vector);
+                // unroll
+                for (var t = 0u; t < TILE; t++) {
+                    sums[t] = multiply_add(sums[t], span[t * STRIDE_W + kx * DILATION_W], rows);
+                }
+            }
+        }
+    }
+    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
+    // unroll
+    for (var t = 0u; t < TILE; t++) {
+        if ox + t < params.out_w {
+            finish_four(row * params.out_w + ox + t, channel, sums[t]);
+        }
+    }
+}

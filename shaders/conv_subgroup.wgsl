@@ -1,0 +1,152 @@
+// Convolution as an implicit matrix product, one tile per subgroup, operands shared by broadcast:
+//
+//   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
+//
+// A subgroup owns SLOTS·SUBGROUP pixels and VECTORS·SUBGROUP vectors of four output channels. Lane l loads pixel l of
+// each slot and every SUBGROUP-th vector of the kernel, so no value is loaded twice; the pixel's values then go to all
+// lanes by subgroupBroadcast, and each lane multiplies them with its own channels. Taps outside the input are zero.
+//
+// For adapters on which a broadcast is a register move while every load is a gather, as on a CPU. The lines of the lanes
+// are spelled out because an array indexed by a loop would leave the registers there.
+//
+// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2.
+// Memory, for each four input channels of a tap: SLOTS + 4·VECTORS loads of a vec4 per lane for
+// 16·SLOTS·SUBGROUP·VECTORS multiply-adds. The kernel is packed: channels of a group in fours on either side.
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+const_assert SUBGROUP == 4u || SUBGROUP == 8u;
+const_assert SLOTS == 1u || SLOTS == 2u || SLOTS == 4u;
+const_assert VECTORS == 1u || VECTORS == 2u;
+
+/// The sums of four lanes' pixels of a slot with this lane's channels: pixel q, vector v at 2·q + v.
+alias Quad = array<vec4<f32>, 8>;
+
+/// Adds the products of four pixels with this lane's channels.
+fn accumulate(quad: ptr<function, Quad>, pixels: Rows, first: Rows, second: Rows) {
+    (*quad)[0] = multiply_add((*quad)[0], pixels.x, first);
+    (*quad)[2] = multiply_add((*quad)[2], pixels.y, first);
+    (*quad)[4] = multiply_add((*quad)[4], pixels.z, first);
+    (*quad)[6] = multiply_add((*quad)[6], pixels.w, first);
+    if VECTORS == 2u {
+        (*quad)[1] = multiply_add((*quad)[1], pixels.x, second);
+        (*quad)[3] = multiply_add((*quad)[3], pixels.y, second);
+        (*quad)[5] = multiply_add((*quad)[5], pixels.z, second);
+        (*quad)[7] = multiply_add((*quad)[7], pixels.w, second);
+    }
+}
+
+/// What lanes 0 to 3 hold.
+fn low(four: vec4<f32>) -> Rows {
+    return Rows(
+        subgroupBroadcast(four, 0u),
+        subgroupBroadcast(four, 1u),
+        subgroupBroadcast(four, 2u),
+        subgroupBroadcast(four, 3u),
+    );
+}
+
+/// What lanes 4 to 7 hold.
+fn high(four: vec4<f32>) -> Rows {
+    return Rows(
+        subgroupBroadcast(four, 4u),
+        subgroupBroadcast(four, 5u),
+        subgroupBroadcast(four, 6u),
+        subgroupBroadcast(four, 7u),
+    );
+}
+
+/// Adds what a slot's pixels contribute for four input channels.
+fn accumulate_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, four: vec4<f32>, first: Rows, second: Rows) {
+    accumulate(lower, low(four), first, second);
+    if SUBGROUP == 8u {
+        accumulate(upper, high(four), first, second);
+    }
+}
+
+fn finish(pixel: u32, group: u32, vector: u32, sum: vec4<f32>) {
+    if pixel < pixel_count() && vector < group_vectors() {
+        finish_four(pixel, group * params.group_out + vector * 4u, sum);
+    }
+}
+
+fn finish_quad(quad: ptr<function, Quad>, pixel: u32, group: u32, vector: u32) {
+    finish(pixel, group, vector, (*quad)[0]);
+    finish(pixel + 1u, group, vector, (*quad)[2]);
+    finish(pixel + 2u, group, vector, (*quad)[4]);
+    finish(pixel + 3u, group, vector, (*quad)[6]);
+    if VECTORS == 2u {
+        finish(pixel, group, vector + SUBGROUP, (*quad)[1]);
+        finish(pixel + 1u, group, vector + SUBGROUP, (*quad)[3]);
+        finish(pixel + 2u, group, vector + SUBGROUP, (*quad)[5]);
+        finish(pixel + 3u, group, vector + SUBGROUP, (*quad)[7]);
+    }
+}
+
+fn finish_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, pixel: u32, group: u32, vector: u32) {
+    finish_quad(lower, pixel, group, vector);
+    if SUBGROUP == 8u {
+        finish_quad(upper, pixel + 4u, group, vector);
+    }
+}
+
+@compute @workgroup_size(SUBGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let tile = workgroup_index(workgroup, workgroups);
+    if tile >= params.items {
+        return;
+    }
+    let pixel_tiles = (pixel_count() + SLOTS * SUBGROUP - 1u) / (SLOTS * SUBGROUP);
+    let vector_tiles = (group_vectors() + VECTORS * SUBGROUP - 1u) / (VECTORS * SUBGROUP);
+    let pixel = tile % pixel_tiles * SLOTS * SUBGROUP;
+    let group = tile / pixel_tiles / vector_tiles;
+    let vector = tile / pixel_tiles % vector_tiles * VECTORS * SUBGROUP + lane;
+    let first_vector = group * group_vectors() + min(vector, group_vectors() - 1u);
+    let second_vector = group * group_vectors() + min(vector + SUBGROUP, group_vectors() - 1u);
+    let first_channel = group * params.group_in;
+
+    let window_0 = window_of(pixel + lane);
+    let window_1 = window_of(pixel + SUBGROUP + lane);
+    let window_2 = window_of(pixel + 2u * SUBGROUP + lane);
+    let window_3 = window_of(pixel + 3u * SUBGROUP + lane);
+    var lower_0: Quad; var upper_0: Quad;
+    var lower_1: Quad; var upper_1: Quad;
+    var lower_2: Quad; var upper_2: Quad;
+    var lower_3: Quad; var upper_3: Quad;
+    for (var ky = 0u; ky < KERNEL_H; ky++) {
+        for (var kx = 0u; kx < KERNEL_W; kx++) {
+            let tap_0 = tap_of(window_0, ky, kx);
+            let tap_1 = tap_of(window_1, ky, kx);
+            let tap_2 = tap_of(window_2, ky, kx);
+            let tap_3 = tap_of(window_3, ky, kx);
+            let tap = ky * KERNEL_W + kx;
+            for (var j = 0u; j < params.group_in; j += 4u) {
+                let first = rows_at(tap, j, first_vector);
+                var second = first;
+                if VECTORS == 2u {
+                    second = rows_at(tap, j, second_vector);
+                }
+                accumulate_slot(&lower_0, &upper_0, four_of(tap_0, first_channel + j), first, second);
+                if SLOTS >= 2u {
+                    accumulate_slot(&lower_1, &upper_1, four_of(tap_1, first_channel + j), first, second);
+                }
+                if SLOTS == 4u {
+                    accumulate_slot(&lower_2, &upper_2, four_of(tap_2, first_channel + j), first, second);
+                    accumulate_slot(&lower_3, &upper_3, four_of(tap_3, first_channel + j), first, second);
+                }
+            }
+        }
+    }
+    finish_slot(&lower_0, &upper_0, pixel, group, vector);
+    if SLOTS >= 2u {
+        finish_slot(&lower_1, &upper_1, pixel + SUBGROUP, group, vector);
+    }
+    if SLOTS == 4u {
+        finish_slot(&lower_2, &upper_2, pixel + 2u * SUBGROUP, group, vector);
+        finish_slot(&lower_3, &upper_3, pixel + 3u * SUBGROUP, group, vector);
+    }
+}

@@ -1,0 +1,56 @@
+//! Depthwise convolution down strips of the image.
+
+use super::{ConvLaunch, depthwise_lanes, workgroups};
+use crate::Result;
+use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+
+/// Multiply-adds of one step down a strip above which the code would be too long.
+const MOST_PRODUCTS: u64 = 256;
+/// Input vectors of a row that one invocation may hold.
+const MOST_SPAN: u64 = 32;
+/// Rows of a strip: the halo above and below is read twice.
+const STRIP: u32 = 28;
+
+pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let geometry = &problem.geometry;
+    let [h, w] = geometry.axes;
+    if geometry.group_in() != 1 || h.dilation > 1 || h.stride > h.kernel {
+        return Ok(Vec::new());
+    }
+    let lanes = depthwise_lanes(problem);
+    let mut plans = Vec::new();
+    for tile in [4u32, 8, 2] {
+        let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
+        let products = u64::from(tile) * u64::from(h.kernel) * u64::from(w.kernel);
+        if tile > w.output || span > MOST_SPAN || products > MOST_PRODUCTS {
+            continue;
+        }
+        let pending = h.kernel.div_ceil(h.stride);
+        let places =
+            u64::from(geometry.batch) * u64::from(h.output.div_ceil(STRIP)) * u64::from(w.output.div_ceil(tile));
+        let items = places * u64::from(geometry.out_channels / lanes);
+        let launch = ConvLaunch {
+            lanes,
+            parts: &[part!("conv_depthwise_strip.wgsl")],
+            constants: &[
+                ("TILE", Constant::U32(tile)),
+                ("STRIP", Constant::U32(STRIP)),
+                ("MULTIPLIER", Constant::U32(geometry.group_out())),
+                ("TAPS", Constant::U32(h.kernel * w.kernel)),
+                ("PENDING", Constant::U32(pending)),
+                ("SPAN", Constant::U32(span as u32)),
+                ("SUMS", Constant::U32(pending * tile)),
+                ("KEPT", Constant::U32(pending * tile - tile)),
+            ],
+            items,
+            workgroups: workgroups(items, caps)?,
+        };
+        plans.push(Plan {
+            name: format!("conv_depthwise_strip_{}x{lanes}_{STRIP}x{tile}", problem.dtype),
+            steps: vec![launch.dispatch(problem)?],
+            scratch: vec![],
+            packing: None,
+        });
+    }
+    Ok(plans)
+}

@@ -1,0 +1,43 @@
+//! Register rows of four output channels: for groups too narrow to be a matrix product.
+
+use super::{ConvLaunch, PRODUCT, four_wide_parts, packing, workgroups};
+use crate::Result;
+use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+
+/// Input vectors that one invocation may hold: above it the row would leave the registers.
+const MOST_SPAN: u64 = 24;
+/// Output channels of a group from which a matrix product wins.
+const WIDE: u32 = 16;
+
+pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let geometry = &problem.geometry;
+    let [_, w] = geometry.axes;
+    let group_out = geometry.group_out();
+    if geometry.group_in() < 2 || group_out < 2 || group_out >= WIDE {
+        return Ok(Vec::new());
+    }
+    let mut plans = Vec::new();
+    for tile in [8u32, 4, 2] {
+        let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
+        if span > MOST_SPAN || tile > w.output {
+            continue;
+        }
+        let rows = geometry.pixels() / u64::from(w.output) * u64::from(w.output.div_ceil(tile));
+        let items = rows * u64::from(geometry.groups) * u64::from(group_out.div_ceil(4));
+        let [input, output] = four_wide_parts(problem);
+        let launch = ConvLaunch {
+            lanes: 4,
+            parts: &[input, output, PRODUCT, part!("conv_grouped.wgsl")],
+            constants: &[("TILE", Constant::U32(tile)), ("SPAN", Constant::U32(span as u32))],
+            items,
+            workgroups: workgroups(items, caps)?,
+        };
+        plans.push(Plan {
+            name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),
+            steps: vec![launch.dispatch(problem)?],
+            scratch: vec![],
+            packing: packing::in_fours(problem, caps)?,
+        });
+    }
+    Ok(plans)
+}

@@ -1,0 +1,40 @@
+//! Implicit matrix product through workgroup memory.
+
+use super::{ConvLaunch, PRODUCT, four_wide_parts, packing};
+use crate::Result;
+use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+
+/// Pixels and output channels of a workgroup's tile, and input channels of a step, best guess first.
+const TILES: [(u32, u32); 2] = [(64, 16), (32, 32)];
+
+pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let geometry = &problem.geometry;
+    if geometry.group_in() < 3 || geometry.group_out() < 4 {
+        return Ok(Vec::new());
+    }
+    let mut plans = Vec::new();
+    for (tile, depth) in TILES {
+        let storage = 2 * tile * depth * 4;
+        if tile * tile / 16 > caps.max_invocations || storage > caps.workgroup_storage {
+            continue;
+        }
+        let pixel_tiles = geometry.pixels().div_ceil(tile.into());
+        let vector_tiles = u64::from(geometry.group_out().div_ceil(tile));
+        let items = pixel_tiles * vector_tiles * u64::from(geometry.groups);
+        let [input, output] = four_wide_parts(problem);
+        let launch = ConvLaunch {
+            lanes: 4,
+            parts: &[input, output, PRODUCT, part!("conv_tiled.wgsl")],
+            constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
+            items,
+            workgroups: caps.fold(items)?,
+        };
+        plans.push(Plan {
+            name: format!("conv_tiled_{}x4_{tile}x{tile}x{depth}", problem.dtype),
+            steps: vec![launch.dispatch(problem)?],
+            scratch: vec![],
+            packing: packing::in_fours(problem, caps)?,
+        });
+    }
+    Ok(plans)
+}
