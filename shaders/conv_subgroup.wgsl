@@ -9,7 +9,8 @@
 // For adapters on which a broadcast is a register move while every load is a gather, as on a CPU. The lines of the lanes
 // are spelled out because an array indexed by a loop would leave the registers there.
 //
-// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2.
+// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2. IN_TURN
+// finishes the sums in a loop, through memory, where the activation is too long to stand at every store.
 // Memory, for each four input channels of a tap: SLOTS + 4·VECTORS loads of a vec4 per lane for
 // 16·SLOTS·SUBGROUP·VECTORS multiply-adds. The kernel is packed: channels of a group in fours on either side.
 
@@ -90,6 +91,36 @@ fn finish_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, pixel: u3
     }
 }
 
+/// Four lanes' pixels make a quad.
+const QUADS: u32 = SUBGROUP / 4u;
+
+/// The sums of all slots: quad (slot, half), then as in the quad.
+var<private> kept: array<vec4<f32>, 8u * QUADS * SLOTS>;
+
+fn keep_quad(quad: ptr<function, Quad>, at: u32) {
+    kept[at] = (*quad)[0];
+    kept[at + 1u] = (*quad)[1];
+    kept[at + 2u] = (*quad)[2];
+    kept[at + 3u] = (*quad)[3];
+    kept[at + 4u] = (*quad)[4];
+    kept[at + 5u] = (*quad)[5];
+    kept[at + 6u] = (*quad)[6];
+    kept[at + 7u] = (*quad)[7];
+}
+
+fn keep_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32) {
+    keep_quad(lower, slot * QUADS * 8u);
+    if SUBGROUP == 8u {
+        keep_quad(upper, (slot * QUADS + 1u) * 8u);
+    }
+}
+
+fn finish_kept(pixel: u32, group: u32, vector: u32) {
+    for (var at = 0u; at < 8u * QUADS * SLOTS; at += 3u - VECTORS) {
+        finish(pixel + at / 2u, group, vector + at % 2u * SUBGROUP, kept[at]);
+    }
+}
+
 @compute @workgroup_size(SUBGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -140,6 +171,18 @@ fn main(
                 }
             }
         }
+    }
+    if IN_TURN {
+        keep_slot(&lower_0, &upper_0, 0u);
+        if SLOTS >= 2u {
+            keep_slot(&lower_1, &upper_1, 1u);
+        }
+        if SLOTS == 4u {
+            keep_slot(&lower_2, &upper_2, 2u);
+            keep_slot(&lower_3, &upper_3, 3u);
+        }
+        finish_kept(pixel, group, vector);
+        return;
     }
     finish_slot(&lower_0, &upper_0, pixel, group, vector);
     if SLOTS >= 2u {

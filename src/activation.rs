@@ -21,7 +21,7 @@ pub enum Activation {
     /// `x`. Keras's default, also for `None`.
     #[default]
     Linear,
-    /// `max(x, 0)`, with Keras's three optional parameters in [`relu`](Self::relu).
+    /// `max(x, 0)`, or what Keras makes of its three parameters (spec §3); [`RELU`](Self::RELU) has the defaults.
     Relu {
         /// Slope below the threshold; 0 by default.
         negative_slope: f32,
@@ -220,7 +220,9 @@ impl Activation {
     /// The axis it works along, or `None` when it maps single values.
     pub const fn axis(&self) -> Option<i32> {
         match self {
-            Self::Softmax { axis } | Self::LogSoftmax { axis } | Self::Sparsemax { axis } | Self::Glu { axis } => Some(*axis),
+            Self::Softmax { axis } | Self::LogSoftmax { axis } | Self::Sparsemax { axis } | Self::Glu { axis } => {
+                Some(*axis)
+            }
             _ => None,
         }
     }
@@ -229,7 +231,9 @@ impl Activation {
     /// `max_value` is infinity, above which nothing stands.
     pub(crate) fn parameters(&self) -> [f32; 3] {
         match *self {
-            Self::Relu { negative_slope, max_value, threshold } => [negative_slope, max_value.unwrap_or(f32::INFINITY), threshold],
+            Self::Relu { negative_slope, max_value, threshold } => {
+                [negative_slope, max_value.unwrap_or(f32::INFINITY), threshold]
+            }
             Self::LeakyRelu { negative_slope } => [negative_slope, 0.0, 0.0],
             Self::Elu { alpha } | Self::Celu { alpha } => [alpha, 0.0, 0.0],
             Self::Squareplus { b } => [b, 0.0, 0.0],

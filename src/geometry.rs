@@ -24,11 +24,7 @@ impl Padding {
         match name.to_lowercase().as_str() {
             "valid" => Ok(Self::Valid),
             "same" => Ok(Self::Same),
-            _ => Err(Error::invalid(
-                "padding",
-                "`padding` must be \"valid\" or \"same\"",
-                format!("padding={name}"),
-            )),
+            _ => Err(Error::invalid("padding", "`padding` must be \"valid\" or \"same\"", format!("padding={name}"))),
         }
     }
 
@@ -164,7 +160,9 @@ impl<const R: usize> ConvGeometry<R> {
 
     /// Whether every axis reads each input position exactly once and nothing else: a 1×1 kernel, stride 1, no pad.
     pub fn is_pointwise(&self) -> bool {
-        self.axes.iter().all(|axis| axis.kernel == 1 && axis.stride == 1 && axis.pad_before == 0 && axis.output == axis.input)
+        self.axes
+            .iter()
+            .all(|axis| axis.kernel == 1 && axis.stride == 1 && axis.pad_before == 0 && axis.output == axis.input)
     }
 }
 
@@ -265,7 +263,11 @@ mod tests {
             for (input, (before, after)) in (1..).zip(pads) {
                 let axis = Axis::conv(input, kernel, stride, 1, Padding::Same).unwrap();
                 let total = ((axis.output - 1) * stride + kernel).saturating_sub(input);
-                assert_eq!((axis.pad_before, total - axis.pad_before), (before, after), "k={kernel} s={stride} n={input}");
+                assert_eq!(
+                    (axis.pad_before, total - axis.pad_before),
+                    (before, after),
+                    "k={kernel} s={stride} n={input}"
+                );
             }
         }
     }

@@ -81,10 +81,18 @@ impl Tensor {
         let bytes = u64::from(indexable(&shape)?) * dtype.size() as u64;
         let end = bytes.next_multiple_of(4).max(4).checked_add(offset);
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(Error::invalid("buffer", "the buffer must have the usage STORAGE", format!("{:?}", buffer.usage())));
+            return Err(Error::invalid(
+                "buffer",
+                "the buffer must have the usage STORAGE",
+                format!("{:?}", buffer.usage()),
+            ));
         }
         if !offset.is_multiple_of(alignment) {
-            return Err(Error::invalid("offset", format!("the offset must be a multiple of {alignment} bytes"), format!("offset={offset}")));
+            return Err(Error::invalid(
+                "offset",
+                format!("the offset must be a multiple of {alignment} bytes"),
+                format!("offset={offset}"),
+            ));
         }
         if end.is_none_or(|end| end > buffer.size()) {
             return Err(Error::invalid(

@@ -181,7 +181,7 @@ impl Run {
                     let outputs = split(output?);
                     let time = start.elapsed() / outputs.len().max(1) as u32;
                     progress.done(outputs.len());
-                    for (input, output) in names.by_ref().zip(outputs) {
+                    for (output, input) in outputs.into_iter().zip(names.by_ref()) {
                         let scores = output.shape.rank() == 1;
                         let best = if scores { top(&output.values, self.top.max(1)) } else { Vec::new() };
                         rows.push(Row { input, best, output, time, expected: expected.next() });
@@ -246,8 +246,10 @@ impl Run {
         right: usize,
     ) -> String {
         let results = rows.iter().map(|row| {
-            let best = row.best.iter().map(|&(label, score)| json!({"index": label, "label": name(label), "score": score}));
-            let mut result = json!({"input": row.input, "ms": row.time.as_secs_f64() * 1e3, "top": best.collect::<Value>()});
+            let best =
+                row.best.iter().map(|&(label, score)| json!({"index": label, "label": name(label), "score": score}));
+            let mut result =
+                json!({"input": row.input, "ms": row.time.as_secs_f64() * 1e3, "top": best.collect::<Value>()});
             if row.best.is_empty() {
                 result["output"] = json!({"shape": row.output.shape.dims(), "values": row.output.values});
             }

@@ -1,7 +1,7 @@
 //! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3).
 
 use half::{bf16, f16};
-use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, Dataset, File};
+use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File};
 
 use super::decode;
 use crate::{Error, HostTensor, Result};
@@ -68,12 +68,20 @@ impl WeightsFile {
         self.budget -= bytes;
         let raw = dataset.read_raw().map_err(broken)?;
         let values = match dataset.datatype().map_err(broken)? {
-            Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, .. } => match size {
-                2 => decode(&raw, |bytes| f16::from_le_bytes(bytes).to_f32()),
-                4 => decode(&raw, f32::from_le_bytes),
-                8 => decode(&raw, |bytes| f64::from_le_bytes(bytes) as f32),
-                _ => return Err(Error::format(place, format!("{size}-byte floating point is not a type of weights"))),
-            },
+            Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
+                match (size, layout.exponent_size, layout.mantissa_size) {
+                    (2, 5, 10) => decode(&raw, |bytes| f16::from_le_bytes(bytes).to_f32()),
+                    (2, 8, 7) => decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+                    (4, 8, 23) => decode(&raw, f32::from_le_bytes),
+                    (8, 11, 52) => decode(&raw, |bytes| f64::from_le_bytes(bytes) as f32),
+                    _ => {
+                        return Err(Error::format(
+                            place,
+                            format!("no IEEE floating point of {size} bytes: {layout:?}"),
+                        ));
+                    }
+                }
+            }
             Datatype::Opaque { size: 2, .. } if is_bfloat16(dataset) => {
                 decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32())
             }
@@ -97,7 +105,7 @@ fn is_bfloat16(dataset: &Dataset) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hdf5_pure::FileBuilder;
+    use hdf5_pure::{FileBuilder, FloatingPointLayout};
 
     use super::*;
 
@@ -107,29 +115,53 @@ mod tests {
         WeightsFile::open(builder.finish().unwrap(), "file".into())?.vars("vars")
     }
 
-    fn opaque(builder: &mut FileBuilder, mark: Option<&str>) {
-        let mut vars = builder.create_group("vars");
-        let bytes: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
-        let dataset = vars.create_dataset("0");
-        dataset.with_dtype(Datatype::Opaque { size: 2, tag: Vec::new() });
-        let _ = dataset.with_raw_data(Datatype::Opaque { size: 2, tag: Vec::new() }, bytes, 2).with_shape(&[2]);
-        if let Some(mark) = mark {
-            dataset.set_attr("dtype", AttrValue::VarLenString(mark.into()));
-        }
-        builder.add_group(vars.finish());
+    /// Two values of two bytes each, in the group `vars`.
+    fn halves(datatype: Datatype, bytes: Vec<u8>, mark: Option<&str>) -> Result<Vec<HostTensor>> {
+        read(|builder| {
+            let mut vars = builder.create_group("vars");
+            let dataset = vars.create_dataset("0");
+            dataset.with_raw_data(datatype, bytes, 2);
+            if let Some(mark) = mark {
+                dataset.set_attr("dtype", AttrValue::VarLenString(mark.into()));
+            }
+            builder.add_group(vars.finish());
+        })
     }
 
     #[test]
-    fn doubles_are_rounded_and_bfloat16_is_recognised_by_its_mark() {
+    fn doubles_are_rounded() {
         let doubles = read(|builder| {
             let mut vars = builder.create_group("vars");
             vars.create_dataset("0").with_f64_data(&[0.1, 2.0]).with_shape(&[1, 2]);
             builder.add_group(vars.finish());
         });
         assert_eq!(doubles.unwrap(), [HostTensor::new([1, 2], vec![0.1, 2.0]).unwrap()]);
-        let halves = read(|builder| opaque(builder, Some("bfloat16")));
-        assert_eq!(halves.unwrap(), [HostTensor::new([2], vec![1.5, -2.0]).unwrap()]);
-        assert!(read(|builder| opaque(builder, None)).is_err());
+    }
+
+    #[test]
+    fn half_types_are_told_apart() {
+        let expected = [HostTensor::new([2], vec![1.5, -2.0]).unwrap()];
+        let brain: Vec<u8> = [1.5, -2.0].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+        let ieee: Vec<u8> = [1.5, -2.0].iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let float = |exponent_size, mantissa_size, exponent_bias| Datatype::FloatingPoint {
+            size: 2,
+            byte_order: DatatypeByteOrder::LittleEndian,
+            layout: FloatingPointLayout {
+                bit_offset: 0,
+                bit_precision: 16,
+                exponent_location: mantissa_size,
+                exponent_size,
+                mantissa_location: 0,
+                mantissa_size,
+                exponent_bias,
+            },
+        };
+        let opaque = || Datatype::Opaque { size: 2, tag: Vec::new() };
+        assert_eq!(halves(float(5, 10, 15), ieee.clone(), None).unwrap(), expected);
+        assert_eq!(halves(float(8, 7, 127), brain.clone(), None).unwrap(), expected);
+        assert_eq!(halves(opaque(), brain.clone(), Some("bfloat16")).unwrap(), expected);
+        assert!(halves(opaque(), brain, None).is_err());
+        assert!(halves(float(6, 9, 31), ieee, None).is_err());
     }
 
     #[test]

@@ -27,7 +27,8 @@ impl InputReader {
         let (_, channels, [height, width]) = self.data_format.split::<_, 2>(self.shape.dims());
         let side = |known: Option<usize>, own: u32| known.map_or(Some(own), |known| u32::try_from(known).ok());
         let size = side(height, image.height()).zip(side(width, image.width()));
-        let size = size.filter(|&(height, width)| height > 0 && width > 0 && u64::from(height) * u64::from(width) <= 1 << 28);
+        let size =
+            size.filter(|&(height, width)| height > 0 && width > 0 && u64::from(height) * u64::from(width) <= 1 << 28);
         let Some((height, width)) = size else {
             let rule = format!("{place}: an image must be given to a model whose input has pixels, at most 2^28");
             return Err(Error::invalid("input", rule, format!("a model with input shape={}", self.shape)));

@@ -59,6 +59,7 @@ impl Inputs {
 #[derive(Clone, Debug)]
 pub struct InputReader {
     pub(super) shape: PartialShape,
+    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only images are laid out here"))]
     pub(super) data_format: DataFormat,
     pub(super) scale: f32,
     pub(super) offset: f32,

@@ -1,7 +1,7 @@
 //! Keras model files: `.keras` (`file-formats.md` §2, §3).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -20,7 +20,6 @@ use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 ///
 /// Files are not trusted: nothing in one is executed, no part takes more memory than in proportion to the file, and a
 /// damaged file is an error.
-#[derive(Debug)]
 pub struct KerasFile {
     /// What messages call the file.
     place: String,
@@ -45,7 +44,6 @@ pub struct UnsupportedLayer {
     pub reason: String,
 }
 
-#[derive(Debug)]
 struct FileLayer {
     name: String,
     config: LayerConfig,
@@ -53,7 +51,6 @@ struct FileLayer {
     group: String,
 }
 
-#[derive(Clone, Debug)]
 struct Call {
     layer: usize,
     inputs: Vec<Value>,
@@ -129,36 +126,38 @@ impl KerasFile {
     /// [`Error::Unsupported`] listing all [unsupported](Self::unsupported) layers; [`Error::Format`] and
     /// [`Error::Invalid`] naming the layer whose weights or input do not fit; [`Error::Limit`] and [`Error::Gpu`] where the
     /// device cannot hold the weights.
-    pub fn build(&self, gpu: &Gpu) -> Result<Model> {
+    pub fn build(self, gpu: &Gpu) -> Result<Model> {
         if !self.unsupported.is_empty() {
             let lines = self.unsupported.iter().map(|layer| {
                 let UnsupportedLayer { name, class, reason } = layer;
                 format!("\n  {name} ({class}): {reason}")
             });
-            let reason = format!("{} of its layers cannot be built:{}", self.unsupported.len(), lines.collect::<String>());
+            let reason =
+                format!("{} of its layers cannot be built:{}", self.unsupported.len(), lines.collect::<String>());
             return Err(Error::unsupported(&self.place, reason));
         }
         let place = format!("{}, model.weights.h5", self.place);
-        let mut weights = WeightsFile::open(self.weights.clone(), place.clone())?;
+        let mut weights = WeightsFile::open(self.weights, place.clone())?;
         // Files of TF 2.13's time call the group of the layers after the attribute that held them.
         let root = if weights.has_group("layers") { "layers" } else { "_layer_checkpoint_dependencies" };
-        let mut model = Model::new(gpu, self.name.clone(), self.inputs.clone())?;
+        let mut model = Model::new(gpu, self.name, self.inputs)?;
         let mut built = vec![None; self.layers.len()];
-        for call in &self.calls {
+        for call in self.calls {
             let layer = &self.layers[call.layer];
             let index = match built[call.layer] {
                 Some(index) => index,
                 None => {
                     let values = weights.vars(&format!("{root}/{}/vars", layer.group))?;
                     let input = call.inputs.first().map(|&value| model.shape(value).clone());
-                    let input = input.ok_or_else(|| Error::format(&self.place, format!("layer {} reads nothing", layer.name)))?;
+                    let input = input
+                        .ok_or_else(|| Error::format(&self.place, format!("layer {} reads nothing", layer.name)))?;
                     let made = layer.on(gpu, &input, values, &place).map_err(|error| in_layer(&layer.name, error))?;
                     *built[call.layer].insert(model.add_layer(made)?)
                 }
             };
-            model.apply(index, call.inputs.clone())?;
+            model.apply(index, call.inputs)?;
         }
-        model.set_outputs(self.outputs.clone());
+        model.set_outputs(self.outputs);
         Ok(model)
     }
 
@@ -177,13 +176,24 @@ impl KerasFile {
                     "save the model with the default weights format, model.weights.h5",
                 ));
             }
-            None => return Err(Error::format(&place, "a .keras file must hold model.weights.h5, and this one does not")),
+            None => {
+                return Err(Error::format(&place, "a .keras file must hold model.weights.h5, and this one does not"));
+            }
         };
         let name = at(&config, "/config/name").as_str().unwrap_or("model").to_owned();
         let place_config = format!("{place}, config.json");
         let graph = Graph::parse(&config, &place_config)?;
         let Graph { inputs, layers, calls, outputs, unsupported } = graph;
         Ok(Self { place, name, inputs, layers, calls, outputs, unsupported, weights })
+    }
+}
+
+impl std::fmt::Debug for KerasFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let layers: Vec<_> = self.layers.iter().map(|layer| &layer.name).collect();
+        let mut text = f.debug_struct("KerasFile");
+        text.field("place", &self.place).field("name", &self.name).field("inputs", &self.inputs);
+        text.field("layers", &layers).field("unsupported", &self.unsupported).finish()
     }
 }
 
@@ -222,16 +232,22 @@ impl Graph {
         };
         let stated = at(model, "/config/layers").as_array();
         let stated = stated.ok_or_else(|| Error::format(place, "the model must hold a list of `layers`"))?;
-        let mut graph =
-            Self { inputs: Vec::new(), layers: Vec::new(), calls: Vec::new(), outputs: Vec::new(), unsupported: Vec::new() };
+        let mut graph = Self {
+            inputs: Vec::new(),
+            layers: Vec::new(),
+            calls: Vec::new(),
+            outputs: Vec::new(),
+            unsupported: Vec::new(),
+        };
         let mut siblings: HashMap<String, usize> = HashMap::new();
-        let mut names: HashMap<String, ()> = HashMap::new();
+        let mut names = HashSet::new();
         let mut applications = Vec::new();
         for layer in stated {
             let class = string(layer, "/class_name", place)?;
             let name = at(layer, "/config/name").as_str().or(at(layer, "/name").as_str());
-            let name = name.ok_or_else(|| Error::format(place, format!("a layer of class {class} has no name")))?.to_owned();
-            if names.insert(name.clone(), ()).is_some() {
+            let name =
+                name.ok_or_else(|| Error::format(place, format!("a layer of class {class} has no name")))?.to_owned();
+            if !names.insert(name.clone()) {
                 return Err(Error::format(place, format!("two layers are called {name:?}")));
             }
             let group = snake_case(class);
@@ -240,7 +256,8 @@ impl Graph {
             *count += 1;
             if class == "InputLayer" {
                 let shape = shape_at(layer, &["/config/batch_shape", "/config/batch_input_shape"], place)?;
-                let shape = shape.ok_or_else(|| Error::format(place, format!("input {name} must have a batch_shape")))?;
+                let shape =
+                    shape.ok_or_else(|| Error::format(place, format!("input {name} must have a batch_shape")))?;
                 graph.inputs.push(Input { name, shape });
                 continue;
             }
@@ -261,7 +278,11 @@ impl Graph {
         if !graph.unsupported.is_empty() {
             return Ok(graph);
         }
-        if sequential { graph.chain(model, place)? } else { graph.connect(model, applications, place)? }
+        if sequential {
+            graph.chain(model, place)?
+        } else {
+            graph.connect(model, applications, place)?
+        }
         Ok(graph)
     }
 
@@ -289,7 +310,8 @@ impl Graph {
         let mut inputs = Vec::with_capacity(order.len());
         for (name, _) in &order {
             let input = self.inputs.iter().find(|input| input.name == *name);
-            inputs.push(input.ok_or_else(|| Error::format(place, format!("there is no input layer {name:?}")))?.clone());
+            inputs
+                .push(input.ok_or_else(|| Error::format(place, format!("there is no input layer {name:?}")))?.clone());
         }
         if inputs.len() != self.inputs.len() {
             return Err(Error::format(place, "every input layer must be among `input_layers`, once"));
@@ -311,7 +333,12 @@ impl Graph {
                     missing[index] += 1;
                     readers[maker].push(index);
                 } else if input_of(read).is_none() {
-                    let text = format!("layer {} reads application {} of {:?}, which there is not", key(application).0, read.1, read.0);
+                    let text = format!(
+                        "layer {} reads application {} of {:?}, which there is not",
+                        key(application).0,
+                        read.1,
+                        read.0
+                    );
                     return Err(Error::format(place, text));
                 }
             }
@@ -326,7 +353,10 @@ impl Graph {
         while let Some(Reverse(index)) = ready.pop() {
             nodes[index] = Some(calls.len());
             let reads = stated[index].reads.iter();
-            calls.push(Call { layer: stated[index].layer, inputs: reads.filter_map(|read| value(&nodes, read)).collect() });
+            calls.push(Call {
+                layer: stated[index].layer,
+                inputs: reads.filter_map(|read| value(&nodes, read)).collect(),
+            });
             for &reader in &readers[index] {
                 missing[reader] -= 1;
                 if missing[reader] == 0 {
@@ -360,7 +390,10 @@ fn supported(layer: &Json, class: &str) -> Result<LayerConfig, String> {
     if !module.split('.').any(|part| part == "keras") || registered != class {
         return Err(format!("a custom class, {registered} of module {module}"));
     }
-    LayerConfig::from_config(class, at(layer, "/config")).map_err(|error| error.to_string())
+    LayerConfig::from_config(class, at(layer, "/config")).map_err(|error| match error {
+        Error::Unsupported { what, .. } if what.ends_with(class) => "the class is not supported".into(),
+        other => other.to_string(),
+    })
 }
 
 /// What each application of `layer` reads, or why that cannot be done here.
@@ -417,7 +450,8 @@ fn history_list(value: &Json, place: &str) -> Result<Vec<(String, u64)>> {
         return Ok(vec![one]);
     }
     let list = value.as_array().map(|list| list.iter().map(history).collect::<Option<Vec<_>>>());
-    list.flatten().ok_or_else(|| Error::format(place, format!("{value} must be a list of [layer, application, output]")))
+    list.flatten()
+        .ok_or_else(|| Error::format(place, format!("{value} must be a list of [layer, application, output]")))
 }
 
 /// The value at a JSON pointer; null where there is none.
@@ -551,7 +585,10 @@ mod tests {
         assert_eq!((file.name(), file.unsupported()), ("digits_dscnn", &[][..]));
         assert_eq!(file.inputs, [Input { name: "image".into(), shape: [None, Some(8), Some(8), Some(1)].into() }]);
         let groups: Vec<_> = file.layers.iter().map(|layer| layer.group.as_str()).collect();
-        assert_eq!(groups[..6], ["conv2d", "batch_normalization", "re_lu", "depthwise_conv2d", "batch_normalization_1", "activation"]);
+        assert_eq!(
+            groups[..6],
+            ["conv2d", "batch_normalization", "re_lu", "depthwise_conv2d", "batch_normalization_1", "activation"]
+        );
         assert_eq!(file.outputs, [Value::Node(file.calls.len() - 1)]);
     }
 
@@ -571,7 +608,8 @@ mod tests {
 
     #[test]
     fn graphs_that_contradict_themselves_are_refused() {
-        let one = |reads| functional(&[input("x"), layer("Activation", "a", reads)], json!(["x", 0, 0]), json!(["a", 0, 0]));
+        let one =
+            |reads| functional(&[input("x"), layer("Activation", "a", reads)], json!(["x", 0, 0]), json!(["a", 0, 0]));
         let sound = one(json!([call(json!([read("x", 0)]))]));
         assert!(parse(&sound).is_ok());
         let changed = |pointer: &str, value: Json| {
@@ -638,7 +676,10 @@ mod tests {
         let bomb = archive(&[("config.json", &vec![b' '; 80 << 20]), ("model.weights.h5", &weights)]);
         assert!(refused(&bomb).contains("inflates to more than"));
         let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(refused(&archive(&[("config.json", nested.as_bytes()), ("model.weights.h5", &weights)])).contains("recursion"));
+        assert!(
+            refused(&archive(&[("config.json", nested.as_bytes()), ("model.weights.h5", &weights)]))
+                .contains("recursion")
+        );
     }
 
     /// Numbers that spread over 64 bits and are the same in every run (Knuth's MMIX generator).

@@ -7,6 +7,7 @@
 mod hdf5;
 #[cfg(feature = "image")]
 mod image;
+#[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 mod input;
 #[cfg(feature = "keras")]
 mod keras;
@@ -15,19 +16,19 @@ mod npy;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 
-use std::path::Path;
-
+#[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files};
 #[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};
 #[cfg(feature = "safetensors")]
 pub use safetensors::read_labels;
 
-use crate::{Error, Result};
-
 /// The bytes of the file at `path`.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::format(path.display().to_string(), format!("cannot be read: {error}")))
+#[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "safetensors"))]
+fn read(path: &std::path::Path) -> crate::Result<Vec<u8>> {
+    let broken =
+        |error: std::io::Error| crate::Error::format(path.display().to_string(), format!("cannot be read: {error}"));
+    std::fs::read(path).map_err(broken)
 }
 
 /// `bytes` as values of `N` bytes each.

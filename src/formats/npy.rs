@@ -18,7 +18,8 @@ pub(super) fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
     let broken = |what: &str| Error::format(place, format!("the header of the .npy file has no {what}: {header}"));
     let kind = quoted(after(header, "descr").ok_or_else(|| broken("descr"))?);
-    let kind = kind.ok_or_else(|| Error::format(place, "arrays of records are not inputs; save one field as float32"))?;
+    let kind =
+        kind.ok_or_else(|| Error::format(place, "arrays of records are not inputs; save one field as float32"))?;
     let by_column = match after(header, "fortran_order") {
         Some(text) if text.starts_with("False") => false,
         Some(text) if text.starts_with("True") => true,
@@ -35,7 +36,9 @@ pub(super) fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
         _ => {
             return Err(Error::format(
                 place,
-                format!("inputs must be floating point, and this array is {kind:?}: save it with `.astype(\"float32\")`"),
+                format!(
+                    "inputs must be floating point, and this array is {kind:?}: save it with `.astype(\"float32\")`"
+                ),
             ));
         }
     };

@@ -146,6 +146,12 @@ impl Gpu {
         Ok(plan)
     }
 
+    /// Whether `other` is a handle to the same device, with the same pool. Two devices cannot be told apart by wgpu's own
+    /// comparison, which counts from the start again for each instance.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Runs `make`, which calls wgpu, and returns as an error what wgpu would otherwise hand to its panicking handler.
     ///
     /// In a browser the answer comes later than the call: there it is an error of the next readback.

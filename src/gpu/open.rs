@@ -101,7 +101,8 @@ impl Gpu {
     /// Runs on the caller's own device. Nothing global is installed on it: its handlers of uncaptured errors and of
     /// device loss stay the caller's.
     ///
-    /// Plans use the features and limits that the device was opened with.
+    /// Plans use the features and limits that the device was opened with. Clone the result to share it: tensors and layers
+    /// of two calls do not mix, even on one device.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let info = device.adapter_info();
         Self::assemble(device, queue, info, Arc::default())

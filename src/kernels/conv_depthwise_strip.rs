@@ -4,8 +4,6 @@ use super::{ConvLaunch, depthwise_lanes, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
-/// Multiply-adds of one step down a strip above which the code would be too long.
-const MOST_PRODUCTS: u64 = 256;
 /// Input vectors of a row that one invocation may hold.
 const MOST_SPAN: u64 = 32;
 /// Rows of a strip: the halo above and below is read twice.
@@ -22,7 +20,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     for tile in [4u32, 8, 2] {
         let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
         let products = u64::from(tile) * u64::from(h.kernel) * u64::from(w.kernel);
-        if tile > w.output || span > MOST_SPAN || products > MOST_PRODUCTS {
+        if tile > w.output || span > MOST_SPAN || !caps.spells_out(products, span * u64::from(h.stride)) {
             continue;
         }
         let pending = h.kernel.div_ceil(h.stride);

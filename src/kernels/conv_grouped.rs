@@ -13,13 +13,14 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
     let [_, w] = geometry.axes;
     let group_out = geometry.group_out();
-    if geometry.group_in() < 2 || group_out < 2 || group_out >= WIDE {
+    if geometry.group_in() < 2 || !(2..WIDE).contains(&group_out) {
         return Ok(Vec::new());
     }
     let mut plans = Vec::new();
     for tile in [8u32, 4, 2] {
         let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
-        if span > MOST_SPAN || tile > w.output {
+        let products = 4 * u64::from(tile) * u64::from(w.kernel);
+        if span > MOST_SPAN || !caps.spells_out(products, span) || tile > w.output {
             continue;
         }
         let rows = geometry.pixels() / u64::from(w.output) * u64::from(w.output.div_ceil(tile));

@@ -15,6 +15,9 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let mut plans = Vec::new();
     for (slots, vectors) in by_cost(problem, subgroup) {
+        if !caps.spells_out(u64::from(slots * vectors * subgroup * 4), 0) {
+            continue;
+        }
         let pixel_tiles = geometry.pixels().div_ceil(u64::from(slots * subgroup));
         let group_vectors = geometry.group_out().div_ceil(4);
         let vector_tiles = u64::from(group_vectors.div_ceil(vectors * subgroup));
@@ -27,6 +30,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),
                 ("VECTORS", Constant::U32(vectors)),
+                ("IN_TURN", Constant::Bool(problem.epilogue.activation.is_long())),
             ],
             items,
             workgroups: caps.fold(items)?,

@@ -153,12 +153,12 @@ impl ConvArguments {
         Ok(())
     }
 
-    /// The channels of `input`, which must be of rank 4 and, if `built` says so, have that many channels.
+    /// The channels of `input`, which must be of rank 4.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming `input`, by the table of spec §2.
-    pub(crate) fn channels(&self, input: &PartialShape, built: Option<u32>) -> Result<u32> {
-        channels(self.data_format, input, 4, built)
+    pub(crate) fn channels(&self, input: &PartialShape) -> Result<u32> {
+        channels(self.data_format, input, 4)
     }
 
     /// The output shape for `input`, of `out_channels` channels, before the activation.
@@ -186,7 +186,7 @@ impl ConvArguments {
 }
 
 /// The known channel count of `input`.
-pub(crate) fn channels(format: DataFormat, input: &PartialShape, rank: usize, built: Option<u32>) -> Result<u32> {
+pub(crate) fn channels(format: DataFormat, input: &PartialShape, rank: usize) -> Result<u32> {
     if input.rank() != rank {
         return Err(Error::invalid(
             "input",
@@ -210,14 +210,7 @@ pub(crate) fn channels(format: DataFormat, input: &PartialShape, rank: usize, bu
             format!("input shape={input}"),
         ));
     }
-    match built {
-        Some(built) if built != channels => Err(Error::invalid(
-            "input",
-            format!("axis {axis} of the input must have the extent {built} the layer was built with"),
-            format!("{channels} in input shape={input}"),
-        )),
-        _ => Ok(channels),
-    }
+    Ok(channels)
 }
 
 /// # Errors
@@ -227,7 +220,10 @@ pub(crate) fn positive(argument: &'static str, values: &[u32]) -> Result<()> {
         return Err(Error::invalid(
             argument,
             format!("`{argument}` must hold strictly positive values"),
-            format!("{argument}={values:?}"),
+            match values {
+                [only] => format!("{argument}={only}"),
+                several => format!("{argument}={several:?}"),
+            },
         ));
     }
     Ok(())

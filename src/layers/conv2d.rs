@@ -64,7 +64,7 @@ impl Conv2D {
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        let channels = self.arguments.channels(&input, None)?;
+        let channels = self.arguments.channels(&input)?;
         self.check_groups(channels, &input)?;
         self.arguments.output_shape(&input, self.filters)
     }

@@ -93,7 +93,7 @@ impl Dense {
         if input.rank() < 2 {
             return Err(Error::invalid("input", "the input must have at least 2 axes", format!("input shape={input}")));
         }
-        channels(DataFormat::ChannelsLast, input, input.rank(), None)
+        channels(DataFormat::ChannelsLast, input, input.rank())
     }
 
     pub(crate) fn validate(&self) -> Result<()> {

@@ -72,7 +72,7 @@ impl DepthwiseConv2D {
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        let channels = self.arguments.channels(&input, None)?;
+        let channels = self.arguments.channels(&input)?;
         self.arguments.output_shape(&input, self.out_channels(channels)?)
     }
 

@@ -71,7 +71,7 @@ impl GlobalAveragePooling2D {
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        channels(self.data_format, &input, 4, None)?;
+        channels(self.data_format, &input, 4)?;
         let (batch, channels, _) = self.data_format.split::<_, 2>(input.dims());
         let dims =
             if self.keepdims { self.data_format.join(batch, channels, [Some(1); 2]) } else { vec![batch, channels] };

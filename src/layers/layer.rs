@@ -196,6 +196,15 @@ impl Layer {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn record(&self, commands: &mut Commands, input: &Tensor) -> Result<Tensor> {
+        for (argument, gpu) in [("input", input.gpu()), ("commands", commands.gpu())] {
+            if !gpu.is(&self.gpu) {
+                return Err(Error::invalid(
+                    argument,
+                    format!("layer {} must be called on the Gpu it was built on", self.name),
+                    format!("{argument} of another Gpu"),
+                ));
+            }
+        }
         self.check_channels(&input.shape().into())?;
         self.config.output_shape(input.shape())?;
         let input = self.cast_input(commands, input)?;
@@ -228,10 +237,14 @@ impl Layer {
         if received == self.channels {
             return Ok(());
         }
+        let axis = self.config.channel_axis();
         Err(Error::invalid(
             "input",
-            format!("layer {} must be given the {} channels it was built with", self.name, self.channels),
-            format!("{received} channels in input shape={input}"),
+            format!(
+                "axis {axis} of the input of layer {} must have the extent {} it was built with",
+                self.name, self.channels
+            ),
+            format!("{received} in input shape={input}"),
         ))
     }
 
@@ -297,13 +310,29 @@ impl LayerConfig {
     /// The extent of the axis that the layer's weights are made for.
     fn input_channels(&self, input: &PartialShape) -> Result<u32> {
         match self {
-            Self::Conv2D(layer) => layer.arguments.channels(input, None),
-            Self::DepthwiseConv2D(layer) => layer.arguments.channels(input, None),
-            Self::SeparableConv2D(layer) => layer.arguments.channels(input, None),
+            Self::Conv2D(layer) => layer.arguments.channels(input),
+            Self::DepthwiseConv2D(layer) => layer.arguments.channels(input),
+            Self::SeparableConv2D(layer) => layer.arguments.channels(input),
             Self::BatchNormalization(layer) => known_extent(input, layer.axis),
             Self::Dense(_) => known_extent(input, -1),
-            Self::GlobalAveragePooling2D(layer) => channels(layer.data_format, input, 4, None),
+            Self::GlobalAveragePooling2D(layer) => channels(layer.data_format, input, 4),
             Self::Activation(_) | Self::Dropout(_) | Self::ReLU(_) => Ok(0),
+        }
+    }
+
+    /// The axis that the layer's weights are made for, negative ones counted from the end.
+    fn channel_axis(&self) -> i32 {
+        let of = |data_format| match data_format {
+            DataFormat::ChannelsLast => -1,
+            DataFormat::ChannelsFirst => 1,
+        };
+        match self {
+            Self::BatchNormalization(layer) => layer.axis,
+            Self::Conv2D(layer) => of(layer.arguments.data_format),
+            Self::DepthwiseConv2D(layer) => of(layer.arguments.data_format),
+            Self::GlobalAveragePooling2D(layer) => of(layer.data_format),
+            Self::SeparableConv2D(layer) => of(layer.arguments.data_format),
+            Self::Activation(_) | Self::Dense(_) | Self::Dropout(_) | Self::ReLU(_) => -1,
         }
     }
 

@@ -79,7 +79,7 @@ impl SeparableConv2D {
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        self.arguments.channels(&input, None)?;
+        self.arguments.channels(&input)?;
         self.arguments.output_shape(&input, self.filters)
     }
 

@@ -321,7 +321,11 @@ impl Model {
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layers: Vec<_> = self.layers.iter().map(Layer::name).collect();
-        f.debug_struct("Model").field("name", &self.name).field("inputs", &self.inputs).field("layers", &layers).finish()
+        f.debug_struct("Model")
+            .field("name", &self.name)
+            .field("inputs", &self.inputs)
+            .field("layers", &layers)
+            .finish()
     }
 }
 
@@ -336,7 +340,8 @@ fn no_such_layer(model: &str, names: &[&str], received: String) -> Error {
 
 /// `error`, saying in which layer it arose where it does not say so by itself.
 pub(crate) fn in_layer(name: &str, error: Error) -> Error {
-    if error.to_string().contains(name) {
+    let text = error.to_string();
+    if text.contains(&format!("layer {name}")) || text.contains(&format!("weight {name}/")) {
         return error;
     }
     let place = format!("layer {name}");

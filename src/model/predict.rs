@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn top_ranks_ties_by_index_and_nan_last() {
-        let ranked: Vec<_> = top(&[f32::NAN, 1.0, f32::NEG_INFINITY, 1.0], 9).into_iter().map(|(index, _)| index).collect();
+        let ranked: Vec<_> =
+            top(&[f32::NAN, 1.0, f32::NEG_INFINITY, 1.0], 9).into_iter().map(|(index, _)| index).collect();
         assert_eq!(ranked, [1, 3, 2, 0]);
         assert!(top(&[], 3).is_empty());
         assert_eq!(top(&[-0.0, 0.0], 1)[0].0, 0);

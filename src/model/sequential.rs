@@ -36,7 +36,7 @@ pub struct Sequential {
 
 #[derive(Clone, Debug)]
 enum Step {
-    New(LayerConfig),
+    New(Box<LayerConfig>),
     Again(String),
 }
 
@@ -90,7 +90,7 @@ impl Sequential {
     /// [`Error::Invalid`] for a name that another layer has, for arguments that contradict a rule, and, once the input
     /// shape is known, for a layer that does not fit what comes before it, naming the layer. The model is unchanged then.
     pub fn add(&mut self, layer: impl Into<LayerConfig>) -> Result<&mut Self> {
-        self.push(Step::New(layer.into()))
+        self.push(Step::New(Box::new(layer.into())))
     }
 
     /// [`add`](Self::add), for chains.
@@ -139,7 +139,7 @@ impl Sequential {
 
     fn configs(&self) -> impl Iterator<Item = &LayerConfig> {
         self.waiting.iter().filter_map(|step| match step {
-            Step::New(config) => Some(config),
+            Step::New(config) => Some(config.as_ref()),
             Step::Again(_) => None,
         })
     }

@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn every_line_fits_80_columns() {
         for widths in [&CHAIN[..], &GRAPH[..]] {
-            let cells = vec!["a_very_long_name_of_a_layer_that_nobody_would_type (SeparableConv2D)".to_owned(); widths.len()];
+            let cells =
+                vec!["a_very_long_name_of_a_layer_that_nobody_would_type (SeparableConv2D)".to_owned(); widths.len()];
             let text = table("model", widths, &[cells]);
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         }

@@ -1,0 +1,119 @@
+//! The program `wgpu-conv`, run as its users run it.
+#![cfg(feature = "cli")]
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use std::process::{Command, Output};
+
+use common::fixtures::path;
+
+const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/digits");
+
+fn digits(file: &str) -> String {
+    path(&format!("models/digits/{file}")).display().to_string()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wgpu-conv")).args(arguments).output().expect("the program must start")
+}
+
+/// What the program prints, which must succeed.
+fn printed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What the program complains of, which must fail in good order.
+fn complaint(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("error: ") && text.contains("next: ") && !text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let text = printed(&["--help"]);
+    assert!(text.contains("wgpu-conv run digits.keras seven.png") && text.contains("--adapter"), "{text}");
+    assert!(printed(&["run", "--help"]).contains("--compare"));
+}
+
+#[test]
+fn the_test_set_is_scored() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let text = printed(&["run", &digits("model.keras"), &digits("expected.safetensors"), "--compare", "labels"]);
+    assert!(text.ends_with("356 of 360 right (98.9 %)\n"), "{text}");
+    assert!(text.contains("340 more; --rows 0 prints all"), "{text}");
+    assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
+}
+
+#[test]
+fn pictures_of_a_folder_get_labels() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let text = printed(&["run", &digits("model.keras"), PICTURES, "--json", "--top", "3", "--batch", "7"]);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let results = value["results"].as_array().unwrap();
+    assert_eq!((value["model"].as_str(), results.len()), (Some("digits_dscnn"), 20));
+    for result in results {
+        let label = result["top"][0]["label"].as_str().unwrap();
+        assert!(result["input"].as_str().unwrap().contains(&format!("digit_{label}_")), "{result}");
+        assert_eq!(result["top"].as_array().unwrap().len(), 3);
+        assert!(result["ms"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn labels_have_names() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("labels.txt");
+    std::fs::write(&file, "zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n").unwrap();
+    let labels = file.to_str().unwrap();
+    let picture = format!("{PICTURES}/digit_7_048.png");
+    let text = printed(&["run", &digits("model.keras"), &picture, "--labels", labels]);
+    assert!(text.contains("seven") && text.contains("1 input(s) through digits_dscnn"), "{text}");
+    std::fs::write(&file, "zero\n").unwrap();
+    assert!(
+        complaint(&["run", &digits("model.keras"), &picture, "--labels", labels]).contains("1 lines for the 10 labels")
+    );
+}
+
+#[test]
+fn adapters_are_listed_and_chosen() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let text = printed(&["adapters"]);
+    assert!(text.starts_with("index") && text.contains(&gpu.info().name), "{text}");
+    let picture = format!("{PICTURES}/digit_7_048.png");
+    for choice in ["0", &gpu.info().name] {
+        assert!(printed(&["run", &digits("model.keras"), &picture, "--adapter", choice]).contains("ms on"));
+    }
+    assert!(complaint(&["--adapter", "abacus", "run", &digits("model.keras"), &picture]).contains("abacus"));
+}
+
+#[test]
+fn mistakes_are_explained() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let (model, test_set) = (digits("model.keras"), digits("expected.safetensors"));
+    assert!(complaint(&["run", "missing.keras", PICTURES]).contains("missing.keras"));
+    assert!(complaint(&["run", &test_set, PICTURES]).contains("zip archive"));
+    assert!(complaint(&["run", &model, "missing.png"]).contains("missing.png"));
+    assert!(complaint(&["run", &model, &model]).contains("safetensors"));
+    assert!(complaint(&["run", &model, &test_set, "--tensor", "nothing"]).contains("input_0"));
+    assert!(complaint(&["run", &model, &test_set, "--compare", "nothing"]).contains("keras_pred"));
+    assert!(complaint(&["run", &model, PICTURES, "--compare", "labels"]).contains("safetensors"));
+    assert!(complaint(&["run", &model, PICTURES, "--batch", "0"]).contains("batch_size"));
+    assert_eq!(run(&["run"]).status.code(), Some(2));
+    assert_eq!(run(&["fly"]).status.code(), Some(2));
+}

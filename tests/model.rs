@@ -1,0 +1,384 @@
+//! Models: made layer by layer, and read from the file of one that Keras trained.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use wgpu_conv::layers::{Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig};
+use wgpu_conv::model::{Model, Sequential};
+use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
+
+const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
+
+fn numbers(shape: [usize; 4]) -> HostTensor {
+    let count = shape.iter().product::<usize>();
+    HostTensor::new(shape, (0..count).map(|index| (index % 17) as f32 / 8.0 - 1.0).collect()).unwrap()
+}
+
+fn upload(gpu: &Gpu, data: &HostTensor) -> Tensor {
+    Tensor::from_slice(gpu, &data.shape, &data.values).unwrap()
+}
+
+fn small(gpu: &Gpu) -> Sequential {
+    Sequential::new(gpu)
+        .with_input(INPUT)
+        .unwrap()
+        .with(Conv2D::new(4, 3).name("conv").activation(Activation::RELU))
+        .unwrap()
+        .with(Dropout::new(0.5).name("drop"))
+        .unwrap()
+        .with(GlobalAveragePooling2D::new().name("pool"))
+        .unwrap()
+        .with(Dense::new(5).name("scores"))
+        .unwrap()
+}
+
+#[test]
+fn a_model_is_its_layers_one_after_another() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let model = small(&gpu);
+    let data = numbers([3, 6, 7, 3]);
+    let input = upload(&gpu, &data);
+    let one_by_one = model.layers().iter().fold(input.clone(), |x, layer| layer.call(&x).unwrap());
+    let expected = one_by_one.read::<f32>().unwrap();
+    assert_eq!(model.call(&input).unwrap().read::<f32>().unwrap(), expected);
+    assert_eq!(model.predict(&data).unwrap(), HostTensor::new([3, 5], expected).unwrap());
+    let recorded = model.call_recorded(&input).unwrap();
+    let shapes: Vec<_> = recorded.iter().map(|(name, tensor)| format!("{name} {}", tensor.shape())).collect();
+    assert_eq!(shapes, ["conv (3, 4, 5, 4)", "drop (3, 4, 5, 4)", "pool (3, 4)", "scores (3, 5)"]);
+}
+
+#[test]
+fn a_model_runs_in_one_submission_and_compiles_nothing_twice() {
+    let Some(gpu) = gpu::gpu() else { return };
+    // A device of its own, whose counters no other test moves.
+    let gpu = Gpu::open(&wgpu_conv::AdapterChoice::Name(gpu.info().name.clone())).unwrap();
+    let model = small(&gpu);
+    let input = upload(&gpu, &numbers([2, 6, 7, 3]));
+    model.call(&input).unwrap();
+    let before = gpu.counters();
+    model.call(&input).unwrap();
+    let after = gpu.counters();
+    assert_eq!(after.submissions - before.submissions, 1);
+    assert_eq!(after.pipelines, before.pipelines);
+}
+
+#[test]
+fn an_input_shape_may_come_with_the_first_call() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let model = Sequential::from_layers(&gpu, [Conv2D::new(2, 3).name("a"), Conv2D::new(2, 1).name("b")]).unwrap();
+    assert!(model.weights().is_empty() && model.output_shape().is_none() && model.count_params() == 0);
+    assert!(model.summary().contains("0 (unbuilt)"), "{}", model.summary());
+    assert!(model.get_layer("a").is_err());
+    model.call(&upload(&gpu, &numbers([2, 6, 7, 3]))).unwrap();
+    let paths: Vec<_> = model.weights().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["a/kernel", "a/bias", "b/kernel", "b/bias"]);
+    assert_eq!(model.output_shape().unwrap().to_string(), "(None, 4, 5, 2)");
+    // Other batches and sizes are welcome, other channels are not.
+    assert_eq!(model.call(&upload(&gpu, &numbers([1, 9, 5, 3]))).unwrap().shape().dims(), [1, 7, 3, 2]);
+    let refused = model.call(&upload(&gpu, &numbers([1, 9, 5, 4]))).unwrap_err().to_string();
+    assert!(refused.contains("layer a"), "{refused}");
+}
+
+#[test]
+fn layers_are_added_taken_away_and_shared() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut model = Sequential::new(&gpu).with_input(INPUT).unwrap();
+    assert!(!model.pop());
+    model.add(Conv2D::new(3, 3).name("conv")).unwrap().again("conv").unwrap();
+    assert_eq!((model.layers().len(), model.count_params()), (1, 84));
+    assert_eq!(model.output_shape().unwrap().to_string(), "(None, 2, 3, 3)");
+    assert!(model.summary().contains("input, conv"), "{}", model.summary());
+    let conv = model.get_layer("conv").unwrap();
+    let input = upload(&gpu, &numbers([1, 6, 7, 3]));
+    let twice = conv.call(&conv.call(&input).unwrap()).unwrap().read::<f32>().unwrap();
+    assert_eq!(model.call(&input).unwrap().read::<f32>().unwrap(), twice);
+    assert!(model.pop() && model.layers().len() == 1 && model.pop() && model.layers().is_empty());
+
+    let pipe = Sequential::new(&gpu).with_input(INPUT).unwrap() | DepthwiseConv2D::new(3) | Conv2D::new(2, 1);
+    assert_eq!(pipe.finish().unwrap().output_shape().unwrap().to_string(), "(None, 4, 5, 2)");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_where_it_is_added() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut model = small(&gpu);
+    let layers = model.layers().len();
+    let refusals: [(LayerConfig, &str); 4] = [
+        (Dense::new(2).name("conv").into(), "must be unique"),
+        (Dense::new(2).name("input").into(), "must be unique"),
+        (Conv2D::new(2, 3).name("late").into(), "late"),
+        (Conv2D::new(0, 3).into(), "filters"),
+    ];
+    for (layer, reason) in refusals {
+        let error = model.add(layer).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    assert!(model.again("nobody").unwrap_err().to_string().contains("conv, drop, pool, scores"));
+    assert!(model.get_layer("nobody").unwrap_err().to_string().contains("conv, drop, pool, scores"));
+    assert!(model.get_layer(4).unwrap_err().to_string().contains("index 4 of 4"));
+    assert_eq!(model.get_layer(3).unwrap().name(), "scores");
+    assert_eq!(model.layers().len(), layers);
+    assert!(model.with_input(INPUT).unwrap_err().to_string().contains("before its layers"));
+
+    let mut waiting = Sequential::from_layers(&gpu, [Conv2D::new(2, 3).name("a")]).unwrap();
+    assert!(waiting.add(Conv2D::new(2, 3).name("a")).unwrap_err().to_string().contains("must be unique"));
+    assert!(waiting.again("b").unwrap_err().to_string().contains("must be one of a"));
+}
+
+#[test]
+fn predicting_takes_any_number_of_inputs() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let model = small(&gpu);
+    let all = model.predict(&numbers([70, 6, 7, 3])).unwrap();
+    assert_eq!(all.shape.dims(), [70, 5]);
+    let model = model.into_model().unwrap();
+    let data = numbers([70, 6, 7, 3]);
+    let sizes: Vec<_> = model.predict_batches(&data, 32).unwrap().map(|batch| batch.unwrap().shape.dims()[0]).collect();
+    assert_eq!(sizes, [32, 32, 6]);
+    let none = model.predict(&numbers([0, 6, 7, 3])).unwrap();
+    assert_eq!((none.shape.dims(), none.values.len()), (&[0, 5][..], 0));
+    assert!(model.predict_batches(&data, 0).err().unwrap().to_string().contains("batch_size"));
+    let torn = HostTensor { shape: [2, 6, 7, 3].into(), values: vec![0.0; 7] };
+    assert!(model.predict(&torn).is_err());
+    let no_axis = HostTensor { shape: Vec::new().into(), values: vec![0.0] };
+    assert!(model.predict(&no_axis).is_err());
+}
+
+#[test]
+fn a_summary_fits_a_terminal() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let text = small(&gpu).named("small").summary();
+    assert!(text.starts_with("Model: \"small\"\n"), "{text}");
+    for part in ["conv (Conv2D)", "(None, 4, 5, 4)", "│           112 │", "Total params: 137 (548.00 B)"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[cfg(all(feature = "keras", feature = "image", feature = "npy", feature = "safetensors"))]
+mod digits {
+    use std::io::{Read, Write};
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::common::fixtures::{dev, path, tensors};
+    use crate::common::reference::Array;
+    use wgpu_conv::formats::{InputReader, KerasFile, input_files, read_labels};
+    use wgpu_conv::model::top;
+
+    /// The conformance material's own limit for whole models.
+    const LIMIT: f64 = 1e-4;
+
+    fn fixture(name: &str) -> PathBuf {
+        path(&format!("models/digits/{name}"))
+    }
+
+    fn host(array: &Array) -> HostTensor {
+        HostTensor::new(array.shape.clone(), array.to_f32()).unwrap()
+    }
+
+    fn labels(scores: &HostTensor) -> Vec<f64> {
+        scores.values.chunks(10).map(|row| top(row, 1)[0].0 as f64).collect()
+    }
+
+    #[test]
+    fn every_label_is_the_one_keras_gave() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let model = Model::load(&gpu, fixture("model.keras")).unwrap();
+        let expected = tensors(&fixture("expected.safetensors")).unwrap();
+        let scores = model.predict(&host(&expected["input_0"])).unwrap();
+        assert_eq!(labels(&scores), expected["keras_pred"].data);
+        let dev = dev(&scores.values, &expected["output_0"].data);
+        assert!(dev <= LIMIT, "{dev:e}");
+        assert_eq!(model.count_params(), 9466);
+        assert!(model.summary().contains("Non-trainable params: 192"), "{}", model.summary());
+    }
+
+    #[test]
+    fn every_layer_has_the_statistics_keras_gave() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let model = Model::load(&gpu, fixture("model.keras")).unwrap();
+        let input = host(&tensors(&fixture("expected.safetensors")).unwrap()["input_0"]);
+        let recorded = model.call_recorded(&[upload(&gpu, &input)]).unwrap();
+        let rows: Vec<serde_json::Value> =
+            serde_json::from_str(&std::fs::read_to_string(fixture("layers.json")).unwrap()).unwrap();
+        let rows: Vec<_> = rows.into_iter().filter(|row| row["class"] != "InputLayer").collect();
+        assert_eq!(rows.len(), recorded.len());
+        common::test_each(
+            rows.into_iter().zip(recorded),
+            |(row, _)| row["layer"].to_string(),
+            |(row, (name, tensor))| {
+                let shape: Vec<usize> = serde_json::from_value(row["shape"].clone()).unwrap();
+                if row["layer"] != name.as_str() || shape != tensor.shape().dims() {
+                    return Err(format!("{name} {}", tensor.shape()));
+                }
+                let values = tensor.read::<f32>().map_err(|error| error.to_string())?;
+                let wide = || values.iter().map(|&value| f64::from(value));
+                let count = values.len() as f64;
+                let mean = wide().sum::<f64>() / count;
+                let deviation = (wide().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+                let mut got = vec![
+                    mean,
+                    deviation,
+                    wide().fold(f64::INFINITY, f64::min),
+                    wide().fold(f64::NEG_INFINITY, f64::max),
+                ];
+                got.extend(wide().take(8));
+                got.extend(wide().skip(values.len() - 4));
+                let number = |value: &serde_json::Value| value.as_f64().unwrap();
+                let mut golden: Vec<f64> = ["mean", "std", "min", "max"].iter().map(|key| number(&row[*key])).collect();
+                for key in ["first8", "last4"] {
+                    golden.extend(row[key].as_array().unwrap().iter().map(number));
+                }
+                let dev = dev(&got, &golden);
+                if dev <= LIMIT { Ok(()) } else { Err(format!("dev {dev:e}")) }
+            },
+        );
+    }
+
+    #[test]
+    fn pictures_are_classified_by_what_they_show() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let model = Model::load(&gpu, fixture("model.keras")).unwrap();
+        let reader = InputReader::new(&model).unwrap();
+        let pictures = input_files(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits")).unwrap();
+        assert_eq!(pictures.len(), 20);
+        let expected = tensors(&fixture("expected.safetensors")).unwrap();
+        common::test_each(
+            pictures,
+            |picture| picture.display().to_string(),
+            |picture| {
+                let inputs = reader.read(picture).map_err(|error| error.to_string())?;
+                let stem = picture.file_stem().unwrap().to_str().unwrap();
+                let (digit, row) = stem.strip_prefix("digit_").unwrap().split_once('_').unwrap();
+                let row: usize = row.parse().unwrap();
+                let golden = &expected["input_0"].data[row * 64..][..64];
+                let apart =
+                    inputs.data.values.iter().zip(golden).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+                let label = labels(&model.predict(&inputs.data).map_err(|error| error.to_string())?)[0];
+                if apart > 1.0 / 509.0 || inputs.note.is_some() || label.to_string() != digit {
+                    return Err(format!("label {label}, pixels {apart} apart, {:?}", inputs.note));
+                }
+                Ok(())
+            },
+        );
+    }
+
+    /// A directory of this test's own.
+    fn scratch(name: &str) -> PathBuf {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        directory
+    }
+
+    #[test]
+    fn pictures_of_other_sizes_and_colours_are_made_to_fit() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let model = Model::load(&gpu, fixture("model.keras")).unwrap();
+        let reader = InputReader::new(&model).unwrap().scale(1.0).offset(-10.0);
+        let directory = scratch("pictures");
+        let wide = directory.join("wide.png");
+        image::RgbImage::from_pixel(32, 16, image::Rgb([200, 100, 50])).save(&wide).unwrap();
+        let inputs = reader.read(&wide).unwrap();
+        assert_eq!(inputs.data.shape.dims(), [1, 8, 8, 1]);
+        assert!(inputs.note.unwrap().contains("resized from 16×32 to 8×8"));
+        let grey = 0.299 * 200.0 + 0.587 * 100.0 + 0.114 * 50.0 - 10.0;
+        assert!(inputs.data.values.iter().all(|value| (value - grey).abs() < 1e-3), "{:?}", &inputs.data.values[..4]);
+
+        let first = Sequential::new(&gpu)
+            .with_input([None, Some(3), Some(2), Some(2)])
+            .unwrap()
+            .with(Conv2D::new(1, 1).data_format(wgpu_conv::DataFormat::ChannelsFirst))
+            .unwrap();
+        let small = directory.join("small.png");
+        image::RgbImage::from_raw(2, 2, (0..12).collect()).unwrap().save(&small).unwrap();
+        let reader = InputReader::new(first.model().unwrap()).unwrap().scale(1.0);
+        let planes: Vec<_> = reader.read(&small).unwrap().data.values.iter().map(|value| value.round()).collect();
+        assert_eq!(planes, [0., 3., 6., 9., 1., 4., 7., 10., 2., 5., 8., 11.]);
+
+        std::fs::write(&small, b"\x89PNG\r\n\x1a\nnothing").unwrap();
+        assert!(reader.read(&small).unwrap_err().to_string().contains("small.png"));
+    }
+
+    #[test]
+    fn arrays_are_one_input_or_several() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let model = Model::load(&gpu, fixture("model.keras")).unwrap();
+        let reader = InputReader::new(&model).unwrap();
+        let test_set = fixture("expected.safetensors");
+        let inputs = reader.read(&test_set).unwrap();
+        assert_eq!((inputs.names.len(), inputs.data.shape.dims()), (360, &[360, 8, 8, 1][..]));
+        assert!(inputs.names[359].ends_with("expected.safetensors[359]"));
+        assert_eq!(read_labels(&test_set, "labels").unwrap().len(), 360);
+        let refused = |reader: InputReader| reader.read(&test_set).unwrap_err().to_string();
+        assert!(refused(reader.clone().tensor("nothing")).contains("input_0 [360, 8, 8, 1]"));
+        assert!(refused(reader.clone().tensor("labels")).contains("floating point"));
+        assert!(refused(reader.clone().tensor("output_0")).contains("(8, 8, 1)"));
+
+        let file = scratch("arrays").join("one.npy");
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (8, 8, 1), }\n";
+        let length = (header.len() as u16).to_le_bytes();
+        let data: Vec<u8> = inputs.data.values[..64].iter().flat_map(|value| value.to_le_bytes()).collect();
+        std::fs::write(&file, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat()).unwrap();
+        let one = reader.read(&file).unwrap();
+        assert_eq!((one.names.len(), one.data.shape.dims()), (1, &[1, 8, 8, 1][..]));
+        assert_eq!(one.data.values, inputs.data.values[..64]);
+        assert!(reader.read("input.bmp").unwrap_err().to_string().contains("png, jpg"));
+        assert!(reader.read("missing.png").unwrap_err().to_string().contains("cannot be read"));
+    }
+
+    /// The digits file with its config changed.
+    fn forged(change: impl Fn(String) -> String) -> Vec<u8> {
+        let file = std::fs::read(fixture("model.keras")).unwrap();
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(file)).unwrap();
+        let mut forged = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for name in ["config.json", "model.weights.h5"] {
+            let mut bytes = Vec::new();
+            archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+            if name == "config.json" {
+                bytes = change(String::from_utf8(bytes).unwrap()).into_bytes();
+            }
+            forged.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            forged.write_all(&bytes).unwrap();
+        }
+        forged.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn files_that_contradict_themselves_are_refused_naming_the_layer() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let rows: [(&str, &str, &[&str]); 5] = [
+            ("\"filters\": 16", "\"filters\": 8", &["stem/kernel", "(3, 3, 1, 8)", "(3, 3, 1, 16)"]),
+            ("\"filters\": 16", "\"filters\": 4000000000", &["stem/kernel", "(3, 3, 1, 16)"]),
+            ("\"use_bias\": false", "\"use_bias\": true", &["stem", "2 weights", "received 1"]),
+            ("\"units\": 10", "\"units\": 0", &["logits"]),
+            ("[null, 8, 8, 1]", "[null, 8, 8]", &["stem"]),
+        ];
+        common::test_each(
+            rows,
+            |(_, to, _)| *to,
+            |(from, to, parts)| {
+                let error = match Model::from_bytes(&gpu, &forged(|config| config.replacen(from, to, 1))) {
+                    Ok(model) => return Err(format!("loaded as {model:?}")),
+                    Err(error) => error.to_string(),
+                };
+                if parts.iter().all(|part| error.contains(part)) { Ok(()) } else { Err(error) }
+            },
+        );
+    }
+
+    #[test]
+    fn unsupported_layers_are_listed_before_a_device_is_opened() {
+        let bytes = forged(|config| config.replace("\"class_name\": \"ReLU\"", "\"class_name\": \"Telescope\""));
+        let file = KerasFile::from_bytes(&bytes).unwrap();
+        let names: Vec<_> =
+            file.unsupported().iter().map(|layer| (layer.name.as_str(), layer.class.as_str())).collect();
+        assert_eq!(names, [("stem_relu", "Telescope")]);
+        let Some(gpu) = gpu::gpu() else { return };
+        let error = file.build(&gpu).unwrap_err().to_string();
+        assert!(error.contains("stem_relu (Telescope)"), "{error}");
+        let missing = Model::load(&gpu, "missing.keras").unwrap_err().to_string();
+        assert!(missing.contains("missing.keras: cannot be read"), "{missing}");
+    }
+}

@@ -1,0 +1,358 @@
+//! Every shader that a plan can launch, without a device: it parses, validates, agrees with its plan, and translates to
+//! what each backend takes.
+
+pub mod common;
+#[path = "common/table.rs"]
+pub mod table;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use common::reference::ACTIVATIONS;
+use common::test_each;
+use naga::back::{glsl, hlsl, msl, spv, wgsl};
+use naga::proc::{BoundsCheckPolicies, Layouter};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use table::{AXIS_ROWS, FORMATS, ROWS, Row};
+use wgpu_conv::plan::{
+    AxisFunction, AxisProblem, Binding, Caps, CastProblem, Dispatch, Elementwise, MapProblem, Operand, Plan, Problem,
+    Shader,
+};
+use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
+
+/// Devices that plans are asked for: the least there is, one with f16, software adapters, a roomy GPU, a cramped one.
+fn devices() -> Vec<(&'static str, Caps)> {
+    let f16 = Caps { f16: true, ..Caps::FLOOR };
+    let roomy = Caps { max_invocations: 1024, workgroup_storage: 48 << 10, max_binding: 1 << 30, ..f16 };
+    vec![
+        ("floor", Caps::FLOOR),
+        ("f16", f16),
+        ("roomy", roomy),
+        ("subgroups", Caps { subgroup: Some(32), ..roomy }),
+        ("software", Caps { software: true, ..f16 }),
+        ("software of 4", Caps { software: true, subgroup: Some(4), ..Caps::FLOOR }),
+        ("software of 8", Caps { software: true, subgroup: Some(8), ..roomy }),
+        ("cramped", Caps { max_invocations: 64, workgroup_storage: 4 << 10, max_workgroups: 7, ..f16 }),
+    ]
+}
+
+/// Every problem of the table, and those of the passes around convolutions.
+fn problems() -> Vec<(String, Problem)> {
+    let mut problems = Vec::new();
+    for dtype in [DType::F32, DType::F16] {
+        for data_format in FORMATS {
+            for row in ROWS.iter().chain(&AXIS_ROWS) {
+                problems.extend(of_row(row, data_format, dtype));
+            }
+        }
+        for name in ACTIVATIONS {
+            let activation = match name {
+                "threshold" => Activation::Threshold { threshold: 0.5, default_value: -1.0 },
+                name => Activation::from_name(name).expect("a Keras name"),
+            };
+            if let Some(activation) = Elementwise::new(&activation) {
+                problems
+                    .push((format!("{name} {dtype}"), Problem::Map(MapProblem { elements: 1001, dtype, activation })));
+            }
+        }
+        use AxisFunction::{Glu, LogSoftmax, Mean, Softmax, Sparsemax};
+        for function in [Softmax, LogSoftmax, Sparsemax, Glu, Mean] {
+            let problem = AxisProblem { function, outer: 3, extent: 10, inner: 7, dtype };
+            problems.push((format!("{function:?} {dtype}"), Problem::AlongAxis(problem)));
+        }
+        for to in [DType::F32, DType::F16] {
+            for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {
+                let problem = CastProblem { elements: 999, from: dtype, to, rounding };
+                problems.push((format!("{dtype} to {to} by {rounding:?}"), Problem::Cast(problem)));
+            }
+        }
+    }
+    problems
+}
+
+fn of_row(row: &Row, data_format: DataFormat, dtype: DType) -> Vec<(String, Problem)> {
+    let layer = row.layer(data_format, dtype);
+    let convolutions = layer.convolutions(row.input_shape(data_format)).expect("the table's rows are sound");
+    let name = format!("{} {} {dtype}", row.name, data_format.name());
+    convolutions.into_iter().map(|problem| (name.clone(), Problem::Conv(problem))).collect()
+}
+
+fn uses_f16(problem: &Problem) -> bool {
+    match problem {
+        Problem::Conv(problem) => problem.dtype == DType::F16,
+        Problem::Map(problem) => problem.dtype == DType::F16,
+        Problem::AlongAxis(problem) => problem.dtype == DType::F16,
+        Problem::Cast(problem) => problem.from == DType::F16 || problem.to == DType::F16,
+        other => panic!("{other:?} is not known here"),
+    }
+}
+
+/// Every (device, problem, plans).
+fn menu() -> Vec<(String, Caps, Vec<Plan>)> {
+    let problems = problems();
+    let mut menu = Vec::new();
+    for (device, caps) in devices() {
+        for (name, problem) in problems.iter().filter(|(_, problem)| caps.f16 || !uses_f16(problem)) {
+            let plans = candidates(problem, &caps).unwrap_or_else(|error| panic!("{name} on {device}: {error}"));
+            menu.push((format!("{name} on {device}"), caps, plans));
+        }
+    }
+    menu
+}
+
+fn launches(plan: &Plan) -> impl Iterator<Item = &Dispatch> {
+    plan.packing.iter().map(|packing| &packing.step).chain(&plan.steps)
+}
+
+fn parse(shader: &Shader) -> Result<(Module, String), String> {
+    let text = shader.wgsl();
+    let module = naga::front::wgsl::parse_str(&text).map_err(|error| error.emit_to_string(&text))?;
+    Ok((module, text))
+}
+
+/// What the features of a device let shaders do.
+fn capabilities(caps: &Caps) -> Capabilities {
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SHADER_FLOAT16, caps.f16);
+    capabilities.set(Capabilities::SUBGROUP, caps.subgroup.is_some());
+    capabilities
+}
+
+fn validate(module: &Module, text: &str, capabilities: Capabilities) -> Result<ModuleInfo, String> {
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if capabilities.contains(Capabilities::SUBGROUP) {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    }
+    validator.validate(module).map_err(|error| error.emit_to_string(text))
+}
+
+#[test]
+fn names_are_unique_and_decode() {
+    test_each(
+        menu(),
+        |(name, _, _)| name.clone(),
+        |(_, _, plans)| {
+            let names: BTreeSet<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+            if names.len() != plans.len() {
+                return Err(format!("{:?}", plans.iter().map(|plan| &plan.name).collect::<Vec<_>>()));
+            }
+            names.iter().try_for_each(|name| decode(name).map(drop))
+        },
+    );
+}
+
+/// Family, element type and lanes of `<family>_<dtype>x<lanes>[_<extra>…]`.
+fn decode(name: &str) -> Result<(String, DType, u32), String> {
+    let parts: Vec<&str> = name.split('_').collect();
+    let typed = parts.iter().enumerate().find_map(|(place, part)| {
+        let (dtype, lanes) = part.split_once('x')?;
+        let dtype = [DType::F32, DType::F16].into_iter().find(|known| known.name() == dtype)?;
+        Some((parts[..place].join("_"), dtype, lanes.parse::<u32>().ok()?))
+    });
+    typed
+        .filter(|(family, _, lanes)| !family.is_empty() && [1, 2, 4, 8].contains(lanes))
+        .ok_or_else(|| format!("{name} is not <family>_<dtype>x<lanes>_<tile>"))
+}
+
+#[test]
+fn names_tell_the_element_type() {
+    let caps = devices()[1].1;
+    for (name, problem) in problems() {
+        let Problem::Conv(conv) = problem else { continue };
+        for plan in candidates(&problem, &caps).expect("plans") {
+            assert_eq!(decode(&plan.name).expect("a name").1, conv.dtype, "{name}: {}", plan.name);
+        }
+    }
+}
+
+/// A kernel that is no candidate on a software adapter would never run where there is no hardware: whatever hardware has
+/// on its menu, a software adapter with subgroups of 8 (lavapipe) and the same limits has too.
+#[test]
+fn software_can_run_what_hardware_can() {
+    for (name, problem) in problems() {
+        for (device, caps) in devices() {
+            if caps.software || uses_f16(&problem) && !caps.f16 {
+                continue;
+            }
+            let names = |caps: &Caps| -> BTreeSet<String> {
+                let plans = candidates(&problem, caps).unwrap_or_else(|error| panic!("{name} on {device}: {error}"));
+                plans.into_iter().map(|plan| plan.name).collect()
+            };
+            let (hardware, software) = (names(&caps), names(&Caps { software: true, subgroup: Some(8), ..caps }));
+            let missing: Vec<_> = hardware.difference(&software).collect();
+            assert!(missing.is_empty(), "{name} on {device}: software lacks {missing:?}");
+        }
+    }
+}
+
+#[test]
+fn every_convolution_can_be_direct() {
+    for (name, caps, plans) in menu().into_iter().filter(|(_, _, plans)| plans[0].name.starts_with("conv_")) {
+        assert!(plans.iter().any(|plan| plan.name.starts_with("conv_direct_")), "{name} on {caps:?}");
+    }
+}
+
+#[test]
+fn f16_is_refused_where_there_is_none() {
+    for (name, problem) in problems().iter().filter(|(_, problem)| uses_f16(problem)) {
+        match candidates(problem, &Caps::FLOOR) {
+            Err(Error::Unsupported { what, .. }) => assert!(what.contains("f16"), "{name}: {what}"),
+            other => panic!("{name}: {:?}", other.map(|plans| plans.len())),
+        }
+    }
+}
+
+#[test]
+fn launches_keep_the_limits() {
+    test_each(
+        menu(),
+        |(name, _, _)| name.clone(),
+        |(_, caps, plans)| {
+            for plan in plans {
+                for step in launches(plan) {
+                    if let Some(over) = step.workgroups.iter().find(|&&count| count > caps.max_workgroups || count == 0)
+                    {
+                        return Err(format!("{}: {over} workgroups", plan.name));
+                    }
+                    // What every WebGPU device binds to one stage.
+                    if step.bindings.len() > 8 {
+                        return Err(format!("{}: {} storage buffers", plan.name, step.bindings.len()));
+                    }
+                }
+                if let Some(over) = plan.scratch.iter().find(|&&bytes| bytes > caps.max_binding || bytes == 0) {
+                    return Err(format!("{}: {over} bytes of scratch", plan.name));
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// Parsing, validation, the uniform block, the bindings, workgroup size and memory of every shader of every device.
+#[test]
+fn shaders_agree_with_their_plans() {
+    let mut seen = HashSet::new();
+    let mut rows = Vec::new();
+    for (name, caps, plans) in menu() {
+        for plan in &plans {
+            for step in launches(plan) {
+                let key =
+                    (step.shader.clone(), capabilities(&caps).bits(), caps.max_invocations, caps.workgroup_storage);
+                if seen.insert(key) {
+                    rows.push((format!("{name}: {}", plan.name), caps, step.clone()));
+                }
+            }
+        }
+    }
+    println!("{} shaders", rows.len());
+    test_each(rows, |(name, _, _)| name.clone(), |(_, caps, step)| agree(caps, step));
+}
+
+fn agree(caps: &Caps, step: &Dispatch) -> Result<(), String> {
+    let (module, text) = parse(&step.shader)?;
+    validate(&module, &text, capabilities(caps))?;
+    let mut bound = BTreeMap::new();
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|error| error.to_string())?;
+    let mut memory = 0;
+    for (_, global) in module.global_variables.iter() {
+        if global.space == AddressSpace::WorkGroup {
+            memory += layouter[global.ty].size;
+        }
+        let Some(binding) = &global.binding else { continue };
+        if binding.group != 0 {
+            return Err(format!("group {}", binding.group));
+        }
+        bound.insert(binding.binding as usize, global);
+    }
+    let Some(uniform) = bound.remove(&0) else { return Err("there is no uniform block".to_owned()) };
+    match &module.types[uniform.ty].inner {
+        TypeInner::Struct { span, members } if uniform.space == AddressSpace::Uniform => {
+            let size = step.params.len() * 4;
+            if *span as usize != size || members.len() != step.params.len() {
+                return Err(format!(
+                    "the uniform block has {span} bytes in {} members, {size} are uploaded",
+                    members.len()
+                ));
+            }
+        }
+        other => return Err(format!("binding 0 is {other:?} in {:?}", uniform.space)),
+    }
+    if bound.keys().copied().ne(1..=step.bindings.len()) {
+        return Err(format!("bindings {:?}, the plan has {}", bound.keys(), step.bindings.len()));
+    }
+    for (global, binding) in bound.values().zip(step.bindings) {
+        let expected = match binding {
+            Binding::Read(_) => StorageAccess::LOAD,
+            Binding::Write(_) => StorageAccess::LOAD | StorageAccess::STORE,
+        };
+        if global.space != (AddressSpace::Storage { access: expected }) {
+            return Err(format!("{binding:?} is {:?}", global.space));
+        }
+    }
+    let given = [Operand::Input, Operand::Kernel, Operand::Bias].map(Binding::Write);
+    if let Some(binding) = step.bindings.iter().find(|binding| given.contains(binding)) {
+        return Err(format!("{binding:?}: what is given must not be written"));
+    }
+    let [entry] = &module.entry_points[..] else { return Err("there must be one entry point".to_owned()) };
+    let invocations: u32 = entry.workgroup_size.iter().product();
+    if entry.name != "main" || entry.stage != ShaderStage::Compute || invocations > caps.max_invocations {
+        return Err(format!("entry point {} of {invocations} invocations", entry.name));
+    }
+    if memory > caps.workgroup_storage {
+        return Err(format!("{memory} bytes of workgroup memory, there are {}", caps.workgroup_storage));
+    }
+    Ok(())
+}
+
+/// Every shader in the language of every backend, and back.
+#[test]
+fn shaders_translate_to_every_backend() {
+    let mut seen = HashSet::new();
+    let mut rows = Vec::new();
+    for (name, caps, plans) in menu() {
+        for plan in &plans {
+            for step in launches(plan).filter(|step| seen.insert(step.shader.clone())) {
+                rows.push((format!("{name}: {}", plan.name), caps, step.shader.clone()));
+            }
+        }
+    }
+    test_each(rows, |(name, _, _)| name.clone(), |(_, caps, shader)| translate(caps, shader));
+}
+
+fn translate(caps: &Caps, shader: &Shader) -> Result<(), String> {
+    let (module, text) = parse(shader)?;
+    let info = validate(&module, &text, capabilities(caps))?;
+    let fail = |backend: &str, error: &dyn std::fmt::Display| format!("{backend}: {error}");
+    let spirv =
+        spv::write_vec(&module, &info, &spv::Options::default(), None).map_err(|error| fail("SPIR-V", &error))?;
+    if spirv.is_empty() {
+        return Err("SPIR-V is empty".to_owned());
+    }
+    let options = msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..Default::default() };
+    msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+        .map_err(|error| fail("MSL", &error))?;
+    let options =
+        hlsl::Options { fake_missing_bindings: true, shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+    let mut text = String::new();
+    let mut writer = hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions { entry_point: None });
+    writer.write(&module, &info, None).map_err(|error| fail("HLSL", &error))?;
+    // GLSL has no portable half, and none of this crate's backends takes it: it shows that nothing else stands in the way.
+    if !shader.wgsl().starts_with("enable f16;") {
+        for version in [glsl::Version::new_gles(310), glsl::Version::Desktop(430)] {
+            let options = glsl::Options { version, ..Default::default() };
+            let pipeline = glsl::PipelineOptions {
+                shader_stage: ShaderStage::Compute,
+                entry_point: "main".to_owned(),
+                multiview: None,
+            };
+            let mut text = String::new();
+            glsl::Writer::new(&mut text, &module, &info, &options, &pipeline, BoundsCheckPolicies::default())
+                .and_then(|mut writer| writer.write().map(drop))
+                .map_err(|error| fail(&format!("GLSL {version}"), &error))?;
+        }
+    }
+    let back = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty()).map_err(|error| fail("WGSL", &error))?;
+    let again = naga::front::wgsl::parse_str(&back).map_err(|error| error.emit_to_string(&back))?;
+    validate(&again, &back, capabilities(caps)).map(drop)
+}
