@@ -10,7 +10,7 @@
 // are spelled out because an array indexed by a loop would leave the registers there.
 //
 // Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2. IN_TURN
-// finishes the sums in a loop, through memory, where the activation is too long to stand at every store.
+// finishes the sums in a loop, through memory, where activation and store are too long to stand there for every sum.
 // Memory, for each four input channels of a tap: SLOTS + 4·VECTORS loads of a vec4 per lane for
 // 16·SLOTS·SUBGROUP·VECTORS multiply-adds. The kernel is packed: channels of a group in fours on either side.
 

@@ -14,7 +14,7 @@ A PART selects cases whose name `file/case` holds it; without any, all are run.
   --sweep         cost against pixels, channels and batch, in place of the networks
   --calls N       record N calls into each submission and divide by N (1): hides the submission's own cost
   --cpu           processor time of all threads over the number of cores, in place of wall time: for software
-                  adapters on a busy machine, and Linux only
+                  adapters on a busy machine, and Linux only; cores that wait for each other do not show
   --json FILE     write every figure to FILE
   --compare FILE  ratios against such a FILE
   --help          this

@@ -1,6 +1,6 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, packing};
+use super::{ConvLaunch, PRODUCT, channels_in_fours, four_wide_parts, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -13,6 +13,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !caps.software || geometry.group_in() < 3 || geometry.group_out() < subgroup * 2 {
         return Ok(Vec::new());
     }
+    let [_, output_in_fours] = channels_in_fours(problem);
+    let in_turn = problem.epilogue.activation.is_long() || !output_in_fours;
     let mut plans = Vec::new();
     for (slots, vectors) in by_cost(problem, subgroup) {
         if !caps.spells_out(u64::from(slots * vectors * subgroup * 4), 0) {
@@ -30,7 +32,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),
                 ("VECTORS", Constant::U32(vectors)),
-                ("IN_TURN", Constant::Bool(problem.epilogue.activation.is_long())),
+                ("IN_TURN", Constant::Bool(in_turn)),
             ],
             items,
             workgroups: caps.fold(items)?,

@@ -41,7 +41,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 /// Operations below which compiling a clever kernel costs more than it saves.
-const SMALL: u64 = 500_000;
+const SMALL: u64 = 100_000;
 
 /// The order follows what was measured: a processor pays for every barrier and every load, and is filled by a few
 /// invocations; other adapters want many invocations, and share operands through workgroup memory.
