@@ -158,9 +158,7 @@ fn hold(
         bits(&output)
     };
     let start = Instant::now();
-    eprintln!("TRACE {name}");
     let first = run()?;
-    eprintln!("TRACE done {:?}", start.elapsed());
     seen.count(name, start.elapsed());
     let values: Vec<f32> = first.iter().map(|&bits| f32::from_bits(bits)).collect();
     expected.check(&values)?;
@@ -338,7 +336,7 @@ fn any_row() -> impl Strategy<Value = Row> {
 #[test]
 fn sweep() {
     let Some(gpu) = own_gpu() else { return };
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let dtypes = dtypes(&gpu);

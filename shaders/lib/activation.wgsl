@@ -102,7 +102,7 @@ fn selu(x: Acc) -> Acc {
 }
 
 fn exponential(x: Acc) -> Acc {
-    return exp(x);
+    return keep_nan(x, exp(x));
 }
 
 fn sigmoid(x: Acc) -> Acc {

@@ -19,7 +19,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     for tile in [4u32, 8, 2, 1] {
         let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
         let fits = caps.spells_out(u64::from(tile) * u64::from(w.kernel), span);
-        if span > MOST_SPAN || (!fits && tile > 1) || (tile > w.output && tile > 1) {
+        if span > MOST_SPAN || !fits || (tile > w.output && tile > 1) {
             continue;
         }
         let tiles = u64::from(w.output.div_ceil(tile));

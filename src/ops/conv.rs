@@ -123,8 +123,17 @@ fn images_per_run(commands: &Commands, batch: u64, in_bytes: u64, out_bytes: u64
         return Ok(batch);
     }
     let alignment = u64::from(caps.binding_alignment);
-    (1..=fit)
-        .rev()
-        .find(|images| (images * in_bytes).is_multiple_of(alignment) && (images * out_bytes).is_multiple_of(alignment))
-        .ok_or_else(|| Error::limit("bytes of one storage binding", larger, caps.max_binding))
+    let aligned = |images: &u64| [in_bytes, out_bytes].iter().all(|bytes| (images * bytes).is_multiple_of(alignment));
+    let step = (1..alignment).find(aligned).unwrap_or(alignment);
+    match fit / step * step {
+        0 if step == 1 => Err(Error::limit("bytes of one storage binding", larger, caps.max_binding)),
+        0 => Err(Error::limit(
+            format!(
+                "bytes of one storage binding of {step} images, whose runs start at multiples of {alignment} bytes"
+            ),
+            step * larger,
+            caps.max_binding,
+        )),
+        images => Ok(images),
+    }
 }
