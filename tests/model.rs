@@ -5,7 +5,7 @@ pub mod common;
 pub mod gpu;
 
 use wgpu_conv::layers::{Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig};
-use wgpu_conv::model::{Model, Sequential};
+use wgpu_conv::model::Sequential;
 use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
@@ -165,7 +165,7 @@ mod digits {
     use crate::common::fixtures::{dev, path, tensors};
     use crate::common::reference::Array;
     use wgpu_conv::formats::{InputReader, KerasFile, input_files, read_labels};
-    use wgpu_conv::model::top;
+    use wgpu_conv::model::{Model, top};
 
     /// The conformance material's own limit for whole models.
     const LIMIT: f64 = 1e-4;

@@ -47,12 +47,16 @@ const SMALL: u64 = 100_000;
 /// invocations; other adapters want many invocations, and share operands through workgroup memory.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(problem)?;
-    let rows = conv_depthwise::plans(problem, caps)?;
-    let strips = conv_depthwise_strip::plans(problem, caps)?;
-    let grouped = conv_grouped::plans(problem, caps)?;
-    let subgroup = conv_subgroup::plans(problem, caps)?;
-    let tiled = conv_tiled::plans(problem, caps)?;
     let direct = conv_direct::plans(problem, caps)?;
+    // A family that cannot number its work on this device offers nothing.
+    let [rows, strips, grouped, subgroup, tiled] = [
+        conv_depthwise::plans,
+        conv_depthwise_strip::plans,
+        conv_grouped::plans,
+        conv_subgroup::plans,
+        conv_tiled::plans,
+    ]
+    .map(|family| family(problem, caps).unwrap_or_default());
     let small = problem.geometry.flops() < SMALL;
     let families = match (small, caps.software) {
         (true, _) => [direct, rows, strips, grouped, subgroup, tiled],
