@@ -388,9 +388,13 @@ pub(crate) use params;
 pub enum Operand {
     /// The operation's input.
     Input,
-    /// The kernel, packed where the plan packs it.
+    /// A second tensor: the right side of an operation on two, or what a convolution adds to its sum.
+    Other,
+    /// A constant: the kernel, packed where the plan packs it.
     Kernel,
-    /// The bias; an operation without one binds a placeholder.
+    /// A second constant: the bias.
+    ///
+    /// An operation without one of these binds a placeholder, so that shaders have one layout.
     Bias,
     /// The operation's output.
     Output,

@@ -201,12 +201,14 @@ impl FileLayer {
     /// The layer with `values` for weights.
     fn on(&self, gpu: &Gpu, input: &PartialShape, values: Vec<HostTensor>, place: &str) -> Result<Layer> {
         let group = format!("{place}, group layers/{}", self.group);
-        Layer::with_weights(gpu, self.config.clone(), input, values).map_err(|error| match error {
-            Error::Invalid { argument, rule, received } if argument == "weights" => {
-                Error::format(group, format!("{rule}; received {received}"))
-            }
-            other => other,
-        })
+        Layer::with_weights(gpu, self.config.clone(), std::slice::from_ref(input), values).map_err(
+            |error| match error {
+                Error::Invalid { argument, rule, received } if argument == "weights" => {
+                    Error::format(group, format!("{rule}; received {received}"))
+                }
+                other => other,
+            },
+        )
     }
 }
 

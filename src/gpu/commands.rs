@@ -1,7 +1,9 @@
 //! Recording plans into one command encoder.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::pipeline::Pipeline;
 use super::{BufferBinding, Gpu, Storage};
 use crate::plan::{Binding, Dispatch, Operand, Plan};
 use crate::{Error, Result};
@@ -19,11 +21,71 @@ pub struct Commands {
 }
 
 /// The tensors of one operation.
-pub(crate) struct Operands<'a> {
+pub(crate) struct Bound<'a> {
     pub(crate) input: &'a BufferBinding,
+    pub(crate) other: Option<&'a BufferBinding>,
     pub(crate) kernel: Option<&'a BufferBinding>,
     pub(crate) bias: Option<&'a BufferBinding>,
     pub(crate) output: &'a BufferBinding,
+}
+
+impl<'a> Bound<'a> {
+    /// An input and an output, nothing else.
+    pub(crate) fn new(input: &'a BufferBinding, output: &'a BufferBinding) -> Self {
+        Self { input, other: None, kernel: None, bias: None, output }
+    }
+}
+
+/// A launch with everything bound, to be recorded as often as wanted.
+pub(crate) struct Prepared {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+    /// What the launch uses.
+    storages: Vec<Arc<Storage>>,
+}
+
+impl Gpu {
+    /// `step` with its tensors bound; `name` labels it.
+    pub(crate) fn prepare(
+        &self,
+        name: &str,
+        step: &Dispatch,
+        bound: &Bound<'_>,
+        scratch: &[BufferBinding],
+    ) -> Result<Prepared> {
+        let placeholder = self.placeholder()?;
+        let mut bindings = Vec::with_capacity(step.bindings.len());
+        for binding in step.bindings {
+            let (Binding::Read(operand) | Binding::Write(operand)) = *binding;
+            let binding = match operand {
+                Operand::Input => bound.input,
+                Operand::Other => bound.other.unwrap_or(&placeholder),
+                Operand::Kernel => bound.kernel.unwrap_or(&placeholder),
+                Operand::Bias => bound.bias.unwrap_or(&placeholder),
+                Operand::Output => bound.output,
+                Operand::Scratch(index) => &scratch[index],
+            };
+            if binding.size > self.caps().max_binding {
+                return Err(Error::limit("bytes of one storage binding", binding.size, self.caps().max_binding));
+            }
+            bindings.push(binding);
+        }
+        let pipeline = self.pipeline(name, step)?;
+        let uniform = self.uniform(&step.params)?;
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
+        for (index, binding) in bindings.iter().enumerate() {
+            let size = wgpu::BufferSize::new(binding.size.next_multiple_of(4).max(4));
+            let range = wgpu::BufferBinding { buffer: binding.storage.buffer(), offset: binding.offset, size };
+            let resource = wgpu::BindingResource::Buffer(range);
+            entries.push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource });
+        }
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
+        let group = self.guarded(name, || self.device().create_bind_group(&descriptor))?;
+        self.0.bind_groups.fetch_add(1, Ordering::Relaxed);
+        let storages = bindings.into_iter().map(|binding| binding.storage.clone()).collect();
+        Ok(Prepared { pipeline, group, workgroups: step.workgroups, storages })
+    }
 }
 
 impl Commands {
@@ -38,13 +100,13 @@ impl Commands {
     }
 
     /// Adds the launches of `plan`.
-    pub(crate) fn record(&mut self, plan: &Plan, operands: &Operands<'_>) -> Result<()> {
+    pub(crate) fn record(&mut self, plan: &Plan, bound: &Bound<'_>) -> Result<()> {
         let mut scratch = Vec::with_capacity(plan.scratch.len());
         for &size in &plan.scratch {
             scratch.push(BufferBinding { storage: self.gpu.storage(size)?, offset: 0, size });
         }
         for step in &plan.steps {
-            self.dispatch(&plan.name, step, operands, &scratch)?;
+            self.dispatch(&plan.name, step, bound, &scratch)?;
         }
         Ok(())
     }
@@ -54,58 +116,39 @@ impl Commands {
         &mut self,
         name: &str,
         step: &Dispatch,
-        operands: &Operands<'_>,
+        bound: &Bound<'_>,
         scratch: &[BufferBinding],
     ) -> Result<()> {
+        let prepared = self.gpu.prepare(name, step, bound, scratch)?;
+        self.replay(name, std::slice::from_ref(&prepared))
+    }
+
+    /// Adds launches that were prepared; `context` names them in errors.
+    pub(crate) fn replay(&mut self, context: &str, launches: &[Prepared]) -> Result<()> {
         let gpu = self.gpu.clone();
-        let placeholder = gpu.placeholder()?;
-        let mut bound = Vec::with_capacity(step.bindings.len());
-        for binding in step.bindings {
-            let (Binding::Read(operand) | Binding::Write(operand)) = *binding;
-            let binding = match operand {
-                Operand::Input => operands.input,
-                Operand::Kernel => operands.kernel.unwrap_or(&placeholder),
-                Operand::Bias => operands.bias.unwrap_or(&placeholder),
-                Operand::Output => operands.output,
-                Operand::Scratch(index) => &scratch[index],
-            };
-            if binding.size > gpu.caps().max_binding {
-                return Err(Error::limit("bytes of one storage binding", binding.size, gpu.caps().max_binding));
-            }
-            bound.push(binding);
-        }
-        let pipeline = gpu.pipeline(name, step)?;
-        let uniform = gpu.uniform(&step.params)?;
-        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
-        for (index, binding) in bound.iter().enumerate() {
-            let size = wgpu::BufferSize::new(binding.size.next_multiple_of(4).max(4));
-            let range = wgpu::BufferBinding { buffer: binding.storage.buffer(), offset: binding.offset, size };
-            let resource = wgpu::BindingResource::Buffer(range);
-            entries.push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource });
-        }
-        gpu.guarded(name, || {
-            let descriptor =
-                wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
-            let group = gpu.device().create_bind_group(&descriptor);
-            let [x, y, z] = step.workgroups;
+        gpu.guarded(context, || {
             let pass = self.pass();
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            for launch in launches {
+                let [x, y, z] = launch.workgroups;
+                pass.set_pipeline(&launch.pipeline.pipeline);
+                pass.set_bind_group(0, &launch.group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
         })?;
-        self.used.extend(bound.into_iter().map(|binding| binding.storage.clone()));
+        self.used.extend(launches.iter().flat_map(|launch| launch.storages.iter().cloned()));
         Ok(())
     }
 
-    /// Adds a copy of `size` bytes from the start of `from.offset` to the start of `to`.
-    pub(super) fn copy(&mut self, from: &BufferBinding, to: &Arc<Storage>) -> Result<()> {
+    /// Adds a copy of all of `from` to the start of `to`, which is as long.
+    pub(crate) fn copy(&mut self, from: &BufferBinding, to: &BufferBinding) -> Result<()> {
         self.pass = None;
         let gpu = self.gpu.clone();
-        gpu.guarded("readback", || {
+        gpu.guarded("copy", || {
             let size = from.size.next_multiple_of(4);
-            self.encoder().copy_buffer_to_buffer(from.storage.buffer(), from.offset, to.buffer(), 0, size);
+            let (source, target) = (from.storage.buffer(), to.storage.buffer());
+            self.encoder().copy_buffer_to_buffer(source, from.offset, target, to.offset, size);
         })?;
-        self.used.extend([from.storage.clone(), to.clone()]);
+        self.used.extend([from.storage.clone(), to.storage.clone()]);
         Ok(())
     }
 

@@ -7,11 +7,12 @@ mod pipeline;
 mod readback;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use buffer::{Binding as BufferBinding, Storage};
 pub use commands::Commands;
-pub(crate) use commands::Operands;
+pub(crate) use commands::{Bound, Prepared};
 pub use open::AdapterChoice;
 
 use crate::kernels;
@@ -37,6 +38,7 @@ struct Inner {
     caps: Caps,
     pipelines: pipeline::PipelineCache,
     buffers: buffer::BufferPool,
+    bind_groups: AtomicU64,
     plans: Mutex<Plans>,
     /// Why the device was lost, once it was.
     lost: Arc<OnceLock<String>>,
@@ -74,6 +76,8 @@ pub struct Counters {
     pub buffers: u64,
     /// Bytes of the buffers that exist now, pooled ones included.
     pub bytes: u64,
+    /// Bind groups created.
+    pub bind_groups: u64,
     /// Command buffers submitted.
     pub submissions: u64,
 }
@@ -103,7 +107,8 @@ impl Gpu {
     pub fn counters(&self) -> Counters {
         let (buffers, bytes) = self.0.buffers.allocated();
         let pipelines = self.0.pipelines.compiled();
-        Counters { pipelines, buffers, bytes, submissions: self.0.buffers.submissions() }
+        let bind_groups = self.0.bind_groups.load(Ordering::Relaxed);
+        Counters { pipelines, buffers, bytes, bind_groups, submissions: self.0.buffers.submissions() }
     }
 
     /// Frees the pooled buffers that no tensor holds.

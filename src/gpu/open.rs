@@ -1,5 +1,6 @@
 //! Finding an adapter and opening a device on it.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{Gpu, Inner, Plans, buffer, pipeline};
@@ -135,6 +136,7 @@ impl Gpu {
             caps,
             pipelines: pipeline::PipelineCache::default(),
             buffers: buffer::BufferPool::default(),
+            bind_groups: AtomicU64::new(0),
             plans: Mutex::new(Plans::default()),
             lost,
             #[cfg(target_arch = "wasm32")]

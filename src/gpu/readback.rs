@@ -29,25 +29,40 @@ impl Gpu {
     /// The bytes of `source`, after everything submitted before.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn read(&self, source: &BufferBinding) -> Result<Vec<u8>> {
-        let pending = self.begin(source)?;
-        self.wait(pending.submission.clone())?;
-        pollster::block_on(self.finish(pending))
+        Ok(self.read_after(Commands::new(self), std::slice::from_ref(source))?.swap_remove(0))
+    }
+
+    /// Submits `commands` and returns the bytes of each of `sources` after them, in one submission.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn read_after(&self, commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Vec<u8>>> {
+        let pending = self.begin(commands, sources)?;
+        self.wait(pending.last().and_then(|pending| pending.submission.clone()))?;
+        pending.into_iter().map(|pending| pollster::block_on(self.finish(pending))).collect()
     }
 
     /// The bytes of `source`, after everything submitted before, without blocking.
     pub(crate) async fn read_async(&self, source: &BufferBinding) -> Result<Vec<u8>> {
-        let pending = self.begin(source)?;
+        Ok(self.read_after_async(Commands::new(self), std::slice::from_ref(source)).await?.swap_remove(0))
+    }
+
+    /// [`read_after`](Self::read_after) without blocking.
+    pub(crate) async fn read_after_async(&self, commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Vec<u8>>> {
+        let all = self.begin(commands, sources)?;
         #[cfg(not(target_arch = "wasm32"))]
         {
             // Mapping callbacks run only while somebody polls the device; a browser does so by itself.
-            let (gpu, submission) = (self.clone(), pending.submission.clone());
+            let (gpu, submission) = (self.clone(), all.last().and_then(|pending| pending.submission.clone()));
             std::thread::spawn(move || {
                 if let Err(error) = gpu.wait(submission) {
                     log::error!("{error}");
                 }
             });
         }
-        self.finish(pending).await
+        let mut read = Vec::with_capacity(all.len());
+        for pending in all {
+            read.push(self.finish(pending).await?);
+        }
+        Ok(read)
     }
 
     /// Blocks until everything submitted so far has run.
@@ -67,19 +82,25 @@ impl Gpu {
             .map_err(|error| Error::gpu("waiting for the device", error))
     }
 
-    fn begin(&self, source: &BufferBinding) -> Result<Pending> {
-        let staging = self.staging(source.size)?;
-        let mut commands = Commands::new(self);
-        commands.copy(source, &staging)?;
+    fn begin(&self, mut commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Pending>> {
+        let mut stagings = Vec::with_capacity(sources.len());
+        for source in sources {
+            let staging = self.staging(source.size)?;
+            commands.copy(source, &BufferBinding { storage: staging.clone(), offset: 0, size: source.size })?;
+            stagings.push((staging, source.size));
+        }
         let submission = commands.submit_indexed()?;
-        let (sender, mapped) = oneshot_channel();
-        let pending = Pending { gpu: self.clone(), staging, size: source.size, mapped, submission };
-        self.guarded("readback", || {
-            pending.staging.buffer().map_async(wgpu::MapMode::Read, .., move |outcome| {
-                let _ = sender.send(outcome);
-            });
-        })?;
-        Ok(pending)
+        let map = |(staging, size): (Arc<Storage>, u64)| {
+            let (sender, mapped) = oneshot_channel();
+            let pending = Pending { gpu: self.clone(), staging, size, mapped, submission: submission.clone() };
+            self.guarded("readback", || {
+                pending.staging.buffer().map_async(wgpu::MapMode::Read, .., move |outcome| {
+                    let _ = sender.send(outcome);
+                });
+            })?;
+            Ok(pending)
+        };
+        stagings.into_iter().map(map).collect()
     }
 
     async fn finish(&self, pending: Pending) -> Result<Vec<u8>> {

@@ -1,7 +1,11 @@
 //! Activation, the layer.
 
+use std::sync::Arc;
+
 use super::arguments::common_setters;
+use super::describe::Describe;
 use super::{Common, activated_shape};
+use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Activation, PartialShape, Result, Settings};
 
 /// An activation as a layer of its own: Keras's `Activation`.
@@ -43,10 +47,24 @@ impl ActivationLayer {
         self.validate()?;
         activated_shape(&self.activation, &input.into())
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl Describe for ActivationLayer {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()?;
         self.activation.validate()
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
+        ops::activate(tape, &self.activation, inputs[0])
     }
 }

@@ -1,7 +1,9 @@
 //! The arguments that all layers share, and those that all convolution layers share.
 
+use super::describe::Declared;
 use super::{Constraint, Initializer, Regularizer};
 use crate::geometry::{self, ConvGeometry};
+use crate::ops::ConvArgs;
 use crate::{Activation, DTypePolicy, DataFormat, Error, Padding, PartialShape, Result, Settings, Shape};
 
 pub use geometry::Window;
@@ -171,6 +173,36 @@ impl ConvArguments {
         let output = self.window.output(extents, input)?.map(|extent| extent.map(|e| e as usize));
         let dims = self.data_format.join(batch, Some(out_channels as usize), output);
         super::activated_shape(&self.activation, &PartialShape::from(dims))
+    }
+
+    /// The axis of the channels, whose extent building a layer fixes.
+    pub(crate) fn fixed_axes(&self) -> Vec<i32> {
+        match self.data_format {
+            DataFormat::ChannelsLast => vec![-1],
+            DataFormat::ChannelsFirst => vec![1],
+        }
+    }
+
+    /// The `kernels`, by name and shape, and a bias of `out_channels` if there is one.
+    pub(crate) fn declare(
+        &self,
+        kernels: &[(&'static str, [u32; 4], &WeightOptions)],
+        out_channels: u32,
+    ) -> Vec<Declared> {
+        let kernel = |&(name, shape, options): &(&'static str, [u32; 4], &WeightOptions)| {
+            let shape = shape.map(|dim| dim as usize);
+            Declared::new(name, shape, &self.common, options, Initializer::glorot_uniform())
+        };
+        let mut declared: Vec<_> = kernels.iter().map(kernel).collect();
+        if self.use_bias {
+            declared.push(Declared::new("bias", [out_channels as usize], &self.common, &self.bias, Initializer::Zeros));
+        }
+        declared
+    }
+
+    /// The operation over `geometry`.
+    pub(crate) fn conv(&self, geometry: ConvGeometry) -> ConvArgs {
+        ConvArgs { geometry, data_format: self.data_format, activation: self.activation }
     }
 
     /// The convolution of an input of `shape`, whose channels have been checked.

@@ -1,9 +1,13 @@
 //! BatchNormalization.
 
+use std::sync::Arc;
+
 use super::arguments::{common_setters, weight_setters};
-use super::{Common, Initializer, WeightOptions};
+use super::describe::{Declared, Describe, known_extent};
+use super::{Common, Initializer, Weight, WeightOptions};
 use crate::geometry::axis_index;
-use crate::{Error, PartialShape, Result, Settings};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::{Error, HostTensor, PartialShape, Result, Settings};
 
 /// Batch normalization as it is at inference: `gamma · (input − moving_mean) / √(moving_variance + epsilon) + beta`.
 ///
@@ -139,8 +143,14 @@ impl BatchNormalization {
         }
         Ok(input)
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl Describe for BatchNormalization {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()?;
         if !self.momentum.is_finite() || !self.epsilon.is_finite() {
@@ -153,5 +163,51 @@ impl BatchNormalization {
         WeightOptions::validate_all(&[&self.beta, &self.gamma], None)?;
         let moving = [&self.moving_mean_initializer, &self.moving_variance_initializer];
         moving.into_iter().flatten().try_for_each(Initializer::validate)
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        vec![self.axis]
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let channels = known_extent(&inputs[0], self.axis)?;
+        let moving = |name, initializer: &Option<Initializer>, default: Initializer| Declared {
+            name,
+            shape: [channels].into(),
+            trainable: false,
+            initializer: initializer.clone().unwrap_or(default),
+        };
+        let learnt = |name, options, default| Declared::new(name, [channels], &self.common, options, default);
+        let gamma = self.scale.then(|| learnt("gamma", &self.gamma, Initializer::Ones));
+        let beta = self.center.then(|| learnt("beta", &self.beta, Initializer::Zeros));
+        let mean = moving("moving_mean", &self.moving_mean_initializer, Initializer::Zeros);
+        let variance = moving("moving_variance", &self.moving_variance_initializer, Initializer::Ones);
+        Ok([gamma, beta, Some(mean), Some(variance)].into_iter().flatten().collect())
+    }
+
+    /// The scale and the shift that the weights come to.
+    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
+        let named = |name| weights.iter().find(|weight| weight.name == name).map(|weight| &weight.value);
+        let channels = weights[0].value.values.len();
+        let value = |name, channel, default: f64| {
+            named(name).map_or(default, |tensor: &HostTensor| f64::from(tensor.values[channel]))
+        };
+        let (mut scales, mut shifts) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
+        for channel in 0..channels {
+            let deviation = (value("moving_variance", channel, 1.0) + self.epsilon).sqrt();
+            let scale = value("gamma", channel, 1.0) / deviation;
+            scales.push(scale as f32);
+            shifts.push((value("beta", channel, 0.0) - value("moving_mean", channel, 0.0) * scale) as f32);
+        }
+        let shape = weights[0].value.shape.clone();
+        vec![HostTensor { shape: shape.clone(), values: scales }, HostTensor { shape, values: shifts }]
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        ops::scale_and_shift(tape, self.axis, inputs[0], &operands[0], operands.get(1))
     }
 }

@@ -1,9 +1,12 @@
 //! Conv2D.
 
-use super::Initializer;
+use std::sync::Arc;
+
 use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
-use crate::geometry::ConvGeometry;
-use crate::{Error, PartialShape, Result, Shape};
+use super::describe::{Declared, Describe};
+use super::{Common, Initializer};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::{Error, PartialShape, Result};
 
 /// 2-D convolution: `activation(conv2d(input, kernel) + bias)`.
 ///
@@ -70,7 +73,25 @@ impl Conv2D {
     }
 
     /// Every rule of spec §1.1, in Keras's order.
-    pub(crate) fn validate(&self) -> Result<()> {
+
+    fn check_groups(&self, channels: u32, input: &PartialShape) -> Result<()> {
+        if channels.is_multiple_of(self.groups) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "groups",
+            "the number of input channels must be evenly divisible by the number of groups",
+            format!("groups={}, {channels} input channels (full input shape is {input})", self.groups),
+        ))
+    }
+}
+
+impl Describe for Conv2D {
+    fn common(&self) -> &Common {
+        &self.arguments.common
+    }
+
+    fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.kernel])?;
         positive("filters", &[self.filters])?;
         positive("groups", &[self.groups])?;
@@ -84,25 +105,23 @@ impl Conv2D {
         self.arguments.refuse_strided_dilation()
     }
 
-    fn check_groups(&self, channels: u32, input: &PartialShape) -> Result<()> {
-        if channels.is_multiple_of(self.groups) {
-            return Ok(());
-        }
-        Err(Error::invalid(
-            "groups",
-            "the number of input channels must be evenly divisible by the number of groups",
-            format!("groups={}, {channels} input channels (full input shape is {input})", self.groups),
-        ))
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
     }
 
-    /// The kernel's shape, `[kh, kw, channels/groups, filters]`.
-    pub(crate) fn kernel_shape(&self, channels: u32) -> [usize; 4] {
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        self.arguments.fixed_axes()
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let channels = self.arguments.channels(&inputs[0])?;
         let [kh, kw] = self.arguments.window.kernel_size;
-        [kh, kw, channels / self.groups, self.filters].map(|dim| dim as usize)
+        let shape = [kh, kw, channels / self.groups, self.filters];
+        Ok(self.arguments.declare(&[("kernel", shape, &self.kernel)], self.filters))
     }
 
-    /// The convolution of an input of `shape`, whose channels have been checked.
-    pub(crate) fn geometry(&self, shape: &Shape) -> Result<ConvGeometry> {
-        self.arguments.geometry(shape, self.groups, self.filters)
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let geometry = self.arguments.geometry(tape.shape(inputs[0]), self.groups, self.filters)?;
+        ops::conv(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
     }
 }

@@ -1,8 +1,13 @@
 //! Dense.
 
+use std::sync::Arc;
+
 use super::arguments::{channels, common_setters, positive, weight_setters};
+use super::describe::{Declared, Describe};
 use super::{Common, Initializer, Regularizer, WeightOptions, activated_shape};
-use crate::{Activation, DataFormat, Error, PartialShape, Result, Settings};
+use crate::geometry::extent;
+use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
+use crate::{Activation, Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Settings};
 
 /// A matrix product over the last axis: `activation(input · kernel + bias)`.
 ///
@@ -95,12 +100,50 @@ impl Dense {
         }
         channels(DataFormat::ChannelsLast, input, input.rank())
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl Describe for Dense {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()?;
         self.activation.validate()?;
         WeightOptions::validate_all(&[&self.kernel, &self.bias], self.activity_regularizer.as_ref())?;
         positive("units", &[self.units])
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        vec![-1]
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let (channels, units) = (self.channels(&inputs[0])? as usize, self.units as usize);
+        let kernel =
+            Declared::new("kernel", [channels, units], &self.common, &self.kernel, Initializer::glorot_uniform());
+        let bias = Declared::new("bias", [units], &self.common, &self.bias, Initializer::Zeros);
+        Ok(if self.use_bias { vec![kernel, bias] } else { vec![kernel] })
+    }
+
+    /// A pointwise convolution of one row of pixels.
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let mut output = tape.shape(inputs[0]).dims().to_vec();
+        let channels = output.pop().unwrap_or_default();
+        let pixels = extent(output.iter().product())?;
+        let axes = [Axis::pointwise(1), Axis::pointwise(pixels)];
+        let (in_channels, out_channels) = (extent(channels)?, self.units);
+        let geometry = ConvGeometry { batch: 1, groups: 1, in_channels, out_channels, axes };
+        let per_element = if self.activation.axis().is_none() { self.activation } else { Activation::Linear };
+        let args = ConvArgs { geometry, data_format: DataFormat::ChannelsLast, activation: per_element };
+        let product = ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))?;
+        output.push(self.units as usize);
+        let product = tape.reshape(product, output)?;
+        if self.activation.axis().is_none() { Ok(product) } else { ops::activate(tape, &self.activation, product) }
     }
 }

@@ -1,9 +1,12 @@
 //! DepthwiseConv2D.
 
-use super::Initializer;
+use std::sync::Arc;
+
 use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
-use crate::geometry::ConvGeometry;
-use crate::{PartialShape, Result, Shape};
+use super::describe::{Declared, Describe};
+use super::{Common, Initializer};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::{PartialShape, Result};
 
 /// Depthwise 2-D convolution: each input channel convolved by itself, with `depth_multiplier` kernels, then
 /// `activation(… + bias)`.
@@ -77,24 +80,42 @@ impl DepthwiseConv2D {
     }
 
     /// Every rule of spec §1.1, in Keras's order.
-    pub(crate) fn validate(&self) -> Result<()> {
+
+    fn out_channels(&self, channels: u32) -> Result<u32> {
+        crate::geometry::extent(channels as usize * self.depth_multiplier as usize)
+    }
+}
+
+impl Describe for DepthwiseConv2D {
+    fn common(&self) -> &Common {
+        &self.arguments.common
+    }
+
+    fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.depthwise])?;
         positive("depth_multiplier", &[self.depth_multiplier])?;
         if self.strided_dilation { Ok(()) } else { self.arguments.refuse_strided_dilation() }
     }
 
-    pub(crate) fn out_channels(&self, channels: u32) -> Result<u32> {
-        crate::geometry::extent(channels as usize * self.depth_multiplier as usize)
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
     }
 
-    /// The kernel's shape, `[kh, kw, channels, depth_multiplier]`.
-    pub(crate) fn kernel_shape(&self, channels: u32) -> [usize; 4] {
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        self.arguments.fixed_axes()
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let channels = self.arguments.channels(&inputs[0])?;
         let [kh, kw] = self.arguments.window.kernel_size;
-        [kh, kw, channels, self.depth_multiplier].map(|dim| dim as usize)
+        let shape = [kh, kw, channels, self.depth_multiplier];
+        Ok(self.arguments.declare(&[("kernel", shape, &self.depthwise)], self.out_channels(channels)?))
     }
 
-    /// The convolution of an input of `shape`, whose channels have been checked.
-    pub(crate) fn geometry(&self, shape: &Shape, channels: u32) -> Result<ConvGeometry> {
-        self.arguments.geometry(shape, channels, self.out_channels(channels)?)
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let shape = tape.shape(inputs[0]);
+        let channels = self.arguments.channels(&shape.into())?;
+        let geometry = self.arguments.geometry(shape, channels, self.out_channels(channels)?)?;
+        ops::conv(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
     }
 }

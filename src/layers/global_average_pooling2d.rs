@@ -1,7 +1,11 @@
 //! GlobalAveragePooling2D.
 
+use std::sync::Arc;
+
 use super::Common;
 use super::arguments::{channels, common_setters};
+use super::describe::Describe;
+use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, PartialShape, Result, Settings};
 
 /// The mean over height and width.
@@ -77,9 +81,32 @@ impl GlobalAveragePooling2D {
             if self.keepdims { self.data_format.join(batch, channels, [Some(1); 2]) } else { vec![batch, channels] };
         Ok(dims.into())
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl Describe for GlobalAveragePooling2D {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
+        let axes = match self.data_format {
+            DataFormat::ChannelsLast => 1..3,
+            DataFormat::ChannelsFirst => 2..4,
+        };
+        let shape = self.output_shape(tape.shape(inputs[0]))?;
+        let means = ops::mean(tape, axes, inputs[0])?;
+        match shape.known() {
+            Some(shape) => tape.reshape(means, shape),
+            None => Ok(means),
+        }
     }
 }

@@ -1,20 +1,15 @@
 //! Built layers: a description with its weights on a device.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use half::f16;
-
-use super::arguments::{WeightOptions, channels};
-use super::{ConvArguments, Initializer, LayerConfig};
-use crate::geometry::{Axis, ConvGeometry, axis_index, extent};
-use crate::ops::{self, ConvArgs, Kernel};
-use crate::plan::ConvProblem;
+use super::LayerConfig;
+use super::describe::Declared;
+use crate::geometry::axis_index;
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::plan::{ConvProblem, Problem};
 use crate::tensor::require;
-use crate::{
-    Activation, Commands, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, PartialShape, Result, Rounding,
-    Shape, Tensor,
-};
+use crate::{Commands, DType, DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Rounding, Shape, Tensor};
 
 /// A layer built on a device: its description, its name and its weights.
 ///
@@ -32,21 +27,21 @@ pub struct Layer {
     gpu: Gpu,
     config: LayerConfig,
     name: String,
-    /// Extent of the channel axis it was built for.
-    channels: u32,
+    /// The axes of the first input that it was built for, and their extents.
+    fixed: Vec<(i32, usize)>,
     dtype: DType,
     rounding: Option<Rounding>,
     weights: Vec<Weight>,
     /// What the forward pass reads, made from the weights.
-    operands: Vec<Kernel>,
+    operands: Vec<Arc<Kernel>>,
 }
 
 /// One weight of a layer, in its variable type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
-    name: &'static str,
+    pub(super) name: &'static str,
     trainable: bool,
-    value: HostTensor,
+    pub(super) value: HostTensor,
 }
 
 impl Weight {
@@ -60,23 +55,20 @@ impl Weight {
         &self.value.shape
     }
 
+    /// The values.
+    pub fn value(&self) -> &HostTensor {
+        &self.value
+    }
+
     /// Whether training may change it.
     pub fn trainable(&self) -> bool {
         self.trainable
     }
 }
 
-/// A weight as a description declares it.
-struct Declared {
-    name: &'static str,
-    shape: Shape,
-    trainable: bool,
-    initializer: Initializer,
-}
-
 impl Layer {
-    pub(super) fn new(gpu: &Gpu, config: LayerConfig, input: &PartialShape) -> Result<Self> {
-        Self::make(gpu, config, input, |_, declared, dtype| {
+    pub(super) fn new(gpu: &Gpu, config: LayerConfig, inputs: &[PartialShape]) -> Result<Self> {
+        Self::make(gpu, config, inputs, |_, declared, dtype| {
             declared.iter().map(|weight| weight.initializer.values(&weight.shape, dtype)).collect()
         })
     }
@@ -86,14 +78,13 @@ impl Layer {
     ///
     /// # Errors
     /// Those of [`LayerConfig::build`] and [`set_weights`](Self::set_weights).
-    #[cfg(feature = "keras")]
-    pub(crate) fn with_weights(
+    pub fn with_weights(
         gpu: &Gpu,
-        config: LayerConfig,
-        input: &PartialShape,
+        config: impl Into<LayerConfig>,
+        inputs: &[PartialShape],
         values: Vec<HostTensor>,
     ) -> Result<Self> {
-        Self::make(gpu, config, input, |name, declared, _| {
+        Self::make(gpu, config.into(), inputs, |name, declared, _| {
             check_weights(name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
             Ok(values.into_iter().map(|value| value.values).collect())
         })
@@ -103,25 +94,29 @@ impl Layer {
     fn make(
         gpu: &Gpu,
         config: LayerConfig,
-        input: &PartialShape,
+        inputs: &[PartialShape],
         values: impl FnOnce(&str, &[Declared], DType) -> Result<Vec<Vec<f32>>>,
     ) -> Result<Self> {
-        config.output_shape(input)?;
+        config.output_shape_all(inputs)?;
         let policy = config.common().dtype;
         let (dtype, rounding) = policy.compute().ok_or_else(float64_unsupported)?;
         require(gpu, dtype)?;
-        let channels = config.input_channels(input)?;
+        let fixed = config.fixed_extents(inputs);
         let name = config.common().name.clone().unwrap_or_else(|| unique_name(config.class_name()));
-        let declared = config.declare(channels)?;
+        let declared = config.describe().weights(inputs)?;
+        for weight in &declared {
+            let bytes = weight.shape.elements()?.saturating_mul(dtype.size() as u64);
+            if bytes > gpu.caps().max_buffer {
+                return Err(Error::limit("bytes of one buffer", bytes, gpu.caps().max_buffer));
+            }
+        }
         let values = values(&name, &declared, dtype)?;
         let weights = declared.into_iter().zip(values).map(|(Declared { name, shape, trainable, .. }, values)| {
             Weight { name, trainable, value: stored(policy, HostTensor { shape, values }) }
         });
-        let weights = weights.collect();
-        let mut layer =
-            Self { gpu: gpu.clone(), config, name, channels, dtype, rounding, weights, operands: Vec::new() };
-        layer.upload()?;
-        Ok(layer)
+        let weights: Vec<Weight> = weights.collect();
+        let operands = config.kernels(&weights, dtype, rounding);
+        Ok(Self { gpu: gpu.clone(), config, name, fixed, dtype, rounding, weights, operands })
     }
 
     /// The description it was built from.
@@ -165,7 +160,8 @@ impl Layer {
         for (weight, value) in self.weights.iter_mut().zip(values) {
             weight.value = stored(policy, value.clone());
         }
-        self.upload()
+        self.operands = self.config.kernels(&self.weights, self.dtype, self.rounding);
+        Ok(())
     }
 
     /// The output shape for `input`; unknown extents stay unknown.
@@ -173,9 +169,18 @@ impl Layer {
     /// # Errors
     /// [`Error::Invalid`] where a [call](Self::call) would refuse the shape.
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
-        let input = input.into();
-        self.check_channels(&input)?;
-        self.config.output_shape(input)
+        self.output_shape_all(&[input.into()])
+    }
+
+    /// The output shape for several inputs: see [`output_shape`](Self::output_shape).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a [call](Self::call_all) would refuse the shapes.
+    pub fn output_shape_all(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        if let Some(input) = inputs.first() {
+            self.check_fixed(input)?;
+        }
+        self.config.output_shape_all(inputs)
     }
 
     /// The layer's output for `input`, in one submission. It is there when the device gets to it:
@@ -185,8 +190,16 @@ impl Layer {
     /// [`Error::Invalid`] for a shape or type the layer cannot take, [`Error::Limit`] and [`Error::Gpu`] where the device
     /// cannot compute it.
     pub fn call(&self, input: &Tensor) -> Result<Tensor> {
+        self.call_all(std::slice::from_ref(input))
+    }
+
+    /// The output of a layer that takes several tensors: see [`call`](Self::call).
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn call_all(&self, inputs: &[Tensor]) -> Result<Tensor> {
         let mut commands = Commands::new(&self.gpu);
-        let output = self.record(&mut commands, input)?;
+        let output = self.record_all(&mut commands, inputs)?;
         commands.submit()?;
         Ok(output)
     }
@@ -196,7 +209,15 @@ impl Layer {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn record(&self, commands: &mut Commands, input: &Tensor) -> Result<Tensor> {
-        for (argument, gpu) in [("input", input.gpu()), ("commands", commands.gpu())] {
+        self.record_all(commands, std::slice::from_ref(input))
+    }
+
+    /// [`record`](Self::record) for a layer that takes several tensors.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn record_all(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Tensor> {
+        for (argument, gpu) in inputs.iter().map(|input| ("input", input.gpu())).chain([("commands", commands.gpu())]) {
             if !gpu.is(&self.gpu) {
                 return Err(Error::invalid(
                     argument,
@@ -205,98 +226,51 @@ impl Layer {
                 ));
             }
         }
-        self.check_channels(&input.shape().into())?;
-        self.config.output_shape(input.shape())?;
-        let input = self.cast_input(commands, input)?;
-        let output = self.forward(commands, &input)?;
-        self.rounded(commands, output)
+        let mut tape = Tape::default();
+        let values =
+            inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
+        let output = self.lower(&mut tape, &values)?;
+        Ok(tape.record(commands, inputs, &[output])?.swap_remove(0))
     }
 
-    /// `input` in the compute type, as Keras casts floating inputs.
-    fn cast_input(&self, commands: &mut Commands, input: &Tensor) -> Result<Tensor> {
-        if !self.config.common().autocast && input.dtype() != self.dtype {
-            return Err(Error::invalid(
-                "input",
-                format!("with autocast off, layer {} must be given {}", self.name, self.dtype),
-                format!("an input of {}", input.dtype()),
-            ));
+    /// Writes the layer's operations on `tape`.
+    pub(crate) fn lower(&self, tape: &mut Tape, inputs: &[Value]) -> Result<Value> {
+        let shapes: Vec<PartialShape> = inputs.iter().map(|&input| tape.shape(input).into()).collect();
+        self.output_shape_all(&shapes)?;
+        let mut cast = Vec::with_capacity(inputs.len());
+        for &input in inputs {
+            if !self.config.common().autocast && tape.dtype(input) != self.dtype {
+                return Err(Error::invalid(
+                    "input",
+                    format!("with autocast off, layer {} must be given {}", self.name, self.dtype),
+                    format!("an input of {}", tape.dtype(input)),
+                ));
+            }
+            cast.push(ops::cast(tape, self.dtype, self.rounding, input)?);
         }
-        ops::cast(commands, self.dtype, self.rounding, input)
+        tape.rounding = self.rounding;
+        let output = self.config.describe().lower(tape, &cast, &self.operands)?;
+        ops::rounded(tape, output)
     }
 
-    /// `tensor` rounded to the narrower format of an emulated type.
-    fn rounded(&self, commands: &mut Commands, tensor: Tensor) -> Result<Tensor> {
-        if self.rounding.is_some() { ops::cast(commands, self.dtype, self.rounding, &tensor) } else { Ok(tensor) }
-    }
-
-    fn check_channels(&self, input: &PartialShape) -> Result<()> {
-        if self.weights.is_empty() {
-            return Ok(());
+    fn check_fixed(&self, input: &PartialShape) -> Result<()> {
+        for &(axis, extent) in &self.fixed {
+            let received = axis_index(axis, input.rank()).and_then(|index| input.dims()[index]);
+            match received {
+                Some(received) if received != extent => {
+                    return Err(Error::invalid(
+                        "input",
+                        format!(
+                            "axis {axis} of the input of layer {} must have the extent {extent} it was built with",
+                            self.name
+                        ),
+                        format!("{received} in input shape={input}"),
+                    ));
+                }
+                _ => {}
+            }
         }
-        let received = self.config.input_channels(input)?;
-        if received == self.channels {
-            return Ok(());
-        }
-        let axis = self.config.channel_axis();
-        Err(Error::invalid(
-            "input",
-            format!(
-                "axis {axis} of the input of layer {} must have the extent {} it was built with",
-                self.name, self.channels
-            ),
-            format!("{received} in input shape={input}"),
-        ))
-    }
-
-    /// Uploads what the forward pass reads.
-    fn upload(&mut self) -> Result<()> {
-        let mut operands = Vec::new();
-        for operand in self.config.operands(&self.weights) {
-            operands.push(Kernel::new(upload(&self.gpu, &operand, self.dtype, self.rounding)?));
-        }
-        self.operands = operands;
         Ok(())
-    }
-
-    fn forward(&self, commands: &mut Commands, input: &Tensor) -> Result<Tensor> {
-        let convolutions = self.config.conv_args(input.shape(), self.channels)?;
-        match &self.config {
-            LayerConfig::Activation(layer) => ops::activate(commands, &layer.activation, input),
-            LayerConfig::BatchNormalization(_) => self.conv(commands, &convolutions[0], input)?.reshape(input.shape()),
-            LayerConfig::Conv2D(_) | LayerConfig::DepthwiseConv2D(_) => self.conv(commands, &convolutions[0], input),
-            LayerConfig::Dense(layer) => {
-                let mut output = input.shape().dims().to_vec();
-                if let Some(last) = output.last_mut() {
-                    *last = layer.units as usize;
-                }
-                let product = self.conv(commands, &convolutions[0], input)?.reshape(output)?;
-                ops::activate(commands, &layer.activation, &product)
-            }
-            LayerConfig::Dropout(_) => Ok(input.clone()),
-            LayerConfig::GlobalAveragePooling2D(layer) => {
-                let axes = match layer.data_format {
-                    DataFormat::ChannelsLast => 1..3,
-                    DataFormat::ChannelsFirst => 2..4,
-                };
-                let means = ops::mean(commands, axes, input)?;
-                match self.config.output_shape(input.shape())?.known() {
-                    Some(shape) => means.reshape(shape),
-                    None => Ok(means),
-                }
-            }
-            LayerConfig::ReLU(layer) => ops::activate(commands, &layer.activation(), input),
-            LayerConfig::SeparableConv2D(_) => {
-                let between = ops::conv(commands, &convolutions[0], input, &self.operands[0], None)?;
-                let between = self.rounded(commands, between)?;
-                let bias = self.operands.get(2).map(Kernel::tensor);
-                ops::conv(commands, &convolutions[1], &between, &self.operands[1], bias)
-            }
-        }
-    }
-
-    /// The convolution by the first operand, with the second, if any, as bias.
-    fn conv(&self, commands: &mut Commands, args: &ConvArgs, input: &Tensor) -> Result<Tensor> {
-        ops::conv(commands, args, input, &self.operands[0], self.operands.get(1).map(Kernel::tensor))
     }
 }
 
@@ -307,35 +281,6 @@ impl std::fmt::Debug for Layer {
 }
 
 impl LayerConfig {
-    /// The extent of the axis that the layer's weights are made for.
-    fn input_channels(&self, input: &PartialShape) -> Result<u32> {
-        match self {
-            Self::Conv2D(layer) => layer.arguments.channels(input),
-            Self::DepthwiseConv2D(layer) => layer.arguments.channels(input),
-            Self::SeparableConv2D(layer) => layer.arguments.channels(input),
-            Self::BatchNormalization(layer) => known_extent(input, layer.axis),
-            Self::Dense(_) => known_extent(input, -1),
-            Self::GlobalAveragePooling2D(layer) => channels(layer.data_format, input, 4),
-            Self::Activation(_) | Self::Dropout(_) | Self::ReLU(_) => Ok(0),
-        }
-    }
-
-    /// The axis that the layer's weights are made for, negative ones counted from the end.
-    fn channel_axis(&self) -> i32 {
-        let of = |data_format| match data_format {
-            DataFormat::ChannelsLast => -1,
-            DataFormat::ChannelsFirst => 1,
-        };
-        match self {
-            Self::BatchNormalization(layer) => layer.axis,
-            Self::Conv2D(layer) => of(layer.arguments.data_format),
-            Self::DepthwiseConv2D(layer) => of(layer.arguments.data_format),
-            Self::GlobalAveragePooling2D(layer) => of(layer.data_format),
-            Self::SeparableConv2D(layer) => of(layer.arguments.data_format),
-            Self::Activation(_) | Self::Dense(_) | Self::Dropout(_) | Self::ReLU(_) => -1,
-        }
-    }
-
     /// The convolutions that a call with an input of shape `input` computes, in order. Dense and BatchNormalization are
     /// convolutions too; other layers have none.
     ///
@@ -355,124 +300,47 @@ impl LayerConfig {
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn convolutions(&self, input: impl Into<Shape>) -> Result<Vec<ConvProblem>> {
-        let input = input.into();
-        self.output_shape(&input)?;
-        let (dtype, _) = self.common().dtype.compute().ok_or_else(float64_unsupported)?;
-        let args = self.conv_args(&input, self.input_channels(&(&input).into())?)?;
-        let last = args.len().saturating_sub(1);
-        let bias = self.has_bias();
-        Ok(args.iter().enumerate().map(|(index, args)| args.problem(dtype, bias && index == last)).collect())
+        let problems = self.problems(&[input.into()])?;
+        Ok(problems
+            .into_iter()
+            .filter_map(|problem| match problem {
+                Problem::Conv(problem) => Some(problem),
+                _ => None,
+            })
+            .collect())
     }
 
-    fn has_bias(&self) -> bool {
-        match self {
-            Self::BatchNormalization(_) => true,
-            Self::Conv2D(layer) => layer.arguments.use_bias,
-            Self::Dense(layer) => layer.use_bias,
-            Self::DepthwiseConv2D(layer) => layer.arguments.use_bias,
-            Self::SeparableConv2D(layer) => layer.arguments.use_bias,
-            Self::Activation(_) | Self::Dropout(_) | Self::GlobalAveragePooling2D(_) | Self::ReLU(_) => false,
-        }
+    /// Everything that a call with inputs of these shapes computes, in order.
+    ///
+    /// # Errors
+    /// Those of [`convolutions`](Self::convolutions).
+    pub fn problems(&self, inputs: &[Shape]) -> Result<Vec<Problem>> {
+        let shapes: Vec<PartialShape> = inputs.iter().map(Into::into).collect();
+        self.output_shape_all(&shapes)?;
+        let (dtype, rounding) = self.common().dtype.compute().ok_or_else(float64_unsupported)?;
+        let unset = |declared: Declared| {
+            let Declared { name, shape, trainable, .. } = declared;
+            Weight { name, trainable, value: HostTensor { shape, values: Vec::new() } }
+        };
+        let weights: Vec<_> = self.describe().weights(&shapes)?.into_iter().map(unset).collect();
+        let mut tape = Tape::default();
+        tape.rounding = rounding;
+        let values = inputs.iter().map(|shape| tape.input(shape.clone(), dtype)).collect::<Result<Vec<_>>>()?;
+        self.describe().lower(&mut tape, &values, &self.kernels(&weights, dtype, rounding))?;
+        Ok(tape.steps.into_iter().map(|step| step.problem).collect())
     }
 
-    /// The convolutions of a call, for a layer of `channels`.
-    fn conv_args(&self, input: &Shape, channels: u32) -> Result<Vec<ConvArgs>> {
-        let of = |arguments: &ConvArguments, geometry| {
-            let ConvArguments { data_format, activation, .. } = *arguments;
-            ConvArgs { geometry, data_format, activation }
-        };
-        Ok(match self {
-            Self::Activation(_) | Self::Dropout(_) | Self::GlobalAveragePooling2D(_) | Self::ReLU(_) => Vec::new(),
-            Self::BatchNormalization(layer) => {
-                let (geometry, data_format) = per_channel(input, layer.axis)?;
-                vec![ConvArgs { geometry, data_format, activation: Activation::Linear }]
-            }
-            Self::Conv2D(layer) => vec![of(&layer.arguments, layer.geometry(input)?)],
-            Self::Dense(layer) => {
-                let geometry = matrix_product(input, channels, layer.units)?;
-                vec![ConvArgs { geometry, data_format: DataFormat::ChannelsLast, activation: Activation::Linear }]
-            }
-            Self::DepthwiseConv2D(layer) => vec![of(&layer.arguments, layer.geometry(input, channels)?)],
-            Self::SeparableConv2D(layer) => {
-                let [depthwise, pointwise] = layer.geometries(input, channels)?;
-                let pointwise = of(&layer.arguments, pointwise);
-                vec![ConvArgs { geometry: depthwise, activation: Activation::Linear, ..pointwise }, pointwise]
-            }
-        })
+    /// What the forward pass reads of `weights`.
+    fn kernels(&self, weights: &[Weight], dtype: DType, rounding: Option<Rounding>) -> Vec<Arc<Kernel>> {
+        let operands = self.describe().operands(weights);
+        operands.into_iter().map(|operand| Kernel::new(operand, dtype, rounding)).collect()
     }
 
-    /// The weights of the layer for an input of `channels`, in Keras's order.
-    fn declare(&self, channels: u32) -> Result<Vec<Declared>> {
-        let trainable = self.common().trainable;
-        let kernel = |name, shape: [usize; 4], options: &WeightOptions| {
-            let initializer = options.initializer.clone().unwrap_or_else(Initializer::glorot_uniform);
-            Declared { name, shape: shape.into(), trainable, initializer }
-        };
-        let bias = |used: bool, length: u32, options: &WeightOptions| {
-            let initializer = options.initializer.clone().unwrap_or(Initializer::Zeros);
-            used.then(|| Declared { name: "bias", shape: [length as usize].into(), trainable, initializer })
-        };
-        let mut weights = Vec::new();
-        match self {
-            Self::Activation(_) | Self::Dropout(_) | Self::GlobalAveragePooling2D(_) | Self::ReLU(_) => {}
-            Self::BatchNormalization(layer) => {
-                let shape = || [channels as usize].into();
-                let vector = |name, trainable, initializer: &Option<Initializer>, default| {
-                    let initializer = initializer.clone().unwrap_or(default);
-                    Declared { name, shape: shape(), trainable, initializer }
-                };
-                if layer.scale {
-                    weights.push(vector("gamma", trainable, &layer.gamma.initializer, Initializer::Ones));
-                }
-                if layer.center {
-                    weights.push(vector("beta", trainable, &layer.beta.initializer, Initializer::Zeros));
-                }
-                weights.push(vector("moving_mean", false, &layer.moving_mean_initializer, Initializer::Zeros));
-                weights.push(vector("moving_variance", false, &layer.moving_variance_initializer, Initializer::Ones));
-            }
-            Self::Conv2D(layer) => {
-                weights.push(kernel("kernel", layer.kernel_shape(channels), &layer.kernel));
-                weights.extend(bias(layer.arguments.use_bias, layer.filters, &layer.arguments.bias));
-            }
-            Self::Dense(layer) => {
-                let shape = [channels as usize, layer.units as usize].into();
-                weights.push(Declared { shape, ..kernel("kernel", [0; 4], &layer.kernel) });
-                weights.extend(bias(layer.use_bias, layer.units, &layer.bias));
-            }
-            Self::DepthwiseConv2D(layer) => {
-                weights.push(kernel("kernel", layer.kernel_shape(channels), &layer.depthwise));
-                let length = layer.out_channels(channels)?;
-                weights.extend(bias(layer.arguments.use_bias, length, &layer.arguments.bias));
-            }
-            Self::SeparableConv2D(layer) => {
-                let [depthwise, pointwise] = layer.kernel_shapes(channels)?;
-                weights.push(kernel("depthwise_kernel", depthwise, &layer.depthwise));
-                weights.push(kernel("pointwise_kernel", pointwise, &layer.pointwise));
-                weights.extend(bias(layer.arguments.use_bias, layer.filters, &layer.arguments.bias));
-            }
-        }
-        Ok(weights)
-    }
-
-    /// What the forward pass reads of `weights`: themselves, or the scale and shift that batch normalization comes to.
-    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
-        let Self::BatchNormalization(layer) = self else {
-            return weights.iter().map(|weight| weight.value.clone()).collect();
-        };
-        let named = |name| weights.iter().find(|weight| weight.name == name).map(|weight| &weight.value);
-        let channels = weights[0].value.values.len();
-        let value = |name, channel, default: f64| {
-            named(name).map_or(default, |tensor: &HostTensor| f64::from(tensor.values[channel]))
-        };
-        let (mut scales, mut shifts) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
-        for channel in 0..channels {
-            let deviation = (value("moving_variance", channel, 1.0) + layer.epsilon).sqrt();
-            let scale = value("gamma", channel, 1.0) / deviation;
-            scales.push(scale as f32);
-            shifts.push((value("beta", channel, 0.0) - value("moving_mean", channel, 0.0) * scale) as f32);
-        }
-        let shape = weights[0].value.shape.clone();
-        vec![HostTensor { shape: shape.clone(), values: scales }, HostTensor { shape, values: shifts }]
+    /// The axes of the first input that building fixes, with their extents there.
+    fn fixed_extents(&self, inputs: &[PartialShape]) -> Vec<(i32, usize)> {
+        let Some(input) = inputs.first() else { return Vec::new() };
+        let axes = self.describe().fixed_axes(input.rank()).into_iter();
+        axes.filter_map(|axis| Some((axis, input.dims()[axis_index(axis, input.rank())?]?))).collect()
     }
 }
 
@@ -504,49 +372,6 @@ fn check_weights<'a>(
     Ok(())
 }
 
-/// The extent of `axis`, which must be known and not 0.
-fn known_extent(input: &PartialShape, axis: i32) -> Result<u32> {
-    let index = axis_index(axis, input.rank()).ok_or_else(|| {
-        Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={input}"))
-    })?;
-    match input.dims()[index] {
-        Some(0) | None => Err(Error::invalid(
-            "input",
-            format!("axis {axis} of the input must be known and at least 1"),
-            format!("input shape={input}"),
-        )),
-        Some(dim) => extent(dim),
-    }
-}
-
-/// A scale and shift for each position of `axis` as a depthwise 1×1 convolution of `[before, axis, after]`.
-fn per_channel(shape: &Shape, axis: i32) -> Result<(ConvGeometry, DataFormat)> {
-    let channels = known_extent(&shape.into(), axis)?;
-    let index = axis_index(axis, shape.rank()).unwrap_or_default();
-    let before = extent(shape.dims()[..index].iter().product())?;
-    let after = extent(shape.dims()[index + 1..].iter().product())?;
-    let geometry = |batch, pixels| ConvGeometry {
-        batch,
-        groups: channels,
-        in_channels: channels,
-        out_channels: channels,
-        axes: [Axis::pointwise(1), Axis::pointwise(pixels)],
-    };
-    Ok(if after == 1 {
-        (geometry(1, before), DataFormat::ChannelsLast)
-    } else {
-        (geometry(before, after), DataFormat::ChannelsFirst)
-    })
-}
-
-/// The product of `[…, channels]` with `[channels, units]` as a pointwise convolution.
-fn matrix_product(input: &Shape, channels: u32, units: u32) -> Result<ConvGeometry> {
-    let rows = input.dims().split_last().map_or(&[][..], |(_, rows)| rows);
-    let pixels = extent(rows.iter().product())?;
-    let axes = [Axis::pointwise(1), Axis::pointwise(pixels)];
-    Ok(ConvGeometry { batch: 1, groups: 1, in_channels: channels, out_channels: units, axes })
-}
-
 fn float64_unsupported() -> Error {
     Error::unsupported(
         "float64 as a compute dtype",
@@ -566,20 +391,6 @@ fn stored(policy: DTypePolicy, mut value: HostTensor) -> HostTensor {
         value.values.iter_mut().for_each(|v| *v = round.round(*v));
     }
     value
-}
-
-fn upload(gpu: &Gpu, value: &HostTensor, dtype: DType, rounding: Option<Rounding>) -> Result<Tensor> {
-    let rounded = |v: &f32| rounding.map_or(*v, |rounding| rounding.round(*v));
-    match dtype {
-        DType::F32 => {
-            let values: Vec<f32> = value.values.iter().map(rounded).collect();
-            Tensor::from_slice(gpu, &value.shape, &values)
-        }
-        DType::F16 => {
-            let values: Vec<f16> = value.values.iter().map(|&v| f16::from_f32(v)).collect();
-            Tensor::from_slice(gpu, &value.shape, &values)
-        }
-    }
 }
 
 static NAMES: Mutex<Option<HashMap<&'static str, u32>>> = Mutex::new(None);

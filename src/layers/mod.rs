@@ -4,8 +4,8 @@
 //! description built for a number of input channels on a [`Gpu`], with its weights.
 //!
 //! # Recipe: add a layer
-//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs.
-//! 2. A variant of [`LayerConfig`]; the compiler lists the places to visit.
+//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs, and what it comes to (`describe.rs`).
+//! 2. A line in [the list of layers](LayerConfig), and its arguments in `config.rs`.
 //! 3. Its rows in `tests/rejections.rs` and its suite in `tests/conformance.rs`.
 //! 4. The support table of the README.
 
@@ -19,6 +19,7 @@ mod conv2d;
 mod custom;
 mod dense;
 mod depthwise_conv2d;
+mod describe;
 mod dropout;
 mod global_average_pooling2d;
 mod initializer;
@@ -51,130 +52,51 @@ pub use separable_conv2d::SeparableConv2D;
 
 use crate::geometry::axis_index;
 use crate::{Activation, Error, Gpu, PartialShape, Result};
+use describe::Describe;
 
-/// Any layer's description.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum LayerConfig {
-    /// [`Activation`](ActivationLayer).
-    Activation(ActivationLayer),
-    /// [`BatchNormalization`].
-    BatchNormalization(BatchNormalization),
-    /// [`Conv2D`].
-    Conv2D(Conv2D),
-    /// [`Dense`].
-    Dense(Dense),
-    /// [`DepthwiseConv2D`].
-    DepthwiseConv2D(DepthwiseConv2D),
-    /// [`Dropout`].
-    Dropout(Dropout),
-    /// [`GlobalAveragePooling2D`].
-    GlobalAveragePooling2D(GlobalAveragePooling2D),
-    /// [`ReLU`].
-    ReLU(ReLU),
-    /// [`SeparableConv2D`].
-    SeparableConv2D(SeparableConv2D),
-}
-
-impl LayerConfig {
-    /// Keras's name of the class.
-    pub fn class_name(&self) -> &'static str {
-        match self {
-            Self::Activation(_) => "Activation",
-            Self::BatchNormalization(_) => "BatchNormalization",
-            Self::Conv2D(_) => "Conv2D",
-            Self::Dense(_) => "Dense",
-            Self::DepthwiseConv2D(_) => "DepthwiseConv2D",
-            Self::Dropout(_) => "Dropout",
-            Self::GlobalAveragePooling2D(_) => "GlobalAveragePooling2D",
-            Self::ReLU(_) => "ReLU",
-            Self::SeparableConv2D(_) => "SeparableConv2D",
-        }
-    }
-
-    /// The arguments every layer has.
-    pub fn common(&self) -> &Common {
-        match self {
-            Self::Activation(layer) => &layer.common,
-            Self::BatchNormalization(layer) => &layer.common,
-            Self::Conv2D(layer) => &layer.arguments.common,
-            Self::Dense(layer) => &layer.common,
-            Self::DepthwiseConv2D(layer) => &layer.arguments.common,
-            Self::Dropout(layer) => &layer.common,
-            Self::GlobalAveragePooling2D(layer) => &layer.common,
-            Self::ReLU(layer) => &layer.common,
-            Self::SeparableConv2D(layer) => &layer.arguments.common,
-        }
-    }
-
-    /// Checks the arguments by themselves: what Keras checks when a layer is constructed.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] naming the argument, the rule and the received value; the first fault in Keras's order.
-    pub fn validate(&self) -> Result<()> {
-        match self {
-            Self::Activation(layer) => layer.validate(),
-            Self::BatchNormalization(layer) => layer.validate(),
-            Self::Conv2D(layer) => layer.validate(),
-            Self::Dense(layer) => layer.validate(),
-            Self::DepthwiseConv2D(layer) => layer.validate(),
-            Self::Dropout(layer) => layer.validate(),
-            Self::GlobalAveragePooling2D(layer) => layer.validate(),
-            Self::ReLU(layer) => layer.validate(),
-            Self::SeparableConv2D(layer) => layer.validate(),
-        }
-    }
-
-    /// The output shape for `input`; unknown extents stay unknown, known ones are checked.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for arguments or an input that [`build`](Self::build) would refuse.
-    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
-        let input = input.into();
-        match self {
-            Self::Activation(layer) => layer.output_shape(input),
-            Self::BatchNormalization(layer) => layer.output_shape(input),
-            Self::Conv2D(layer) => layer.output_shape(input),
-            Self::Dense(layer) => layer.output_shape(input),
-            Self::DepthwiseConv2D(layer) => layer.output_shape(input),
-            Self::Dropout(layer) => layer.output_shape(input),
-            Self::GlobalAveragePooling2D(layer) => layer.output_shape(input),
-            Self::ReLU(layer) => layer.output_shape(input),
-            Self::SeparableConv2D(layer) => layer.output_shape(input),
-        }
-    }
-
-    /// The layer on `gpu`, its weights initialised for the channels of `input`.
-    ///
-    /// Batch, height and width of `input` may be unknown; a call may then bring any. The channels must be known.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for arguments that contradict a rule, each other or `input`; [`Error::Limit`] and
-    /// [`Error::Gpu`] where the device cannot hold the weights.
-    pub fn build(&self, gpu: &Gpu, input: impl Into<PartialShape>) -> Result<Layer> {
-        Layer::new(gpu, self.clone(), &input.into())
-    }
-}
-
-/// The conversion into [`LayerConfig`], and building without spelling it.
+/// The one list of layers: [`LayerConfig`], the conversions into it, and building without spelling it.
 macro_rules! layer_variants {
-    ($($variant:ident($layer:ident)),* $(,)?) => {$(
-        impl From<$layer> for LayerConfig {
-            fn from(layer: $layer) -> Self {
-                Self::$variant(layer)
+    ($($variant:ident($layer:ident)),* $(,)?) => {
+        /// Any layer's description.
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum LayerConfig {
+            $(#[doc = concat!("[`", stringify!($variant), "`](", stringify!($layer), ").")] $variant($layer)),*
+        }
+
+        impl LayerConfig {
+            /// Keras's name of the class.
+            pub fn class_name(&self) -> &'static str {
+                self.describe().class_name().unwrap_or(match self {
+                    $(Self::$variant(_) => stringify!($variant)),*
+                })
+            }
+
+            pub(crate) fn describe(&self) -> &dyn Describe {
+                match self {
+                    $(Self::$variant(layer) => layer),*
+                }
             }
         }
 
-        impl $layer {
-            /// The layer on `gpu`, its weights initialised for the channels of `input`: see [`LayerConfig::build`].
-            ///
-            /// # Errors
-            /// Those of [`LayerConfig::build`].
-            pub fn build(&self, gpu: &Gpu, input: impl Into<PartialShape>) -> Result<Layer> {
-                LayerConfig::from(self.clone()).build(gpu, input)
+        $(
+            impl From<$layer> for LayerConfig {
+                fn from(layer: $layer) -> Self {
+                    Self::$variant(layer)
+                }
             }
-        }
-    )*};
+
+            impl $layer {
+                /// The layer on `gpu`, its weights initialised for the channels of `input`: see [`LayerConfig::build`].
+                ///
+                /// # Errors
+                /// Those of [`LayerConfig::build`].
+                pub fn build(&self, gpu: &Gpu, input: impl Into<PartialShape>) -> Result<Layer> {
+                    LayerConfig::from(self.clone()).build(gpu, input)
+                }
+            }
+        )*
+    };
 }
 
 layer_variants!(
@@ -188,6 +110,67 @@ layer_variants!(
     ReLU(ReLU),
     SeparableConv2D(SeparableConv2D),
 );
+
+impl LayerConfig {
+    /// The arguments every layer has.
+    pub fn common(&self) -> &Common {
+        self.describe().common()
+    }
+
+    /// Checks the arguments by themselves: what Keras checks when a layer is constructed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the argument, the rule and the received value; the first fault in Keras's order.
+    pub fn validate(&self) -> Result<()> {
+        self.describe().validate()
+    }
+
+    /// The output shape for `input`; unknown extents stay unknown, known ones are checked.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments or an input that [`build`](Self::build) would refuse.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.output_shape_all(&[input.into()])
+    }
+
+    /// The output shape of a layer that takes several inputs: see [`output_shape`](Self::output_shape).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments or inputs that [`build_all`](Self::build_all) would refuse.
+    pub fn output_shape_all(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        let description = self.describe();
+        description.validate()?;
+        let takes = description.inputs();
+        if !takes.contains(&inputs.len()) {
+            let rule = match (takes.start(), takes.end()) {
+                (1, 1) => format!("a {} layer must be given one input", self.class_name()),
+                (least, most) if least == most => format!("a {} layer must be given {least} inputs", self.class_name()),
+                (least, _) => format!("a {} layer must be given at least {least} inputs", self.class_name()),
+            };
+            return Err(Error::invalid("inputs", rule, format!("{} inputs", inputs.len())));
+        }
+        description.shape(inputs)
+    }
+
+    /// The layer on `gpu`, its weights initialised for the channels of `input`.
+    ///
+    /// Batch, height and width of `input` may be unknown; a call may then bring any. The channels must be known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments that contradict a rule, each other or `input`; [`Error::Limit`] and
+    /// [`Error::Gpu`] where the device cannot hold the weights.
+    pub fn build(&self, gpu: &Gpu, input: impl Into<PartialShape>) -> Result<Layer> {
+        self.build_all(gpu, &[input.into()])
+    }
+
+    /// [`build`](Self::build) for a layer that takes several inputs.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    pub fn build_all(&self, gpu: &Gpu, inputs: &[PartialShape]) -> Result<Layer> {
+        Layer::new(gpu, self.clone(), inputs)
+    }
+}
 
 /// The shape of `activation` applied to an array of `shape`: the same, but for glu, which halves its axis (A9).
 ///

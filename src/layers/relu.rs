@@ -1,7 +1,11 @@
 //! ReLU, the layer.
 
+use std::sync::Arc;
+
 use super::Common;
 use super::arguments::common_setters;
+use super::describe::Describe;
+use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Activation, Error, PartialShape, Result, Settings};
 
 /// The rectifier as a layer: `min(x, max_value)` above `threshold`, and `negative_slope · (x − threshold)` below.
@@ -77,8 +81,14 @@ impl ReLU {
         let Self { max_value, negative_slope, threshold, .. } = *self;
         Activation::Relu { negative_slope, max_value, threshold }
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl Describe for ReLU {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()?;
         for (argument, value) in [
@@ -95,5 +105,13 @@ impl ReLU {
             }
         }
         Ok(())
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
+        ops::activate(tape, &self.activation(), inputs[0])
     }
 }

@@ -1,9 +1,13 @@
 //! SeparableConv2D.
 
-use super::Initializer;
+use std::sync::Arc;
+
 use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
-use crate::geometry::{ConvGeometry, extent};
-use crate::{PartialShape, Result, Shape};
+use super::describe::{Declared, Describe};
+use super::{Common, Initializer};
+use crate::geometry::extent;
+use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
+use crate::{Activation, PartialShape, Result};
 
 /// Depthwise 2-D convolution followed by a pointwise one:
 /// `activation(pointwise(depthwise(input)) + bias)`, with nothing between the two steps.
@@ -84,29 +88,51 @@ impl SeparableConv2D {
     }
 
     /// Every rule of spec §1.1, in Keras's order.
-    pub(crate) fn validate(&self) -> Result<()> {
+
+    /// Channels between the two steps.
+    fn between(&self, channels: u32) -> Result<u32> {
+        extent(channels as usize * self.depth_multiplier as usize)
+    }
+}
+
+impl Describe for SeparableConv2D {
+    fn common(&self) -> &Common {
+        &self.arguments.common
+    }
+
+    fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.depthwise, &self.pointwise])?;
         positive("depth_multiplier", &[self.depth_multiplier])?;
         positive("filters", &[self.filters])?;
         if self.strided_dilation { Ok(()) } else { self.arguments.refuse_strided_dilation() }
     }
 
-    /// Channels between the two steps.
-    pub(crate) fn between(&self, channels: u32) -> Result<u32> {
-        extent(channels as usize * self.depth_multiplier as usize)
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
     }
 
-    /// The shapes `[kh, kw, channels, depth_multiplier]` and `[1, 1, channels·depth_multiplier, filters]`.
-    pub(crate) fn kernel_shapes(&self, channels: u32) -> Result<[[usize; 4]; 2]> {
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        self.arguments.fixed_axes()
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let channels = self.arguments.channels(&inputs[0])?;
         let [kh, kw] = self.arguments.window.kernel_size;
         let depthwise = [kh, kw, channels, self.depth_multiplier];
         let pointwise = [1, 1, self.between(channels)?, self.filters];
-        Ok([depthwise, pointwise].map(|shape| shape.map(|dim| dim as usize)))
+        let kernels =
+            [("depthwise_kernel", depthwise, &self.depthwise), ("pointwise_kernel", pointwise, &self.pointwise)];
+        Ok(self.arguments.declare(&kernels, self.filters))
     }
 
-    /// The depthwise and the pointwise convolution of an input of `shape`, whose channels have been checked.
-    pub(crate) fn geometries(&self, shape: &Shape, channels: u32) -> Result<[ConvGeometry; 2]> {
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let shape = tape.shape(inputs[0]);
+        let channels = self.arguments.channels(&shape.into())?;
         let depthwise = self.arguments.geometry(shape, channels, self.between(channels)?)?;
-        Ok([depthwise, depthwise.then_pointwise(self.filters)])
+        let pointwise = self.arguments.conv(depthwise.then_pointwise(self.filters));
+        let depthwise = ConvArgs { geometry: depthwise, activation: Activation::Linear, ..pointwise };
+        let between = ops::conv(tape, &depthwise, inputs[0], &operands[0], None)?;
+        let between = ops::rounded(tape, between)?;
+        ops::conv(tape, &pointwise, between, &operands[1], operands.get(2))
     }
 }

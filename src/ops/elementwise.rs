@@ -1,39 +1,37 @@
 //! Activations by themselves, and changes of type.
 
 use super::reduce::along_axis;
-use super::unary;
-use crate::gpu::Commands;
+use super::{Tape, Value};
 use crate::plan::{AxisFunction, CastProblem, Elementwise, MapProblem, Problem};
-use crate::{Activation, DType, Result, Rounding, Tensor};
+use crate::{Activation, DType, Result, Rounding};
 
 /// `activation(input)`.
-pub(crate) fn activate(commands: &mut Commands, activation: &Activation, input: &Tensor) -> Result<Tensor> {
+pub(crate) fn activate(tape: &mut Tape, activation: &Activation, input: Value) -> Result<Value> {
     if let (Some(function), Some(axis)) = (AxisFunction::new(activation), activation.axis()) {
-        return along_axis(commands, function, axis, input);
+        return along_axis(tape, function, axis, input);
     }
     match Elementwise::new(activation) {
-        None | Some(Elementwise::LINEAR) => Ok(input.clone()),
+        None | Some(Elementwise::LINEAR) => Ok(input),
         Some(activation) => {
-            let output = Tensor::uninitialized(input.gpu(), input.shape().clone(), input.dtype())?;
-            let problem = MapProblem { elements: input.elements(), dtype: input.dtype(), activation };
-            unary(commands, &Problem::Map(problem), input, &output)?;
-            Ok(output)
+            let problem = MapProblem { elements: tape.elements(input), dtype: tape.dtype(input), activation };
+            tape.step(Problem::Map(problem), input, tape.shape(input).clone())
         }
     }
 }
 
 /// `input` as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.
-pub(crate) fn cast(
-    commands: &mut Commands,
-    dtype: DType,
-    rounding: Option<Rounding>,
-    input: &Tensor,
-) -> Result<Tensor> {
-    if input.dtype() == dtype && rounding.is_none() {
-        return Ok(input.clone());
+pub(crate) fn cast(tape: &mut Tape, dtype: DType, rounding: Option<Rounding>, input: Value) -> Result<Value> {
+    let from = tape.dtype(input);
+    if from == dtype && rounding.is_none() {
+        return Ok(input);
     }
-    let output = Tensor::uninitialized(input.gpu(), input.shape().clone(), dtype)?;
-    let problem = CastProblem { elements: input.elements(), from: input.dtype(), to: dtype, rounding };
-    unary(commands, &Problem::Cast(problem), input, &output)?;
+    let output = tape.uninitialized(tape.shape(input).clone(), dtype)?;
+    let problem = CastProblem { elements: tape.elements(input), from, to: dtype, rounding };
+    tape.step_into(Problem::Cast(problem), input, output);
     Ok(output)
+}
+
+/// `input` rounded to the narrower format of an emulated type, where the layer being lowered computes in one.
+pub(crate) fn rounded(tape: &mut Tape, input: Value) -> Result<Value> {
+    cast(tape, tape.dtype(input), tape.rounding, input)
 }

@@ -1,0 +1,93 @@
+//! What every description tells of itself, so that building, running and writing a layer need not know which it is.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::{Common, Initializer, Weight, WeightOptions};
+use crate::geometry::axis_index;
+use crate::ops::{Kernel, Tape, Value};
+use crate::{Error, HostTensor, PartialShape, Result, Shape};
+
+/// A weight as a description declares it.
+pub(crate) struct Declared {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) trainable: bool,
+    pub(crate) initializer: Initializer,
+}
+
+impl Declared {
+    /// A weight of `options`, which starts as `default` where they do not say.
+    pub(crate) fn new(
+        name: &'static str,
+        shape: impl Into<Shape>,
+        common: &Common,
+        options: &WeightOptions,
+        default: Initializer,
+    ) -> Self {
+        let initializer = options.initializer.clone().unwrap_or(default);
+        Self { name, shape: shape.into(), trainable: common.trainable, initializer }
+    }
+}
+
+/// A layer's description.
+pub(crate) trait Describe {
+    /// Keras's name of the class, where it is not the name of the [`LayerConfig`](super::LayerConfig)'s variant.
+    fn class_name(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The arguments every layer has.
+    fn common(&self) -> &Common;
+
+    /// Checks the arguments by themselves, in Keras's order.
+    fn validate(&self) -> Result<()>;
+
+    /// How many tensors the layer takes.
+    fn inputs(&self) -> RangeInclusive<usize> {
+        1..=1
+    }
+
+    /// The output shape for inputs of these shapes, as many as the layer takes; unknown extents stay unknown.
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape>;
+
+    /// The axes of a first input of `rank` axes whose extents building the layer fixes, negative ones counted from the end.
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        Vec::new()
+    }
+
+    /// The weights for inputs of these shapes, which [`shape`](Self::shape) has taken, in Keras's order.
+    fn weights(&self, _inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        Ok(Vec::new())
+    }
+
+    /// What the forward pass reads of the weights.
+    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
+        weights.iter().map(|weight| weight.value.clone()).collect()
+    }
+
+    /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value>;
+}
+
+/// The index of `axis` in a shape.
+///
+/// # Errors
+/// [`Error::Invalid`] for an axis that the input does not have.
+pub(crate) fn index_of(axis: i32, input: &PartialShape) -> Result<usize> {
+    axis_index(axis, input.rank()).ok_or_else(|| {
+        Error::invalid("axis", "`axis` must be one of the input's axes", format!("axis={axis}, input shape={input}"))
+    })
+}
+
+/// The extent of `axis`, which must be known and not 0.
+pub(crate) fn known_extent(input: &PartialShape, axis: i32) -> Result<usize> {
+    match input.dims()[index_of(axis, input)?] {
+        Some(0) | None => Err(Error::invalid(
+            "input",
+            format!("axis {axis} of the input must be known and at least 1"),
+            format!("input shape={input}"),
+        )),
+        Some(extent) => Ok(extent),
+    }
+}

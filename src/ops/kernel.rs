@@ -1,0 +1,94 @@
+//! Constants of operations: weights, and tables made from them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use half::f16;
+
+use crate::gpu::{Bound, Commands};
+use crate::plan::Packing;
+use crate::{DType, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
+
+/// A constant that operations read, on the host; a device gets it in the form that a plan asks for, when one first does.
+pub(crate) struct Kernel {
+    shape: Shape,
+    /// Empty where only planning is wanted.
+    values: Vec<f32>,
+    dtype: DType,
+    rounding: Option<Rounding>,
+    /// As it is, and as plans have packed it.
+    forms: Mutex<HashMap<Option<Packing>, Tensor>>,
+}
+
+impl Kernel {
+    /// `value`, stored as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.
+    pub(crate) fn new(value: HostTensor, dtype: DType, rounding: Option<Rounding>) -> Arc<Self> {
+        let HostTensor { shape, values } = value;
+        Arc::new(Self { shape, values, dtype, rounding, forms: Mutex::default() })
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The values, before any rounding.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub(crate) fn rounding(&self) -> Option<Rounding> {
+        self.rounding
+    }
+
+    /// Bytes that the form `packing` takes on a device.
+    pub(crate) fn bytes(&self, packing: Option<&Packing>) -> Result<u64> {
+        let elements = match packing {
+            Some(packing) => packing.elements,
+            None => self.shape.elements()?,
+        };
+        Ok(elements * self.dtype.size() as u64)
+    }
+
+    /// The kernel on `gpu`, as `packing` wants it or in its own order, uploaded and packed now if it is the first time.
+    pub(crate) fn on(&self, gpu: &Gpu, packing: Option<&Packing>) -> Result<Tensor> {
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tensor) = forms.get(&packing.cloned()) {
+            return Ok(tensor.clone());
+        }
+        let plain = match forms.get(&None) {
+            Some(tensor) => tensor.clone(),
+            None => self.upload(gpu)?,
+        };
+        let tensor = match packing {
+            None => plain,
+            Some(packing) => pack(gpu, packing, &plain)?,
+        };
+        forms.insert(packing.cloned(), tensor.clone());
+        Ok(tensor)
+    }
+
+    fn upload(&self, gpu: &Gpu) -> Result<Tensor> {
+        let rounded = |value: &f32| self.rounding.map_or(*value, |rounding| rounding.round(*value));
+        match self.dtype {
+            DType::F32 if self.rounding.is_none() => Tensor::from_slice(gpu, &self.shape, &self.values),
+            DType::F32 => Tensor::from_slice(gpu, &self.shape, &self.values.iter().map(rounded).collect::<Vec<_>>()),
+            DType::F16 => {
+                let values: Vec<f16> = self.values.iter().map(|&value| f16::from_f32(value)).collect();
+                Tensor::from_slice(gpu, &self.shape, &values)
+            }
+        }
+    }
+}
+
+fn pack(gpu: &Gpu, packing: &Packing, plain: &Tensor) -> Result<Tensor> {
+    let output = Tensor::uninitialized(gpu, [packing.elements as usize].into(), plain.dtype())?;
+    let mut commands = Commands::new(gpu);
+    let (input, output_binding) = (plain.binding(), output.binding());
+    commands.dispatch("pack", &packing.step, &Bound::new(&input, &output_binding), &[])?;
+    commands.submit()?;
+    Ok(output)
+}

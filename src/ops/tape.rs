@@ -1,0 +1,295 @@
+//! Operations on values as data: what layers come to, before anything runs.
+
+use std::sync::Arc;
+
+use super::Kernel;
+use crate::geometry::indexable;
+use crate::gpu::{Bound, BufferBinding, Commands};
+use crate::plan::{ConvProblem, Plan, Problem};
+use crate::{ConvGeometry, DType, Error, Gpu, Result, Rounding, Shape, Tensor};
+
+/// A tensor of a [`Tape`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Value(usize);
+
+/// The memory of a value; values that are one another's [reshaping](Tape::reshape) share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Storage(pub(crate) usize);
+
+/// What a step reads.
+#[derive(Clone)]
+pub(crate) struct Operands {
+    pub(crate) input: Value,
+    /// The right side of an operation on two values, or what a convolution adds to its sum.
+    pub(crate) other: Option<Value>,
+    pub(crate) kernel: Option<Arc<Kernel>>,
+    pub(crate) bias: Option<Arc<Kernel>>,
+}
+
+impl From<Value> for Operands {
+    fn from(input: Value) -> Self {
+        Self { input, other: None, kernel: None, bias: None }
+    }
+}
+
+/// One operation.
+#[derive(Clone)]
+pub(crate) struct Step {
+    pub(crate) problem: Problem,
+    pub(crate) operands: Operands,
+    pub(crate) output: Value,
+}
+
+#[derive(Clone)]
+struct Info {
+    shape: Shape,
+    dtype: DType,
+    storage: Storage,
+}
+
+/// Operations in order, each reading inputs of the tape and what operations before it wrote.
+///
+/// A tape is a plain value: [`record`](Self::record) runs it as it stands; a model's program rewrites it first.
+#[derive(Clone, Default)]
+pub(crate) struct Tape {
+    values: Vec<Info>,
+    storages: usize,
+    inputs: Vec<Value>,
+    pub(crate) steps: Vec<Step>,
+    /// The narrower format that the layer being lowered rounds its results to.
+    pub(crate) rounding: Option<Rounding>,
+}
+
+impl Tape {
+    /// A value that whoever runs the tape provides.
+    pub(crate) fn input(&mut self, shape: Shape, dtype: DType) -> Result<Value> {
+        let value = self.uninitialized(shape, dtype)?;
+        self.inputs.push(value);
+        Ok(value)
+    }
+
+    /// A value that steps are about to write.
+    pub(crate) fn uninitialized(&mut self, shape: Shape, dtype: DType) -> Result<Value> {
+        indexable(&shape)?;
+        let storage = Storage(self.storages);
+        self.storages += 1;
+        self.values.push(Info { shape, dtype, storage });
+        Ok(Value(self.values.len() - 1))
+    }
+
+    /// What whoever runs the tape provides, in order.
+    pub(crate) fn inputs(&self) -> &[Value] {
+        &self.inputs
+    }
+
+    pub(crate) fn shape(&self, value: Value) -> &Shape {
+        &self.values[value.0].shape
+    }
+
+    pub(crate) fn dtype(&self, value: Value) -> DType {
+        self.values[value.0].dtype
+    }
+
+    pub(crate) fn storage(&self, value: Value) -> Storage {
+        self.values[value.0].storage
+    }
+
+    /// The number of [`Storage`]s.
+    pub(crate) fn storages(&self) -> usize {
+        self.storages
+    }
+
+    /// The number of elements, known to fit since the value exists.
+    pub(crate) fn elements(&self, value: Value) -> u32 {
+        self.shape(value).dims().iter().product::<usize>() as u32
+    }
+
+    /// Bytes of `value`.
+    pub(crate) fn bytes(&self, value: Value) -> u64 {
+        u64::from(self.elements(value)) * self.dtype(value).size() as u64
+    }
+
+    /// The same elements under another shape; nothing runs for it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the number of elements differs.
+    pub(crate) fn reshape(&mut self, value: Value, shape: impl Into<Shape>) -> Result<Value> {
+        let shape = shape.into();
+        let info = &self.values[value.0];
+        if shape.elements()? != info.shape.elements()? {
+            return Err(Error::invalid(
+                "shape",
+                "the number of elements must be unchanged",
+                format!("shape={shape} for a value of shape {}", info.shape),
+            ));
+        }
+        self.values.push(Info { shape, ..info.clone() });
+        Ok(Value(self.values.len() - 1))
+    }
+
+    /// A new value of `shape`, of the input's type, which `problem` makes of `operands`.
+    pub(crate) fn step(&mut self, problem: Problem, operands: impl Into<Operands>, shape: Shape) -> Result<Value> {
+        let operands = operands.into();
+        let output = self.uninitialized(shape, self.dtype(operands.input))?;
+        self.step_into(problem, operands, output);
+        Ok(output)
+    }
+
+    /// Adds an operation that writes `output`, all of it or a part.
+    pub(crate) fn step_into(&mut self, problem: Problem, operands: impl Into<Operands>, output: Value) {
+        if self.elements(output) > 0 {
+            self.steps.push(Step { problem, operands: operands.into(), output });
+        }
+    }
+
+    /// For each storage, the index after the last step that reads or writes it; `usize::MAX` for those of `kept`.
+    pub(crate) fn last_uses(&self, kept: &[Value]) -> Vec<usize> {
+        let mut last = vec![0; self.storages];
+        for (index, step) in self.steps.iter().enumerate() {
+            for value in step.values() {
+                last[self.storage(value).0] = index + 1;
+            }
+        }
+        for &value in kept {
+            last[self.storage(value).0] = usize::MAX;
+        }
+        last
+    }
+
+    /// Records every step into `commands`; returns `outputs`. Memory is let go after its last use.
+    pub(crate) fn record(&self, commands: &mut Commands, inputs: &[Tensor], outputs: &[Value]) -> Result<Vec<Tensor>> {
+        let gpu = commands.gpu().clone();
+        let last = self.last_uses(outputs);
+        let mut memory: Vec<Option<Tensor>> = vec![None; self.storages];
+        for (value, tensor) in self.inputs.iter().zip(inputs) {
+            memory[self.storage(*value).0] = Some(tensor.clone());
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            for value in step.values() {
+                if let none @ None = &mut memory[self.storage(value).0] {
+                    *none = Some(Tensor::uninitialized(&gpu, self.shape(value).clone(), self.dtype(value))?);
+                }
+            }
+            for launch in self.launches(&gpu, step)? {
+                let bound = |range: &Range| {
+                    let whole = memory[self.storage(range.value).0].as_ref().map(Tensor::binding);
+                    whole.map(|whole| range.of(&whole)).ok_or_else(unwritten)
+                };
+                let (input, output) = (bound(&launch.input)?, bound(&launch.output)?);
+                let other = launch.other.as_ref().map(bound).transpose()?;
+                let kernel = step.operands.kernel.as_ref().map(|k| k.on(&gpu, launch.plan.packing.as_ref()));
+                let kernel = kernel.transpose()?.map(|tensor| tensor.binding());
+                let bias = step.operands.bias.as_ref().map(|bias| bias.on(&gpu, None)).transpose()?;
+                let bias = bias.map(|tensor| tensor.binding());
+                let (kernel, bias) = (kernel.as_ref(), bias.as_ref());
+                let bound = Bound { input: &input, other: other.as_ref(), kernel, bias, output: &output };
+                commands.record(&launch.plan, &bound)?;
+            }
+            for value in step.values() {
+                let storage = self.storage(value).0;
+                if last[storage] == index + 1 {
+                    memory[storage] = None;
+                }
+            }
+        }
+        let tensor = |&value: &Value| {
+            let made = match &memory[self.storage(value).0] {
+                Some(tensor) => tensor.clone(),
+                None => Tensor::uninitialized(&gpu, self.shape(value).clone(), self.dtype(value))?,
+            };
+            made.reshape(self.shape(value))
+        };
+        outputs.iter().map(tensor).collect()
+    }
+
+    /// How `step` is launched on `gpu`: at once, or a convolution in runs of images where a binding would exceed the
+    /// device's limit.
+    pub(crate) fn launches(&self, gpu: &Gpu, step: &Step) -> Result<Vec<Launch>> {
+        let whole = |value| Range { value, offset: 0, size: self.bytes(value) };
+        let Operands { input, other, .. } = step.operands;
+        let Problem::Conv(problem) = step.problem else {
+            return Ok(vec![Launch {
+                plan: gpu.plan(&step.problem)?,
+                input: whole(input),
+                other: other.map(whole),
+                output: whole(step.output),
+            }]);
+        };
+        let batch = u64::from(problem.geometry.batch);
+        let (in_bytes, out_bytes) = (self.bytes(input) / batch, self.bytes(step.output) / batch);
+        let run = images_per_run(gpu, batch, in_bytes, out_bytes)?;
+        let mut launches = Vec::new();
+        let mut first = 0;
+        while first < batch {
+            let images = run.min(batch - first);
+            let geometry = ConvGeometry { batch: images as u32, ..problem.geometry };
+            let part = |value, bytes| Range { value, offset: first * bytes, size: images * bytes };
+            launches.push(Launch {
+                plan: gpu.plan(&Problem::Conv(ConvProblem { geometry, ..problem }))?,
+                input: part(input, in_bytes),
+                other: other.map(|other| part(other, out_bytes)),
+                output: part(step.output, out_bytes),
+            });
+            first += images;
+        }
+        Ok(launches)
+    }
+}
+
+impl Step {
+    /// The values read and written.
+    pub(crate) fn values(&self) -> impl Iterator<Item = Value> + use<> {
+        [Some(self.operands.input), self.operands.other, Some(self.output)].into_iter().flatten()
+    }
+}
+
+/// One plan of a step, with the bytes of each value that it reads or writes.
+pub(crate) struct Launch {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) input: Range,
+    pub(crate) other: Option<Range>,
+    pub(crate) output: Range,
+}
+
+/// A part of a value, in bytes.
+pub(crate) struct Range {
+    pub(crate) value: Value,
+    offset: u64,
+    size: u64,
+}
+
+impl Range {
+    /// The part, of memory that begins with the value.
+    pub(crate) fn of(&self, whole: &BufferBinding) -> BufferBinding {
+        BufferBinding { storage: whole.storage.clone(), offset: whole.offset + self.offset, size: self.size }
+    }
+}
+
+/// What a step that reads before anything was written comes to; layers lower in order, so none does.
+fn unwritten() -> Error {
+    Error::invalid("inputs", "a layer must read what was computed before it", "a value nothing has written")
+}
+
+/// The most images whose input and output each fit one binding, and whose bytes keep the next run's offset aligned.
+fn images_per_run(gpu: &Gpu, batch: u64, in_bytes: u64, out_bytes: u64) -> Result<u64> {
+    let caps = gpu.caps();
+    let larger = in_bytes.max(out_bytes);
+    let fit = caps.max_binding / larger.max(1);
+    if fit >= batch {
+        return Ok(batch);
+    }
+    let alignment = u64::from(caps.binding_alignment);
+    let aligned = |images: &u64| [in_bytes, out_bytes].iter().all(|bytes| (images * bytes).is_multiple_of(alignment));
+    let step = (1..alignment).find(aligned).unwrap_or(alignment);
+    match fit / step * step {
+        0 if step == 1 => Err(Error::limit("bytes of one storage binding", larger, caps.max_binding)),
+        0 => Err(Error::limit(
+            format!(
+                "bytes of one storage binding of {step} images, whose runs start at multiples of {alignment} bytes"
+            ),
+            step * larger,
+            caps.max_binding,
+        )),
+        images => Ok(images),
+    }
+}
