@@ -121,11 +121,13 @@ impl Elementwise {
     }
 }
 
-/// What follows a convolution's sum, in this order: bias, then activation.
+/// What follows a convolution's sum, in this order: bias, residual, then activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epilogue {
     /// Whether a bias is added to each output channel.
     pub bias: bool,
+    /// Whether another tensor of the output's shape is added.
+    pub residual: bool,
     /// What each value is passed through.
     pub activation: Elementwise,
 }

@@ -57,8 +57,13 @@ impl Tensor {
         let shape = shape.into();
         check_length(&shape, data.len())?;
         let tensor = Self::uninitialized(gpu, shape, T::STORED_AS)?;
-        gpu.write(&tensor.storage, &T::to_bytes(data))?;
+        tensor.write(&T::to_bytes(data))?;
         Ok(tensor)
+    }
+
+    /// Fills a tensor that begins its storage and that nothing has read yet.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.gpu.write(&self.storage, bytes)
     }
 
     /// A tensor over a buffer of the caller's, made on the same device, `offset` bytes into it.
@@ -110,6 +115,11 @@ impl Tensor {
         let bytes = u64::from(indexable(&shape)?) * dtype.size() as u64;
         let storage = gpu.storage(bytes)?;
         Ok(Self { gpu: gpu.clone(), shape, dtype, storage, offset: 0 })
+    }
+
+    /// A tensor at the start of `memory`, which is large enough.
+    pub(crate) fn within(gpu: &Gpu, memory: &BufferBinding, shape: Shape, dtype: DType) -> Self {
+        Self { gpu: gpu.clone(), shape, dtype, storage: memory.storage.clone(), offset: memory.offset }
     }
 
     /// The extents of the axes.
@@ -172,7 +182,7 @@ impl Tensor {
         self.decode(&self.gpu.read_async(&self.binding()).await?)
     }
 
-    fn decode<T: Element>(&self, bytes: &[u8]) -> Result<Vec<T>> {
+    pub(crate) fn decode<T: Element>(&self, bytes: &[u8]) -> Result<Vec<T>> {
         T::from_bytes(self.dtype, bytes).ok_or_else(|| {
             Error::invalid(
                 "T",

@@ -86,7 +86,7 @@ impl InputReader {
             LayerConfig::GlobalAveragePooling2D(layer) => Some(layer.data_format),
             _ => None,
         };
-        let data_format = model.layers().iter().find_map(|layer| format(layer.config())).unwrap_or_default();
+        let data_format = model.layers().iter().find_map(|(_, layer)| format(layer.config())).unwrap_or_default();
         Ok(Self { shape: input.shape.clone(), data_format, scale: 1.0 / 255.0, offset: 0.0, tensor: None })
     }
 

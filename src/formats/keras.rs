@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::hdf5::WeightsFile;
 use crate::layers::{Layer, LayerConfig, snake_case};
-use crate::model::{Input, Model, Value, in_layer};
+use crate::model::{Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// A `.keras` file, read but not yet on a device.
@@ -28,7 +28,7 @@ pub struct KerasFile {
     layers: Vec<FileLayer>,
     /// Applications of layers, each after what it reads.
     calls: Vec<Call>,
-    outputs: Vec<Value>,
+    outputs: Vec<Port>,
     unsupported: Vec<UnsupportedLayer>,
     weights: Vec<u8>,
 }
@@ -53,7 +53,7 @@ struct FileLayer {
 
 struct Call {
     layer: usize,
-    inputs: Vec<Value>,
+    inputs: Vec<Port>,
 }
 
 /// An application as the file states it: what it reads, by layer name and number of application.
@@ -152,7 +152,7 @@ impl KerasFile {
                     let input = input
                         .ok_or_else(|| Error::format(&self.place, format!("layer {} reads nothing", layer.name)))?;
                     let made = layer.on(gpu, &input, values, &place).map_err(|error| in_layer(&layer.name, error))?;
-                    *built[call.layer].insert(model.add_layer(made)?)
+                    *built[call.layer].insert(model.add_block(made)?)
                 }
             };
             model.apply(index, call.inputs)?;
@@ -217,7 +217,7 @@ struct Graph {
     inputs: Vec<Input>,
     layers: Vec<FileLayer>,
     calls: Vec<Call>,
-    outputs: Vec<Value>,
+    outputs: Vec<Port>,
     unsupported: Vec<UnsupportedLayer>,
 }
 
@@ -300,7 +300,7 @@ impl Graph {
         if self.inputs.len() > 1 {
             return Err(Error::format(place, "a Sequential must have one input"));
         }
-        let before = |index: usize| index.checked_sub(1).map_or(Value::Input(0), Value::Node);
+        let before = |index: usize| index.checked_sub(1).map_or(Port::Input(0), made);
         self.calls = (0..self.layers.len()).map(|layer| Call { layer, inputs: vec![before(layer)] }).collect();
         self.outputs = vec![before(self.layers.len())];
         Ok(())
@@ -349,8 +349,8 @@ impl Graph {
         let mut nodes = vec![None; stated.len()];
         let mut calls = Vec::with_capacity(stated.len());
         let value = |nodes: &[Option<usize>], read: &(String, u64)| match makers.get(read) {
-            Some(&maker) => nodes[maker].map(Value::Node),
-            None => input_of(read).map(Value::Input),
+            Some(&maker) => nodes[maker].map(made),
+            None => input_of(read).map(Port::Input),
         };
         while let Some(Reverse(index)) = ready.pop() {
             nodes[index] = Some(calls.len());
@@ -380,6 +380,11 @@ impl Graph {
         (self.calls, self.outputs) = (calls, outputs);
         Ok(())
     }
+}
+
+/// What application number `node` makes; layers have one output.
+fn made(node: usize) -> Port {
+    Port::Output(node, 0)
 }
 
 /// The description of `layer`, or why there is none.
@@ -591,7 +596,7 @@ mod tests {
             groups[..6],
             ["conv2d", "batch_normalization", "re_lu", "depthwise_conv2d", "batch_normalization_1", "activation"]
         );
-        assert_eq!(file.outputs, [Value::Node(file.calls.len() - 1)]);
+        assert_eq!(file.outputs, [made(file.calls.len() - 1)]);
     }
 
     #[test]
@@ -604,8 +609,8 @@ mod tests {
         ];
         let graph = parse(&functional(&layers, json!(["x", 0, 0]), json!([["last", 0, 0], ["shared", 0, 0]]))).unwrap();
         let order: Vec<_> = graph.calls.iter().map(|call| (call.layer, call.inputs[0])).collect();
-        assert_eq!(order, [(1, Value::Input(0)), (2, Value::Node(0)), (1, Value::Node(1)), (0, Value::Node(2))]);
-        assert_eq!(graph.outputs, [Value::Node(3), Value::Node(0)]);
+        assert_eq!(order, [(1, Port::Input(0)), (2, made(0)), (1, made(1)), (0, made(2))]);
+        assert_eq!(graph.outputs, [made(3), made(0)]);
     }
 
     #[test]
@@ -659,7 +664,7 @@ mod tests {
         for model in [body(json!([input("x"), act]), json!(null)), body(json!([act]), json!([null, 4]))] {
             let graph = parse(&model).unwrap();
             assert_eq!(graph.inputs[0].shape.to_string(), "(None, 4)");
-            assert_eq!((graph.calls.len(), graph.outputs), (1, vec![Value::Node(0)]));
+            assert_eq!((graph.calls.len(), graph.outputs), (1, vec![made(0)]));
         }
         assert!(refusal(&body(json!([act]), json!(null))).contains("before its input shape was known"));
     }

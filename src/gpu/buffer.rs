@@ -31,6 +31,8 @@ pub(super) struct BufferPool {
     bytes: AtomicU64,
     unsubmitted: AtomicU64,
     submissions: AtomicU64,
+    /// Held while submitting.
+    turn: Mutex<()>,
 }
 
 impl BufferPool {
@@ -74,12 +76,14 @@ impl BufferPool {
 pub(crate) struct Storage {
     buffer: wgpu::Buffer,
     home: Weak<Inner>,
+    /// Whether it goes back to the pool; else it is freed.
+    pooled: bool,
 }
 
 impl Storage {
     /// A buffer of the caller's, which no pool takes over.
     pub(crate) fn foreign(buffer: wgpu::Buffer) -> Arc<Self> {
-        Arc::new(Self { buffer, home: Weak::new() })
+        Arc::new(Self { buffer, home: Weak::new(), pooled: false })
     }
 
     pub(crate) fn buffer(&self) -> &wgpu::Buffer {
@@ -90,9 +94,18 @@ impl Storage {
 impl Drop for Storage {
     fn drop(&mut self) {
         if let Some(gpu) = self.home.upgrade() {
-            gpu.buffers.put(&self.buffer);
+            if self.pooled {
+                gpu.buffers.put(&self.buffer);
+            } else {
+                gpu.buffers.bytes.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+            }
         }
     }
+}
+
+/// What a buffer for `bytes` takes.
+pub(crate) const fn allocated(bytes: u64) -> u64 {
+    if bytes == 0 { GRANULE } else { bytes.next_multiple_of(GRANULE) }
 }
 
 /// A range of a buffer as a dispatch binds it.
@@ -105,6 +118,13 @@ pub(crate) struct Binding {
     pub(crate) size: u64,
 }
 
+impl Binding {
+    /// The first `size` bytes.
+    pub(crate) fn sized(self, size: u64) -> Self {
+        Self { size, ..self }
+    }
+}
+
 impl Gpu {
     /// Storage for `bytes`, with undefined content.
     ///
@@ -114,16 +134,25 @@ impl Gpu {
         self.buffer("storage buffer", STORAGE, bytes)
     }
 
+    /// Storage for `bytes` that no pool keeps: it is freed when the last handle is dropped.
+    pub(crate) fn owned_storage(&self, bytes: u64) -> Result<Arc<Storage>> {
+        let size = self.checked_size(bytes)?;
+        let buffer = self.create("storage buffer", STORAGE, size)?;
+        Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: false }))
+    }
+
+    /// Owned storage of `bytes`, whole.
+    pub(crate) fn memory(&self, bytes: u64) -> Result<Binding> {
+        Ok(Binding { storage: self.owned_storage(bytes)?, offset: 0, size: bytes })
+    }
+
     /// A buffer that the host can read `bytes` from.
     pub(super) fn staging(&self, bytes: u64) -> Result<Arc<Storage>> {
         self.buffer("staging buffer", STAGING, bytes)
     }
 
     fn buffer(&self, label: &'static str, usage: wgpu::BufferUsages, bytes: u64) -> Result<Arc<Storage>> {
-        let size = bytes.max(1).next_multiple_of(GRANULE);
-        if size > self.caps().max_buffer {
-            return Err(Error::limit("bytes of one buffer", size, self.caps().max_buffer));
-        }
+        let size = self.checked_size(bytes)?;
         let pool = &self.0.buffers;
         let buffer = match pool.take(usage, size) {
             Some(buffer) => buffer,
@@ -135,7 +164,16 @@ impl Gpu {
                 self.create(label, usage, size)
             })?,
         };
-        Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0) }))
+        Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: true }))
+    }
+
+    /// The size of a buffer for `bytes`.
+    fn checked_size(&self, bytes: u64) -> Result<u64> {
+        let size = allocated(bytes);
+        if size > self.caps().max_buffer {
+            return Err(Error::limit("bytes of one buffer", size, self.caps().max_buffer));
+        }
+        Ok(size)
     }
 
     fn create(&self, label: &'static str, usage: wgpu::BufferUsages, size: u64) -> Result<wgpu::Buffer> {
@@ -151,6 +189,15 @@ impl Gpu {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.enqueue(storage, bytes)?;
+        let pending = self.0.buffers.unsubmitted.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        if pending > MOST_UNSUBMITTED {
+            self.submit("upload", &[], None)?;
+        }
+        Ok(())
+    }
+
+    fn enqueue(&self, storage: &Storage, bytes: &[u8]) -> Result<()> {
         let whole = bytes.len() - bytes.len() % 4;
         self.guarded("upload", || {
             self.queue().write_buffer(&storage.buffer, 0, &bytes[..whole]);
@@ -159,17 +206,24 @@ impl Gpu {
                 last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
                 self.queue().write_buffer(&storage.buffer, whole as u64, &last);
             }
-        })?;
-        let pending = self.0.buffers.unsubmitted.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
-        if pending > MOST_UNSUBMITTED {
-            self.submit("upload", None)?;
-        }
-        Ok(())
+        })
     }
 
-    /// Submits, after which earlier uploads are no longer pending.
-    pub(super) fn submit(&self, context: &str, commands: Option<wgpu::CommandBuffer>) -> Result<wgpu::SubmissionIndex> {
+    /// Submits `commands` behind `uploads`, after which earlier uploads are no longer pending.
+    ///
+    /// The queue runs uploads before the next submission, whoever makes it: one submission at a time, so that uploads run
+    /// with the commands that read them.
+    pub(super) fn submit(
+        &self,
+        context: &str,
+        uploads: &[(Arc<Storage>, Vec<u8>)],
+        commands: Option<wgpu::CommandBuffer>,
+    ) -> Result<wgpu::SubmissionIndex> {
         let pool = &self.0.buffers;
+        let _in_turn = lock(&pool.turn);
+        for (storage, bytes) in uploads {
+            self.enqueue(storage, bytes)?;
+        }
         pool.unsubmitted.store(0, Ordering::Relaxed);
         pool.submissions.fetch_add(1, Ordering::Relaxed);
         let index = self.guarded(context, || self.queue().submit(commands))?;

@@ -18,6 +18,8 @@ pub struct Commands {
     pass: Option<wgpu::ComputePass<'static>>,
     /// What recorded dispatches use: it must not go back to the pool before they are submitted.
     used: Vec<Arc<Storage>>,
+    /// What is written before anything recorded runs.
+    uploads: Vec<(Arc<Storage>, Vec<u8>)>,
 }
 
 /// The tensors of one operation.
@@ -91,7 +93,7 @@ impl Gpu {
 impl Commands {
     /// Nothing recorded yet.
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), encoder: None, pass: None, used: Vec::new() }
+        Self { gpu: gpu.clone(), encoder: None, pass: None, used: Vec::new(), uploads: Vec::new() }
     }
 
     /// The device this records for.
@@ -139,6 +141,11 @@ impl Commands {
         Ok(())
     }
 
+    /// Writes `bytes` to `to`, before anything recorded here runs and after everything submitted before.
+    pub(crate) fn upload(&mut self, to: &BufferBinding, bytes: &[u8]) {
+        self.uploads.push((to.storage.clone(), bytes.to_vec()));
+    }
+
     /// Adds a copy of all of `from` to the start of `to`, which is as long.
     pub(crate) fn copy(&mut self, from: &BufferBinding, to: &BufferBinding) -> Result<()> {
         self.pass = None;
@@ -164,7 +171,7 @@ impl Commands {
         self.pass = None;
         let Some(encoder) = self.encoder.take() else { return Ok(None) };
         let commands = self.gpu.guarded("recording", || encoder.finish())?;
-        self.gpu.submit("submission", Some(commands)).map(Some)
+        self.gpu.submit("submission", &self.uploads, Some(commands)).map(Some)
     }
 
     fn encoder(&mut self) -> &mut wgpu::CommandEncoder {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-pub(crate) use buffer::{Binding as BufferBinding, Storage};
+pub(crate) use buffer::{Binding as BufferBinding, Storage, allocated};
 pub use commands::Commands;
 pub(crate) use commands::{Bound, Prepared};
 pub use open::AdapterChoice;

@@ -1,20 +1,28 @@
-//! Models: named graphs of layers that run in one submission.
+//! Models: named graphs of layers that run as one program.
 //!
-//! A [`Model`] is the graph: inputs, layers, and *applications* of layers in an order in which each reads only what stands
-//! before it. A layer applied twice stands once among the layers, so its weights are shared and counted once.
-//! [`Sequential`] grows such a graph at its end; `formats` reads one from a file. Whatever made it, it runs the same way:
-//! every application is recorded into one [`Commands`], and each intermediate tensor is let go after its last reader.
+//! A [`Model`] is the graph: inputs, [blocks](Block), and *applications* of blocks in an order in which each reads only
+//! what stands before it. A block is a layer or a whole model; applied twice it stands once among the blocks, so its
+//! weights are shared and counted once. [`Sequential`] grows such a graph at its end, [`Functional`] anywhere, and
+//! `formats` reads one from a file. Whatever made it, it runs the same way: lowered to a tape for the shapes of a call,
+//! fused, its memory planned, and replayed from then on (`program.rs`).
 
+mod functional;
+mod fuse;
 mod predict;
+mod program;
 mod sequential;
 mod summary;
 
 use std::fmt;
 
+pub use functional::{Functional, Symbol};
 pub use predict::{BATCH_SIZE, top};
+pub use program::MemoryReport;
 pub use sequential::Sequential;
 
+use self::program::Programs;
 use crate::layers::{Layer, Weight};
+use crate::ops::{self, Tape};
 use crate::{Commands, Error, Gpu, PartialShape, Result, Tensor};
 
 /// An input of a model.
@@ -26,18 +34,75 @@ pub struct Input {
     pub shape: PartialShape,
 }
 
-/// Something a layer can read: an input of the model, or what an application made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+/// Something a block can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Port {
+    /// An input of the model.
     Input(usize),
-    Node(usize),
+    /// An output of an application: the application, and which of its outputs.
+    Output(usize, usize),
 }
 
-/// One application of a layer.
-struct Node {
-    layer: usize,
-    inputs: Vec<Value>,
-    shape: PartialShape,
+/// What a model is made of.
+#[derive(Debug)]
+pub enum Block {
+    /// A layer.
+    Layer(Layer),
+    /// A model within the model.
+    Model(Model),
+}
+
+impl Block {
+    /// The name of the layer or model.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Layer(layer) => layer.name(),
+            Self::Model(model) => model.name(),
+        }
+    }
+
+    /// Keras's name of the class.
+    pub fn class_name(&self) -> &'static str {
+        match self {
+            Self::Layer(layer) => layer.config().class_name(),
+            Self::Model(model) => model.class_name(),
+        }
+    }
+
+    /// The number of values in all weights.
+    pub fn count_params(&self) -> u64 {
+        match self {
+            Self::Layer(layer) => layer.count_params(),
+            Self::Model(model) => model.count_params(),
+        }
+    }
+
+    fn output_shapes(&self, inputs: &[PartialShape]) -> Result<Vec<PartialShape>> {
+        match self {
+            Self::Layer(layer) => Ok(vec![layer.output_shape_all(inputs)?]),
+            Self::Model(model) => model.output_shapes_for(inputs),
+        }
+    }
+}
+
+impl From<Layer> for Block {
+    fn from(layer: Layer) -> Self {
+        Self::Layer(layer)
+    }
+}
+
+impl From<Model> for Block {
+    fn from(model: Model) -> Self {
+        Self::Model(model)
+    }
+}
+
+/// One application of a block.
+pub(crate) struct Node {
+    pub(crate) block: usize,
+    pub(crate) inputs: Vec<Port>,
+    /// Of its outputs.
+    pub(crate) shapes: Vec<PartialShape>,
 }
 
 /// A layer of a model, by name or by its place in [`Model::layers`].
@@ -70,7 +135,8 @@ impl From<usize> for LayerKey<'_> {
 /// A graph of built layers with named inputs.
 ///
 /// Calls may bring any batch, and any height and width, whatever the shapes the model was built with, as Keras allows;
-/// the channels are fixed.
+/// the channels are fixed. The first call with inputs of some shapes compiles the model for them; later ones replay it,
+/// and make no buffer, no pipeline and no bind group.
 ///
 /// ```no_run
 /// use wgpu_conv::{Gpu, Tensor, model::Model};
@@ -87,10 +153,13 @@ impl From<usize> for LayerKey<'_> {
 pub struct Model {
     gpu: Gpu,
     name: String,
+    /// Whether it was made as a chain, which files and summaries tell apart from a graph that happens to be one.
+    sequential: bool,
     inputs: Vec<Input>,
-    layers: Vec<Layer>,
+    blocks: Vec<Block>,
     nodes: Vec<Node>,
-    outputs: Vec<Value>,
+    outputs: Vec<Port>,
+    programs: Programs,
 }
 
 impl Model {
@@ -99,65 +168,79 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] where two inputs have one name.
     pub(crate) fn new(gpu: &Gpu, name: String, inputs: Vec<Input>) -> Result<Self> {
-        let outputs = (0..inputs.len()).map(Value::Input).collect();
-        let mut model =
-            Self { gpu: gpu.clone(), name, inputs: Vec::new(), layers: Vec::new(), nodes: Vec::new(), outputs };
+        let mut model = Self {
+            gpu: gpu.clone(),
+            name,
+            sequential: false,
+            inputs: Vec::new(),
+            blocks: Vec::new(),
+            nodes: Vec::new(),
+            outputs: (0..inputs.len()).map(Port::Input).collect(),
+            programs: Programs::default(),
+        };
         for input in inputs {
-            model.refuse_taken(&input.name)?;
-            model.inputs.push(input);
+            model.add_input(input)?;
         }
         Ok(model)
     }
 
-    /// Takes `layer` in, to be [applied](Self::apply) by the index returned.
+    /// # Errors
+    /// [`Error::Invalid`] naming the input where its name is taken.
+    pub(crate) fn add_input(&mut self, input: Input) -> Result<Port> {
+        self.refuse_taken(&input.name)?;
+        self.inputs.push(input);
+        Ok(Port::Input(self.inputs.len() - 1))
+    }
+
+    /// Takes `block` in, to be [applied](Self::apply) by the index returned.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the layer where its name is taken.
-    pub(crate) fn add_layer(&mut self, layer: Layer) -> Result<usize> {
-        self.refuse_taken(layer.name())?;
-        self.layers.push(layer);
-        Ok(self.layers.len() - 1)
+    /// [`Error::Invalid`] naming the block where its name is taken.
+    pub(crate) fn add_block(&mut self, block: impl Into<Block>) -> Result<usize> {
+        let block = block.into();
+        self.refuse_taken(block.name())?;
+        self.blocks.push(block);
+        Ok(self.blocks.len() - 1)
     }
 
     fn refuse_taken(&self, name: &str) -> Result<()> {
-        let mut taken = self.inputs.iter().map(|input| input.name.as_str()).chain(self.layers.iter().map(Layer::name));
+        let mut taken = self.inputs.iter().map(|input| input.name.as_str()).chain(self.blocks.iter().map(Block::name));
         if taken.any(|other| other == name) { Err(name_taken(name)) } else { Ok(()) }
     }
 
-    /// Applies layer number `layer` to `inputs`, which stand before it.
+    /// Applies block number `block` to `inputs`, which stand before it; returns the number of the application.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the layer where it does not take inputs of these shapes, or as many.
-    pub(crate) fn apply(&mut self, layer: usize, inputs: Vec<Value>) -> Result<Value> {
-        let built = &self.layers[layer];
-        let shape = match inputs.as_slice() {
-            [input] => built.output_shape(self.shape(*input)).map_err(|error| in_layer(built.name(), error))?,
-            _ => {
-                return Err(Error::invalid(
-                    "inputs",
-                    format!("layer {} must be applied to one input", built.name()),
-                    format!("{} inputs", inputs.len()),
-                ));
-            }
-        };
-        self.nodes.push(Node { layer, inputs, shape });
-        Ok(Value::Node(self.nodes.len() - 1))
+    /// [`Error::Invalid`] naming the block where it does not take inputs of these shapes, or as many.
+    pub(crate) fn apply(&mut self, block: usize, inputs: Vec<Port>) -> Result<usize> {
+        let shapes: Vec<_> = inputs.iter().map(|&input| self.shape(input).clone()).collect();
+        let built = &self.blocks[block];
+        let shapes = built.output_shapes(&shapes).map_err(|error| in_layer(built.name(), error))?;
+        self.nodes.push(Node { block, inputs, shapes });
+        self.programs.clear();
+        Ok(self.nodes.len() - 1)
     }
 
-    pub(crate) fn set_outputs(&mut self, outputs: Vec<Value>) {
+    pub(crate) fn set_outputs(&mut self, outputs: Vec<Port>) {
         self.outputs = outputs;
+        self.programs.clear();
     }
 
-    pub(crate) fn shape(&self, value: Value) -> &PartialShape {
-        match value {
-            Value::Input(index) => &self.inputs[index].shape,
-            Value::Node(index) => &self.nodes[index].shape,
+    pub(crate) fn shape(&self, port: Port) -> &PartialShape {
+        match port {
+            Port::Input(index) => &self.inputs[index].shape,
+            Port::Output(node, output) => &self.nodes[node].shapes[output],
         }
     }
 
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Keras's name of the class: `Sequential` or `Functional`.
+    pub fn class_name(&self) -> &'static str {
+        if self.sequential { "Sequential" } else { "Functional" }
     }
 
     /// The device the model runs on.
@@ -172,26 +255,122 @@ impl Model {
 
     /// The shapes of what a call returns, in its order; extents that depend on the call are unknown.
     pub fn output_shapes(&self) -> Vec<PartialShape> {
-        self.outputs.iter().map(|&value| self.shape(value).clone()).collect()
+        self.outputs.iter().map(|&output| self.shape(output).clone()).collect()
     }
 
-    /// The layers, inputs not counted, in the model's order.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
+    /// The shapes of what a call with inputs of these shapes returns; unknown extents stay unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a [call](Self::call_all) would refuse the shapes.
+    pub fn output_shapes_for(&self, inputs: &[PartialShape]) -> Result<Vec<PartialShape>> {
+        self.check_inputs(inputs.len())?;
+        let mut made: Vec<Vec<PartialShape>> = Vec::with_capacity(self.nodes.len());
+        let of = |made: &[Vec<PartialShape>], port: &Port| match *port {
+            Port::Input(index) => inputs[index].clone(),
+            Port::Output(node, output) => made[node][output].clone(),
+        };
+        for node in &self.nodes {
+            let block = &self.blocks[node.block];
+            let inputs: Vec<_> = node.inputs.iter().map(|port| of(&made, port)).collect();
+            made.push(block.output_shapes(&inputs).map_err(|error| in_layer(block.name(), error))?);
+        }
+        Ok(self.outputs.iter().map(|port| of(&made, port)).collect())
     }
 
-    /// The layer of a name or an index.
+    /// The layers and models it is made of, inputs not counted, in the model's order.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The applications of blocks, each after what it reads.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(crate) fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Every layer with its path: its name, behind the names of the models it stands in, `outer/inner/layer`. In the
+    /// model's order.
+    pub fn layers(&self) -> Vec<(String, &Layer)> {
+        let mut layers = Vec::new();
+        for block in &self.blocks {
+            match block {
+                Block::Layer(layer) => layers.push((layer.name().to_owned(), layer)),
+                Block::Model(model) => {
+                    let inner = model.layers().into_iter();
+                    layers.extend(inner.map(|(path, layer)| (format!("{}/{path}", model.name), layer)));
+                }
+            }
+        }
+        layers
+    }
+
+    /// The block of a name or an index.
     ///
     /// # Errors
     /// [`Error::Invalid`] listing the existing names where there is none.
+    pub fn block<'a>(&self, which: impl Into<LayerKey<'a>>) -> Result<&Block> {
+        self.position(which.into()).map(|index| &self.blocks[index])
+    }
+
+    /// The layer of a name, a path through models within the model, or an index.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] listing the existing names where there is none, and where it is a model.
     pub fn get_layer<'a>(&self, which: impl Into<LayerKey<'a>>) -> Result<&Layer> {
         let which = which.into();
+        if let Some((model, rest)) = self.within(which) {
+            return match &self.blocks[model] {
+                Block::Model(model) => model.get_layer(rest),
+                Block::Layer(layer) => Err(not_a_model(layer.name())),
+            };
+        }
+        match self.block(which)? {
+            Block::Layer(layer) => Ok(layer),
+            Block::Model(model) => Err(not_a_layer(&model.name)),
+        }
+    }
+
+    /// The layer of a name, a path or an index, to set its weights.
+    ///
+    /// # Errors
+    /// Those of [`get_layer`](Self::get_layer).
+    pub fn get_layer_mut<'a>(&mut self, which: impl Into<LayerKey<'a>>) -> Result<&mut Layer> {
+        let which = which.into();
+        self.programs.clear();
+        if let Some((model, rest)) = self.within(which) {
+            return match &mut self.blocks[model] {
+                Block::Model(model) => model.get_layer_mut(rest),
+                Block::Layer(layer) => Err(not_a_model(layer.name())),
+            };
+        }
+        let index = self.position(which)?;
+        match &mut self.blocks[index] {
+            Block::Layer(layer) => Ok(layer),
+            Block::Model(model) => Err(not_a_layer(&model.name)),
+        }
+    }
+
+    /// The block that a path begins with, and the rest of the path. Layers read from other formats may have a `/` in
+    /// their names: a whole name goes first.
+    fn within<'a>(&self, which: LayerKey<'a>) -> Option<(usize, &'a str)> {
+        let LayerKey::Name(path) = which else { return None };
+        if self.blocks.iter().any(|block| block.name() == path) {
+            return None;
+        }
+        let (name, rest) = path.split_once('/')?;
+        Some((self.blocks.iter().position(|block| block.name() == name)?, rest))
+    }
+
+    fn position(&self, which: LayerKey) -> Result<usize> {
         let found = match which {
-            LayerKey::Name(name) => self.layers.iter().find(|layer| layer.name() == name),
-            LayerKey::Index(index) => self.layers.get(index),
+            LayerKey::Name(name) => self.blocks.iter().position(|block| block.name() == name),
+            LayerKey::Index(index) => (index < self.blocks.len()).then_some(index),
         };
         found.ok_or_else(|| {
-            let names: Vec<_> = self.layers.iter().map(Layer::name).collect();
+            let names: Vec<_> = self.blocks.iter().map(Block::name).collect();
             let received = match which {
                 LayerKey::Name(name) => format!("{name:?}"),
                 LayerKey::Index(index) => format!("index {index} of {}", names.len()),
@@ -202,65 +381,59 @@ impl Model {
 
     /// Every weight with its path `<layer>/<weight>`, in the order of the layers.
     pub fn weights(&self) -> Vec<(String, &Weight)> {
-        self.layers
-            .iter()
-            .flat_map(|layer| layer.weights().iter().map(move |w| (format!("{}/{}", layer.name(), w.name()), w)))
+        let layers = self.layers().into_iter();
+        layers
+            .flat_map(|(path, layer)| layer.weights().iter().map(move |w| (format!("{path}/{}", w.name()), w)))
             .collect()
     }
 
     /// The number of values in all weights.
     pub fn count_params(&self) -> u64 {
-        self.layers.iter().map(Layer::count_params).sum()
+        self.blocks.iter().map(Block::count_params).sum()
     }
 
-    /// Records every layer, without submitting; returns the outputs.
+    /// Records the compiled model, without submitting; returns the outputs.
     ///
     /// # Errors
     /// [`Error::Invalid`] for inputs that do not fit, naming the layer that refuses them; [`Error::Limit`] and
     /// [`Error::Gpu`] where the device cannot.
     pub fn record(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.record_each(commands, inputs, |_, _| ())
+        self.check_tensors(inputs)?;
+        self.program(inputs.iter().map(|input| (input.shape().clone(), input.dtype())).collect())?
+            .record(commands, inputs)
     }
 
-    /// [`record`](Self::record), showing `seen` what each application made.
-    fn record_each(
-        &self,
-        commands: &mut Commands,
-        inputs: &[Tensor],
-        mut seen: impl FnMut(&Layer, &Tensor),
-    ) -> Result<Vec<Tensor>> {
-        if inputs.len() != self.inputs.len() {
-            return Err(Error::invalid(
-                "inputs",
-                format!("model `{}` must be called with {} input(s)", self.name, self.inputs.len()),
-                format!("{} input(s)", inputs.len()),
-            ));
-        }
-        let mut readers = vec![0usize; self.nodes.len()];
-        for value in self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.outputs) {
-            if let Value::Node(index) = value {
-                readers[*index] += 1;
-            }
-        }
-        let mut made: Vec<Option<Tensor>> = Vec::with_capacity(self.nodes.len());
-        let mut take = |made: &mut Vec<Option<Tensor>>, value: Value| -> Result<Tensor> {
-            let tensor = match value {
-                Value::Input(index) => inputs.get(index).cloned(),
-                Value::Node(index) => {
-                    readers[index] -= 1;
-                    if readers[index] == 0 { made[index].take() } else { made[index].clone() }
-                }
-            };
-            tensor.ok_or_else(|| Error::invalid("inputs", "a layer must read what was computed before it", "a cycle"))
+    /// Writes every layer on `tape`, showing `seen` what each makes, with its path behind `place`.
+    pub(crate) fn lower<'a>(
+        &'a self,
+        tape: &mut Tape,
+        inputs: &[ops::Value],
+        place: &str,
+        seen: &mut dyn FnMut(Applied<'a>),
+    ) -> Result<Vec<ops::Value>> {
+        self.check_inputs(inputs.len())?;
+        let mut made: Vec<Vec<ops::Value>> = Vec::with_capacity(self.nodes.len());
+        let of = |made: &[Vec<ops::Value>], port: &Port| match *port {
+            Port::Input(index) => inputs[index],
+            Port::Output(node, output) => made[node][output],
         };
         for node in &self.nodes {
-            let layer = &self.layers[node.layer];
-            let input = take(&mut made, node.inputs[0])?;
-            let output = layer.record(commands, &input).map_err(|error| in_layer(layer.name(), error))?;
-            seen(layer, &output);
-            made.push(Some(output));
+            let block = &self.blocks[node.block];
+            let inputs: Vec<_> = node.inputs.iter().map(|port| of(&made, port)).collect();
+            let path = format!("{place}{}", block.name());
+            let outputs = match block {
+                Block::Layer(layer) => {
+                    let output = layer.lower(tape, &inputs).map_err(|error| in_layer(layer.name(), error))?;
+                    seen(Applied { path, layer, inputs, output });
+                    vec![output]
+                }
+                Block::Model(model) => model
+                    .lower(tape, &inputs, &format!("{path}/"), seen)
+                    .map_err(|error| in_layer(model.name(), error))?,
+            };
+            made.push(outputs);
         }
-        self.outputs.iter().map(|&value| take(&mut made, value)).collect()
+        Ok(self.outputs.iter().map(|port| of(&made, port)).collect())
     }
 
     /// The output for `input`, computed in one submission, of a model with one of each.
@@ -285,16 +458,27 @@ impl Model {
         Ok(outputs)
     }
 
-    /// What every layer makes of `inputs`, with the layer's name, in the order of computation: a layer applied twice
-    /// stands there twice. Computed in one submission; all tensors are kept until dropped.
+    /// What every layer reads and makes of `inputs`, in the order of computation: a layer applied twice stands there twice.
+    /// Every layer runs by itself, nothing fused, in one submission; all tensors are kept until dropped.
     ///
     /// # Errors
     /// Those of [`record`](Self::record).
-    pub fn call_recorded(&self, inputs: &[Tensor]) -> Result<Vec<(String, Tensor)>> {
+    pub fn call_recorded(&self, inputs: &[Tensor]) -> Result<Vec<Recorded<'_>>> {
+        self.check_tensors(inputs)?;
+        let mut tape = Tape::default();
+        let values =
+            inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
+        let mut applied = Vec::new();
+        self.lower(&mut tape, &values, "", &mut |application| applied.push(application))?;
+        let kept: Vec<_> = applied.iter().flat_map(|a| a.inputs.iter().copied().chain([a.output])).collect();
         let mut commands = Commands::new(&self.gpu);
-        let mut recorded = Vec::with_capacity(self.nodes.len());
-        self.record_each(&mut commands, inputs, |layer, output| recorded.push((layer.name().into(), output.clone())))?;
+        let mut tensors = tape.record(&mut commands, inputs, &kept)?.into_iter();
         commands.submit()?;
+        let mut recorded = Vec::with_capacity(applied.len());
+        for Applied { path, layer, inputs, .. } in applied {
+            let inputs = tensors.by_ref().take(inputs.len()).collect();
+            recorded.extend(tensors.next().map(|output| Recorded { path, layer, inputs, output }));
+        }
         Ok(recorded)
     }
 
@@ -316,17 +500,70 @@ impl Model {
             format!("{} input(s), {} output(s)", self.inputs.len(), self.outputs.len()),
         ))
     }
+
+    fn check_inputs(&self, received: usize) -> Result<()> {
+        if received == self.inputs.len() {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "inputs",
+            format!("model `{}` must be called with {} input(s)", self.name, self.inputs.len()),
+            format!("{received} input(s)"),
+        ))
+    }
+
+    fn check_tensors(&self, inputs: &[Tensor]) -> Result<()> {
+        self.check_inputs(inputs.len())?;
+        if inputs.iter().all(|input| input.gpu().is(&self.gpu)) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "input",
+            format!("model `{}` must be called on the Gpu it was built on", self.name),
+            "input of another Gpu",
+        ))
+    }
+}
+
+/// One application of a layer on a tape.
+pub(crate) struct Applied<'a> {
+    path: String,
+    layer: &'a Layer,
+    inputs: Vec<ops::Value>,
+    output: ops::Value,
+}
+
+/// What one application of a layer read and made: see [`Model::call_recorded`].
+#[derive(Debug)]
+pub struct Recorded<'a> {
+    /// The layer's name, behind those of the models it stands in: `outer/inner/layer`.
+    pub path: String,
+    /// The layer.
+    pub layer: &'a Layer,
+    /// What it read.
+    pub inputs: Vec<Tensor>,
+    /// What it made.
+    pub output: Tensor,
 }
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let layers: Vec<_> = self.layers.iter().map(Layer::name).collect();
+        let blocks: Vec<_> = self.blocks.iter().map(Block::name).collect();
         f.debug_struct("Model")
             .field("name", &self.name)
             .field("inputs", &self.inputs)
-            .field("layers", &layers)
+            .field("blocks", &blocks)
             .finish()
     }
+}
+
+fn not_a_model(name: &str) -> Error {
+    Error::invalid("layer", "a path must lead through models to a layer", format!("{name:?}, which is a layer"))
+}
+
+fn not_a_layer(name: &str) -> Error {
+    let rule = format!("a layer must be named; those of a model stand at `{name}/<layer>`");
+    Error::invalid("layer", rule, format!("{name:?}, which is a model"))
 }
 
 fn name_taken(name: &str) -> Error {

@@ -1,9 +1,11 @@
 //! Predicting over more data than one submission should hold.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::Model;
-use crate::{Error, HostTensor, PartialShape, Result, Shape, Tensor};
+use super::program::Program;
+use crate::{Commands, DType, Error, HostTensor, PartialShape, Result, Shape, Tensor};
 
 /// Inputs per submission in [`Model::predict`], as in Keras.
 pub const BATCH_SIZE: usize = 32;
@@ -27,8 +29,7 @@ impl Model {
     pub async fn predict_async(&self, data: &HostTensor) -> Result<HostTensor> {
         let mut outputs = Vec::new();
         for (shape, values) in self.batches(data, BATCH_SIZE)? {
-            let output = self.call(&Tensor::from_slice(&self.gpu, shape, values)?)?;
-            outputs.push(HostTensor { shape: output.shape().clone(), values: output.read_async().await? });
+            outputs.push(self.run_async(&[(shape, values)]).await?.swap_remove(0));
         }
         self.join(data, outputs)
     }
@@ -44,10 +45,42 @@ impl Model {
         data: &'a HostTensor,
         batch_size: usize,
     ) -> Result<impl Iterator<Item = Result<HostTensor>> + 'a> {
-        Ok(self.batches(data, batch_size)?.map(|(shape, values)| {
-            let output = self.call(&Tensor::from_slice(&self.gpu, shape, values)?)?;
-            Ok(HostTensor { shape: output.shape().clone(), values: output.read()? })
-        }))
+        Ok(self.batches(data, batch_size)?.map(|(shape, values)| Ok(self.run(&[(shape, values)])?.swap_remove(0))))
+    }
+
+    /// The outputs for all `inputs` at once, of a model with any number of either: one submission, there and back.
+    ///
+    /// # Errors
+    /// Those of [`call_all`](Self::call_all), and [`Error::Invalid`] where values and shape disagree.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn predict_all(&self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
+        for input in inputs {
+            check_length(input)?;
+        }
+        self.run(&inputs.iter().map(|input| (input.shape.clone(), &*input.values)).collect::<Vec<_>>())
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn run(&self, inputs: &[(Shape, &[f32])]) -> Result<Vec<HostTensor>> {
+        let (program, mut commands) = (self.program_for(inputs)?, Commands::new(&self.gpu));
+        let outputs =
+            program.record_on(&mut commands, &inputs.iter().map(|(_, values)| *values).collect::<Vec<_>>())?;
+        let bytes = self.gpu.read_after(commands, &outputs.iter().map(Tensor::binding).collect::<Vec<_>>())?;
+        decoded(outputs, &bytes)
+    }
+
+    async fn run_async(&self, inputs: &[(Shape, &[f32])]) -> Result<Vec<HostTensor>> {
+        let (program, mut commands) = (self.program_for(inputs)?, Commands::new(&self.gpu));
+        let outputs =
+            program.record_on(&mut commands, &inputs.iter().map(|(_, values)| *values).collect::<Vec<_>>())?;
+        let sources: Vec<_> = outputs.iter().map(Tensor::binding).collect();
+        let bytes = self.gpu.read_after_async(commands, &sources).await?;
+        decoded(outputs, &bytes)
+    }
+
+    fn program_for(&self, inputs: &[(Shape, &[f32])]) -> Result<Arc<Program>> {
+        self.check_inputs(inputs.len())?;
+        self.program(inputs.iter().map(|(shape, _)| (shape.clone(), DType::F32)).collect())
     }
 
     /// The batches of `data`, with their shapes.
@@ -63,13 +96,7 @@ impl Model {
         let Some(&inputs) = data.shape.dims().first() else {
             return Err(Error::invalid("data", "the data must have a batch axis", format!("shape={}", data.shape)));
         };
-        if data.shape.elements()? != data.values.len() as u64 {
-            return Err(Error::invalid(
-                "data",
-                "the data must hold as many values as its shape says",
-                format!("{} values for shape={}", data.values.len(), data.shape),
-            ));
-        }
+        check_length(data)?;
         let each = data.values.len() / inputs.max(1);
         Ok((0..inputs).step_by(batch_size).map(move |start| {
             let end = inputs.min(start.saturating_add(batch_size));
@@ -94,20 +121,29 @@ impl Model {
 
     /// The extents of the output for no inputs; those that the shapes do not tell are 0.
     fn empty_output(&self, data: &HostTensor) -> Result<Vec<usize>> {
-        let mut shapes: Vec<PartialShape> = Vec::with_capacity(self.nodes.len());
-        let input = PartialShape::from(&data.shape);
-        let shape_of = |shapes: &[PartialShape], value| match value {
-            super::Value::Input(_) => input.clone(),
-            super::Value::Node(index) => shapes[index].clone(),
-        };
-        for node in &self.nodes {
-            let layer = &self.layers[node.layer];
-            let shape = layer.output_shape(shape_of(&shapes, node.inputs[0]));
-            shapes.push(shape.map_err(|error| super::in_layer(layer.name(), error))?);
-        }
-        let output = shape_of(&shapes, self.outputs[0]);
-        Ok(output.dims().iter().map(|dim| dim.unwrap_or(0)).collect())
+        let shapes = self.output_shapes_for(&[(&data.shape).into()])?;
+        Ok(shapes.iter().flat_map(PartialShape::dims).map(|dim| dim.unwrap_or(0)).collect())
     }
+}
+
+/// # Errors
+/// [`Error::Invalid`] where there are not as many values as the shape says.
+fn check_length(data: &HostTensor) -> Result<()> {
+    if data.shape.elements()? == data.values.len() as u64 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "data",
+        "the data must hold as many values as its shape says",
+        format!("{} values for shape={}", data.values.len(), data.shape),
+    ))
+}
+
+/// The values of `outputs`, of which these are the bytes.
+fn decoded(outputs: &[Tensor], bytes: &[Vec<u8>]) -> Result<Vec<HostTensor>> {
+    let each = outputs.iter().zip(bytes);
+    each.map(|(tensor, bytes)| Ok(HostTensor { shape: tensor.shape().clone(), values: tensor.decode(bytes)? }))
+        .collect()
 }
 
 /// The `count` greatest of `scores` with their indices, greatest first; equal scores in the order of their indices, and NaN

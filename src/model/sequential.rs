@@ -3,7 +3,7 @@
 use std::ops::BitOr;
 use std::sync::OnceLock;
 
-use super::{Input, LayerKey, Model, summary};
+use super::{Block, Input, LayerKey, Model, Port, Recorded, summary};
 use crate::layers::{Layer, LayerConfig, Piped, Weight};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result, Tensor};
 
@@ -73,7 +73,7 @@ impl Sequential {
             return Err(Error::invalid(
                 "input",
                 "the input shape of a Sequential must come before its layers, once",
-                format!("shape={shape} after {} layers", self.waiting.len().max(self.layers().len())),
+                format!("shape={shape} after {} layers", self.waiting.len().max(self.blocks().len())),
             ));
         }
         self.built = OnceLock::from(self.start(shape)?);
@@ -81,7 +81,8 @@ impl Sequential {
     }
 
     fn start(&self, shape: PartialShape) -> Result<Model> {
-        Model::new(&self.gpu, self.name.clone(), vec![Input { name: "input".into(), shape }])
+        let model = Model::new(&self.gpu, self.name.clone(), vec![Input { name: "input".into(), shape }])?;
+        Ok(Model { sequential: true, ..model })
     }
 
     /// Adds a layer at the end.
@@ -191,7 +192,7 @@ impl Sequential {
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
-    pub fn call_recorded(&self, input: &Tensor) -> Result<Vec<(String, Tensor)>> {
+    pub fn call_recorded(&self, input: &Tensor) -> Result<Vec<Recorded<'_>>> {
         self.build_for(input.shape())?.call_recorded(std::slice::from_ref(input))
     }
 
@@ -204,9 +205,9 @@ impl Sequential {
         self.build_for(&data.shape)?.predict(data)
     }
 
-    /// The built layers; none while the input shape is unknown.
-    pub fn layers(&self) -> &[Layer] {
-        self.built.get().map_or(&[], Model::layers)
+    /// The built layers and models; none while the input shape is unknown.
+    pub fn blocks(&self) -> &[Block] {
+        self.built.get().map_or(&[], Model::blocks)
     }
 
     /// The built layer of a name or an index: see [`Model::get_layer`].
@@ -265,18 +266,18 @@ fn extend(model: &mut Model, step: &Step) -> Result<()> {
                 let name = config.common().name.as_deref().unwrap_or(config.class_name());
                 super::in_layer(name, error)
             })?;
-            model.add_layer(layer)?
+            model.add_block(layer)?
         }
         Step::Again(name) => model.index_of(name)?,
     };
     match model.apply(index, vec![end]) {
-        Ok(value) => {
-            model.set_outputs(vec![value]);
+        Ok(node) => {
+            model.set_outputs(vec![Port::Output(node, 0)]);
             Ok(())
         }
         Err(error) => {
             if matches!(step, Step::New(_)) {
-                model.layers.pop();
+                model.blocks.pop();
             }
             Err(error)
         }
@@ -286,7 +287,7 @@ fn extend(model: &mut Model, step: &Step) -> Result<()> {
 impl Model {
     /// The place of the layer called `name`.
     fn index_of(&self, name: &str) -> Result<usize> {
-        let names: Vec<_> = self.layers.iter().map(Layer::name).collect();
+        let names: Vec<_> = self.blocks.iter().map(Block::name).collect();
         let found = names.iter().position(|other| *other == name);
         found.ok_or_else(|| super::no_such_layer(&self.name, &names, format!("{name:?}")))
     }
@@ -294,10 +295,10 @@ impl Model {
     /// Takes away the last application of a chain, and its layer if nothing else applies it.
     fn pop(&mut self) -> bool {
         let Some(node) = self.nodes.pop() else { return false };
-        if self.nodes.iter().all(|other| other.layer != node.layer) {
-            self.layers.remove(node.layer);
+        if self.nodes.iter().all(|other| other.block != node.block) {
+            self.blocks.remove(node.block);
         }
-        self.outputs = node.inputs;
+        self.set_outputs(node.inputs);
         true
     }
 }

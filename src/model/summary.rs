@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Model, Value};
-use crate::layers::{Layer, LayerConfig};
+use super::{Model, Port};
+use crate::layers::LayerConfig;
 
 /// Widths of the columns, so that a line with its rules stays within 80: name and type, output shape, parameters, and the
 /// connections where they are shown.
@@ -13,9 +13,9 @@ const GRAPH: [usize; 4] = [24, 18, 9, 16];
 pub(super) fn of_model(model: &Model) -> String {
     let mut rows = Vec::new();
     let graph = !is_chain(model);
-    let name_of = |value: &Value| match *value {
-        Value::Input(index) => model.inputs[index].name.clone(),
-        Value::Node(index) => model.layers[model.nodes[index].layer].name().to_owned(),
+    let name_of = |port: &Port| match *port {
+        Port::Input(index) => model.inputs[index].name.clone(),
+        Port::Output(node, _) => model.blocks[model.nodes[node].block].name().to_owned(),
     };
     if graph {
         for input in &model.inputs {
@@ -23,10 +23,11 @@ pub(super) fn of_model(model: &Model) -> String {
             rows.push(cells.to_vec());
         }
     }
-    for (index, layer) in model.layers.iter().enumerate() {
-        let applied = || model.nodes.iter().filter(move |node| node.layer == index);
-        let shape = applied().next().map_or("?".into(), |node| node.shape.to_string());
-        let mut cells = vec![typed(layer.name(), layer.config().class_name()), shape, grouped(layer.count_params())];
+    for (index, block) in model.blocks.iter().enumerate() {
+        let applied = || model.nodes.iter().filter(move |node| node.block == index);
+        let shapes = applied().next().map(|node| node.shapes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let shapes = shapes.map_or("?".into(), |shapes| shapes.join(", "));
+        let mut cells = vec![typed(block.name(), block.class_name()), shapes, grouped(block.count_params())];
         if graph {
             cells.push(applied().flat_map(|node| &node.inputs).map(name_of).collect::<Vec<_>>().join(", "));
         }
@@ -34,7 +35,7 @@ pub(super) fn of_model(model: &Model) -> String {
     }
     let mut text = table(&model.name, if graph { &GRAPH } else { &CHAIN }, &rows);
     for (label, kind) in [("Total", None), ("Trainable", Some(true)), ("Non-trainable", Some(false))] {
-        let (count, bytes) = totals(&model.layers, kind);
+        let (count, bytes) = totals(model, kind);
         let _ = writeln!(text, " {label} params: {} ({})", grouped(count), memory(bytes));
     }
     text
@@ -52,16 +53,16 @@ pub(super) fn of_unbuilt<'a>(name: &str, configs: impl Iterator<Item = &'a Layer
 /// Whether every layer reads just what the one before it made.
 fn is_chain(model: &Model) -> bool {
     let in_turn = |(index, node): (usize, &super::Node)| {
-        let before = index.checked_sub(1).map_or(Value::Input(0), Value::Node);
-        node.layer == index && node.inputs == [before]
+        let before = index.checked_sub(1).map_or(Port::Input(0), |node| Port::Output(node, 0));
+        node.block == index && node.inputs == [before]
     };
     model.inputs.len() == 1 && model.outputs.len() == 1 && model.nodes.iter().enumerate().all(in_turn)
 }
 
 /// The number and the bytes of the weights; of those that training changes or leaves alone, if `trainable` says so.
-fn totals(layers: &[Layer], trainable: Option<bool>) -> (u64, u64) {
+fn totals(model: &Model, trainable: Option<bool>) -> (u64, u64) {
     let mut totals = (0, 0);
-    for layer in layers {
+    for (_, layer) in model.layers() {
         let size = layer.config().common().dtype.variables().map_or(4, |(dtype, _)| dtype.size() as u64);
         for weight in layer.weights() {
             if trainable.is_none_or(|wanted| wanted == weight.trainable()) {

@@ -30,7 +30,7 @@ pub(crate) fn conv(
     let dims = data_format.join(geometry.batch, geometry.out_channels, [h.output, w.output]);
     let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
     let fused = Elementwise::new(activation).unwrap_or(Elementwise::LINEAR);
-    let epilogue = Epilogue { bias: bias.is_some(), activation: fused };
+    let epilogue = Epilogue { bias: bias.is_some(), residual: false, activation: fused };
     let dtype = tape.dtype(input);
     let problem = ConvProblem { geometry: *geometry, dtype, data_format: *data_format, epilogue };
     let operands = Operands { kernel: Some(kernel.clone()), bias: bias.cloned(), ..input.into() };

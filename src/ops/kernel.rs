@@ -73,19 +73,27 @@ impl Kernel {
 
     fn upload(&self, gpu: &Gpu) -> Result<Tensor> {
         let rounded = |value: &f32| self.rounding.map_or(*value, |rounding| rounding.round(*value));
+        let tensor = owned(gpu, self.shape.clone(), self.dtype)?;
         match self.dtype {
-            DType::F32 if self.rounding.is_none() => Tensor::from_slice(gpu, &self.shape, &self.values),
-            DType::F32 => Tensor::from_slice(gpu, &self.shape, &self.values.iter().map(rounded).collect::<Vec<_>>()),
+            DType::F32 if self.rounding.is_none() => tensor.write(bytemuck::cast_slice(&self.values))?,
+            DType::F32 => tensor.write(bytemuck::cast_slice(&self.values.iter().map(rounded).collect::<Vec<_>>()))?,
             DType::F16 => {
                 let values: Vec<f16> = self.values.iter().map(|&value| f16::from_f32(value)).collect();
-                Tensor::from_slice(gpu, &self.shape, &values)
+                tensor.write(bytemuck::cast_slice(&values))?;
             }
         }
+        Ok(tensor)
     }
 }
 
+/// A tensor whose memory no pool keeps: it lives as long as the layer, and the next is of another size.
+fn owned(gpu: &Gpu, shape: Shape, dtype: DType) -> Result<Tensor> {
+    let bytes = shape.elements()? * dtype.size() as u64;
+    Ok(Tensor::within(gpu, &gpu.memory(bytes)?, shape, dtype))
+}
+
 fn pack(gpu: &Gpu, packing: &Packing, plain: &Tensor) -> Result<Tensor> {
-    let output = Tensor::uninitialized(gpu, [packing.elements as usize].into(), plain.dtype())?;
+    let output = owned(gpu, [packing.elements as usize].into(), plain.dtype())?;
     let mut commands = Commands::new(gpu);
     let (input, output_binding) = (plain.binding(), output.binding());
     commands.dispatch("pack", &packing.step, &Bound::new(&input, &output_binding), &[])?;

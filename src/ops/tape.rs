@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Kernel;
 use crate::geometry::indexable;
 use crate::gpu::{Bound, BufferBinding, Commands};
-use crate::plan::{ConvProblem, Plan, Problem};
+use crate::plan::{ConvProblem, Packing, Plan, Problem};
 use crate::{ConvGeometry, DType, Error, Gpu, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
@@ -177,10 +177,7 @@ impl Tape {
                 };
                 let (input, output) = (bound(&launch.input)?, bound(&launch.output)?);
                 let other = launch.other.as_ref().map(bound).transpose()?;
-                let kernel = step.operands.kernel.as_ref().map(|k| k.on(&gpu, launch.plan.packing.as_ref()));
-                let kernel = kernel.transpose()?.map(|tensor| tensor.binding());
-                let bias = step.operands.bias.as_ref().map(|bias| bias.on(&gpu, None)).transpose()?;
-                let bias = bias.map(|tensor| tensor.binding());
+                let [kernel, bias] = step.constants(&gpu, launch.plan.packing.as_ref())?;
                 let (kernel, bias) = (kernel.as_ref(), bias.as_ref());
                 let bound = Bound { input: &input, other: other.as_ref(), kernel, bias, output: &output };
                 commands.record(&launch.plan, &bound)?;
@@ -237,6 +234,14 @@ impl Tape {
 }
 
 impl Step {
+    /// The kernel, as `packing` wants it, and the bias on `gpu`.
+    pub(crate) fn constants(&self, gpu: &Gpu, packing: Option<&Packing>) -> Result<[Option<BufferBinding>; 2]> {
+        let on = |kernel: &Option<Arc<Kernel>>, packing| {
+            kernel.as_ref().map(|kernel| kernel.on(gpu, packing).map(|tensor| tensor.binding())).transpose()
+        };
+        Ok([on(&self.operands.kernel, packing)?, on(&self.operands.bias, None)?])
+    }
+
     /// The values read and written.
     pub(crate) fn values(&self) -> impl Iterator<Item = Value> + use<> {
         [Some(self.operands.input), self.operands.other, Some(self.output)].into_iter().flatten()

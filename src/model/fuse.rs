@@ -1,0 +1,138 @@
+//! Rewriting a tape so that less runs: scales and shifts go into the kernels before them, activations and additions into
+//! the store of the operation that makes their input.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ops::{Kernel, Tape, Value};
+use crate::plan::{ConvProblem, Elementwise, Epilogue, Problem};
+use crate::{DataFormat, HostTensor};
+
+/// Kernels and biases that scales and shifts were folded into, so that programs of one model share them.
+pub(super) type Folded = HashMap<Sources, [Arc<Kernel>; 2]>;
+
+/// What a folded kernel and bias were made of: kernel, bias, scale, shift. Kept, so that the addresses stay theirs.
+#[derive(Clone)]
+pub(super) struct Sources([Option<Arc<Kernel>>; 4]);
+
+impl Sources {
+    fn addresses(&self) -> [*const Kernel; 4] {
+        self.0.each_ref().map(|kernel| kernel.as_ref().map_or(std::ptr::null(), Arc::as_ptr))
+    }
+}
+
+impl PartialEq for Sources {
+    fn eq(&self, other: &Self) -> bool {
+        self.addresses() == other.addresses()
+    }
+}
+
+impl Eq for Sources {}
+
+impl std::hash::Hash for Sources {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.addresses().hash(state);
+    }
+}
+
+/// Fuses what can be, so that `outputs` are as they were but for rounding.
+pub(super) fn fuse(tape: &mut Tape, outputs: &[Value], folded: &mut Folded) {
+    let mut index = 0;
+    while index < tape.steps.len() {
+        let fused = maker(tape, outputs, index, tape.steps[index].operands.input)
+            .is_some_and(|maker| fold(tape, maker, index, folded) || activate(tape, maker, index));
+        if fused {
+            tape.steps.remove(index);
+        } else {
+            index += 1;
+        }
+    }
+}
+
+/// The step before `reader` that alone writes `value`, all of it, where `reader` alone reads it and nothing outside does.
+fn maker(tape: &Tape, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
+    let storage = tape.storage(value);
+    let is = |other: &Value| tape.storage(*other) == storage;
+    if outputs.iter().any(is) || tape.inputs().iter().any(is) {
+        return None;
+    }
+    let mut found = None;
+    for (index, step) in tape.steps.iter().enumerate() {
+        let reads = [Some(step.operands.input), step.operands.other].iter().flatten().filter(|other| is(other)).count();
+        if reads > usize::from(index == reader) {
+            return None;
+        }
+        if is(&step.output) && found.replace(index).is_some() {
+            return None;
+        }
+    }
+    found
+}
+
+/// Folds the scale and shift of step `index` into the convolution `maker`.
+fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> bool {
+    let (Problem::Conv(conv), Problem::Conv(scale)) = (tape.steps[maker].problem, tape.steps[index].problem) else {
+        return false;
+    };
+    let plain = conv.epilogue.activation == Elementwise::LINEAR && !conv.epilogue.residual;
+    if !plain || !is_scale(&scale) || channel_run(&conv) != channel_run(&scale) {
+        return false;
+    }
+    let [first, second] = [maker, index].map(|step| tape.steps[step].operands.clone());
+    let (Some(kernel), Some(scales)) = (&first.kernel, &second.kernel) else { return false };
+    let sources = Sources([Some(kernel.clone()), first.bias.clone(), Some(scales.clone()), second.bias.clone()]);
+    let made = || scaled(kernel, first.bias.as_deref(), scales, second.bias.as_deref());
+    let [kernel, bias] = folded.entry(sources).or_insert_with(made).clone();
+    let output = tape.steps[index].output;
+    let step = &mut tape.steps[maker];
+    step.operands.kernel = Some(kernel);
+    step.operands.bias = Some(bias);
+    let epilogue = Epilogue { bias: true, ..scale.epilogue };
+    step.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
+    step.output = output;
+    true
+}
+
+/// Whether a convolution does no more than multiply each channel by a number, and add one.
+fn is_scale(problem: &ConvProblem) -> bool {
+    let geometry = &problem.geometry;
+    let depthwise = geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels;
+    depthwise && geometry.is_pointwise() && !problem.epilogue.residual
+}
+
+/// How the output's channels lie: how many there are, and how many elements in a row are of one.
+fn channel_run(problem: &ConvProblem) -> (u32, u32) {
+    let geometry = &problem.geometry;
+    let run = match problem.data_format {
+        DataFormat::ChannelsLast => 1,
+        DataFormat::ChannelsFirst => geometry.axes.iter().map(|axis| axis.output).product(),
+    };
+    (geometry.out_channels, run)
+}
+
+/// The kernel and the bias of `(x · kernel + bias) · scale + shift`; a kernel's last extents are its output channels.
+fn scaled(kernel: &Kernel, bias: Option<&Kernel>, scale: &Kernel, shift: Option<&Kernel>) -> [Arc<Kernel>; 2] {
+    let scales = scale.values();
+    let product = |(index, &value): (usize, &f32)| (f64::from(value) * f64::from(scales[index % scales.len()])) as f32;
+    let at = |kernel: Option<&Kernel>, index: usize| kernel.map_or(0.0, |kernel| f64::from(kernel.values()[index]));
+    let sum = |(index, &scale): (usize, &f32)| (at(bias, index) * f64::from(scale) + at(shift, index)) as f32;
+    let values: [(_, Vec<f32>); 2] = [
+        (kernel.shape().clone(), kernel.values().iter().enumerate().map(product).collect()),
+        ([scales.len()].into(), scales.iter().enumerate().map(sum).collect()),
+    ];
+    values.map(|(shape, values)| Kernel::new(HostTensor { shape, values }, kernel.dtype(), kernel.rounding()))
+}
+
+/// Moves the activation that is step `index` into the store of the step `maker`.
+fn activate(tape: &mut Tape, maker: usize, index: usize) -> bool {
+    let Problem::Map(map) = tape.steps[index].problem else { return false };
+    let output = tape.steps[index].output;
+    let step = &mut tape.steps[maker];
+    let Problem::Conv(conv) = &mut step.problem else { return false };
+    if conv.epilogue.activation != Elementwise::LINEAR {
+        return false;
+    }
+    conv.epilogue.activation = map.activation;
+    step.output = output;
+    true
+}

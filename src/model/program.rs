@@ -1,0 +1,324 @@
+//! Models compiled for the shapes of a call: fused, memory planned, every launch bound.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Model;
+use super::fuse::{Folded, fuse};
+use crate::gpu::{Bound, Prepared, allocated};
+use crate::ops::{Kernel, Launch, Tape, Value};
+use crate::plan::Packing;
+use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
+
+/// Programs kept: the batch and its remainder, twice.
+const MOST_PROGRAMS: usize = 4;
+
+/// What a program is compiled for.
+type Key = Vec<(Shape, DType)>;
+
+/// The programs compiled so far, the last used last, and what they share.
+#[derive(Default)]
+pub(super) struct Programs {
+    compiled: Mutex<Vec<(Key, Arc<Program>)>>,
+    folded: Mutex<Folded>,
+}
+
+impl Programs {
+    /// Forgets everything: the layers or their weights have changed.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The bytes of device memory that a model takes for inputs of some shapes.
+///
+/// ```
+/// use wgpu_conv::model::MemoryReport;
+///
+/// let report = MemoryReport { weights: 4096, activations: 1024, every_activation: 3072 };
+/// assert_eq!(report.total(), 5120);
+/// println!("{report}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// Weights, packed as the chosen kernels want them.
+    pub weights: u64,
+    /// The buffers that inputs, intermediate values and outputs share.
+    pub activations: u64,
+    /// What the values would take if no two shared a buffer.
+    pub every_activation: u64,
+}
+
+impl MemoryReport {
+    /// Weights and activations.
+    pub const fn total(&self) -> u64 {
+        self.weights + self.activations
+    }
+}
+
+impl fmt::Display for MemoryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kib = |bytes: u64| bytes as f64 / 1024.0;
+        write!(
+            f,
+            "{:.1} KiB: {:.1} of weights, {:.1} of activations ({:.1} if none shared)",
+            kib(self.total()),
+            kib(self.weights),
+            kib(self.activations),
+            kib(self.every_activation)
+        )
+    }
+}
+
+impl Model {
+    /// The device memory that a call with inputs of these shapes takes, before anything is allocated for it: what the
+    /// caller's own tensors take comes on top.
+    ///
+    /// # Errors
+    /// Those of [`call_all`](Self::call_all).
+    pub fn memory_report(&self, inputs: &[Shape]) -> Result<MemoryReport> {
+        let key: Key = inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect();
+        self.schedule(&key)?.memory()
+    }
+
+    /// The program for inputs of these shapes and types, compiled now if there is none.
+    pub(super) fn program(&self, key: Key) -> Result<Arc<Program>> {
+        let mut compiled = self.programs.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = compiled.iter().position(|(other, _)| *other == key) {
+            let found = compiled.remove(index);
+            compiled.push(found);
+        } else {
+            if compiled.len() == MOST_PROGRAMS {
+                compiled.remove(0);
+            }
+            let program = Arc::new(Program::new(self.schedule(&key)?)?);
+            compiled.push((key, program));
+        }
+        Ok(compiled[compiled.len() - 1].1.clone())
+    }
+
+    fn schedule(&self, key: &Key) -> Result<Schedule> {
+        let mut tape = Tape::default();
+        let inputs = key.iter().map(|(shape, dtype)| tape.input(shape.clone(), *dtype)).collect::<Result<Vec<_>>>()?;
+        let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
+        let mut folded = self.programs.folded.lock().unwrap_or_else(PoisonError::into_inner);
+        fuse(&mut tape, &outputs, &mut folded);
+        Schedule::new(&self.gpu, tape, outputs)
+    }
+}
+
+/// A tape with a plan for each step and a buffer for each value: everything but the memory itself.
+struct Schedule {
+    gpu: Gpu,
+    tape: Tape,
+    outputs: Vec<Value>,
+    /// The launches of each step.
+    launches: Vec<Vec<Launch>>,
+    /// The slot of each storage, and of each launch's scratch behind them, in order.
+    slots: Vec<usize>,
+    /// Bytes of each slot.
+    sizes: Vec<u64>,
+    /// Bytes of all storages and scratch.
+    unshared: u64,
+}
+
+/// Bytes that are needed from one step to another, both included.
+struct Need {
+    bytes: u64,
+    first: usize,
+    last: usize,
+}
+
+impl Schedule {
+    fn new(gpu: &Gpu, tape: Tape, outputs: Vec<Value>) -> Result<Self> {
+        let mut needs: Vec<Need> =
+            (0..tape.storages()).map(|_| Need { bytes: 0, first: usize::MAX, last: 0 }).collect();
+        let mut need = |value: Value, first: usize, last: usize| {
+            let need = &mut needs[tape.storage(value).0];
+            need.bytes = need.bytes.max(tape.bytes(value));
+            (need.first, need.last) = (need.first.min(first), need.last.max(last));
+        };
+        for &input in tape.inputs() {
+            need(input, 0, 0);
+        }
+        for &output in &outputs {
+            need(output, tape.steps.len(), tape.steps.len());
+        }
+        for (index, step) in tape.steps.iter().enumerate() {
+            step.values().for_each(|value| need(value, index, index));
+        }
+        let launches = tape.steps.iter().map(|step| tape.launches(gpu, step)).collect::<Result<Vec<_>>>()?;
+        for (index, launches) in launches.iter().enumerate() {
+            for bytes in launches.iter().flat_map(|launch| &launch.plan.scratch) {
+                needs.push(Need { bytes: *bytes, first: index, last: index });
+            }
+        }
+        let unshared = needs.iter().filter(|need| need.first <= need.last).map(|need| allocated(need.bytes)).sum();
+        let (slots, sizes) = shared(&needs);
+        Ok(Self { gpu: gpu.clone(), tape, outputs, launches, slots, sizes, unshared })
+    }
+
+    fn memory(&self) -> Result<MemoryReport> {
+        let mut weights: HashMap<(*const Kernel, Option<&Packing>), u64> = HashMap::new();
+        for (step, launches) in self.tape.steps.iter().zip(&self.launches) {
+            for launch in launches {
+                let packing = launch.plan.packing.as_ref();
+                let kernel = step.operands.kernel.iter().map(|kernel| (kernel, packing));
+                for (kernel, packing) in kernel.chain(step.operands.bias.iter().map(|bias| (bias, None))) {
+                    weights.insert((Arc::as_ptr(kernel), packing), allocated(kernel.bytes(packing)?));
+                }
+            }
+        }
+        let activations = self.sizes.iter().map(|&size| allocated(size)).sum();
+        Ok(MemoryReport { weights: weights.values().sum(), activations, every_activation: self.unshared })
+    }
+}
+
+/// The slot of each need, and the bytes of each slot. Needs that are there at the same time never share one: a buffer
+/// cannot be read and written by one launch. The largest choose first, each the smallest slot that is free.
+fn shared(needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
+    let mut order: Vec<usize> = (0..needs.len()).filter(|&index| needs[index].first <= needs[index].last).collect();
+    order.sort_by_key(|&index| (std::cmp::Reverse(needs[index].bytes), needs[index].first));
+    let mut slots = vec![usize::MAX; needs.len()];
+    let mut sizes: Vec<u64> = Vec::new();
+    let mut taken: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let need = &needs[index];
+        let free = |slot: &usize| {
+            taken[*slot].iter().all(|&other| needs[other].last < need.first || need.last < needs[other].first)
+        };
+        let slot = (0..sizes.len()).filter(free).min_by_key(|&slot| sizes[slot]).unwrap_or_else(|| {
+            sizes.push(need.bytes);
+            sizes.len() - 1
+        });
+        taken.resize_with(sizes.len(), Vec::new);
+        taken[slot].push(index);
+        slots[index] = slot;
+    }
+    (slots, sizes)
+}
+
+/// A model ready to run for one set of input shapes.
+pub(super) struct Program {
+    gpu: Gpu,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+    launches: Vec<Prepared>,
+}
+
+impl Program {
+    /// Uploads and packs the weights, allocates the slots and binds every launch.
+    fn new(schedule: Schedule) -> Result<Self> {
+        let Schedule { gpu, tape, outputs, launches, slots, sizes, .. } = schedule;
+        for (step, launches) in tape.steps.iter().zip(&launches) {
+            for launch in launches {
+                if let Some(kernel) = &step.operands.kernel {
+                    kernel.on(&gpu, launch.plan.packing.as_ref())?;
+                }
+            }
+        }
+        let memory = sizes.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<Vec<_>>>()?;
+        let tensor = |value: Value| -> Result<Tensor> {
+            match slots[tape.storage(value).0] {
+                usize::MAX => Tensor::uninitialized(&gpu, tape.shape(value).clone(), tape.dtype(value)),
+                slot => Ok(Tensor::within(&gpu, &memory[slot], tape.shape(value).clone(), tape.dtype(value))),
+            }
+        };
+        let mut prepared = Vec::new();
+        let mut scratch_slots = slots[tape.storages()..].iter();
+        for (step, launches) in tape.steps.iter().zip(&launches) {
+            for launch in launches {
+                let plan = &launch.plan;
+                let bound = |range: &crate::ops::Range| Ok(range.of(&tensor(range.value)?.binding()));
+                let (input, output) = (bound(&launch.input)?, bound(&launch.output)?);
+                let other = launch.other.as_ref().map(bound).transpose()?;
+                let [kernel, bias] = step.constants(&gpu, plan.packing.as_ref())?;
+                let bound = Bound {
+                    input: &input,
+                    other: other.as_ref(),
+                    kernel: kernel.as_ref(),
+                    bias: bias.as_ref(),
+                    output: &output,
+                };
+                let scratch: Vec<_> = plan
+                    .scratch
+                    .iter()
+                    .zip(scratch_slots.by_ref())
+                    .map(|(&size, &slot)| memory[slot].clone().sized(size))
+                    .collect();
+                for dispatch in &plan.steps {
+                    prepared.push(gpu.prepare(&plan.name, dispatch, &bound, &scratch)?);
+                }
+            }
+        }
+        let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();
+        Ok(Self { inputs: tensors(tape.inputs())?, outputs: tensors(&outputs)?, launches: prepared, gpu: gpu.clone() })
+    }
+
+    /// Records the program, reading `inputs` and writing new tensors.
+    pub(super) fn record(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        for (from, to) in inputs.iter().zip(&self.inputs) {
+            commands.copy(&from.binding(), &to.binding())?;
+        }
+        commands.replay("model", &self.launches)?;
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        for from in &self.outputs {
+            let to = Tensor::uninitialized(&self.gpu, from.shape().clone(), from.dtype())?;
+            commands.copy(&from.binding(), &to.binding())?;
+            outputs.push(to);
+        }
+        Ok(outputs)
+    }
+
+    /// Records the program, reading what `values` hold once the commands are submitted; returns its own outputs, which the
+    /// next run overwrites.
+    pub(super) fn record_on(&self, commands: &mut Commands, values: &[&[f32]]) -> Result<&[Tensor]> {
+        for (input, values) in self.inputs.iter().zip(values) {
+            commands.upload(&input.binding(), bytemuck::cast_slice(values));
+        }
+        commands.replay("model", &self.launches)?;
+        Ok(&self.outputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Need, shared};
+
+    fn slots(needs: &[(u64, usize, usize)]) -> (Vec<usize>, Vec<u64>) {
+        shared(&needs.iter().map(|&(bytes, first, last)| Need { bytes, first, last }).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_chain_takes_two_slots() {
+        let (slots, sizes) = slots(&[(150, 0, 0), (400, 0, 1), (400, 1, 2), (800, 2, 3), (200, 3, 4), (1, 4, 5)]);
+        assert_eq!(slots, [0, 1, 0, 1, 0, 1].map(|slot| slots[slot]));
+        assert_eq!(sizes.iter().sum::<u64>(), 1200);
+    }
+
+    #[test]
+    fn values_there_at_once_never_share() {
+        let mut state = 7u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize
+        };
+        for _ in 0..200 {
+            let needs: Vec<_> = (0..20)
+                .map(|_| {
+                    let first = next() % 15;
+                    (1 + next() as u64 % 100, first, first + next() % 5)
+                })
+                .collect();
+            let (slots, sizes) = slots(&needs);
+            for (a, &(bytes, first, last)) in needs.iter().enumerate() {
+                assert!(sizes[slots[a]] >= bytes);
+                for (b, &(_, other_first, other_last)) in needs.iter().enumerate().skip(a + 1) {
+                    let apart = last < other_first || other_last < first;
+                    assert!(slots[a] != slots[b] || apart, "{a} and {b} of {needs:?} share a slot");
+                }
+            }
+        }
+    }
+}
