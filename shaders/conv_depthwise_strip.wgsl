@@ -100,7 +100,11 @@ fn main(
             // unroll
             for (var t = 0u; t < TILE; t++) {
                 if ox + t < params.out_w {
-                    output[image_index(n, oy, ox + t, vector, out_size)] = Vec(activate(sums[t]));
+                    let at = image_index(n, oy, ox + t, vector, out_size);
+                    if HAS_RESIDUAL {
+                        sums[t] += residual_at(at);
+                    }
+                    output[at] = Vec(activate(sums[t]));
                 }
             }
         }

@@ -72,5 +72,8 @@ fn main(
     if HAS_BIAS {
         sum += Acc(bias[vector]);
     }
+    if HAS_RESIDUAL {
+        sum += residual_at(item);
+    }
     output[item] = Vec(activate(sum));
 }

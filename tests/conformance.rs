@@ -617,10 +617,10 @@ fn check_model(gpu: &Gpu, folder: &Path, name: &str) -> Outcome {
         let layer = golden["layer"].as_str().unwrap_or_default();
         // Automatic names count on from model to model, so the statistics may have others than the file: then the place.
         let in_place = recorded.get(place).filter(|_| recorded.len() == layers.len());
-        let Some((_, output)) = recorded.iter().find(|(name, _)| name == layer).or(in_place) else {
+        let Some(application) = recorded.iter().find(|application| application.path == layer).or(in_place) else {
             return Err(format!("there is no layer {layer}"));
         };
-        check_statistics(output, golden).map_err(|why| format!("layer {layer}: {why}"))?;
+        check_statistics(&application.output, golden).map_err(|why| format!("layer {layer}: {why}"))?;
     }
     Ok(None)
 }

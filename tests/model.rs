@@ -39,12 +39,12 @@ fn a_model_is_its_layers_one_after_another() {
     let model = small(&gpu);
     let data = numbers([3, 6, 7, 3]);
     let input = upload(&gpu, &data);
-    let one_by_one = model.layers().iter().fold(input.clone(), |x, layer| layer.call(&x).unwrap());
+    let one_by_one = model.layers().iter().fold(input.clone(), |x, (_, layer)| layer.call(&x).unwrap());
     let expected = one_by_one.read::<f32>().unwrap();
     assert_eq!(model.call(&input).unwrap().read::<f32>().unwrap(), expected);
     assert_eq!(model.predict(&data).unwrap(), HostTensor::new([3, 5], expected).unwrap());
     let recorded = model.call_recorded(&input).unwrap();
-    let shapes: Vec<_> = recorded.iter().map(|(name, tensor)| format!("{name} {}", tensor.shape())).collect();
+    let shapes: Vec<_> = recorded.iter().map(|made| format!("{} {}", made.path, made.output.shape())).collect();
     assert_eq!(shapes, ["conv (3, 4, 5, 4)", "drop (3, 4, 5, 4)", "pool (3, 4)", "scores (3, 5)"]);
 }
 
@@ -208,7 +208,8 @@ mod digits {
         common::test_each(
             rows.into_iter().zip(recorded),
             |(row, _)| row["layer"].to_string(),
-            |(row, (name, tensor))| {
+            |(row, made)| {
+                let (name, tensor) = (&made.path, &made.output);
                 let shape: Vec<usize> = serde_json::from_value(row["shape"].clone()).unwrap();
                 if row["layer"] != name.as_str() || shape != tensor.shape().dims() {
                     return Err(format!("{name} {}", tensor.shape()));

@@ -15,8 +15,8 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 use table::{AXIS_ROWS, FORMATS, ROWS, Row};
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, Binding, Caps, CastProblem, Dispatch, Elementwise, MapProblem, Operand, Plan, Problem,
-    Shader,
+    AxisFunction, AxisProblem, Binding, Caps, CastProblem, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem,
+    Operand, Plan, Problem, Shader,
 };
 use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
 
@@ -74,7 +74,12 @@ fn of_row(row: &Row, data_format: DataFormat, dtype: DType) -> Vec<(String, Prob
     let layer = row.layer(data_format, dtype);
     let convolutions = layer.convolutions(row.input_shape(data_format)).expect("the table's rows are sound");
     let name = format!("{} {} {dtype}", row.name, data_format.name());
-    convolutions.into_iter().map(|problem| (name.clone(), Problem::Conv(problem))).collect()
+    let with_residual = |problem: &ConvProblem| {
+        let epilogue = Epilogue { residual: true, ..problem.epilogue };
+        (format!("{name} with a residual"), Problem::Conv(ConvProblem { epilogue, ..*problem }))
+    };
+    let residuals: Vec<_> = convolutions.iter().map(with_residual).collect();
+    convolutions.into_iter().map(|problem| (name.clone(), Problem::Conv(problem))).chain(residuals).collect()
 }
 
 fn uses_f16(problem: &Problem) -> bool {

@@ -120,7 +120,7 @@ fn mobilenet(gpu: &Gpu) -> Result<Sequential> {
 /// The output by the reference, layer by layer.
 fn expected(model: &Sequential, input: Array) -> Result<Array> {
     let mut value = input;
-    for layer in model.layers() {
+    for (_, layer) in model.layers() {
         let weights = layer.get_weights();
         let weights: Vec<_> = weights.iter().map(|w| Array::from_f32(w.shape.dims(), &w.values)).collect();
         let window = |strides: [u32; 2]| Window {

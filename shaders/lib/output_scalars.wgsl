@@ -1,4 +1,4 @@
-// Bias, activation and store of four neighbouring output channels one by one, none beyond the last of the group: any
+// Bias, residual, activation and store of four neighbouring output channels one by one, none beyond the last of the group: any
 // layout, any number of channels.
 
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;
@@ -23,6 +23,18 @@ fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
         }
         if left > 3u {
             four.w += f32(bias[channel + 3u]);
+        }
+    }
+    if HAS_RESIDUAL {
+        four.x += residual_at(at).x;
+        if left > 1u {
+            four.y += residual_at(at + step).y;
+        }
+        if left > 2u {
+            four.z += residual_at(at + 2u * step).z;
+        }
+        if left > 3u {
+            four.w += residual_at(at + 3u * step).w;
         }
     }
     let value = activate(four);

@@ -1,4 +1,4 @@
-// Bias, activation and store of four neighbouring output channels at once: the channels are last and every group's come
+// Bias, residual, activation and store of four neighbouring output channels at once: the channels are last and every group's come
 // in fours.
 
 @group(0) @binding(3) var<storage, read> bias: array<Vec>;
@@ -10,5 +10,9 @@ fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
     if HAS_BIAS {
         four += vec4<f32>(bias[channel / 4u]);
     }
-    output[(pixel * params.out_c + channel) / 4u] = Vec(activate(four));
+    let at = (pixel * params.out_c + channel) / 4u;
+    if HAS_RESIDUAL {
+        four += residual_at(at);
+    }
+    output[at] = Vec(activate(four));
 }

@@ -26,6 +26,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let items = geometry.pixels() / u64::from(w.output.max(1)) * tiles * u64::from(geometry.out_channels / lanes);
         let launch = ConvLaunch {
             lanes,
+            stores: lanes,
             parts: &[part!("conv_depthwise.wgsl")],
             constants: &[
                 ("TILE", Constant::U32(tile)),

@@ -29,6 +29,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let items = places * u64::from(geometry.out_channels / lanes);
         let launch = ConvLaunch {
             lanes,
+            stores: lanes,
             parts: &[part!("conv_depthwise_strip.wgsl")],
             constants: &[
                 ("TILE", Constant::U32(tile)),

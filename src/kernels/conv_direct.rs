@@ -11,6 +11,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let items = problem.geometry.out_elements() / u64::from(*lanes);
         let launch = ConvLaunch {
             lanes: *lanes,
+            stores: *lanes,
             parts: &[part!("conv_direct.wgsl")],
             constants: &[],
             items,

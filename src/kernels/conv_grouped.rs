@@ -1,6 +1,6 @@
 //! Register rows of four output channels: for groups too narrow to be a matrix product.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, packing, workgroups};
+use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -28,6 +28,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let [input, output] = four_wide_parts(problem);
         let launch = ConvLaunch {
             lanes: 4,
+            stores: four_wide_stores(problem),
             parts: &[input, output, PRODUCT, part!("conv_grouped.wgsl")],
             constants: &[("TILE", Constant::U32(tile)), ("SPAN", Constant::U32(span as u32))],
             items,

@@ -1,6 +1,6 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, PRODUCT, channels_in_fours, four_wide_parts, packing};
+use super::{ConvLaunch, PRODUCT, channels_in_fours, four_wide_parts, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -27,6 +27,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let [input, output] = four_wide_parts(problem);
         let launch = ConvLaunch {
             lanes: 4,
+            stores: four_wide_stores(problem),
             parts: &[input, output, PRODUCT, part!("conv_subgroup.wgsl")],
             constants: &[
                 ("SUBGROUP", Constant::U32(subgroup)),

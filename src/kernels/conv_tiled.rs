@@ -1,6 +1,6 @@
 //! Implicit matrix product through workgroup memory.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, packing};
+use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -24,6 +24,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let [input, output] = four_wide_parts(problem);
         let launch = ConvLaunch {
             lanes: 4,
+            stores: four_wide_stores(problem),
             parts: &[input, output, PRODUCT, part!("conv_tiled.wgsl")],
             constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
             items,

@@ -108,11 +108,12 @@ params! {
     }
 }
 
-const CONV_BINDINGS: &[Binding] = &[
+const CONV_BINDINGS: [Binding; 5] = [
     Binding::Read(Operand::Input),
     Binding::Read(Operand::Kernel),
     Binding::Read(Operand::Bias),
     Binding::Write(Operand::Output),
+    Binding::Read(Operand::Other),
 ];
 
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
@@ -122,6 +123,8 @@ const WORKGROUP: u32 = 64;
 struct ConvLaunch<'a> {
     /// Scalars per vector.
     lanes: u32,
+    /// Scalars that are stored at once.
+    stores: u32,
     /// The kernel's own parts.
     parts: &'a [Part],
     /// The kernel's own constants.
@@ -165,13 +168,20 @@ impl ConvLaunch<'_> {
             ("DILATION_W", Constant::U32(w.dilation)),
         ]);
         constants.extend_from_slice(self.constants);
+        let (residual, bindings) = if problem.epilogue.residual {
+            constants.push(("Residual", Constant::Type(problem.dtype.name(), self.stores)));
+            constants.push(("ResidualAcc", Constant::Type("f32", self.stores)));
+            (part!("lib/residual.wgsl"), &CONV_BINDINGS[..])
+        } else {
+            (part!("lib/residual_none.wgsl"), &CONV_BINDINGS[..4])
+        };
         let shader = Shader {
             params: ConvParams::WGSL,
             activation: Some(problem.epilogue.activation.function()),
             constants,
-            parts: [&[INDEX, IMAGE, ACTIVATION], self.parts].concat(),
+            parts: [&[INDEX, IMAGE, ACTIVATION, residual], self.parts].concat(),
         };
-        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings: CONV_BINDINGS })
+        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
     }
 }
 
@@ -189,6 +199,11 @@ fn depthwise_lanes(problem: &ConvProblem) -> u32 {
 fn channels_in_fours(problem: &ConvProblem) -> [bool; 2] {
     let last = problem.data_format == DataFormat::ChannelsLast;
     [problem.geometry.group_in(), problem.geometry.group_out()].map(|channels| last && channels.is_multiple_of(4))
+}
+
+/// Scalars that [`four_wide_parts`] store at once.
+fn four_wide_stores(problem: &ConvProblem) -> u32 {
+    if channels_in_fours(problem)[1] { 4 } else { 1 }
 }
 
 /// How a kernel that computes on fours of channels reads its input and writes its output.

@@ -205,6 +205,11 @@ impl Sequential {
         self.build_for(&data.shape)?.predict(data)
     }
 
+    /// The built layers with their paths: see [`Model::layers`]; none while the input shape is unknown.
+    pub fn layers(&self) -> Vec<(String, &Layer)> {
+        self.built.get().map_or_else(Vec::new, Model::layers)
+    }
+
     /// The built layers and models; none while the input shape is unknown.
     pub fn blocks(&self) -> &[Block] {
         self.built.get().map_or(&[], Model::blocks)
