@@ -4,9 +4,11 @@ pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
 
-use wgpu_conv::layers::{Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig};
+use wgpu_conv::layers::{
+    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig, ReLU,
+};
 use wgpu_conv::model::Sequential;
-use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
+use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
 
@@ -382,4 +384,52 @@ mod digits {
         let missing = Model::load(&gpu, "missing.keras").unwrap_err().to_string();
         assert!(missing.contains("missing.keras: cannot be read"), "{missing}");
     }
+}
+
+/// MobileNetV1 for images of `size`, without the classes' softmax, with weights drawn at random.
+fn mobilenet(gpu: &Gpu, size: usize) -> Sequential {
+    let mut model = Sequential::new(gpu).with_input([None, Some(size), Some(size), Some(3)]).unwrap();
+    let add = |model: Sequential, layer: LayerConfig| model.with(layer).unwrap();
+    let normalized = |model, layer: LayerConfig| {
+        let model = add(add(model, layer), BatchNormalization::new().into());
+        add(model, ReLU::new().max_value(6.0).into())
+    };
+    let stem = Conv2D::new(32, 3).strides(2).padding(Padding::Same).use_bias(false);
+    model = normalized(model, stem.into());
+    let blocks = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1)];
+    for (filters, stride) in blocks.into_iter().chain([(512, 1), (1024, 2), (1024, 1)]) {
+        let depthwise = DepthwiseConv2D::new(3).strides(stride).padding(Padding::Same).use_bias(false);
+        model = normalized(model, depthwise.into());
+        model = normalized(model, Conv2D::new(filters, 1).use_bias(false).into());
+    }
+    add(add(model, GlobalAveragePooling2D::new().into()), Dense::new(1000).into())
+}
+
+#[test]
+fn a_compiled_mobilenet_makes_nothing_and_takes_the_memory_of_two_values() {
+    let Some(shared) = gpu::gpu() else { return };
+    // A device of its own, whose counters no other test moves.
+    let gpu = Gpu::from_wgpu(shared.device().clone(), shared.queue().clone());
+    let model = mobilenet(&gpu, 224);
+    let model = model.model().unwrap();
+    let input = numbers([1, 224, 224, 3]);
+    let report = model.memory_report(std::slice::from_ref(&input.shape)).unwrap();
+    // Nothing stands on the device before the first call.
+    assert_eq!(gpu.counters().bytes, 0);
+    let first = model.predict(&input).unwrap();
+    let before = gpu.counters();
+    let second = model.predict(&input).unwrap();
+    let after = gpu.counters();
+    assert_eq!(first, second);
+    assert_eq!(
+        (after.buffers, after.pipelines, after.bind_groups, after.submissions),
+        (before.buffers, before.pipelines, before.bind_groups, before.submissions + 1)
+    );
+    // The largest pair of neighbours: 112 × 112 × 32 before and 112 × 112 × 64 after the first pointwise convolution.
+    let pair = 112 * 112 * (32 + 64) * 4;
+    let weights = model.count_params() * 4;
+    assert!(report.activations <= pair * 11 / 10, "{report}");
+    let uniforms_and_staging = 1 << 20;
+    assert!(after.bytes <= report.total() + uniforms_and_staging, "{} bytes, {report}", after.bytes);
+    assert!(report.weights <= weights, "{report}, {weights} bytes of weights as saved");
 }

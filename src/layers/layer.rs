@@ -69,6 +69,12 @@ impl Weight {
 impl Layer {
     pub(super) fn new(gpu: &Gpu, config: LayerConfig, inputs: &[PartialShape]) -> Result<Self> {
         Self::make(gpu, config, inputs, |_, declared, dtype| {
+            for weight in declared {
+                let bytes = weight.shape.elements()?.saturating_mul(dtype.size() as u64);
+                if bytes > gpu.caps().max_buffer {
+                    return Err(Error::limit("bytes of one buffer", bytes, gpu.caps().max_buffer));
+                }
+            }
             declared.iter().map(|weight| weight.initializer.values(&weight.shape, dtype)).collect()
         })
     }
@@ -104,12 +110,6 @@ impl Layer {
         let fixed = config.fixed_extents(inputs);
         let name = config.common().name.clone().unwrap_or_else(|| unique_name(config.class_name()));
         let declared = config.describe().weights(inputs)?;
-        for weight in &declared {
-            let bytes = weight.shape.elements()?.saturating_mul(dtype.size() as u64);
-            if bytes > gpu.caps().max_buffer {
-                return Err(Error::limit("bytes of one buffer", bytes, gpu.caps().max_buffer));
-            }
-        }
         let values = values(&name, &declared, dtype)?;
         let weights = declared.into_iter().zip(values).map(|(Declared { name, shape, trainable, .. }, values)| {
             Weight { name, trainable, value: stored(policy, HostTensor { shape, values }) }

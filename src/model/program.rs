@@ -1,5 +1,6 @@
 //! Models compiled for the shapes of a call: fused, memory planned, every launch bound.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -176,23 +177,36 @@ impl Schedule {
 }
 
 /// The slot of each need, and the bytes of each slot. Needs that are there at the same time never share one: a buffer
-/// cannot be read and written by one launch. The largest choose first, each the smallest slot that is free.
+/// cannot be read and written by one launch.
+///
+/// Two orders are tried, and the one that takes less is kept: the largest first, and each when it is first needed, which
+/// is exact for chains.
 fn shared(needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
-    let mut order: Vec<usize> = (0..needs.len()).filter(|&index| needs[index].first <= needs[index].last).collect();
-    order.sort_by_key(|&index| (std::cmp::Reverse(needs[index].bytes), needs[index].first));
+    let there = || (0..needs.len()).filter(|&index| needs[index].first <= needs[index].last);
+    let (mut by_size, mut by_time): (Vec<_>, Vec<_>) = (there().collect(), there().collect());
+    by_size.sort_by_key(|&index| (Reverse(needs[index].bytes), needs[index].first));
+    by_time.sort_by_key(|&index| (needs[index].first, Reverse(needs[index].bytes)));
+    let [by_size, by_time] = [by_size, by_time].map(|order| shared_in(&order, needs));
+    if by_size.1.iter().sum::<u64>() < by_time.1.iter().sum() { by_size } else { by_time }
+}
+
+/// [`shared`], each need in `order` taking the smallest free slot that holds it, or else growing the largest.
+fn shared_in(order: &[usize], needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
     let mut slots = vec![usize::MAX; needs.len()];
     let mut sizes: Vec<u64> = Vec::new();
     let mut taken: Vec<Vec<usize>> = Vec::new();
-    for index in order {
+    for &index in order {
         let need = &needs[index];
         let free = |slot: &usize| {
             taken[*slot].iter().all(|&other| needs[other].last < need.first || need.last < needs[other].first)
         };
-        let slot = (0..sizes.len()).filter(free).min_by_key(|&slot| sizes[slot]).unwrap_or_else(|| {
-            sizes.push(need.bytes);
-            sizes.len() - 1
-        });
-        taken.resize_with(sizes.len(), Vec::new);
+        let choice = |&slot: &usize| (sizes[slot] < need.bytes, sizes[slot].abs_diff(need.bytes));
+        let slot = (0..sizes.len()).filter(free).min_by_key(choice).unwrap_or(sizes.len());
+        if slot == sizes.len() {
+            sizes.push(0);
+            taken.push(Vec::new());
+        }
+        sizes[slot] = sizes[slot].max(need.bytes);
         taken[slot].push(index);
         slots[index] = slot;
     }
@@ -292,9 +306,11 @@ mod tests {
 
     #[test]
     fn a_chain_takes_two_slots() {
-        let (slots, sizes) = slots(&[(150, 0, 0), (400, 0, 1), (400, 1, 2), (800, 2, 3), (200, 3, 4), (1, 4, 5)]);
-        assert_eq!(slots, [0, 1, 0, 1, 0, 1].map(|slot| slots[slot]));
-        assert_eq!(sizes.iter().sum::<u64>(), 1200);
+        let chain = [150, 400, 400, 800, 200, 400, 400, 1];
+        let needs: Vec<_> = chain.iter().enumerate().map(|(i, &bytes)| (bytes, i.saturating_sub(1), i)).collect();
+        let (slots, sizes) = slots(&needs);
+        assert_eq!(slots, [1, 0, 1, 0, 1, 0, 1, 0]);
+        assert_eq!(sizes, [800, 400]);
     }
 
     #[test]
