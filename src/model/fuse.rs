@@ -1,10 +1,10 @@
 //! Rewriting a tape so that less runs: scales and shifts go into the kernels before them, activations and additions into
 //! the store of the operation that makes their input.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::ops::{Kernel, Tape, Value};
+use crate::ops::{Kernel, Operands, Storage, Tape, Value};
 use crate::plan::{ConvProblem, Elementwise, Epilogue, Problem};
 use crate::{DataFormat, HostTensor};
 
@@ -37,6 +37,8 @@ impl std::hash::Hash for Sources {
 
 /// Fuses what can be, so that `outputs` are as they were but for rounding.
 pub(super) fn fuse(tape: &mut Tape, outputs: &[Value], folded: &mut Folded) {
+    pad(tape);
+    drop_unread(tape, outputs);
     let mut index = 0;
     while index < tape.steps.len() {
         let fused = maker(tape, outputs, index, tape.steps[index].operands.input)
@@ -45,6 +47,39 @@ pub(super) fn fuse(tape: &mut Tape, outputs: &[Value], folded: &mut Folded) {
             tape.steps.remove(index);
         } else {
             index += 1;
+        }
+    }
+}
+
+/// Lets convolutions of zero-padded images read the images themselves.
+fn pad(tape: &mut Tape) {
+    for index in 0..tape.steps.len() {
+        let step = &tape.steps[index];
+        let (Problem::Conv(conv), Some(&pad)) = (step.problem, tape.pad_of(step.operands.input)) else { continue };
+        if pad.data_format != conv.data_format {
+            continue;
+        }
+        let (_, _, extents) = pad.data_format.split::<_, 2>(tape.shape(pad.source).dims());
+        let mut geometry = conv.geometry;
+        for ((axis, extent), before) in geometry.axes.iter_mut().zip(extents).zip(pad.before) {
+            axis.input = extent as u32;
+            axis.pad_before += before;
+        }
+        tape.steps[index].problem = Problem::Conv(ConvProblem { geometry, ..conv });
+        tape.steps[index].operands.input = pad.source;
+    }
+}
+
+/// Takes away the steps whose results nothing reads.
+fn drop_unread(tape: &mut Tape, outputs: &[Value]) {
+    let mut read: HashSet<Storage> = outputs.iter().map(|&output| tape.storage(output)).collect();
+    for index in (0..tape.steps.len()).rev() {
+        let step = &tape.steps[index];
+        if read.contains(&tape.storage(step.output)) {
+            let Operands { input, other, .. } = step.operands;
+            read.extend([Some(input), other].into_iter().flatten().map(|value| tape.storage(value)));
+        } else {
+            tape.steps.remove(index);
         }
     }
 }

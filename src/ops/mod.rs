@@ -17,4 +17,4 @@ pub(crate) use conv::{ConvArgs, conv, scale_and_shift};
 pub(crate) use elementwise::{activate, cast, rounded};
 pub(crate) use kernel::Kernel;
 pub(crate) use reduce::mean;
-pub(crate) use tape::{Launch, Operands, Range, Tape, Value};
+pub(crate) use tape::{Launch, Operands, Pad, Range, Storage, Tape, Value};

@@ -6,7 +6,7 @@ use super::Kernel;
 use crate::geometry::indexable;
 use crate::gpu::{Bound, BufferBinding, Commands};
 use crate::plan::{ConvProblem, Packing, Plan, Problem};
-use crate::{ConvGeometry, DType, Error, Gpu, Result, Rounding, Shape, Tensor};
+use crate::{ConvGeometry, DType, DataFormat, Error, Gpu, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +47,16 @@ struct Info {
     storage: Storage,
 }
 
+/// That a value is another image with zeros around it, so that a convolution may read that one instead.
+#[derive(Clone, Copy)]
+pub(crate) struct Pad {
+    pub(crate) padded: Value,
+    pub(crate) source: Value,
+    pub(crate) data_format: DataFormat,
+    /// Zeros above and to the left.
+    pub(crate) before: [u32; 2],
+}
+
 /// Operations in order, each reading inputs of the tape and what operations before it wrote.
 ///
 /// A tape is a plain value: [`record`](Self::record) runs it as it stands; a model's program rewrites it first.
@@ -55,6 +65,7 @@ pub(crate) struct Tape {
     values: Vec<Info>,
     storages: usize,
     inputs: Vec<Value>,
+    pads: Vec<Pad>,
     pub(crate) steps: Vec<Step>,
     /// The narrower format that the layer being lowered rounds its results to.
     pub(crate) rounding: Option<Rounding>,
@@ -140,6 +151,16 @@ impl Tape {
         if self.elements(output) > 0 {
             self.steps.push(Step { problem, operands: operands.into(), output });
         }
+    }
+
+    /// Says that a value is another one padded with zeros.
+    pub(crate) fn note_pad(&mut self, pad: Pad) {
+        self.pads.push(pad);
+    }
+
+    /// What `value` is a padding of, if it is known to be one.
+    pub(crate) fn pad_of(&self, value: Value) -> Option<&Pad> {
+        self.pads.iter().find(|pad| pad.padded == value)
     }
 
     /// For each storage, the index after the last step that reads or writes it; `usize::MAX` for those of `kept`.
