@@ -21,7 +21,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 7 | [`model`], [`formats`] |
+//! | 7 | [`model`], [`formats`], `reference` (feature `verify`) |
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
 //! | 4 | `tensor` |
@@ -72,6 +72,8 @@ pub mod layers;
 pub mod model;
 mod ops;
 pub mod plan;
+#[cfg(feature = "verify")]
+pub mod reference;
 mod settings;
 mod shape;
 mod tensor;
@@ -100,11 +102,11 @@ mod tests {
         &["tensor"],
         &["ops"],
         &["layers"],
-        &["model", "formats"],
+        &["model", "formats", "reference"],
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 29] = [
+    const ROOT: [(&str, &str); 30] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -133,6 +135,7 @@ mod tests {
         ("model", "model"),
         ("formats", "formats"),
         ("plan", "plan"),
+        ("reference", "reference"),
         ("wgpu", "gpu"),
     ];
 

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use common::fixtures::{self, Case, dev};
-use common::reference::{self, ACTIVATIONS, Array, BatchNormalization, Convolved, Padding, Window, activate};
 use common::tolerance::{self, REFERENCE_DEV, Storage};
 use common::{keras, test_each};
+use wgpu_conv::reference::{self, ACTIVATIONS, Array, BatchNormalization, Convolved, Padding, Window, activate};
 
 /// sparsemax as Keras 3.8 to 3.15 compute it: the threshold comes from the sum of all partial sums over the support,
 /// where the definition takes the last of them. Right only when the support has one member.
@@ -137,7 +137,9 @@ fn small_layers_are_keras() {
                 "Dense" => reference::dense(x, weight("kernel")?, case.weight("bias")).exact,
                 "GlobalAveragePooling2D" => {
                     let keepdims = config["keepdims"].as_bool().unwrap_or(false);
-                    reference::global_average_pool2d(x, keras::channels_first(config), keepdims)
+                    let axes = if keras::channels_first(config) { [2, 3] } else { [1, 2] };
+                    let mean = reference::mean(x, &axes).exact;
+                    if keepdims { mean } else { mean.reshaped(case.output_shape.clone()) }
                 }
                 "BatchNormalization" => {
                     let norm = BatchNormalization {

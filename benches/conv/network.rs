@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use wgpu_conv::layers::{Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D, LayerConfig};
+use wgpu_conv::layers::{Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D};
 use wgpu_conv::model::Sequential;
 use wgpu_conv::{Activation, Counters, Gpu, Padding, Tensor};
 
 use crate::Result;
 use crate::case::{uniform, weights};
 use crate::clock::{Clock, Times};
-use crate::common::reference::{self, Array, Window, conv2d, dense, depthwise_conv2d, global_average_pool2d};
+use crate::common::reference::{Array, evaluate};
 use crate::common::tolerance::MODEL_DEV;
 
 /// Filters of the pointwise convolution and stride of the depthwise one (Howard et al. 2017, table 1).
@@ -123,25 +123,7 @@ fn expected(model: &Sequential, input: Array) -> Result<Array> {
     for (_, layer) in model.layers() {
         let weights = layer.get_weights();
         let weights: Vec<_> = weights.iter().map(|w| Array::from_f32(w.shape.dims(), &w.values)).collect();
-        let window = |strides: [u32; 2]| Window {
-            strides: strides.map(|stride| stride as usize),
-            padding: reference::Padding::Same,
-            ..Window::default()
-        };
-        let relu6 = |x: f64| x.clamp(0.0, 6.0);
-        value = match layer.config() {
-            LayerConfig::Conv2D(conv) => {
-                let window = window(conv.arguments.window.strides);
-                conv2d(&value, &weights[0], Some(&weights[1]), 1, &window).exact.map(relu6)
-            }
-            LayerConfig::DepthwiseConv2D(conv) => {
-                let window = window(conv.arguments.window.strides);
-                depthwise_conv2d(&value, &weights[0], Some(&weights[1]), &window).exact.map(relu6)
-            }
-            LayerConfig::GlobalAveragePooling2D(_) => global_average_pool2d(&value, false, false),
-            LayerConfig::Dense(_) => dense(&value, &weights[0], Some(&weights[1])).exact,
-            other => return Err(format!("the network has no {}", other.class_name()).into()),
-        };
+        value = evaluate(layer.config(), &weights, &[value])?;
     }
     Ok(value)
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::reference::Array;
 use super::tolerance::Storage;
+use wgpu_conv::reference::Array;
 
 /// One layer, called once by Keras.
 #[derive(Clone, Debug)]

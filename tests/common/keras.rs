@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fixtures::Case;
-use super::reference::{Array, Convolved, Padding, Window, activate, conv2d, depthwise_conv2d, separable_conv2d};
+use wgpu_conv::reference::{Array, Convolved, Padding, Window, activate, conv2d, depthwise_conv2d, separable_conv2d};
 
 /// One number for both axes, or `[height, width]`; one where the argument is absent.
 fn pair(config: &Value, argument: &str) -> Result<[usize; 2], String> {

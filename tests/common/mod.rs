@@ -1,13 +1,14 @@
 //! What the integration tests share: the reference, the numbers Keras gave, and how close is close enough.
 //!
 //! A test crate says `pub mod common;` — public, so that a part which this crate does not use is no dead code.
-//! The gate to the GPU lies apart, because the tests of the reference must not need the library:
+//! The gate to the GPU lies apart, because the tests of the reference need no GPU:
 //! `#[path = "common/gpu.rs"] pub mod gpu;`.
 
 pub mod fixtures;
 pub mod keras;
-pub mod reference;
 pub mod tolerance;
+
+pub use wgpu_conv::reference;
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};

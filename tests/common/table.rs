@@ -305,6 +305,7 @@ impl Numbers {
         match storage {
             Storage::F32 => value,
             Storage::F16 => half::f16::from_f64(value).to_f64(),
+            Storage::BF16 => half::bf16::from_f64(value).to_f64(),
         }
     }
 

@@ -1,0 +1,239 @@
+//! Convolutions as plain sums over arrays that were padded, dilated and cut beforehand.
+
+use super::Array;
+
+/// How the input is extended by zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Padding {
+    /// Not at all.
+    #[default]
+    Valid,
+    /// So that the output has `ceil(input / stride)` elements; an odd zero goes after.
+    Same,
+    /// `[[before, after] of the height, [before, after] of the width]`.
+    Explicit([[usize; 2]; 2]),
+}
+
+/// How the kernel walks over the input. The default is Keras' default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Steps in height and width.
+    pub strides: [usize; 2],
+    /// Distances between taps in height and width.
+    pub dilation_rate: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// `[batch, channels, height, width]` instead of `[batch, height, width, channels]`.
+    pub channels_first: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { strides: [1; 2], dilation_rate: [1; 2], padding: Padding::Valid, channels_first: false }
+    }
+}
+
+/// A result with what its error bound needs.
+#[derive(Clone, Debug)]
+pub struct Convolved {
+    /// The sum of products plus bias, before any activation.
+    pub exact: Array,
+    /// For each output element the sum of `|input * kernel|` plus `|bias|`.
+    pub magnitude: Array,
+    /// Number of products in one output element.
+    pub terms: usize,
+}
+
+/// Keras' remainder form of `same`, for one axis: zeros before and after.
+pub(super) fn same_padding(input: usize, kernel: usize, stride: usize) -> [usize; 2] {
+    let covered = if input.is_multiple_of(stride) { stride } else { input % stride };
+    let total = kernel.saturating_sub(covered);
+    [total / 2, total - total / 2]
+}
+
+/// Brings the input to channels last and extends it by its zeros.
+fn prepared(input: &Array, kernel: &Array, window: &Window) -> Array {
+    let mut input = if window.channels_first { input.to_channels_last() } else { input.clone() };
+    for axis in 0..2 {
+        let [before, after] = match window.padding {
+            Padding::Valid => [0, 0],
+            Padding::Same => same_padding(input.shape[axis + 1], kernel.shape[axis], window.strides[axis]),
+            Padding::Explicit(zeros) => zeros[axis],
+        };
+        input = input.padded(axis + 1, before, after);
+    }
+    input
+}
+
+/// The plain sum: one group, channels last, no padding, no dilation. Returns the sums and the sums of magnitudes.
+fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 2] {
+    let [batch, height, width, channels] = input.shape[..] else { panic!("input of shape {:?}", input.shape) };
+    let [kernel_h, kernel_w, kernel_channels, filters] = kernel.shape[..] else {
+        panic!("kernel of shape {:?}", kernel.shape)
+    };
+    assert_eq!(channels, kernel_channels, "channels of input {:?} and kernel {:?}", input.shape, kernel.shape);
+    assert!(height >= kernel_h && width >= kernel_w, "{:?} does not fit into {:?}", kernel.shape, input.shape);
+    let (out_h, out_w) = ((height - kernel_h) / strides[0] + 1, (width - kernel_w) / strides[1] + 1);
+    let mut sums = Array::new([batch, out_h, out_w, filters], vec![0.0; batch * out_h * out_w * filters]);
+    let mut magnitudes = sums.clone();
+    for n in 0..batch {
+        for oy in 0..out_h {
+            for ox in 0..out_w {
+                let start = ((n * out_h + oy) * out_w + ox) * filters;
+                let sum = &mut sums.data[start..start + filters];
+                let magnitude = &mut magnitudes.data[start..start + filters];
+                for ky in 0..kernel_h {
+                    for kx in 0..kernel_w {
+                        let pixel = (n * height + oy * strides[0] + ky) * width + ox * strides[1] + kx;
+                        for c in 0..channels {
+                            let value = input.data[pixel * channels + c];
+                            let row = ((ky * kernel_w + kx) * channels + c) * filters;
+                            for (f, &weight) in kernel.data[row..row + filters].iter().enumerate() {
+                                sum[f] += value * weight;
+                                magnitude[f] += (value * weight).abs();
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    [sums, magnitudes]
+}
+
+/// Adds the bias per channel and returns to the data format that was asked for.
+fn finished(parts: Vec<[Array; 2]>, bias: Option<&Array>, terms: usize, channels_first: bool) -> Convolved {
+    let (sums, magnitudes): (Vec<_>, Vec<_>) = parts.into_iter().map(|[sum, magnitude]| (sum, magnitude)).unzip();
+    let [mut exact, mut magnitude] = [Array::joined(3, &sums), Array::joined(3, &magnitudes)];
+    if let Some(bias) = bias {
+        assert_eq!(bias.shape, [exact.shape[3]], "shape of the bias");
+        let channels = bias.data.len();
+        for (i, (sum, magnitude)) in exact.data.iter_mut().zip(&mut magnitude.data).enumerate() {
+            *sum += bias.data[i % channels];
+            *magnitude += bias.data[i % channels].abs();
+        }
+    }
+    if channels_first {
+        [exact, magnitude] = [exact.to_channels_first(), magnitude.to_channels_first()];
+    }
+    Convolved { exact, magnitude, terms }
+}
+
+/// Conv2D with groups. `kernel` is `[kernel_h, kernel_w, channels / groups, filters]`; strides and dilation may both
+/// be larger than one.
+pub fn conv2d(input: &Array, kernel: &Array, bias: Option<&Array>, groups: usize, window: &Window) -> Convolved {
+    let terms = kernel.shape[..3].iter().product();
+    let kernel = kernel.dilated(0, window.dilation_rate[0]).dilated(1, window.dilation_rate[1]);
+    let input = prepared(input, &kernel, window);
+    let (channels, filters) = (input.shape[3] / groups, kernel.shape[3] / groups);
+    assert_eq!([channels * groups, filters * groups], [input.shape[3], kernel.shape[3]], "{groups} groups must divide");
+    let parts = (0..groups).map(|group| {
+        let input = input.slice(3, group * channels, channels);
+        correlate(&input, &kernel.slice(3, group * filters, filters), window.strides)
+    });
+    finished(parts.collect(), bias, terms, window.channels_first)
+}
+
+/// DepthwiseConv2D: each channel is convolved by itself. `kernel` is `[kernel_h, kernel_w, channels, multiplier]`,
+/// output channel `channel * multiplier + m`.
+pub fn depthwise_conv2d(input: &Array, kernel: &Array, bias: Option<&Array>, window: &Window) -> Convolved {
+    let terms = kernel.shape[..2].iter().product();
+    let kernel = kernel.dilated(0, window.dilation_rate[0]).dilated(1, window.dilation_rate[1]);
+    let input = prepared(input, &kernel, window);
+    assert_eq!(input.shape[3], kernel.shape[2], "channels");
+    let parts = (0..input.shape[3])
+        .map(|channel| correlate(&input.slice(3, channel, 1), &kernel.slice(2, channel, 1), window.strides));
+    finished(parts.collect(), bias, terms, window.channels_first)
+}
+
+/// SeparableConv2D: a depthwise step that takes the whole window, then a pointwise one, then the bias; nothing lies
+/// between. `depthwise_kernel` is `[kernel_h, kernel_w, channels, multiplier]`, `pointwise_kernel`
+/// `[1, 1, channels * multiplier, filters]`.
+///
+/// `magnitude` and `terms` cover both steps: with `n` and `q` products each, the error of the first step is at most
+/// `(n + 3) u M` and passes through the second, which adds `(q + 3) u M`, where `M` is the sum of magnitudes through
+/// both steps.
+pub fn separable_conv2d(
+    input: &Array,
+    depthwise_kernel: &Array,
+    pointwise_kernel: &Array,
+    bias: Option<&Array>,
+    window: &Window,
+) -> Convolved {
+    let between = depthwise_conv2d(input, depthwise_kernel, None, window);
+    let pointwise = Window { channels_first: window.channels_first, ..Window::default() };
+    let Convolved { exact, terms, .. } = conv2d(&between.exact, pointwise_kernel, bias, 1, &pointwise);
+    let weights = pointwise_kernel.map(f64::abs);
+    let bias = bias.map(|bias| bias.map(f64::abs));
+    let Convolved { magnitude, .. } = conv2d(&between.magnitude, &weights, bias.as_ref(), 1, &pointwise);
+    Convolved { exact, magnitude, terms: between.terms + terms + 3 }
+}
+
+/// Dense: the last axis times `kernel` `[inputs, units]`, plus bias.
+pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
+    let inputs = kernel.shape[0];
+    let rows = input.data.len() / inputs;
+    let flat = Array::new([rows, 1, 1, inputs], input.data.clone());
+    let kernel = Array::new([&[1, 1][..], &kernel.shape[..]].concat(), kernel.data.clone());
+    let mut result = conv2d(&flat, &kernel, bias, 1, &Window::default());
+    let mut shape = input.shape.clone();
+    *shape.last_mut().expect("a scalar has no last axis") = kernel.shape[3];
+    result.exact.shape.clone_from(&shape);
+    result.magnitude.shape = shape;
+    result
+}
+
+/// How a transposed convolution walks over its output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transposed {
+    /// Strides, dilation, `same` or `valid`, data format.
+    pub window: Window,
+    /// Keras's `output_padding` in height and width.
+    pub output_padding: Option<[usize; 2]>,
+}
+
+/// Conv2DTranspose: each input element adds its multiple of the kernel to the output. `kernel` is
+/// `[kernel_h, kernel_w, filters, channels]`.
+///
+/// The sum is that of a plain convolution: zeros between the elements of the input, as many around them as a tap can
+/// reach, and the kernel turned round. What of it Keras keeps, each axis from an offset on, is the table of the
+/// specification (visualisation.md, 6.1).
+pub fn conv2d_transpose(input: &Array, kernel: &Array, bias: Option<&Array>, transposed: &Transposed) -> Convolved {
+    let Transposed { window, output_padding } = *transposed;
+    let mut input = if window.channels_first { input.to_channels_last() } else { input.clone() };
+    let terms = kernel.shape[0] * kernel.shape[1] * kernel.shape[3];
+    let mut kernel = kernel.transposed(&[0, 1, 3, 2]);
+    let mut kept = [[0; 2]; 2];
+    for axis in 0..2 {
+        kernel = kernel.dilated(axis, window.dilation_rate[axis]);
+        let (extent, reach) = (input.shape[axis + 1], kernel.shape[axis]);
+        kernel = kernel.gathered(axis, &(0..reach).rev().collect::<Vec<_>>());
+        let stride = window.strides[axis];
+        let full = (extent - 1) * stride + reach;
+        let ([before, after], extra) = match (window.padding, output_padding.map(|padding| padding[axis])) {
+            (Padding::Valid, None) => ([0, 0], stride.saturating_sub(reach)),
+            (Padding::Valid, Some(extra)) => ([0, 0], extra),
+            (Padding::Explicit(cut), extra) => (cut[axis], extra.unwrap_or(0)),
+            (Padding::Same, None) => {
+                let before = reach.saturating_sub(stride) / 2;
+                ([before, full.saturating_sub(before + extent * stride)], (extent * stride).saturating_sub(full))
+            }
+            (Padding::Same, Some(extra)) => {
+                let odd = reach % 2;
+                let length = (extent - 1) * stride + odd + extra;
+                let before = (reach - 1).saturating_sub((reach + odd + extra).saturating_sub(2).div_ceil(2));
+                let end = before + length;
+                ([before, full.saturating_sub(end)], end.saturating_sub(full))
+            }
+        };
+        input = input.dilated(axis + 1, stride).padded(axis + 1, reach - 1, reach - 1 + extra);
+        kept[axis] = [before, full + extra - before - after];
+    }
+    let parts = correlate(&input, &kernel, [1, 1]);
+    let [mut sums, mut magnitudes] = parts;
+    for (axis, [start, extent]) in kept.into_iter().enumerate() {
+        sums = sums.slice(axis + 1, start, extent);
+        magnitudes = magnitudes.slice(axis + 1, start, extent);
+    }
+    finished(vec![[sums, magnitudes]], bias, terms, window.channels_first)
+}

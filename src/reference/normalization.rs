@@ -1,0 +1,110 @@
+//! Normalisations, each with the error that `f32` may make: differences and quotients do not fit the rule for sums.
+
+use super::tolerance::{UNIT, accumulated};
+use super::{Array, Estimate};
+
+/// The four vectors of a batch normalisation, and its epsilon.
+#[derive(Clone, Debug)]
+pub struct BatchNormalization {
+    /// Scale; `None` when the layer was made with `scale=False`.
+    pub gamma: Option<Array>,
+    /// Offset; `None` when the layer was made with `center=False`.
+    pub beta: Option<Array>,
+    /// Mean that training gathered.
+    pub moving_mean: Array,
+    /// Variance that training gathered.
+    pub moving_variance: Array,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// Batch normalisation as inference does it, over `axis` (negative: counted from the end).
+pub fn batch_normalization(input: &Array, norm: &BatchNormalization, axis: isize) -> Array {
+    input.along(axis.rem_euclid(input.shape.len() as isize), |line| {
+        let channel = |i: usize| {
+            let scale = norm.gamma.as_ref().map_or(1.0, |gamma| gamma.data[i]);
+            let offset = norm.beta.as_ref().map_or(0.0, |beta| beta.data[i]);
+            let deviation = (norm.moving_variance.data[i] + norm.epsilon).sqrt();
+            (line[i] - norm.moving_mean.data[i]) / deviation * scale + offset
+        };
+        (0..line.len()).map(channel).collect()
+    })
+}
+
+/// [`batch_normalization`] with the magnitudes of its three terms: a product with one scale, the mean's, the offset.
+/// Scale and shift may have been rounded to a unit of `unit` beforehand.
+pub fn estimated_batch_normalization(input: &Array, norm: &BatchNormalization, axis: isize, unit: f64) -> Estimate {
+    let exact = batch_normalization(input, norm, axis);
+    let all = BatchNormalization {
+        gamma: norm.gamma.as_ref().map(|gamma| gamma.map(f64::abs)),
+        beta: norm.beta.as_ref().map(|beta| beta.map(f64::abs)),
+        moving_mean: norm.moving_mean.map(|mean| -mean.abs()),
+        ..norm.clone()
+    };
+    let bound = batch_normalization(&input.map(f64::abs), &all, axis).map(|m| accumulated(1, m) + unit * m);
+    Estimate { exact, bound }
+}
+
+/// What the normalisations over parts of one input have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// Scale, in a shape that broadcasts to the input's.
+    pub gamma: Option<&'a Array>,
+    /// Offset, in a shape that broadcasts to the input's.
+    pub beta: Option<&'a Array>,
+    /// Added to the variance, or to the mean square.
+    pub epsilon: f64,
+    /// Whether the mean is subtracted first.
+    pub centered: bool,
+}
+
+/// Each set of elements that differ along `axes` only, less its mean and over its deviation, then scaled and shifted.
+///
+/// With `n` elements in a set, `f32` finds the mean `m` within `d = (n + 3) u mean|x|` and the variance `v` within
+/// `e = (n + 6) u v + d²`; the quotient is then off by `d / √v` and by `|x - m| / √v · (e / 2v + 4u)`, with epsilon
+/// added to `v`.
+pub fn normalize(input: &Array, axes: &[usize], norm: &Norm<'_>) -> Estimate {
+    let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
+    let mean_of = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / n as f64);
+    let (mean, mean_error) = if norm.centered {
+        (mean_of(input), mean_of(&input.map(f64::abs)).map(|magnitude| accumulated(n, magnitude)))
+    } else {
+        let zero = mean_of(&input.map(|_| 0.0));
+        (zero.clone(), zero)
+    };
+    let centered = input.zip(&mean, |x, mean| x - mean);
+    let variance = mean_of(&centered.map(|x| x * x));
+    let variance_error = variance.zip(&mean_error, |v, d| accumulated(n + 3, v) + d * d);
+    let deviation = variance.map(|v| (v + norm.epsilon).sqrt());
+    // A set of equal elements with epsilon 0 has no deviation: what is added keeps its error infinite, not undefined.
+    let relative = variance_error.zip(&deviation, |e, s| e / (2.0 * s * s) + 4.0 * UNIT);
+    let quotient = centered.zip(&deviation, |x, s| x / s);
+    let error = quotient
+        .zip(&relative, |q, relative| q.abs() * relative)
+        .zip(&mean_error.zip(&deviation, |d, s| d / s), |a, b| a + b);
+    scaled(&Estimate { exact: quotient, bound: error }, norm)
+}
+
+/// Each set of elements that differ along `axes` only, over the root of its sum of squares, which is at least the root
+/// of `epsilon`.
+pub fn unit_normalize(input: &Array, axes: &[usize], epsilon: f64) -> Estimate {
+    let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
+    let squares = input.reduced(axes, |set| set.iter().map(|x| x * x).sum::<f64>());
+    let exact = input.zip(&squares, |x, squares| x / squares.max(epsilon).sqrt());
+    let bound = exact.map(|y| accumulated(n, 0.5 * y.abs()) + 4.0 * UNIT * y.abs());
+    Estimate { exact, bound }
+}
+
+/// Times gamma, plus beta: two more roundings.
+fn scaled(estimate: &Estimate, norm: &Norm<'_>) -> Estimate {
+    let Estimate { mut exact, mut bound } = estimate.clone();
+    if let Some(gamma) = norm.gamma {
+        exact = exact.zip(gamma, |x, gamma| x * gamma);
+        bound = bound.zip(gamma, |error, gamma| error * gamma.abs()).zip(&exact, |error, y| error + UNIT * y.abs());
+    }
+    if let Some(beta) = norm.beta {
+        exact = exact.zip(beta, |x, beta| x + beta);
+        bound = bound.zip(&exact, |error, y| error + UNIT * y.abs());
+    }
+    Estimate { exact, bound }
+}

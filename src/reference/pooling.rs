@@ -1,0 +1,84 @@
+//! Pooling, one axis after the other: the largest of the largest, and sums of sums beside counts of counts.
+
+use super::{Array, Convolved};
+
+/// How a pooling window walks along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolAxis {
+    /// The axis of the array.
+    pub axis: usize,
+    /// Elements in a window.
+    pub size: usize,
+    /// Steps from one window to the next.
+    pub stride: usize,
+    /// Steps from one element of a window to the next.
+    pub dilation: usize,
+    /// Padding before and after.
+    pub padding: [usize; 2],
+    /// Whether the end may be covered by a window that reaches beyond it, if it begins within the input or the padding
+    /// before it (ONNX's `ceil_mode`).
+    pub ceil: bool,
+}
+
+impl PoolAxis {
+    /// A window without dilation or padding.
+    pub fn new(axis: usize, size: usize, stride: usize) -> Self {
+        Self { axis, size, stride, dilation: 1, padding: [0; 2], ceil: false }
+    }
+
+    /// Keras's `same`, for an input of this extent.
+    pub fn same(mut self, extent: usize) -> Self {
+        self.padding = super::same_padding(extent, (self.size - 1) * self.dilation + 1, self.stride);
+        self
+    }
+
+    /// The input with its padding before and after.
+    fn padded(&self, input: &Array, fill: f64) -> Array {
+        input.padded_with(self.axis, self.padding[0], self.padding[1], fill)
+    }
+
+    /// Each window of a padded axis, of which the input is `extent` long, becomes one element; `beyond` stands where it
+    /// reaches beyond the padding.
+    fn windows(&self, padded: &Array, extent: usize, beyond: f64, function: impl Fn(&[f64]) -> f64) -> Array {
+        let inside = self.padding[0] + extent;
+        let reach = (self.size - 1) * self.dilation + 1;
+        padded.along(self.axis as isize, |line| {
+            let fits = |start: usize| {
+                let over = (start + reach).saturating_sub(line.len());
+                over == 0 || self.ceil && over < self.stride && start < inside
+            };
+            let element = |place: usize| line.get(place).copied().unwrap_or(beyond);
+            let window = |start| (0..self.size).map(|i| element(start + i * self.dilation)).collect::<Vec<_>>();
+            (0..).step_by(self.stride).take_while(|&start| fits(start)).map(|start| function(&window(start))).collect()
+        })
+    }
+}
+
+/// The array with its padding along every axis, then its windows along every axis.
+fn pooled(input: &Array, axes: &[PoolAxis], [fill, beyond]: [f64; 2], function: impl Fn(&[f64]) -> f64) -> Array {
+    let padded = axes.iter().fold(input.clone(), |array, axis| axis.padded(&array, fill));
+    axes.iter().fold(padded, |array, axis| axis.windows(&array, input.shape[axis.axis], beyond, &function))
+}
+
+/// The largest element of each window; padding is never the largest.
+pub fn max_pool(input: &Array, axes: &[PoolAxis]) -> Array {
+    let largest = |window: &[f64]| window.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    pooled(input, axes, [f64::NEG_INFINITY; 2], largest)
+}
+
+/// The mean of each window: of what it holds of the input, and with `count_padding` of its padding as well. What lies
+/// beyond the padding never counts.
+pub fn average_pool(input: &Array, axes: &[PoolAxis], count_padding: bool) -> Convolved {
+    let sums = |array: &Array, fill| pooled(array, axes, [fill, 0.0], |window| window.iter().sum());
+    let counts = sums(&input.map(|_| 1.0), f64::from(u8::from(count_padding)));
+    let mean = |array: &Array| sums(array, 0.0).zip(&counts, |sum, count| sum / count);
+    let terms = axes.iter().map(|axis| axis.size).product();
+    Convolved { exact: mean(input), magnitude: mean(&input.map(f64::abs)), terms }
+}
+
+/// The mean over `axes`, which stay with extent 1.
+pub fn mean(input: &Array, axes: &[usize]) -> Convolved {
+    let terms = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
+    let over = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / terms as f64);
+    Convolved { exact: over(input), magnitude: over(&input.map(f64::abs)), terms }
+}
