@@ -15,6 +15,8 @@ mod keras;
 mod npy;
 #[cfg(feature = "safetensors")]
 mod safetensors;
+#[cfg(all(feature = "keras", feature = "verify"))]
+mod statistics;
 
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files};
@@ -22,6 +24,8 @@ pub use input::{InputReader, Inputs, input_files};
 pub use keras::{KerasFile, UnsupportedLayer};
 #[cfg(feature = "safetensors")]
 pub use safetensors::read_labels;
+#[cfg(all(feature = "keras", feature = "verify"))]
+pub use statistics::read_layer_statistics;
 
 /// The bytes of the file at `path`.
 #[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "safetensors"))]

@@ -33,13 +33,21 @@ impl Gpu {
         if let Some(pipeline) = lock(&cache.pipelines).get(&dispatch.shader) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.guarded(name, || self.compile(name, dispatch))?);
+        let pipeline = Arc::new(self.guarded(name, || self.compile(name, dispatch.bindings, dispatch.shader.wgsl()))?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
         Ok(pipeline)
     }
 
-    fn compile(&self, name: &str, dispatch: &Dispatch) -> Pipeline {
+    /// From now on runs `wgsl` wherever `dispatch`'s shader is asked for: a broken kernel, for tests of what finds one.
+    #[cfg(test)]
+    pub(crate) fn supplant(&self, dispatch: &Dispatch, wgsl: String) -> Result<()> {
+        let pipeline = Arc::new(self.guarded("supplant", || self.compile("supplant", dispatch.bindings, wgsl))?);
+        lock(&self.0.pipelines.pipelines).insert(dispatch.shader.clone(), pipeline);
+        Ok(())
+    }
+
+    fn compile(&self, name: &str, bindings: &[Binding], wgsl: String) -> Pipeline {
         let device = self.device();
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
@@ -48,7 +56,7 @@ impl Gpu {
             count: None,
         };
         let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
-        for (index, binding) in dispatch.bindings.iter().enumerate() {
+        for (index, binding) in bindings.iter().enumerate() {
             let read_only = matches!(binding, Binding::Read(_));
             entries.push(entry(index + 1, wgpu::BufferBindingType::Storage { read_only }));
         }
@@ -61,7 +69,7 @@ impl Gpu {
         });
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(dispatch.shader.wgsl().into()),
+            source: wgpu::ShaderSource::Wgsl(wgsl.into()),
         });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),

@@ -12,6 +12,8 @@ mod predict;
 mod program;
 mod sequential;
 mod summary;
+#[cfg(feature = "verify")]
+mod verify;
 
 use std::fmt;
 
@@ -19,6 +21,8 @@ pub use functional::{Functional, Symbol};
 pub use predict::{BATCH_SIZE, top};
 pub use program::MemoryReport;
 pub use sequential::Sequential;
+#[cfg(feature = "verify")]
+pub use verify::{Check, DEVIATION, Finding, LayerStatistics, VerifyReport};
 
 use self::program::Programs;
 use crate::layers::{Layer, Weight};
@@ -464,13 +468,19 @@ impl Model {
     /// # Errors
     /// Those of [`record`](Self::record).
     pub fn call_recorded(&self, inputs: &[Tensor]) -> Result<Vec<Recorded<'_>>> {
+        self.record_layers(inputs).map(|(recorded, _)| recorded)
+    }
+
+    /// [`call_recorded`](Self::call_recorded), with the model's outputs as the layers made them.
+    fn record_layers(&self, inputs: &[Tensor]) -> Result<(Vec<Recorded<'_>>, Vec<Tensor>)> {
         self.check_tensors(inputs)?;
         let mut tape = Tape::default();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
         let mut applied = Vec::new();
-        self.lower(&mut tape, &values, "", &mut |application| applied.push(application))?;
-        let kept: Vec<_> = applied.iter().flat_map(|a| a.inputs.iter().copied().chain([a.output])).collect();
+        let outputs = self.lower(&mut tape, &values, "", &mut |application| applied.push(application))?;
+        let kept = applied.iter().flat_map(|a| a.inputs.iter().copied().chain([a.output]));
+        let kept: Vec<_> = kept.chain(outputs).collect();
         let mut commands = Commands::new(&self.gpu);
         let mut tensors = tape.record(&mut commands, inputs, &kept)?.into_iter();
         commands.submit()?;
@@ -479,7 +489,7 @@ impl Model {
             let inputs = tensors.by_ref().take(inputs.len()).collect();
             recorded.extend(tensors.next().map(|output| Recorded { path, layer, inputs, output }));
         }
-        Ok(recorded)
+        Ok((recorded, tensors.collect()))
     }
 
     /// A table of the layers in the manner of Keras: name, type, output shape, parameters, connections where the model is

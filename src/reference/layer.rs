@@ -6,7 +6,7 @@ use super::{
     depthwise_conv2d, estimated_batch_normalization, mean,
 };
 use crate::layers::{self, ConvArguments, LayerConfig};
-use crate::{Activation, DTypePolicy, DataFormat, Error, Result, Shape};
+use crate::{Activation, DTypePolicy, DataFormat, Error, PartialShape, Result, Shape};
 
 /// What the layer makes of `inputs`, in exact arithmetic on inputs and weights as the layer's dtype policy stores them.
 /// `weights` are those of the built layer, in its order.
@@ -35,12 +35,10 @@ pub fn evaluate(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Res
 /// `float64`, which has no GPU computation to compare with.
 pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Result<Expected> {
     let storage = storage(layer.common().dtype)?;
-    let [input] = inputs else {
-        let rule = format!("{} must be given one input", layer.class_name());
-        return Err(Error::invalid("inputs", rule, inputs.len().to_string()));
-    };
-    layer.output_shape(Shape::from(input.shape.as_slice()))?;
-    let given = Given { layer, input: &read(input, storage), weights, storage };
+    let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
+    layer.output_shape_all(&shapes)?;
+    let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
+    let given = Given { layer, input: &inputs[0], weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);

@@ -1,0 +1,385 @@
+//! Models held to the truth, layer by layer.
+//!
+//! Each layer runs on the device by itself, on what the layers before it made there. What it makes is compared with the
+//! [reference](crate::reference), given the same inputs, or with statistics that were recorded elsewhere.
+
+use std::fmt;
+
+use super::{Model, Recorded};
+use crate::layers::LayerConfig;
+use crate::reference::{self, Array, Difference};
+use crate::{DType, DTypePolicy, HostTensor, Result, Shape, Tensor};
+
+/// Deviation of recorded statistics, and of a compiled model's outputs from its layers' own, that is still agreement:
+/// `max|a − b| / max(max|b|, 0.05)`.
+pub const DEVIATION: f64 = 1e-4;
+
+/// What [`Model::verify`] and [`Model::verify_recorded`] found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// The layers in the order of computation; a layer applied twice stands there twice.
+    pub layers: Vec<Check>,
+    /// The outputs of the compiled model against those of its layers run one by one.
+    pub outputs: Vec<Check>,
+}
+
+/// One tensor that was compared.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Check {
+    /// The layer's path, as [`Recorded`] has it, or `output 0`, ….
+    pub name: String,
+    /// Keras's name of the layer's class; the model's name for an output.
+    pub class: String,
+    /// The tensor's shape.
+    pub shape: Shape,
+    /// The largest error, in units of what is allowed.
+    pub error: f64,
+    /// What is wrong, if anything is.
+    pub finding: Option<Finding>,
+}
+
+/// How a tensor differs from what it should be.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// It has another shape.
+    Shape {
+        /// The shape it should have.
+        expected: Shape,
+    },
+    /// Elements are off by more than they may be.
+    Elements(Difference),
+    /// A statistic is off by more than it may be.
+    Statistic {
+        /// `mean`, `std`, `min`, `max`, `first8[3]`, ….
+        name: String,
+        /// The device's.
+        received: f64,
+        /// The recorded one.
+        expected: f64,
+        /// How far it may be from that.
+        allowed: f64,
+    },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape { expected } => write!(f, "the shape should be {expected}"),
+            Self::Elements(difference) => difference.fmt(f),
+            Self::Statistic { name, received, expected, allowed } => {
+                write!(f, "{name}: received {received:e}, expected {expected:e} ± {allowed:.3e}")
+            }
+        }
+    }
+}
+
+impl VerifyReport {
+    /// The first layer that differs, or else the first output that does.
+    pub fn first_difference(&self) -> Option<&Check> {
+        self.layers.iter().chain(&self.outputs).find(|check| check.finding.is_some())
+    }
+}
+
+/// What was recorded of one layer's output, elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerStatistics {
+    /// The layer's name.
+    pub layer: String,
+    /// The output's shape.
+    pub shape: Shape,
+    /// The mean of all elements.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// The first elements.
+    pub first: Vec<f64>,
+    /// The last elements.
+    pub last: Vec<f64>,
+}
+
+impl Model {
+    /// Runs every layer on the device and on the reference, given what the layers before it made on the device, then the
+    /// compiled model against the layers run one by one.
+    ///
+    /// An element of a layer may be off by what `f32` arithmetic can miss in a sum of so many terms
+    /// ([`reference::tolerance`]); an output of the compiled model, which adds in another order and folds layers into each
+    /// other, by [`DEVIATION`] of the largest.
+    ///
+    /// The reference computes in f64 on the CPU, on purpose without cleverness: a large network takes a while.
+    ///
+    /// # Errors
+    /// Those of [`call_recorded`](Self::call_recorded), and [`Error::Unsupported`] for a layer that the reference lacks.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn verify(&self, inputs: &[Tensor]) -> Result<VerifyReport> {
+        self.verify_with(inputs, |_| ())
+    }
+
+    /// [`verify`](Self::verify), showing `seen` each check when it is done.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn verify_with(&self, inputs: &[Tensor], mut seen: impl FnMut(&Check)) -> Result<VerifyReport> {
+        let (applications, outputs) = self.record_layers(inputs)?;
+        let mut layers = Vec::with_capacity(applications.len());
+        for application in &applications {
+            let check = application.against_reference().map_err(|error| super::in_layer(&application.path, error))?;
+            seen(&check);
+            layers.push(check);
+        }
+        Ok(VerifyReport { layers, outputs: self.compiled_against(inputs, &outputs)? })
+    }
+
+    /// Runs every layer on the device and compares what it makes with `recorded`: the shape, and each statistic within
+    /// [`DEVIATION`] of the larger of its own size, the standard deviation and 0.05; then the compiled model, as in
+    /// [`verify`](Self::verify).
+    ///
+    /// Layers are matched by name, and by their place where the names are others: automatic ones count on from model to
+    /// model. What was recorded of no layer is not compared. A difference that has crossed the limit somewhere began where
+    /// it left the noise of f32, which stays below a tenth of it: the first layer beyond that is the one that differs.
+    ///
+    /// # Errors
+    /// Those of [`call_recorded`](Self::call_recorded); [`Error::Invalid`] where `recorded` names a layer that the model
+    /// does not have.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn verify_recorded(&self, inputs: &[Tensor], recorded: &[LayerStatistics]) -> Result<VerifyReport> {
+        let (applications, outputs) = self.record_layers(inputs)?;
+        let mut expected: Vec<Option<&LayerStatistics>> = vec![None; applications.len()];
+        for (place, statistics) in recorded.iter().enumerate() {
+            let free = |test: &dyn Fn(&str) -> bool| {
+                (0..applications.len()).find(|&i| expected[i].is_none() && test(&applications[i].path))
+            };
+            let inner = format!("/{}", statistics.layer);
+            let named = free(&|path| path == statistics.layer)
+                .or_else(|| free(&|path| path.ends_with(&inner)))
+                .or((recorded.len() == applications.len()).then_some(place));
+            let Some(place) = named else {
+                let names: Vec<_> = applications.iter().map(|application| application.path.as_str()).collect();
+                return Err(super::no_such_layer(&self.name, &names, format!("{:?}", statistics.layer)));
+            };
+            expected[place] = Some(statistics);
+        }
+        let mut compared = Vec::new();
+        for (application, statistics) in applications.iter().zip(expected) {
+            if let Some(statistics) = statistics {
+                compared.push(application.against_statistics(statistics)?);
+            }
+        }
+        let limit = if compared.iter().any(|(check, _)| check.error > 1.0) { 0.1 } else { 1.0 };
+        let layers = compared.into_iter().map(|(mut check, finding)| {
+            check.finding = finding.filter(|_| check.error > limit);
+            check
+        });
+        Ok(VerifyReport { layers: layers.collect(), outputs: self.compiled_against(inputs, &outputs)? })
+    }
+
+    /// Inputs for trying the model: `batch` of them, and `extent` for every other extent that is unknown; evenly
+    /// distributed from −1 to 1, the same for the same `seed` on every machine.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::from_slice`].
+    pub fn sample_inputs(&self, batch: usize, extent: usize, seed: u64) -> Result<Vec<Tensor>> {
+        let mut state = seed;
+        let mut inputs = Vec::with_capacity(self.inputs().len());
+        for input in self.inputs() {
+            let dims = input.shape.dims().iter().enumerate();
+            let shape: Shape =
+                dims.map(|(i, dim)| dim.unwrap_or(if i == 0 { batch } else { extent })).collect::<Vec<_>>().into();
+            let values: Vec<f32> = (0..shape.elements()?).map(|_| unit(&mut state)).collect();
+            inputs.push(Tensor::from_slice(self.gpu(), shape, &values)?);
+        }
+        Ok(inputs)
+    }
+
+    /// The compiled model's outputs against `outputs`, which the layers made one by one.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn compiled_against(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Result<Vec<Check>> {
+        let limit = self.layers().iter().map(|(_, layer)| output_deviation(layer.config())).fold(DEVIATION, f64::max);
+        let mut checks = Vec::with_capacity(outputs.len());
+        for (index, (compiled, layered)) in self.call_all(inputs)?.iter().zip(outputs).enumerate() {
+            let exact = array(layered)?;
+            let largest = exact.data.iter().filter(|v| v.is_finite()).fold(0.05, |most: f64, v| most.max(v.abs()));
+            let expected = reference::Expected { bound: vec![limit * largest; exact.data.len()], exact };
+            checks.push(check(format!("output {index}"), self.name().to_owned(), compiled, &expected)?);
+        }
+        Ok(checks)
+    }
+}
+
+impl Recorded<'_> {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn against_reference(&self) -> Result<Check> {
+        let inputs = self.inputs.iter().map(array).collect::<Result<Vec<_>>>()?;
+        let weights = self.layer.weights().iter().map(|weight| host_array(weight.value())).collect::<Vec<_>>();
+        let expected = reference::expect(self.layer.config(), &weights, &inputs)?;
+        check(self.path.clone(), self.layer.config().class_name().to_owned(), &self.output, &expected)
+    }
+
+    /// The check, as yet without a finding, and what is worst about the tensor.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn against_statistics(&self, expected: &LayerStatistics) -> Result<(Check, Option<Finding>)> {
+        let mut check = Check {
+            name: self.path.clone(),
+            class: self.layer.config().class_name().to_owned(),
+            shape: self.output.shape().clone(),
+            error: f64::INFINITY,
+            finding: None,
+        };
+        if check.shape != expected.shape {
+            return Ok((check, Some(Finding::Shape { expected: expected.shape.clone() })));
+        }
+        let values = array(&self.output)?.data;
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let [min, max] = [f64::min, f64::max].map(|pick| values.iter().copied().reduce(pick).unwrap_or_default());
+        let largest = |list: &[f64]| list.iter().fold(0.05, |most: f64, value| most.max(value.abs()));
+        let mut rows = vec![
+            ("mean".to_owned(), mean, expected.mean, largest(&[expected.mean, expected.std])),
+            ("std".to_owned(), std, expected.std, largest(&[expected.std])),
+            ("min".to_owned(), min, expected.min, largest(&[expected.min, expected.std])),
+            ("max".to_owned(), max, expected.max, largest(&[expected.max, expected.std])),
+        ];
+        let last = &values[values.len().saturating_sub(expected.last.len())..];
+        for (name, got, list) in [("first", &values[..], &expected.first), ("last", last, &expected.last)] {
+            let size = largest(list).max(expected.std);
+            let row = |(i, (&got, &expected))| (format!("{name}{}[{i}]", list.len()), got, expected, size);
+            rows.extend(got.iter().zip(list).enumerate().map(row));
+        }
+        let mut finding = None;
+        check.error = 0.0;
+        for (name, received, expected, size) in rows {
+            let allowed = DEVIATION * size;
+            let error = error(received, expected, allowed);
+            if error > check.error {
+                check.error = error;
+                finding = Some(Finding::Statistic { name, received, expected, allowed });
+            }
+        }
+        Ok((check, finding))
+    }
+}
+
+/// `|received − expected|` in units of `allowed`; infinite for a NaN that stands alone.
+fn error(received: f64, expected: f64, allowed: f64) -> f64 {
+    let difference = (received - expected).abs();
+    if received == expected || received.is_nan() && expected.is_nan() {
+        0.0
+    } else if difference.is_nan() {
+        f64::INFINITY
+    } else {
+        difference / allowed
+    }
+}
+
+/// What an output of a model of such layers may deviate by: narrow types round once more wherever a layer stores what the
+/// compiled model does not, taken as sixteen times.
+fn output_deviation(layer: &LayerConfig) -> f64 {
+    match layer.common().dtype {
+        DTypePolicy::Float32 | DTypePolicy::Float64 => DEVIATION,
+        DTypePolicy::Float16 | DTypePolicy::MixedFloat16 | DTypePolicy::EmulatedFloat16 => {
+            16.0 * reference::Storage::F16.unit()
+        }
+        DTypePolicy::BFloat16 | DTypePolicy::MixedBFloat16 => 16.0 * reference::Storage::BF16.unit(),
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn check(name: String, class: String, tensor: &Tensor, expected: &reference::Expected) -> Result<Check> {
+    let shape = tensor.shape().clone();
+    if shape.dims() != expected.exact.shape {
+        let finding = Finding::Shape { expected: expected.exact.shape.as_slice().into() };
+        return Ok(Check { name, class, shape, error: f64::INFINITY, finding: Some(finding) });
+    }
+    let got = array(tensor)?.data;
+    let elements = got.iter().zip(&expected.exact.data).zip(&expected.bound);
+    let error = elements.map(|((&got, &exact), &bound)| error(got, exact, bound)).fold(0.0, f64::max);
+    let finding = expected.difference(&got).map(Finding::Elements);
+    Ok(Check { name, class, shape, error, finding })
+}
+
+/// A tensor's values on the host.
+#[cfg(not(target_arch = "wasm32"))]
+fn array(tensor: &Tensor) -> Result<Array> {
+    let shape = tensor.shape().dims();
+    Ok(match tensor.dtype() {
+        DType::F32 => Array::from_f32(shape, &tensor.read::<f32>()?),
+        DType::F16 => Array::new(shape, tensor.read::<half::f16>()?.iter().map(|v| v.to_f64()).collect::<Vec<_>>()),
+    })
+}
+
+fn host_array(tensor: &HostTensor) -> Array {
+    Array::from_f32(tensor.shape.dims(), &tensor.values)
+}
+
+/// The next of a stream of numbers from −1 to 1 (splitmix64).
+fn unit(state: &mut u64) -> f32 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    ((z >> 40) as f64 / f64::from(1 << 23) - 1.0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Conv2D, DepthwiseConv2D};
+    use crate::model::Sequential;
+    use crate::plan::Problem;
+    use crate::{Activation, Gpu, Padding};
+
+    /// A device of this test's own: what it breaks, others would meet.
+    fn own_gpu() -> Option<Gpu> {
+        let gpu = Gpu::new();
+        let required = std::env::var_os("REQUIRE_GPU").is_some_and(|value| value == "1");
+        assert!(gpu.is_ok() || !required, "REQUIRE_GPU=1, but {}", gpu.unwrap_err());
+        gpu.ok()
+    }
+
+    #[test]
+    fn a_broken_shader_is_traced_to_the_first_layer_that_runs_it() {
+        let Some(gpu) = own_gpu() else { return };
+        let depthwise = |name| DepthwiseConv2D::new(3).padding(Padding::Same).name(name);
+        let mut sequential = Sequential::new(&gpu).with_input([None, Some(9), Some(7), Some(6)]).unwrap();
+        sequential
+            .add(Conv2D::new(8, 3).padding(Padding::Same).activation(Activation::RELU).name("stem"))
+            .and_then(|model| model.add(depthwise("first")))
+            .and_then(|model| model.add(Conv2D::new(8, 1).activation(Activation::Tanh).name("between")))
+            .and_then(|model| model.add(depthwise("second")))
+            .unwrap();
+        let model = sequential.model().unwrap();
+        let inputs = model.sample_inputs(2, 1, 5).unwrap();
+        let sound = model.verify(&inputs).unwrap();
+        assert_eq!(sound.first_difference(), None);
+        assert_eq!((sound.layers.len(), sound.outputs.len()), (4, 1));
+        assert!(sound.layers.iter().all(|check| check.error > 0.0 && check.error < 1.0), "{sound:?}");
+
+        let first = model.get_layer("first").unwrap().config();
+        let problem = first.convolutions([2, 9, 7, 8]).unwrap()[0];
+        let plan = gpu.plan(&Problem::Conv(problem)).unwrap();
+        let dispatch = plan.steps.last().unwrap();
+        let (right, wrong) = ("(x); }\n", "(x) * Acc(1.0001); }\n");
+        let text = dispatch.shader.wgsl();
+        assert_eq!(text.matches(right).count(), 1, "{text}");
+        gpu.supplant(dispatch, text.replace(right, wrong)).unwrap();
+
+        let broken = model.verify(&inputs).unwrap();
+        let found = broken.first_difference().unwrap();
+        assert_eq!((found.name.as_str(), found.class.as_str()), ("first", "DepthwiseConv2D"));
+        let Some(Finding::Elements(difference)) = &found.finding else { panic!("{found:?}") };
+        assert!((difference.received / difference.expected - 1.0001).abs() < 1e-6, "{difference}");
+        assert!(difference.wrong > difference.elements / 2 && found.error > 1.0, "{difference}");
+        // What lies between is right about what it was given; the other layer of this shader is wrong as well.
+        let wrong: Vec<_> = broken.layers.iter().filter(|check| check.finding.is_some()).map(|c| &*c.name).collect();
+        assert_eq!(wrong, ["first", "second"]);
+    }
+}
