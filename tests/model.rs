@@ -7,7 +7,7 @@ pub mod gpu;
 use wgpu_conv::layers::{
     BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig, ReLU,
 };
-use wgpu_conv::model::Sequential;
+use wgpu_conv::model::{Functional, Sequential, Symbol};
 use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
@@ -432,4 +432,61 @@ fn a_compiled_mobilenet_makes_nothing_and_takes_the_memory_of_two_values() {
     let uniforms_and_staging = 1 << 20;
     assert!(after.bytes <= report.total() + uniforms_and_staging, "{} bytes, {report}", after.bytes);
     assert!(report.weights <= weights, "{report}, {weights} bytes of weights as saved");
+}
+
+#[test]
+fn graphs_share_layers_nest_models_and_keep_what_lies_between() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let graph = Functional::new(&gpu);
+    let image = graph.input("image", [None, None, None, Some(3)]).unwrap();
+    let features = (&image | Conv2D::new(4, 3).name("first").activation(Activation::Tanh)).finish().unwrap();
+    let unused = (&features | Conv2D::new(9, 1).name("unused")).finish().unwrap();
+    let inner = Sequential::new(&gpu)
+        .named("inner")
+        .with_input([None, None, None, Some(4)])
+        .unwrap()
+        .with(DepthwiseConv2D::new(3).name("depthwise"))
+        .unwrap()
+        .with(BatchNormalization::new().name("norm"))
+        .unwrap();
+    let once = graph.apply_model(inner.into_model().expect("built"), &[&features]).unwrap().swap_remove(0);
+    let twice = graph.again("inner", &[&once]).unwrap().swap_remove(0);
+    let mean = (&twice | GlobalAveragePooling2D::new().name("mean")).finish().unwrap();
+    let refused = |inputs: &[&Symbol], outputs: &[&Symbol]| graph.model("m", inputs, outputs).unwrap_err().to_string();
+    let other = graph.input("other", [None, Some(2)]).unwrap();
+    assert!(refused(&[], &[&mean]).contains("\"image\""));
+    assert!(refused(&[&image, &other], &[&mean]).contains("\"other\", which nothing reads"));
+    assert!(refused(&[&image], &[]).contains("outputs"));
+    assert!(graph.apply(Dense::new(2), &[&other, &other]).unwrap_err().to_string().contains("one input"));
+    assert!(graph.input("image", [None, Some(2)]).is_err());
+    let mut model = graph.model("net", &[&image], &[&mean, &features]).unwrap();
+    assert!(unused.apply(Dense::new(1)).is_err(), "the graph has ended");
+
+    let names: Vec<_> = model.layers().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names, ["first", "inner/depthwise", "inner/norm", "mean"]);
+    assert_eq!(model.count_params(), (27 * 4 + 4) + (9 * 4 + 4) + 16);
+    assert!(model.summary().contains("inner (Sequential)"), "{}", model.summary());
+    assert!(model.get_layer("inner").unwrap_err().to_string().contains("inner/<layer>"));
+    assert!(model.get_layer("first/x").unwrap_err().to_string().contains("which is a layer"));
+
+    let input = numbers([2, 9, 8, 3]);
+    let before = model.predict_all(std::slice::from_ref(&input)).unwrap();
+    let shapes: Vec<_> = before.iter().map(|output| output.shape.to_string()).collect();
+    assert_eq!(shapes, ["(2, 4)", "(2, 7, 6, 4)"]);
+    let recorded = model.call_recorded(&[upload(&gpu, &input)]).unwrap();
+    let paths: Vec<_> = recorded.iter().map(|made| made.path.as_str()).collect();
+    assert_eq!(paths, ["first", "inner/depthwise", "inner/norm", "inner/depthwise", "inner/norm", "mean"]);
+    let one_by_one = recorded[5].output.read::<f32>().unwrap();
+    let one_by_one: Vec<_> = one_by_one.into_iter().map(f64::from).collect();
+    assert!(common::fixtures::dev(&before[0].values, &one_by_one) <= common::tolerance::MODEL_DEV);
+    drop(recorded);
+
+    // New weights reach programs that were compiled before.
+    let layer = model.get_layer_mut("inner/norm").unwrap();
+    let mut weights = layer.get_weights();
+    weights[1].values.fill(1.0);
+    layer.set_weights(&weights).unwrap();
+    let after = model.predict_all(&[input]).unwrap();
+    assert_eq!(after[1], before[1]);
+    assert_ne!(after[0], before[0]);
 }

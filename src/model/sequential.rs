@@ -111,6 +111,22 @@ impl Sequential {
         self.push(Step::Again(name.into()))
     }
 
+    /// Adds a model at the end, as a block of this one. The input shape must be known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] while the input shape is unknown, for a name that is taken, for a model that does not fit, and
+    /// for one of several inputs or outputs. The model is unchanged then.
+    pub fn add_model(&mut self, block: Model) -> Result<&mut Self> {
+        block.require_single()?;
+        let Some(model) = self.built.get_mut() else {
+            let rule = "a Sequential must know its input shape before a model is added";
+            return Err(Error::invalid("input", rule, format!("model `{}`", block.name)));
+        };
+        let index = model.add_block(block)?;
+        append(model, index, true)?;
+        Ok(self)
+    }
+
     fn push(&mut self, step: Step) -> Result<&mut Self> {
         match self.built.get_mut() {
             Some(model) => extend(model, &step)?,
@@ -261,13 +277,12 @@ impl Sequential {
 
 /// Adds `step` at the end of `model`, or leaves it as it was.
 fn extend(model: &mut Model, step: &Step) -> Result<()> {
-    let end = model.outputs[0];
     let index = match step {
         Step::New(config) => {
             if let Some(name) = &config.common().name {
                 model.refuse_taken(name)?;
             }
-            let layer = config.build(&model.gpu, model.shape(end)).map_err(|error| {
+            let layer = config.build(&model.gpu, model.shape(model.outputs[0])).map_err(|error| {
                 let name = config.common().name.as_deref().unwrap_or(config.class_name());
                 super::in_layer(name, error)
             })?;
@@ -275,13 +290,18 @@ fn extend(model: &mut Model, step: &Step) -> Result<()> {
         }
         Step::Again(name) => model.index_of(name)?,
     };
-    match model.apply(index, vec![end]) {
+    append(model, index, matches!(step, Step::New(_)))
+}
+
+/// Applies block `index` at the end of `model`, or takes it away again if it is `new` and does not fit.
+fn append(model: &mut Model, index: usize, new: bool) -> Result<()> {
+    match model.apply(index, vec![model.outputs[0]]) {
         Ok(node) => {
             model.set_outputs(vec![Port::Output(node, 0)]);
             Ok(())
         }
         Err(error) => {
-            if matches!(step, Step::New(_)) {
+            if new {
                 model.blocks.pop();
             }
             Err(error)
