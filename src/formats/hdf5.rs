@@ -1,7 +1,7 @@
-//! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3).
+//! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3) and the legacy `.h5` (§4).
 
 use half::{bf16, f16};
-use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File};
+use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, LibVer};
 
 use super::decode;
 use crate::{Error, HostTensor, Result};
@@ -26,9 +26,9 @@ impl WeightsFile {
         Ok(Self { file, place, budget })
     }
 
-    /// Whether the root holds a group called `name`.
-    pub(super) fn has_group(&self, name: &str) -> bool {
-        self.file.group(name).is_ok()
+    /// Whether there is a group at `path`.
+    pub(super) fn has_group(&self, path: &str) -> bool {
+        self.file.group(path).is_ok()
     }
 
     /// The datasets `0`, `1`, … of the group at `path`, in that order; none where there is no such group, as Keras leaves
@@ -37,17 +37,68 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
     pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
-        let broken = |place: &str, path: &str, error: hdf5_pure::Error| {
-            Error::format(format!("{place}, group {path}"), error.to_string())
-        };
         let Ok(group) = self.file.group(path) else { return Ok(Vec::new()) };
-        let names = group.datasets().map_err(|error| broken(&self.place, path, error))?;
-        let mut values = Vec::with_capacity(names.len());
-        for index in 0..names.len() {
-            let dataset = group.dataset(&index.to_string()).map_err(|error| broken(&self.place, path, error))?;
-            values.push(self.read(&dataset, &format!("{}, dataset {path}/{index}", self.place))?);
+        let names = group.datasets().map_err(|error| self.broken(path, error))?;
+        (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string())).collect()
+    }
+
+    /// The datasets `names` below the group at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where there is no such group or dataset, and as for [`vars`](Self::vars).
+    pub(super) fn datasets(&mut self, path: &str, names: &[String]) -> Result<Vec<HostTensor>> {
+        let group = self.group(path)?;
+        names.iter().map(|name| self.dataset(&group, path, name)).collect()
+    }
+
+    /// The texts of the attribute `name` of the group at `path`, which Keras splits into `name0`, `name1`, … where they
+    /// take more than an attribute can hold (`file-formats.md` §4); `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where there is no such group, or the attribute holds something else than texts.
+    pub(super) fn texts(&self, path: &str, name: &str) -> Result<Option<Vec<String>>> {
+        let attributes = self.group(path)?.attrs().map_err(|error| self.broken(path, error))?;
+        let one = |name: &str| -> Result<Option<&[String]>> {
+            match attributes.get(name) {
+                None => Ok(None),
+                Some(value) => match value.as_strings() {
+                    Some(texts) => Ok(Some(texts)),
+                    // What Keras makes of an empty list.
+                    None if value.to_f64s().is_some_and(|values| values.is_empty()) => Ok(Some(&[])),
+                    None => Err(Error::format(self.at(path), format!("the attribute {name} must hold texts"))),
+                },
+            }
+        };
+        if let Some(texts) = one(name)? {
+            return Ok(Some(texts.to_vec()));
         }
-        Ok(values)
+        let mut all = None;
+        for part in 0.. {
+            let Some(texts) = one(&format!("{name}{part}"))? else { break };
+            all.get_or_insert_with(Vec::new).extend_from_slice(texts);
+        }
+        Ok(all)
+    }
+
+    fn group(&self, path: &str) -> Result<Group> {
+        if path.is_empty() {
+            return Ok(self.file.root());
+        }
+        self.file.group(path).map_err(|error| self.broken(path, error))
+    }
+
+    /// The place called `path` in the file, in words.
+    fn at(&self, path: &str) -> String {
+        if path.is_empty() { self.place.clone() } else { format!("{}, group {path}", self.place) }
+    }
+
+    fn broken(&self, path: &str, error: hdf5_pure::Error) -> Error {
+        Error::format(self.at(path), error.to_string())
+    }
+
+    fn dataset(&mut self, group: &Group, path: &str, name: &str) -> Result<HostTensor> {
+        let dataset = group.dataset(name).map_err(|error| self.broken(path, error))?;
+        self.read(&dataset, &format!("{}, dataset {path}/{name}", self.place))
     }
 
     fn read(&mut self, dataset: &Dataset, place: &str) -> Result<HostTensor> {
@@ -101,6 +152,55 @@ fn is_bfloat16(dataset: &Dataset) -> bool {
         Some(AttrValue::VarLenString(mark) | AttrValue::String(mark)) => mark == "bfloat16",
         _ => false,
     }
+}
+
+/// A group to be written: datasets `0`, `1`, … of weights in a `vars` group named after its layer, and groups below it.
+#[derive(Default)]
+pub(super) struct WeightsGroup {
+    /// Its name in the file.
+    pub group: String,
+    /// The name of the layer or model.
+    pub name: String,
+    /// Its weights.
+    pub values: Vec<HostTensor>,
+    /// What it holds in turn: the layers of a model.
+    pub layers: Vec<WeightsGroup>,
+}
+
+/// The bytes of a `model.weights.h5` of the model `root`, in the oldest layout that can be written, which every HDF5
+/// library since 1.8 reads.
+///
+/// # Errors
+/// [`Error::Format`] for names and sizes that HDF5 cannot hold.
+pub(super) fn write(root: &WeightsGroup, place: &str) -> Result<Vec<u8>> {
+    let mut file = FileBuilder::new();
+    file.with_libver_bounds(LibVer::Earliest, LibVer::V18);
+    file.add_group(layers(root));
+    file.add_group(vars(root));
+    file.finish().map_err(|error| Error::format(place, error.to_string()))
+}
+
+fn layers(of: &WeightsGroup) -> FinishedGroup {
+    let mut layers = FileBuilder::new().create_group("layers");
+    for layer in &of.layers {
+        let mut group = layers.create_group(&layer.group);
+        if !layer.layers.is_empty() {
+            group.add_group(self::layers(layer));
+        }
+        group.add_group(vars(layer));
+        layers.add_group(group.finish());
+    }
+    layers.finish()
+}
+
+fn vars(of: &WeightsGroup) -> FinishedGroup {
+    let mut vars = FileBuilder::new().create_group("vars");
+    vars.set_attr("name", AttrValue::VarLenString(of.name.clone()));
+    for (index, value) in of.values.iter().enumerate() {
+        let shape: Vec<u64> = value.shape.dims().iter().map(|&dim| dim as u64).collect();
+        vars.create_dataset(&index.to_string()).with_f32_data(&value.values).with_shape(&shape);
+    }
+    vars.finish()
 }
 
 #[cfg(test)]

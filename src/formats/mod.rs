@@ -3,6 +3,10 @@
 //! Each format stands behind the feature named for it. They build layer descriptions, weights and tensors; nothing below
 //! knows of files.
 
+#[cfg(any(feature = "keras", feature = "safetensors"))]
+mod files;
+#[cfg(feature = "keras")]
+mod graph;
 #[cfg(feature = "keras")]
 mod hdf5;
 #[cfg(feature = "image")]
@@ -11,12 +15,16 @@ mod image;
 mod input;
 #[cfg(feature = "keras")]
 mod keras;
+#[cfg(feature = "keras")]
+mod keras_write;
 #[cfg(feature = "npy")]
 mod npy;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 #[cfg(all(feature = "keras", feature = "verify"))]
 mod statistics;
+#[cfg(any(feature = "keras", feature = "safetensors"))]
+mod weights;
 
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files};
@@ -33,6 +41,12 @@ fn read(path: &std::path::Path) -> crate::Result<Vec<u8>> {
     let broken =
         |error: std::io::Error| crate::Error::format(path.display().to_string(), format!("cannot be read: {error}"));
     std::fs::read(path).map_err(broken)
+}
+
+/// Whether `bytes` are an HDF5 file.
+#[cfg(feature = "keras")]
+fn is_hdf5(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x89HDF\r\n\x1a\n")
 }
 
 /// `bytes` as values of `N` bytes each.

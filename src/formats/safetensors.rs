@@ -1,5 +1,6 @@
 //! Tensors from `.safetensors` files.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -57,6 +58,37 @@ pub fn read_labels(path: impl AsRef<Path>, name: &str) -> Result<Vec<i64>> {
     })
 }
 
+/// All floating-point tensors of the `.safetensors` file `bytes` by name.
+///
+/// # Errors
+/// [`Error::Format`] for anything else.
+pub(super) fn tensors(bytes: &[u8], place: &str) -> Result<HashMap<String, HostTensor>> {
+    let file = open(bytes, place)?;
+    let tensors = file.tensors().into_iter().map(|(name, view)| {
+        let value = values(&view, &name, place)?;
+        Ok((name, value))
+    });
+    tensors.collect()
+}
+
+/// The bytes of a `.safetensors` file of `tensors`.
+///
+/// # Errors
+/// [`Error::Format`] where there are more than one can hold.
+pub(super) fn write(tensors: &[(String, &HostTensor)], place: &str) -> Result<Vec<u8>> {
+    let broken = |error: safetensors::SafeTensorError| Error::format(place, error.to_string());
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, tensor)| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let mut views = Vec::with_capacity(tensors.len());
+    for ((name, tensor), bytes) in tensors.iter().zip(&bytes) {
+        let view = TensorView::new(Dtype::F32, tensor.shape.dims().to_vec(), bytes).map_err(broken)?;
+        views.push((name, view));
+    }
+    safetensors::serialize(views, None).map_err(broken)
+}
+
 fn open<'a>(bytes: &'a [u8], place: &str) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(bytes).map_err(|error| Error::format(place, format!("not a .safetensors file: {error}")))
 }
@@ -80,7 +112,7 @@ fn values(view: &TensorView<'_>, name: &str, place: &str) -> Result<HostTensor> 
         Dtype::F16 => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
         Dtype::BF16 => decode(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
         other => {
-            let text = format!("inputs must be floating point, and tensor {name} is {other:?}: save it as float32");
+            let text = format!("tensors must be floating point, and tensor {name} is {other:?}: save it as float32");
             return Err(Error::format(place, text));
         }
     };

@@ -346,7 +346,7 @@ impl LayerConfig {
 
 /// # Errors
 /// [`Error::Invalid`] where `values` are not of the names and shapes that the weights of layer `layer` have.
-fn check_weights<'a>(
+pub(crate) fn check_weights<'a>(
     layer: &str,
     expected: impl ExactSizeIterator<Item = (&'static str, &'a Shape)>,
     values: &[HostTensor],

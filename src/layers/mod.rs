@@ -42,9 +42,9 @@ pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
-#[cfg(feature = "keras")]
-pub(crate) use layer::snake_case;
 pub use layer::{Layer, Weight, reset_names};
+#[cfg(any(feature = "keras", feature = "safetensors"))]
+pub(crate) use layer::{check_weights, snake_case};
 pub use pipe::Piped;
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;

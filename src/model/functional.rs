@@ -187,7 +187,7 @@ impl<L: Into<LayerConfig>> BitOr<L> for Piped<Symbol> {
 
 impl Model {
     /// The applications that `outputs` depend on.
-    fn needed(&self, outputs: &[Port]) -> Vec<bool> {
+    pub(crate) fn needed(&self, outputs: &[Port]) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
         let mut open: Vec<Port> = outputs.to_vec();
         while let Some(port) = open.pop() {

@@ -164,6 +164,9 @@ pub struct Model {
     nodes: Vec<Node>,
     outputs: Vec<Port>,
     programs: Programs,
+    /// What the file it was read from says beside the graph, to be written again.
+    #[cfg(feature = "keras")]
+    notes: serde_json::Value,
 }
 
 impl Model {
@@ -181,6 +184,8 @@ impl Model {
             nodes: Vec::new(),
             outputs: (0..inputs.len()).map(Port::Input).collect(),
             programs: Programs::default(),
+            #[cfg(feature = "keras")]
+            notes: serde_json::Value::Null,
         };
         for input in inputs {
             model.add_input(input)?;
@@ -228,6 +233,28 @@ impl Model {
     pub(crate) fn set_outputs(&mut self, outputs: Vec<Port>) {
         self.outputs = outputs;
         self.programs.clear();
+    }
+
+    /// Says that the graph is a chain, made as one, or not; and what else the file it is read from says.
+    #[cfg(feature = "keras")]
+    pub(crate) fn describe(&mut self, sequential: bool, notes: serde_json::Value) {
+        (self.sequential, self.notes) = (sequential, notes);
+    }
+
+    #[cfg(feature = "keras")]
+    pub(crate) fn notes(&self) -> &serde_json::Value {
+        &self.notes
+    }
+
+    /// Whether it was made as a chain and is one: every block applied once, in its order, to what the one before made.
+    #[cfg(any(feature = "keras", feature = "safetensors"))]
+    pub(crate) fn is_chain(&self) -> bool {
+        let before = |index: usize| index.checked_sub(1).map_or(Port::Input(0), |node| Port::Output(node, 0));
+        self.sequential
+            && self.inputs.len() == 1
+            && self.nodes.len() == self.blocks.len()
+            && self.nodes.iter().enumerate().all(|(i, node)| node.block == i && node.inputs == [before(i)])
+            && self.outputs == [before(self.nodes.len())]
     }
 
     pub(crate) fn shape(&self, port: Port) -> &PartialShape {

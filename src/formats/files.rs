@@ -1,0 +1,169 @@
+//! Models and their weights from and to files, whose content, or name, says of which format they are.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use super::weights::{Weights, places};
+use crate::model::Model;
+use crate::{Error, Result};
+#[cfg(feature = "keras")]
+use {
+    super::hdf5::WeightsFile,
+    super::keras::{Archive, KerasFile},
+    super::keras_write,
+    crate::Gpu,
+};
+
+impl Model {
+    /// The model of a file, with its weights, on `gpu`: a `.keras` file, or a whole model in a legacy `.h5` file. The content
+    /// of the file says which it is.
+    ///
+    /// # Errors
+    /// Those of [`KerasFile::open`] and [`KerasFile::build`].
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, model::Model};
+    ///
+    /// let model = Model::load(&Gpu::new()?, "digits.keras")?;
+    /// println!("{}", model.summary());
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    #[cfg(feature = "keras")]
+    pub fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
+        KerasFile::open(path)?.build(gpu)
+    }
+
+    /// [`load`](Self::load) from memory.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    #[cfg(feature = "keras")]
+    pub fn from_bytes(gpu: &Gpu, bytes: &[u8]) -> Result<Self> {
+        KerasFile::from_bytes(bytes)?.build(gpu)
+    }
+
+    /// Replaces the values of all weights by those in a file, whose content says which it is:
+    ///
+    /// - `.weights.h5` of Keras 3, and the weights of a `.keras` file: by class, and the place among the layers of the class;
+    /// - legacy `.h5`, of weights or of a whole model: by the place among the layers that have weights;
+    /// - `.safetensors`: by Keras's path, `<layer>/<weight>`, before which there may be the names of the models around the
+    ///   layer.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the file cannot be read, or naming the layer, the expected and the received where it holds
+    /// other weights; the model is unchanged then.
+    ///
+    /// ```no_run
+    /// # use wgpu_conv::{Gpu, model::Model};
+    /// # fn trained(mut model: Model) -> wgpu_conv::Result<Model> {
+    /// model.load_weights("epoch_20.weights.h5")?;
+    /// # Ok(model)
+    /// # }
+    /// ```
+    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let place = path.display().to_string();
+        let mut weights = weights(super::read(path)?, &place)?;
+        let places: Vec<_> = places(self).into_iter().map(|(place, _)| place).collect();
+        let values = weights.values(self.name(), &places, &place)?;
+        for (layer, values) in places.iter().zip(&values) {
+            self.get_layer_mut(&layer.path.join("/"))?.set_weights(values)?;
+        }
+        Ok(())
+    }
+
+    /// Saves the model, or its weights; the name says which:
+    ///
+    /// - `.keras`: the model with its weights, as Keras 3 loads it. How the model was compiled for training is kept where it
+    ///   was read from such a file; the state of its optimizer is not.
+    /// - `.weights.h5`: the weights, for Keras 3's `load_weights`.
+    /// - `.safetensors`: the weights by path, `<layer>/<weight>`, behind the names of the models that the layer stands in,
+    ///   that of a [`Sequential`](crate::model::Sequential) included.
+    ///
+    /// Whatever happens, what stood there before is replaced by the whole new file or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another name; [`Error::Unsupported`] listing the layers that Keras does not have;
+    /// [`Error::Format`] where the file cannot be written.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, model::Model};
+    ///
+    /// let model = Model::load(&Gpu::new()?, "digits.h5")?;
+    /// model.save("digits.keras")?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let place = path.display().to_string();
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let bytes = match name {
+            #[cfg(feature = "keras")]
+            name if name.ends_with(".keras") => keras_write::keras(self, &place)?,
+            #[cfg(feature = "keras")]
+            name if name.ends_with(".weights.h5") => keras_write::weights(self, &place)?,
+            #[cfg(feature = "safetensors")]
+            name if name.ends_with(".safetensors") => {
+                let places = places(self);
+                let around = if self.is_chain() { format!("{}/", self.name()) } else { String::new() };
+                let tensors = places.iter().flat_map(|(place, layer)| {
+                    let layer_path = place.path.join("/");
+                    let around = &around;
+                    let named = move |weight: &crate::layers::Weight| format!("{around}{layer_path}/{}", weight.name());
+                    layer.weights().iter().map(move |weight| (named(weight), weight.value()))
+                });
+                super::safetensors::write(&tensors.collect::<Vec<_>>(), &place)?
+            }
+            _ => {
+                let kinds = [
+                    (cfg!(feature = "keras"), ".keras"),
+                    (cfg!(feature = "keras"), ".weights.h5"),
+                    (cfg!(feature = "safetensors"), ".safetensors"),
+                ];
+                let kinds: Vec<_> = kinds.into_iter().filter_map(|(on, kind)| on.then_some(kind)).collect();
+                let rule = format!("the name of a file to be written must end in {}", kinds.join(" or "));
+                return Err(Error::invalid("path", rule, format!("path={place}")));
+            }
+        };
+        replace(path, &bytes)
+    }
+}
+
+/// The weights in a file of any format.
+fn weights(bytes: Vec<u8>, place: &str) -> Result<Weights> {
+    #[cfg(feature = "keras")]
+    {
+        if super::is_hdf5(&bytes) {
+            return Weights::of(WeightsFile::open(bytes, place.to_owned())?);
+        }
+        if bytes.starts_with(b"PK") {
+            let weights = Archive::open(&bytes, place)?.weights()?;
+            return Weights::of(WeightsFile::open(weights, format!("{place}, model.weights.h5"))?);
+        }
+    }
+    #[cfg(feature = "safetensors")]
+    return Ok(Weights::Named(super::safetensors::tensors(&bytes, place)?));
+    #[cfg(not(feature = "safetensors"))]
+    Err(Error::format(place, "neither an HDF5 file (.h5) nor a .keras file"))
+}
+
+/// Puts `bytes` at `path` as a whole: a reader finds what was there before, or all of them.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let broken =
+        |error: std::io::Error| Error::format(path.display().to_string(), format!("cannot be written: {error}"));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    written().map_err(|error| {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&temporary);
+        broken(error)
+    })
+}

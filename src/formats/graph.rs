@@ -1,0 +1,714 @@
+//! Models as Keras's configs describe them (`file-formats.md` §2, §4): graphs of applications of layers, and of models
+//! within models.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use serde_json::Value as Json;
+
+use super::UnsupportedLayer;
+use super::weights::{Place, sibling};
+use crate::layers::{LayerConfig, ReadOptions};
+use crate::model::in_layer;
+use crate::{Error, PartialShape, Result};
+
+/// How often layers may be applied altogether: models that apply each other twice, and are nested deeply, would take
+/// forever to run.
+const APPLICATIONS: u64 = 1 << 16;
+
+/// A model as a config describes it.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    pub name: String,
+    pub sequential: bool,
+    /// Names and shapes. A Sequential within another model may leave its shape to what it is applied to.
+    pub inputs: Vec<(String, Option<PartialShape>)>,
+    pub members: Vec<Member>,
+    /// Applications of members, each after what it reads.
+    pub calls: Vec<Call>,
+    pub outputs: Vec<Source>,
+    /// What the config says beside the graph, to be written again.
+    pub notes: Json,
+}
+
+/// A layer, or a model, in a model.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub name: String,
+    pub body: Body,
+    /// Its name in files of weights, unique among its siblings.
+    group: String,
+    /// Whether the config's `output_layers` count applications from 1, as Keras does for models that have been one already.
+    counted: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A layer, with its place among all layers of the file, those of models within it included.
+    Layer(Box<LayerConfig>, usize),
+    Model(Graph),
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub member: usize,
+    pub inputs: Vec<Source>,
+}
+
+/// Something that can be read: an input, or one of the outputs of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Input(usize),
+    Call { call: usize, output: usize },
+}
+
+/// What a file says is read: an output of an application of a layer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Read {
+    layer: String,
+    number: u64,
+    output: u64,
+}
+
+/// An application as the file states it.
+struct Stated {
+    member: usize,
+    number: u64,
+    reads: Vec<Read>,
+    /// In the form of Keras 2, a list, in which applications of models count from 1.
+    listed: bool,
+}
+
+/// Reads the model `json`, whose part of the file is called `place`, and everything in it that cannot be built.
+///
+/// # Errors
+/// [`Error::Format`] for a config that contradicts itself; [`Error::Unsupported`] for one of no Sequential or Functional
+/// model.
+pub(super) fn parse(json: &Json, place: &str, options: ReadOptions) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+    let mut parser = Parser { place, options, layers: 0, unsupported: Vec::new() };
+    let graph = parser.model(json, "")?;
+    if parser.unsupported.is_empty() {
+        if graph.inputs.iter().any(|(_, shape)| shape.is_none()) {
+            let problem = "the model was saved before its input shape was known: call it once, then save it";
+            return Err(parser.broken(problem));
+        }
+        if graph.size() > APPLICATIONS {
+            return Err(parser.broken(format!("layers must be applied at most {APPLICATIONS} times altogether")));
+        }
+    }
+    Ok((graph, parser.unsupported))
+}
+
+impl Graph {
+    /// All layers of the graph as files of weights know them, in their order: what they declare for the graph's inputs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the layer that does not take what it is applied to.
+    pub(super) fn places(&self) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
+        let inputs: Vec<_> =
+            self.inputs.iter().map(|(_, shape)| shape.clone().unwrap_or(PartialShape::from(vec![]))).collect();
+        self.plan(&inputs, &Place::default(), &mut places)?;
+        Ok(places.into_iter().flatten().collect())
+    }
+
+    /// The number of applications of layers, those in models within the model included.
+    fn size(&self) -> u64 {
+        let sizes: Vec<u64> = self
+            .members
+            .iter()
+            .map(|member| match &member.body {
+                Body::Layer(..) => 1,
+                Body::Model(model) => model.size(),
+            })
+            .collect();
+        self.calls.iter().fold(0, |sum, call| sum.saturating_add(sizes[call.member]))
+    }
+
+    /// The output shapes for inputs of these shapes; notes what every layer declares.
+    fn plan(
+        &self,
+        inputs: &[PartialShape],
+        around: &Place,
+        places: &mut Vec<Option<Place>>,
+    ) -> Result<Vec<PartialShape>> {
+        let stated = self.inputs.iter().zip(inputs);
+        let inputs: Vec<PartialShape> =
+            stated.map(|((_, stated), given)| stated.clone().unwrap_or_else(|| given.clone())).collect();
+        let mut made: Vec<Vec<PartialShape>> = Vec::with_capacity(self.calls.len());
+        let shape = |made: &[Vec<PartialShape>], source| match source {
+            Source::Input(index) => inputs[index].clone(),
+            Source::Call { call, output } => made[call][output].clone(),
+        };
+        for call in &self.calls {
+            let member = &self.members[call.member];
+            let reads: Vec<_> = call.inputs.iter().map(|&source| shape(&made, source)).collect();
+            let inner = around.within(&member.name, &member.group);
+            made.push(match &member.body {
+                Body::Layer(config, index) => {
+                    let named = |error| in_layer(&member.name, error);
+                    let output = config.output_shape_all(&reads).map_err(named)?;
+                    if places.len() <= *index {
+                        places.resize_with(index + 1, || None);
+                    }
+                    if places[*index].is_none() {
+                        let weights = config.describe().weights(&reads).map_err(named)?;
+                        let weights = weights.into_iter().map(|weight| (weight.name, weight.shape, weight.trainable));
+                        places[*index] = Some(Place { weights: weights.collect(), ..inner });
+                    }
+                    vec![output]
+                }
+                Body::Model(model) => {
+                    if reads.len() != model.inputs.len() {
+                        return Err(Error::invalid(
+                            "inputs",
+                            format!("model {} must be applied to {} inputs", member.name, model.inputs.len()),
+                            format!("{} inputs", reads.len()),
+                        ));
+                    }
+                    model.plan(&reads, &inner, places)?
+                }
+            });
+        }
+        Ok(self.outputs.iter().map(|&source| shape(&made, source)).collect())
+    }
+}
+
+struct Parser<'a> {
+    place: &'a str,
+    options: ReadOptions,
+    /// Layers seen so far.
+    layers: usize,
+    unsupported: Vec<UnsupportedLayer>,
+}
+
+impl Parser<'_> {
+    fn broken(&self, problem: impl Into<String>) -> Error {
+        Error::format(self.place, problem)
+    }
+
+    /// The model `json`; `around` is the path of the model it stands in, with a `/` at its end.
+    fn model(&mut self, json: &Json, around: &str) -> Result<Graph> {
+        let class = at(json, "/class_name").as_str().unwrap_or_default();
+        let sequential = match class {
+            "Sequential" => true,
+            "Functional" | "Model" => false,
+            _ => {
+                let reason = "only Sequential and Functional models can be described by a file";
+                return Err(Error::unsupported(format!("{}: a model of class {class:?}", self.place), reason));
+            }
+        };
+        // The first Keras files held the layers of a Sequential in place of its config.
+        let config = at(json, "/config");
+        let stated = at(config, "/layers").as_array().or(config.as_array());
+        let stated = stated.ok_or_else(|| self.broken("the model must hold a list of `layers`"))?;
+        let name = at(config, "/name").as_str().unwrap_or(if sequential { "sequential" } else { "model" });
+        let mut graph = Graph { name: name.to_owned(), sequential, notes: notes(json), ..Graph::default() };
+        let clean = self.unsupported.len();
+        let mut siblings: HashMap<String, usize> = HashMap::new();
+        let mut names = HashSet::new();
+        let mut applications = Vec::new();
+        for layer in stated {
+            let class = at(layer, "/class_name").as_str();
+            let class = class.ok_or_else(|| self.broken("a layer must have a text at /class_name"))?;
+            let name = at(layer, "/config/name").as_str().or(at(layer, "/name").as_str());
+            let name = name.ok_or_else(|| self.broken(format!("a layer of class {class} has no name")))?.to_owned();
+            if !names.insert(name.clone()) {
+                return Err(self.broken(format!("two layers are called {name:?}")));
+            }
+            if class == "InputLayer" {
+                let shape = self.shape_at(layer, &["/config/batch_shape", "/config/batch_input_shape"])?;
+                let shape = shape.ok_or_else(|| self.broken(format!("input {name} must have a batch_shape")))?;
+                graph.notes["inputs"][&name] = at(layer, "/config").clone();
+                graph.inputs.push((name, Some(shape)));
+                continue;
+            }
+            let group = sibling(&mut siblings, class);
+            let path = format!("{around}{name}");
+            let body = self.body(layer, class, &path)?;
+            let reads = if sequential { Ok(Vec::new()) } else { applications_of(layer) };
+            match (body, reads) {
+                (Ok(body), Ok(reads)) => {
+                    let member = graph.members.len();
+                    let numbered = (0..).zip(reads);
+                    let stated = |(number, (reads, listed))| Stated { member, number, reads, listed };
+                    applications.extend(numbered.map(stated));
+                    let counted = matches!(class, "Functional" | "Model");
+                    graph.members.push(Member { name, body, group, counted });
+                }
+                (Err(reason), _) | (_, Err(reason)) => {
+                    self.unsupported.push(UnsupportedLayer { name: path, class: class.to_owned(), reason });
+                }
+            }
+        }
+        if self.unsupported.len() == clean {
+            if sequential { self.chain(&mut graph, json)? } else { self.connect(&mut graph, json, &applications)? }
+        }
+        Ok(graph)
+    }
+
+    /// What a layer of a model is, or why it cannot be built.
+    fn body(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
+        let module = at(layer, "/module").as_str().unwrap_or("keras.layers");
+        let registered = at(layer, "/registered_name").as_str().unwrap_or(class);
+        if !module.split('.').any(|part| part == "keras") || registered != class {
+            return Ok(Err(format!("a custom class, {registered} of module {module}")));
+        }
+        if matches!(class, "Sequential" | "Functional" | "Model") {
+            return Ok(Ok(Body::Model(self.model(layer, &format!("{path}/"))?)));
+        }
+        let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
+        self.layers += 1;
+        Ok(config.map(|config| Body::Layer(Box::new(config), self.layers - 1)).map_err(|error| match error {
+            Error::Unsupported { what, .. } if what.ends_with(class) => "the class is not supported".into(),
+            other => other.to_string(),
+        }))
+    }
+
+    /// The graph of a Sequential.
+    fn chain(&self, graph: &mut Graph, json: &Json) -> Result<()> {
+        if graph.inputs.is_empty() {
+            let pointers = [
+                "/config/build_input_shape",
+                "/build_config/input_shape",
+                // Keras 2 writes it with the first layer, in place of an InputLayer.
+                "/config/layers/0/config/batch_input_shape",
+                "/config/0/config/batch_input_shape",
+            ];
+            let within = graph.members.first().and_then(|first| match &first.body {
+                Body::Model(model) => model.inputs.first().and_then(|(_, shape)| shape.clone()),
+                Body::Layer(..) => None,
+            });
+            let shape = self.shape_at(json, &pointers)?.or(within);
+            // A layer may have the name, too.
+            let mut name = "input".to_owned();
+            while graph.members.iter().any(|member| member.name == name) {
+                name.push('_');
+            }
+            graph.inputs.push((name, shape));
+        }
+        if graph.inputs.len() > 1 {
+            return Err(self.broken("a Sequential must have one input"));
+        }
+        let single = |member: &Member| match &member.body {
+            Body::Layer(..) => true,
+            Body::Model(model) => model.inputs.len() == 1 && model.outputs.len() == 1,
+        };
+        if let Some(member) = graph.members.iter().find(|member| !single(member)) {
+            return Err(
+                self.broken(format!("model {} in a Sequential must have one input and one output", member.name))
+            );
+        }
+        let before =
+            |index: usize| index.checked_sub(1).map_or(Source::Input(0), |call| Source::Call { call, output: 0 });
+        let members = graph.members.len();
+        graph.calls = (0..members).map(|member| Call { member, inputs: vec![before(member)] }).collect();
+        graph.outputs = vec![before(members)];
+        Ok(())
+    }
+
+    /// The graph of a Functional model: every application after those it reads and after the layer's earlier ones,
+    /// otherwise in the file's order.
+    fn connect(&self, graph: &mut Graph, json: &Json, stated: &[Stated]) -> Result<()> {
+        let order = self.history_list(at(json, "/config/input_layers"))?;
+        let mut inputs = Vec::with_capacity(order.len());
+        for read in &order {
+            let input = graph.inputs.iter().find(|(name, _)| *name == read.layer);
+            let input = input.ok_or_else(|| self.broken(format!("there is no input layer {:?}", read.layer)))?;
+            inputs.push(input.clone());
+        }
+        if inputs.len() != graph.inputs.len() {
+            return Err(self.broken("every input layer must be among `input_layers`, once"));
+        }
+        graph.inputs = inputs;
+        let members: HashMap<&str, usize> =
+            graph.members.iter().enumerate().map(|(index, member)| (member.name.as_str(), index)).collect();
+        let applications: HashMap<(usize, u64), usize> =
+            stated.iter().enumerate().map(|(index, one)| ((one.member, one.number), index)).collect();
+        // The application, or input, that `read` names, and which of its outputs.
+        let find = |read: &Read, from_one: &dyn Fn(&Member) -> bool| -> Option<(Source, usize)> {
+            let Some(&member) = members.get(read.layer.as_str()) else {
+                let input = graph.inputs.iter().position(|(name, _)| *name == read.layer);
+                return input.filter(|_| read.number == 0 && read.output == 0).map(|index| (Source::Input(index), 0));
+            };
+            let number = read.number.saturating_sub(from_one(&graph.members[member]).into());
+            let call = *applications.get(&(member, number))?;
+            let outputs = match &graph.members[member].body {
+                Body::Layer(..) => 1,
+                Body::Model(model) => model.outputs.len(),
+            };
+            let output = usize::try_from(read.output).ok().filter(|&output| output < outputs)?;
+            Some((Source::Call { call, output }, call))
+        };
+        let is_model = |member: &Member| matches!(member.body, Body::Model(_));
+        let mut missing = vec![0usize; stated.len()];
+        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); stated.len()];
+        let mut sources = Vec::with_capacity(stated.len());
+        for (index, application) in stated.iter().enumerate() {
+            let mut reads = Vec::with_capacity(application.reads.len());
+            for read in &application.reads {
+                let (source, call) = find(read, &|member| application.listed && is_model(member)).ok_or_else(|| {
+                    let reader = &graph.members[application.member].name;
+                    self.broken(format!(
+                        "layer {reader} reads output {} of application {} of {:?}, which there is not",
+                        read.output, read.number, read.layer
+                    ))
+                })?;
+                if let Source::Call { .. } = source {
+                    missing[index] += 1;
+                    readers[call].push(index);
+                }
+                reads.push(source);
+            }
+            if let Some(&earlier) =
+                application.number.checked_sub(1).and_then(|number| applications.get(&(application.member, number)))
+            {
+                missing[index] += 1;
+                readers[earlier].push(index);
+            }
+            sources.push(reads);
+        }
+        let mut ready: BinaryHeap<_> = (0..stated.len()).filter(|&index| missing[index] == 0).map(Reverse).collect();
+        let mut position = vec![0; stated.len()];
+        let mut calls = Vec::with_capacity(stated.len());
+        let placed = |position: &[usize], source| match source {
+            Source::Input(index) => Source::Input(index),
+            Source::Call { call, output } => Source::Call { call: position[call], output },
+        };
+        while let Some(Reverse(index)) = ready.pop() {
+            position[index] = calls.len();
+            let inputs = sources[index].iter().map(|&source| placed(&position, source)).collect();
+            calls.push(Call { member: stated[index].member, inputs });
+            for &reader in &readers[index] {
+                missing[reader] -= 1;
+                if missing[reader] == 0 {
+                    ready.push(Reverse(reader));
+                }
+            }
+        }
+        if calls.len() != stated.len() {
+            return Err(self.broken("the layers must not read each other in a circle"));
+        }
+        let keras_2 = stated.iter().any(|application| application.listed);
+        let mut outputs = Vec::new();
+        for read in self.history_list(at(json, "/config/output_layers"))? {
+            let found = find(&read, &|member| member.counted || keras_2 && is_model(member));
+            let (source, _) = found.ok_or_else(|| self.broken(format!("there is no output layer {:?}", read.layer)))?;
+            outputs.push(placed(&position, source));
+        }
+        if outputs.is_empty() {
+            return Err(self.broken("the model must have `output_layers`"));
+        }
+        (graph.calls, graph.outputs) = (calls, outputs);
+        Ok(())
+    }
+
+    /// The histories in one of the structures that Keras writes: one, lists of them, and maps, whose values count in the
+    /// order of their keys.
+    fn history_list(&self, value: &Json) -> Result<Vec<Read>> {
+        let mut reads = Vec::new();
+        if flatten(value, &mut reads) {
+            return Ok(reads);
+        }
+        Err(self.broken(format!("{value} must be a list of [layer, application, output]")))
+    }
+
+    /// The shape at the first of `pointers` that is not null.
+    fn shape_at(&self, value: &Json, pointers: &[&str]) -> Result<Option<PartialShape>> {
+        let Some(found) = pointers.iter().map(|pointer| at(value, pointer)).find(|found| !found.is_null()) else {
+            return Ok(None);
+        };
+        let extent = |dim: &Json| match dim {
+            Json::Null => Some(None),
+            dim => dim.as_u64().and_then(|dim| u32::try_from(dim).ok()).map(|dim| Some(dim as usize)),
+        };
+        // Keras 2 writes the shape of an input as a list of one.
+        let only = found.as_array().filter(|list| list.len() == 1 && list[0].is_array()).map_or(found, |list| &list[0]);
+        let dims = only.as_array().and_then(|dims| dims.iter().map(extent).collect::<Option<Vec<_>>>());
+        let dims = dims.filter(|dims| !dims.is_empty());
+        dims.map(|dims| Some(dims.into()))
+            .ok_or_else(|| self.broken(format!("{found} must be a shape: extents below 2^32, or null where unknown")))
+    }
+}
+
+/// What a model's config says beside its graph.
+fn notes(json: &Json) -> Json {
+    let mut notes = serde_json::Map::new();
+    for (key, value) in at(json, "/config").as_object().into_iter().flatten() {
+        if !matches!(key.as_str(), "name" | "layers") {
+            notes.insert(key.clone(), value.clone());
+        }
+    }
+    notes.insert("inputs".into(), Json::Object(serde_json::Map::new()));
+    notes.insert("compile_config".into(), at(json, "/compile_config").clone());
+    notes.into()
+}
+
+/// What each application of `layer` reads, and whether it is in the form of Keras 2, or why that cannot be done here.
+fn applications_of(layer: &Json) -> Result<Vec<(Vec<Read>, bool)>, String> {
+    let nodes = at(layer, "/inbound_nodes").as_array().ok_or("it must have a list of `inbound_nodes`")?;
+    if nodes.is_empty() {
+        return Err("it is never applied".into());
+    }
+    nodes.iter().map(application).collect()
+}
+
+fn application(node: &Json) -> Result<(Vec<Read>, bool), String> {
+    if let Some(reads) = node.as_array() {
+        // Keras 2: a list of [layer, application, output, keyword arguments].
+        let mut list = Vec::with_capacity(reads.len());
+        for read in reads {
+            list.push(history(read).ok_or_else(|| format!("it reads {read}"))?);
+            keywords(at(read, "/3"), |_| false)?;
+        }
+        return Ok((list, true));
+    }
+    let tensor = |argument: &Json| {
+        let is_tensor = at(argument, "/class_name") == "__keras_tensor__";
+        is_tensor.then(|| history(at(argument, "/config/keras_history"))).flatten()
+    };
+    let mut reads = Vec::new();
+    for argument in at(node, "/args").as_array().into_iter().flatten() {
+        match (tensor(argument), argument.as_array()) {
+            (Some(read), _) => reads.push(read),
+            (None, Some(list)) => {
+                for argument in list {
+                    reads.push(tensor(argument).ok_or_else(|| format!("it is called with {argument}"))?);
+                }
+            }
+            (None, None) => return Err(format!("it is called with {argument}")),
+        }
+    }
+    keywords(at(node, "/kwargs"), |argument| match tensor(argument) {
+        Some(read) if reads.is_empty() => {
+            reads.push(read);
+            true
+        }
+        _ => false,
+    })?;
+    Ok((reads, false))
+}
+
+/// Checks that all keyword arguments of a call are off, but those that `taken` takes.
+fn keywords(arguments: &Json, mut taken: impl FnMut(&Json) -> bool) -> Result<(), String> {
+    for (name, argument) in arguments.as_object().into_iter().flatten() {
+        if !matches!(argument, Json::Null | Json::Bool(false)) && !taken(argument) {
+            return Err(format!("it is called with `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+/// `[layer, application, output]`.
+fn history(value: &Json) -> Option<Read> {
+    match value.as_array()?.as_slice() {
+        [layer, number, output, ..] => {
+            Some(Read { layer: layer.as_str()?.to_owned(), number: number.as_u64()?, output: output.as_u64()? })
+        }
+        _ => None,
+    }
+}
+
+/// Adds all histories in `value` to `reads`; false where it holds anything else.
+fn flatten(value: &Json, reads: &mut Vec<Read>) -> bool {
+    if let Some(read) = history(value) {
+        reads.push(read);
+        return true;
+    }
+    match value {
+        Json::Array(list) => list.iter().all(|value| flatten(value, reads)),
+        Json::Object(map) => {
+            let mut sorted: Vec<_> = map.iter().collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            sorted.into_iter().all(|(_, value)| flatten(value, reads))
+        }
+        _ => false,
+    }
+}
+
+/// The value at a JSON pointer; null where there is none.
+pub(super) fn at<'a>(value: &'a Json, pointer: &str) -> &'a Json {
+    value.pointer(pointer).unwrap_or(&Json::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn layer(class: &str, name: &str, reads: Json) -> Json {
+        json!({
+            "module": "keras.layers", "class_name": class, "registered_name": null, "name": name,
+            "config": {"name": name, "activation": "relu"}, "inbound_nodes": reads,
+        })
+    }
+
+    fn read(name: &str, number: u64) -> Json {
+        json!({"class_name": "__keras_tensor__", "config": {"keras_history": [name, number, 0]}})
+    }
+
+    fn call(args: Json) -> Json {
+        json!({"args": args, "kwargs": {"mask": null, "training": false}})
+    }
+
+    fn input(name: &str) -> Json {
+        json!({"class_name": "InputLayer", "config": {"name": name, "batch_shape": [null, 4]}, "inbound_nodes": []})
+    }
+
+    fn functional(layers: &[Json], inputs: Json, outputs: Json) -> Json {
+        json!({
+            "class_name": "Functional",
+            "config": {"name": "m", "layers": layers, "input_layers": inputs, "output_layers": outputs},
+        })
+    }
+
+    fn parse(model: &Json) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+        super::parse(model, "config.json", ReadOptions::default())
+    }
+
+    fn refusal(model: &Json) -> String {
+        parse(model).err().expect("the model must be refused").to_string()
+    }
+
+    #[test]
+    fn applications_are_ordered_by_what_they_read() {
+        let layers = [
+            layer("Activation", "last", json!([call(json!([read("shared", 1)]))])),
+            layer("Activation", "shared", json!([call(json!([read("x", 0)])), call(json!([read("first", 0)]))])),
+            layer("Activation", "first", json!([[["shared", 0, 0, {}]]])),
+            input("x"),
+        ];
+        let outputs = json!({"b": ["shared", 0, 0], "a": [["last", 0, 0]]});
+        let (graph, _) = parse(&functional(&layers, json!(["x", 0, 0]), outputs)).unwrap();
+        let order: Vec<_> = graph.calls.iter().map(|call| (call.member, call.inputs[0])).collect();
+        assert_eq!(order, [(1, Source::Input(0)), (2, made(0, 0)), (1, made(1, 0)), (0, made(2, 0))]);
+        assert_eq!(graph.outputs, [made(3, 0), made(0, 0)]);
+    }
+
+    #[test]
+    fn graphs_that_contradict_themselves_are_refused() {
+        let one =
+            |reads| functional(&[input("x"), layer("Activation", "a", reads)], json!(["x", 0, 0]), json!(["a", 0, 0]));
+        let sound = one(json!([call(json!([read("x", 0)]))]));
+        assert!(parse(&sound).is_ok());
+        let changed = |pointer: &str, value: Json| {
+            let mut model = sound.clone();
+            *model.pointer_mut(pointer).unwrap() = value;
+            refusal(&model)
+        };
+        assert!(changed("/config/output_layers", json!(["b", 0, 0])).contains("no output layer \"b\""));
+        assert!(changed("/config/output_layers", json!([])).contains("output_layers"));
+        assert!(changed("/config/output_layers", json!(7)).contains("must be a list"));
+        assert!(changed("/config/input_layers", json!(["y", 0, 0])).contains("no input layer \"y\""));
+        assert!(changed("/config/layers/1/config/name", json!("x")).contains("two layers are called \"x\""));
+        assert!(changed("/config/layers/0/config/batch_shape", json!([null, -4])).contains("must be a shape"));
+        assert!(changed("/config/layers", json!("none")).contains("a list of `layers`"));
+        assert!(changed("/class_name", json!("Gadget")).contains("Gadget"));
+        assert!(refusal(&one(json!([call(json!([read("a", 0)]))]))).contains("circle"));
+        assert!(refusal(&one(json!([call(json!([read("x", 3)]))]))).contains("application 3 of \"x\""));
+    }
+
+    #[test]
+    fn everything_unsupported_is_listed_at_once() {
+        let mut trained = call(json!([read("x", 0)]));
+        trained["kwargs"]["training"] = json!(true);
+        let mut custom = layer("Activation", "mine", json!([call(json!([read("x", 0)]))]));
+        custom["registered_name"] = json!("my>Activation");
+        let mut inner = layer("Sequential", "inner", json!([call(json!([read("x", 0)]))]));
+        inner["config"]["layers"] = json!([layer("Telescope", "near", json!(null))]);
+        let layers = [
+            input("x"),
+            layer("Telescope", "far", json!([call(json!([read("x", 0)]))])),
+            layer("Activation", "trained", json!([trained])),
+            custom,
+            inner,
+            layer("Activation", "unused", json!([])),
+            layer("Activation", "old", json!([[["x", 0, 0, {"training": true}]]])),
+            layer("Activation", "good", json!([call(json!([read("x", 0)]))])),
+        ];
+        let (_, unsupported) = parse(&functional(&layers, json!(["x", 0, 0]), json!(["good", 0, 0]))).unwrap();
+        let names: Vec<_> = unsupported.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["far", "trained", "mine", "inner/near", "unused", "old"]);
+        assert!(unsupported[1].reason.contains("`training`"), "{}", unsupported[1].reason);
+        assert!(unsupported[5].reason.contains("`training`"), "{}", unsupported[5].reason);
+    }
+
+    #[test]
+    fn a_sequential_takes_its_input_from_where_it_stands() {
+        let body = |layers: Json, shape: Json| json!({"class_name": "Sequential", "config": {"layers": layers, "build_input_shape": shape}});
+        let act = layer("Activation", "a", json!(null));
+        let mut first = act.clone();
+        first["config"]["batch_input_shape"] = json!([null, 4]);
+        let mut inner = body(json!([first]), json!(null));
+        inner["config"]["name"] = json!("inner");
+        for model in [
+            body(json!([input("x"), act]), json!(null)),
+            body(json!([act]), json!([null, 4])),
+            body(json!([first]), json!(null)),
+            body(json!([inner]), json!(null)),
+            json!({"class_name": "Sequential", "config": [first]}),
+        ] {
+            let (graph, _) = parse(&model).unwrap();
+            assert_eq!(graph.inputs[0].1.as_ref().unwrap().to_string(), "(None, 4)");
+            assert_eq!((graph.calls.len(), graph.outputs), (1, vec![made(0, 0)]));
+        }
+        assert!(refusal(&body(json!([act]), json!(null))).contains("before its input shape was known"));
+    }
+
+    fn made(call: usize, output: usize) -> Source {
+        Source::Call { call, output }
+    }
+
+    /// A model within a model, with two outputs, in the forms of Keras 3 and of Keras 2, which count differently.
+    #[test]
+    fn applications_of_models_are_counted_as_each_keras_counts_them() {
+        let inner = |reads| {
+            let layers = [
+                input("i"),
+                layer("Activation", "p", json!([call(json!([read("i", 0)]))])),
+                layer("Activation", "q", json!([call(json!([read("p", 0)]))])),
+            ];
+            let mut inner = functional(&layers, json!(["i", 0, 0]), json!([["p", 0, 0], ["q", 0, 0]]));
+            inner["config"]["name"] = json!("inner");
+            inner["inbound_nodes"] = reads;
+            inner
+        };
+        let tensor = |number: u64, output: u64| json!({"class_name": "__keras_tensor__", "config": {"keras_history": ["inner", number, output]}});
+        let three = [
+            input("x"),
+            inner(json!([call(json!([read("x", 0)])), call(json!([tensor(0, 1)]))])),
+            layer("Activation", "a", json!([call(json!([tensor(1, 0)]))])),
+        ];
+        let two = [
+            input("x"),
+            inner(json!([[["x", 0, 0, {}]], [["inner", 1, 1, {}]]])),
+            layer("Activation", "a", json!([[["inner", 2, 0, {}]]])),
+        ];
+        for layers in [three, two] {
+            let outputs = json!([["a", 0, 0], ["inner", 1, 1], ["inner", 2, 0]]);
+            let (graph, unsupported) = parse(&functional(&layers, json!([["x", 0, 0]]), outputs)).unwrap();
+            assert_eq!(unsupported, []);
+            let reads: Vec<_> = graph.calls.iter().map(|call| call.inputs[0]).collect();
+            assert_eq!(reads, [Source::Input(0), made(0, 1), made(1, 0)]);
+            assert_eq!(graph.outputs, [made(2, 0), made(0, 1), made(1, 0)]);
+            let paths: Vec<_> = graph.places().unwrap().into_iter().map(|place| place.path.join("/")).collect();
+            assert_eq!(paths, ["inner/p", "inner/q", "a"]);
+        }
+    }
+
+    #[test]
+    fn models_that_apply_each_other_without_end_are_refused() {
+        let mut model = functional(
+            &[input("i"), layer("Activation", "a", json!([call(json!([read("i", 0)]))]))],
+            json!(["i", 0, 0]),
+            json!(["a", 0, 0]),
+        );
+        for _ in 0..20 {
+            model["config"]["name"] = json!("m");
+            model["inbound_nodes"] = json!([call(json!([read("i", 0)])), call(json!([read("m", 0)]))]);
+            model = functional(&[input("i"), model], json!(["i", 0, 0]), json!(["m", 2, 0]));
+        }
+        assert!(refusal(&model).contains("at most 65536 times"), "{}", refusal(&model));
+    }
+}

@@ -1,0 +1,339 @@
+//! `.keras` files and their weights as Keras 3 writes them (`file-formats.md` §2, §3).
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Cursor, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value as Json, json};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::UnsupportedLayer;
+use super::graph::at;
+use super::hdf5::{self, WeightsGroup};
+use super::keras::refused;
+use super::weights::{Part, parts, sibling};
+use crate::layers::Layer;
+use crate::model::{Block, Model, Port};
+use crate::{Error, PartialShape, Result};
+
+/// The release of Keras whose form is written.
+const KERAS_VERSION: &str = "3.15.1";
+
+/// The bytes of a `.keras` file of `model`, to be called `place`.
+///
+/// # Errors
+/// [`Error::Unsupported`] listing all layers that Keras does not have; [`Error::Format`] for what a file cannot hold.
+pub(super) fn keras(model: &Model, place: &str) -> Result<Vec<u8>> {
+    let mut foreign = Vec::new();
+    let mut config = of_model(model, "", &mut foreign);
+    if !foreign.is_empty() {
+        return Err(refused(&format!("{} as a .keras file", model.name()), "written", &foreign));
+    }
+    let compiled = at(model.notes(), "/compile_config");
+    config["compile_config"] = if compiled.is_null() { json!({}) } else { compiled.clone() };
+    let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": date(SystemTime::now())});
+    let entries = [
+        ("metadata.json", metadata.to_string().into_bytes()),
+        ("config.json", config.to_string().into_bytes()),
+        ("model.weights.h5", weights(model, place)?),
+    ];
+    let broken = |error: &dyn std::fmt::Display| Error::format(place, error.to_string());
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in entries {
+        let large = u32::try_from(bytes.len()).is_err();
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
+        zip.start_file(name, options).map_err(|error| broken(&error))?;
+        zip.write_all(&bytes).map_err(|error| broken(&error))?;
+    }
+    Ok(zip.finish().map_err(|error| broken(&error))?.into_inner())
+}
+
+/// The bytes of a `.weights.h5` file of `model`.
+///
+/// # Errors
+/// [`Error::Format`] for what HDF5 cannot hold.
+pub(super) fn weights(model: &Model, place: &str) -> Result<Vec<u8>> {
+    hdf5::write(&group(model, String::new(), model.name().to_owned()), place)
+}
+
+fn group(model: &Model, group: String, name: String) -> WeightsGroup {
+    let names = names(model);
+    let mut siblings = HashMap::new();
+    let layers = parts(model).into_iter().map(|part| match part {
+        Part::Input(index) => WeightsGroup {
+            group: sibling(&mut siblings, "InputLayer"),
+            name: model.inputs()[index].name.clone(),
+            ..WeightsGroup::default()
+        },
+        Part::Block(index) => {
+            let block = &model.blocks()[index];
+            let (group, name) = (sibling(&mut siblings, block.class_name()), names[index].clone());
+            match block {
+                Block::Model(model) => self::group(model, group, name),
+                Block::Layer(layer) => {
+                    WeightsGroup { group, name, values: layer.get_weights(), ..WeightsGroup::default() }
+                }
+            }
+        }
+    });
+    let layers = layers.collect();
+    WeightsGroup { group, name, layers, ..WeightsGroup::default() }
+}
+
+/// The names of a model's blocks as Keras takes them: without `/`, and none twice.
+fn names(model: &Model) -> Vec<String> {
+    let mut taken: HashSet<String> = model.inputs().iter().map(|input| input.name.clone()).collect();
+    taken.extend(model.blocks().iter().map(Block::name).filter(|name| !name.contains('/')).map(str::to_owned));
+    let mut plain_name = |block: &Block| {
+        let name = block.name();
+        if !name.contains('/') {
+            return name.to_owned();
+        }
+        let plain = name.replace('/', "_");
+        let numbered = (0..).map(|n| if n == 0 { plain.clone() } else { format!("{plain}_{n}") });
+        let free = numbered.into_iter().find(|name| taken.insert(name.clone()));
+        free.unwrap_or_else(|| plain.clone())
+    };
+    model.blocks().iter().map(&mut plain_name).collect()
+}
+
+/// The config of `model`, whose layers have paths that begin with `around`; notes the layers that Keras does not have.
+fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) -> Json {
+    let chain = model.is_chain();
+    let names = names(model);
+    let parts = parts(model);
+    // What no output needs is left out, as Keras leaves it out.
+    let needed = model.needed(model.outputs());
+    let mut numbers = Vec::with_capacity(model.nodes().len());
+    let mut counts = vec![0; names.len()];
+    for (node, needed) in model.nodes().iter().zip(&needed) {
+        numbers.push(counts[node.block]);
+        counts[node.block] += u32::from(*needed);
+    }
+    let history = |port| match port {
+        Port::Input(index) => json!([model.inputs()[index].name, 0, 0]),
+        Port::Output(node, output) => json!([names[model.nodes()[node].block], numbers[node], output]),
+    };
+    let tensor = |port| {
+        let dtype = match port {
+            Port::Output(node, _) => dtype(&model.blocks()[model.nodes()[node].block]),
+            Port::Input(_) => "float32",
+        };
+        let config = json!({"shape": model.shape(port).dims(), "dtype": dtype, "keras_history": history(port)});
+        json!({"class_name": "__keras_tensor__", "config": config})
+    };
+    let mut layers = Vec::with_capacity(parts.len() + 1);
+    if chain {
+        layers.push(of_input(model, 0));
+    }
+    for part in parts {
+        let mut layer = match part {
+            Part::Input(index) => of_input(model, index),
+            Part::Block(index) => {
+                let first = model.nodes().iter().find(|node| node.block == index);
+                let shapes = first.map_or(&[][..], |node| &node.inputs).iter().map(|&port| model.shape(port));
+                of_block(&model.blocks()[index], &names[index], shapes.collect(), around, foreign)
+            }
+        };
+        if !chain {
+            layer["name"] = layer["config"]["name"].clone();
+            layer["inbound_nodes"] = json!([]);
+            if let Part::Block(index) = part {
+                let applications =
+                    model.nodes().iter().zip(&needed).filter(|(node, needed)| **needed && node.block == index);
+                let calls = applications.map(|(node, _)| {
+                    let tensors: Vec<_> = node.inputs.iter().map(|&port| tensor(port)).collect();
+                    let args = if takes_list(&model.blocks()[index]) { json!([tensors]) } else { json!(tensors) };
+                    let kwargs = match &model.blocks()[index] {
+                        Block::Model(_) => json!({"mask": null}),
+                        Block::Layer(_) => json!({}),
+                    };
+                    json!({"args": args, "kwargs": kwargs})
+                });
+                layer["inbound_nodes"] = calls.collect();
+            }
+        }
+        layers.push(layer);
+    }
+    let notes = model.notes();
+    let trainable = at(notes, "/trainable").as_bool().unwrap_or(true);
+    let mut config = json!({"name": model.name(), "trainable": trainable});
+    if chain {
+        let dtype = at(notes, "/dtype");
+        config["dtype"] = if dtype.is_null() { json!("float32") } else { dtype.clone() };
+        config["layers"] = layers.into();
+        config["build_input_shape"] = json!(model.inputs()[0].shape.dims());
+        let build = json!({"input_shape": model.inputs()[0].shape.dims()});
+        return json!({
+            "module": "keras", "class_name": "Sequential", "config": config, "registered_name": null,
+            "build_config": build,
+        });
+    }
+    config["layers"] = layers.into();
+    let inputs = (0..model.inputs().len()).map(|index| history(Port::Input(index)));
+    config["input_layers"] = structured(at(notes, "/input_layers"), inputs.collect());
+    // Keras counts the applications of a graph from 1 here, and only here: building it was the first.
+    let outputs = model.outputs().iter().map(|&port| {
+        let mut read = history(port);
+        if let Port::Output(node, _) = port
+            && let Block::Model(inner) = &model.blocks()[model.nodes()[node].block]
+            && !inner.is_chain()
+        {
+            read[1] = json!(numbers[node] + 1);
+        }
+        read
+    });
+    config["output_layers"] = structured(at(notes, "/output_layers"), outputs.collect());
+    json!({
+        "module": "keras.src.models.functional", "class_name": "Functional", "config": config,
+        "registered_name": "Functional", "build_config": {"input_shape": null},
+    })
+}
+
+/// Input number `index` as a layer.
+fn of_input(model: &Model, index: usize) -> Json {
+    let input = &model.inputs()[index];
+    let mut config = json!({"batch_shape": null, "dtype": "float32", "sparse": false, "ragged": false, "name": null, "optional": false});
+    let noted = model.notes().get("inputs").and_then(|inputs| inputs.get(&input.name));
+    for (key, value) in noted.and_then(Json::as_object).into_iter().flatten() {
+        if config.get(key).is_some() {
+            config[key] = value.clone();
+        }
+    }
+    config["batch_shape"] = json!(input.shape.dims());
+    config["name"] = json!(input.name);
+    json!({"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": null})
+}
+
+/// A block that is built for inputs of `shapes`.
+fn of_block(
+    block: &Block,
+    name: &str,
+    shapes: Vec<&PartialShape>,
+    around: &str,
+    foreign: &mut Vec<UnsupportedLayer>,
+) -> Json {
+    let layer = match block {
+        Block::Model(model) => {
+            let mut json = of_model(model, &format!("{around}{}/", block.name()), foreign);
+            json["config"]["name"] = json!(name);
+            return json;
+        }
+        Block::Layer(layer) => layer,
+    };
+    match of_layer(layer) {
+        Ok(mut json) => {
+            json["config"]["name"] = json!(name);
+            if !layer.weights().is_empty() {
+                json["build_config"] = match shapes.as_slice() {
+                    [shape] => json!({"input_shape": shape.dims()}),
+                    several => json!({"input_shape": several.iter().map(|shape| shape.dims()).collect::<Vec<_>>()}),
+                };
+            }
+            json
+        }
+        Err(reason) => {
+            let (name, class) = (format!("{around}{}", layer.name()), block.class_name().to_owned());
+            foreign.push(UnsupportedLayer { name, class, reason });
+            json!({"config": {}})
+        }
+    }
+}
+
+/// The config of a layer, or why Keras has none.
+fn of_layer(layer: &Layer) -> Result<Json, String> {
+    let json = layer.config().to_json(None).map_err(|error| error.to_string())?;
+    if json["module"] == "keras.layers" { Ok(json) } else { Err("Keras has no such layer".into()) }
+}
+
+/// Whether Keras calls a block with a list of tensors.
+fn takes_list(block: &Block) -> bool {
+    match block {
+        Block::Layer(layer) => *layer.config().describe().inputs().end() > 1,
+        Block::Model(model) => model.inputs().len() > 1,
+    }
+}
+
+/// What a block makes.
+fn dtype(block: &Block) -> &'static str {
+    match block {
+        Block::Layer(layer) => match layer.config().common().dtype.compute() {
+            Some((crate::DType::F16, _)) => "float16",
+            _ => "float32",
+        },
+        Block::Model(_) => "float32",
+    }
+}
+
+/// `reads` in the structure of `template`, which holds as many, or in Keras's simplest: one alone, or a list.
+fn structured(template: &Json, reads: Vec<Json>) -> Json {
+    fn fill(template: &Json, reads: &mut std::vec::IntoIter<Json>) -> Option<Json> {
+        match template {
+            Json::Array(list) if list.first().is_some_and(Json::is_string) => reads.next(),
+            Json::Array(list) => list.iter().map(|part| fill(part, reads)).collect::<Option<Vec<_>>>().map(Json::Array),
+            Json::Object(map) => {
+                let mut keys: Vec<_> = map.keys().collect();
+                keys.sort();
+                let parts = keys.into_iter().map(|key| Some((key.clone(), fill(&map[key], reads)?)));
+                parts.collect::<Option<serde_json::Map<_, _>>>().map(Json::Object)
+            }
+            _ => None,
+        }
+    }
+    let mut left = reads.clone().into_iter();
+    match fill(template, &mut left) {
+        Some(filled) if left.next().is_none() => filled,
+        _ => match <[Json; 1]>::try_from(reads) {
+            Ok([one]) => one,
+            Err(several) => several.into(),
+        },
+    }
+}
+
+/// `time` in Keras's form, in UTC.
+fn date(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Howard Hinnant's civil_from_days, for days after 1970: years begin in March, eras are 400 years.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day_of_month:02}@{hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01@00:00:00"),
+            (951_782_399, "2000-02-28@23:59:59"),
+            (951_782_400, "2000-02-29@00:00:00"),
+            (1_709_251_199, "2024-02-29@23:59:59"),
+            (4_107_542_400, "2100-03-01@00:00:00"),
+        ] {
+            assert_eq!(date(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn reads_keep_the_structure_they_had() {
+        let reads = || vec![json!(["a", 0, 0]), json!(["b", 1, 0])];
+        assert_eq!(
+            structured(&json!({"z": ["x", 0, 0], "y": ["x", 0, 0]}), reads()),
+            json!({"y": ["a", 0, 0], "z": ["b", 1, 0]})
+        );
+        assert_eq!(structured(&json!([["x", 0, 0]]), vec![json!(["a", 0, 0])]), json!([["a", 0, 0]]));
+        assert_eq!(structured(&json!(["x", 0, 0]), reads()), json!(reads()));
+        assert_eq!(structured(&Json::Null, vec![json!(["a", 0, 0])]), json!(["a", 0, 0]));
+    }
+}

@@ -1,0 +1,276 @@
+//! Weights for the layers of a model, from the files that hold nothing else or hold them beside the model.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+#[cfg(feature = "keras")]
+use super::hdf5::WeightsFile;
+use crate::layers::{Layer, check_weights, snake_case};
+use crate::model::{Block, Model, Port};
+use crate::{Error, HostTensor, Result, Shape};
+
+/// A layer as files of weights know it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// The names of the models around it, the outermost first but for the whole model, and its own.
+    pub path: Vec<String>,
+    /// The same, as files of Keras 3 name them: by class, and the place among the siblings of the class.
+    pub groups: Vec<String>,
+    /// Name, shape and whether it can be trained, in Keras's order.
+    pub weights: Vec<(&'static str, Shape, bool)>,
+}
+
+impl Place {
+    /// The place of a layer or model called `name` in the model at this place.
+    pub(super) fn within(&self, name: &str, group: &str) -> Self {
+        let joined = |path: &[String], last: &str| path.iter().cloned().chain([last.to_owned()]).collect();
+        Self { path: joined(&self.path, name), groups: joined(&self.groups, group), weights: Vec::new() }
+    }
+
+    /// # Errors
+    /// [`Error::Format`] naming `file`, the layer, the expected and the received where `values` are not its weights.
+    fn check(&self, file: &str, values: &[HostTensor]) -> Result<()> {
+        let expected = self.weights.iter().map(|(name, shape, _)| (*name, shape));
+        check_weights(&self.path.join("/"), expected, values).map_err(|error| Error::format(file, error.to_string()))
+    }
+}
+
+/// The name in files of weights of the next layer of `class` among its siblings.
+pub(super) fn sibling(siblings: &mut HashMap<String, usize>, class: &str) -> String {
+    let name = snake_case(if class == "Model" { "Functional" } else { class });
+    let count = siblings.entry(name.clone()).or_default();
+    *count += 1;
+    if *count == 1 { name } else { format!("{name}_{}", *count - 1) }
+}
+
+/// The inputs and blocks of a model, by their places there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    Input(usize),
+    Block(usize),
+}
+
+/// The parts of a model in the order of Keras's layers, which decides what they are called in files of weights; of a chain
+/// only the layers. The order of a graph is Keras's own (`keras/src/ops/function.py`, `map_graph_network`): those first
+/// from which the longest way leads to an output, and among them those that a search from the outputs meets first.
+pub(super) fn parts(model: &Model) -> Vec<Part> {
+    if model.is_chain() {
+        return (0..model.blocks().len()).map(Part::Block).collect();
+    }
+    let part = |port| match port {
+        Port::Input(index) => Part::Input(index),
+        Port::Output(node, _) => Part::Block(model.nodes()[node].block),
+    };
+    // Outputs of one application are one place in the graph.
+    let place = |port| match port {
+        Port::Output(node, _) => Port::Output(node, 0),
+        input => input,
+    };
+    let reads = |port| match port {
+        Port::Input(_) => &[][..],
+        Port::Output(node, _) => &model.nodes()[node].inputs,
+    };
+    let mut met: HashMap<Part, usize> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut finished = Vec::new();
+    let mut open: Vec<(Port, usize)> = Vec::new();
+    let mut meet = |port, open: &mut Vec<(Port, usize)>| {
+        let port = place(port);
+        if seen.insert(port) {
+            let count = met.len();
+            met.entry(part(port)).or_insert(count);
+            open.push((port, 0));
+        }
+    };
+    for &output in model.outputs() {
+        meet(output, &mut open);
+        while let Some((port, next)) = open.last_mut() {
+            let (port, index) = (*port, *next);
+            *next += 1;
+            match reads(port).get(index) {
+                Some(&read) => meet(read, &mut open),
+                None => {
+                    finished.push(port);
+                    open.pop();
+                }
+            }
+        }
+    }
+    let mut depths: HashMap<Port, usize> = HashMap::new();
+    let mut deepest: HashMap<Part, usize> = HashMap::new();
+    for &port in finished.iter().rev() {
+        let of_part = deepest.entry(part(port)).or_default();
+        *of_part = (*of_part).max(depths.get(&port).copied().unwrap_or(0));
+        let depth = *of_part;
+        for &read in reads(port) {
+            let deeper = depths.entry(place(read)).or_default();
+            *deeper = (*deeper).max(depth + 1);
+        }
+    }
+    for input in (0..model.inputs().len()).map(Part::Input) {
+        let count = met.len();
+        met.entry(input).or_insert(count);
+    }
+    let mut parts: Vec<Part> = met.keys().copied().collect();
+    parts.sort_by_key(|part| (Reverse(deepest.get(part).copied().unwrap_or(0)), met[part]));
+    parts
+}
+
+/// All layers of `model` as files of weights know them, in their order.
+pub(super) fn places<'a>(model: &'a Model) -> Vec<(Place, &'a Layer)> {
+    fn within<'a>(model: &'a Model, around: &Place, places: &mut Vec<(Place, &'a Layer)>) {
+        let mut siblings = HashMap::new();
+        for part in parts(model) {
+            let Part::Block(block) = part else { continue };
+            let block = &model.blocks()[block];
+            let place = around.within(block.name(), &sibling(&mut siblings, block.class_name()));
+            match block {
+                Block::Model(model) => within(model, &place, places),
+                Block::Layer(layer) => {
+                    let weights = layer.weights().iter();
+                    let weights = weights.map(|weight| (weight.name(), weight.shape().clone(), weight.trainable()));
+                    places.push((Place { weights: weights.collect(), ..place }, layer));
+                }
+            }
+        }
+    }
+    let mut places = Vec::new();
+    within(model, &Place::default(), &mut places);
+    places
+}
+
+/// A file of weights.
+pub(super) enum Weights {
+    /// Keras 3's: by position among the layers of a class.
+    #[cfg(feature = "keras")]
+    Layers(WeightsFile),
+    /// Keras 2's, and those in its whole models: by position among the layers that have weights, in the group given.
+    #[cfg(feature = "keras")]
+    Legacy(WeightsFile, &'static str),
+    /// Tensors by Keras's path.
+    #[cfg(feature = "safetensors")]
+    Named(HashMap<String, HostTensor>),
+}
+
+impl Weights {
+    /// The weights in an HDF5 file, whose content says in which order they stand.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file that contradicts itself.
+    #[cfg(feature = "keras")]
+    pub(super) fn of(file: WeightsFile) -> Result<Self> {
+        Ok(if file.has_group("model_weights") {
+            Self::Legacy(file, "model_weights")
+        } else if file.texts("", "layer_names")?.is_some() {
+            Self::Legacy(file, "")
+        } else {
+            Self::Layers(file)
+        })
+    }
+
+    /// The values of the weights of `places`, all layers of the model called `model` in their order; as many as each
+    /// declares, and of its shapes.
+    ///
+    /// # Errors
+    /// [`Error::Format`] naming the layer, the expected and the received where the file holds other weights.
+    pub(super) fn values(&mut self, model: &str, places: &[Place], file: &str) -> Result<Vec<Vec<HostTensor>>> {
+        let values = match self {
+            #[cfg(feature = "keras")]
+            Self::Layers(weights) => by_group(weights, places)?,
+            #[cfg(feature = "keras")]
+            Self::Legacy(weights, root) => by_order(weights, root, places, file)?,
+            #[cfg(feature = "safetensors")]
+            Self::Named(tensors) => by_path(tensors, model, places, file)?,
+        };
+        for (place, values) in places.iter().zip(&values) {
+            place.check(file, values)?;
+        }
+        Ok(values)
+    }
+}
+
+#[cfg(feature = "keras")]
+fn by_group(file: &mut WeightsFile, places: &[Place]) -> Result<Vec<Vec<HostTensor>>> {
+    // Files of TF 2.13's time call the group of the layers after the attribute that held them.
+    let root = if file.has_group("layers") { "layers" } else { "_layer_checkpoint_dependencies" };
+    let path = |place: &Place| place.groups.iter().map(|group| format!("{root}/{group}/")).collect::<String>() + "vars";
+    places.iter().map(|place| file.vars(&path(place))).collect()
+}
+
+/// In the order of Keras 2: the layers of a model one after another, and of a model among them first all weights that can
+/// be trained, then all others.
+#[cfg(feature = "keras")]
+fn by_order(file: &mut WeightsFile, root: &str, places: &[Place], name: &str) -> Result<Vec<Vec<HostTensor>>> {
+    let join = |group: &str| if root.is_empty() { group.to_owned() } else { format!("{root}/{group}") };
+    let mut saved = Vec::new();
+    for group in file.texts(root, "layer_names")?.unwrap_or_default() {
+        let group = join(&group);
+        let weights = file.texts(&group, "weight_names")?.unwrap_or_default();
+        if !weights.is_empty() {
+            saved.push((group, weights));
+        }
+    }
+    let with_weights = (0..places.len()).filter(|&index| !places[index].weights.is_empty());
+    let mut members: Vec<Vec<usize>> = Vec::new();
+    for index in with_weights {
+        match members.last_mut() {
+            Some(member) if places[member[0]].path[0] == places[index].path[0] => member.push(index),
+            _ => members.push(vec![index]),
+        }
+    }
+    if members.len() != saved.len() {
+        let expected: Vec<_> = members.iter().map(|member| places[member[0]].path[0].as_str()).collect();
+        let received: Vec<_> = saved.iter().map(|(group, _)| group.as_str()).collect();
+        let text = format!(
+            "the file must hold the weights of {} layers: [{}]; received {}: [{}]",
+            expected.len(),
+            expected.join(", "),
+            received.len(),
+            received.join(", ")
+        );
+        return Err(Error::format(name, text));
+    }
+    let mut values = vec![Vec::new(); places.len()];
+    for (member, (group, names)) in members.into_iter().zip(saved) {
+        let slots = member.iter().flat_map(|&place| (0..places[place].weights.len()).map(move |index| (place, index)));
+        let (mut order, fixed): (Vec<_>, Vec<_>) = slots.partition(|&(place, index)| places[place].weights[index].2);
+        order.extend(fixed);
+        let read = file.datasets(&group, &names)?;
+        if order.len() != read.len() {
+            let text = format!("layer {} must be given {} weights; received {}", group, order.len(), read.len());
+            return Err(Error::format(name, text));
+        }
+        let mut placed: Vec<_> = order.into_iter().zip(read).collect();
+        placed.sort_by_key(|(slot, _)| *slot);
+        for ((place, _), value) in placed {
+            values[place].push(value);
+        }
+    }
+    Ok(values)
+}
+
+/// By `<layer>/<weight>`, before which there may be the names of the models around the layer: Keras leaves out those of
+/// Functional models.
+#[cfg(feature = "safetensors")]
+fn by_path(
+    tensors: &mut HashMap<String, HostTensor>,
+    model: &str,
+    places: &[Place],
+    file: &str,
+) -> Result<Vec<Vec<HostTensor>>> {
+    let mut values = Vec::with_capacity(places.len());
+    for place in places {
+        let path: Vec<&str> = [model].into_iter().chain(place.path.iter().map(String::as_str)).collect();
+        let mut of_layer = Vec::with_capacity(place.weights.len());
+        for (weight, ..) in &place.weights {
+            let full = (0..path.len()).map(|first| format!("{}/{weight}", path[first..].join("/")));
+            let found = full.clone().find_map(|name| tensors.remove(&name));
+            of_layer.push(found.ok_or_else(|| {
+                let names: Vec<_> = full.collect();
+                Error::format(file, format!("there must be a tensor {}, and there is none", names.join(" or ")))
+            })?);
+        }
+        values.push(of_layer);
+    }
+    Ok(values)
+}
