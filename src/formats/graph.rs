@@ -106,10 +106,14 @@ impl Graph {
     /// [`Error::Invalid`] naming the layer that does not take what it is applied to.
     pub(super) fn places(&self) -> Result<Vec<Place>> {
         let mut places = Vec::new();
-        let inputs: Vec<_> =
-            self.inputs.iter().map(|(_, shape)| shape.clone().unwrap_or(PartialShape::from(vec![]))).collect();
+        let inputs = self.input_shapes();
         self.plan(&inputs, &Place::default(), &mut places)?;
         Ok(places.into_iter().flatten().collect())
+    }
+
+    /// The shapes of a whole model's inputs, which [`parse`] has found to be stated.
+    pub(super) fn input_shapes(&self) -> Vec<PartialShape> {
+        self.inputs.iter().filter_map(|(_, shape)| shape.clone()).collect()
     }
 
     /// The number of applications of layers, those in models within the model included.
@@ -229,6 +233,7 @@ impl Parser<'_> {
             let reads = if sequential { Ok(Vec::new()) } else { applications_of(layer) };
             match (body, reads) {
                 (Ok(body), Ok(reads)) => {
+                    graph.notes["keywords"][&name] = keywords_off(layer);
                     let member = graph.members.len();
                     let numbered = (0..).zip(reads);
                     let stated = |(number, (reads, listed))| Stated { member, number, reads, listed };
@@ -440,6 +445,7 @@ fn notes(json: &Json) -> Json {
         }
     }
     notes.insert("inputs".into(), Json::Object(serde_json::Map::new()));
+    notes.insert("keywords".into(), Json::Object(serde_json::Map::new()));
     notes.insert("compile_config".into(), at(json, "/compile_config").clone());
     notes.into()
 }
@@ -489,10 +495,24 @@ fn application(node: &Json) -> Result<(Vec<Read>, bool), String> {
     Ok((reads, false))
 }
 
+/// The keyword arguments of each application of `layer` that are off.
+fn keywords_off(layer: &Json) -> Json {
+    let off = |node: &Json| -> Json {
+        let all = at(node, "/kwargs").as_object().into_iter().flatten();
+        let off = all.filter(|(_, argument)| is_off(argument)).map(|(name, argument)| (name.clone(), argument.clone()));
+        Json::Object(off.collect())
+    };
+    at(layer, "/inbound_nodes").as_array().into_iter().flatten().map(off).collect()
+}
+
+fn is_off(argument: &Json) -> bool {
+    matches!(argument, Json::Null | Json::Bool(false))
+}
+
 /// Checks that all keyword arguments of a call are off, but those that `taken` takes.
 fn keywords(arguments: &Json, mut taken: impl FnMut(&Json) -> bool) -> Result<(), String> {
     for (name, argument) in arguments.as_object().into_iter().flatten() {
-        if !matches!(argument, Json::Null | Json::Bool(false)) && !taken(argument) {
+        if !is_off(argument) && !taken(argument) {
             return Err(format!("it is called with `{name}`"));
         }
     }

@@ -102,7 +102,8 @@ impl KerasFile {
         let places = self.graph.places()?;
         let mut weights = self.weights;
         let mut values = weights.values(&self.graph.name, &places, &self.weights_place)?;
-        built(self.graph, gpu, &[], &mut values)
+        let inputs = self.graph.input_shapes();
+        built(self.graph, gpu, &inputs, &mut values)
     }
 
     fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {

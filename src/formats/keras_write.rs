@@ -142,14 +142,13 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
             if let Part::Block(index) = part {
                 let applications =
                     model.nodes().iter().zip(&needed).filter(|(node, needed)| **needed && node.block == index);
-                let calls = applications.map(|(node, _)| {
+                let block = &model.blocks()[index];
+                let keywords = at(model.notes(), "/keywords").get(block.name());
+                let calls = applications.enumerate().map(|(number, (node, _))| {
                     let tensors: Vec<_> = node.inputs.iter().map(|&port| tensor(port)).collect();
-                    let args = if takes_list(&model.blocks()[index]) { json!([tensors]) } else { json!(tensors) };
-                    let kwargs = match &model.blocks()[index] {
-                        Block::Model(_) => json!({"mask": null}),
-                        Block::Layer(_) => json!({}),
-                    };
-                    json!({"args": args, "kwargs": kwargs})
+                    let args = if takes_list(block) { json!([tensors]) } else { json!(tensors) };
+                    let keywords = keywords.and_then(|calls| calls.get(number)).cloned();
+                    json!({"args": args, "kwargs": keywords.unwrap_or_else(|| json!({}))})
                 });
                 layer["inbound_nodes"] = calls.collect();
             }

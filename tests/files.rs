@@ -1,0 +1,368 @@
+//! Files: every format that a model comes in gives the model that Keras had, and what is saved is what was loaded.
+//!
+//! What is saved stays in `target/tmp/round_trip`, where `tests/keras_round_trip.py` shows it to Keras itself.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use wgpu_conv::formats::KerasFile;
+use wgpu_conv::layers::{BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Layer, ReLU, SeparableConv2D};
+use wgpu_conv::model::{Functional, Model, Sequential};
+use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
+
+use crate::common::fixtures::{dev, directory, tensors};
+
+/// The conformance material's own limit for whole models.
+const LIMIT: f64 = 1e-4;
+
+/// The folders of models, those that need layers which do not exist yet left out with a word about each.
+fn models() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory().join("models")).unwrap();
+    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders.retain(|folder| {
+        let file = KerasFile::open(folder.join("model.keras")).unwrap();
+        for layer in file.unsupported() {
+            eprintln!("skipped {}: {} ({}): {}", file.name(), layer.name, layer.class, layer.reason);
+        }
+        file.unsupported().is_empty()
+    });
+    assert!(folders.iter().any(|folder| name(folder) == "digits"), "not even digits can be built");
+    folders
+}
+
+fn name(folder: &Path) -> &str {
+    folder.file_name().unwrap().to_str().unwrap()
+}
+
+/// A directory for what is saved of the model `name`.
+fn saved(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("round_trip").join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// `input_0`, … of a folder.
+fn inputs(folder: &Path) -> Vec<HostTensor> {
+    numbered(folder, "input")
+}
+
+fn numbered(folder: &Path, what: &str) -> Vec<HostTensor> {
+    let tensors = tensors(&folder.join("expected.safetensors")).unwrap();
+    let list = (0..).map_while(|index| tensors.get(&format!("{what}_{index}")));
+    list.map(|array| HostTensor::new(array.shape.clone(), array.to_f32()).unwrap()).collect()
+}
+
+fn outputs(model: &Model, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, String> {
+    let text = |error: wgpu_conv::Error| error.to_string();
+    let upload = |data: &HostTensor| Tensor::from_slice(model.gpu(), &data.shape, &data.values).map_err(text);
+    let inputs = inputs.iter().map(upload).collect::<Result<Vec<_>, _>>()?;
+    let outputs = model.call_all(&inputs).map_err(text)?;
+    let read = |tensor: &Tensor| HostTensor::new(tensor.shape(), tensor.read::<f32>().map_err(text)?).map_err(text);
+    outputs.iter().map(read).collect()
+}
+
+fn for_every_layer(model: &mut Model, change: impl Fn(&mut Layer)) {
+    let paths: Vec<_> = model.layers().into_iter().map(|(path, _)| path).collect();
+    for path in paths {
+        change(model.get_layer_mut(&path).unwrap());
+    }
+}
+
+/// Sets every weight to 0.
+fn forget(model: &mut Model) {
+    for_every_layer(model, |layer| {
+        let mut values = layer.get_weights();
+        values.iter_mut().for_each(|value| value.values.fill(0.0));
+        layer.set_weights(&values).unwrap();
+    });
+}
+
+/// Sets every weight to values of its own, all of them different and none of them special.
+fn learn(model: &mut Model) {
+    let count = std::cell::Cell::new(0u32);
+    for_every_layer(model, |layer| {
+        let mut values = layer.get_weights();
+        for value in values.iter_mut().flat_map(|value| &mut value.values) {
+            count.set(count.get() + 1);
+            *value = 0.05 + (count.get() % 1009) as f32 / 5003.0;
+        }
+        layer.set_weights(&values).unwrap();
+    });
+}
+
+fn learned(model: Sequential) -> Model {
+    let mut model = model.into_model().unwrap();
+    learn(&mut model);
+    model
+}
+
+/// Names, shapes and bits of all weights, by name: a file has the layers in Keras's order.
+fn weights(model: &Model) -> Vec<(String, Vec<usize>, Vec<u32>)> {
+    let bits = |value: &HostTensor| value.values.iter().map(|value| value.to_bits()).collect();
+    let weights = model.weights().into_iter();
+    let mut weights: Vec<_> =
+        weights.map(|(path, weight)| (path, weight.shape().dims().to_vec(), bits(weight.value()))).collect();
+    weights.sort();
+    weights
+}
+
+#[test]
+fn every_file_of_a_model_gives_the_outputs_keras_gave() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let files = ["model.keras", "model_legacy.h5", "model.weights.h5", "weights.safetensors"];
+    let rows = models().into_iter().flat_map(|folder| files.map(|file| folder.join(file)));
+    common::test_each(
+        rows.filter(|file| file.exists()),
+        |file| file.display().to_string(),
+        |file| {
+            let folder = file.parent().unwrap();
+            let text = |error: wgpu_conv::Error| error.to_string();
+            let whole = file.ends_with("model.keras") || file.ends_with("model_legacy.h5");
+            let mut model =
+                Model::load(&gpu, if whole { file.clone() } else { folder.join("model.keras") }).map_err(text)?;
+            if !whole {
+                forget(&mut model);
+                model.load_weights(file).map_err(text)?;
+            }
+            let expected = numbered(folder, "output");
+            let got = outputs(&model, &inputs(folder))?;
+            if got.len() != expected.len() {
+                return Err(format!("{} outputs of {}", got.len(), expected.len()));
+            }
+            for (got, expected) in got.iter().zip(&expected) {
+                let golden: Vec<f64> = expected.values.iter().map(|&value| value.into()).collect();
+                let dev = if got.shape == expected.shape { dev(&got.values, &golden) } else { f64::INFINITY };
+                if dev > LIMIT {
+                    return Err(format!("dev {dev:e}, shape {}", got.shape));
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// The config in a `.keras` file, without what Keras makes of memory addresses, and what it leaves out as it likes.
+fn config(file: &Path) -> Value {
+    fn plain(value: Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let kept =
+                    map.into_iter().filter(|(key, _)| !["shared_object_id", "build_config"].contains(&key.as_str()));
+                kept.map(|(key, value)| (key, plain(value))).collect::<BTreeMap<_, _>>().into_iter().collect()
+            }
+            Value::Array(list) => list.into_iter().map(plain).collect(),
+            other => other,
+        }
+    }
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(file).unwrap()).unwrap();
+    let mut text = String::new();
+    archive.by_name("config.json").unwrap().read_to_string(&mut text).unwrap();
+    let mut config = plain(serde_json::from_str(&text).unwrap());
+    let root = config.as_object_mut().unwrap();
+    // A model that was never compiled may say so or not, and of models within it Keras says nothing else.
+    root.remove("compile_config");
+    let layers = config.pointer_mut("/config/layers").unwrap().as_array_mut().unwrap();
+    for layer in layers {
+        layer.as_object_mut().unwrap().remove("compile_config");
+    }
+    config
+}
+
+/// The first place, by JSON pointer, where two values differ.
+fn difference(a: &Value, b: &Value, at: &str) -> Option<String> {
+    let (Some(keys), Some(others)) = (a.as_object(), b.as_object()) else {
+        return match (a.as_array(), b.as_array()) {
+            (Some(list), Some(others)) if list.len() == others.len() => {
+                let mut pairs = list.iter().zip(others).enumerate();
+                pairs.find_map(|(index, (a, b))| difference(a, b, &format!("{at}/{index}")))
+            }
+            _ => (a != b).then(|| format!("{at}: {a} was written as {b}")),
+        };
+    };
+    let all: std::collections::BTreeSet<_> = keys.keys().chain(others.keys()).collect();
+    all.into_iter().find_map(|key| difference(&a[key], &b[key], &format!("{at}/{key}")))
+}
+
+/// Saves `model` in every format beside its `inputs` and what it makes of them, and checks that each gives it again.
+fn round_trip(
+    gpu: &Gpu,
+    model: &Model,
+    name: &str,
+    inputs: &[HostTensor],
+    original: Option<&Path>,
+) -> Result<(), String> {
+    let text = |error: wgpu_conv::Error| error.to_string();
+    let folder = saved(name);
+    let expected = outputs(model, inputs)?;
+    let file = folder.join("model.keras");
+    model.save(&file).map_err(text)?;
+    let mut again = Model::load(gpu, &file).map_err(text)?;
+    let (loaded, saved) = (weights(&again), weights(model));
+    if loaded != saved || (original.is_some() && again.summary() != model.summary()) {
+        return Err(format!("{}\nwas loaded as\n{}", model.summary(), again.summary()));
+    }
+    if outputs(&again, inputs)? != expected {
+        return Err("other outputs".into());
+    }
+    for kind in ["model.weights.h5", "weights.safetensors"] {
+        model.save(folder.join(kind)).map_err(text)?;
+        forget(&mut again);
+        again.load_weights(folder.join(kind)).map_err(text)?;
+        if weights(&again) != weights(model) {
+            return Err(format!("other weights from {kind}"));
+        }
+    }
+    // Once more, from what was loaded: nothing is lost on the way, neither to the file nor from it.
+    again.save(folder.join("again.keras")).map_err(text)?;
+    let written = config(&file);
+    if config(&folder.join("again.keras")) != written {
+        return Err("another config the second time".into());
+    }
+    if let Some(difference) = original.and_then(|original| difference(&config(original), &written, "")) {
+        return Err(difference);
+    }
+    let named = |what: &str, list: &[HostTensor]| -> Vec<(String, Vec<usize>, Vec<u8>)> {
+        let tensors = list.iter().enumerate();
+        let bytes = |tensor: &HostTensor| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        tensors.map(|(i, tensor)| (format!("{what}_{i}"), tensor.shape.dims().to_vec(), bytes(tensor))).collect()
+    };
+    let all = [named("input", inputs), named("output", &expected)].concat();
+    let views = all.iter().map(|(name, shape, bytes)| {
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    std::fs::write(folder.join("expected.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let original = original.map(|path| path.canonicalize().unwrap());
+    std::fs::write(folder.join("origin.json"), json!({"original": original}).to_string()).unwrap();
+    Ok(())
+}
+
+#[test]
+fn a_file_from_keras_loses_nothing() {
+    let Some(gpu) = gpu::gpu() else { return };
+    common::test_each(
+        models(),
+        |folder| name(folder).to_owned(),
+        |folder| {
+            let file = folder.join("model.keras");
+            let model = Model::load(&gpu, &file).map_err(|error| error.to_string())?;
+            round_trip(&gpu, &model, name(folder), &inputs(folder), Some(&file))
+        },
+    );
+}
+
+fn ramp(shape: [usize; 4]) -> HostTensor {
+    let count = shape.iter().product::<usize>();
+    HostTensor::new(shape, (0..count).map(|index| (index % 23) as f32 / 11.0 - 1.0).collect()).unwrap()
+}
+
+/// A model of two inputs, layers and a model that are applied twice, and a model of two outputs within it, whose blocks
+/// are named so that neither their order here nor that of their names is Keras's.
+fn tangled(gpu: &Gpu) -> Model {
+    let graph = Functional::new(gpu);
+    let image = graph.input("image", [None, Some(6), Some(7), Some(3)]).unwrap();
+    let deep = image.apply(Conv2D::new(3, 1).name("b").activation(Activation::RELU)).unwrap();
+    let wide = image.apply(Conv2D::new(3, 3).name("a")).unwrap();
+    let again = graph.again("b", &[&deep]).unwrap().remove(0);
+    let inner = graph.model("inner", &[&image], &[&wide, &again]).unwrap();
+
+    let chain = Sequential::new(gpu).named("chain").with_input([None, Some(6), Some(7), Some(3)]).unwrap();
+    let chain = chain.with(SeparableConv2D::new(3, 3).name("same").padding(wgpu_conv::Padding::Same)).unwrap();
+    let chain = chain.with(BatchNormalization::new().name("norm")).unwrap().into_model().unwrap();
+
+    let graph = Functional::new(gpu);
+    let left = graph.input("left", [None, Some(6), Some(7), Some(3)]).unwrap();
+    let right = graph.input("right", [None, Some(6), Some(7), Some(3)]).unwrap();
+    let short = left.apply(Conv2D::new(2, 3).name("z")).unwrap();
+    let once = graph.apply_model(chain, &[&right]).unwrap().remove(0);
+    let twice = graph.again("chain", &[&once]).unwrap().remove(0);
+    let [wide, deep] = graph.apply_model(inner, &[&twice]).unwrap().try_into().unwrap();
+    let deeper = graph.again("inner", &[&deep]).unwrap().remove(1);
+    let long = deeper.apply(Conv2D::new(2, 3).name("y")).unwrap();
+    let scores = long.apply(GlobalAveragePooling2D::new().name("pool")).unwrap();
+    let scores = scores.apply(Dense::new(2).name("scores")).unwrap();
+    let short = short.apply(ReLU::new().name("relu")).unwrap();
+    let mut model = graph.model("tangled", &[&right, &left], &[&short, &scores, &wide, &deeper]).unwrap();
+    learn(&mut model);
+    model
+}
+
+#[test]
+fn models_made_here_are_loaded_again() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let input = [None, Some(6), Some(7), Some(3)];
+    let chain = || {
+        let model = Sequential::new(&gpu).named("chain").with_input([None, None, None, Some(3)]).unwrap();
+        let model = model.with(Conv2D::new(4, 3).name("conv").activation(Activation::RELU)).unwrap();
+        let model = model.with(BatchNormalization::new().name("norm")).unwrap();
+        let model = model.with(GlobalAveragePooling2D::new().name("pool")).unwrap();
+        learned(model.with(Dense::new(5).name("scores")).unwrap())
+    };
+    let shared = || {
+        let mut model = Sequential::new(&gpu).named("shared").with_input(input).unwrap();
+        model.add(Conv2D::new(3, 3).name("conv")).unwrap().again("conv").unwrap();
+        learned(model)
+    };
+    common::test_each(
+        [("made_chain", chain()), ("made_shared", shared()), ("made_tangled", tangled(&gpu))],
+        |(name, _)| (*name).to_owned(),
+        |(name, model)| round_trip(&gpu, model, name, &vec![ramp([2, 6, 7, 3]); model.inputs().len()], None),
+    );
+}
+
+#[test]
+fn weights_of_another_model_are_refused_and_change_nothing() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let chain = |filters: u32, units: u32| {
+        let model = Sequential::new(&gpu).named("m").with_input([None, Some(6), Some(7), Some(3)]).unwrap();
+        let model = model.with(Conv2D::new(filters, 3).name("conv")).unwrap();
+        let model = model.with(GlobalAveragePooling2D::new()).unwrap().with(Dense::new(units).name("scores")).unwrap();
+        learned(model)
+    };
+    let folder = saved("refused");
+    let mut model = chain(2, 4);
+    forget(&mut model);
+    let before = weights(&model);
+    let parts = ["scores/kernel must have the shape (2, 4)", "shape (2, 5)"];
+    for kind in ["other.keras", "other.weights.h5", "other.safetensors"] {
+        let file = folder.join(kind);
+        chain(2, 5).save(&file).unwrap();
+        let error = model.load_weights(&file).unwrap_err().to_string();
+        assert!(error.contains(kind) && parts.iter().all(|part| error.contains(part)), "{error}");
+        assert_eq!(weights(&model), before);
+    }
+    let legacy = directory().join("models/digits/model_legacy.h5");
+    let error = model.load_weights(&legacy).unwrap_err().to_string();
+    assert!(error.contains("of 2 layers: [conv, scores]; received 9"), "{error}");
+    let error = model.load_weights(directory().join("models/digits/weights.safetensors")).unwrap_err().to_string();
+    assert!(error.contains("a tensor m/conv/kernel or conv/kernel"), "{error}");
+    std::fs::write(folder.join("text.h5"), "no weights").unwrap();
+    assert!(model.load_weights(folder.join("text.h5")).unwrap_err().to_string().contains("text.h5"));
+    assert_eq!(weights(&model), before);
+}
+
+#[test]
+fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let model = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap().with(Dense::new(2).name("d")).unwrap();
+    let model = model.into_model().unwrap();
+    let folder = saved("replaced");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("model.keras");
+    std::fs::write(&file, "old").unwrap();
+    model.save(&file).unwrap();
+    assert!(KerasFile::open(&file).unwrap().unsupported().is_empty());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    let error = model.save(folder.join("missing/model.keras")).unwrap_err().to_string();
+    assert!(error.contains("cannot be written"), "{error}");
+    let error = model.save(folder.join("model.h5")).unwrap_err().to_string();
+    assert!(error.contains("must end in .keras or .weights.h5 or .safetensors"), "{error}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+}
