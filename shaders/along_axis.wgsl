@@ -1,12 +1,21 @@
-// A function of the values along the middle axis of [outer, extent, inner], one line per invocation (glu: one output).
+// A function of the values along the middle axis of [outer, extent, inner], one line per team (glu: one output).
 //
 //   SOFTMAX      output[o, i, k] = e^(x_i − max x) / sum over j of e^(x_j − max x)
 //   LOG_SOFTMAX  output[o, i, k] = x_i − max x − ln sum over j of e^(x_j − max x)
 //   SPARSEMAX    output[o, i, k] = max(x_i − τ, 0), τ such that the outputs sum to 1
 //   GLU          output[o, i, k] = x_i · sigmoid(x_{i + extent/2})
 //   MEAN         output[o, k]    = sum over j of x_j / extent
+//   MAX, MIN     output[o, k]    = the largest, the smallest x_j; NaN where one is
+//   SUM          output[o, k]    = sum over j of x_j
+//   SUM_SQUARE   output[o, k]    = sum over j of x_j²
+//   L1           output[o, k]    = sum over j of |x_j|
+//   L2           output[o, k]    = √ sum over j of x_j²
+//   LOG_SUM      output[o, k]    = ln sum over j of x_j
+//   LOG_SUM_EXP  output[o, k]    = max x + ln sum over j of e^(x_j − max x)
 //
-// Memory: two to four passes over the line; lines that lie side by side are read by neighbouring invocations.
+// A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl. A team of several takes the values
+// of its line in turn; SPARSEMAX and GLU want a team of one.
+// Memory: one to four passes over the line; lines that lie side by side are read by neighbouring teams.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Elem>;
@@ -17,6 +26,16 @@ const LOG_SOFTMAX: u32 = 1u;
 const SPARSEMAX: u32 = 2u;
 const GLU: u32 = 3u;
 const MEAN: u32 = 4u;
+const MAX: u32 = 5u;
+const MIN: u32 = 6u;
+const SUM: u32 = 7u;
+const SUM_SQUARE: u32 = 8u;
+const L1: u32 = 9u;
+const L2: u32 = 10u;
+const LOG_SUM: u32 = 11u;
+const LOG_SUM_EXP: u32 = 12u;
+
+const_assert TEAM == 1u || (FUNCTION != SPARSEMAX && FUNCTION != GLU);
 
 /// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
@@ -27,8 +46,14 @@ fn value(line: u32, i: u32) -> f32 {
 
 /// What a sum over the line adds for `x`, given the line's maximum or threshold `t`.
 fn term(x: f32, t: f32) -> f32 {
-    if FUNCTION == MEAN {
+    if FUNCTION == MEAN || FUNCTION == SUM || FUNCTION == LOG_SUM {
         return x;
+    }
+    if FUNCTION == SUM_SQUARE || FUNCTION == L2 {
+        return x * x;
+    }
+    if FUNCTION == L1 {
+        return abs(x);
     }
     if FUNCTION == SPARSEMAX {
         return select(0.0, x, x > t);
@@ -36,24 +61,25 @@ fn term(x: f32, t: f32) -> f32 {
     return exp(x - t);
 }
 
-fn sum_of_terms(line: u32, t: f32) -> f32 {
+fn sum_of_terms(line: u32, member: u32, t: f32) -> f32 {
     var total = 0.0;
-    for (var start = 0u; start < params.extent; start += RUN) {
+    for (var start = member; start < params.extent; start += RUN * TEAM) {
         var run = 0.0;
-        for (var i = start; i < min(start + RUN, params.extent); i++) {
+        for (var i = start; i < min(start + RUN * TEAM, params.extent); i += TEAM) {
             run += term(value(line, i), t);
         }
         total += run;
     }
-    return total;
+    return team_sum(member, total);
 }
 
-fn maximum(line: u32) -> f32 {
-    var most = value(line, 0u);
-    for (var i = 1u; i < params.extent; i++) {
-        most = max(most, value(line, i));
+/// The largest of the values times `factor`; the first one stands in for those that a member has none of.
+fn largest(line: u32, member: u32, factor: f32) -> f32 {
+    var most = factor * value(line, 0u);
+    for (var i = member; i < params.extent; i += TEAM) {
+        most = larger(most, factor * value(line, i));
     }
-    return most;
+    return team_largest(member, most);
 }
 
 /// Michelot's algorithm: the threshold of a support, then the support above that threshold, until it stays.
@@ -80,16 +106,45 @@ fn sparsemax_threshold(line: u32, most: f32) -> f32 {
     return threshold;
 }
 
+/// The function of a line that has one value.
+fn reduced(line: u32, member: u32) -> f32 {
+    switch FUNCTION {
+        case MAX {
+            return largest(line, member, 1.0);
+        }
+        case MIN {
+            return -largest(line, member, -1.0);
+        }
+        case MEAN {
+            return sum_of_terms(line, member, 0.0) / f32(params.extent);
+        }
+        case L2 {
+            return sqrt(sum_of_terms(line, member, 0.0));
+        }
+        case LOG_SUM {
+            return log(sum_of_terms(line, member, 0.0));
+        }
+        case LOG_SUM_EXP {
+            let most = largest(line, member, 1.0);
+            return most + log(sum_of_terms(line, member, most));
+        }
+        default {
+            return sum_of_terms(line, member, 0.0);
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    let item = line_of(workgroup_index(workgroup, workgroups), invocation);
     if item >= params.items {
         return;
     }
+    let member = member_of(invocation);
     let k = item % params.inner;
     if FUNCTION == GLU {
         let half = params.extent / 2u;
@@ -99,11 +154,14 @@ fn main(
         return;
     }
     let line = item / params.inner * params.extent * params.inner + k;
-    if FUNCTION == MEAN {
-        output[item] = Elem(sum_of_terms(line, 0.0) / f32(params.extent));
+    if FUNCTION >= MEAN {
+        let result = reduced(line, member);
+        if member == 0u {
+            output[item] = Elem(result);
+        }
         return;
     }
-    let most = maximum(line);
+    let most = largest(line, member, 1.0);
     if FUNCTION == SPARSEMAX {
         let threshold = sparsemax_threshold(line, most);
         for (var i = 0u; i < params.extent; i++) {
@@ -111,8 +169,8 @@ fn main(
         }
         return;
     }
-    let total = sum_of_terms(line, most);
-    for (var i = 0u; i < params.extent; i++) {
+    let total = sum_of_terms(line, member, most);
+    for (var i = member; i < params.extent; i += TEAM) {
         let x = value(line, i) - most;
         output[line + i * params.inner] = Elem(select(exp(x) / total, x - log(total), FUNCTION == LOG_SOFTMAX));
     }

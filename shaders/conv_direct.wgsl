@@ -29,38 +29,24 @@ fn main(
         return;
     }
     let vectors = params.out_c / LANES;
-    var n: u32;
-    var oy: u32;
-    var ox: u32;
-    var vector: u32;
-    if CHANNELS_LAST {
-        vector = item % vectors;
-        let pixel = item / vectors;
-        ox = pixel % params.out_w;
-        oy = pixel / params.out_w % params.out_h;
-        n = pixel / params.out_w / params.out_h;
-    } else {
-        ox = item % params.out_w;
-        oy = item / params.out_w % params.out_h;
-        vector = item / params.out_w / params.out_h % vectors;
-        n = item / params.out_w / params.out_h / vectors;
-    }
+    let place = image_place(item, vec3(params.out_h, params.out_w, vectors));
+    let vector = place.w;
     let first_channel = vector * LANES / params.group_out * params.group_in;
     let in_size = vec3(params.in_h, params.in_w, params.in_c);
     let step = image_index(0u, 0u, 0u, 1u, in_size);
 
     var sum = Acc(0.0);
     for (var ky = 0u; ky < KERNEL_H; ky++) {
-        let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
+        let iy = i32(place.y * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
         if iy < 0 || iy >= i32(params.in_h) {
             continue;
         }
         for (var kx = 0u; kx < KERNEL_W; kx++) {
-            let ix = i32(ox * STRIDE_W + kx * DILATION_W) - i32(params.pad_w);
+            let ix = i32(place.z * STRIDE_W + kx * DILATION_W) - i32(params.pad_w);
             if ix < 0 || ix >= i32(params.in_w) {
                 continue;
             }
-            var at = image_index(n, u32(iy), u32(ix), first_channel, in_size);
+            var at = image_index(place.x, u32(iy), u32(ix), first_channel, in_size);
             var tap = (ky * KERNEL_W + kx) * params.group_in * vectors + vector;
             for (var j = 0u; j < params.group_in; j++) {
                 sum = fma(Acc(f32(input[at])), Acc(kernel[tap]), sum);

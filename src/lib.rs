@@ -28,7 +28,7 @@
 //! | 3 | `gpu`: device, pipelines, commands, readback |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
-//! | 0 | `error`, `dtype`, `shape`, `geometry`, `activation`, `settings` |
+//! | 0 | `error`, `dtype`, `shape`, `geometry`, `resampling`, `activation`, `settings` |
 //!
 //! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
 //! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
@@ -74,6 +74,7 @@ mod ops;
 pub mod plan;
 #[cfg(feature = "verify")]
 pub mod reference;
+mod resampling;
 mod settings;
 mod shape;
 mod tensor;
@@ -84,6 +85,7 @@ pub use error::{Error, Result};
 pub use geometry::{Axis, ConvGeometry, Padding, Window};
 pub use gpu::{AdapterChoice, Commands, Counters, Gpu, Tuning};
 pub use kernels::candidates;
+pub use resampling::{Coordinates, Interpolation, Nearest};
 pub use settings::Settings;
 pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
@@ -95,7 +97,7 @@ mod tests {
 
     /// The floors of the crate documentation, lowest first.
     const FLOORS: [&[&str]; 8] = [
-        &["error", "dtype", "shape", "geometry", "activation", "settings"],
+        &["error", "dtype", "shape", "geometry", "resampling", "activation", "settings"],
         &["plan"],
         &["kernels"],
         &["gpu"],
@@ -106,7 +108,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 30] = [
+    const ROOT: [(&str, &str); 33] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -125,6 +127,9 @@ mod tests {
         ("Gpu", "gpu"),
         ("Tuning", "gpu"),
         ("candidates", "kernels"),
+        ("Coordinates", "resampling"),
+        ("Interpolation", "resampling"),
+        ("Nearest", "resampling"),
         ("Settings", "settings"),
         ("DataFormat", "shape"),
         ("PartialShape", "shape"),

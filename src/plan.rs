@@ -144,6 +144,12 @@ pub enum Problem {
     AlongAxis(AxisProblem),
     /// A change of element type.
     Cast(CastProblem),
+    /// The largest or the mean value of a window.
+    Pool(PoolProblem),
+    /// A normalisation by statistics of the input itself.
+    Normalize(NormalizeProblem),
+    /// An image at another size.
+    Resize(ResizeProblem),
 }
 
 impl Problem {
@@ -154,6 +160,9 @@ impl Problem {
             Self::Map(problem) => [problem.dtype; 2],
             Self::AlongAxis(problem) => [problem.dtype; 2],
             Self::Cast(problem) => [problem.from, problem.to],
+            Self::Pool(problem) => [problem.dtype; 2],
+            Self::Normalize(problem) => [problem.dtype; 2],
+            Self::Resize(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -194,8 +203,24 @@ pub enum AxisFunction {
     Sparsemax,
     /// First half times the sigmoid of the second; the output has half the extent.
     Glu,
-    /// The mean; the output has extent 1.
+    /// The mean; the output has extent 1, as for all that follow.
     Mean,
+    /// The largest value; NaN where one is.
+    Max,
+    /// The smallest value; NaN where one is.
+    Min,
+    /// `Σ x`.
+    Sum,
+    /// `Σ x²`.
+    SumSquare,
+    /// `Σ |x|`.
+    L1,
+    /// `√Σ x²`.
+    L2,
+    /// `ln Σ x`.
+    LogSum,
+    /// `ln Σ eˣ`, by way of the largest value.
+    LogSumExp,
 }
 
 impl AxisFunction {
@@ -215,7 +240,15 @@ impl AxisFunction {
         match self {
             Self::Softmax | Self::LogSoftmax | Self::Sparsemax => extent,
             Self::Glu => extent / 2,
-            Self::Mean => 1,
+            Self::Mean
+            | Self::Max
+            | Self::Min
+            | Self::Sum
+            | Self::SumSquare
+            | Self::L1
+            | Self::L2
+            | Self::LogSum
+            | Self::LogSumExp => 1,
         }
     }
 }
@@ -248,6 +281,98 @@ pub struct CastProblem {
     pub rounding: Option<Rounding>,
 }
 
+/// What a [`PoolProblem`] makes of the values in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolFunction {
+    /// The largest one; what lies outside the input takes no part. NaN where one is.
+    Max,
+    /// Their mean; what lies outside the input takes no part.
+    Average,
+    /// Their sum divided by the number of positions of the padded input: the pads count as zeros.
+    AveragePadded {
+        /// Pads after the input, by axis. Positions beyond them never count.
+        pad_after: [u32; 2],
+    },
+}
+
+/// A function of every window of every channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolProblem {
+    /// The function.
+    pub function: PoolFunction,
+    /// Sizes; the windows are its kernels, and each channel is a group of its own.
+    pub geometry: ConvGeometry<2>,
+    /// Storage of input and output.
+    pub dtype: DType,
+    /// Where the channels stand in input and output.
+    pub data_format: DataFormat,
+}
+
+/// What a [`NormalizeProblem`] divides by, and whether it shifts; `ε` is its epsilon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NormalizeFunction {
+    /// `(x − mean) / √(variance + ε)`.
+    Standard,
+    /// `x / √(variance + ε)`: the variance about the mean, which is not subtracted.
+    Deviation,
+    /// `x / √(mean x² + ε)`.
+    RootMeanSquare,
+    /// `x / √max(Σ x², ε)`.
+    Unit,
+}
+
+/// `output = function(input) · gamma + beta`, by statistics of `[outer, spread, group, extent]` over spread and extent.
+///
+/// Element (o, s, g, e) takes gamma and beta at `s·spread_step + g·group_step + e / run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NormalizeProblem {
+    /// The function.
+    pub function: NormalizeFunction,
+    /// Extent of the axes before those of the statistics.
+    pub outer: u32,
+    /// Extent of the outer axes of the statistics.
+    pub spread: u32,
+    /// Extent of the axes between, whose positions have statistics of their own.
+    pub group: u32,
+    /// Extent of the inner axes of the statistics.
+    pub extent: u32,
+    /// The bits of ε.
+    pub epsilon: u32,
+    /// Whether there is a gamma, the operation's kernel.
+    pub gamma: bool,
+    /// Whether there is a beta, the operation's bias.
+    pub beta: bool,
+    /// Elements of gamma from one position of the spread to the next.
+    pub spread_step: u32,
+    /// Elements of gamma from one group to the next.
+    pub group_step: u32,
+    /// Neighbours along the extent that share an element of gamma.
+    pub run: u32,
+    /// Storage of input, gamma, beta and output.
+    pub dtype: DType,
+}
+
+/// `output[y, x] = Σ weight · input[source]` over the taps of both axes, for every image and channel.
+///
+/// The kernel holds pairs of f32, source and weight: `taps[0]` for each output row, then `taps[1]` for each column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResizeProblem {
+    /// Independent images.
+    pub batch: u32,
+    /// Channels of each.
+    pub channels: u32,
+    /// Height and width of the input.
+    pub input: [u32; 2],
+    /// Height and width of the output.
+    pub output: [u32; 2],
+    /// Sources of one output position, by axis.
+    pub taps: [u32; 2],
+    /// Storage of input and output.
+    pub dtype: DType,
+    /// Where the channels stand in input and output.
+    pub data_format: DataFormat,
+}
+
 /// One named piece of WGSL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
@@ -267,6 +392,7 @@ pub(crate) use part;
 
 pub(crate) const INDEX: Part = part!("lib/index.wgsl");
 pub(crate) const IMAGE: Part = part!("lib/image.wgsl");
+pub(crate) const LARGEST: Part = part!("lib/largest.wgsl");
 pub(crate) const ACTIVATION: Part = part!("lib/activation.wgsl");
 
 /// The value of a name that a shader's preamble declares.

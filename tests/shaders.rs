@@ -2,6 +2,8 @@
 //! what each backend takes.
 
 pub mod common;
+#[path = "common/problems.rs"]
+pub mod problems;
 #[path = "common/table.rs"]
 pub mod table;
 
@@ -15,8 +17,7 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 use table::{AXIS_ROWS, FORMATS, ROWS, Row};
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, Binding, Caps, CastProblem, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem,
-    Operand, Plan, Problem, Shader,
+    Binding, Caps, CastProblem, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan, Problem, Shader,
 };
 use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
 
@@ -55,11 +56,8 @@ fn problems() -> Vec<(String, Problem)> {
                     .push((format!("{name} {dtype}"), Problem::Map(MapProblem { elements: 1001, dtype, activation })));
             }
         }
-        use AxisFunction::{Glu, LogSoftmax, Mean, Softmax, Sparsemax};
-        for function in [Softmax, LogSoftmax, Sparsemax, Glu, Mean] {
-            let problem = AxisProblem { function, outer: 3, extent: 10, inner: 7, dtype };
-            problems.push((format!("{function:?} {dtype}"), Problem::AlongAxis(problem)));
-        }
+        let cases = problems::cases(dtype).into_iter();
+        problems.extend(cases.map(|case| (format!("{} {dtype}", case.name), case.problem)));
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {
                 let problem = CastProblem { elements: 999, from: dtype, to, rounding };
@@ -88,6 +86,9 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::Map(problem) => problem.dtype == DType::F16,
         Problem::AlongAxis(problem) => problem.dtype == DType::F16,
         Problem::Cast(problem) => problem.from == DType::F16 || problem.to == DType::F16,
+        Problem::Pool(problem) => problem.dtype == DType::F16,
+        Problem::Normalize(problem) => problem.dtype == DType::F16,
+        Problem::Resize(problem) => problem.dtype == DType::F16,
         other => panic!("{other:?} is not known here"),
     }
 }

@@ -14,7 +14,11 @@ mod conv_grouped;
 mod conv_subgroup;
 mod conv_tiled;
 mod map;
+mod normalize;
 mod packing;
+mod pool;
+mod resize;
+mod team;
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
@@ -37,6 +41,9 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Map(problem) => map::plans(problem, caps),
         Problem::AlongAxis(problem) => along_axis::plans(problem, caps),
         Problem::Cast(problem) => cast::plans(problem, caps),
+        Problem::Pool(problem) => pool::plans(problem, caps),
+        Problem::Normalize(problem) => normalize::plans(problem, caps),
+        Problem::Resize(problem) => resize::plans(problem, caps),
     }
 }
 
@@ -46,7 +53,7 @@ const SMALL: u64 = 100_000;
 /// The order follows what was measured: a processor pays for every barrier and every load, and is filled by a few
 /// invocations; other adapters want many invocations, and share operands through workgroup memory.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    check(problem)?;
+    check(&problem.geometry)?;
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
     let [rows, strips, grouped, subgroup, tiled] = [
@@ -68,8 +75,7 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 
 /// # Errors
 /// [`Error::Limit`] where an element or a coordinate cannot be numbered in a shader's 32 bits.
-fn check(problem: &ConvProblem) -> Result<()> {
-    let geometry = &problem.geometry;
+fn check(geometry: &ConvGeometry<2>) -> Result<()> {
     for elements in [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()] {
         if elements > u64::from(u32::MAX) {
             return Err(Error::limit("elements of one tensor", elements, u32::MAX.into()));

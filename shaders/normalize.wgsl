@@ -1,0 +1,95 @@
+// Normalisation by statistics over spread and extent of [outer, spread, group, extent], one line (o, g) per team:
+//
+//   output[o, s, g, e] = (x − shift) · factor · gamma[at] + beta[at],
+//       x = input[o, s, g, e],  at = s·spread_step + g·group_step + e / run
+//
+//   STANDARD          shift = mean,  factor = 1 / √(variance + epsilon)
+//   DEVIATION         shift = 0,     factor = 1 / √(variance + epsilon)
+//   ROOT_MEAN_SQUARE  shift = 0,     factor = 1 / √(mean of x² + epsilon)
+//   UNIT              shift = 0,     factor = 1 / √max(sum of x², epsilon)
+//
+// The variance is that about the mean, which is found first: no difference of large squares.
+//
+// A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl.
+// Constants: SPREAD tells whether spread exceeds 1. Memory: two or three passes over the line.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> gamma: array<Elem>;
+@group(0) @binding(3) var<storage, read> beta: array<Elem>;
+@group(0) @binding(4) var<storage, read_write> output: array<Elem>;
+
+const STANDARD: u32 = 0u;
+const DEVIATION: u32 = 1u;
+const ROOT_MEAN_SQUARE: u32 = 2u;
+const UNIT: u32 = 3u;
+
+/// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
+const RUN: u32 = 64u;
+
+/// The position in the spread of value `i` of a line.
+fn spread_of(i: u32) -> u32 {
+    if SPREAD {
+        return i / params.extent;
+    }
+    return 0u;
+}
+
+/// Where value `i` of the line that starts at `first` lies.
+fn position(first: u32, i: u32) -> u32 {
+    return first + i + spread_of(i) * (params.groups - 1u) * params.extent;
+}
+
+/// The sum of x − shift, or of its square, over the line.
+fn sum_of_powers(first: u32, member: u32, shift: f32, squared: bool) -> f32 {
+    let count = params.spread * params.extent;
+    var total = 0.0;
+    for (var start = member; start < count; start += RUN * TEAM) {
+        var run = 0.0;
+        for (var i = start; i < min(start + RUN * TEAM, count); i += TEAM) {
+            let x = f32(input[position(first, i)]) - shift;
+            run += select(x, x * x, squared);
+        }
+        total += run;
+    }
+    return team_sum(member, total);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let line = line_of(workgroup_index(workgroup, workgroups), invocation);
+    if line >= params.items {
+        return;
+    }
+    let member = member_of(invocation);
+    let group = line % params.groups;
+    let first = (line / params.groups * params.spread * params.groups + group) * params.extent;
+    let count = params.spread * params.extent;
+    let epsilon = bitcast<f32>(params.epsilon);
+
+    var mean = 0.0;
+    if FUNCTION == STANDARD || FUNCTION == DEVIATION {
+        mean = sum_of_powers(first, member, 0.0, false) / f32(count);
+    }
+    let squares = sum_of_powers(first, member, mean, true);
+    let factor = inverseSqrt(select(squares / f32(count) + epsilon, max(squares, epsilon), FUNCTION == UNIT));
+    let shift = select(0.0, mean, FUNCTION == STANDARD);
+
+    for (var i = member; i < count; i += TEAM) {
+        let at = position(first, i);
+        let s = spread_of(i);
+        let weight = s * params.spread_step + group * params.group_step + (i - s * params.extent) / params.run;
+        var y = (f32(input[at]) - shift) * factor;
+        if HAS_GAMMA {
+            y *= f32(gamma[weight]);
+        }
+        if HAS_BETA {
+            y += f32(beta[weight]);
+        }
+        output[at] = Elem(y);
+    }
+}

@@ -1,0 +1,145 @@
+//! Plans launched as they stand: what a test of one problem needs when no layer poses it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use wgpu_conv::plan::{Binding, Dispatch, Operand, Plan, Shader};
+use wgpu_conv::{Gpu, wgpu};
+
+/// A device, and what was compiled on it.
+pub struct Launcher {
+    gpu: Gpu,
+    compiled: RefCell<HashMap<Shader, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
+}
+
+impl Launcher {
+    /// Nothing compiled yet.
+    pub fn new(gpu: Gpu) -> Self {
+        Self { gpu, compiled: RefCell::default() }
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Runs the launches of `plan` on the operands given as bytes, and returns the bytes of its output.
+    ///
+    /// # Errors
+    /// What the device says of the shaders, the bindings or the launches.
+    pub fn launch(&self, plan: &Plan, given: &[(Operand, Vec<u8>)], output: usize) -> Result<Vec<u8>, String> {
+        let (device, queue) = (self.gpu.device(), self.gpu.queue());
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let buffer = |size: usize| {
+            let size = (size.next_multiple_of(16) as u64).max(16);
+            device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        };
+        let mut buffers: Vec<(Operand, wgpu::Buffer)> = Vec::new();
+        for (operand, bytes) in given {
+            let to = buffer(bytes.len());
+            let mut padded = bytes.clone();
+            padded.resize(bytes.len().next_multiple_of(4), 0);
+            queue.write_buffer(&to, 0, &padded);
+            buffers.push((*operand, to));
+        }
+        for (index, bytes) in plan.scratch.iter().enumerate() {
+            buffers.push((Operand::Scratch(index), buffer(*bytes as usize)));
+        }
+        // Nothing that a launch leaves out may happen to be right.
+        let result = buffer(output);
+        queue.write_buffer(&result, 0, &vec![0xff; result.size() as usize]);
+        buffers.push((Operand::Output, result.clone()));
+        let absent = buffer(0);
+
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for step in &plan.steps {
+            let (pipeline, layout) = self.compiled(step);
+            let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: (step.params.len() as u64 * 4).next_multiple_of(16),
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let words: Vec<u8> = step.params.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            queue.write_buffer(&uniform, 0, &words);
+            let bound = step.bindings.iter().map(|binding| {
+                let (Binding::Read(operand) | Binding::Write(operand)) = binding;
+                buffers.iter().find(|(known, _)| known == operand).map_or(&absent, |(_, buffer)| buffer)
+            });
+            let entries: Vec<_> = std::iter::once(&uniform)
+                .chain(bound)
+                .zip(0..)
+                .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+                .collect();
+            let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &layout,
+                entries: &entries,
+            });
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            let [x, y, z] = step.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+        let size = (output as u64).next_multiple_of(4);
+        let staging = device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        encoder.copy_buffer_to_buffer(&result, 0, &staging, 0, size);
+        queue.submit(Some(encoder.finish()));
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(error.to_string());
+        }
+        staging.slice(..).map_async(wgpu::MapMode::Read, |_| ());
+        device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| error.to_string())?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| error.to_string())?;
+        Ok(view[..output].to_vec())
+    }
+
+    fn compiled(&self, step: &Dispatch) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
+        let device = self.gpu.device();
+        let compile = || {
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: None,
+                source: wgpu::ShaderSource::Wgsl(step.shader.wgsl().into()),
+            });
+            let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+            let kinds = step.bindings.iter().map(|binding| storage(matches!(binding, Binding::Read(_))));
+            let layout: Vec<_> = std::iter::once(wgpu::BufferBindingType::Uniform)
+                .chain(kinds)
+                .zip(0..)
+                .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
+                    binding,
+                    visibility: wgpu::ShaderStages::COMPUTE,
+                    ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                    count: None,
+                })
+                .collect();
+            let layout =
+                device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &layout });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: None,
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: None,
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            (pipeline, layout)
+        };
+        self.compiled.borrow_mut().entry(step.shader.clone()).or_insert_with(compile).clone()
+    }
+}

@@ -1,0 +1,400 @@
+//! Problems that are no convolutions, with operands and what may come out.
+
+use wgpu_conv::plan::{
+    AxisFunction, AxisProblem, NormalizeFunction, NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem,
+    ResizeProblem,
+};
+use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
+
+use super::common::reference::Array;
+use super::common::reference_pool::{Seen, Windows, moments, pool2d, reduce, resized};
+use super::common::tolerance::{self, Expected, Storage, accumulated, inverse_root, loosely, rounded, stored};
+use super::table::{FORMATS, Numbers, storage};
+
+/// One problem to be solved.
+pub struct Case {
+    /// What it is an example of.
+    pub name: String,
+    /// The problem.
+    pub problem: Problem,
+    /// The operands, each with the type it is stored as.
+    pub given: Vec<(Operand, Array, DType)>,
+    /// What may come out.
+    pub expected: Expected,
+}
+
+/// Every case whose tensors are stored as `dtype`.
+pub fn cases(dtype: DType) -> Vec<Case> {
+    let mut numbers = Numbers::new(17);
+    let mut cases = Vec::new();
+    pools(dtype, &mut numbers, &mut cases);
+    reductions(dtype, &mut numbers, &mut cases);
+    normalisations(dtype, &mut numbers, &mut cases);
+    resizings(dtype, &mut numbers, &mut cases);
+    cases
+}
+
+fn drawn(numbers: &mut Numbers, shape: impl Into<Vec<usize>>, storage: Storage) -> Array {
+    let shape = shape.into();
+    let data: Vec<f64> = (0..shape.iter().product()).map(|_| numbers.unit(storage)).collect();
+    Array::new(shape, data)
+}
+
+/// `value` as `storage` holds it.
+fn exactly(value: f64, storage: Storage) -> f64 {
+    match storage {
+        Storage::F32 => f64::from(value as f32),
+        Storage::F16 => half::f16::from_f64(value).to_f64(),
+    }
+}
+
+/// Exact values with the bounds of their elements, as they are stored.
+fn expected(exact: Array, storage: Storage, bound: impl Fn(usize) -> f64) -> Expected {
+    let bound = exact.data.iter().enumerate().map(|(i, &value)| stored(storage, value, bound(i))).collect();
+    Expected { exact, bound }
+}
+
+struct PoolRow {
+    name: &'static str,
+    shape: [usize; 4],
+    size: [u32; 2],
+    strides: [u32; 2],
+    dilation: [u32; 2],
+    pads: [[u32; 2]; 2],
+    /// Windows beyond those that fit.
+    more: [u32; 2],
+}
+
+const POOL: PoolRow = PoolRow {
+    name: "one of everything",
+    shape: [1, 1, 1, 1],
+    size: [1, 1],
+    strides: [1, 1],
+    dilation: [1, 1],
+    pads: [[0, 0], [0, 0]],
+    more: [0, 0],
+};
+
+const POOLS: [PoolRow; 12] = [
+    POOL,
+    PoolRow { name: "primes", shape: [1, 7, 13, 5], size: [3, 2], strides: [2, 1], ..POOL },
+    PoolRow { name: "fours", shape: [2, 8, 9, 8], size: [2, 2], strides: [2, 2], ..POOL },
+    PoolRow { name: "more than a workgroup", shape: [3, 9, 17, 12], size: [3, 3], strides: [2, 2], ..POOL },
+    PoolRow { name: "pads", shape: [1, 6, 5, 4], size: [3, 4], pads: [[1, 1], [1, 2]], ..POOL },
+    PoolRow { name: "pads before", shape: [2, 5, 7, 3], size: [3, 3], pads: [[2, 0], [1, 0]], ..POOL },
+    PoolRow { name: "pads after", shape: [1, 5, 7, 3], size: [3, 3], pads: [[0, 2], [0, 1]], ..POOL },
+    PoolRow { name: "dilation", shape: [1, 11, 12, 3], size: [3, 3], dilation: [2, 3], pads: [[1, 2], [3, 0]], ..POOL },
+    PoolRow { name: "beyond the end", shape: [1, 6, 7, 4], size: [3, 3], strides: [2, 3], more: [1, 1], ..POOL },
+    PoolRow {
+        name: "beyond the pads",
+        shape: [1, 6, 9, 2],
+        size: [3, 2],
+        strides: [3, 4],
+        pads: [[1, 1], [0, 1]],
+        more: [1, 1],
+        ..POOL
+    },
+    PoolRow { name: "stride above the window", shape: [1, 11, 13, 4], size: [2, 1], strides: [5, 3], ..POOL },
+    PoolRow { name: "the whole image", shape: [2, 9, 7, 20], size: [9, 7], ..POOL },
+];
+
+impl PoolRow {
+    fn axis(&self, axis: usize) -> Axis {
+        let (input, [before, after]) = (self.shape[axis + 1] as u32, self.pads[axis]);
+        let reach = (self.size[axis] - 1) * self.dilation[axis] + 1;
+        Axis {
+            input,
+            output: (input + before + after - reach) / self.strides[axis] + 1 + self.more[axis],
+            kernel: self.size[axis],
+            stride: self.strides[axis],
+            dilation: self.dilation[axis],
+            pad_before: before,
+        }
+    }
+
+    fn windows(&self) -> Windows {
+        let wide = |values: [u32; 2]| values.map(|value| value as usize);
+        Windows {
+            size: wide(self.size),
+            strides: wide(self.strides),
+            dilation: wide(self.dilation),
+            pads: self.pads.map(wide),
+            output: [0, 1].map(|axis| self.axis(axis).output as usize),
+        }
+    }
+}
+
+fn pools(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    let storage = storage(dtype);
+    for row in &POOLS {
+        let input = drawn(numbers, row.shape, storage);
+        let [batch, _, _, channels] = row.shape.map(|extent| extent as u32);
+        let axes = [row.axis(0), row.axis(1)];
+        let geometry = ConvGeometry { batch, groups: channels, in_channels: channels, out_channels: channels, axes };
+        let padded = PoolFunction::AveragePadded { pad_after: row.pads.map(|[_, after]| after) };
+        for function in [PoolFunction::Max, PoolFunction::Average, padded] {
+            let windows = row.windows();
+            let mean = |seen: &Seen, sum: f64| match function {
+                PoolFunction::Average => sum / seen.values.len().max(1) as f64,
+                _ => sum / seen.positions.max(1) as f64,
+            };
+            let exact = pool2d(&input, &windows, |seen| match function {
+                PoolFunction::Max => seen.values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                _ => mean(seen, seen.values.iter().sum()),
+            });
+            let bound = pool2d(&input, &windows, |seen| {
+                let sum = seen.values.iter().map(|x| x.abs()).sum();
+                mean(seen, accumulated(seen.values.len(), sum) + rounded(1, sum))
+            });
+            for data_format in FORMATS {
+                let first = data_format == DataFormat::ChannelsFirst;
+                let turned = |array: &Array| if first { array.to_channels_first() } else { array.clone() };
+                let bound = turned(&bound);
+                let expected = match function {
+                    PoolFunction::Max => Expected { exact: turned(&exact), bound: vec![0.0; exact.data.len()] },
+                    _ => expected(turned(&exact), storage, |i| bound.data[i]),
+                };
+                cases.push(Case {
+                    name: format!("{} {function:?} {}", row.name, data_format.name()),
+                    problem: Problem::Pool(PoolProblem { function, geometry, dtype, data_format }),
+                    given: vec![(Operand::Input, turned(&input), dtype)],
+                    expected,
+                });
+            }
+        }
+    }
+}
+
+/// `[outer, extent, inner]`, around the sizes of teams and runs.
+const LINES: [[usize; 3]; 10] = [
+    [1, 2, 1],
+    [3, 10, 7],
+    [5, 32, 1],
+    [5, 36, 1],
+    [3, 64, 2],
+    [2, 130, 33],
+    [1, 5000, 1],
+    [2, 1026, 3],
+    [257, 40, 1],
+    [2, 50, 129],
+];
+
+fn reductions(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    use AxisFunction::{
+        Glu, L1, L2, LogSoftmax, LogSum, LogSumExp, Max, Mean, Min, Softmax, Sparsemax, Sum, SumSquare,
+    };
+    let storage = storage(dtype);
+    for shape in LINES {
+        let [outer, extent, inner] = shape.map(|extent| extent as u32);
+        let signed = drawn(numbers, shape, storage);
+        for function in [Softmax, LogSoftmax, Sparsemax, Glu, Mean, Max, Min, Sum, SumSquare, L1, L2, LogSum, LogSumExp]
+        {
+            let name = format!("{function:?}");
+            let input = if function == LogSum { signed.map(f64::abs) } else { signed.clone() };
+            let expected = match function {
+                Softmax | LogSoftmax | Sparsemax | Glu => {
+                    let activation = match function {
+                        Softmax => "softmax",
+                        LogSoftmax => "log_softmax",
+                        Sparsemax => "sparsemax",
+                        _ => "glu",
+                    };
+                    // The sums of a long line: the same relative error in every term's share.
+                    let sums = input.map(|_| accumulated(shape[1], 1.0));
+                    tolerance::activated(&input, &sums, activation, &[("axis", 1.0)], storage)
+                }
+                Max | Min => {
+                    let exact = input.along(1, |line| vec![reduce(&name, line)]);
+                    Expected { bound: vec![0.0; exact.data.len()], exact }
+                }
+                _ => {
+                    let exact = input.along(1, |line| vec![reduce(&name, line)]);
+                    let bound = input.along(1, |line| {
+                        let sum = |term: fn(f64) -> f64| line.iter().copied().map(term).sum::<f64>();
+                        let value = reduce(&name, line);
+                        let error = |sum: f64| accumulated(line.len(), sum);
+                        vec![match function {
+                            Mean => (error(sum(f64::abs)) + rounded(1, sum(f64::abs))) / line.len() as f64,
+                            SumSquare => error(sum(|x| x * x)),
+                            L2 => error(value * value) / (2.0 * value) + rounded(1, value),
+                            LogSum => error(1.0) + loosely(value),
+                            LogSumExp => error(1.0) + loosely(value),
+                            _ => error(sum(f64::abs)),
+                        }]
+                    });
+                    expected(exact, storage, |i| bound.data[i])
+                }
+            };
+            cases.push(Case {
+                name: format!("{name} {shape:?}"),
+                problem: Problem::AlongAxis(AxisProblem { function, outer, extent, inner, dtype }),
+                given: vec![(Operand::Input, input, dtype)],
+                expected,
+            });
+        }
+    }
+}
+
+struct NormalizeRow {
+    name: &'static str,
+    shape: [u32; 4],
+    /// Elements of gamma, and its steps along spread, group and extent.
+    weights: usize,
+    spread_step: u32,
+    group_step: u32,
+    run: u32,
+}
+
+const fn layer(name: &'static str, shape: [u32; 4]) -> NormalizeRow {
+    let [_, spread, _, extent] = shape;
+    NormalizeRow { name, shape, weights: (spread * extent) as usize, spread_step: extent, group_step: 0, run: 1 }
+}
+
+const fn grouped(name: &'static str, shape: [u32; 4], channels: u32, run: u32) -> NormalizeRow {
+    NormalizeRow { name, shape, weights: channels as usize, spread_step: 0, group_step: channels / shape[2], run }
+}
+
+const NORMALIZE: [NormalizeRow; 10] = [
+    layer("one value", [1, 1, 1, 1]),
+    layer("the last axis", [10, 1, 1, 11]),
+    layer("the last axis, long", [3, 1, 1, 1500]),
+    layer("the last axis, many lines", [131, 1, 1, 96]),
+    layer("an axis in the middle", [2, 5, 40, 1]),
+    layer("two axes in the middle", [2, 35, 6, 1]),
+    layer("the first and the last but one", [2, 7, 3, 5]),
+    grouped("groups, channels last", [2, 35, 3, 4], 12, 1),
+    grouped("groups, channels first", [2, 1, 3, 4 * 35], 12, 35),
+    grouped("instances, channels first", [3, 1, 8, 77], 8, 77),
+];
+
+fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    use NormalizeFunction::{Deviation, RootMeanSquare, Standard, Unit};
+    let storage = storage(dtype);
+    for row in &NORMALIZE {
+        let shape = row.shape.map(|extent| extent as usize);
+        let [_, spread, group, extent] = shape;
+        let n = spread * extent;
+        // A mean that is not small beside the deviation.
+        let input = drawn(numbers, shape, storage).map(|x| exactly(0.5 * x + 1.0, storage));
+        let (gamma, beta) = (drawn(numbers, [row.weights], storage), drawn(numbers, [row.weights], storage));
+        for (function, has_gamma, has_beta, epsilon) in [
+            (Standard, true, true, 1e-3f32),
+            (Standard, false, false, 1e-5),
+            (Deviation, true, false, 1e-3),
+            (RootMeanSquare, true, false, 1e-6),
+            (Unit, false, true, 1e-12),
+        ] {
+            let (about_mean, magnitudes) = (moments(&input), moments(&input.map(f64::abs)));
+            let epsilon64 = f64::from(epsilon);
+            let (mut exact, mut bound) = (Vec::new(), Vec::new());
+            for (i, (&x, m)) in input.data.iter().zip(&about_mean).enumerate() {
+                let place = [i / extent / group % spread, i / extent % group, i % extent];
+                let weight = place[0] * row.spread_step as usize
+                    + place[1] * row.group_step as usize
+                    + place[2] / row.run as usize;
+                let gamma = if has_gamma { gamma.data[weight] } else { 1.0 };
+                let beta = if has_beta { beta.data[weight] } else { 0.0 };
+                let of_mean = accumulated(n, magnitudes[i].mean) + rounded(1, m.mean);
+                let of_squares = |squares: f64| accumulated(n + 3, squares) + rounded(1, squares);
+                // A mean that is wrong by δ adds n·δ² to the squares about it.
+                let about = n as f64 * (m.variance + of_mean * of_mean);
+                let of_variance = of_mean * of_mean + of_squares(about) / n as f64;
+                let (shift, under, error) = match function {
+                    Standard => (m.mean, m.variance + epsilon64, of_variance),
+                    Deviation => (0.0, m.variance + epsilon64, of_variance),
+                    RootMeanSquare => (0.0, m.squares / n as f64 + epsilon64, of_squares(m.squares) / n as f64),
+                    Unit => (0.0, m.squares.max(epsilon64), of_squares(m.squares)),
+                };
+                let (factor, of_factor) = (1.0 / under.sqrt(), inverse_root(under, error + rounded(1, under)));
+                let of_distance = if function == Standard { of_mean + rounded(1, x - shift) } else { 0.0 };
+                let y = (x - shift) * factor * gamma;
+                exact.push(y + beta);
+                bound.push(
+                    (of_distance * factor + (x - shift).abs() * of_factor) * gamma.abs()
+                        + rounded(3, y.abs() + beta.abs()),
+                );
+            }
+            let [outer, spread, group, extent] = row.shape;
+            let mut given = vec![(Operand::Input, input.clone(), dtype)];
+            given.extend(has_gamma.then(|| (Operand::Kernel, gamma.clone(), dtype)));
+            given.extend(has_beta.then(|| (Operand::Bias, beta.clone(), dtype)));
+            cases.push(Case {
+                name: format!("{} {function:?}", row.name),
+                problem: Problem::Normalize(NormalizeProblem {
+                    function,
+                    outer,
+                    spread,
+                    group,
+                    extent,
+                    epsilon: epsilon.to_bits(),
+                    gamma: has_gamma,
+                    beta: has_beta,
+                    spread_step: row.spread_step,
+                    group_step: row.group_step,
+                    run: row.run,
+                    dtype,
+                }),
+                given,
+                expected: expected(Array::new(shape, exact), storage, |i| bound[i]),
+            });
+        }
+    }
+}
+
+fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    let storage = storage(dtype);
+    for (shape, output, taps) in [
+        ([1, 1, 1, 1], [1, 1], [1, 1]),
+        ([2, 3, 5, 4], [6, 15], [1, 1]),
+        ([1, 5, 7, 3], [13, 11], [2, 2]),
+        ([2, 4, 3, 8], [3, 19], [2, 1]),
+        ([1, 6, 5, 12], [11, 3], [4, 4]),
+    ] {
+        let input = drawn(numbers, shape, storage);
+        let axis = |numbers: &mut Numbers, axis: usize| -> Vec<Vec<(usize, f64)>> {
+            let mut tap = || {
+                let source = (numbers.unit(Storage::F32).abs() * shape[axis + 1] as f64) as usize;
+                let weight = if taps == [1, 1] { 1.0 } else { numbers.unit(Storage::F32) };
+                (source.min(shape[axis + 1] - 1), weight)
+            };
+            (0..output[axis]).map(|_| (0..taps[axis]).map(|_| tap()).collect()).collect()
+        };
+        let (rows, columns) = (axis(numbers, 0), axis(numbers, 1));
+        let magnitudes = |taps: &[Vec<(usize, f64)>]| -> Vec<Vec<(usize, f64)>> {
+            taps.iter().map(|taps| taps.iter().map(|&(source, weight)| (source, weight.abs())).collect()).collect()
+        };
+        let exact = resized(&resized(&input, 1, &rows), 2, &columns);
+        let magnitude = resized(&resized(&input.map(f64::abs), 1, &magnitudes(&rows)), 2, &magnitudes(&columns));
+        let table: Vec<f64> =
+            rows.iter().chain(&columns).flatten().flat_map(|&(source, weight)| [source as f64, weight]).collect();
+        for data_format in FORMATS {
+            let first = data_format == DataFormat::ChannelsFirst;
+            let turned = |array: &Array| if first { array.to_channels_first() } else { array.clone() };
+            let magnitude = turned(&magnitude);
+            let copied = taps == [1, 1];
+            let bound = |i: usize| if copied { 0.0 } else { accumulated(taps[0] * taps[1] + 1, magnitude.data[i]) };
+            let expected = match copied {
+                true => Expected { exact: turned(&exact), bound: vec![0.0; exact.data.len()] },
+                false => expected(turned(&exact), storage, bound),
+            };
+            let [batch, in_h, in_w, channels] = shape.map(|extent| extent as u32);
+            cases.push(Case {
+                name: format!("{shape:?} to {output:?} by {taps:?} taps {}", data_format.name()),
+                problem: Problem::Resize(ResizeProblem {
+                    batch,
+                    channels,
+                    input: [in_h, in_w],
+                    output: output.map(|extent| extent as u32),
+                    taps: taps.map(|count| count as u32),
+                    dtype,
+                    data_format,
+                }),
+                given: vec![
+                    (Operand::Input, turned(&input), dtype),
+                    (Operand::Kernel, Array::new([table.len()], table.clone()), DType::F32),
+                ],
+                expected,
+            });
+        }
+    }
+}

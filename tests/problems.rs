@@ -1,0 +1,119 @@
+//! Every candidate of the problems that are no convolutions, launched by itself and held to the reference.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+#[path = "common/launch.rs"]
+pub mod launch;
+#[path = "common/problems.rs"]
+pub mod problems;
+#[path = "common/table.rs"]
+pub mod table;
+
+use std::collections::BTreeMap;
+
+use common::reference::Array;
+use common::test_each;
+use launch::Launcher;
+use problems::{Case, cases};
+use wgpu_conv::plan::{AxisFunction, AxisProblem, Operand, Plan, PoolFunction, PoolProblem, Problem};
+use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
+
+fn bytes(array: &Array, dtype: DType) -> Vec<u8> {
+    match dtype {
+        DType::F32 => array.to_f32().into_iter().flat_map(f32::to_ne_bytes).collect(),
+        DType::F16 => array.to_f16().into_iter().flat_map(half::f16::to_ne_bytes).collect(),
+    }
+}
+
+fn values(bytes: &[u8], dtype: DType) -> Vec<f32> {
+    let words = |size| bytes.chunks_exact(size);
+    match dtype {
+        DType::F32 => words(4).map(|word| f32::from_ne_bytes([word[0], word[1], word[2], word[3]])).collect(),
+        DType::F16 => words(2).map(|word| half::f16::from_ne_bytes([word[0], word[1]]).to_f32()).collect(),
+    }
+}
+
+fn run(launcher: &Launcher, plan: &Plan, case: &Case, dtype: DType) -> Result<Vec<f32>, String> {
+    let given: Vec<_> = case.given.iter().map(|(operand, array, dtype)| (*operand, bytes(array, *dtype))).collect();
+    let size = match dtype {
+        DType::F32 => 4,
+        DType::F16 => 2,
+    };
+    Ok(values(&launcher.launch(plan, &given, case.expected.exact.data.len() * size)?, dtype))
+}
+
+fn hold(dtype: DType) {
+    let Some(gpu) = gpu::gpu() else { return };
+    if dtype == DType::F16 && !gpu.caps().f16 {
+        println!("f16 is skipped: {} has none", gpu.info().name);
+        return;
+    }
+    let launcher = Launcher::new(gpu);
+    let tried = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
+    test_each(
+        cases(dtype),
+        |case| case.name.clone(),
+        |case| {
+            for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {
+                let fail = |why: String| format!("{}: {why}", plan.name);
+                let got = run(&launcher, &plan, case, dtype).map_err(fail)?;
+                case.expected.check(&got).map_err(fail)?;
+                *tried.borrow_mut().entry(plan.name.clone()).or_default() += 1;
+            }
+            Ok(())
+        },
+    );
+    for (name, count) in tried.into_inner() {
+        println!("{name}: {count} cases");
+    }
+}
+
+#[test]
+fn in_f32() {
+    hold(DType::F32);
+}
+
+#[test]
+fn in_f16() {
+    hold(DType::F16);
+}
+
+/// A NaN among the values comes out of a maximum and of a minimum, whichever candidate looks for it, and nowhere else.
+#[test]
+fn the_largest_keeps_nan() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let launcher = Launcher::new(gpu);
+    let axis = |input| Axis { input, output: input / 2, kernel: 2, stride: 2, dilation: 1, pad_before: 0 };
+    let geometry = ConvGeometry { batch: 1, groups: 4, in_channels: 4, out_channels: 4, axes: [axis(2), axis(32)] };
+    let pool = |data_format| {
+        let problem = PoolProblem { function: PoolFunction::Max, geometry, dtype: DType::F32, data_format };
+        Problem::Pool(problem)
+    };
+    let reduce = |function, inner| {
+        let problem = AxisProblem { function, outer: 1, extent: 256 / inner, inner, dtype: DType::F32 };
+        Problem::AlongAxis(problem)
+    };
+    let problems = [
+        (pool(DataFormat::ChannelsLast), 64),
+        (pool(DataFormat::ChannelsFirst), 64),
+        (reduce(AxisFunction::Max, 1), 1),
+        (reduce(AxisFunction::Max, 4), 4),
+        (reduce(AxisFunction::Min, 4), 4),
+    ];
+    for (problem, outputs) in problems {
+        for nan in [f32::NAN, -f32::NAN] {
+            for at in [0, 63, 101, 255] {
+                let mut input: Vec<f32> = (0..256).map(|i| (i * 37 % 101) as f32 - 50.0).collect();
+                input[at] = nan;
+                let input = input.into_iter().flat_map(f32::to_ne_bytes).collect();
+                let given = [(Operand::Input, input)];
+                for plan in launcher.gpu().candidates(&problem).expect("plans") {
+                    let output = values(&launcher.launch(&plan, &given, outputs * 4).expect("a launch"), DType::F32);
+                    let found = output.iter().filter(|value| value.is_nan()).count();
+                    assert_eq!(found, 1, "{}: NaN at {at}", plan.name);
+                }
+            }
+        }
+    }
+}
