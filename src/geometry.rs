@@ -81,6 +81,33 @@ impl Axis {
         }
     }
 
+    /// The axis whose forward relation a Keras transposed convolution of `extent` positions runs backwards: `output` is
+    /// `extent`, `input` what the transposed convolution makes, `pad_before` what is cut off before it (spec
+    /// visualisation.md §6.1). `None` where nothing is left.
+    pub(crate) fn transposed(
+        extent: u32,
+        kernel: u32,
+        stride: u32,
+        dilation: u32,
+        padding: Padding,
+        output_padding: Option<u32>,
+    ) -> Option<Self> {
+        let effective = u64::from(kernel - 1) * u64::from(dilation) + 1;
+        let steps = u64::from(extent).checked_sub(1)? * u64::from(stride);
+        let [stride_wide, odd] = [u64::from(stride), effective % 2];
+        let (length, cut) = match (padding, output_padding.map(u64::from)) {
+            (Padding::Valid, None) => (steps + effective.max(stride_wide), 0),
+            (Padding::Valid, Some(more)) => (steps + effective + more, 0),
+            (Padding::Same, None) => (steps + stride_wide, effective.saturating_sub(stride_wide) / 2),
+            (Padding::Same, Some(more)) => {
+                let after = (effective + odd + more).saturating_sub(2).div_ceil(2);
+                (steps + odd + more, (effective - 1).saturating_sub(after))
+            }
+        };
+        let (input, pad_before) = (u32::try_from(length).ok()?, u32::try_from(cut).ok()?);
+        Some(Self { input, output: extent, kernel, stride, dilation, pad_before }).filter(|axis| axis.input > 0)
+    }
+
     /// The axis with `pads` zeros before and after; `None` where no window fits.
     pub(crate) fn padded(input: u32, kernel: u32, stride: u32, dilation: u32, pads: [u32; 2]) -> Option<Self> {
         let effective = u64::from(kernel - 1) * u64::from(dilation) + 1;
@@ -270,6 +297,28 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Without output padding, a transposed convolution runs Keras's own forward relation backwards.
+    #[test]
+    fn transposed_relations_are_the_forward_ones() {
+        for padding in [Padding::Valid, Padding::Same] {
+            for (extent, kernel, stride, dilation) in (1..6)
+                .flat_map(|n| (1..8).flat_map(move |k| (1..5).flat_map(move |s| (1..4).map(move |d| (n, k, s, d)))))
+            {
+                let axis = Axis::transposed(extent, kernel, stride, dilation, padding, None).unwrap();
+                assert_eq!(Axis::conv(axis.input, kernel, stride, dilation, padding), Some(axis));
+            }
+        }
+        // The table of spec visualisation.md §6.1 with output padding.
+        let padded = |extent, kernel, stride, padding, more| {
+            let axis = Axis::transposed(extent, kernel, stride, 1, padding, Some(more)).unwrap();
+            (axis.input, axis.pad_before)
+        };
+        assert_eq!(padded(4, 5, 3, Padding::Same, 0), (10, 2));
+        assert_eq!(padded(5, 5, 2, Padding::Same, 1), (10, 1));
+        assert_eq!(padded(4, 4, 2, Padding::Valid, 1), (11, 0));
+        assert_eq!(Axis::transposed(1, 4, 1, 1, Padding::Same, Some(0)), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! | 3 | `gpu`: device, pipelines, commands, readback |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
-//! | 0 | `error`, `dtype`, `shape`, `geometry`, `resampling`, `activation`, `settings` |
+//! | 0 | `error`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
 //!
 //! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
 //! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
@@ -77,7 +77,9 @@ pub mod reference;
 mod resampling;
 mod settings;
 mod shape;
+mod strides;
 mod tensor;
+mod unary;
 
 pub use activation::Activation;
 pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
@@ -89,6 +91,7 @@ pub use resampling::{Coordinates, Interpolation, Nearest};
 pub use settings::Settings;
 pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
+pub use unary::Unary;
 pub use wgpu;
 
 #[cfg(test)]
@@ -97,7 +100,7 @@ mod tests {
 
     /// The floors of the crate documentation, lowest first.
     const FLOORS: [&[&str]; 8] = [
-        &["error", "dtype", "shape", "geometry", "resampling", "activation", "settings"],
+        &["error", "dtype", "shape", "geometry", "resampling", "strides", "activation", "unary", "settings"],
         &["plan"],
         &["kernels"],
         &["gpu"],
@@ -108,7 +111,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 33] = [
+    const ROOT: [(&str, &str); 34] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -136,6 +139,7 @@ mod tests {
         ("Shape", "shape"),
         ("HostTensor", "tensor"),
         ("Tensor", "tensor"),
+        ("Unary", "unary"),
         ("layers", "layers"),
         ("model", "model"),
         ("formats", "formats"),

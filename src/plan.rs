@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::geometry::ConvGeometry;
-use crate::{Activation, DType, DataFormat, Error, Result, Rounding};
+pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};
+use crate::strides::{MoveAxes, broadcast, move_axes, pair_axes, paired};
+use crate::{Activation, DType, DataFormat, Error, Result, Rounding, Unary};
 
 /// Limits and features of a device that plans may use, as plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,8 @@ impl Caps {
     }
 }
 
-/// An element-wise activation as a shader takes it: a function of `lib/activation.wgsl` and its parameters.
+/// An element-wise function as a shader takes it: a function of `lib/activation.wgsl` or `lib/math.wgsl`, and its
+/// parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Elementwise {
     function: &'static str,
@@ -94,7 +97,41 @@ impl Elementwise {
         Some(Self { function, parameters: activation.parameters().map(f32::to_bits) })
     }
 
-    /// The function's name in `lib/activation.wgsl`.
+    /// The form of a function that is no activation.
+    pub fn of_unary(function: &Unary) -> Self {
+        let name = match function {
+            Unary::Abs => "math_abs",
+            Unary::Neg => "math_neg",
+            Unary::Sqrt => "math_sqrt",
+            Unary::Reciprocal => "math_reciprocal",
+            Unary::Log => "math_log",
+            Unary::Floor => "math_floor",
+            Unary::Ceil => "math_ceil",
+            Unary::Round => "math_round",
+            Unary::Sign => "math_sign",
+            Unary::Erf => "math_erf",
+            Unary::Sin => "math_sin",
+            Unary::Cos => "math_cos",
+            Unary::Tan => "math_tan",
+            Unary::Square => "math_square",
+            Unary::Clip { .. } => "math_clip",
+            Unary::Affine { .. } => "math_affine",
+            Unary::Pow { .. } => "math_pow",
+            Unary::ClippedAffine { .. } => "math_clipped_affine",
+            Unary::ScaledElu { .. } => "math_scaled_elu",
+            Unary::Shrink { .. } => "math_shrink",
+            Unary::Swish { .. } => "math_swish",
+        };
+        let [first, second] = function.parameters().map(f32::to_bits);
+        Self { function: name, parameters: [first, second, 0] }
+    }
+
+    /// The parts of a shader that define the function.
+    pub(crate) fn parts(&self) -> &'static [Part] {
+        if self.function.starts_with("math_") { &[ACTIVATION, MATH] } else { &[ACTIVATION] }
+    }
+
+    /// The function's name in its part.
     pub(crate) const fn function(&self) -> &'static str {
         self.function
     }
@@ -112,6 +149,12 @@ impl Elementwise {
                 | "hard_tanh"
                 | "hard_shrink"
                 | "threshold"
+                | "math_abs"
+                | "math_neg"
+                | "math_square"
+                | "math_clip"
+                | "math_affine"
+                | "math_clipped_affine"
         )
     }
 
@@ -150,6 +193,12 @@ pub enum Problem {
     Normalize(NormalizeProblem),
     /// An image at another size.
     Resize(ResizeProblem),
+    /// Elements put elsewhere: cut, padded, permuted, repeated, joined.
+    Move(MoveProblem),
+    /// A function of two tensors, element by element.
+    Binary(BinaryProblem),
+    /// Matrix products of two tensors.
+    Product(ProductProblem),
 }
 
 impl Problem {
@@ -163,9 +212,23 @@ impl Problem {
             Self::Pool(problem) => [problem.dtype; 2],
             Self::Normalize(problem) => [problem.dtype; 2],
             Self::Resize(problem) => [problem.dtype; 2],
+            Self::Move(problem) => [problem.dtype; 2],
+            Self::Binary(problem) => [problem.dtype; 2],
+            Self::Product(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
+}
+
+/// Which way a convolution's relation of input and output is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The output from the input.
+    #[default]
+    Forward,
+    /// The input from the output: a transposed convolution, which reads what the geometry calls output, `out_channels` of
+    /// it, and writes what it calls input.
+    BackwardInput,
 }
 
 /// A convolution with what follows its sum.
@@ -173,12 +236,53 @@ impl Problem {
 pub struct ConvProblem {
     /// Sizes.
     pub geometry: ConvGeometry<2>,
+    /// Which way it is run.
+    pub direction: Direction,
     /// Storage of input, kernel, bias and output.
     pub dtype: DType,
     /// Where the channels stand in input and output; the kernel is `[kh, kw, cin/groups, cout]` in either.
     pub data_format: DataFormat,
     /// Bias and activation.
     pub epilogue: Epilogue,
+}
+
+impl ConvProblem {
+    /// The channels, height and width of what is read, whichever way the relation is run.
+    pub(crate) const fn read(&self) -> [u32; 3] {
+        let ConvGeometry { in_channels, out_channels, axes: [h, w], .. } = self.geometry;
+        match self.direction {
+            Direction::Forward => [in_channels, h.input, w.input],
+            Direction::BackwardInput => [out_channels, h.output, w.output],
+        }
+    }
+
+    /// The written channel that element `index` of the kernel works for: `[kh, kw, j, f]`, where the last axis runs over
+    /// the forward relation's output channels.
+    pub(crate) const fn channel_written(&self, index: usize) -> usize {
+        let [outputs, group_in, group_out] = [
+            self.geometry.out_channels as usize,
+            self.geometry.group_in() as usize,
+            self.geometry.group_out() as usize,
+        ];
+        match self.direction {
+            Direction::Forward => index % outputs,
+            Direction::BackwardInput => index % outputs / group_out * group_in + index / outputs % group_in,
+        }
+    }
+
+    /// Elements of what is written.
+    pub(crate) fn written_elements(&self) -> u64 {
+        u64::from(self.geometry.batch) * self.written().iter().map(|&extent| u64::from(extent)).product::<u64>()
+    }
+
+    /// The channels, height and width of what is written.
+    pub(crate) const fn written(&self) -> [u32; 3] {
+        let ConvGeometry { in_channels, out_channels, axes: [h, w], .. } = self.geometry;
+        match self.direction {
+            Direction::Forward => [out_channels, h.output, w.output],
+            Direction::BackwardInput => [in_channels, h.input, w.input],
+        }
+    }
 }
 
 /// `output[i] = activation(input[i])`.
@@ -373,6 +477,150 @@ pub struct ResizeProblem {
     pub data_format: DataFormat,
 }
 
+/// `output[Σ c·to + offset] = input[Σ source(c)·from]` for every coordinate `c` of a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MoveProblem {
+    /// The axes of the box, innermost first, merged; the last ones have extent 1.
+    pub axes: [MoveAxis; MOST_AXES],
+    /// The input element that source coordinate 0 of all axes names.
+    pub input_offset: u32,
+    /// The output element of coordinate 0.
+    pub output_offset: u32,
+    /// What is read where a source coordinate lies outside.
+    pub outside: Outside,
+    /// Storage of input and output.
+    pub dtype: DType,
+}
+
+impl MoveProblem {
+    /// The move over `axes`, outermost first; those that lie side by side are merged.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where more than [`MOST_AXES`] remain, [`Error::Limit`] beyond 32 bits.
+    pub fn new(axes: &[MoveAxis], output_offset: u32, outside: Outside, dtype: DType) -> Result<Self> {
+        let MoveAxes { axes, from } = move_axes(axes)?;
+        Ok(Self { axes, input_offset: from, output_offset, outside, dtype })
+    }
+
+    /// Elements that are written.
+    pub fn elements(&self) -> u64 {
+        self.axes.iter().map(|axis| u64::from(axis.extent)).product()
+    }
+}
+
+/// A function of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryFunction {
+    /// `left + right`.
+    Add,
+    /// `left − right`.
+    Subtract,
+    /// `left · right`.
+    Multiply,
+    /// `left / right`.
+    Divide,
+    /// The larger.
+    Maximum,
+    /// The smaller.
+    Minimum,
+    /// `left^right`; NaN for a negative `left` unless `right` is whole.
+    Power,
+    /// `left` where positive, else `right · left`.
+    Prelu,
+}
+
+/// Where the two sides of a binary operation or of a product come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sides {
+    /// The left from the input, the right from the other tensor.
+    #[default]
+    InputOther,
+    /// The left from the input, the right from a constant.
+    InputKernel,
+    /// The left from a constant, the right from the input.
+    KernelInput,
+}
+
+/// `output[c] = activation(function(left[Σ c·left], right[Σ c·right]))` for every coordinate `c` of a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BinaryProblem {
+    /// The function.
+    pub function: BinaryFunction,
+    /// The axes of the output, innermost first, merged; the last ones have extent 1.
+    pub axes: [PairAxis; MOST_AXES],
+    /// Where left and right come from.
+    pub sides: Sides,
+    /// What each value is passed through.
+    pub activation: Elementwise,
+    /// Storage of both sides and the output.
+    pub dtype: DType,
+}
+
+impl BinaryProblem {
+    /// The function of tensors of `left` and `right` extents, broadcast as NumPy does, with nothing behind it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the extents do not broadcast, [`Error::Unsupported`] where more than [`MOST_AXES`] remain
+    /// after merging, [`Error::Limit`] beyond 32 bits.
+    pub fn new(function: BinaryFunction, left: &[usize], right: &[usize], sides: Sides, dtype: DType) -> Result<Self> {
+        let output = broadcast(left, right).ok_or_else(|| {
+            Error::invalid("inputs", "shapes must broadcast together", format!("shapes {left:?} and {right:?}"))
+        })?;
+        let axes = pair_axes(&paired(left, right, &output)?)?;
+        Ok(Self { function, axes, sides, activation: Elementwise::LINEAR, dtype })
+    }
+
+    /// Elements of the output.
+    pub fn elements(&self) -> u64 {
+        self.axes.iter().map(|axis| u64::from(axis.extent)).product()
+    }
+}
+
+/// `output[b, m, n] = Σ_k left[b, m, k] · right[b, k, n]`, each side walked by strides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProductProblem {
+    /// The axes of the batch, innermost first, merged; the last ones have extent 1.
+    pub batch: [PairAxis; MOST_AXES],
+    /// Rows of the left side and the output.
+    pub rows: u32,
+    /// Columns of the right side and the output.
+    pub columns: u32,
+    /// Products summed for one output element.
+    pub terms: u32,
+    /// Elements of the left side from one row to the next, and from one term to the next.
+    pub left: [u32; 2],
+    /// Elements of the right side from one term to the next, and from one column to the next.
+    pub right: [u32; 2],
+    /// Where left and right come from.
+    pub sides: Sides,
+    /// Storage of both sides and the output.
+    pub dtype: DType,
+}
+
+impl ProductProblem {
+    /// The products of matrices of `[rows, columns, terms]` over the batch `axes`, outermost first, which are merged where
+    /// they lie side by side; `left` and `right` as in the fields.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where more than [`MOST_AXES`] axes remain.
+    pub fn new(
+        axes: &[PairAxis],
+        [rows, columns, terms]: [u32; 3],
+        left: [u32; 2],
+        right: [u32; 2],
+        sides: Sides,
+        dtype: DType,
+    ) -> Result<Self> {
+        Ok(Self { batch: pair_axes(axes)?, rows, columns, terms, left, right, sides, dtype })
+    }
+
+    /// Elements of the output.
+    pub fn elements(&self) -> u64 {
+        let batch: u64 = self.batch.iter().map(|axis| u64::from(axis.extent)).product();
+        batch * u64::from(self.rows) * u64::from(self.columns)
+    }
+}
+
 /// One named piece of WGSL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
@@ -394,6 +642,7 @@ pub(crate) const INDEX: Part = part!("lib/index.wgsl");
 pub(crate) const IMAGE: Part = part!("lib/image.wgsl");
 pub(crate) const LARGEST: Part = part!("lib/largest.wgsl");
 pub(crate) const ACTIVATION: Part = part!("lib/activation.wgsl");
+pub(crate) const MATH: Part = part!("lib/math.wgsl");
 
 /// The value of a name that a shader's preamble declares.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

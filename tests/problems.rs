@@ -7,6 +7,8 @@ pub mod gpu;
 pub mod launch;
 #[path = "common/problems.rs"]
 pub mod problems;
+#[path = "common/strided.rs"]
+pub mod strided;
 #[path = "common/table.rs"]
 pub mod table;
 
@@ -52,7 +54,7 @@ fn hold(dtype: DType) {
     let launcher = Launcher::new(gpu);
     let tried = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
     test_each(
-        cases(dtype),
+        cases(dtype).into_iter().chain(strided::cases(dtype)),
         |case| case.name.clone(),
         |case| {
             for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {

@@ -4,6 +4,8 @@
 pub mod common;
 #[path = "common/problems.rs"]
 pub mod problems;
+#[path = "common/strided.rs"]
+pub mod strided;
 #[path = "common/table.rs"]
 pub mod table;
 
@@ -17,7 +19,8 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 use table::{AXIS_ROWS, FORMATS, ROWS, Row};
 use wgpu_conv::plan::{
-    Binding, Caps, CastProblem, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan, Problem, Shader,
+    Binding, Caps, CastProblem, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan, Problem,
+    Shader,
 };
 use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
 
@@ -56,7 +59,7 @@ fn problems() -> Vec<(String, Problem)> {
                     .push((format!("{name} {dtype}"), Problem::Map(MapProblem { elements: 1001, dtype, activation })));
             }
         }
-        let cases = problems::cases(dtype).into_iter();
+        let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype));
         problems.extend(cases.map(|case| (format!("{} {dtype}", case.name), case.problem)));
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {
@@ -89,6 +92,9 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::Pool(problem) => problem.dtype == DType::F16,
         Problem::Normalize(problem) => problem.dtype == DType::F16,
         Problem::Resize(problem) => problem.dtype == DType::F16,
+        Problem::Move(problem) => problem.dtype == DType::F16,
+        Problem::Binary(problem) => problem.dtype == DType::F16,
+        Problem::Product(problem) => problem.dtype == DType::F16,
         other => panic!("{other:?} is not known here"),
     }
 }
@@ -194,7 +200,9 @@ fn software_can_run_what_hardware_can() {
 #[test]
 fn every_convolution_can_be_direct() {
     for (name, caps, plans) in menu().into_iter().filter(|(_, _, plans)| plans[0].name.starts_with("conv_")) {
-        assert!(plans.iter().any(|plan| plan.name.starts_with("conv_direct_")), "{name} on {caps:?}");
+        let direct =
+            |plan: &Plan| ["conv_direct_", "conv_transposed_direct_"].iter().any(|of| plan.name.starts_with(of));
+        assert!(plans.iter().any(direct), "{name} on {caps:?}");
     }
 }
 
@@ -296,7 +304,7 @@ fn agree(caps: &Caps, step: &Dispatch) -> Result<(), String> {
             return Err(format!("{binding:?} is {:?}", global.space));
         }
     }
-    let given = [Operand::Input, Operand::Kernel, Operand::Bias].map(Binding::Write);
+    let given = [Operand::Input, Operand::Other, Operand::Kernel, Operand::Bias].map(Binding::Write);
     if let Some(binding) = step.bindings.iter().find(|binding| given.contains(binding)) {
         return Err(format!("{binding:?}: what is given must not be written"));
     }

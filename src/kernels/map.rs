@@ -2,7 +2,7 @@
 
 use super::{WORKGROUP, accumulator, item_count, workgroups};
 use crate::Result;
-use crate::plan::{ACTIVATION, Binding, Caps, Dispatch, INDEX, MapProblem, Operand, Plan, Shader, params, part};
+use crate::plan::{Binding, Caps, Dispatch, INDEX, MapProblem, Operand, Plan, Shader, params, part};
 
 params! {
     /// The uniform block of `map.wgsl`.
@@ -23,7 +23,7 @@ pub(super) fn plans(problem: &MapProblem, caps: &Caps) -> Result<Vec<Plan>> {
         params: MapParams::WGSL,
         activation: Some(problem.activation.function()),
         constants: accumulator(problem.dtype, 1),
-        parts: vec![INDEX, ACTIVATION, part!("map.wgsl")],
+        parts: [&[INDEX], problem.activation.parts(), &[part!("map.wgsl")]].concat(),
     };
     Ok(vec![Plan {
         name: format!("map_{}x1_{WORKGROUP}", problem.dtype),

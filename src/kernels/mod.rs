@@ -6,6 +6,7 @@
 //! 3. One line in [`candidates`]. Tests, benches and the choice find it by themselves.
 
 mod along_axis;
+mod binary;
 mod cast;
 mod conv_depthwise;
 mod conv_depthwise_strip;
@@ -13,22 +14,25 @@ mod conv_direct;
 mod conv_grouped;
 mod conv_subgroup;
 mod conv_tiled;
+mod conv_transposed;
 mod map;
+mod move_axes;
 mod normalize;
 mod packing;
 mod pool;
+mod product;
 mod resize;
 mod team;
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    ACTIVATION, Binding, Caps, Constant, ConvProblem, Dispatch, IMAGE, INDEX, Operand, Part, Plan, Problem, Shader,
-    params, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, IMAGE, INDEX, MOST_AXES, Operand, Part, Plan, Problem,
+    Shader, params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
 /// Every plan that solves `problem` within `caps`, best guess first; for a convolution `conv_direct` is always among
-/// them.
+/// them, or `conv_transposed_direct`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for f16 where `caps` has none, [`Error::Limit`] for sizes that no shader here can address.
@@ -44,6 +48,9 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Pool(problem) => pool::plans(problem, caps),
         Problem::Normalize(problem) => normalize::plans(problem, caps),
         Problem::Resize(problem) => resize::plans(problem, caps),
+        Problem::Move(problem) => move_axes::plans(problem, caps),
+        Problem::Binary(problem) => binary::plans(problem, caps),
+        Problem::Product(problem) => product::plans(problem, caps),
     }
 }
 
@@ -54,6 +61,9 @@ const SMALL: u64 = 100_000;
 /// invocations; other adapters want many invocations, and share operands through workgroup memory.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(&problem.geometry)?;
+    if problem.direction == Direction::BackwardInput {
+        return transposed_candidates(problem, caps);
+    }
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
     let [rows, strips, grouped, subgroup, tiled] = [
@@ -70,6 +80,15 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         (false, true) => [strips, rows, grouped, subgroup, direct, tiled],
         (false, false) => [rows, strips, grouped, tiled, direct, subgroup],
     };
+    Ok(families.concat())
+}
+
+/// A kernel that reads fours of channels wastes most of them on a narrow group.
+fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let direct = conv_transposed::direct_plans(problem, caps)?;
+    let fours = conv_transposed::plans(problem, caps).unwrap_or_default();
+    let narrow = problem.geometry.group_in().min(problem.geometry.group_out()) < 3;
+    let families = if narrow || problem.geometry.flops() < SMALL { [direct, fours] } else { [fours, direct] };
     Ok(families.concat())
 }
 
@@ -91,7 +110,7 @@ fn check(geometry: &ConvGeometry<2>) -> Result<()> {
 }
 
 params! {
-    /// The uniform block of every convolution shader.
+    /// The uniform block of every convolution shader; `in` and `out` are of what it reads and writes.
     ConvParams {
         /// Invocations, or workgroups that work as one, with work to do.
         items,
@@ -142,20 +161,21 @@ struct ConvLaunch<'a> {
 
 impl ConvLaunch<'_> {
     fn dispatch(&self, problem: &ConvProblem) -> Result<Dispatch> {
-        let ConvGeometry { batch, groups, in_channels, out_channels, axes: [h, w] } = problem.geometry;
+        let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
+        let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
         let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
         let params = ConvParams {
             items: item_count(self.items)?,
             batch,
             groups,
-            in_h: h.input,
-            in_w: w.input,
-            in_c: in_channels,
-            out_h: h.output,
-            out_w: w.output,
-            out_c: out_channels,
-            group_in: problem.geometry.group_in(),
-            group_out: problem.geometry.group_out(),
+            in_h,
+            in_w,
+            in_c,
+            out_h,
+            out_w,
+            out_c,
+            group_in: in_c / groups,
+            group_out: out_c / groups,
             pad_h: h.pad_before,
             pad_w: w.pad_before,
             act_0,
@@ -185,7 +205,7 @@ impl ConvLaunch<'_> {
             params: ConvParams::WGSL,
             activation: Some(problem.epilogue.activation.function()),
             constants,
-            parts: [&[INDEX, IMAGE, ACTIVATION, residual], self.parts].concat(),
+            parts: [&[INDEX, IMAGE], problem.epilogue.activation.parts(), &[residual], self.parts].concat(),
         };
         Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
     }
@@ -201,10 +221,11 @@ fn depthwise_lanes(problem: &ConvProblem) -> u32 {
     if last && fours { 4 } else { 1 }
 }
 
-/// Whether the channels of every group lie in aligned fours in the input, and in the output.
+/// Whether the channels of every group lie in aligned fours in what is read, and in what is written.
 fn channels_in_fours(problem: &ConvProblem) -> [bool; 2] {
     let last = problem.data_format == DataFormat::ChannelsLast;
-    [problem.geometry.group_in(), problem.geometry.group_out()].map(|channels| last && channels.is_multiple_of(4))
+    [problem.read(), problem.written()]
+        .map(|[channels, ..]| last && (channels / problem.geometry.groups).is_multiple_of(4))
 }
 
 /// Scalars that [`four_wide_parts`] store at once.
@@ -230,12 +251,20 @@ fn accumulator(dtype: DType, lanes: u32) -> Vec<(&'static str, Constant)> {
         ("Vec", Constant::Type(dtype.name(), lanes)),
         ("Acc", Constant::Type("f32", lanes)),
         ("AccBits", Constant::Type("u32", lanes)),
+        ("AccInt", Constant::Type("i32", lanes)),
     ]
 }
 
 /// Workgroups of [`WORKGROUP`] invocations for `items` of them.
 fn workgroups(items: u64, caps: &Caps) -> Result<[u32; 3]> {
     caps.fold(items.div_ceil(WORKGROUP.into()))
+}
+
+/// The words of a uniform block that ends with those of each axis; `block` has the others.
+fn with_axes<const N: usize>(mut block: Vec<u32>, axes: [[u32; N]; MOST_AXES]) -> Vec<u32> {
+    block.truncate(block.len() - N * MOST_AXES);
+    block.extend(axes.as_flattened());
+    block
 }
 
 /// `items` as the shaders count them; a whole last workgroup must be countable too.

@@ -1,8 +1,12 @@
 //! Kernels filled up to fours of channels.
 
-use super::{WORKGROUP, item_count, workgroups};
-use crate::Result;
-use crate::plan::{Binding, Caps, Constant, ConvProblem, Dispatch, INDEX, Operand, Packing, Shader, params, part};
+use super::{WORKGROUP, item_count, move_axes, workgroups};
+use crate::geometry::extent;
+use crate::plan::{
+    Binding, Caps, Constant, ConvProblem, Dispatch, INDEX, MoveAxis, MoveProblem, Operand, Outside, Packing, Reach,
+    Shader, params, part,
+};
+use crate::{Error, Result};
 
 params! {
     /// The uniform block of `pack_kernel.wgsl`.
@@ -39,4 +43,36 @@ pub(super) fn in_fours(problem: &ConvProblem, caps: &Caps) -> Result<Option<Pack
         bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
     };
     Ok(Some(Packing { step, elements }))
+}
+
+/// The packing of a transposed convolution's kernel `[tap, j, g·group_out + f]` to `[tap, f, g·padded_in + j]`, where `j`
+/// counts the channels that are written and `f` those that are read, either filled up with zeros to fours.
+pub(super) fn transposed(problem: &ConvProblem, caps: &Caps) -> Result<Packing> {
+    let geometry = &problem.geometry;
+    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let [written, read] = [geometry.group_in(), geometry.group_out()];
+    let fours = |channels: u32| {
+        channels
+            .checked_next_multiple_of(4)
+            .ok_or_else(|| Error::limit("channels of a group", channels.into(), u32::MAX.into()))
+    };
+    let [padded_written, padded_read] = [fours(written)?, fours(read)?];
+    let elements = taps * u64::from(padded_written) * u64::from(padded_read) * u64::from(geometry.groups);
+    let row = geometry.groups * padded_written;
+    let [read_run, tap_run] = [geometry.groups * read, geometry.groups * read * written].map(|run| run as usize);
+    let [tap_to, tap_from] = [extent(row as usize * padded_read as usize)?, extent(tap_run)?];
+    let axis = |extent, from: u32, to, source| MoveAxis {
+        extent,
+        from: from as i32,
+        to,
+        reach: Some(Reach { source, start: 0, step: 1, repeat: 1 }),
+    };
+    let axes = [
+        axis(extent(taps as usize)?, tap_from, tap_to, extent(taps as usize)?),
+        axis(padded_read, 1, row, read),
+        axis(geometry.groups, read, padded_written, geometry.groups),
+        axis(padded_written, extent(read_run)?, 1, written),
+    ];
+    let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
+    Ok(Packing { step: move_axes::dispatch(&moved, 1, caps)?, elements })
 }

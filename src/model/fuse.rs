@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ops::{Kernel, Operands, Storage, Tape, Value};
-use crate::plan::{ConvProblem, Elementwise, Epilogue, Problem};
+use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Problem};
 use crate::{DataFormat, HostTensor};
 
 /// Kernels and biases that scales and shifts were folded into, so that programs of one model share them.
@@ -56,7 +56,7 @@ fn pad(tape: &mut Tape) {
     for index in 0..tape.steps.len() {
         let step = &tape.steps[index];
         let (Problem::Conv(conv), Some(&pad)) = (step.problem, tape.pad_of(step.operands.input)) else { continue };
-        if pad.data_format != conv.data_format {
+        if pad.data_format != conv.data_format || conv.direction != Direction::Forward {
             continue;
         }
         let (_, _, extents) = pad.data_format.split::<_, 2>(tape.shape(pad.source).dims());
@@ -116,7 +116,7 @@ fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> boo
     let [first, second] = [maker, index].map(|step| tape.steps[step].operands.clone());
     let (Some(kernel), Some(scales)) = (&first.kernel, &second.kernel) else { return false };
     let sources = Sources([Some(kernel.clone()), first.bias.clone(), Some(scales.clone()), second.bias.clone()]);
-    let made = || scaled(kernel, first.bias.as_deref(), scales, second.bias.as_deref());
+    let made = || scaled(&conv, kernel, first.bias.as_deref(), scales, second.bias.as_deref());
     let [kernel, bias] = folded.entry(sources).or_insert_with(made).clone();
     let output = tape.steps[index].output;
     let step = &mut tape.steps[maker];
@@ -137,18 +137,24 @@ fn is_scale(problem: &ConvProblem) -> bool {
 
 /// How the output's channels lie: how many there are, and how many elements in a row are of one.
 fn channel_run(problem: &ConvProblem) -> (u32, u32) {
-    let geometry = &problem.geometry;
-    let run = match problem.data_format {
-        DataFormat::ChannelsLast => 1,
-        DataFormat::ChannelsFirst => geometry.axes.iter().map(|axis| axis.output).product(),
-    };
-    (geometry.out_channels, run)
+    let [channels, height, width] = problem.written();
+    match problem.data_format {
+        DataFormat::ChannelsLast => (channels, 1),
+        DataFormat::ChannelsFirst => (channels, height * width),
+    }
 }
 
-/// The kernel and the bias of `(x · kernel + bias) · scale + shift`; a kernel's last extents are its output channels.
-fn scaled(kernel: &Kernel, bias: Option<&Kernel>, scale: &Kernel, shift: Option<&Kernel>) -> [Arc<Kernel>; 2] {
+/// The kernel and the bias of `(x · kernel + bias) · scale + shift`, where the first is `problem`.
+fn scaled(
+    problem: &ConvProblem,
+    kernel: &Kernel,
+    bias: Option<&Kernel>,
+    scale: &Kernel,
+    shift: Option<&Kernel>,
+) -> [Arc<Kernel>; 2] {
     let scales = scale.values();
-    let product = |(index, &value): (usize, &f32)| (f64::from(value) * f64::from(scales[index % scales.len()])) as f32;
+    let scale_at = |index: usize| f64::from(scales[problem.channel_written(index)]);
+    let product = |(index, &value): (usize, &f32)| (f64::from(value) * scale_at(index)) as f32;
     let at = |kernel: Option<&Kernel>, index: usize| kernel.map_or(0.0, |kernel| f64::from(kernel.values()[index]));
     let sum = |(index, &scale): (usize, &f32)| (at(bias, index) * f64::from(scale) + at(shift, index)) as f32;
     let values: [(_, Vec<f32>); 2] = [
@@ -163,11 +169,15 @@ fn activate(tape: &mut Tape, maker: usize, index: usize) -> bool {
     let Problem::Map(map) = tape.steps[index].problem else { return false };
     let output = tape.steps[index].output;
     let step = &mut tape.steps[maker];
-    let Problem::Conv(conv) = &mut step.problem else { return false };
-    if conv.epilogue.activation != Elementwise::LINEAR {
+    let activation = match &mut step.problem {
+        Problem::Conv(conv) => &mut conv.epilogue.activation,
+        Problem::Binary(binary) => &mut binary.activation,
+        _ => return false,
+    };
+    if *activation != Elementwise::LINEAR {
         return false;
     }
-    conv.epilogue.activation = map.activation;
+    *activation = map.activation;
     step.output = output;
     true
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::elementwise::activate;
 use super::{Kernel, Operands, Tape, Value};
 use crate::geometry::{Axis, ConvGeometry, axis_index, extent};
-use crate::plan::{ConvProblem, Elementwise, Epilogue, Problem};
+use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Problem};
 use crate::{Activation, DataFormat, Error, Result};
 
 /// What a convolution computes, apart from its tensors.
@@ -32,7 +32,8 @@ pub(crate) fn conv(
     let fused = Elementwise::new(activation).unwrap_or(Elementwise::LINEAR);
     let epilogue = Epilogue { bias: bias.is_some(), residual: false, activation: fused };
     let dtype = tape.dtype(input);
-    let problem = ConvProblem { geometry: *geometry, dtype, data_format: *data_format, epilogue };
+    let direction = Direction::Forward;
+    let problem = ConvProblem { geometry: *geometry, direction, dtype, data_format: *data_format, epilogue };
     let operands = Operands { kernel: Some(kernel.clone()), bias: bias.cloned(), ..input.into() };
     let output = tape.step(Problem::Conv(problem), operands, dims.into())?;
     if activation.axis().is_none() { Ok(output) } else { activate(tape, activation, output) }

@@ -78,6 +78,20 @@ pub fn activation_error(name: &str, parameters: &[(&str, f64)], x: f64, y: f64) 
     }
 }
 
+/// Error that a function beside the activations adds by itself, at input `x` and output `y`.
+pub fn function_error(name: &str, x: f64, y: f64) -> f64 {
+    match name {
+        "abs" | "neg" | "floor" | "ceil" | "round" | "sign" | "clip" => 0.0,
+        "sqrt" | "reciprocal" | "square" | "shrink" => accumulated(1, y.abs()),
+        // One product and one sum, whose terms may cancel.
+        "affine" | "clipped_affine" => accumulated(1, y.abs() + 4.0 * x.abs()),
+        "pow" => (EXPONENTIAL + 32.0 * UNIT) * y.abs(),
+        // The quotient of two numbers, the lower of which may be small.
+        "tan" => ACTIVATION * (1.0 + y * y),
+        _ => ACTIVATION + ACTIVATION * y.abs(),
+    }
+}
+
 /// Error of an elementwise activation's output when its input at `x` is wrong by up to `bound`: the largest slope
 /// times `bound`, plus the height of a jump within reach.
 fn passed_through(name: &str, parameters: &[(&str, f64)], x: f64, bound: f64) -> f64 {

@@ -23,7 +23,8 @@ impl Launcher {
         &self.gpu
     }
 
-    /// Runs the launches of `plan` on the operands given as bytes, and returns the bytes of its output.
+    /// Runs the launches of `plan` on the operands given as bytes, and returns the bytes of its output; what that held
+    /// before may be among the operands.
     ///
     /// # Errors
     /// What the device says of the shaders, the bindings or the launches.
@@ -48,12 +49,19 @@ impl Launcher {
         }
         // Nothing that a launch leaves out may happen to be right.
         let result = buffer(output);
-        queue.write_buffer(&result, 0, &vec![0xff; result.size() as usize]);
+        let before = buffers.iter().position(|(operand, _)| *operand == Operand::Output);
+        let result = match before {
+            Some(place) => buffers.swap_remove(place).1,
+            None => {
+                queue.write_buffer(&result, 0, &vec![0xff; result.size() as usize]);
+                result
+            }
+        };
         buffers.push((Operand::Output, result.clone()));
         let absent = buffer(0);
 
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for step in &plan.steps {
+        let mut record = |step: &Dispatch, buffers: &[(Operand, wgpu::Buffer)]| {
             let (pipeline, layout) = self.compiled(step);
             let uniform = device.create_buffer(&wgpu::BufferDescriptor {
                 label: None,
@@ -82,6 +90,18 @@ impl Launcher {
             pass.set_bind_group(0, &group, &[]);
             let [x, y, z] = step.workgroups;
             pass.dispatch_workgroups(x, y, z);
+        };
+        if let (Some(packing), Some(kernel)) =
+            (&plan.packing, buffers.iter().position(|(operand, _)| *operand == Operand::Kernel))
+        {
+            // Elements of four bytes at most.
+            let packed = buffer(packing.elements as usize * 4);
+            let plain = buffers.swap_remove(kernel).1;
+            record(&packing.step, &[(Operand::Input, plain), (Operand::Output, packed.clone())]);
+            buffers.push((Operand::Kernel, packed));
+        }
+        for step in &plan.steps {
+            record(step, &buffers);
         }
         let size = (output as u64).next_multiple_of(4);
         let staging = device.create_buffer(&wgpu::BufferDescriptor {

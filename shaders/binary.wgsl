@@ -1,0 +1,76 @@
+// A function of two arrays, one vector per invocation. For every coordinate c of a box of RANK axes, row-major:
+//
+//   output[c] = activate(function(left[sum over i of c_i·left_i], right[sum over i of c_i·right_i]))
+//
+// Axis 0 is the innermost. A stride of 0 repeats, which is how shapes broadcast.
+//
+// Constants: RANK, FUNCTION: 7 is prelu. With LANES = 4 axis 0 and everything that runs along it are counted in vectors; a side that
+// repeats along axis 0 has LeftAcc or RightAcc = f32 and is counted in elements.
+// Memory: a read of either side and one write for each vector.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> left: array<Left>;
+@group(0) @binding(2) var<storage, read> right: array<Right>;
+@group(0) @binding(3) var<storage, read_write> output: array<Vec>;
+
+const ADD: u32 = 0u;
+const SUBTRACT: u32 = 1u;
+const MULTIPLY: u32 = 2u;
+const DIVIDE: u32 = 3u;
+const MAXIMUM: u32 = 4u;
+const MINIMUM: u32 = 5u;
+const POWER: u32 = 6u;
+
+/// What is left of an invocation's number behind the axes walked so far, and where those led on either side.
+struct Place {
+    rest: u32,
+    left: u32,
+    right: u32,
+}
+
+/// Walks axis number `i`.
+fn along(i: u32, extent: u32, left_stride: u32, right_stride: u32, place: Place) -> Place {
+    if i >= RANK {
+        return place;
+    }
+    var c = place.rest;
+    if i + 1u < RANK {
+        c = place.rest % extent;
+    }
+    return Place(place.rest / extent, place.left + c * left_stride, place.right + c * right_stride);
+}
+
+fn combine(a: Acc, b: Acc) -> Acc {
+    switch FUNCTION {
+        case ADD: { return a + b; }
+        case SUBTRACT: { return a - b; }
+        case MULTIPLY: { return a * b; }
+        case DIVIDE: { return a / b; }
+        case MAXIMUM: { return keep_nan(a, keep_nan(b, max(a, b))); }
+        case MINIMUM: { return keep_nan(a, keep_nan(b, min(a, b))); }
+        case POWER: { return power(a, b); }
+        default: { return select(b * a, a, a > Acc(0.0)); }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    var place = Place(item, 0u, 0u);
+    place = along(0u, params.extent_0, params.left_0, params.right_0, place);
+    place = along(1u, params.extent_1, params.left_1, params.right_1, place);
+    place = along(2u, params.extent_2, params.left_2, params.right_2, place);
+    place = along(3u, params.extent_3, params.left_3, params.right_3, place);
+    place = along(4u, params.extent_4, params.left_4, params.right_4, place);
+    place = along(5u, params.extent_5, params.left_5, params.right_5, place);
+    let a = Acc(LeftAcc(left[place.left]));
+    let b = Acc(RightAcc(right[place.right]));
+    output[item] = Vec(activate(combine(a, b)));
+}

@@ -1,0 +1,102 @@
+// Element-wise functions beside Keras's activations; stands behind lib/activation.wgsl, whose helpers it uses.
+
+/// ln x for normal x > 0: x = m·2^e with m in [√½, √2), ln m = 2·artanh((m − 1) / (m + 1)). No driver's log is trusted
+/// for what lies near 1; subnormal x, 0, negative x and infinity are left to it.
+fn sound_log(x: Acc) -> Acc {
+    let bits = bitcast<AccBits>(x);
+    let shifted = bits - AccBits(0x3f3504f3u);
+    let e = Acc(bitcast<AccInt>(shifted) >> AccBits(23u));
+    let m = bitcast<Acc>((shifted & AccBits(0x007fffffu)) + AccBits(0x3f3504f3u));
+    let s = (m - Acc(1.0)) / (m + Acc(1.0));
+    let s2 = s * s;
+    let series = Acc(2.0) * s * (Acc(1.0) + s2 * (Acc(0.33333334) + s2 * (Acc(0.2) + s2 * (Acc(0.14285715)
+        + s2 * (Acc(0.11111111) + s2 * Acc(0.09090909))))));
+    // ln 2 in two parts, of which the product of e with the first is exact.
+    let near = e * Acc(0.693359375) + (series - e * Acc(2.1219444e-4));
+    let normal = (x >= Acc(1.1754944e-38)) & (bits < AccBits(0x7f800000u));
+    return select(log(x), near, normal);
+}
+
+/// x^y: whole exponents up to 64 by multiplication, others as e^{y·ln |x|}, with the sign of x where y is odd. A fraction
+/// of a negative number is NaN, as its root is.
+fn power(x: Acc, y: Acc) -> Acc {
+    var left = AccBits(min(abs(y), Acc(64.0)));
+    var square = x;
+    var product = Acc(1.0);
+    for (var i = 0u; i < 7u; i++) {
+        product = select(product, product * square, (left & AccBits(1u)) == AccBits(1u));
+        square *= square;
+        left = left >> AccBits(1u);
+    }
+    let repeated = select(product, Acc(1.0) / product, y < Acc(0.0));
+    let magnitude = exp(y * sound_log(abs(x)));
+    let whole = floor(y) == y;
+    let odd = floor(y * Acc(0.5)) * Acc(2.0) != y;
+    let negative = x < Acc(0.0);
+    let general = select(magnitude, select(sqrt(x), select(magnitude, -magnitude, odd), whole), negative);
+    return select(general, repeated, whole & (abs(y) <= Acc(64.0)));
+}
+
+/// sin x where `shift` is 0, cos x where it is 1: a polynomial on [−π/4, π/4], by quadrant. Drivers may be wrong by 2⁻¹¹.
+fn sound_sin(x: Acc, shift: u32) -> Acc {
+    let turns = round(x * Acc(0.63661975));
+    // π/2 in three parts, of which the products with `turns` are exact or small.
+    let r = ((x - turns * Acc(1.5703125)) - turns * Acc(4.8375130e-4)) - turns * Acc(7.549790e-8);
+    let r2 = r * r;
+    let sine = r * (Acc(1.0) + r2 * (Acc(-0.16666667) + r2 * (Acc(0.008333333) + r2 * Acc(-0.00019841270))));
+    let cosine = Acc(1.0) + r2 * (Acc(-0.5) + r2 * (Acc(0.041666668) + r2 * (Acc(-0.0013888889) + r2 * Acc(2.4801587e-5))));
+    let quadrant = AccBits(AccInt(turns)) + AccBits(shift);
+    let value = select(sine, cosine, (quadrant & AccBits(1u)) == AccBits(1u));
+    return select(value, -value, (quadrant & AccBits(2u)) == AccBits(2u));
+}
+
+fn math_abs(x: Acc) -> Acc { return abs(x); }
+fn math_neg(x: Acc) -> Acc { return -x; }
+fn math_sqrt(x: Acc) -> Acc { return keep_nan(x, sqrt(x)); }
+fn math_reciprocal(x: Acc) -> Acc { return Acc(1.0) / x; }
+fn math_log(x: Acc) -> Acc { return keep_nan(x, sound_log(x)); }
+fn math_floor(x: Acc) -> Acc { return keep_nan(x, floor(x)); }
+fn math_ceil(x: Acc) -> Acc { return keep_nan(x, ceil(x)); }
+fn math_round(x: Acc) -> Acc { return keep_nan(x, round(x)); }
+fn math_sign(x: Acc) -> Acc { return keep_nan(x, sign(x)); }
+fn math_sin(x: Acc) -> Acc { return sound_sin(x, 0u); }
+fn math_cos(x: Acc) -> Acc { return sound_sin(x, 1u); }
+fn math_tan(x: Acc) -> Acc { return sound_sin(x, 0u) / sound_sin(x, 1u); }
+fn math_square(x: Acc) -> Acc { return x * x; }
+
+/// erf: its series near 0, where 1 − (…) would cancel, and lib/activation.wgsl's form beyond.
+fn math_erf(x: Acc) -> Acc {
+    let x2 = x * x;
+    let near = x * (Acc(1.1283792) + x2 * (Acc(-0.37612638) + x2 * (Acc(0.11283792) + x2 * (Acc(-0.02686617)
+        + x2 * (Acc(0.0052239775) + x2 * Acc(-0.00085483275))))));
+    return keep_nan(x, select(sound_erf(x), near, abs(x) < Acc(0.5)));
+}
+
+fn math_clip(x: Acc) -> Acc {
+    return keep_nan(x, min(max(x, act_param_0()), act_param_1()));
+}
+
+fn math_affine(x: Acc) -> Acc {
+    return act_param_0() * x + act_param_1();
+}
+
+fn math_pow(x: Acc) -> Acc {
+    return power(x, act_param_0());
+}
+
+fn math_clipped_affine(x: Acc) -> Acc {
+    return keep_nan(x, clamp(act_param_0() * x + act_param_1(), Acc(0.0), Acc(1.0)));
+}
+
+fn math_scaled_elu(x: Acc) -> Acc {
+    return keep_nan(x, act_param_1() * select(act_param_0() * expm1_negative(min(x, Acc(0.0))), x, x > Acc(0.0)));
+}
+
+fn math_shrink(x: Acc) -> Acc {
+    let t = act_param_0();
+    return select(select(Acc(0.0), x + act_param_1(), x < -t), x - act_param_1(), x > t);
+}
+
+fn math_swish(x: Acc) -> Acc {
+    return x * sigmoid(act_param_0() * x);
+}

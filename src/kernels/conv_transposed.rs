@@ -1,0 +1,77 @@
+//! Transposed convolution: rows of pixels at four output channels, and one output by itself.
+
+use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing, workgroups};
+use crate::Result;
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
+
+const TAPS: Part = part!("lib/taps.wgsl");
+
+/// One output per invocation; any geometry. The transposed convolution of last resort.
+pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    if problem.direction != Direction::BackwardInput {
+        return Ok(Vec::new());
+    }
+    let items = problem.written_elements();
+    let launch = ConvLaunch {
+        lanes: 1,
+        stores: 1,
+        parts: &[TAPS, part!("conv_transposed_direct.wgsl")],
+        constants: &tap_steps(problem),
+        items,
+        workgroups: workgroups(items, caps)?,
+    };
+    Ok(vec![Plan {
+        name: format!("conv_transposed_direct_{}x1", problem.dtype),
+        steps: vec![launch.dispatch(problem)?],
+        scratch: vec![],
+        packing: None,
+    }])
+}
+
+/// Four output channels and a row of pixels per invocation.
+pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    if problem.direction != Direction::BackwardInput {
+        return Ok(Vec::new());
+    }
+    let geometry = &problem.geometry;
+    let [_, w] = geometry.axes;
+    let [_, height, width] = problem.written().map(u64::from);
+    let rows = u64::from(geometry.batch) * height;
+    let vectors = u64::from(geometry.groups) * u64::from(geometry.group_in().div_ceil(4));
+    let [input, output] = four_wide_parts(problem);
+    let mut plans = Vec::new();
+    for tile in [4u32, 2, 1] {
+        let stride = u64::from(w.stride);
+        let row = width.div_ceil(stride);
+        if !caps.spells_out(4 * u64::from(tile), u64::from(tile) + 4) || (tile > 1 && u64::from(tile) > row) {
+            continue;
+        }
+        let items = rows * row.div_ceil(tile.into()) * stride * vectors;
+        let launch = ConvLaunch {
+            lanes: 4,
+            stores: four_wide_stores(problem),
+            parts: &[input, output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
+            constants: &[&[("TILE", Constant::U32(tile))][..], &tap_steps(problem)].concat(),
+            items,
+            workgroups: workgroups(items, caps)?,
+        };
+        plans.push(Plan {
+            name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
+            steps: vec![launch.dispatch(problem)?],
+            scratch: vec![],
+            packing: Some(packing::transposed(problem, caps)?),
+        });
+    }
+    Ok(plans)
+}
+
+/// Taps from one that hits a position to the next that does, along height and width.
+fn tap_steps(problem: &ConvProblem) -> [(&'static str, Constant); 2] {
+    let [h, w] = problem.geometry.axes.map(|axis| Constant::U32(axis.stride / common(axis.stride, axis.dilation)));
+    [("TAP_STEP_H", h), ("TAP_STEP_W", w)]
+}
+
+/// The greatest common divisor.
+const fn common(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { common(b, a % b) }
+}
