@@ -64,9 +64,9 @@ impl Model {
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let place = path.display().to_string();
-        let mut weights = weights(super::read(path)?, &place)?;
+        let mut weights = weights(super::read(path)?, self.name(), &place)?;
         let places: Vec<_> = places(self).into_iter().map(|(place, _)| place).collect();
-        let values = weights.values(self.name(), &places, &place)?;
+        let values = weights.values(&places, &place)?;
         for (layer, values) in places.iter().zip(&values) {
             self.get_layer_mut(&layer.path.join("/"))?.set_weights(values)?;
         }
@@ -130,8 +130,9 @@ impl Model {
     }
 }
 
-/// The weights in a file of any format.
-fn weights(bytes: Vec<u8>, place: &str) -> Result<Weights> {
+/// The weights, for the model called `model`, in a file of any format.
+#[cfg_attr(not(feature = "safetensors"), expect(unused_variables, reason = "only paths begin with the model's name"))]
+fn weights(bytes: Vec<u8>, model: &str, place: &str) -> Result<Weights> {
     #[cfg(feature = "keras")]
     {
         if super::is_hdf5(&bytes) {
@@ -143,7 +144,7 @@ fn weights(bytes: Vec<u8>, place: &str) -> Result<Weights> {
         }
     }
     #[cfg(feature = "safetensors")]
-    return Ok(Weights::Named(super::safetensors::tensors(&bytes, place)?));
+    return Ok(Weights::Named(super::safetensors::tensors(&bytes, place)?, model.to_owned()));
     #[cfg(not(feature = "safetensors"))]
     Err(Error::format(place, "neither an HDF5 file (.h5) nor a .keras file"))
 }

@@ -101,7 +101,7 @@ impl KerasFile {
         }
         let places = self.graph.places()?;
         let mut weights = self.weights;
-        let mut values = weights.values(&self.graph.name, &places, &self.weights_place)?;
+        let mut values = weights.values(&places, &self.weights_place)?;
         let inputs = self.graph.input_shapes();
         built(self.graph, gpu, &inputs, &mut values)
     }
@@ -336,7 +336,7 @@ mod tests {
             // A whole model's config is read, too.
             let _ = KerasFile::from_bytes(&bytes).map(|file| file.graph.places());
             let mut weights = Weights::of(WeightsFile::open(bytes, "weights".into())?)?;
-            Ok(weights.values("digits", &places, "weights")?.iter().map(Vec::len).sum())
+            Ok(weights.values(&places, "weights")?.iter().map(Vec::len).sum())
         };
         for whole in files {
             assert_eq!(read_all(whole.clone()).unwrap(), 23);

@@ -117,7 +117,7 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
 }
 
 /// All layers of `model` as files of weights know them, in their order.
-pub(super) fn places<'a>(model: &'a Model) -> Vec<(Place, &'a Layer)> {
+pub(super) fn places(model: &Model) -> Vec<(Place, &Layer)> {
     fn within<'a>(model: &'a Model, around: &Place, places: &mut Vec<(Place, &'a Layer)>) {
         let mut siblings = HashMap::new();
         for part in parts(model) {
@@ -147,9 +147,9 @@ pub(super) enum Weights {
     /// Keras 2's, and those in its whole models: by position among the layers that have weights, in the group given.
     #[cfg(feature = "keras")]
     Legacy(WeightsFile, &'static str),
-    /// Tensors by Keras's path.
+    /// Tensors by Keras's path, which may begin with the name of the whole model, given here.
     #[cfg(feature = "safetensors")]
-    Named(HashMap<String, HostTensor>),
+    Named(HashMap<String, HostTensor>, String),
 }
 
 impl Weights {
@@ -168,19 +168,19 @@ impl Weights {
         })
     }
 
-    /// The values of the weights of `places`, all layers of the model called `model` in their order; as many as each
-    /// declares, and of its shapes.
+    /// The values of the weights of `places`, all layers of a model in their order; as many as each declares, and of its
+    /// shapes.
     ///
     /// # Errors
     /// [`Error::Format`] naming the layer, the expected and the received where the file holds other weights.
-    pub(super) fn values(&mut self, model: &str, places: &[Place], file: &str) -> Result<Vec<Vec<HostTensor>>> {
+    pub(super) fn values(&mut self, places: &[Place], file: &str) -> Result<Vec<Vec<HostTensor>>> {
         let values = match self {
             #[cfg(feature = "keras")]
             Self::Layers(weights) => by_group(weights, places)?,
             #[cfg(feature = "keras")]
             Self::Legacy(weights, root) => by_order(weights, root, places, file)?,
             #[cfg(feature = "safetensors")]
-            Self::Named(tensors) => by_path(tensors, model, places, file)?,
+            Self::Named(tensors, model) => by_path(tensors, model, places, file)?,
         };
         for (place, values) in places.iter().zip(&values) {
             place.check(file, values)?;
