@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ops::{Kernel, Operands, Storage, Tape, Value};
-use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Problem};
+use crate::plan::{BinaryFunction, ConvProblem, Direction, Elementwise, Epilogue, Problem};
 use crate::{DataFormat, HostTensor};
 
 /// Kernels and biases that scales and shifts were folded into, so that programs of one model share them.
@@ -41,9 +41,11 @@ pub(super) fn fuse(tape: &mut Tape, outputs: &[Value], folded: &mut Folded) {
     drop_unread(tape, outputs);
     let mut index = 0;
     while index < tape.steps.len() {
-        let fused = maker(tape, outputs, index, tape.steps[index].operands.input)
-            .is_some_and(|maker| fold(tape, maker, index, folded) || activate(tape, maker, index));
-        if fused {
+        let fused = match maker(tape, outputs, index, tape.steps[index].operands.input) {
+            Some(maker) => fold(tape, maker, index, folded) || activate(tape, maker, index),
+            None => false,
+        };
+        if fused || add(tape, outputs, index) {
             tape.steps.remove(index);
         } else {
             index += 1;
@@ -109,8 +111,7 @@ fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> boo
     let (Problem::Conv(conv), Problem::Conv(scale)) = (tape.steps[maker].problem, tape.steps[index].problem) else {
         return false;
     };
-    let plain = conv.epilogue.activation == Elementwise::LINEAR && !conv.epilogue.residual;
-    if !plain || !is_scale(&scale) || channel_run(&conv) != channel_run(&scale) {
+    if !takes_more(&conv) || !is_scale(&scale) || channel_run(&conv) != channel_run(&scale) {
         return false;
     }
     let [first, second] = [maker, index].map(|step| tape.steps[step].operands.clone());
@@ -126,6 +127,11 @@ fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> boo
     step.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
     step.output = output;
     true
+}
+
+/// Whether a convolution's kernel and epilogue can take in what follows.
+fn takes_more(problem: &ConvProblem) -> bool {
+    problem.epilogue.activation == Elementwise::LINEAR && !problem.epilogue.residual
 }
 
 /// Whether a convolution does no more than multiply each channel by a number, and add one.
@@ -180,4 +186,31 @@ fn activate(tape: &mut Tape, maker: usize, index: usize) -> bool {
     *activation = map.activation;
     step.output = output;
     true
+}
+
+/// Moves the addition that is step `index` into the store of a convolution that makes one of its sides. The convolution
+/// then stands where the addition stood, behind the other side; step `index` is left to be taken away.
+fn add(tape: &mut Tape, outputs: &[Value], index: usize) -> bool {
+    let step = tape.steps[index].clone();
+    let (Problem::Binary(sum), Some(right)) = (step.problem, step.operands.other) else { return false };
+    let left = step.operands.input;
+    let alike = tape.shape(left) == tape.shape(right) && tape.shape(left) == tape.shape(step.output);
+    if sum.function != BinaryFunction::Add || !alike {
+        return false;
+    }
+    for (side, residual) in [(left, right), (right, left)] {
+        let Some(maker) = maker(tape, outputs, index, side) else { continue };
+        let Problem::Conv(conv) = tape.steps[maker].problem else { continue };
+        if takes_more(&conv) {
+            let mut moved = tape.steps[maker].clone();
+            let epilogue = Epilogue { residual: true, activation: sum.activation, ..conv.epilogue };
+            moved.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
+            moved.operands.other = Some(residual);
+            moved.output = step.output;
+            tape.steps[index] = moved;
+            tape.steps[maker..=index].rotate_left(1);
+            return true;
+        }
+    }
+    false
 }
