@@ -14,11 +14,15 @@ use common::reference::{ACTIVATIONS, Array, activate};
 use common::test_each;
 use common::tolerance::{self, Storage};
 use wgpu_conv::layers::{
-    ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig,
-    ReLU, SeparableConv2D,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D,
+    Normalization, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, UnitNormalization,
+    UpSampling2D,
 };
 use wgpu_conv::plan::Problem;
-use wgpu_conv::{Activation, Commands, DType, DataFormat, Error, Gpu, Padding, Result, Shape, Tensor, Tuning, wgpu};
+use wgpu_conv::{
+    Activation, Commands, DType, DataFormat, Error, Gpu, Interpolation, Padding, Result, Shape, Tensor, Tuning, wgpu,
+};
 
 /// Errors that reached the handler of a device of the caller's: none must.
 type Uncaptured = Arc<Mutex<Vec<String>>>;
@@ -80,7 +84,7 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
 }
 
 /// One of every layer, for an input of four axes whose last has extent 4.
-fn every_layer() -> [LayerConfig; 9] {
+fn every_layer() -> [LayerConfig; 20] {
     [
         ActivationLayer::new(Activation::Softmax { axis: -1 }).into(),
         BatchNormalization::new().into(),
@@ -88,7 +92,18 @@ fn every_layer() -> [LayerConfig; 9] {
         Dense::new(5).activation(Activation::Tanh).into(),
         DepthwiseConv2D::new(3).depth_multiplier(2).into(),
         Dropout::new(0.5).into(),
+        AveragePooling2D::new(2).into(),
         GlobalAveragePooling2D::new().into(),
+        GlobalMaxPooling2D::new().into(),
+        GroupNormalization::new(2).into(),
+        LayerNormalization::new().into(),
+        MaxPooling2D::new(3).strides(2).padding(Padding::Same).into(),
+        Normalization::new().into(),
+        Reduce::new(Reduction::L2).axes([0, 3]).into(),
+        Rescaling::new(0.5).offset([1.0, 2.0, 3.0, 4.0]).into(),
+        Resize::new(ResizeTo::Sizes([5, 9])).interpolation(Interpolation::Linear).into(),
+        UnitNormalization::new().into(),
+        UpSampling2D::new(2).into(),
         ReLU::new().max_value(6.0).into(),
         SeparableConv2D::new(7, 3).padding(Padding::Same).into(),
     ]

@@ -219,13 +219,7 @@ impl ConvArguments {
 
 /// The known channel count of `input`.
 pub(crate) fn channels(format: DataFormat, input: &PartialShape, rank: usize) -> Result<u32> {
-    if input.rank() != rank {
-        return Err(Error::invalid(
-            "input",
-            format!("the input must have {rank} axes"),
-            format!("input shape={input} of rank {}", input.rank()),
-        ));
-    }
+    of_rank(input, rank)?;
     let axis = format.channel_axis(rank);
     let channels = input.dims()[axis].ok_or_else(|| {
         Error::invalid(
@@ -246,6 +240,19 @@ pub(crate) fn channels(format: DataFormat, input: &PartialShape, rank: usize) ->
 }
 
 /// # Errors
+/// [`Error::Invalid`] where `input` has not `rank` axes.
+pub(crate) fn of_rank(input: &PartialShape, rank: usize) -> Result<()> {
+    if input.rank() == rank {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "input",
+        format!("the input must have {rank} axes"),
+        format!("input shape={input} of rank {}", input.rank()),
+    ))
+}
+
+/// # Errors
 /// [`Error::Invalid`] where one of `values` is zero.
 pub(crate) fn positive(argument: &'static str, values: &[u32]) -> Result<()> {
     if values.contains(&0) {
@@ -259,6 +266,15 @@ pub(crate) fn positive(argument: &'static str, values: &[u32]) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// # Errors
+/// [`Error::Invalid`] for an epsilon that is no number or below 0.
+pub(crate) fn finite_epsilon(epsilon: f64) -> Result<()> {
+    if epsilon.is_finite() && epsilon >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::invalid("epsilon", "`epsilon` must be finite and not negative", format!("epsilon={epsilon}")))
 }
 
 /// The setters of a layer's [`Common`], at the given place in it.

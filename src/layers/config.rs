@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::{DTypePolicy, DataFormat, Padding, Settings};
+use crate::{Coordinates, DTypePolicy, DataFormat, HostTensor, Interpolation, Nearest, Padding, Settings};
 
 /// What reading a config may let through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl LayerConfig {
     /// # Errors
     /// Those of [`get_config`](Self::get_config).
     pub fn to_json(&self, built: Option<&PartialShape>) -> Result<Value> {
-        let mut json = wrapped("keras.layers", self.class_name(), self.get_config()?);
+        let mut json = wrapped(self.describe().module(), self.class_name(), self.get_config()?);
         if let Some(shape) = built {
             json["build_config"] = json!({"input_shape": shape.write()?});
         }
@@ -126,19 +126,30 @@ impl LayerConfig {
     fn template(class_name: &str) -> Result<(Self, &'static [&'static str])> {
         Ok(match class_name {
             "Activation" => (ActivationLayer::new(Activation::Linear).into(), &["activation"]),
+            "AveragePooling2D" => (AveragePooling2D::default().into(), &[]),
             "BatchNormalization" => (BatchNormalization::new().into(), &[]),
             "Conv2D" => (Conv2D::new(1, 1).into(), &["filters", "kernel_size"]),
             "Dense" => (Dense::new(1).into(), &["units"]),
             "DepthwiseConv2D" => (DepthwiseConv2D::new(1).into(), &["kernel_size"]),
             "Dropout" => (Dropout::new(0.0).into(), &["rate"]),
             "GlobalAveragePooling2D" => (GlobalAveragePooling2D::new().into(), &[]),
+            "GlobalMaxPooling2D" => (GlobalMaxPooling2D::new().into(), &[]),
+            "GroupNormalization" => (GroupNormalization::default().into(), &[]),
+            "LayerNormalization" => (LayerNormalization::new().into(), &[]),
+            "MaxPooling2D" => (MaxPooling2D::default().into(), &[]),
+            "Normalization" => (Normalization::new().into(), &[]),
+            "Pool2D" => (Pool2D::new(Pooling::Max, 1).into(), &["function", "kernel_size"]),
+            "Reduce" => (Reduce::new(Reduction::Mean).into(), &["function"]),
             "ReLU" => (ReLU::new().into(), &[]),
+            "Rescaling" => (Rescaling::new(1.0).into(), &["scale"]),
+            "Resize" => (Resize::new(ResizeTo::Sizes([1; 2])).into(), &["to"]),
             "SeparableConv2D" => (SeparableConv2D::new(1, 1).into(), &["filters", "kernel_size"]),
+            "UnitNormalization" => (UnitNormalization::new().into(), &[]),
+            "UpSampling2D" => (UpSampling2D::default().into(), &[]),
             _ => {
                 return Err(Error::unsupported(
                     format!("the layer class {class_name}"),
-                    "the layers read are Activation, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, \
-                     GlobalAveragePooling2D, ReLU and SeparableConv2D",
+                    "the layers read are those of `LayerConfig`",
                 ));
             }
         })
@@ -149,6 +160,17 @@ impl LayerConfig {
             Self::Activation(layer) => {
                 common(codec, &mut layer.common)?;
                 codec.field("activation", &mut layer.activation)?;
+            }
+            Self::AveragePooling2D(AveragePooling2D { common, window, data_format })
+            | Self::MaxPooling2D(MaxPooling2D { common, window, data_format }) => {
+                self::common(codec, common)?;
+                codec.field("pool_size", &mut window.kernel_size)?;
+                codec.field("padding", &mut window.padding)?;
+                if matches!(codec.mode, Mode::Read { .. }) {
+                    window.strides = window.kernel_size;
+                }
+                codec.field_or_null("strides", &mut window.strides)?;
+                codec.field("data_format", data_format)?;
             }
             Self::BatchNormalization(layer) => {
                 common(codec, &mut layer.common)?;
@@ -202,9 +224,77 @@ impl LayerConfig {
                 codec.field("data_format", &mut layer.data_format)?;
                 codec.field("keepdims", &mut layer.keepdims)?;
             }
+            Self::GlobalMaxPooling2D(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("data_format", &mut layer.data_format)?;
+                codec.field("keepdims", &mut layer.keepdims)?;
+            }
+            Self::GroupNormalization(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("groups", &mut layer.groups)?;
+                codec.field("axis", &mut layer.axis)?;
+                codec.field("epsilon", &mut layer.epsilon)?;
+                codec.field("center", &mut layer.center)?;
+                codec.field("scale", &mut layer.scale)?;
+                weights(codec, &mut [("beta", &mut layer.beta), ("gamma", &mut layer.gamma)], |_| Ok(()))?;
+            }
+            Self::LayerNormalization(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("axis", &mut layer.axis)?;
+                codec.field("epsilon", &mut layer.epsilon)?;
+                codec.field("center", &mut layer.center)?;
+                codec.field("scale", &mut layer.scale)?;
+                codec.field("rms_scaling", &mut layer.rms_scaling)?;
+                weights(codec, &mut [("beta", &mut layer.beta), ("gamma", &mut layer.gamma)], |_| Ok(()))?;
+            }
+            Self::Normalization(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("axis", &mut layer.axis)?;
+                codec.field("invert", &mut layer.invert)?;
+                codec.field("mean", &mut layer.mean)?;
+                codec.field("variance", &mut layer.variance)?;
+            }
+            Self::Pool2D(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("function", &mut layer.function)?;
+                codec.field("kernel_size", &mut layer.kernel_size)?;
+                codec.field("strides", &mut layer.strides)?;
+                codec.field("dilation_rate", &mut layer.dilation_rate)?;
+                codec.field("pads", &mut layer.pads)?;
+                codec.field("ceil_mode", &mut layer.ceil_mode)?;
+                codec.field("data_format", &mut layer.data_format)?;
+            }
+            Self::Reduce(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("function", &mut layer.function)?;
+                codec.field("axes", &mut layer.axes)?;
+                codec.field("keepdims", &mut layer.keepdims)?;
+            }
             Self::ReLU(layer) => {
                 common(codec, &mut layer.common)?;
                 rectifier(codec, &mut layer.max_value, &mut layer.negative_slope, &mut layer.threshold)?;
+            }
+            Self::Rescaling(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("scale", &mut layer.scale)?;
+                codec.field("offset", &mut layer.offset)?;
+            }
+            Self::Resize(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("to", &mut layer.to)?;
+                codec.field("coordinates", &mut layer.coordinates)?;
+                codec.field("interpolation", &mut layer.interpolation)?;
+                codec.field("data_format", &mut layer.data_format)?;
+            }
+            Self::UnitNormalization(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("axis", &mut layer.axis)?;
+            }
+            Self::UpSampling2D(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("size", &mut layer.size)?;
+                codec.field("data_format", &mut layer.data_format)?;
+                codec.field("interpolation", &mut layer.interpolation)?;
             }
             Self::SeparableConv2D(layer) => {
                 let kernels = vec![("depthwise", &mut layer.depthwise), ("pointwise", &mut layer.pointwise)];
@@ -430,7 +520,7 @@ fn unwrapped<'a>(key: &str, json: &'a Value) -> Result<(&'a str, &'a Value)> {
         return Err(invalid(key, format!("`{key}` must be a name or an object with `class_name` and `config`"), json));
     };
     let foreign = |module: &str| {
-        !["keras", "tf_keras", "tensorflow", "builtins"].contains(&module.split('.').next().unwrap_or(""))
+        !["keras", "tf_keras", "tensorflow", "builtins", OPERATORS].contains(&module.split('.').next().unwrap_or(""))
     };
     let custom = json["module"].as_str().is_some_and(foreign)
         || json["registered_name"].as_str().is_some_and(|name| name.contains('>'))
@@ -575,6 +665,211 @@ impl Form for Axes {
         Ok(match self {
             Self::One(axis) => (*axis).into(),
             Self::List(axes) => axes.as_slice().into(),
+        })
+    }
+}
+
+/// A list of axes; null is none, one number a list of it.
+impl Form for Vec<i32> {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Null => Ok(Self::new()),
+            _ => Axes::read(key, json).map(|axes| axes.as_slice().to_vec()),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.as_slice().into())
+    }
+}
+
+/// An array as nested lists, or as the object that Keras makes of NumPy's.
+impl Form for HostTensor {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let wrong = || invalid(key, format!("`{key}` must be a number, or an array of numbers as nested lists"), json);
+        let lists = match json {
+            Value::Object(_) => match unwrapped(key, json)? {
+                ("__numpy__", config) => &config["value"],
+                _ => return Err(wrong()),
+            },
+            lists => lists,
+        };
+        let (mut dims, mut level) = (Vec::new(), vec![lists]);
+        while let Some(Value::Array(first)) = level.first() {
+            let extent = first.len();
+            dims.push(extent);
+            let lists = level.iter().map(|list| list.as_array().filter(|list| list.len() == extent));
+            let lists = lists.collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
+            level = lists.into_iter().flatten().collect();
+        }
+        let values = level.iter().map(|value| value.as_f64().map(|value| value as f32)).collect::<Option<Vec<_>>>();
+        HostTensor::new(dims, values.ok_or_else(wrong)?)
+    }
+
+    fn write(&self) -> Result<Value> {
+        let mut level = self.values.iter().map(f32::write).collect::<Result<Vec<_>>>()?;
+        for &dim in self.shape.dims().iter().rev() {
+            level = level.chunks(dim.max(1)).map(|list| list.to_vec().into()).collect();
+        }
+        Ok(level.into_iter().next().unwrap_or_else(|| json!([])))
+    }
+}
+
+impl Form for PerChannel {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let numbers = match json {
+            Value::Array(numbers) => numbers,
+            Value::Object(_) => match unwrapped(key, json)? {
+                ("__numpy__", config) => return Self::read(key, &config["value"]),
+                (class, _) => return Err(Error::unsupported(format!("the object {class} as `{key}`"), "numbers are")),
+            },
+            number => return f64::read(key, number).map(Self::One),
+        };
+        numbers.iter().map(|number| f64::read(key, number)).collect::<Result<_>>().map(Self::Each)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self {
+            Self::One(value) => (*value).into(),
+            Self::Each(values) => values.as_slice().into(),
+        })
+    }
+}
+
+impl Form for Upsampling {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+impl Form for Reduction {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+impl Form for Pooling {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+/// `"same_upper"`, `"same_lower"`, or `[[before, after], [before, after]]`.
+impl Form for Pads {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json.as_str() {
+            Some("same_upper") => return Ok(Self::SameUpper),
+            Some("same_lower") => return Ok(Self::SameLower),
+            _ => {}
+        }
+        let count = |json: &Value| integer(json).and_then(|count| u32::try_from(count).ok());
+        let mut pads = [[0; 2]; 2];
+        for (axis, pair) in pads.iter_mut().enumerate() {
+            for (side, pad) in pair.iter_mut().enumerate() {
+                *pad = count(&json[axis][side]).ok_or_else(|| {
+                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or two pairs of counts"), json)
+                })?;
+            }
+        }
+        Ok(Self::Explicit(pads))
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self {
+            Self::Explicit(pads) => json!(pads),
+            Self::SameUpper => "same_upper".into(),
+            Self::SameLower => "same_lower".into(),
+        })
+    }
+}
+
+/// `{"sizes": [height, width]}` or `{"scales": [height, width]}`.
+impl Form for ResizeTo {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match (json.get("sizes"), json.get("scales").and_then(Value::as_array).map(Vec::as_slice)) {
+            (Some(sizes), None) => Form::read("sizes", sizes).map(Self::Sizes),
+            (None, Some([height, width])) => {
+                Ok(Self::Scales([f64::read("scales", height)?, f64::read("scales", width)?]))
+            }
+            _ => Err(invalid(key, format!("`{key}` must hold two `sizes` or two `scales`"), json)),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self {
+            Self::Sizes(sizes) => json!({"sizes": sizes}),
+            Self::Scales(scales) => json!({"scales": scales}),
+        })
+    }
+}
+
+/// ONNX's names.
+const COORDINATES: [(&str, Coordinates); 5] = [
+    ("half_pixel", Coordinates::HalfPixel),
+    ("half_pixel_symmetric", Coordinates::HalfPixelSymmetric),
+    ("pytorch_half_pixel", Coordinates::PytorchHalfPixel),
+    ("asymmetric", Coordinates::Asymmetric),
+    ("align_corners", Coordinates::AlignCorners),
+];
+
+impl Form for Coordinates {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let known = COORDINATES.iter().find(|(name, _)| json.as_str() == Some(name));
+        known.map(|&(_, coordinates)| coordinates).ok_or_else(|| {
+            let names: Vec<_> = COORDINATES.iter().map(|(name, _)| *name).collect();
+            invalid(key, format!("`{key}` must be one of {}", names.join(", ")), json)
+        })
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(COORDINATES.iter().find(|(_, known)| known == self).map_or(Value::Null, |(name, _)| (*name).into()))
+    }
+}
+
+/// ONNX's names of the nearest positions.
+const NEAREST: [(&str, Nearest); 4] = [
+    ("round_prefer_floor", Nearest::RoundPreferFloor),
+    ("round_prefer_ceil", Nearest::RoundPreferCeil),
+    ("floor", Nearest::Floor),
+    ("ceil", Nearest::Ceil),
+];
+
+/// `{"nearest": …}`, `"linear"`, or `{"cubic": a, "exclude_outside": …}`.
+impl Form for Interpolation {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        if json.as_str() == Some("linear") {
+            return Ok(Self::Linear);
+        }
+        if let Some(a) = json.get("cubic") {
+            let exclude_outside = json.get("exclude_outside").map_or(Ok(false), |flag| bool::read(key, flag))?;
+            return Ok(Self::Cubic { a: f64::read("cubic", a)?, exclude_outside });
+        }
+        let nearest = NEAREST.iter().find(|(name, _)| json["nearest"].as_str() == Some(name));
+        nearest.map(|&(_, nearest)| Self::Nearest(nearest)).ok_or_else(|| {
+            invalid(key, format!("`{key}` must be \"linear\", or an object with `nearest` or `cubic`"), json)
+        })
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(match self {
+            Self::Linear => "linear".into(),
+            Self::Cubic { a, exclude_outside } => json!({"cubic": a, "exclude_outside": exclude_outside}),
+            Self::Nearest(nearest) => {
+                let name = NEAREST.iter().find(|(_, known)| known == nearest).map(|(name, _)| *name);
+                json!({"nearest": name})
+            }
         })
     }
 }

@@ -37,6 +37,11 @@ pub(crate) trait Describe {
         None
     }
 
+    /// The module that a config names: Keras's, or [`OPERATORS`](super::OPERATORS).
+    fn module(&self) -> &'static str {
+        "keras.layers"
+    }
+
     /// The arguments every layer has.
     fn common(&self) -> &Common;
 
@@ -90,4 +95,18 @@ pub(crate) fn known_extent(input: &PartialShape, axis: i32) -> Result<usize> {
         )),
         Some(extent) => Ok(extent),
     }
+}
+
+/// # Errors
+/// [`Error::Invalid`] for axes that the input does not have, or that are named twice.
+pub(crate) fn distinct(axes: &[i32], input: &PartialShape) -> Result<()> {
+    let indices = axes.iter().map(|&axis| index_of(axis, input)).collect::<Result<Vec<_>>>()?;
+    if indices.iter().enumerate().any(|(place, index)| indices[..place].contains(index)) {
+        return Err(Error::invalid(
+            "axis",
+            "`axis` must name no axis twice",
+            format!("axis={axes:?}, input shape={input}"),
+        ));
+    }
+    Ok(())
 }

@@ -21,13 +21,23 @@ mod dense;
 mod depthwise_conv2d;
 mod describe;
 mod dropout;
-mod global_average_pooling2d;
+mod global_pooling2d;
+mod group_normalization;
 mod initializer;
 mod layer;
+mod layer_normalization;
+mod normalization;
 mod pipe;
+mod pool2d;
+mod pooling2d;
+mod reduce;
 mod regularizer;
 mod relu;
+mod rescaling;
+mod resize;
 mod separable_conv2d;
+mod unit_normalization;
+mod up_sampling2d;
 
 pub use activation::ActivationLayer;
 pub use arguments::{Common, ConvArguments, Pair, WeightOptions, Window};
@@ -40,19 +50,32 @@ pub use custom::Custom;
 pub use dense::Dense;
 pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
-pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D};
+pub use group_normalization::GroupNormalization;
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 pub use layer::{Layer, Weight, reset_names};
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::{check_weights, snake_case};
+pub use layer_normalization::LayerNormalization;
+pub use normalization::Normalization;
 pub use pipe::Piped;
+pub use pool2d::{Pads, Pool2D, Pooling};
+pub use pooling2d::{AveragePooling2D, MaxPooling2D};
+pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
+pub use rescaling::{PerChannel, Rescaling};
+pub use resize::{Resize, ResizeTo};
 pub use separable_conv2d::SeparableConv2D;
+pub use unit_normalization::UnitNormalization;
+pub use up_sampling2d::{UpSampling2D, Upsampling};
 
 use crate::geometry::axis_index;
 use crate::{Activation, Error, Gpu, PartialShape, Result};
 use describe::Describe;
+
+/// The module of the layers that ONNX's operators become and Keras has not, in configs.
+pub(crate) const OPERATORS: &str = "wgpu_conv";
 
 /// The one list of layers: [`LayerConfig`], the conversions into it, and building without spelling it.
 macro_rules! layer_variants {
@@ -101,14 +124,26 @@ macro_rules! layer_variants {
 
 layer_variants!(
     Activation(ActivationLayer),
+    AveragePooling2D(AveragePooling2D),
     BatchNormalization(BatchNormalization),
     Conv2D(Conv2D),
     Dense(Dense),
     DepthwiseConv2D(DepthwiseConv2D),
     Dropout(Dropout),
     GlobalAveragePooling2D(GlobalAveragePooling2D),
+    GlobalMaxPooling2D(GlobalMaxPooling2D),
+    GroupNormalization(GroupNormalization),
+    LayerNormalization(LayerNormalization),
+    MaxPooling2D(MaxPooling2D),
+    Normalization(Normalization),
+    Pool2D(Pool2D),
     ReLU(ReLU),
+    Reduce(Reduce),
+    Rescaling(Rescaling),
+    Resize(Resize),
     SeparableConv2D(SeparableConv2D),
+    UnitNormalization(UnitNormalization),
+    UpSampling2D(UpSampling2D),
 );
 
 impl LayerConfig {

@@ -39,8 +39,7 @@ pub(crate) fn conv(
     if activation.axis().is_none() { Ok(output) } else { activate(tape, activation, output) }
 }
 
-/// `input · scale + shift`, a scale and a shift for each position of `axis`: a depthwise 1×1 convolution of
-/// `[before, axis, after]`.
+/// `input · scale + shift`, a scale and a shift for each position of `axis`.
 pub(crate) fn scale_and_shift(
     tape: &mut Tape,
     axis: i32,
@@ -48,13 +47,27 @@ pub(crate) fn scale_and_shift(
     scale: &Arc<Kernel>,
     shift: Option<&Arc<Kernel>>,
 ) -> Result<Value> {
-    let shape = tape.shape(input).clone();
+    let shape = tape.shape(input);
     let index = axis_index(axis, shape.rank()).ok_or_else(|| {
         Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
     })?;
-    let channels = extent(shape.dims()[index])?;
-    let before = extent(shape.dims()[..index].iter().product())?;
-    let after = extent(shape.dims()[index + 1..].iter().product())?;
+    let after = shape.dims()[index + 1..].iter().product();
+    scale_and_shift_runs(tape, after, input, scale, shift)
+}
+
+/// `input · scale + shift`, where `after` neighbours share a scale and a shift, which follow one another and begin again
+/// after the last: a depthwise 1×1 convolution of `[before, scales, after]`.
+pub(crate) fn scale_and_shift_runs(
+    tape: &mut Tape,
+    after: usize,
+    input: Value,
+    scale: &Arc<Kernel>,
+    shift: Option<&Arc<Kernel>>,
+) -> Result<Value> {
+    let shape = tape.shape(input).clone();
+    let channels = scale.shape().dims().iter().product::<usize>();
+    let before = extent(shape.dims().iter().product::<usize>() / (channels * after).max(1))?;
+    let (channels, after) = (extent(channels)?, extent(after)?);
     let geometry = |batch, pixels| ConvGeometry {
         batch,
         groups: channels,

@@ -10,11 +10,17 @@
 mod conv;
 mod elementwise;
 mod kernel;
+mod normalize;
+mod pool;
 mod reduce;
+mod resize;
 mod tape;
 
-pub(crate) use conv::{ConvArgs, conv, scale_and_shift};
+pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
 pub(crate) use elementwise::{activate, cast, rounded};
 pub(crate) use kernel::Kernel;
-pub(crate) use reduce::mean;
+pub(crate) use normalize::{Statistics, normalize};
+pub(crate) use pool::pool;
+pub(crate) use reduce::reduce;
+pub(crate) use resize::resize;
 pub(crate) use tape::{Launch, Operands, Pad, Range, Storage, Tape, Value};

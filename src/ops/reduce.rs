@@ -26,19 +26,59 @@ pub(crate) fn along_axis(tape: &mut Tape, function: AxisFunction, axis: i32, inp
     record(tape, function, index..index + 1, output, input)
 }
 
-/// The mean over `axes`, which the output does not have.
-pub(crate) fn mean(tape: &mut Tape, axes: Range<usize>, input: Value) -> Result<Value> {
-    let shape = tape.shape(input);
-    let dims = shape.dims();
-    if dims[axes.clone()].contains(&0) {
+/// The reduction `function` over `axes`, which stay with extent 1 or go.
+///
+/// Axes that are no neighbours are reduced one run after the other, the innermost first.
+///
+/// # Errors
+/// [`Error::Invalid`] where nothing is there to take the mean or an extreme of.
+pub(crate) fn reduce(
+    tape: &mut Tape,
+    function: AxisFunction,
+    axes: &[usize],
+    keepdims: bool,
+    input: Value,
+) -> Result<Value> {
+    let dims = tape.shape(input).dims().to_vec();
+    let needs_values = matches!(function, AxisFunction::Mean | AxisFunction::Max | AxisFunction::Min);
+    if needs_values && axes.iter().any(|&axis| dims[axis] == 0) {
         return Err(Error::invalid(
             "input",
-            "a mean must be taken over at least one value",
-            format!("input shape={shape}"),
+            "a mean or an extreme must be taken over at least one value",
+            format!("input shape={}", tape.shape(input)),
         ));
     }
-    let output = [&dims[..axes.start], &dims[axes.end..]].concat();
-    record(tape, AxisFunction::Mean, axes, output, input)
+    let runs = runs(axes, dims.len());
+    let mut value = input;
+    for (index, run) in runs.iter().enumerate() {
+        let (first, last) = (index == 0, index + 1 == runs.len());
+        // What is squared, or its logarithm taken, must be so once.
+        let function = match function {
+            AxisFunction::SumSquare if !first => AxisFunction::Sum,
+            AxisFunction::LogSum if !last => AxisFunction::Sum,
+            other => other,
+        };
+        let mut output = tape.shape(value).dims().to_vec();
+        output[run.clone()].fill(1);
+        value = record(tape, function, run.clone(), output, value)?;
+    }
+    if keepdims {
+        return Ok(value);
+    }
+    let kept = dims.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, &dim)| dim);
+    tape.reshape(value, kept.collect::<Vec<_>>())
+}
+
+/// `axes` of `rank` as runs of neighbours, the last first.
+fn runs(axes: &[usize], rank: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for axis in (0..rank).rev().filter(|axis| axes.contains(axis)) {
+        match runs.last_mut() {
+            Some(run) if run.start == axis + 1 => run.start = axis,
+            _ => runs.push(axis..axis + 1),
+        }
+    }
+    runs
 }
 
 fn record(
@@ -58,4 +98,16 @@ fn record(
         dtype: tape.dtype(input),
     };
     tape.step(Problem::AlongAxis(problem), input, output.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn neighbours_are_reduced_together() {
+        assert_eq!(runs(&[2, 1], 4), [1..3]);
+        assert_eq!(runs(&[0, 3, 2], 4), [2..4, 0..1]);
+        assert!(runs(&[], 3).is_empty());
+    }
 }

@@ -123,6 +123,7 @@ impl Given<'_> {
                 let activation = layer.arguments.activation;
                 (self.separable_conv2d(layer)?, activation)
             }
+            other => return Err(Error::unsupported(other.class_name(), "the reference lacks this layer")),
         })
     }
 

@@ -1,0 +1,185 @@
+//! Normalization.
+
+use std::sync::Arc;
+
+use super::arguments::common_setters;
+use super::describe::{Declared, Describe, distinct, index_of, known_extent};
+use super::{Common, Initializer, Weight};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::{Error, HostTensor, PartialShape, Result, Settings, Shape};
+
+/// The least deviation that is divided by: Keras's `epsilon()`.
+const EPSILON: f64 = 1e-7;
+
+/// Inputs shifted and scaled by statistics that are given: `(input − mean) / max(√variance, 10⁻⁷)`, or back again.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank. Without a `mean` and a `variance` of its own, the layer has weights of
+/// those names, of the extents of [`axis`](Self::axis), and `count`: those that Keras's `adapt` computes.
+///
+/// ```
+/// use wgpu_conv::{HostTensor, layers::Normalization};
+///
+/// let of_channels = |values| HostTensor::new([3], values);
+/// let norm = Normalization::new().statistics(of_channels(vec![0.5; 3])?, of_channels(vec![0.04; 3])?);
+/// assert_eq!(norm.output_shape([None, Some(8), Some(8), Some(3)])?.to_string(), "(None, 8, 8, 3)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalization {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The axes that have statistics for each of their positions, neighbours of one another; the last, −1, by default.
+    /// None are statistics of everything.
+    pub axis: Vec<i32>,
+    /// The mean: one value, or one for each position of the axes. A weight by default.
+    pub mean: Option<HostTensor>,
+    /// The variance, of the mean's shape. A weight by default.
+    pub variance: Option<HostTensor>,
+    /// Whether to undo a normalisation: `mean + input · max(√variance, 10⁻⁷)`; false by default.
+    pub invert: bool,
+}
+
+common_setters!(Normalization, common);
+
+impl Default for Normalization {
+    fn default() -> Self {
+        Self {
+            common: Common::new(&Settings::current_or_default()),
+            axis: vec![-1],
+            mean: None,
+            variance: None,
+            invert: false,
+        }
+    }
+}
+
+impl Normalization {
+    /// A layer that normalises each position of the last axis by its weights.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The axes that have statistics for each of their positions; −1 by default, none for statistics of everything.
+    pub fn axis(mut self, axis: impl Into<Vec<i32>>) -> Self {
+        self.axis = axis.into();
+        self
+    }
+
+    /// The mean and the variance, in place of weights.
+    pub fn statistics(mut self, mean: HostTensor, variance: HostTensor) -> Self {
+        (self.mean, self.variance) = (Some(mean), Some(variance));
+        self
+    }
+
+    /// Whether to undo a normalisation; false by default.
+    pub fn invert(mut self, invert: bool) -> Self {
+        self.invert = invert;
+        self
+    }
+
+    /// The output shape for `input`: the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`;
+    /// [`Error::Unsupported`] for axes that are no neighbours.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        let axes = self.kept(&input)?;
+        let extents = axes.iter().map(|&axis| known_extent(&input, axis as i32)).collect::<Result<Vec<_>>>()?;
+        if axes.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
+            return Err(Error::unsupported(
+                format!("a Normalization over axes {:?}", self.axis),
+                "the axes must be neighbours",
+            ));
+        }
+        match &self.mean {
+            Some(mean) if mean.values.len() != 1 && mean.shape.dims() != extents => Err(Error::invalid(
+                "mean",
+                "`mean` and `variance` must be one value each, or one for each position of the axes",
+                format!("mean of shape {}, axes of extents {:?}", mean.shape, Shape::from(extents)),
+            )),
+            _ => Ok(input),
+        }
+    }
+
+    /// The axes in order.
+    fn kept(&self, input: &PartialShape) -> Result<Vec<usize>> {
+        distinct(&self.axis, input)?;
+        let mut axes = self.axis.iter().map(|&axis| index_of(axis, input)).collect::<Result<Vec<_>>>()?;
+        axes.sort_unstable();
+        Ok(axes)
+    }
+}
+
+impl Describe for Normalization {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
+        Settings::current()?;
+        self.common.validate()?;
+        let shape = |value: &Option<HostTensor>| value.as_ref().map(|value| value.shape.clone());
+        let (mean, variance) = (shape(&self.mean), shape(&self.variance));
+        if mean != variance {
+            let told = |shape: Option<Shape>| shape.map_or("none".into(), |shape| format!("one of shape {shape}"));
+            return Err(Error::invalid(
+                "mean",
+                "`mean` and `variance` must be given together, of the same shape",
+                format!("mean: {}, variance: {}", told(mean), told(variance)),
+            ));
+        }
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        self.axis.clone()
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        if self.mean.is_some() {
+            return Ok(Vec::new());
+        }
+        let axes = self.kept(&inputs[0])?;
+        let extents = axes.iter().map(|&axis| known_extent(&inputs[0], axis as i32)).collect::<Result<Vec<_>>>()?;
+        let declared =
+            |name, shape: &[usize], initializer| Declared { name, shape: shape.into(), trainable: false, initializer };
+        Ok(vec![
+            declared("mean", &extents, Initializer::Zeros),
+            declared("variance", &extents, Initializer::Ones),
+            declared("count", &[], Initializer::Zeros),
+        ])
+    }
+
+    /// The scale and the shift that the statistics come to.
+    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
+        let (mean, variance) = match (&self.mean, &self.variance) {
+            (Some(mean), Some(variance)) => (mean, variance),
+            _ => (&weights[0].value, &weights[1].value),
+        };
+        let deviation = |variance: f32| f64::from(variance).sqrt().max(EPSILON);
+        let pairs = mean.values.iter().zip(&variance.values).map(|(&mean, &variance)| {
+            let (mean, deviation) = (f64::from(mean), deviation(variance));
+            if self.invert { (deviation, mean) } else { (1.0 / deviation, -mean / deviation) }
+        });
+        let (scale, shift) = pairs.map(|(scale, shift)| (scale as f32, shift as f32)).unzip();
+        [scale, shift].map(|values| HostTensor { shape: mean.shape.clone(), values }).into()
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let shape = tape.shape(inputs[0]).clone();
+        let elements = operands[0].shape().dims().iter().product::<usize>();
+        let axes = self.kept(&(&shape).into())?;
+        let after = match axes.last() {
+            Some(last) if elements > 1 => shape.dims()[last + 1..].iter().product(),
+            _ => 1,
+        };
+        ops::scale_and_shift_runs(tape, after, inputs[0], &operands[0], operands.get(1))
+    }
+}

@@ -1,0 +1,88 @@
+//! UnitNormalization.
+
+use std::sync::Arc;
+
+use super::arguments::common_setters;
+use super::describe::{Describe, distinct, index_of};
+use super::{Axes, Common};
+use crate::ops::{self, Kernel, Statistics, Tape, Value};
+use crate::plan::NormalizeFunction;
+use crate::{PartialShape, Result, Settings};
+
+/// Below it, the sum of squares is taken for this.
+const EPSILON: f64 = 1e-12;
+
+/// Each example divided by its Euclidean norm over some axes: `input / √max(Σ input², 10⁻¹²)`.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::UnitNormalization;
+///
+/// let norm = UnitNormalization::new().axis([1, 2]);
+/// assert_eq!(norm.output_shape([None, Some(5), None])?.to_string(), "(None, 5, None)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitNormalization {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The axes of the norm; −1, the last, by default.
+    pub axis: Axes,
+}
+
+common_setters!(UnitNormalization, common);
+
+impl Default for UnitNormalization {
+    fn default() -> Self {
+        Self { common: Common::new(&Settings::current_or_default()), axis: Axes::One(-1) }
+    }
+}
+
+impl UnitNormalization {
+    /// A layer that gives every line of the last axis the norm 1.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The axes of the norm, one or a list; −1 by default.
+    pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
+        self.axis = axis.into();
+        self
+    }
+
+    /// The output shape for `input`: the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where [building](super::LayerConfig::build) the layer would refuse its
+    /// arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        distinct(self.axis.as_slice(), &input)?;
+        Ok(input)
+    }
+}
+
+impl Describe for UnitNormalization {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
+        Settings::current()?;
+        self.common.validate()
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
+        let shape = PartialShape::from(tape.shape(inputs[0]));
+        let axes = self.axis.as_slice().iter().map(|&axis| index_of(axis, &shape)).collect::<Result<Vec<_>>>()?;
+        let statistics = Statistics::over(tape.shape(inputs[0]), &axes)?;
+        ops::normalize(tape, NormalizeFunction::Unit, EPSILON, &statistics, inputs[0], [None, None])
+    }
+}

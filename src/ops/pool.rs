@@ -1,0 +1,22 @@
+//! Pooling.
+
+use super::{Tape, Value};
+use crate::geometry::{Axis, ConvGeometry, extent};
+use crate::plan::{PoolFunction, PoolProblem, Problem};
+use crate::{DataFormat, Result};
+
+/// `function` of every window of `axes` over the images `input`.
+pub(crate) fn pool(
+    tape: &mut Tape,
+    function: PoolFunction,
+    data_format: DataFormat,
+    axes: [Axis; 2],
+    input: Value,
+) -> Result<Value> {
+    let (batch, channels, _) = data_format.split::<_, 2>(tape.shape(input).dims());
+    let output = data_format.join(batch, channels, axes.map(|axis| axis.output as usize));
+    let (batch, channels) = (extent(batch)?, extent(channels)?);
+    let geometry = ConvGeometry { batch, groups: channels, in_channels: channels, out_channels: channels, axes };
+    let problem = PoolProblem { function, geometry, dtype: tape.dtype(input), data_format };
+    tape.step(Problem::Pool(problem), input, output.into())
+}

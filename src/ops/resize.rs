@@ -1,0 +1,31 @@
+//! Images at another size.
+
+use super::{Kernel, Operands, Tape, Value};
+use crate::geometry::extent;
+use crate::plan::{Problem, ResizeProblem};
+use crate::resampling::Resampling;
+use crate::{DType, DataFormat, HostTensor, Result};
+
+/// The images `input`, height and width resampled.
+pub(crate) fn resize(
+    tape: &mut Tape,
+    data_format: DataFormat,
+    [height, width]: [Resampling; 2],
+    input: Value,
+) -> Result<Value> {
+    let (batch, channels, _) = data_format.split::<_, 2>(tape.shape(input).dims());
+    let output = data_format.join(batch, channels, [height.output as usize, width.output as usize]);
+    let values: Vec<f32> = [height.table()?, width.table()?].concat().into_flattened();
+    // Sources and weights are f32 whatever the images are.
+    let table = Kernel::new(HostTensor { shape: [values.len()].into(), values }, DType::F32, None);
+    let problem = ResizeProblem {
+        batch: extent(batch)?,
+        channels: extent(channels)?,
+        input: [height.input, width.input],
+        output: [height.output, width.output],
+        taps: [height.interpolation.taps(), width.interpolation.taps()],
+        dtype: tape.dtype(input),
+        data_format,
+    };
+    tape.step(Problem::Resize(problem), Operands { kernel: Some(table), ..input.into() }, output.into())
+}
