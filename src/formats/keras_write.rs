@@ -26,12 +26,10 @@ const KERAS_VERSION: &str = "3.15.1";
 /// [`Error::Unsupported`] listing all layers that Keras does not have; [`Error::Format`] for what a file cannot hold.
 pub(super) fn keras(model: &Model, place: &str) -> Result<Vec<u8>> {
     let mut foreign = Vec::new();
-    let mut config = of_model(model, "", &mut foreign);
+    let config = of_model(model, "", &mut foreign);
     if !foreign.is_empty() {
         return Err(refused(&format!("{} as a .keras file", model.name()), "written", &foreign));
     }
-    let compiled = at(model.notes(), "/compile_config");
-    config["compile_config"] = if compiled.is_null() { json!({}) } else { compiled.clone() };
     let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": date(SystemTime::now())});
     let entries = [
         ("metadata.json", metadata.to_string().into_bytes()),
@@ -156,17 +154,18 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
         layers.push(layer);
     }
     let notes = model.notes();
+    let noted = |key: &str, default: Json| notes.get(key).filter(|note| !note.is_null()).cloned().unwrap_or(default);
     let trainable = at(notes, "/trainable").as_bool().unwrap_or(true);
+    let compiled = noted("compile_config", json!({}));
     let mut config = json!({"name": model.name(), "trainable": trainable});
     if chain {
-        let dtype = at(notes, "/dtype");
-        config["dtype"] = if dtype.is_null() { json!("float32") } else { dtype.clone() };
+        config["dtype"] = noted("dtype", json!("float32"));
         config["layers"] = layers.into();
         config["build_input_shape"] = json!(model.inputs()[0].shape.dims());
         let build = json!({"input_shape": model.inputs()[0].shape.dims()});
         return json!({
             "module": "keras", "class_name": "Sequential", "config": config, "registered_name": null,
-            "build_config": build,
+            "build_config": build, "compile_config": compiled,
         });
     }
     config["layers"] = layers.into();
@@ -186,7 +185,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     config["output_layers"] = structured(at(notes, "/output_layers"), outputs.collect());
     json!({
         "module": "keras.src.models.functional", "class_name": "Functional", "config": config,
-        "registered_name": "Functional", "build_config": {"input_shape": null},
+        "registered_name": "Functional", "build_config": {"input_shape": null}, "compile_config": compiled,
     })
 }
 
