@@ -12,7 +12,7 @@ use {
     super::hdf5::WeightsFile,
     super::keras::{Archive, KerasFile},
     super::keras_write,
-    crate::Gpu,
+    crate::{Gpu, layers::ReadOptions},
 };
 
 impl Model {
@@ -32,6 +32,15 @@ impl Model {
     #[cfg(feature = "keras")]
     pub fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
         KerasFile::open(path)?.build(gpu)
+    }
+
+    /// [`load`](Self::load), with options.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    #[cfg(feature = "keras")]
+    pub fn load_with(gpu: &Gpu, path: impl AsRef<Path>, options: ReadOptions) -> Result<Self> {
+        KerasFile::open_with(path, options)?.build(gpu)
     }
 
     /// [`load`](Self::load) from memory.
