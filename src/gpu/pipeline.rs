@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{Gpu, lock};
-use crate::Result;
 use crate::plan::{Binding, Dispatch, Shader};
+use crate::{Error, Result};
 
 /// The compiled pipeline of every shader used so far, by the shader itself.
 #[derive(Default)]
@@ -37,6 +37,32 @@ impl Gpu {
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// Compiles the pipelines of all `dispatches` that have none yet, each labelled by its name, as many at a time as the
+    /// host has threads.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] naming one that fails.
+    pub(crate) fn compile_all(&self, dispatches: &[(&str, &Dispatch)]) -> Result<()> {
+        let missing: HashMap<&Shader, _> = {
+            let pipelines = lock(&self.0.pipelines.pipelines);
+            let missing = dispatches.iter().filter(|(_, dispatch)| !pipelines.contains_key(&dispatch.shader));
+            missing.map(|&(name, dispatch)| (&dispatch.shader, (name, dispatch))).collect()
+        };
+        let missing: Vec<_> = missing.into_values().collect();
+        let compile = |(name, dispatch): &(&str, &Dispatch)| self.pipeline(name, dispatch).map(drop);
+        #[cfg(target_arch = "wasm32")]
+        return missing.iter().try_for_each(compile);
+        #[cfg(not(target_arch = "wasm32"))]
+        std::thread::scope(|scope| {
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            let share = missing.len().div_ceil(threads).max(1);
+            let shares: Vec<_> =
+                missing.chunks(share).map(|share| scope.spawn(move || share.iter().try_for_each(compile))).collect();
+            let failed = || Error::gpu("compiling pipelines", "a thread ended before its pipelines were compiled");
+            shares.into_iter().try_for_each(|share| share.join().unwrap_or_else(|_| Err(failed())))
+        })
     }
 
     /// From now on runs `wgsl` wherever `dispatch`'s shader is asked for: a broken kernel, for tests of what finds one.

@@ -60,6 +60,18 @@ impl Model {
         self.run(&inputs.iter().map(|input| (input.shape.clone(), &*input.values)).collect::<Vec<_>>())
     }
 
+    /// Compiles the model for inputs of these shapes and runs it once on zeros, so that the first real call finds every
+    /// pipeline compiled, also by drivers that put it off until a first launch.
+    ///
+    /// # Errors
+    /// Those of [`call_all`](Self::call_all).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn warm_up(&self, inputs: &[Shape]) -> Result<()> {
+        let zeros =
+            |shape: &Shape| Ok(HostTensor { shape: shape.clone(), values: vec![0.0; shape.elements()? as usize] });
+        self.predict_all(&inputs.iter().map(zeros).collect::<Result<Vec<_>>>()?).map(drop)
+    }
+
     #[cfg(not(target_arch = "wasm32"))]
     fn run(&self, inputs: &[(Shape, &[f32])]) -> Result<Vec<HostTensor>> {
         let (program, mut commands) = (self.program_for(inputs)?, Commands::new(&self.gpu));

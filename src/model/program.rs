@@ -225,6 +225,10 @@ impl Program {
     /// Uploads and packs the weights, allocates the slots and binds every launch.
     fn new(schedule: Schedule) -> Result<Self> {
         let Schedule { gpu, tape, outputs, launches, slots, sizes, .. } = schedule;
+        let plans = || launches.iter().flatten().map(|launch| &launch.plan);
+        let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name.as_str(), step)));
+        let packings = plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack", &packing.step)));
+        gpu.compile_all(&dispatches.chain(packings).collect::<Vec<_>>())?;
         for (step, launches) in tape.steps.iter().zip(&launches) {
             for launch in launches {
                 if let Some(kernel) = &step.operands.kernel {
