@@ -41,6 +41,104 @@ fn help_teaches_by_example() {
     let text = printed(&["--help"]);
     assert!(text.contains("wgpu-conv run digits.keras seven.png") && text.contains("--adapter"), "{text}");
     assert!(printed(&["run", "--help"]).contains("--compare"));
+    for command in ["run", "summary", "inspect", "verify", "bench", "adapters"] {
+        let help = printed(&[command, "--help"]);
+        let example = format!("  wgpu-conv {command} ");
+        assert!(text.contains(&format!("  {command} ")), "{command} is not listed");
+        assert!(command == "adapters" || help.contains("Examples:") && help.contains(&example), "{help}");
+    }
+}
+
+/// Tables fit a terminal of 80 columns.
+#[track_caller]
+fn assert_narrow<'a>(lines: impl Iterator<Item = &'a str>) {
+    for line in lines {
+        assert!(line.chars().count() <= 80 && !line.ends_with(' '), "{line:?}");
+    }
+}
+
+#[test]
+fn summaries_are_printed() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let text = printed(&["summary", &digits("model.keras")]);
+    assert!(text.contains("SeparableConv2D") && text.contains("9,466"), "{text}");
+    assert_narrow(text.lines());
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&["summary", &digits("model.keras"), "--json"])).unwrap();
+    assert_eq!((&json["parameters"], &json["inputs"][0]["shape"]), (&9466.into(), &serde_json::json!([null, 8, 8, 1])));
+    assert_eq!(json["layers"][0]["weights"][0], serde_json::json!({"name": "kernel", "shape": [3, 3, 1, 16]}));
+}
+
+/// Without a GPU: none is opened.
+#[test]
+fn files_are_inspected() {
+    let text = printed(&["inspect", &digits("model.keras"), "--adapter", "abacus"]);
+    assert!(text.contains("a Keras model, model digits_dscnn") && text.contains("13 layer(s)"), "{text}");
+    assert!(text.contains("Nothing in it is unknown here."), "{text}");
+    let text = printed(&["inspect", &digits("expected.safetensors")]);
+    assert!(text.contains("input_0") && text.contains("(360, 8, 8, 1)"), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&["inspect", &digits("expected.safetensors"), "--json"])).unwrap();
+    assert!(json["weights"].as_array().unwrap().iter().any(|tensor| tensor["name"] == "labels"), "{json}");
+    assert!(complaint(&["inspect", "missing.keras"]).contains("missing.keras"));
+}
+
+#[test]
+fn models_are_verified() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let model = digits("model.keras");
+    let text = printed(&["verify", &model]);
+    assert!(text.contains("All of digits_dscnn agrees with the reference") && text.contains("output 0"), "{text}");
+    let (table, _) = text.split_once("\n\n").unwrap();
+    assert_narrow(table.lines());
+    let statistics = digits("layers.json");
+    let text = printed(&["verify", &model, "--expected", &statistics]);
+    assert!(text.contains("agrees with the recorded statistics"), "{text}");
+
+    // The mean of one layer said to be another, as a wrong weight would make it.
+    let text = std::fs::read_to_string(&statistics).unwrap();
+    let mut layers: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let changed = layers.as_array_mut().unwrap().iter_mut().find(|layer| layer["layer"] == "pw1").unwrap();
+    changed["mean"] = (changed["mean"].as_f64().unwrap() + 0.01).into();
+    let wrong = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("layers.json");
+    std::fs::write(&wrong, layers.to_string()).unwrap();
+    let wrong = wrong.to_str().unwrap();
+    let inputs = digits("expected.safetensors");
+    let output = run(&["verify", &model, &inputs, "--expected", wrong]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("First difference: pw1 (Conv2D)") && text.contains("mean: received"), "{text}");
+    let output = run(&["verify", &model, &inputs, "--expected", wrong, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &json["first_difference"]), (Some(1), &"pw1".into()));
+    let pw1 = json["layers"].as_array().unwrap().iter().find(|layer| layer["layer"] == "pw1").unwrap();
+    assert_eq!(pw1["difference"]["statistic"], "mean");
+
+    assert!(complaint(&["verify", &model, "--expected", &model]).contains("model.keras"));
+    assert!(complaint(&["verify", &model, "missing.png"]).contains("missing.png"));
+}
+
+#[test]
+fn models_are_measured() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let text = printed(&["bench", &digits("model.keras"), "2x8x8x1", "--runs", "2"]);
+    assert!(text.contains("first call") && text.contains("memory: ") && text.contains("(2, 8, 8, 1)"), "{text}");
+    let (table, _) = text.split_once("\n\n").unwrap();
+    assert_narrow(table.lines());
+    let arguments = ["bench", &digits("model.keras"), "--runs", "1", "--json"];
+    let json: serde_json::Value = serde_json::from_str(&printed(&arguments)).unwrap();
+    assert_eq!((&json["inputs"], json["layers"].as_array().unwrap().len()), (&serde_json::json!([[1, 8, 8, 1]]), 13));
+    assert!(
+        json["first_call_ms"].as_f64() > json["launches_ms"].as_f64() && json["memory"]["total"].as_u64() > Some(0)
+    );
+    assert!(complaint(&["bench", &digits("model.keras"), "2x8x8x3"]).contains("stem"));
+    assert_eq!(run(&["bench", &digits("model.keras"), "2x8xx3"]).status.code(), Some(2));
 }
 
 #[test]

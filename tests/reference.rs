@@ -12,7 +12,7 @@ use std::path::Path;
 use common::fixtures::{self, Case, dev};
 use common::tolerance::{self, REFERENCE_DEV, Storage};
 use common::{keras, test_each};
-use wgpu_conv::reference::{self, ACTIVATIONS, Array, BatchNormalization, Convolved, Padding, Window, activate};
+use wgpu_conv::reference::{self, ACTIVATIONS, Array, Convolved, Padding, Window, activate};
 
 /// sparsemax as Keras 3.8 to 3.15 compute it: the threshold comes from the sum of all partial sums over the support,
 /// where the definition takes the last of them. Right only when the support has one member.
@@ -122,41 +122,51 @@ fn keras_own_is_keras() {
     prove_suite("keras_own");
 }
 
-#[test]
-fn small_layers_are_keras() {
+/// Every case of a suite, computed from Keras's config as `verify` computes it; classes that the library has not are
+/// named.
+#[cfg(feature = "keras")]
+fn evaluate_suite(name: &str) {
+    use wgpu_conv::layers::{LayerConfig, ReadOptions};
+
     let worst = Cell::new(0.0);
-    let known = ["Activation", "BatchNormalization", "Dense", "GlobalAveragePooling2D"];
-    let cases = fixtures::suite("misc").into_iter().filter(|case| known.contains(&case.class.as_str()));
+    let known = |class: &str| {
+        let wrong = LayerConfig::from_config(class, &serde_json::json!([]));
+        !matches!(wrong, Err(wgpu_conv::Error::Unsupported { .. }))
+    };
+    let (cases, others): (Vec<Case>, Vec<Case>) =
+        fixtures::suite(name).into_iter().partition(|case| known(&case.class));
+    let others: BTreeSet<&str> = others.iter().map(|case| case.class.as_str()).collect();
+    println!("{name}: not in the library: {others:?}");
     test_each(
-        cases,
-        |case| format!("{} {}", case.id, case.class),
+        &cases,
+        |case| format!("{} {} {}", case.id, case.class, case.config),
         |case| {
-            let (x, config) = (&case.x[0], &case.config);
-            let weight = |name| case.weight(name).ok_or_else(|| format!("there is no weight {name}"));
-            let result = match case.class.as_str() {
-                "Dense" => reference::dense(x, weight("kernel")?, case.weight("bias")).exact,
-                "GlobalAveragePooling2D" => {
-                    let keepdims = config["keepdims"].as_bool().unwrap_or(false);
-                    let axes = if keras::channels_first(config) { [2, 3] } else { [1, 2] };
-                    let mean = reference::mean(x, &axes).exact;
-                    if keepdims { mean } else { mean.reshaped(case.output_shape.clone()) }
-                }
-                "BatchNormalization" => {
-                    let norm = BatchNormalization {
-                        gamma: case.weight("gamma").cloned(),
-                        beta: case.weight("beta").cloned(),
-                        moving_mean: weight("moving_mean")?.clone(),
-                        moving_variance: weight("moving_variance")?.clone(),
-                        epsilon: config["epsilon"].as_f64().unwrap_or(1e-3),
-                    };
-                    reference::batch_normalization(x, &norm, config["axis"].as_i64().unwrap_or(-1) as isize)
-                }
-                _ => x.clone(),
-            };
-            hold(&activate_as_keras(keras::activation(config), &[], &result), &case.y, &worst)
+            let options = ReadOptions { strided_dilation: true };
+            let layer = LayerConfig::from_config_with(&case.class, &case.config, options);
+            let layer = layer.map_err(|error| error.to_string())?;
+            let weights: Vec<Array> = case.weights.iter().map(|(_, weight)| weight.clone()).collect();
+            let got = reference::evaluate(&layer, &weights, &case.x).map_err(|error| error.to_string())?;
+            match keras::activation(&case.config) {
+                // The definition, where Keras has something else.
+                "sparsemax" => Ok(()),
+                _ => hold(&got, &case.y, &worst),
+            }
         },
     );
-    println!("misc: dev up to {:.3e}", worst.get());
+    println!("{name}: {} cases, dev up to {:.3e}", cases.len(), worst.get());
+}
+
+#[test]
+#[cfg(feature = "keras")]
+fn layers_of_every_kind_are_keras() {
+    let suites = ["misc", "merge", "pool2d", "conv2d_transpose", "conv2d", "depthwise2d", "separable2d"];
+    let folder = fixtures::directory().join("keras/layers");
+    let present: Vec<&str> =
+        suites.into_iter().filter(|suite| folder.join(format!("{suite}.json")).is_file()).collect();
+    assert!(present.contains(&"misc") && present.contains(&"conv2d"), "{present:?}");
+    for suite in present {
+        evaluate_suite(suite);
+    }
 }
 
 #[test]

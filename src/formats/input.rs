@@ -172,6 +172,25 @@ impl InputReader {
     }
 }
 
+/// The inputs of `model` from the file at `path`, in the model's order, batch first: a `.safetensors` file with a tensor
+/// for each, called as the input is or `input_0`, `input_1`, …; or, for a model of one input, any file that
+/// [`InputReader`] reads.
+///
+/// # Errors
+/// Those of [`InputReader::new`] and [`InputReader::read`].
+pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTensor>> {
+    let path = path.as_ref();
+    #[cfg(feature = "safetensors")]
+    if ending(path) == "safetensors" {
+        let names =
+            model.inputs().iter().enumerate().map(|(index, input)| [input.name.clone(), format!("input_{index}")]);
+        if let Some(inputs) = super::safetensors::read_named(path, names)? {
+            return Ok(inputs);
+        }
+    }
+    Ok(vec![InputReader::new(model)?.read(path)?.data])
+}
+
 /// How an array fits a model's input.
 pub(super) enum Fit {
     One,

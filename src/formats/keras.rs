@@ -81,6 +81,22 @@ impl KerasFile {
         &self.graph.name
     }
 
+    /// Paths and classes of the layers that can be built here.
+    pub(super) fn layers(&self) -> Vec<(String, String)> {
+        fn within(graph: &Graph, around: &str, layers: &mut Vec<(String, String)>) {
+            for member in &graph.members {
+                let path = format!("{around}{}", member.name);
+                match &member.body {
+                    Body::Layer(config, _) => layers.push((path, config.class_name().to_owned())),
+                    Body::Model(inner) => within(inner, &format!("{path}/"), layers),
+                }
+            }
+        }
+        let mut layers = Vec::new();
+        within(&self.graph, "", &mut layers);
+        layers
+    }
+
     /// The layers that cannot be built here, each with its reason; empty where [`build`](Self::build) has a chance.
     pub fn unsupported(&self) -> &[UnsupportedLayer] {
         &self.unsupported

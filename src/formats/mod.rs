@@ -14,6 +14,8 @@ mod image;
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 mod input;
 #[cfg(feature = "keras")]
+mod inspect;
+#[cfg(feature = "keras")]
 mod keras;
 #[cfg(feature = "keras")]
 mod keras_write;
@@ -27,7 +29,9 @@ mod statistics;
 mod weights;
 
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
-pub use input::{InputReader, Inputs, input_files};
+pub use input::{InputReader, Inputs, input_files, read_inputs};
+#[cfg(feature = "keras")]
+pub use inspect::{Contents, Obstacle, inspect};
 #[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};
 #[cfg(feature = "safetensors")]

@@ -8,7 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{InputReader, decode};
-use crate::{Error, HostTensor, Result};
+use crate::{Error, HostTensor, Result, Shape};
 
 impl InputReader {
     /// The tensor asked for, or the only one that fits the model's input.
@@ -87,6 +87,32 @@ pub(super) fn write(tensors: &[(String, &HostTensor)], place: &str) -> Result<Ve
         views.push((name, view));
     }
     safetensors::serialize(views, None).map_err(broken)
+}
+
+/// For each list of names the first tensor that is called so; `None` where a list has none.
+pub(super) fn read_named<const N: usize>(
+    path: &Path,
+    names: impl Iterator<Item = [String; N]>,
+) -> Result<Option<Vec<HostTensor>>> {
+    let place = path.display().to_string();
+    let bytes = super::read(path)?;
+    let file = open(&bytes, &place)?;
+    let mut tensors = Vec::new();
+    for names in names {
+        let found = names.iter().find_map(|name| file.tensor(name).ok().map(|view| (name, view)));
+        let Some((name, view)) = found else { return Ok(None) };
+        tensors.push(values(&view, name, &place)?);
+    }
+    Ok(Some(tensors))
+}
+
+/// The names and shapes of all tensors, sorted by name.
+pub(super) fn shapes(path: &Path) -> Result<Vec<(String, Shape)>> {
+    let bytes = super::read(path)?;
+    let file = open(&bytes, &path.display().to_string())?;
+    let mut shapes: Vec<_> = file.tensors().into_iter().map(|(name, view)| (name, view.shape().into())).collect();
+    shapes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(shapes)
 }
 
 fn open<'a>(bytes: &'a [u8], place: &str) -> Result<SafeTensors<'a>> {

@@ -20,6 +20,8 @@ pub struct Commands {
     used: Vec<Arc<Storage>>,
     /// What is written before anything recorded runs.
     uploads: Vec<(Arc<Storage>, Vec<u8>)>,
+    /// Where the times of the first and the last launch are written, if they are asked for, and whether there was one.
+    clock: Option<(wgpu::QuerySet, bool)>,
 }
 
 /// The tensors of one operation.
@@ -93,7 +95,7 @@ impl Gpu {
 impl Commands {
     /// Nothing recorded yet.
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), encoder: None, pass: None, used: Vec::new(), uploads: Vec::new() }
+        Self { gpu: gpu.clone(), encoder: None, pass: None, used: Vec::new(), uploads: Vec::new(), clock: None }
     }
 
     /// The device this records for.
@@ -141,6 +143,26 @@ impl Commands {
         Ok(())
     }
 
+    /// Has the device write down when the first launch starts and when the last one ends.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn clock(&mut self, queries: wgpu::QuerySet) {
+        self.clock = Some((queries, false));
+    }
+
+    /// Whether the clock has been read.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn is_timed(&self) -> bool {
+        self.clock.as_ref().is_some_and(|(_, started)| *started)
+    }
+
+    /// Adds a copy of both times of `queries` to `buffer`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn resolve(&mut self, queries: &wgpu::QuerySet, buffer: &wgpu::Buffer) -> Result<()> {
+        self.pass = None;
+        let gpu = self.gpu.clone();
+        gpu.guarded("time", || self.encoder().resolve_query_set(queries, 0..2, buffer, 0))
+    }
+
     /// Writes `bytes` to `to`, before anything recorded here runs and after everything submitted before.
     pub(crate) fn upload(&mut self, to: &BufferBinding, bytes: &[u8]) {
         self.uploads.push((to.storage.clone(), bytes.to_vec()));
@@ -182,7 +204,17 @@ impl Commands {
     fn pass(&mut self) -> &mut wgpu::ComputePass<'static> {
         let pass = match self.pass.take() {
             Some(pass) => pass,
-            None => self.encoder().begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime(),
+            None => {
+                let clock =
+                    self.clock.as_mut().map(|(queries, started)| (queries.clone(), std::mem::replace(started, true)));
+                let timestamp_writes = clock.as_ref().map(|(query_set, started)| wgpu::ComputePassTimestampWrites {
+                    query_set,
+                    beginning_of_pass_write_index: (!started).then_some(0),
+                    end_of_pass_write_index: Some(1),
+                });
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                self.encoder().begin_compute_pass(&descriptor).forget_lifetime()
+            }
         };
         self.pass.insert(pass)
     }

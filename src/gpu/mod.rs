@@ -5,6 +5,8 @@ mod commands;
 mod open;
 mod pipeline;
 mod readback;
+#[cfg(not(target_arch = "wasm32"))]
+mod timing;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,6 +9,8 @@
 mod functional;
 mod fuse;
 mod predict;
+#[cfg(not(target_arch = "wasm32"))]
+mod profile;
 mod program;
 mod sequential;
 mod summary;
@@ -19,6 +21,8 @@ use std::fmt;
 
 pub use functional::{Functional, Symbol};
 pub use predict::{BATCH_SIZE, top};
+#[cfg(not(target_arch = "wasm32"))]
+pub use profile::{LayerTime, Profile};
 pub use program::MemoryReport;
 pub use sequential::Sequential;
 #[cfg(feature = "verify")]

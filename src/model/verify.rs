@@ -180,24 +180,6 @@ impl Model {
         Ok(VerifyReport { layers: layers.collect(), outputs: self.compiled_against(inputs, &outputs)? })
     }
 
-    /// Inputs for trying the model: `batch` of them, and `extent` for every other extent that is unknown; evenly
-    /// distributed from −1 to 1, the same for the same `seed` on every machine.
-    ///
-    /// # Errors
-    /// Those of [`Tensor::from_slice`].
-    pub fn sample_inputs(&self, batch: usize, extent: usize, seed: u64) -> Result<Vec<Tensor>> {
-        let mut state = seed;
-        let mut inputs = Vec::with_capacity(self.inputs().len());
-        for input in self.inputs() {
-            let dims = input.shape.dims().iter().enumerate();
-            let shape: Shape =
-                dims.map(|(i, dim)| dim.unwrap_or(if i == 0 { batch } else { extent })).collect::<Vec<_>>().into();
-            let values: Vec<f32> = (0..shape.elements()?).map(|_| unit(&mut state)).collect();
-            inputs.push(Tensor::from_slice(self.gpu(), shape, &values)?);
-        }
-        Ok(inputs)
-    }
-
     /// The compiled model's outputs against `outputs`, which the layers made one by one.
     #[cfg(not(target_arch = "wasm32"))]
     fn compiled_against(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Result<Vec<Check>> {
@@ -319,16 +301,6 @@ fn host_array(tensor: &HostTensor) -> Array {
     Array::from_f32(tensor.shape.dims(), &tensor.values)
 }
 
-/// The next of a stream of numbers from −1 to 1 (splitmix64).
-fn unit(state: &mut u64) -> f32 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    ((z >> 40) as f64 / f64::from(1 << 23) - 1.0) as f32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,7 +329,7 @@ mod tests {
             .and_then(|model| model.add(depthwise("second")))
             .unwrap();
         let model = sequential.model().unwrap();
-        let inputs = model.sample_inputs(2, 1, 5).unwrap();
+        let inputs = model.sample_inputs(&model.input_shapes(2, 1), 5).unwrap();
         let sound = model.verify(&inputs).unwrap();
         assert_eq!(sound.first_difference(), None);
         assert_eq!((sound.layers.len(), sound.outputs.len()), (4, 1));

@@ -1,12 +1,16 @@
 //! Layers from their descriptions.
 
-use super::tolerance::{UNIT, activated};
+use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
-    Array, BatchNormalization, Convolved, Estimate, Expected, Padding, Storage, Window, conv2d, dense,
-    depthwise_conv2d, estimated_batch_normalization, mean,
+    Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Window,
+    average_pool, conv2d, dense, depthwise_conv2d, estimated_batch_normalization, max_pool, mean, normalize, repeat,
+    resample, scale_and_shift, unit_normalize,
 };
-use crate::layers::{self, ConvArguments, LayerConfig};
-use crate::{Activation, DTypePolicy, DataFormat, Error, PartialShape, Result, Shape};
+use crate::layers::{self, ConvArguments, LayerConfig, Pads, Pooling, Reduction, ResizeTo, Upsampling};
+use crate::{
+    Activation, Coordinates, DTypePolicy, DataFormat, Error, HostTensor, Interpolation, Nearest, PartialShape, Result,
+    Shape,
+};
 
 /// What the layer makes of `inputs`, in exact arithmetic on inputs and weights as the layer's dtype policy stores them.
 /// `weights` are those of the built layer, in its order.
@@ -87,6 +91,10 @@ impl Given<'_> {
         let plain = |estimate| (estimate, Activation::Linear);
         Ok(match self.layer {
             LayerConfig::Activation(layer) => (Estimate::exact(input.clone()), layer.activation),
+            LayerConfig::AveragePooling2D(layer) => {
+                let axes = pool_axes(&layer.window, layer.data_format, input);
+                plain(average_pool(input, &axes, false).into())
+            }
             LayerConfig::BatchNormalization(layer) => plain(self.batch_normalization(layer)?),
             LayerConfig::Conv2D(layer) => {
                 let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
@@ -113,16 +121,46 @@ impl Given<'_> {
             LayerConfig::Dropout(_) => plain(Estimate::exact(input.clone())),
             LayerConfig::GlobalAveragePooling2D(layer) => {
                 let axes = spatial(layer.data_format);
-                plain(global(mean(input, &axes), &axes, layer.keepdims).into())
+                plain(global(mean(input, &axes).into(), &axes, layer.keepdims))
+            }
+            LayerConfig::GlobalMaxPooling2D(layer) => {
+                let axes = spatial(layer.data_format);
+                plain(global(Estimate::exact(input.reduced(&axes, largest)), &axes, layer.keepdims))
+            }
+            LayerConfig::GroupNormalization(layer) => plain(self.group_normalization(layer)?),
+            LayerConfig::LayerNormalization(layer) => plain(self.layer_normalization(layer)?),
+            LayerConfig::MaxPooling2D(layer) => {
+                plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
+            }
+            LayerConfig::Normalization(layer) => plain(self.normalization(layer)?),
+            LayerConfig::Pool2D(layer) => plain(pool2d(input, layer)),
+            LayerConfig::Reduce(layer) => {
+                let all = (0..input.shape.len()).collect();
+                let axes = if layer.axes.is_empty() { all } else { self.axes(&layer.axes) };
+                plain(global(reduce(input, layer.function, &axes), &axes, layer.keepdims))
             }
             LayerConfig::ReLU(layer) => {
                 let layers::ReLU { max_value, negative_slope, threshold, .. } = *layer;
                 (Estimate::exact(input.clone()), Activation::Relu { negative_slope, max_value, threshold })
             }
+            LayerConfig::Rescaling(layer) => {
+                let channel = if layer.data_format == DataFormat::ChannelsFirst { 1 } else { input.shape.len() - 1 };
+                let per_channel = |values: &[f64]| match values {
+                    [one] => Array::new([], [*one]),
+                    each => along(input, &[channel], each),
+                };
+                let (scale, offset) = (per_channel(layer.scale.as_slice()), per_channel(layer.offset.as_slice()));
+                plain(scale_and_shift(input, &scale, &offset, UNIT + self.storage.unit()))
+            }
+            LayerConfig::Resize(layer) => plain(resize(input, layer)),
             LayerConfig::SeparableConv2D(layer) => {
                 let activation = layer.arguments.activation;
                 (self.separable_conv2d(layer)?, activation)
             }
+            LayerConfig::UnitNormalization(layer) => {
+                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-12))
+            }
+            LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
             other => return Err(Error::unsupported(other.class_name(), "the reference lacks this layer")),
         })
     }
@@ -193,6 +231,82 @@ impl Given<'_> {
         Ok(estimated_batch_normalization(self.input, &norm, axis as isize, UNIT + self.storage.unit()))
     }
 
+    fn group_normalization(&self, layer: &layers::GroupNormalization) -> Result<Estimate> {
+        let axis = self.axis(layer.axis);
+        let shape = &self.input.shape;
+        let channels = shape[axis];
+        let groups = usize::try_from(layer.groups).unwrap_or(channels);
+        // The channels as two axes, the groups and the channels of each.
+        let split = |shape: &[usize]| {
+            let mut split = shape.to_vec();
+            split.splice(axis..=axis, [groups, channels / groups]);
+            split
+        };
+        let [gamma, beta] = self.gamma_and_beta([layer.scale, layer.center], &[channels], |weight| {
+            weight.reshaped(split(&along(self.input, &[axis], &weight.data).shape))
+        })?;
+        let norm = Norm { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon: layer.epsilon, centered: true };
+        let axes: Vec<usize> = (1..=shape.len()).filter(|&i| i != axis).collect();
+        let Estimate { exact, bound } = normalize(&self.input.reshaped(split(shape)), &axes, &norm);
+        Ok(Estimate { exact: exact.reshaped(shape.clone()), bound: bound.reshaped(shape.clone()) })
+    }
+
+    fn layer_normalization(&self, layer: &layers::LayerNormalization) -> Result<Estimate> {
+        let axes = self.axes(layer.axis.as_slice());
+        let extents: Vec<usize> = axes.iter().map(|&axis| self.input.shape[axis]).collect();
+        let present = if layer.rms_scaling { [true, false] } else { [layer.scale, layer.center] };
+        let [gamma, beta] = self.gamma_and_beta(present, &extents, |weight| along(self.input, &axes, &weight.data))?;
+        let (epsilon, centered) = (layer.epsilon, !layer.rms_scaling);
+        Ok(normalize(self.input, &axes, &Norm { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon, centered }))
+    }
+
+    /// Gamma and beta, of those weights that are present, in a shape that broadcasts to the input.
+    fn gamma_and_beta(
+        &self,
+        present: [bool; 2],
+        shape: &[usize],
+        broadcast: impl Fn(&Array) -> Array,
+    ) -> Result<[Option<Array>; 2]> {
+        let mut index = 0;
+        let mut both = [None, None];
+        for (weight, present) in both.iter_mut().zip(present) {
+            if present {
+                *weight = Some(broadcast(&self.weight(index, shape)?));
+                index += 1;
+            }
+        }
+        Ok(both)
+    }
+
+    /// `(x - mean) / √variance`, or that undone.
+    fn normalization(&self, layer: &layers::Normalization) -> Result<Estimate> {
+        let axes = self.axes(&layer.axis);
+        let extents: Vec<usize> = axes.iter().map(|&axis| self.input.shape[axis]).collect();
+        let given = |value: &HostTensor| value.values.iter().copied().map(f64::from).collect::<Vec<_>>();
+        let (mean, variance) = match (&layer.mean, &layer.variance) {
+            (Some(mean), Some(variance)) => (given(mean), given(variance)),
+            _ => (self.stored_weight(0, &extents)?.data.clone(), self.stored_weight(1, &extents)?.data.clone()),
+        };
+        let broadcast = |values: &[f64]| match values {
+            [one] => Array::new([], [*one]),
+            each => along(self.input, &axes, each),
+        };
+        let (mean, deviation) = (broadcast(&mean), broadcast(&variance).map(|variance| variance.sqrt().max(1e-7)));
+        let (scale, shift) = if layer.invert {
+            (deviation, mean)
+        } else {
+            (deviation.map(f64::recip), mean.zip(&deviation, |mean, deviation| -mean / deviation))
+        };
+        Ok(scale_and_shift(self.input, &scale, &shift, UNIT + self.storage.unit()))
+    }
+
+    /// Axes of the input in its order.
+    fn axes(&self, axes: &[i32]) -> Vec<usize> {
+        let mut axes: Vec<usize> = axes.iter().map(|&axis| self.axis(axis)).collect();
+        axes.sort_unstable();
+        axes
+    }
+
     /// An axis of the input from one that may count from the end.
     fn axis(&self, axis: i32) -> usize {
         (axis as isize).rem_euclid(self.input.shape.len() as isize) as usize
@@ -216,14 +330,180 @@ fn spatial(format: DataFormat) -> [usize; 2] {
 }
 
 /// A result without the axes of extent 1 that a reduction left, unless they are kept.
-fn global(mut result: Convolved, axes: &[usize], keepdims: bool) -> Convolved {
+fn global(mut result: Estimate, axes: &[usize], keepdims: bool) -> Estimate {
     if !keepdims {
-        for array in [&mut result.exact, &mut result.magnitude] {
+        for array in [&mut result.exact, &mut result.bound] {
             let shape = array.shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
             array.shape = shape.map(|(_, &extent)| extent).collect();
         }
     }
     result
+}
+
+/// Values that lie along `axes` of `input`, with extent 1 along the others.
+fn along(input: &Array, axes: &[usize], values: &[f64]) -> Array {
+    let extent = |(axis, &extent): (usize, &usize)| if axes.contains(&axis) { extent } else { 1 };
+    Array::new(input.shape.iter().enumerate().map(extent).collect::<Vec<_>>(), values)
+}
+
+fn largest(set: &[f64]) -> f64 {
+    set.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The windows of Keras's pooling layers.
+fn pool_axes(window: &layers::Window<2>, format: DataFormat, input: &Array) -> [PoolAxis; 2] {
+    [0, 1].map(|i| {
+        let axis = spatial(format)[i];
+        let pool = PoolAxis::new(axis, window.kernel_size[i] as usize, window.strides[i] as usize);
+        match window.padding {
+            crate::Padding::Valid => pool,
+            crate::Padding::Same => pool.same(input.shape[axis]),
+        }
+    })
+}
+
+fn pool2d(input: &Array, layer: &layers::Pool2D) -> Estimate {
+    let axes = [0, 1].map(|i| {
+        let axis = spatial(layer.data_format)[i];
+        let dilation = layer.dilation_rate[i] as usize;
+        let pool = PoolAxis::new(axis, layer.kernel_size[i] as usize, layer.strides[i] as usize);
+        let pool = PoolAxis { dilation, ceil: layer.ceil_mode, ..pool };
+        match layer.pads {
+            Pads::Explicit(pads) => PoolAxis { padding: pads[i].map(|pad| pad as usize), ..pool },
+            Pads::SameUpper => pool.same(input.shape[axis]),
+            Pads::SameLower => {
+                let mut pool = pool.same(input.shape[axis]);
+                pool.padding.reverse();
+                pool
+            }
+        }
+    });
+    match layer.function {
+        Pooling::Max => Estimate::exact(max_pool(input, &axes)),
+        Pooling::Average => average_pool(input, &axes, false).into(),
+        Pooling::AverageWithPads => average_pool(input, &axes, true).into(),
+    }
+}
+
+/// One value of each set of elements that differ along `axes` only.
+fn reduce(input: &Array, function: Reduction, axes: &[usize]) -> Estimate {
+    let terms = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
+    let sum = |array: &Array| array.reduced(axes, |set| set.iter().sum());
+    let summed = |array: &Array| -> Estimate {
+        Convolved { exact: sum(array), magnitude: sum(&array.map(f64::abs)), terms }.into()
+    };
+    // A function of a sum, which passes an error on by its slope and makes one of its own.
+    let then = |of: Estimate, function: fn(f64) -> f64, slope: fn(f64) -> f64, own: fn(f64) -> f64| {
+        let bound = of.exact.zip(&of.bound, |s, e| if e == 0.0 { 0.0 } else { slope(s) * e } + own(function(s)));
+        Estimate { exact: of.exact.map(function), bound }
+    };
+    let square = |x: f64| x * x;
+    match function {
+        Reduction::Mean => mean(input, axes).into(),
+        Reduction::Max => Estimate::exact(input.reduced(axes, largest)),
+        Reduction::Min => Estimate::exact(input.map(|x| -x).reduced(axes, largest).map(|x| -x)),
+        Reduction::Sum => summed(input),
+        Reduction::SumSquare => summed(&input.map(square)),
+        Reduction::L1 => summed(&input.map(f64::abs)),
+        Reduction::L2 => then(summed(&input.map(square)), f64::sqrt, |s| 0.5 / s.sqrt(), |y| 4.0 * UNIT * y),
+        Reduction::LogSum => then(summed(input), f64::ln, |s| 1.0 / s.abs(), |y| ACTIVATION + ACTIVATION * y.abs()),
+        Reduction::LogSumExp => {
+            let most = input.reduced(axes, largest);
+            let shifted = input.zip(&most, |x, most| x - most);
+            let sums = summed(&shifted.map(f64::exp));
+            // Each exponential misses by a part of itself and by the error of its argument.
+            let reach = shifted.map(f64::abs).reduced(axes, largest);
+            let relative =
+                sums.bound.zip(&sums.exact, |e, s| e / s).zip(&reach, |e, r| e + EXPONENTIAL + 2.0 * UNIT * r);
+            let exact = sums.exact.map(f64::ln).zip(&most, |log, most| log + most);
+            let bound = relative.zip(&exact, |e, y| e + ACTIVATION + (ACTIVATION + UNIT) * y.abs());
+            Estimate { exact, bound: bound.zip(&most, |bound, most| bound + UNIT * most.abs()) }
+        }
+    }
+}
+
+fn up_sampling(input: &Array, layer: &layers::UpSampling2D) -> Estimate {
+    let axes = [0, 1].map(|i| (spatial(layer.data_format)[i], layer.size[i] as usize));
+    let between = match layer.interpolation {
+        Upsampling::Nearest => {
+            return Estimate::exact(
+                axes.iter().fold(input.clone(), |array, &(axis, times)| repeat(&array, axis, times)),
+            );
+        }
+        Upsampling::Bilinear => Between::Linear,
+        Upsampling::Bicubic => Between::Cubic { a: -0.5, exclude_outside: true },
+    };
+    let positions = axes.map(|(axis, times)| {
+        let centre = |i: usize| (i as f64 + 0.5) / times as f64 - 0.5;
+        (axis, (0..input.shape[axis] * times).map(centre).collect::<Vec<_>>())
+    });
+    resampled(input, &positions, between)
+}
+
+/// Height and width, each resampled, with weights that were rounded to `f32`.
+fn resampled(input: &Array, positions: &[(usize, Vec<f64>); 2], between: Between) -> Estimate {
+    let [(first, rows), (second, columns)] = positions;
+    let over = |array: &Array| resample(array, *first, rows, between);
+    let Convolved { exact, magnitude, terms } = over(input);
+    let columns = |array: &Array| resample(array, *second, columns, between);
+    let (exact, across) = (columns(&exact), columns(&magnitude));
+    Convolved { exact: exact.exact, magnitude: across.magnitude, terms: terms * exact.terms + 2 }.into()
+}
+
+fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
+    let positions = [0, 1].map(|i| {
+        let axis = spatial(layer.data_format)[i];
+        let from = input.shape[axis] as f64;
+        let (to, scale) = match layer.to {
+            ResizeTo::Sizes(sizes) => (f64::from(sizes[i]), f64::from(sizes[i]) / from),
+            ResizeTo::Scales(scales) => ((from * scales[i]).floor(), scales[i]),
+        };
+        let centre = |o: f64| (o + 0.5) / scale - 0.5;
+        let position = |o: usize| match (layer.coordinates, o as f64) {
+            (Coordinates::HalfPixel, o) => centre(o),
+            // What of the scaled extent the output lacks, it lacks at both ends alike.
+            (Coordinates::HalfPixelSymmetric, o) => centre(o) + (from - to / scale) / 2.0,
+            (Coordinates::PytorchHalfPixel, o) => {
+                if to == 1.0 {
+                    0.0
+                } else {
+                    centre(o)
+                }
+            }
+            (Coordinates::Asymmetric, o) => o / scale,
+            (Coordinates::AlignCorners, o) => {
+                if to == 1.0 {
+                    0.0
+                } else {
+                    o * (from - 1.0) / (to - 1.0)
+                }
+            }
+        };
+        (axis, (0..to as usize).map(position).collect::<Vec<_>>())
+    });
+    match layer.interpolation {
+        Interpolation::Nearest(nearest) => {
+            let picked = positions.iter().fold(input.clone(), |array, (axis, positions)| {
+                let last = input.shape[*axis] as f64 - 1.0;
+                let place = |&position: &f64| {
+                    let place = match nearest {
+                        Nearest::Floor => position.floor(),
+                        Nearest::Ceil => position.ceil(),
+                        Nearest::RoundPreferFloor if position.fract().abs() == 0.5 => position.floor(),
+                        Nearest::RoundPreferCeil if position.fract().abs() == 0.5 => position.ceil(),
+                        Nearest::RoundPreferFloor | Nearest::RoundPreferCeil => position.round(),
+                    };
+                    place.clamp(0.0, last) as usize
+                };
+                array.gathered(*axis, &positions.iter().map(place).collect::<Vec<_>>())
+            });
+            Estimate::exact(picked)
+        }
+        Interpolation::Linear => resampled(input, &positions, Between::Linear),
+        Interpolation::Cubic { a, exclude_outside } => {
+            resampled(input, &positions, Between::Cubic { a, exclude_outside })
+        }
+    }
 }
 
 /// An activation by name, with its parameters.

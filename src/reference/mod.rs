@@ -30,9 +30,10 @@ pub use convolution::{
     Convolved, Padding, Transposed, Window, conv2d, conv2d_transpose, dense, depthwise_conv2d, separable_conv2d,
 };
 pub use layer::{evaluate, expect};
-pub use movement::{Surround, linear_table, mix, pad, repeat};
+pub use movement::{Between, Surround, mix, pad, repeat, resample};
 pub use normalization::{
-    BatchNormalization, Norm, batch_normalization, estimated_batch_normalization, normalize, unit_normalize,
+    BatchNormalization, Norm, batch_normalization, estimated_batch_normalization, normalize, scale_and_shift,
+    unit_normalize,
 };
 pub use pooling::{PoolAxis, average_pool, max_pool, mean};
 pub use tolerance::{Difference, Estimate, Expected, Storage};

@@ -56,14 +56,47 @@ pub fn mix(input: &Array, axis: usize, table: &[Vec<(usize, f64)>]) -> Convolved
     Convolved { exact: mixed(input, |w| w), magnitude: mixed(&input.map(f64::abs), f64::abs), terms }
 }
 
-/// The table for [`mix`] of an axis resized from one extent to another by straight lines between the centres of
-/// elements; beyond the outermost centres stands the outermost element.
-pub fn linear_table(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
-    let position = |i: usize| ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, from as f64 - 1.0);
-    let row = |i| {
-        let position: f64 = position(i);
-        let (low, part) = (position.floor() as usize, position.fract());
-        vec![(low, 1.0 - part), ((low + 1).min(from - 1), part)]
+/// How elements between positions are found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Between {
+    /// On a straight line.
+    Linear,
+    /// On Keys's cubic of this slope. Elements beyond the edge count as the edge, or, if they are excluded, not at all,
+    /// and those that remain for them.
+    Cubic {
+        /// The slope: -0.5 in TensorFlow, -0.75 in PyTorch.
+        a: f64,
+        /// Whether what lies beyond the edge is excluded.
+        exclude_outside: bool,
+    },
+}
+
+/// One axis resized: element `i` of the result is what lies at `positions[i]` of the input.
+///
+/// Every element of the input weighs what the kernel function is at its distance, and most weigh nothing; the edge is
+/// repeated, as often as a kernel reaches, by real elements.
+pub fn resample(input: &Array, axis: usize, positions: &[f64], between: Between) -> Convolved {
+    const REACH: isize = 3;
+    let extent = input.shape[axis];
+    let (repeated, weight): (isize, Box<dyn Fn(f64) -> f64>) = match between {
+        Between::Linear => (REACH, Box::new(|d| (1.0 - d).max(0.0))),
+        Between::Cubic { a, exclude_outside } => {
+            let keys = move |d: f64| match d {
+                d if d < 1.0 => (a + 2.0) * d.powi(3) - (a + 3.0) * d.powi(2) + 1.0,
+                d if d < 2.0 => a * (d.powi(3) - 5.0 * d.powi(2) + 8.0 * d - 4.0),
+                _ => 0.0,
+            };
+            (if exclude_outside { 0 } else { REACH }, Box::new(keys))
+        }
     };
-    (0..to).map(row).collect()
+    let padded = if repeated == 0 { input.clone() } else { pad(input, axis, repeated, repeated, Surround::Edge) };
+    let row = |&position: &f64| {
+        // Where all is edge, it does not matter how far outside.
+        let position = position.clamp(-2.0, extent as f64 + 1.0) + repeated as f64;
+        let weights = (0..padded.shape[axis]).map(|at| (at, weight((at as f64 - position).abs())));
+        let weights: Vec<(usize, f64)> = weights.filter(|&(_, weight)| weight != 0.0).collect();
+        let total: f64 = weights.iter().map(|&(_, weight)| weight).sum();
+        weights.into_iter().map(|(at, weight)| (at, weight / total)).collect::<Vec<_>>()
+    };
+    mix(&padded, axis, &positions.iter().map(row).collect::<Vec<_>>())
 }

@@ -52,37 +52,33 @@ pub struct Norm<'a> {
     pub gamma: Option<&'a Array>,
     /// Offset, in a shape that broadcasts to the input's.
     pub beta: Option<&'a Array>,
-    /// Added to the variance, or to the mean square.
+    /// Added to the variance.
     pub epsilon: f64,
-    /// Whether the mean is subtracted first.
+    /// Whether the mean is subtracted.
     pub centered: bool,
 }
 
-/// Each set of elements that differ along `axes` only, less its mean and over its deviation, then scaled and shifted.
+/// Each set of elements that differ along `axes` only, less its mean if that is asked for, over its deviation from the
+/// mean, then scaled and shifted.
 ///
 /// With `n` elements in a set, `f32` finds the mean `m` within `d = (n + 3) u mean|x|` and the variance `v` within
-/// `e = (n + 6) u v + d²`; the quotient is then off by `d / √v` and by `|x - m| / √v · (e / 2v + 4u)`, with epsilon
-/// added to `v`.
+/// `e = (n + 6) u v + d²`; the quotient `q` is then off by `d / √v` and by `|q| · (e / 2v + 4u)`, with epsilon added to `v`.
 pub fn normalize(input: &Array, axes: &[usize], norm: &Norm<'_>) -> Estimate {
     let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
     let mean_of = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / n as f64);
-    let (mean, mean_error) = if norm.centered {
-        (mean_of(input), mean_of(&input.map(f64::abs)).map(|magnitude| accumulated(n, magnitude)))
-    } else {
-        let zero = mean_of(&input.map(|_| 0.0));
-        (zero.clone(), zero)
-    };
+    let mean = mean_of(input);
+    let mean_error = mean_of(&input.map(f64::abs)).map(|magnitude| accumulated(n, magnitude));
     let centered = input.zip(&mean, |x, mean| x - mean);
     let variance = mean_of(&centered.map(|x| x * x));
     let variance_error = variance.zip(&mean_error, |v, d| accumulated(n + 3, v) + d * d);
     let deviation = variance.map(|v| (v + norm.epsilon).sqrt());
-    // A set of equal elements with epsilon 0 has no deviation: what is added keeps its error infinite, not undefined.
     let relative = variance_error.zip(&deviation, |e, s| e / (2.0 * s * s) + 4.0 * UNIT);
-    let quotient = centered.zip(&deviation, |x, s| x / s);
-    let error = quotient
-        .zip(&relative, |q, relative| q.abs() * relative)
-        .zip(&mean_error.zip(&deviation, |d, s| d / s), |a, b| a + b);
-    scaled(&Estimate { exact: quotient, bound: error }, norm)
+    let quotient = if norm.centered { &centered } else { input }.zip(&deviation, |x, s| x / s);
+    let mut bound = quotient.zip(&relative, |q, relative| q.abs() * relative);
+    if norm.centered {
+        bound = bound.zip(&mean_error.zip(&deviation, |d, s| d / s), |bound, shift| bound + shift);
+    }
+    scaled(&Estimate { exact: quotient, bound }, norm)
 }
 
 /// Each set of elements that differ along `axes` only, over the root of its sum of squares, which is at least the root
@@ -107,4 +103,11 @@ fn scaled(estimate: &Estimate, norm: &Norm<'_>) -> Estimate {
         bound = bound.zip(&exact, |error, y| error + UNIT * y.abs());
     }
     Estimate { exact, bound }
+}
+
+/// A product and a sum for each element, of numbers that may have been rounded to a unit of `unit` beforehand; `scale` and
+/// `shift` broadcast to the input.
+pub fn scale_and_shift(input: &Array, scale: &Array, shift: &Array, unit: f64) -> Estimate {
+    let made = |of: fn(f64) -> f64| input.map(of).zip(&scale.map(of), |x, s| x * s).zip(&shift.map(of), |x, s| x + s);
+    Estimate { exact: made(|x| x), bound: made(f64::abs).map(|m| accumulated(1, m) + unit * m) }
 }

@@ -47,9 +47,9 @@ const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 /// The same for `f16`: `2^-14`.
 const HALF_SMALLEST: f64 = 1.0 / 16384.0;
 /// What an activation may miss at `f32`, absolutely and relatively (A7 of the specification).
-const ACTIVATION: f64 = 2e-6;
+pub(super) const ACTIVATION: f64 = 2e-6;
 /// What exp may miss relatively, beyond the error of its reduced argument.
-const EXPONENTIAL: f64 = 4e-6;
+pub(super) const EXPONENTIAL: f64 = 4e-6;
 
 /// Error of a sum of `terms` products, accumulated in `f32`, whose magnitudes (and the bias') add up to `magnitude`.
 pub fn accumulated(terms: usize, magnitude: f64) -> f64 {

@@ -1,55 +1,23 @@
-//! `wgpu-conv`: model files on a GPU, from the command line.
+//! `run`: what a model makes of pictures and arrays.
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use clap::Args;
 use serde_json::{Value, json};
 use wgpu_conv::formats::{InputReader, Inputs, input_files, read_labels};
 use wgpu_conv::model::{Model, top};
-use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor};
 
-const EXAMPLES: &str = "\
-Examples:
-  wgpu-conv run digits.keras seven.png
-      what the model sees in one picture
-  wgpu-conv run digits.keras pictures/ --top 3 --labels names.txt
-      the three best labels, by name, for every picture of a folder
-  wgpu-conv run digits.keras test.safetensors --tensor images --compare labels
-      how many of a test set the model gets right
-  wgpu-conv run digits.keras pictures/ --json --adapter software
-      the same as JSON, computed without a GPU
-  wgpu-conv adapters
-      what there is to compute on";
+use crate::output::{Report, adapter, aligned, on};
+use crate::progress::Progress;
 
-/// Runs convolutional networks saved by Keras on any GPU
-#[derive(Parser)]
-#[command(version, after_help = EXAMPLES)]
-struct Cli {
-    /// What to compute on: an index or part of a name from `wgpu-conv adapters`, `hardware`, `software` or `best`
-    #[arg(long, global = true, value_name = "WHICH", default_value = "best")]
-    adapter: AdapterChoice,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Runs a model on pictures or arrays and prints the best labels
-    #[command(after_help = EXAMPLES)]
-    Run(Run),
-    /// Lists what there is to compute on
-    Adapters,
-}
-
+/// The arguments of `run`.
 #[derive(Args)]
-struct Run {
-    /// The model: a .keras file
+pub struct Run {
+    /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
     /// Pictures (.png, .jpg), arrays (.npy, .safetensors: one input, or several along the first axis), or folders of them
     #[arg(required = true, value_name = "INPUT")]
@@ -93,39 +61,9 @@ struct Row {
     expected: Option<i64>,
 }
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let text = match &cli.command {
-        Command::Run(run) => run.text(&cli.adapter),
-        Command::Adapters => adapters(),
-    };
-    match text {
-        Ok(text) => match io::stdout().lock().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&format!("writing the output: {error}")),
-            _ => ExitCode::SUCCESS,
-        },
-        Err(error) => fail(&format!("{error}\nnext: {}", next_step(&error))),
-    }
-}
-
-fn fail(message: &str) -> ExitCode {
-    // There is nowhere left to say that standard error is closed.
-    let _ = writeln!(io::stderr(), "error: {message}");
-    ExitCode::FAILURE
-}
-
-fn next_step(error: &Error) -> &'static str {
-    match error {
-        Error::Format { .. } => "check the path and the file; `wgpu-conv run --help` shows what is read",
-        Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
-        Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
-        Error::Unsupported { .. } => "the README's tables say what is supported",
-        _ => "`wgpu-conv run --help` shows how models and inputs are given",
-    }
-}
-
 impl Run {
-    fn text(&self, adapter: &AdapterChoice) -> Result<String, Error> {
+    /// What is printed.
+    pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
         let labels = self.labels.as_deref().map(lines).transpose()?;
         let files = self.inputs.iter().map(input_files).collect::<Result<Vec<_>, _>>()?.concat();
         let gpu = Gpu::open(adapter)?;
@@ -142,12 +80,12 @@ impl Run {
         let name = |index: usize| labels.as_ref().map_or_else(|| index.to_string(), |labels| labels[index].clone());
         let right = rows.iter().filter(|row| row.expected.is_some() && row.expected == row.label()).count();
         if self.json {
-            return Ok(self.json(&gpu, &model, &rows, &notes, name, right));
+            return Ok(self.json(&gpu, &model, &rows, &notes, name, right).into());
         }
         for note in &notes {
             let _ = writeln!(io::stderr(), "note: {note}");
         }
-        Ok(self.table(&gpu, &model, &rows, name, right))
+        Ok(self.table(&gpu, &model, &rows, name, right).into())
     }
 
     /// What `model` makes of `files`, and what was done to make them fit.
@@ -159,7 +97,7 @@ impl Run {
         if let Some(tensor) = &self.tensor {
             reader = reader.tensor(tensor);
         }
-        let progress = Progress::new();
+        let progress = Progress::new("inputs");
         let (mut rows, mut notes) = (Vec::new(), Vec::new());
         for files in files.chunks(self.batch.max(1)) {
             let mut expected = Vec::new();
@@ -219,17 +157,8 @@ impl Run {
             let _ = writeln!(text, "… and {} more; --rows 0 prints all", rows.len() - shown);
         }
         let total: Duration = rows.iter().map(|row| row.time).sum();
-        let adapter = gpu.info();
-        let _ = writeln!(
-            text,
-            "{} input(s) through {} in {:.1} ms on {} ({}, {:?})",
-            rows.len(),
-            model.name(),
-            total.as_secs_f64() * 1e3,
-            adapter.name,
-            kind(adapter),
-            adapter.backend,
-        );
+        let total = total.as_secs_f64() * 1e3;
+        let _ = writeln!(text, "{} input(s) through {} in {total:.1} ms on {}", rows.len(), model.name(), on(gpu));
         if self.compare.is_some() {
             let _ = writeln!(text, "{right} of {} right ({:.1} %)", rows.len(), percent(right, rows.len()));
         }
@@ -244,7 +173,7 @@ impl Run {
         notes: &[String],
         name: impl Fn(usize) -> String,
         right: usize,
-    ) -> String {
+    ) -> Value {
         let results = rows.iter().map(|row| {
             let best =
                 row.best.iter().map(|&(label, score)| json!({"index": label, "label": name(label), "score": score}));
@@ -258,17 +187,16 @@ impl Run {
             }
             result
         });
-        let adapter = gpu.info();
         let mut all = json!({
             "model": model.name(),
-            "adapter": {"name": adapter.name, "kind": kind(adapter), "backend": format!("{:?}", adapter.backend)},
+            "adapter": adapter(gpu),
             "notes": notes,
             "results": results.collect::<Value>(),
         });
         if self.compare.is_some() {
             all["compared"] = json!({"right": right, "of": rows.len(), "percent": percent(right, rows.len())});
         }
-        format!("{all:#}\n")
+        all
     }
 }
 
@@ -276,39 +204,6 @@ impl Row {
     /// The best label.
     fn label(&self) -> Option<i64> {
         self.best.first().and_then(|&(label, _)| i64::try_from(label).ok())
-    }
-}
-
-/// A bar on standard error, from the moment that the work has taken long enough for one; none where nobody looks.
-struct Progress {
-    bar: ProgressBar,
-    start: Instant,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} inputs, {eta} left") {
-            bar.set_style(style);
-        }
-        Self { bar, start: Instant::now() }
-    }
-
-    fn expect(&self, inputs: usize) {
-        self.bar.inc_length(inputs as u64);
-    }
-
-    fn done(&self, inputs: usize) {
-        if self.bar.is_hidden() && self.start.elapsed() > Duration::from_millis(500) {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.inc(inputs as u64);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
     }
 }
 
@@ -340,43 +235,4 @@ fn lines(path: &Path) -> Result<Vec<String>, Error> {
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|error| Error::Format { place: place(), problem: format!("cannot be read: {error}") })?;
     Ok(text.lines().map(|line| line.trim().to_owned()).collect())
-}
-
-fn adapters() -> Result<String, Error> {
-    let adapters = Gpu::adapters();
-    if adapters.is_empty() {
-        Gpu::new()?;
-    }
-    let mut cells = vec![["index", "name", "kind", "backend", "driver"].map(str::to_owned).to_vec()];
-    for (index, adapter) in adapters.iter().enumerate() {
-        let driver = format!("{} {}", adapter.driver, adapter.driver_info);
-        let backend = format!("{:?}", adapter.backend);
-        cells.push(vec![index.to_string(), adapter.name.clone(), kind(adapter).into(), backend, driver.trim().into()]);
-    }
-    Ok(aligned(&cells))
-}
-
-fn kind(adapter: &AdapterInfo) -> &'static str {
-    match adapter.device_type {
-        DeviceType::DiscreteGpu => "discrete",
-        DeviceType::IntegratedGpu => "integrated",
-        DeviceType::VirtualGpu => "virtual",
-        DeviceType::Cpu => "software",
-        DeviceType::Other => "other",
-    }
-}
-
-/// Lines of cells in columns, without what would move a terminal's cursor.
-fn aligned(lines: &[Vec<String>]) -> String {
-    let clean = |cell: &String| cell.replace(char::is_control, "\u{fffd}");
-    let lines: Vec<Vec<String>> = lines.iter().map(|line| line.iter().map(clean).collect()).collect();
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for line in &lines {
-        let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
 }

@@ -1,0 +1,145 @@
+//! `summary`, `inspect` and `convert`: model files.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use wgpu_conv::formats::{Contents, inspect};
+use wgpu_conv::model::Model;
+use wgpu_conv::{AdapterChoice, Error, Gpu};
+
+use crate::output::{Report, aligned};
+
+/// The arguments of `summary`.
+#[derive(Args)]
+pub struct Summary {
+    /// The model: a file that `wgpu-conv inspect` knows
+    model: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Summary {
+    /// What is printed.
+    pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
+        let model = Model::load(&Gpu::open(adapter)?, &self.model)?;
+        if !self.json {
+            return Ok(model.summary().into());
+        }
+        let layers = model.layers().into_iter().map(|(path, layer)| {
+            let weights =
+                layer.weights().iter().map(|weight| json!({"name": weight.name(), "shape": weight.shape().dims()}));
+            json!({
+                "layer": path,
+                "class": layer.config().class_name(),
+                "parameters": layer.count_params(),
+                "weights": weights.collect::<Value>(),
+            })
+        });
+        let inputs = model.inputs().iter().map(|input| json!({"name": input.name, "shape": input.shape.dims()}));
+        let summary = json!({
+            "model": model.name(),
+            "inputs": inputs.collect::<Value>(),
+            "outputs": model.output_shapes().iter().map(|shape| json!(shape.dims())).collect::<Value>(),
+            "parameters": model.count_params(),
+            "layers": layers.collect::<Value>(),
+        });
+        Ok(summary.into())
+    }
+}
+
+/// The arguments of `inspect`.
+#[derive(Args)]
+pub struct Inspect {
+    /// A model or weights: .keras, .h5, .onnx, .safetensors
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    /// What is printed.
+    pub fn report(&self) -> Result<Report, Error> {
+        let contents = inspect(&self.file)?;
+        let sound = contents.obstacles.is_empty();
+        let report = if self.json { Report::from(json(&contents)) } else { self.text(&contents).into() };
+        Ok(Report { sound, ..report })
+    }
+
+    fn text(&self, contents: &Contents) -> String {
+        let Contents { format, name, layers, weights, obstacles, .. } = contents;
+        let mut text = format!("{}: {format}", self.file.display());
+        if let Some(name) = name {
+            let _ = write!(text, ", model {name}");
+        }
+        text.push('\n');
+        if !layers.is_empty() {
+            let mut counts: Vec<(&str, usize)> = Vec::new();
+            for (_, class) in layers {
+                match counts.iter_mut().find(|(known, _)| known == class) {
+                    Some((_, count)) => *count += 1,
+                    None => counts.push((class, 1)),
+                }
+            }
+            counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+            let _ = writeln!(text, "\n{} layer(s)", layers.len());
+            let rows: Vec<_> =
+                counts.iter().map(|(class, count)| vec![format!("  {count}"), (*class).to_owned()]).collect();
+            text += &aligned(&rows);
+        }
+        if !weights.is_empty() {
+            let values: u64 = weights.iter().map(|(_, shape)| shape.dims().iter().product::<usize>() as u64).sum();
+            let _ = writeln!(text, "\n{} tensor(s) of {values} values", weights.len());
+            let rows: Vec<_> =
+                weights.iter().map(|(name, shape)| vec![format!("  {name}"), shape.to_string()]).collect();
+            text += &aligned(&rows);
+        }
+        if obstacles.is_empty() {
+            text += "\nNothing in it is unknown here.\n";
+            return text;
+        }
+        let _ = writeln!(text, "\n{} of its parts cannot run here:", obstacles.len());
+        for obstacle in obstacles {
+            let _ = writeln!(text, "  {} ({})\n    {}", obstacle.name, obstacle.kind, obstacle.reason);
+        }
+        text
+    }
+}
+
+fn json(contents: &Contents) -> Value {
+    let layers = contents.layers.iter().map(|(name, class)| json!({"layer": name, "class": class}));
+    let weights = contents.weights.iter().map(|(name, shape)| json!({"name": name, "shape": shape.dims()}));
+    let obstacles = contents.obstacles.iter();
+    let obstacles = obstacles.map(|it| json!({"name": it.name, "kind": it.kind, "reason": it.reason}));
+    json!({
+        "format": contents.format,
+        "model": contents.name,
+        "layers": layers.collect::<Value>(),
+        "weights": weights.collect::<Value>(),
+        "obstacles": obstacles.collect::<Value>(),
+    })
+}
+
+/// The arguments of `convert`.
+#[derive(Args)]
+pub struct Convert {
+    /// The model to read
+    #[arg(value_name = "IN")]
+    from: PathBuf,
+    /// The file to write: .keras, or the weights alone as .weights.h5 or .safetensors
+    #[arg(value_name = "OUT")]
+    to: PathBuf,
+}
+
+impl Convert {
+    /// What is printed.
+    pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
+        let model = Model::load(&Gpu::open(adapter)?, &self.from)?;
+        model.save(&self.to)?;
+        let values = model.count_params();
+        Ok(format!("{}: {} with {values} weight values\n", self.to.display(), model.name()).into())
+    }
+}

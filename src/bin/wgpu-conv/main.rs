@@ -1,0 +1,183 @@
+//! `wgpu-conv`: model files on a GPU, from the command line.
+
+mod bench;
+mod files;
+mod output;
+mod progress;
+mod run;
+mod verify;
+
+use std::io::{self, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use wgpu_conv::{AdapterChoice, Error, Gpu};
+
+use output::{Report, aligned, kind};
+
+const EXAMPLES: &str = "\
+Examples:
+  wgpu-conv run digits.keras seven.png
+      what the model sees in one picture
+  wgpu-conv inspect digits.keras
+      what the file holds, and whether it would run here
+  wgpu-conv verify digits.keras
+      whether every layer computes what it should, and which is the first that
+      does not
+  wgpu-conv bench digits.keras 32x8x8x1
+      where the time goes, and how much memory it takes
+  wgpu-conv convert digits.h5 digits.keras
+      an old file as a new one
+  wgpu-conv adapters
+      what there is to compute on
+
+`wgpu-conv COMMAND --help` has more of each.";
+
+const RUN: &str = "\
+Examples:
+  wgpu-conv run digits.keras seven.png
+      what the model sees in one picture
+  wgpu-conv run digits.keras pictures/ --top 3 --labels names.txt
+      the three best labels, by name, for every picture of a folder
+  wgpu-conv run digits.keras test.safetensors --tensor images --compare labels
+      how many of a test set the model gets right
+  wgpu-conv run digits.keras pictures/ --json --adapter software
+      the same as JSON, computed without a GPU";
+
+const SUMMARY: &str = "\
+Examples:
+  wgpu-conv summary digits.keras
+      the layers, their output shapes and their parameters, as Keras prints them
+  wgpu-conv summary digits.keras --json
+      the same for a script, with the shapes of the weights";
+
+const INSPECT: &str = "\
+Examples:
+  wgpu-conv inspect digits.keras
+      what is in the file, and what of it would not run here and why; no GPU is
+      needed, and nothing in the file is executed
+  wgpu-conv inspect weights.safetensors --json
+      the tensors of a file, for a script
+
+The exit status is 1 where something would not run.";
+
+const VERIFY: &str = "\
+Examples:
+  wgpu-conv verify digits.keras
+      every layer on this adapter against an f64 computation on the CPU, on
+      random numbers, and the first layer that differs by more than f32 may
+  wgpu-conv verify digits.keras seven.png
+      the same on a picture
+  wgpu-conv verify digits.keras test.safetensors --expected layers.json
+      against what was recorded of the layers elsewhere, in Keras for example
+  wgpu-conv verify digits.keras --adapter software
+      on another adapter: where only one differs, the driver is to blame
+
+The exit status is 1 where something differs.";
+
+const BENCH: &str = "\
+Examples:
+  wgpu-conv bench digits.keras
+      the time of each layer, of the whole model and of the first call, and the
+      memory
+  wgpu-conv bench digits.keras 32x8x8x1 --runs 100
+      for a batch of 32
+  wgpu-conv bench digits.keras --json
+      the same for a script";
+
+const CONVERT: &str = "\
+Examples:
+  wgpu-conv convert digits.h5 digits.keras
+      a model in Keras's old format as one in the new
+  wgpu-conv convert digits.keras digits.weights.h5
+      the weights alone, for Keras's load_weights
+  wgpu-conv convert digits.keras digits.safetensors
+      the weights alone, by Keras's paths";
+
+/// Runs convolutional networks from Keras and ONNX files on any GPU
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    /// What to compute on: an index or part of a name from `wgpu-conv adapters`, `hardware`, `software` or `best`
+    #[arg(long, global = true, value_name = "WHICH", default_value = "best")]
+    adapter: AdapterChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a model on pictures or arrays and prints the best labels
+    #[command(after_help = RUN)]
+    Run(run::Run),
+    /// Prints a model's layers, shapes and parameters
+    #[command(after_help = SUMMARY)]
+    Summary(files::Summary),
+    /// Tells what a file holds, and what of it would not run and why
+    #[command(after_help = INSPECT)]
+    Inspect(files::Inspect),
+    /// Compares every layer with a reference and names the first that differs
+    #[command(after_help = VERIFY)]
+    Verify(verify::Verify),
+    /// Measures a model: time by layer, total, first call, memory
+    #[command(after_help = BENCH)]
+    Bench(bench::Bench),
+    /// Writes a model, or its weights, in another format
+    #[command(after_help = CONVERT)]
+    Convert(files::Convert),
+    /// Lists what there is to compute on
+    Adapters,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let report = match &cli.command {
+        Command::Run(run) => run.report(&cli.adapter),
+        Command::Summary(summary) => summary.report(&cli.adapter),
+        Command::Inspect(inspect) => inspect.report(),
+        Command::Verify(verify) => verify.report(&cli.adapter),
+        Command::Bench(bench) => bench.report(&cli.adapter),
+        Command::Convert(convert) => convert.report(&cli.adapter),
+        Command::Adapters => adapters(),
+    };
+    match report {
+        Ok(Report { text, sound }) => match io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&format!("writing the output: {error}")),
+            _ if sound => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        },
+        Err(error) => fail(&format!("{error}\nnext: {}", next_step(&error))),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    // There is nowhere left to say that standard error is closed.
+    let _ = writeln!(io::stderr(), "error: {message}");
+    ExitCode::FAILURE
+}
+
+fn next_step(error: &Error) -> &'static str {
+    match error {
+        Error::Format { .. } => "check the path and the file; `wgpu-conv inspect FILE` says what it holds",
+        Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
+        Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
+        Error::Unsupported { .. } => {
+            "`wgpu-conv inspect FILE` lists all that stands in the way; the README's tables say what is supported"
+        }
+        _ => "`wgpu-conv COMMAND --help` shows how models and inputs are given",
+    }
+}
+
+fn adapters() -> Result<Report, Error> {
+    let adapters = Gpu::adapters();
+    if adapters.is_empty() {
+        Gpu::new()?;
+    }
+    let mut cells = vec![["index", "name", "kind", "backend", "driver"].map(str::to_owned).to_vec()];
+    for (index, adapter) in adapters.iter().enumerate() {
+        let driver = format!("{} {}", adapter.driver, adapter.driver_info);
+        let backend = format!("{:?}", adapter.backend);
+        cells.push(vec![index.to_string(), adapter.name.clone(), kind(adapter).into(), backend, driver.trim().into()]);
+    }
+    Ok(aligned(&cells).into())
+}

@@ -1,0 +1,86 @@
+//! What every command prints alike.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use wgpu_conv::Gpu;
+use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
+
+/// Columns of a terminal that every table fits.
+const COLUMNS: usize = 80;
+
+/// What a command prints on standard output, and whether all is well.
+pub struct Report {
+    pub text: String,
+    pub sound: bool,
+}
+
+impl From<String> for Report {
+    fn from(text: String) -> Self {
+        Self { text, sound: true }
+    }
+}
+
+impl From<Value> for Report {
+    fn from(json: Value) -> Self {
+        format!("{json:#}\n").into()
+    }
+}
+
+/// The adapter, for people.
+pub fn on(gpu: &Gpu) -> String {
+    let adapter = gpu.info();
+    format!("{} ({}, {:?})", adapter.name, kind(adapter), adapter.backend)
+}
+
+/// The adapter, for machines.
+pub fn adapter(gpu: &Gpu) -> Value {
+    let adapter = gpu.info();
+    json!({"name": adapter.name, "kind": kind(adapter), "backend": format!("{:?}", adapter.backend)})
+}
+
+pub fn kind(adapter: &AdapterInfo) -> &'static str {
+    match adapter.device_type {
+        DeviceType::DiscreteGpu => "discrete",
+        DeviceType::IntegratedGpu => "integrated",
+        DeviceType::VirtualGpu => "virtual",
+        DeviceType::Cpu => "software",
+        DeviceType::Other => "other",
+    }
+}
+
+/// Lines of cells in columns, without what would move a terminal's cursor. What does not fit a terminal is cut from the
+/// widest column: from the front, since paths and names differ at their ends.
+pub fn aligned(lines: &[Vec<String>]) -> String {
+    let clean = |cell: &String| cell.replace(char::is_control, "\u{fffd}");
+    let lines: Vec<Vec<String>> = lines.iter().map(|line| line.iter().map(clean).collect()).collect();
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let mut widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let total: usize = widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1);
+    if let Some(widest) = widths.iter_mut().max() {
+        *widest -= total.saturating_sub(COLUMNS).min(widest.saturating_sub(12));
+    }
+    let mut text = String::new();
+    for line in &lines {
+        let cells: Vec<_> =
+            line.iter().zip(&widths).map(|(cell, &width)| format!("{:<width$}", cut(cell, width))).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+/// The end of `cell` that fits `width`.
+fn cut(cell: &str, width: usize) -> String {
+    let length = cell.chars().count();
+    if length <= width {
+        cell.to_owned()
+    } else {
+        format!("…{}", cell.chars().skip(length + 1 - width).collect::<String>())
+    }
+}
+
+/// A time in milliseconds.
+pub fn milliseconds(time: std::time::Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,71 @@
+//! What a file holds, without a device.
+
+use std::path::Path;
+
+use super::KerasFile;
+use crate::{Result, Shape};
+
+/// What [`inspect`] found in a file.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Contents {
+    /// The format, in words.
+    pub format: &'static str,
+    /// The model's name, where there is a model.
+    pub name: Option<String>,
+    /// Its layers or nodes: name, and class or operator.
+    pub layers: Vec<(String, String)>,
+    /// The tensors of a file of weights.
+    pub weights: Vec<(String, Shape)>,
+    /// What cannot be built here.
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// A part of a file that cannot be built here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The layer's or node's name.
+    pub name: String,
+    /// Its class or operator.
+    pub kind: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// What the file at `path` holds, and all that would stand in the way of building it; nothing in it is executed, and no
+/// device is needed.
+///
+/// # Errors
+/// [`Error::Format`](crate::Error::Format) where the file cannot be read or is of another kind.
+pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
+    let path = path.as_ref();
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    match ending.as_str() {
+        #[cfg(feature = "safetensors")]
+        "safetensors" => Ok(Contents {
+            format: "tensors in safetensors",
+            name: None,
+            layers: Vec::new(),
+            weights: super::safetensors::shapes(path)?,
+            obstacles: Vec::new(),
+        }),
+        _ => KerasFile::open(path).map(|file| keras(&file)),
+    }
+}
+
+fn keras(file: &KerasFile) -> Contents {
+    let refused = file.unsupported().iter();
+    let refused = refused.map(|layer| (layer.name.clone(), layer.class.clone()));
+    let obstacle = |layer: &super::UnsupportedLayer| Obstacle {
+        name: layer.name.clone(),
+        kind: layer.class.clone(),
+        reason: layer.reason.clone(),
+    };
+    Contents {
+        format: "a Keras model",
+        name: Some(file.name().to_owned()),
+        layers: file.layers().into_iter().chain(refused).collect(),
+        weights: Vec::new(),
+        obstacles: file.unsupported().iter().map(obstacle).collect(),
+    }
+}

@@ -1,0 +1,48 @@
+//! How long the device takes.
+
+use std::time::Duration;
+
+use super::{BufferBinding, Commands, Gpu, Storage};
+use crate::Result;
+
+impl Gpu {
+    /// Whether the device can tell how long it took; where it cannot, times are those that the host has waited.
+    pub fn has_clock(&self) -> bool {
+        self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// The time that what `record` adds takes, by the device's clock from the start of the first launch to the end of the
+    /// last, or, where it has none, from submission to completion. Nothing recorded takes no time.
+    pub(crate) fn time(&self, record: impl FnOnce(&mut Commands) -> Result<()>) -> Result<Duration> {
+        let mut commands = Commands::new(self);
+        if !self.has_clock() {
+            record(&mut commands)?;
+            self.synchronize()?;
+            let start = std::time::Instant::now();
+            commands.submit()?;
+            self.synchronize()?;
+            return Ok(start.elapsed());
+        }
+        let descriptor = wgpu::QuerySetDescriptor { label: Some("time"), ty: wgpu::QueryType::Timestamp, count: 2 };
+        let queries = self.guarded("time", || self.device().create_query_set(&descriptor))?;
+        commands.clock(queries.clone());
+        record(&mut commands)?;
+        if !commands.is_timed() {
+            commands.submit()?;
+            return Ok(Duration::ZERO);
+        }
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some("time"),
+            size: 16,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        };
+        let buffer = self.guarded("time", || self.device().create_buffer(&descriptor))?;
+        commands.resolve(&queries, &buffer)?;
+        let source = BufferBinding { storage: Storage::foreign(buffer), offset: 0, size: 16 };
+        let bytes = self.read_after(commands, &[source])?.swap_remove(0);
+        let [start, end] = [0, 8].map(|at| bytes[at..at + 8].try_into().map_or(0, u64::from_ne_bytes));
+        let nanoseconds = end.saturating_sub(start) as f64 * f64::from(self.queue().get_timestamp_period());
+        Ok(Duration::from_nanos(nanoseconds as u64))
+    }
+}

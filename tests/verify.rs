@@ -1,0 +1,182 @@
+//! Models held to the reference and to recorded statistics, and what is found when they are wrong.
+//!
+//! The models are those of the conformance material that the library can build.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use std::path::PathBuf;
+
+use common::{fixtures, test_each};
+use wgpu_conv::formats::{KerasFile, read_layer_statistics};
+use wgpu_conv::layers::{Conv2D, Dense};
+use wgpu_conv::model::{DEVIATION, Finding, LayerStatistics, Model, Sequential};
+use wgpu_conv::{Activation, DTypePolicy, Gpu, HostTensor, Tensor};
+
+/// The folders of models that can be built here, and have a file of statistics.
+fn models() -> Vec<PathBuf> {
+    let folder = fixtures::directory().join("models");
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
+    let mut folders: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    folders.retain(|folder| {
+        let file = KerasFile::open(folder.join("model.keras"));
+        folder.join("layers.json").is_file() && file.is_ok_and(|file| file.unsupported().is_empty())
+    });
+    folders.sort();
+    assert!(folders.iter().any(|folder| folder.ends_with("digits")), "{folders:?}");
+    folders
+}
+
+/// The model of a folder, and the inputs that its statistics were recorded on.
+fn model(gpu: &Gpu, folder: &PathBuf) -> Result<(Model, Vec<Tensor>), String> {
+    let model = Model::load(gpu, folder.join("model.keras")).map_err(|error| error.to_string())?;
+    let tensors = fixtures::tensors(&folder.join("expected.safetensors"))?;
+    let inputs = (0..).map_while(|i| tensors.get(&format!("input_{i}")));
+    let inputs = inputs.map(|x| Tensor::from_slice(gpu, x.shape.as_slice(), &x.to_f32()));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    Ok((model, inputs))
+}
+
+fn first_difference(report: &wgpu_conv::model::VerifyReport) -> Result<(), String> {
+    match report.first_difference() {
+        Some(check) => Err(format!("{} ({}): {:?}", check.name, check.class, check.finding)),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn models_agree_with_the_reference_and_with_keras() {
+    let Some(gpu) = gpu::gpu() else { return };
+    test_each(
+        models(),
+        |folder| folder.display().to_string(),
+        |folder| {
+            let (model, inputs) = model(&gpu, folder)?;
+            let recorded = read_layer_statistics(folder.join("layers.json")).map_err(|error| error.to_string())?;
+            let report = model.verify_recorded(&inputs, &recorded).map_err(|error| error.to_string())?;
+            assert_eq!(report.layers.len(), recorded.len());
+            first_difference(&report).map_err(|why| format!("recorded: {why}"))?;
+            let random = model.sample_inputs(&model.input_shapes(2, 16), 1).map_err(|error| error.to_string())?;
+            let report = model.verify(&random).map_err(|error| error.to_string())?;
+            assert!(report.layers.len() >= model.layers().len() && !report.outputs.is_empty());
+            first_difference(&report).map_err(|why| format!("reference: {why}"))
+        },
+    );
+}
+
+/// One weight of one layer, every layer in turn.
+#[test]
+fn a_changed_weight_is_traced_to_its_layer() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let folder = fixtures::directory().join("models/digits");
+    let (mut model, inputs) = model(&gpu, &folder).unwrap();
+    let recorded = read_layer_statistics(folder.join("layers.json")).unwrap();
+    let names: Vec<String> =
+        model.layers().iter().filter(|(_, layer)| !layer.weights().is_empty()).map(|(path, _)| path.clone()).collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in &names {
+        let layer = model.get_layer_mut(name).unwrap();
+        let right = layer.get_weights();
+        let mut wrong = right.clone();
+        let middle = wrong[0].values.len() / 2;
+        wrong[0].values[middle] += 0.25;
+        layer.set_weights(&wrong).unwrap();
+        let report = model.verify_recorded(&inputs, &recorded).unwrap();
+        let found = report.first_difference().unwrap_or_else(|| panic!("{name} was changed"));
+        assert_eq!(found.name, *name, "{found:?}");
+        assert!(matches!(found.finding, Some(Finding::Statistic { .. })) && found.error > 0.1, "{found:?}");
+        // The reference is given the same weights: what the device makes of them is right.
+        let random = model.sample_inputs(&model.input_shapes(1, 8), 3).unwrap();
+        first_difference(&model.verify(&random).unwrap()).unwrap();
+        model.get_layer_mut(name).unwrap().set_weights(&right).unwrap();
+    }
+    first_difference(&model.verify_recorded(&inputs, &recorded).unwrap()).unwrap();
+}
+
+#[test]
+fn statistics_are_held_to_their_limit() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let dense = Dense::new(3).name("head").use_bias(false);
+    let mut sequential = Sequential::new(&gpu).with_input([None, Some(2)]).unwrap();
+    sequential.add(dense).unwrap();
+    let mut model = sequential.into_model().unwrap();
+    let kernel = HostTensor::new([2, 3], vec![1.0, 2.0, 3.0, 0.0, 0.0, 0.0]).unwrap();
+    model.get_layer_mut("head").unwrap().set_weights(&[kernel]).unwrap();
+    let input = Tensor::from_slice(&gpu, [1, 2], &[2.0f32, 9.0]).unwrap();
+    let right = LayerStatistics {
+        layer: "head".into(),
+        shape: [1, 3].into(),
+        mean: 4.0,
+        std: (8.0f64 / 3.0).sqrt(),
+        min: 2.0,
+        max: 6.0,
+        first: vec![2.0, 4.0],
+        last: vec![4.0, 6.0],
+    };
+    let found = |statistics: LayerStatistics| {
+        let report = model.verify_recorded(std::slice::from_ref(&input), &[statistics]).unwrap();
+        report.first_difference().and_then(|check| check.finding.clone())
+    };
+    assert_eq!(found(right.clone()), None);
+    assert_eq!(found(LayerStatistics { mean: 4.0 * (1.0 + 0.9 * DEVIATION), ..right.clone() }), None);
+    let Some(Finding::Statistic { name, received, expected, allowed }) =
+        found(LayerStatistics { mean: 4.0 * (1.0 + 1.1 * DEVIATION), ..right.clone() })
+    else {
+        panic!("a wrong mean");
+    };
+    assert_eq!((name.as_str(), received), ("mean", 4.0));
+    assert!((allowed / (DEVIATION * expected) - 1.0).abs() < 1e-9);
+    let Some(Finding::Statistic { name, .. }) = found(LayerStatistics { last: vec![4.0, 6.5], ..right.clone() }) else {
+        panic!("a wrong value");
+    };
+    assert_eq!(name, "last2[1]");
+    let shape = found(LayerStatistics { shape: [3, 1].into(), ..right.clone() });
+    assert_eq!(shape, Some(Finding::Shape { expected: [3, 1].into() }));
+    let other = LayerStatistics { layer: "tail".into(), ..right.clone() };
+    assert_eq!(found(other.clone()), None, "by place, since there are as many");
+    let error = model.verify_recorded(std::slice::from_ref(&input), &[right, other]).unwrap_err().to_string();
+    assert!(error.contains("head") && error.contains("tail"), "{error}");
+}
+
+#[test]
+fn narrow_types_agree_within_theirs() {
+    let Some(gpu) = gpu::gpu() else { return };
+    test_each(
+        [DTypePolicy::EmulatedFloat16, DTypePolicy::BFloat16, DTypePolicy::MixedBFloat16, DTypePolicy::Float16],
+        |policy| policy.name(),
+        |policy| {
+            if *policy == DTypePolicy::Float16 && !gpu.caps().f16 {
+                return Ok(());
+            }
+            let conv = |name| Conv2D::new(6, 3).activation(Activation::Tanh).dtype(*policy).name(name);
+            let chain = Sequential::new(&gpu).with_input([None, Some(9), Some(9), Some(3)]);
+            let chain = chain.and_then(|chain| chain.with(conv("a"))?.with(conv("b")));
+            let model = chain.map_err(|error| error.to_string())?.into_model().expect("a built model");
+            let inputs = model.sample_inputs(&model.input_shapes(1, 1), 0).map_err(|error| error.to_string())?;
+            let report = model.verify(&inputs).map_err(|error| error.to_string())?;
+            let largest = report.layers.iter().map(|check| check.error).fold(0.0, f64::max);
+            assert!(largest > 0.01, "a bound of {} times the error says nothing", 1.0 / largest);
+            first_difference(&report)
+        },
+    );
+}
+
+#[test]
+fn a_profile_has_every_layer() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let (model, _) = model(&gpu, &fixtures::directory().join("models/digits")).unwrap();
+    let inputs = model.sample_inputs(&model.input_shapes(3, 8), 0).unwrap();
+    let profile = model.profile(&inputs, 2).unwrap();
+    let names: Vec<_> = profile.layers.iter().map(|layer| layer.path.clone()).collect();
+    let layers: Vec<_> = model.layers().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names, layers);
+    for layer in &profile.layers {
+        // Dropout passes its input on: nothing runs for it.
+        assert_eq!(layer.time.is_zero(), layer.class == "Dropout" && profile.device_clock, "{layer:?}");
+        assert_eq!(layer.shape.dims()[0], 3);
+    }
+    assert_eq!(profile.layers.iter().map(|layer| layer.parameters).sum::<u64>(), model.count_params());
+    assert!(profile.device_clock == gpu.has_clock() && profile.total() > profile.layers[0].time);
+    assert!(!profile.program.is_zero() && profile.first_call > profile.program, "{profile:?}");
+}
