@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use common::fixtures::{self, Case, dev};
 use common::keras;
-use common::reference::{self, Array};
+use common::reference::Array;
 use common::tolerance::{self, MODEL_DEV, Storage, forward_dev};
 use serde_json::{Value, json};
 use wgpu_conv::formats::KerasFile;
@@ -172,10 +172,7 @@ fn check_layer(gpu: &Gpu, case: &Case, policy: Option<&str>, limit: f64) -> Outc
         Err(Ok(skipped)) => return Ok(Some(skipped)),
         Err(Err(why)) => return Err(why),
     };
-    let golden = match (case.class.as_str(), keras::activation(&case.config)) {
-        ("Activation", "sparsemax") => reference::activate("sparsemax", &[], &case.x[0]),
-        _ => keras::golden(case)?,
-    };
+    let golden = keras::golden(case)?;
     let fail = |why: String| format!("{} {config}: {why}", case.class);
     let error = |error: Error| fail(error.to_string());
     let shape = Shape::from(case.input_shape.as_slice());

@@ -138,7 +138,10 @@ impl Describe for LayerNormalization {
     }
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
-        let extents = self.axis.as_slice().iter().map(|&axis| known_extent(&inputs[0], axis));
+        // Keras sorts the axes as they were given.
+        let mut axes = self.axis.as_slice().to_vec();
+        axes.sort_unstable();
+        let extents = axes.into_iter().map(|axis| known_extent(&inputs[0], axis));
         let extents = extents.collect::<Result<Vec<_>>>()?;
         let declared = |name, options, default| Declared::new(name, extents.clone(), &self.common, options, default);
         let gamma = (self.scale || self.rms_scaling).then(|| declared("gamma", &self.gamma, Initializer::Ones));

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::fixtures::Case;
-use wgpu_conv::reference::{Array, Convolved, Padding, Window, activate, conv2d, depthwise_conv2d, separable_conv2d};
+use wgpu_conv::reference::{
+    Array, Convolved, Norm, Padding, Window, activate, conv2d, depthwise_conv2d, normalize, separable_conv2d,
+};
 
 /// One number for both axes, or `[height, width]`; one where the argument is absent.
 fn pair(config: &Value, argument: &str) -> Result<[usize; 2], String> {
@@ -70,14 +72,29 @@ pub fn convolve(case: &Case) -> Result<Convolved, String> {
     }
 }
 
-/// The output that a convolution case asks of the library: Keras' own, except where Keras is wrong. Its sparsemax is
-/// not the projection on the simplex unless one element takes all, so there the reference stands in.
+/// The output that a case asks of the library: Keras' own, except where Keras is wrong, and the reference stands in.
+///
+/// - Its sparsemax is not the projection on the simplex unless one element takes all.
+/// - Its LayerNormalization over one inner axis, with the torch backend whose numbers the material keeps for it, goes over
+///   the last axis where that has the same extent; with TensorFlow it goes over the axis named.
 ///
 /// # Errors
 /// As [`convolve`].
 pub fn golden(case: &Case) -> Result<Array, String> {
-    match activation(&case.config) {
-        "sparsemax" => Ok(activate("sparsemax", &[], &convolve(case)?.exact)),
+    match (case.class.as_str(), activation(&case.config), case.config["axis"].as_u64()) {
+        ("Activation", "sparsemax", _) => Ok(activate("sparsemax", &[], &case.x[0])),
+        (_, "sparsemax", _) => Ok(activate("sparsemax", &[], &convolve(case)?.exact)),
+        ("LayerNormalization", _, Some(axis)) if axis as usize + 1 < case.y.shape.len() => {
+            let along = |weight: &Array| {
+                let mut shape = vec![1; case.y.shape.len()];
+                shape[axis as usize] = weight.data.len();
+                Array { shape, data: weight.data.clone() }
+            };
+            let [gamma, beta] = ["gamma", "beta"].map(|name| case.weight(name).map(along));
+            let epsilon = case.config["epsilon"].as_f64().unwrap_or(1e-3);
+            let norm = Norm { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon, centered: true };
+            Ok(normalize(&case.x[0], &[axis as usize], &norm).exact)
+        }
         _ => Ok(case.y.clone()),
     }
 }
