@@ -6,9 +6,10 @@ use wgpu_conv::plan::{
 };
 use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 
-use super::common::reference::Array;
-use super::common::reference_pool::{Seen, Windows, moments, pool2d, reduce, resized};
-use super::common::tolerance::{self, Expected, Storage, accumulated, inverse_root, loosely, rounded, stored};
+use super::common::reference::{
+    Array, Convolved, Norm, PoolAxis, average_pool, max_pool, mix, normalize, unit_normalize,
+};
+use super::common::tolerance::{self, Estimate, Expected, Storage, UNIT, accumulated, activation_error};
 use super::table::{FORMATS, Numbers, storage};
 
 /// One problem to be solved.
@@ -45,13 +46,27 @@ fn exactly(value: f64, storage: Storage) -> f64 {
     match storage {
         Storage::F32 => f64::from(value as f32),
         Storage::F16 => half::f16::from_f64(value).to_f64(),
+        Storage::BF16 => half::bf16::from_f64(value).to_f64(),
     }
 }
 
-/// Exact values with the bounds of their elements, as they are stored.
-fn expected(exact: Array, storage: Storage, bound: impl Fn(usize) -> f64) -> Expected {
-    let bound = exact.data.iter().enumerate().map(|(i, &value)| stored(storage, value, bound(i))).collect();
-    Expected { exact, bound }
+/// What may come out once it is stored.
+fn expected(estimate: Estimate, storage: Storage) -> Expected {
+    let Estimate { exact, bound } = estimate.stored(storage);
+    Expected { exact, bound: bound.data }
+}
+
+/// What must come out: elements that are only chosen.
+fn exact(array: Array) -> Expected {
+    Expected { bound: vec![0.0; array.data.len()], exact: array }
+}
+
+/// In channels first where `data_format` says so.
+fn laid(array: &Array, data_format: DataFormat) -> Array {
+    match data_format {
+        DataFormat::ChannelsLast => array.clone(),
+        DataFormat::ChannelsFirst => array.to_channels_first(),
+    }
 }
 
 struct PoolRow {
@@ -91,7 +106,7 @@ const POOLS: [PoolRow; 12] = [
         size: [3, 2],
         strides: [3, 4],
         pads: [[1, 1], [0, 1]],
-        more: [1, 1],
+        more: [1, 0],
         ..POOL
     },
     PoolRow { name: "stride above the window", shape: [1, 11, 13, 4], size: [2, 1], strides: [5, 3], ..POOL },
@@ -112,15 +127,16 @@ impl PoolRow {
         }
     }
 
-    fn windows(&self) -> Windows {
-        let wide = |values: [u32; 2]| values.map(|value| value as usize);
-        Windows {
-            size: wide(self.size),
-            strides: wide(self.strides),
-            dilation: wide(self.dilation),
-            pads: self.pads.map(wide),
-            output: [0, 1].map(|axis| self.axis(axis).output as usize),
-        }
+    /// Height and width as the reference takes them.
+    fn windows(&self) -> [PoolAxis; 2] {
+        [0, 1].map(|axis| PoolAxis {
+            axis: axis + 1,
+            size: self.size[axis] as usize,
+            stride: self.strides[axis] as usize,
+            dilation: self.dilation[axis] as usize,
+            padding: self.pads[axis].map(|pad| pad as usize),
+            ceil: self.more[axis] > 0,
+        })
     }
 }
 
@@ -134,34 +150,40 @@ fn pools(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let padded = PoolFunction::AveragePadded { pad_after: row.pads.map(|[_, after]| after) };
         for function in [PoolFunction::Max, PoolFunction::Average, padded] {
             let windows = row.windows();
-            let mean = |seen: &Seen, sum: f64| match function {
-                PoolFunction::Average => sum / seen.values.len().max(1) as f64,
-                _ => sum / seen.positions.max(1) as f64,
-            };
-            let exact = pool2d(&input, &windows, |seen| match function {
-                PoolFunction::Max => seen.values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-                _ => mean(seen, seen.values.iter().sum()),
-            });
-            let bound = pool2d(&input, &windows, |seen| {
-                let sum = seen.values.iter().map(|x| x.abs()).sum();
-                mean(seen, accumulated(seen.values.len(), sum) + rounded(1, sum))
-            });
             for data_format in FORMATS {
-                let first = data_format == DataFormat::ChannelsFirst;
-                let turned = |array: &Array| if first { array.to_channels_first() } else { array.clone() };
-                let bound = turned(&bound);
                 let expected = match function {
-                    PoolFunction::Max => Expected { exact: turned(&exact), bound: vec![0.0; exact.data.len()] },
-                    _ => expected(turned(&exact), storage, |i| bound.data[i]),
+                    PoolFunction::Max => exact(laid(&max_pool(&input, &windows), data_format)),
+                    _ => {
+                        let pooled = average_pool(&input, &windows, function == padded);
+                        let Estimate { exact, bound } = pooled.into();
+                        let [exact, bound] = [exact, bound].map(|array| laid(&array, data_format));
+                        expected(Estimate { exact, bound }, storage)
+                    }
                 };
                 cases.push(Case {
                     name: format!("{} {function:?} {}", row.name, data_format.name()),
                     problem: Problem::Pool(PoolProblem { function, geometry, dtype, data_format }),
-                    given: vec![(Operand::Input, turned(&input), dtype)],
+                    given: vec![(Operand::Input, laid(&input, data_format), dtype)],
                     expected,
                 });
             }
         }
+    }
+}
+
+/// A reduction of the function's name.
+fn reduce(function: AxisFunction, line: &[f64]) -> f64 {
+    let sum = |term: fn(f64) -> f64| line.iter().copied().map(term).sum::<f64>();
+    match function {
+        AxisFunction::Mean => sum(|x| x) / line.len() as f64,
+        AxisFunction::Max => line.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        AxisFunction::Min => line.iter().copied().fold(f64::INFINITY, f64::min),
+        AxisFunction::SumSquare => sum(|x| x * x),
+        AxisFunction::L1 => sum(f64::abs),
+        AxisFunction::L2 => sum(|x| x * x).sqrt(),
+        AxisFunction::LogSum => sum(|x| x).ln(),
+        AxisFunction::LogSumExp => sum(f64::exp).ln(),
+        _ => sum(|x| x),
     }
 }
 
@@ -203,26 +225,24 @@ fn reductions(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     let sums = input.map(|_| accumulated(shape[1], 1.0));
                     tolerance::activated(&input, &sums, activation, &[("axis", 1.0)], storage)
                 }
-                Max | Min => {
-                    let exact = input.along(1, |line| vec![reduce(&name, line)]);
-                    Expected { bound: vec![0.0; exact.data.len()], exact }
-                }
+                Max | Min => exact(input.along(1, |line| vec![reduce(function, line)])),
                 _ => {
-                    let exact = input.along(1, |line| vec![reduce(&name, line)]);
+                    let exact = input.along(1, |line| vec![reduce(function, line)]);
                     let bound = input.along(1, |line| {
                         let sum = |term: fn(f64) -> f64| line.iter().copied().map(term).sum::<f64>();
-                        let value = reduce(&name, line);
+                        let value = reduce(function, line);
                         let error = |sum: f64| accumulated(line.len(), sum);
+                        let of_log = error(1.0) + activation_error("log_softmax", &[], 0.0, value);
                         vec![match function {
-                            Mean => (error(sum(f64::abs)) + rounded(1, sum(f64::abs))) / line.len() as f64,
+                            // A quotient and a root come on top.
+                            Mean => (error(sum(f64::abs)) + accumulated(2, sum(f64::abs))) / line.len() as f64,
+                            L2 => error(value * value) / (2.0 * value) + accumulated(2, value),
                             SumSquare => error(sum(|x| x * x)),
-                            L2 => error(value * value) / (2.0 * value) + rounded(1, value),
-                            LogSum => error(1.0) + loosely(value),
-                            LogSumExp => error(1.0) + loosely(value),
+                            LogSum | LogSumExp => of_log,
                             _ => error(sum(f64::abs)),
                         }]
                     });
-                    expected(exact, storage, |i| bound.data[i])
+                    self::expected(Estimate { exact, bound }, storage)
                 }
             };
             cases.push(Case {
@@ -267,53 +287,61 @@ const NORMALIZE: [NormalizeRow; 10] = [
     grouped("instances, channels first", [3, 1, 8, 77], 8, 77),
 ];
 
+/// `x / √(variance + epsilon)`, the variance about the mean, with the error of [`normalize`].
+fn over_deviation(input: &Array, axes: &[usize], epsilon: f64) -> Estimate {
+    let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
+    let mean_of = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / n as f64);
+    let error = mean_of(&input.map(f64::abs)).map(|magnitude| accumulated(n, magnitude));
+    let variance = mean_of(&input.zip(&mean_of(input), |x, mean| (x - mean).powi(2)));
+    let of_variance = variance.zip(&error, |v, d| accumulated(n + 3, v) + d * d);
+    let deviation = variance.map(|v| (v + epsilon).sqrt());
+    let exact = input.zip(&deviation, |x, s| x / s);
+    let relative = of_variance.zip(&deviation, |e, s| e / (2.0 * s * s) + 4.0 * UNIT);
+    Estimate { bound: exact.zip(&relative, |y, relative| y.abs() * relative), exact }
+}
+
 fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
     use NormalizeFunction::{Deviation, RootMeanSquare, Standard, Unit};
     let storage = storage(dtype);
     for row in &NORMALIZE {
         let shape = row.shape.map(|extent| extent as usize);
         let [_, spread, group, extent] = shape;
-        let n = spread * extent;
         // A mean that is not small beside the deviation.
         let input = drawn(numbers, shape, storage).map(|x| exactly(0.5 * x + 1.0, storage));
         let (gamma, beta) = (drawn(numbers, [row.weights], storage), drawn(numbers, [row.weights], storage));
+        // The weights as they meet the elements, by the documented index.
+        let spreaded = |weights: &Array| {
+            let index = |i: usize| {
+                let [s, g, e] = [i / extent / group, i / extent % group, i % extent];
+                s * row.spread_step as usize + g * row.group_step as usize + e / row.run as usize
+            };
+            let data: Vec<f64> = (0..spread * group * extent).map(|i| weights.data[index(i)]).collect();
+            Array::new([1, spread, group, extent], data)
+        };
+        let [wide_gamma, wide_beta] = [&gamma, &beta].map(spreaded);
         for (function, has_gamma, has_beta, epsilon) in [
             (Standard, true, true, 1e-3f32),
             (Standard, false, false, 1e-5),
             (Deviation, true, false, 1e-3),
             (RootMeanSquare, true, false, 1e-6),
-            (Unit, false, true, 1e-12),
+            (Unit, false, false, 1e-12),
         ] {
-            let (about_mean, magnitudes) = (moments(&input), moments(&input.map(f64::abs)));
-            let epsilon64 = f64::from(epsilon);
-            let (mut exact, mut bound) = (Vec::new(), Vec::new());
-            for (i, (&x, m)) in input.data.iter().zip(&about_mean).enumerate() {
-                let place = [i / extent / group % spread, i / extent % group, i % extent];
-                let weight = place[0] * row.spread_step as usize
-                    + place[1] * row.group_step as usize
-                    + place[2] / row.run as usize;
-                let gamma = if has_gamma { gamma.data[weight] } else { 1.0 };
-                let beta = if has_beta { beta.data[weight] } else { 0.0 };
-                let of_mean = accumulated(n, magnitudes[i].mean) + rounded(1, m.mean);
-                let of_squares = |squares: f64| accumulated(n + 3, squares) + rounded(1, squares);
-                // A mean that is wrong by δ adds n·δ² to the squares about it.
-                let about = n as f64 * (m.variance + of_mean * of_mean);
-                let of_variance = of_mean * of_mean + of_squares(about) / n as f64;
-                let (shift, under, error) = match function {
-                    Standard => (m.mean, m.variance + epsilon64, of_variance),
-                    Deviation => (0.0, m.variance + epsilon64, of_variance),
-                    RootMeanSquare => (0.0, m.squares / n as f64 + epsilon64, of_squares(m.squares) / n as f64),
-                    Unit => (0.0, m.squares.max(epsilon64), of_squares(m.squares)),
-                };
-                let (factor, of_factor) = (1.0 / under.sqrt(), inverse_root(under, error + rounded(1, under)));
-                let of_distance = if function == Standard { of_mean + rounded(1, x - shift) } else { 0.0 };
-                let y = (x - shift) * factor * gamma;
-                exact.push(y + beta);
-                bound.push(
-                    (of_distance * factor + (x - shift).abs() * of_factor) * gamma.abs()
-                        + rounded(3, y.abs() + beta.abs()),
-                );
-            }
+            let norm = Norm {
+                gamma: has_gamma.then_some(&wide_gamma),
+                beta: has_beta.then_some(&wide_beta),
+                epsilon: f64::from(epsilon),
+                centered: function == Standard,
+            };
+            let estimate = match function {
+                Standard | RootMeanSquare => normalize(&input, &[1, 3], &norm),
+                Unit => unit_normalize(&input, &[1, 3], norm.epsilon),
+                Deviation => {
+                    let Estimate { exact, bound } = over_deviation(&input, &[1, 3], norm.epsilon);
+                    let exact = exact.zip(&wide_gamma, |y, gamma| y * gamma);
+                    let bound = bound.zip(&wide_gamma, |error, gamma| error * gamma.abs());
+                    Estimate { bound: bound.zip(&exact, |error, y| error + UNIT * y.abs()), exact }
+                }
+            };
             let [outer, spread, group, extent] = row.shape;
             let mut given = vec![(Operand::Input, input.clone(), dtype)];
             given.extend(has_gamma.then(|| (Operand::Kernel, gamma.clone(), dtype)));
@@ -335,7 +363,7 @@ fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     dtype,
                 }),
                 given,
-                expected: expected(Array::new(shape, exact), storage, |i| bound[i]),
+                expected: expected(estimate, storage),
             });
         }
     }
@@ -360,22 +388,19 @@ fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
             (0..output[axis]).map(|_| (0..taps[axis]).map(|_| tap()).collect()).collect()
         };
         let (rows, columns) = (axis(numbers, 0), axis(numbers, 1));
-        let magnitudes = |taps: &[Vec<(usize, f64)>]| -> Vec<Vec<(usize, f64)>> {
-            taps.iter().map(|taps| taps.iter().map(|&(source, weight)| (source, weight.abs())).collect()).collect()
-        };
-        let exact = resized(&resized(&input, 1, &rows), 2, &columns);
-        let magnitude = resized(&resized(&input.map(f64::abs), 1, &magnitudes(&rows)), 2, &magnitudes(&columns));
+        let first = mix(&input, 1, &rows);
+        let sums = mix(&first.exact, 2, &columns).exact;
+        let magnitude = mix(&first.magnitude, 2, &columns).magnitude;
+        // One more product: that of the weights.
+        let mixed = Convolved { exact: sums, magnitude, terms: taps[0] * taps[1] + 1 };
         let table: Vec<f64> =
             rows.iter().chain(&columns).flatten().flat_map(|&(source, weight)| [source as f64, weight]).collect();
         for data_format in FORMATS {
-            let first = data_format == DataFormat::ChannelsFirst;
-            let turned = |array: &Array| if first { array.to_channels_first() } else { array.clone() };
-            let magnitude = turned(&magnitude);
-            let copied = taps == [1, 1];
-            let bound = |i: usize| if copied { 0.0 } else { accumulated(taps[0] * taps[1] + 1, magnitude.data[i]) };
-            let expected = match copied {
-                true => Expected { exact: turned(&exact), bound: vec![0.0; exact.data.len()] },
-                false => expected(turned(&exact), storage, bound),
+            let Estimate { exact, bound } = mixed.clone().into();
+            let [sums, bound] = [exact, bound].map(|array| laid(&array, data_format));
+            let expected = match taps {
+                [1, 1] => self::exact(sums),
+                _ => expected(Estimate { exact: sums, bound }, storage),
             };
             let [batch, in_h, in_w, channels] = shape.map(|extent| extent as u32);
             cases.push(Case {
@@ -390,7 +415,7 @@ fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     data_format,
                 }),
                 given: vec![
-                    (Operand::Input, turned(&input), dtype),
+                    (Operand::Input, laid(&input, data_format), dtype),
                     (Operand::Kernel, Array::new([table.len()], table.clone()), DType::F32),
                 ],
                 expected,
