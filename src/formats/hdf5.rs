@@ -1,5 +1,8 @@
 //! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3) and the legacy `.h5` (§4).
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use half::{bf16, f16};
 use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, LibVer};
 
@@ -13,6 +16,8 @@ pub(super) struct WeightsFile {
     /// Bytes of weights that may still be read. Every weight of an honest file stands in bytes of its own, so all of them
     /// cannot take more than the file; a forged one might claim the same bytes again and again, or bytes never written.
     budget: u64,
+    /// Set once the attributes may be read.
+    texts_checked: OnceCell<()>,
 }
 
 impl WeightsFile {
@@ -23,7 +28,7 @@ impl WeightsFile {
     pub(super) fn open(bytes: Vec<u8>, place: String) -> Result<Self> {
         let budget = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self { file, place, budget })
+        Ok(Self { file, place, budget, texts_checked: OnceCell::new() })
     }
 
     /// Whether there is a group at `path`.
@@ -57,7 +62,13 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Format`] where there is no such group, or the attribute holds something else than texts.
     pub(super) fn texts(&self, path: &str, name: &str) -> Result<Option<Vec<String>>> {
-        let attributes = self.group(path)?.attrs().map_err(|error| self.broken(path, error))?;
+        let group = self.group(path)?;
+        let named = group.attr_datatypes().map_err(|error| self.broken(path, error))?;
+        if !named.contains_key(name) && !named.contains_key(&format!("{name}0")) {
+            return Ok(None);
+        }
+        self.check_heaps()?;
+        let attributes = group.attrs().map_err(|error| self.broken(path, error))?;
         let one = |name: &str| -> Result<Option<&[String]>> {
             match attributes.get(name) {
                 None => Ok(None),
@@ -78,6 +89,42 @@ impl WeightsFile {
             all.get_or_insert_with(Vec::new).extend_from_slice(texts);
         }
         Ok(all)
+    }
+
+    /// Texts of attributes stand in heaps, and are read by reference: a forged file may refer to one long text from a
+    /// thousand places. So the texts are counted at everything in the file that looks like a reference to one.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where they take more than in proportion to the file.
+    fn check_heaps(&self) -> Result<()> {
+        if self.texts_checked.get().is_some() {
+            return Ok(());
+        }
+        let superblock = self.file.superblock();
+        if superblock.offset_size != 8 || superblock.length_size != 8 || superblock.base_address.get() != 0 {
+            let problem = "addresses must take 8 bytes each and count from the file's beginning, as Keras writes them";
+            return Err(Error::format(&self.place, problem));
+        }
+        let problem = "the texts of the attributes take far more bytes than the file has";
+        let refused = || Error::format(&self.place, problem);
+        let bytes = self.file.as_bytes();
+        let texts = heap_texts(bytes).ok_or_else(refused)?;
+        // Most words are no address at all, and need no look into the map.
+        let addresses = || texts.keys().map(|(address, _)| *address);
+        let (first, last) = (addresses().min().unwrap_or(1), addresses().max().unwrap_or(0));
+        let mut most = 0u64;
+        for window in bytes.windows(12) {
+            let address = word(window, 0);
+            if (first..=last).contains(&address) {
+                let index = u32::from_le_bytes([window[8], window[9], window[10], window[11]]);
+                most = most.saturating_add(texts.get(&(address, index)).copied().unwrap_or(0));
+            }
+        }
+        if most > (bytes.len() as u64).saturating_mul(16).saturating_add(64 << 20) {
+            return Err(refused());
+        }
+        let _ = self.texts_checked.set(());
+        Ok(())
     }
 
     fn group(&self, path: &str) -> Result<Group> {
@@ -133,7 +180,7 @@ impl WeightsFile {
                     }
                 }
             }
-            Datatype::Opaque { size: 2, .. } if is_bfloat16(dataset) => {
+            Datatype::Opaque { size: 2, .. } if self.check_heaps().is_ok() && is_bfloat16(dataset) => {
                 decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32())
             }
             other => {
@@ -143,6 +190,38 @@ impl WeightsFile {
         };
         HostTensor::new(dims, values).map_err(|error| Error::format(place, error.to_string()))
     }
+}
+
+/// The sizes of the objects in all global heaps of a file, by the heap's address and the object's index there; `None` where
+/// heaps overlap. A heap is `GCOL`, a version, its size, and objects: index, count, size, bytes up to a multiple of 8.
+fn heap_texts(bytes: &[u8]) -> Option<HashMap<(u64, u32), u64>> {
+    let mut texts = HashMap::new();
+    let mut left = bytes.len() / 16;
+    for (heap, _) in bytes.windows(4).enumerate().filter(|(_, window)| *window == b"GCOL") {
+        let end = usize::try_from(word(bytes, heap + 8)).unwrap_or(usize::MAX).saturating_add(heap).min(bytes.len());
+        let mut at = heap + 16;
+        while at + 16 <= end {
+            let index = u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+            if index == 0 {
+                break;
+            }
+            left = left.checked_sub(1)?;
+            let size = word(bytes, at + 8);
+            let most = texts.entry((heap as u64, index)).or_default();
+            *most = size.max(*most);
+            let padded = usize::try_from(size).ok().and_then(|size| size.checked_next_multiple_of(8));
+            match padded.and_then(|size| size.checked_add(at + 16)) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+    }
+    Some(texts)
+}
+
+/// The 8 bytes at `at`; 0 beyond the end.
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |&word| u64::from_le_bytes(word))
 }
 
 /// Whether Keras marked the opaque values of `dataset` as bfloat16.
@@ -262,6 +341,30 @@ mod tests {
         assert_eq!(halves(opaque(), brain.clone(), Some("bfloat16")).unwrap(), expected);
         assert!(halves(opaque(), brain, None).is_err());
         assert!(halves(float(6, 9, 31), ieee, None).is_err());
+    }
+
+    #[test]
+    fn one_text_referred_to_from_everywhere_is_not_copied() {
+        let names: Vec<String> =
+            (0..4000).map(|index| format!("layer_{index}")).chain(["long".repeat(50_000)]).collect();
+        let mut builder = FileBuilder::new();
+        builder.set_attr("layer_names", AttrValue::VarLenStringArray(names.clone()));
+        let honest = builder.finish().unwrap();
+        let open = |bytes: Vec<u8>| WeightsFile::open(bytes, "file".into()).unwrap();
+        assert_eq!(open(honest.clone()).texts("", "layer_names").unwrap(), Some(names));
+        // The references follow each other: length, address, index.
+        let reference = |length: u32| honest.windows(4).position(|window| window == length.to_le_bytes()).unwrap();
+        let long = reference(200_000);
+        let forged = |count: usize| {
+            let mut forged = honest.clone();
+            for at in (0..count).map(|index| long - 16 * (index + 1)) {
+                forged.copy_within(long..long + 16, at);
+            }
+            open(forged).check_heaps()
+        };
+        assert!(forged(3).is_ok());
+        let error = forged(4000).unwrap_err().to_string();
+        assert!(error.contains("far more bytes than the file"), "{error}");
     }
 
     #[test]
