@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use wgpu_conv::formats::KerasFile;
-use wgpu_conv::layers::{BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Layer, ReLU, SeparableConv2D};
+use wgpu_conv::layers::{
+    BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Initializer, Layer, ReLU, SeparableConv2D,
+};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
 
@@ -371,4 +373,26 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     let error = model.save(folder.join("model.h5")).unwrap_err().to_string();
     assert!(error.contains("must end in .keras or .weights.h5 or .safetensors"), "{error}");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+#[test]
+fn what_keras_does_not_have_is_listed_at_once() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let zero = Initializer::custom(|shape, _| Ok(vec![0.0; shape.elements()? as usize]));
+    let inner = Sequential::new(&gpu).named("inner").with_input([None, Some(6), Some(7), Some(3)]).unwrap();
+    let inner = inner.with(Conv2D::new(3, 1).name("fine")).unwrap();
+    let inner = inner.with(Conv2D::new(3, 1).name("odd").bias_initializer(zero.clone())).unwrap().into_model().unwrap();
+    let graph = Functional::new(&gpu);
+    let image = graph.input("image", [None, Some(6), Some(7), Some(3)]).unwrap();
+    let made = graph.apply_model(inner, &[&image]).unwrap().remove(0);
+    let made = made.apply(Conv2D::new(1, 1).name("last").bias_initializer(zero)).unwrap();
+    let model = graph.model("foreign", &[&image], &[&made]).unwrap();
+    let file = saved("foreign").join("model.keras");
+    let error = model.save(&file).unwrap_err().to_string();
+    for part in ["2 of its layers cannot be written", "inner/odd (Conv2D): ", "last (Conv2D): "] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert!(!file.exists());
+    // Its weights have no need of Keras's configs.
+    model.save(file.with_file_name("model.weights.h5")).unwrap();
 }

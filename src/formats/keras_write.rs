@@ -56,17 +56,17 @@ pub(super) fn weights(model: &Model, place: &str) -> Result<Vec<u8>> {
 }
 
 fn group(model: &Model, group: String, name: String) -> WeightsGroup {
-    let names = names(model);
+    let names = Names::of(model);
     let mut siblings = HashMap::new();
     let layers = parts(model).into_iter().map(|part| match part {
         Part::Input(index) => WeightsGroup {
             group: sibling(&mut siblings, "InputLayer"),
-            name: model.inputs()[index].name.clone(),
+            name: names.inputs[index].clone(),
             ..WeightsGroup::default()
         },
         Part::Block(index) => {
             let block = &model.blocks()[index];
-            let (group, name) = (sibling(&mut siblings, block.class_name()), names[index].clone());
+            let (group, name) = (sibling(&mut siblings, block.class_name()), names.blocks[index].clone());
             match block {
                 Block::Model(model) => self::group(model, group, name),
                 Block::Layer(layer) => {
@@ -79,39 +79,46 @@ fn group(model: &Model, group: String, name: String) -> WeightsGroup {
     WeightsGroup { group, name, layers, ..WeightsGroup::default() }
 }
 
-/// The names of a model's blocks as Keras takes them: without `/`, and none twice.
-fn names(model: &Model) -> Vec<String> {
-    let mut taken: HashSet<String> = model.inputs().iter().map(|input| input.name.clone()).collect();
-    taken.extend(model.blocks().iter().map(Block::name).filter(|name| !name.contains('/')).map(str::to_owned));
-    let mut plain_name = |block: &Block| {
-        let name = block.name();
-        if !name.contains('/') {
-            return name.to_owned();
-        }
-        let plain = name.replace('/', "_");
-        let numbered = (0..).map(|n| if n == 0 { plain.clone() } else { format!("{plain}_{n}") });
-        let free = numbered.into_iter().find(|name| taken.insert(name.clone()));
-        free.unwrap_or_else(|| plain.clone())
-    };
-    model.blocks().iter().map(&mut plain_name).collect()
+/// What Keras calls the parts of a model.
+struct Names {
+    inputs: Vec<String>,
+    blocks: Vec<String>,
+}
+
+impl Names {
+    /// The names of the parts as Keras takes them: without `/`, and none twice.
+    fn of(model: &Model) -> Self {
+        let inputs = model.inputs().iter().map(|input| input.name.as_str());
+        let blocks = model.blocks().iter().map(Block::name);
+        let mut taken: HashSet<String> =
+            inputs.clone().chain(blocks.clone()).filter(|name| !name.contains('/')).map(str::to_owned).collect();
+        let mut plain = |name: &str| {
+            let mut plain = name.replace('/', "_");
+            while name.contains('/') && !taken.insert(plain.clone()) {
+                plain.push('_');
+            }
+            plain
+        };
+        Self { inputs: inputs.map(&mut plain).collect(), blocks: blocks.map(&mut plain).collect() }
+    }
 }
 
 /// The config of `model`, whose layers have paths that begin with `around`; notes the layers that Keras does not have.
 fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) -> Json {
     let chain = model.is_chain();
-    let names = names(model);
+    let names = Names::of(model);
     let parts = parts(model);
     // What no output needs is left out, as Keras leaves it out.
     let needed = model.needed(model.outputs());
     let mut numbers = Vec::with_capacity(model.nodes().len());
-    let mut counts = vec![0; names.len()];
+    let mut counts = vec![0; names.blocks.len()];
     for (node, needed) in model.nodes().iter().zip(&needed) {
         numbers.push(counts[node.block]);
         counts[node.block] += u32::from(*needed);
     }
     let history = |port| match port {
-        Port::Input(index) => json!([model.inputs()[index].name, 0, 0]),
-        Port::Output(node, output) => json!([names[model.nodes()[node].block], numbers[node], output]),
+        Port::Input(index) => json!([names.inputs[index], 0, 0]),
+        Port::Output(node, output) => json!([names.blocks[model.nodes()[node].block], numbers[node], output]),
     };
     let tensor = |port| {
         let dtype = match port {
@@ -123,15 +130,15 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     };
     let mut layers = Vec::with_capacity(parts.len() + 1);
     if chain {
-        layers.push(of_input(model, 0));
+        layers.push(of_input(model, 0, &names));
     }
     for part in parts {
         let mut layer = match part {
-            Part::Input(index) => of_input(model, index),
+            Part::Input(index) => of_input(model, index, &names),
             Part::Block(index) => {
                 let first = model.nodes().iter().find(|node| node.block == index);
                 let shapes = first.map_or(&[][..], |node| &node.inputs).iter().map(|&port| model.shape(port));
-                of_block(&model.blocks()[index], &names[index], shapes.collect(), around, foreign)
+                of_block(&model.blocks()[index], &names.blocks[index], shapes.collect(), around, foreign)
             }
         };
         if !chain {
@@ -157,7 +164,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     let noted = |key: &str, default: Json| notes.get(key).filter(|note| !note.is_null()).cloned().unwrap_or(default);
     let trainable = at(notes, "/trainable").as_bool().unwrap_or(true);
     let compiled = noted("compile_config", json!({}));
-    let mut config = json!({"name": model.name(), "trainable": trainable});
+    let mut config = json!({"name": model.name().replace('/', "_"), "trainable": trainable});
     if chain {
         config["dtype"] = noted("dtype", json!("float32"));
         config["layers"] = layers.into();
@@ -190,7 +197,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
 }
 
 /// Input number `index` as a layer.
-fn of_input(model: &Model, index: usize) -> Json {
+fn of_input(model: &Model, index: usize, names: &Names) -> Json {
     let input = &model.inputs()[index];
     let mut config = json!({"batch_shape": null, "dtype": "float32", "sparse": false, "ragged": false, "name": null, "optional": false});
     let noted = model.notes().get("inputs").and_then(|inputs| inputs.get(&input.name));
@@ -200,7 +207,7 @@ fn of_input(model: &Model, index: usize) -> Json {
         }
     }
     config["batch_shape"] = json!(input.shape.dims());
-    config["name"] = json!(input.name);
+    config["name"] = json!(names.inputs[index]);
     json!({"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": null})
 }
 

@@ -1,4 +1,4 @@
-//! Files: models with their weights, and the inputs to run them on.
+//! Files: models with their weights, read and written, and the inputs to run them on.
 //!
 //! Each format stands behind the feature named for it. They build layer descriptions, weights and tensors; nothing below
 //! knows of files.
