@@ -529,6 +529,51 @@ pub enum BinaryFunction {
     Prelu,
 }
 
+impl BinaryFunction {
+    /// Every function, with its name.
+    const ALL: [(&str, Self); 8] = [
+        ("add", Self::Add),
+        ("subtract", Self::Subtract),
+        ("multiply", Self::Multiply),
+        ("divide", Self::Divide),
+        ("maximum", Self::Maximum),
+        ("minimum", Self::Minimum),
+        ("power", Self::Power),
+        ("prelu", Self::Prelu),
+    ];
+
+    /// The function of a name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for any other name.
+    ///
+    /// ```
+    /// # use wgpu_conv::plan::BinaryFunction;
+    /// assert_eq!(BinaryFunction::from_name("add")?, BinaryFunction::Add);
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn from_name(name: &str) -> Result<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|&(_, function)| function).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(known, _)| *known).collect();
+            Error::invalid(
+                "function",
+                format!("the function must be one of {}", names.join(", ")),
+                format!("function={name}"),
+            )
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self.number() as usize].0
+    }
+
+    /// Its number in `binary.wgsl`.
+    pub(crate) const fn number(self) -> u32 {
+        self as u32
+    }
+}
+
 /// Where the two sides of a binary operation or of a product come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Sides {

@@ -138,13 +138,21 @@ impl PairAxis {
 /// The shape of two shapes broadcast together as NumPy does: aligned at their last axes, extents of 1 repeated; `None`
 /// where they do not fit.
 pub(crate) fn broadcast(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
+    let known = |dims: &[usize]| dims.iter().copied().map(Some).collect::<Vec<_>>();
+    broadcast_partial(&known(left), &known(right))?.into_iter().collect()
+}
+
+/// [`broadcast`] of shapes with unknown extents. What meets an unknown one is unknown, unless it is known to be larger
+/// than 1: then it must be the same.
+pub(crate) fn broadcast_partial(left: &[Option<usize>], right: &[Option<usize>]) -> Option<Vec<Option<usize>>> {
     let rank = left.len().max(right.len());
-    let along = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |own| dims[own]);
+    let along =
+        |dims: &[Option<usize>], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Some(1), |i| dims[i]);
     (0..rank)
         .map(|axis| match (along(left, axis), along(right, axis)) {
-            (left, right) if left == right || right == 1 => Some(left),
-            (1, right) => Some(right),
-            _ => None,
+            (Some(1), dim) | (dim, Some(1)) => Some(dim),
+            (None, dim) | (dim, None) => Some(dim),
+            (left, right) => (left == right).then_some(left),
         })
         .collect()
 }
@@ -261,6 +269,8 @@ mod tests {
         assert_eq!(broadcast(&[2, 1, 3], &[4, 1]), Some(vec![2, 4, 3]));
         assert_eq!(broadcast(&[2, 3], &[2]), None);
         assert_eq!(broadcast(&[], &[0, 1]), Some(vec![0, 1]));
+        let unknown = broadcast_partial(&[None, None, Some(3)], &[Some(1), Some(4), None]);
+        assert_eq!(unknown, Some(vec![None, Some(4), Some(3)]));
         // Squeeze and excite: [2, 5, 7, 3] by [2, 1, 1, 3].
         let axes = |left: &[usize], right: &[usize]| pair_axes(&paired(left, right, left).unwrap()).unwrap();
         let axis = |extent, left, right| PairAxis { extent, left, right };

@@ -25,7 +25,7 @@ use wgpu_conv::layers::{LayerConfig, ReadOptions};
 use wgpu_conv::{Activation, Error, Gpu, HostTensor, PartialShape, Shape, Tensor, layers};
 
 /// The suites of `keras/layers` that must be present and hold cases that pass.
-const REQUIRED: [&str; 11] = [
+const REQUIRED: [&str; 13] = [
     "conv2d",
     "conv2d_big",
     "pointwise",
@@ -37,31 +37,58 @@ const REQUIRED: [&str; 11] = [
     "keras_own",
     "misc",
     "pool2d",
+    "merge",
+    "conv2d_transpose",
 ];
 
 /// The topics of `keras/functions` that must be present and hold cases that pass.
 const REQUIRED_TOPICS: [&str; 3] = ["activations", "errors", "initializers"];
 
 /// The classes that the library has: none of their cases may be passed over.
-const CLASSES: [&str; 18] = [
+const CLASSES: [&str; 43] = [
     "Activation",
+    "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
     "AveragePooling2D",
     "BatchNormalization",
+    "Concatenate",
     "Conv2D",
+    "Conv2DTranspose",
+    "Cropping2D",
     "Dense",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
+    "ELU",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
+    "Identity",
     "LayerNormalization",
+    "LeakyReLU",
     "MaxPooling2D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "Normalization",
+    "PReLU",
+    "Permute",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
+    "Reshape",
     "SeparableConv2D",
+    "Softmax",
+    "SpatialDropout2D",
+    "Subtract",
     "UnitNormalization",
     "UpSampling2D",
+    "ZeroPadding2D",
 ];
 
 /// Why a case was not run.
@@ -175,20 +202,21 @@ fn check_layer(gpu: &Gpu, case: &Case, policy: Option<&str>, limit: f64) -> Outc
     let golden = keras::golden(case)?;
     let fail = |why: String| format!("{} {config}: {why}", case.class);
     let error = |error: Error| fail(error.to_string());
-    let shape = Shape::from(case.input_shape.as_slice());
-    let promised = described.output_shape(&shape).map_err(error)?;
-    let mut layer = described.build(gpu, &shape).map_err(error)?;
+    let shapes: Vec<PartialShape> = case.x.iter().map(|x| Shape::from(x.shape.as_slice()).into()).collect();
+    let promised = described.output_shape_all(&shapes).map_err(error)?;
+    let mut layer = described.build_all(gpu, &shapes).map_err(error)?;
     let declared: Vec<_> = layer.weights().iter().map(|w| (w.name().to_owned(), w.shape().dims().to_vec())).collect();
     let expected: Vec<_> = case.weights.iter().map(|(name, array)| (name.clone(), array.shape.clone())).collect();
     if declared != expected {
         return Err(fail(format!("weights {declared:?}, Keras has {expected:?}")));
     }
     layer.set_weights(&case.weights.iter().map(|(_, array)| host(array)).collect::<Vec<_>>()).map_err(error)?;
-    let input = match policy {
-        Some("float16") => Tensor::from_slice(gpu, &shape, &case.x[0].to_f16()),
-        _ => Tensor::from_slice(gpu, &shape, &case.x[0].to_f32()),
+    let upload = |x: &Array| match policy {
+        Some("float16") => Tensor::from_slice(gpu, x.shape.as_slice(), &x.to_f16()),
+        _ => Tensor::from_slice(gpu, x.shape.as_slice(), &x.to_f32()),
     };
-    let output = layer.call(&input.map_err(error)?).map_err(error)?;
+    let inputs = case.x.iter().map(upload).collect::<Result<Vec<_>, _>>().map_err(error)?;
+    let output = layer.call_all(&inputs).map_err(error)?;
     if output.shape().dims() != golden.shape || promised != PartialShape::from(output.shape()) {
         let got = output.shape();
         return Err(fail(format!("shape {got}, promised {promised}, Keras has {:?}", golden.shape)));
@@ -261,6 +289,16 @@ fn stride_and_dilation() {
 #[test]
 fn keras_own() {
     run_suite("keras_own", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn merge() {
+    run_suite("merge", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn conv2d_transpose() {
+    run_suite("conv2d_transpose", None, forward_dev(Storage::F32));
 }
 
 #[test]
@@ -347,11 +385,11 @@ fn configs() {
                             Ok(layer) => layer,
                             Err(why) => return why.map(Some),
                         };
-                        (layer, Some(Shape::from(case.input_shape.as_slice()).into()))
+                        (layer, vec![Shape::from(case.input_shape.as_slice()).into()])
                     }
                     Err(error) => return Err(error.to_string()),
                 };
-                let written = read.0.to_json(read.1.as_ref()).map_err(|error| error.to_string())?;
+                let written = read.0.to_json(&read.1).map_err(|error| error.to_string())?;
                 if written == json { Ok(None) } else { Err(format!("read {json}, wrote {written}")) }
             });
         }

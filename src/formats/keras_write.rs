@@ -248,7 +248,7 @@ fn of_block(
 
 /// The config of a layer, or why Keras has none.
 fn of_layer(layer: &Layer) -> Result<Json, String> {
-    let json = layer.config().to_json(None).map_err(|error| error.to_string())?;
+    let json = layer.config().to_json(&[]).map_err(|error| error.to_string())?;
     if json["module"] == "keras.layers" { Ok(json) } else { Err("Keras has no such layer".into()) }
 }
 

@@ -3,8 +3,8 @@
 use super::{WORKGROUP, accumulator, item_count, with_axes, workgroups};
 use crate::Result;
 use crate::plan::{
-    ACTIVATION, BinaryFunction, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand,
-    PairAxis, Plan, Shader, Sides, params, part,
+    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, Plan,
+    Shader, Sides, params, part,
 };
 
 params! {
@@ -42,16 +42,7 @@ struct Walk {
 fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
     let items = problem.elements() / u64::from(walk.lanes);
     let last = walk.axes.iter().rposition(|axis| axis.extent != 1);
-    let (number, name) = match problem.function {
-        BinaryFunction::Add => (0, "add"),
-        BinaryFunction::Subtract => (1, "subtract"),
-        BinaryFunction::Multiply => (2, "multiply"),
-        BinaryFunction::Divide => (3, "divide"),
-        BinaryFunction::Maximum => (4, "maximum"),
-        BinaryFunction::Minimum => (5, "minimum"),
-        BinaryFunction::Power => (6, "power"),
-        BinaryFunction::Prelu => (7, "prelu"),
-    };
+    let (number, name) = (problem.function.number(), problem.function.name());
     let [left, right] = walk.sides;
     let mut constants = accumulator(problem.dtype, walk.lanes);
     constants.extend([

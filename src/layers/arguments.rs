@@ -4,6 +4,7 @@ use super::describe::Declared;
 use super::{Constraint, Initializer, Regularizer};
 use crate::geometry::{self, ConvGeometry};
 use crate::ops::ConvArgs;
+use crate::plan::Direction;
 use crate::{Activation, DTypePolicy, DataFormat, Error, Padding, PartialShape, Result, Settings, Shape};
 
 pub use geometry::Window;
@@ -202,7 +203,7 @@ impl ConvArguments {
 
     /// The operation over `geometry`.
     pub(crate) fn conv(&self, geometry: ConvGeometry) -> ConvArgs {
-        ConvArgs { geometry, data_format: self.data_format, activation: self.activation }
+        ConvArgs { geometry, direction: Direction::Forward, data_format: self.data_format, activation: self.activation }
     }
 
     /// The convolution of an input of `shape`, whose channels have been checked.

@@ -7,6 +7,7 @@ use super::describe::{Declared, Describe};
 use super::{Common, Initializer, Regularizer, WeightOptions, activated_shape};
 use crate::geometry::extent;
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
+use crate::plan::Direction;
 use crate::{Activation, Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Settings};
 
 /// A matrix product over the last axis: `activation(input · kernel + bias)`.
@@ -140,7 +141,12 @@ impl Describe for Dense {
         let (in_channels, out_channels) = (extent(channels)?, self.units);
         let geometry = ConvGeometry { batch: 1, groups: 1, in_channels, out_channels, axes };
         let per_element = if self.activation.axis().is_none() { self.activation } else { Activation::Linear };
-        let args = ConvArgs { geometry, data_format: DataFormat::ChannelsLast, activation: per_element };
+        let args = ConvArgs {
+            geometry,
+            direction: Direction::Forward,
+            data_format: DataFormat::ChannelsLast,
+            activation: per_element,
+        };
         let product = ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))?;
         output.push(self.units as usize);
         let product = tape.reshape(product, output)?;

@@ -10,63 +10,97 @@
 //! 4. The support table of the README.
 
 mod activation;
+mod activation_layers;
 mod arguments;
 mod batch_normalization;
+mod broadcast;
+mod concatenate;
 #[cfg(feature = "keras")]
 mod config;
 mod constraint;
 mod conv2d;
+mod conv2d_transpose;
 mod custom;
 mod dense;
 mod depthwise_conv2d;
 mod describe;
+mod dot;
 mod dropout;
+mod flatten;
 mod global_pooling2d;
 mod group_normalization;
+mod identities;
 mod initializer;
 mod layer;
 mod layer_normalization;
+mod map;
+mod merge;
 mod normalization;
+mod pad;
+mod padding2d;
+mod permute;
 mod pipe;
 mod pool2d;
 mod pooling2d;
+mod prelu;
 mod reduce;
 mod regularizer;
 mod relu;
+mod repeat_vector;
 mod rescaling;
+mod reshape;
 mod resize;
 mod separable_conv2d;
+mod slice;
 mod unit_normalization;
 mod up_sampling2d;
 
 pub use activation::ActivationLayer;
+pub use activation_layers::{ELU, LeakyReLU, Softmax};
 pub use arguments::{Common, ConvArguments, Pair, WeightOptions, Window};
 pub use batch_normalization::BatchNormalization;
+pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
+pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv2d::Conv2D;
+pub use conv2d_transpose::Conv2DTranspose;
 pub use custom::Custom;
 pub use dense::Dense;
 pub use depthwise_conv2d::DepthwiseConv2D;
+pub use dot::Dot;
 pub use dropout::Dropout;
+pub use flatten::Flatten;
 pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D};
 pub use group_normalization::GroupNormalization;
+pub use identities::{
+    ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,
+};
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 pub use layer::{Layer, Weight, reset_names};
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::{check_weights, snake_case};
 pub use layer_normalization::LayerNormalization;
+pub use map::Map;
+pub use merge::{Merge, MergeKind};
 pub use normalization::Normalization;
+pub use pad::{Expand, Pad, PadMode};
+pub use padding2d::{Cropping2D, Sides, ZeroPadding2D};
+pub use permute::Permute;
 pub use pipe::Piped;
 pub use pool2d::{Pads, Pool2D, Pooling};
 pub use pooling2d::{AveragePooling2D, MaxPooling2D};
+pub use prelu::PReLU;
 pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
+pub use repeat_vector::RepeatVector;
 pub use rescaling::{PerChannel, Rescaling};
+pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
 pub use separable_conv2d::SeparableConv2D;
+pub use slice::Slice;
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling2d::{UpSampling2D, Upsampling};
 
@@ -124,26 +158,52 @@ macro_rules! layer_variants {
 
 layer_variants!(
     Activation(ActivationLayer),
+    ActivityRegularization(ActivityRegularization),
+    AlphaDropout(AlphaDropout),
     AveragePooling2D(AveragePooling2D),
     BatchNormalization(BatchNormalization),
+    Broadcast(Broadcast),
+    Concatenate(Concatenate),
     Conv2D(Conv2D),
+    Conv2DTranspose(Conv2DTranspose),
+    Cropping2D(Cropping2D),
     Dense(Dense),
     DepthwiseConv2D(DepthwiseConv2D),
+    Dot(Dot),
     Dropout(Dropout),
+    ELU(ELU),
+    Expand(Expand),
+    Flatten(Flatten),
+    GaussianDropout(GaussianDropout),
+    GaussianNoise(GaussianNoise),
     GlobalAveragePooling2D(GlobalAveragePooling2D),
     GlobalMaxPooling2D(GlobalMaxPooling2D),
     GroupNormalization(GroupNormalization),
+    Identity(Identity),
     LayerNormalization(LayerNormalization),
+    LeakyReLU(LeakyReLU),
+    Map(Map),
+    MatMul(MatMul),
     MaxPooling2D(MaxPooling2D),
+    Merge(Merge),
     Normalization(Normalization),
+    Pad(Pad),
+    Permute(Permute),
     Pool2D(Pool2D),
-    ReLU(ReLU),
+    PReLU(PReLU),
     Reduce(Reduce),
+    ReLU(ReLU),
+    RepeatVector(RepeatVector),
     Rescaling(Rescaling),
+    Reshape(Reshape),
     Resize(Resize),
     SeparableConv2D(SeparableConv2D),
+    Slice(Slice),
+    Softmax(Softmax),
+    SpatialDropout2D(SpatialDropout2D),
     UnitNormalization(UnitNormalization),
     UpSampling2D(UpSampling2D),
+    ZeroPadding2D(ZeroPadding2D),
 );
 
 impl LayerConfig {

@@ -12,6 +12,7 @@ use crate::{Activation, DataFormat, Error, Result};
 #[derive(Clone)]
 pub(crate) struct ConvArgs {
     pub(crate) geometry: ConvGeometry,
+    pub(crate) direction: Direction,
     pub(crate) data_format: DataFormat,
     pub(crate) activation: Activation,
 }
@@ -25,15 +26,15 @@ pub(crate) fn conv(
     kernel: &Arc<Kernel>,
     bias: Option<&Arc<Kernel>>,
 ) -> Result<Value> {
-    let ConvArgs { geometry, data_format, activation } = args;
-    let [h, w] = geometry.axes;
-    let dims = data_format.join(geometry.batch, geometry.out_channels, [h.output, w.output]);
-    let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
+    let ConvArgs { geometry, direction, data_format, activation } = args;
     let fused = Elementwise::new(activation).unwrap_or(Elementwise::LINEAR);
     let epilogue = Epilogue { bias: bias.is_some(), residual: false, activation: fused };
     let dtype = tape.dtype(input);
-    let direction = Direction::Forward;
-    let problem = ConvProblem { geometry: *geometry, direction, dtype, data_format: *data_format, epilogue };
+    let problem =
+        ConvProblem { geometry: *geometry, direction: *direction, dtype, data_format: *data_format, epilogue };
+    let [channels, height, width] = problem.written();
+    let dims = data_format.join(geometry.batch, channels, [height, width]);
+    let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
     let operands = Operands { kernel: Some(kernel.clone()), bias: bias.cloned(), ..input.into() };
     let output = tape.step(Problem::Conv(problem), operands, dims.into())?;
     if activation.axis().is_none() { Ok(output) } else { activate(tape, activation, output) }
@@ -80,6 +81,7 @@ pub(crate) fn scale_and_shift_runs(
     } else {
         (geometry(before, after), DataFormat::ChannelsFirst)
     };
-    let output = conv(tape, &ConvArgs { geometry, data_format, activation: Activation::Linear }, input, scale, shift)?;
+    let args = ConvArgs { geometry, direction: Direction::Forward, data_format, activation: Activation::Linear };
+    let output = conv(tape, &args, input, scale, shift)?;
     tape.reshape(output, shape)
 }

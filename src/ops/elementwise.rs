@@ -12,11 +12,14 @@ pub(crate) fn activate(tape: &mut Tape, activation: &Activation, input: Value) -
     }
     match Elementwise::new(activation) {
         None | Some(Elementwise::LINEAR) => Ok(input),
-        Some(activation) => {
-            let problem = MapProblem { elements: tape.elements(input), dtype: tape.dtype(input), activation };
-            tape.step(Problem::Map(problem), input, tape.shape(input).clone())
-        }
+        Some(activation) => map(tape, activation, input),
     }
+}
+
+/// An element-wise function of `input`.
+pub(crate) fn map(tape: &mut Tape, activation: Elementwise, input: Value) -> Result<Value> {
+    let problem = MapProblem { elements: tape.elements(input), dtype: tape.dtype(input), activation };
+    tape.step(Problem::Map(problem), input, tape.shape(input).clone())
 }
 
 /// `input` as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.

@@ -7,18 +7,22 @@
 //! 4. At least one kernel (`kernels/mod.rs` has that recipe).
 //! 5. Its rows in `tests/candidates.rs`, and its reference.
 
+mod binary;
 mod conv;
 mod elementwise;
 mod kernel;
+mod movement;
 mod normalize;
 mod pool;
 mod reduce;
 mod resize;
 mod tape;
 
+pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
-pub(crate) use elementwise::{activate, cast, rounded};
+pub(crate) use elementwise::{activate, cast, map, rounded};
 pub(crate) use kernel::Kernel;
+pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
 pub(crate) use reduce::reduce;

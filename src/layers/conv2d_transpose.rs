@@ -1,0 +1,159 @@
+//! Conv2DTranspose.
+
+use std::sync::Arc;
+
+use super::arguments::{Common, ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+use super::describe::{Declared, Describe};
+use super::{Initializer, activated_shape};
+use crate::geometry::extent;
+use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
+use crate::plan::Direction;
+use crate::{Axis, ConvGeometry, Error, PartialShape, Result, Shape};
+
+/// Transposed 2-D convolution: every input pixel adds its multiple of the kernel to the output, then
+/// `activation(… + bias)`. It is the gradient of a convolution with respect to its input, and makes images larger by its
+/// strides.
+///
+/// # Shapes
+/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
+/// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels, `n·stride` high or wide
+/// under `same` padding (spec visualisation.md §6.1). Weights, in either format: `kernel [kh, kw, filters, channels]`,
+/// `bias [filters]`.
+///
+/// ```
+/// use wgpu_conv::{Padding, layers::Conv2DTranspose};
+///
+/// let larger = Conv2DTranspose::new(16, 3).strides(2).padding(Padding::Same);
+/// assert_eq!(larger.output_shape([None, Some(8), Some(9), Some(32)])?.to_string(), "(None, 16, 18, 16)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2DTranspose {
+    /// The arguments shared by all convolution layers.
+    pub arguments: ConvArguments,
+    /// Output channels.
+    pub filters: u32,
+    /// Rows and columns that the output has beyond the least that `padding` gives, less than the strides; none by default,
+    /// which makes `same` and `valid` the inverses of the convolution's.
+    pub output_padding: Option<[u32; 2]>,
+    /// The kernel's initializer (glorot_uniform by default), regularizer and constraint.
+    pub kernel: WeightOptions,
+}
+
+conv_setters!(Conv2DTranspose);
+weight_setters!(Conv2DTranspose {
+    "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
+});
+
+impl Conv2DTranspose {
+    /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
+    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+        Self {
+            arguments: ConvArguments::new(kernel_size.into()),
+            filters,
+            output_padding: None,
+            kernel: WeightOptions::new(Initializer::glorot_uniform()),
+        }
+    }
+
+    /// Rows and columns that the output has beyond the least, (height, width), less than the strides; none by default.
+    pub fn output_padding(mut self, output_padding: impl Into<Pair>) -> Self {
+        self.output_padding = Some(output_padding.into().into());
+        self
+    }
+
+    /// The output shape for `input`, whose batch, height and width may be unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        self.arguments.channels(&input)?;
+        let format = self.arguments.data_format;
+        let (batch, _, spatial) = format.split::<_, 2>(input.dims());
+        let mut output = [None; 2];
+        for (axis, dim) in spatial.into_iter().enumerate() {
+            output[axis] = match dim {
+                Some(dim) => Some(self.axis(axis, extent(dim)?, &input)?.input as usize),
+                None => None,
+            };
+        }
+        let dims = format.join(batch, Some(self.filters as usize), output);
+        activated_shape(&self.arguments.activation, &PartialShape::from(dims))
+    }
+
+    /// The forward relation that `axis` of an input of `extent` runs backwards.
+    fn axis(&self, axis: usize, extent: u32, input: &PartialShape) -> Result<Axis> {
+        let window = &self.arguments.window;
+        let (kernel, stride, dilation) = (window.kernel_size[axis], window.strides[axis], window.dilation_rate[axis]);
+        let output_padding = self.output_padding.map(|padding| padding[axis]);
+        Axis::transposed(extent, kernel, stride, dilation, window.padding, output_padding).ok_or_else(|| {
+            Error::invalid(
+                "input",
+                "the computed output size must not be zero or negative",
+                format!(
+                    "input shape={input}, kernel_size={:?}, dilation_rate={:?}, strides={:?}, padding={}, \
+                     output_padding={:?}",
+                    window.kernel_size,
+                    window.dilation_rate,
+                    window.strides,
+                    window.padding.name(),
+                    self.output_padding
+                ),
+            )
+        })
+    }
+
+    fn geometry(&self, shape: &Shape) -> Result<ConvGeometry> {
+        let mut extents = Vec::with_capacity(4);
+        for &dim in shape.dims() {
+            extents.push(extent(dim)?);
+        }
+        let (batch, channels, [height, width]) = self.arguments.data_format.split::<_, 2>(&extents);
+        let input = shape.into();
+        let axes = [self.axis(0, height, &input)?, self.axis(1, width, &input)?];
+        Ok(ConvGeometry { batch, groups: 1, in_channels: self.filters, out_channels: channels, axes })
+    }
+}
+
+impl Describe for Conv2DTranspose {
+    fn common(&self) -> &Common {
+        &self.arguments.common
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.arguments.validate(&[&self.kernel])?;
+        positive("filters", &[self.filters])?;
+        self.arguments.refuse_strided_dilation()?;
+        let strides = self.arguments.window.strides;
+        match self.output_padding {
+            Some(padding) if padding.iter().zip(strides).any(|(&more, stride)| more >= stride) => Err(Error::invalid(
+                "output_padding",
+                "`output_padding` must be less than the strides",
+                format!("output_padding={padding:?}, strides={strides:?}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        self.arguments.fixed_axes()
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let channels = self.arguments.channels(&inputs[0])?;
+        let [kh, kw] = self.arguments.window.kernel_size;
+        Ok(self.arguments.declare(&[("kernel", [kh, kw, self.filters, channels], &self.kernel)], self.filters))
+    }
+
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let geometry = self.geometry(tape.shape(inputs[0]))?;
+        let args = ConvArgs { direction: Direction::BackwardInput, ..self.arguments.conv(geometry) };
+        ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))
+    }
+}

@@ -1,0 +1,289 @@
+//! Layers that act in training only, and Identity: at inference they do nothing.
+
+use std::sync::Arc;
+
+use super::arguments::common_setters;
+use super::describe::Describe;
+use super::{Common, Seed};
+use crate::ops::{Kernel, Tape, Value};
+use crate::{DataFormat, Error, PartialShape, Result, Settings};
+
+/// A layer that returns its input at inference.
+macro_rules! identity_layer {
+    ($layer:ident $check:expr) => {
+        common_setters!($layer, common);
+
+        impl $layer {
+            /// The output shape for `input`: the same.
+            ///
+            /// # Errors
+            /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or
+            /// `input`.
+            pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+                self.validate()?;
+                Ok(input.into())
+            }
+        }
+
+        impl Describe for $layer {
+            fn common(&self) -> &Common {
+                &self.common
+            }
+
+            fn validate(&self) -> Result<()> {
+                Settings::current()?;
+                self.common.validate()?;
+                let check: fn(&Self) -> Result<()> = $check;
+                check(self)
+            }
+
+            fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+                self.output_shape(&inputs[0])
+            }
+
+            fn lower(&self, _tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
+                Ok(inputs[0])
+            }
+        }
+    };
+}
+
+/// A share must lie between 0 and 1.
+fn share(argument: &'static str, value: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(argument, format!("`{argument}` must lie between 0 and 1"), format!("{argument}={value}")))
+}
+
+/// The input.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::Identity;
+///
+/// assert_eq!(Identity::new().output_shape([2, 10])?.to_string(), "(2, 10)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// Name, trainability and types.
+    pub common: Common,
+}
+
+identity_layer!(Identity | _ | Ok(()));
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { common: Common::new(&Settings::current_or_default()) }
+    }
+}
+
+impl Identity {
+    /// A layer that returns its input.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// In training, adds penalties on its input to the loss; returns its input.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::ActivityRegularization;
+///
+/// assert_eq!(ActivityRegularization::new(0.0, 0.01).output_shape([2, 10])?.to_string(), "(2, 10)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivityRegularization {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The factor of the sum of magnitudes; 0 by default.
+    pub l1: f64,
+    /// The factor of the sum of squares; 0 by default.
+    pub l2: f64,
+}
+
+identity_layer!(
+    ActivityRegularization | layer | {
+        let sound = layer.l1.is_finite() && layer.l2.is_finite();
+        let received = || format!("l1={}, l2={}", layer.l1, layer.l2);
+        if sound { Ok(()) } else { Err(Error::invalid("l1", "`l1` and `l2` must be finite", received())) }
+    }
+);
+
+impl ActivityRegularization {
+    /// A layer with these factors of the sum of magnitudes and of the sum of squares.
+    pub fn new(l1: f64, l2: f64) -> Self {
+        Self { common: Common::new(&Settings::current_or_default()), l1, l2 }
+    }
+}
+
+/// In training, zeros whole channels of images and scales the others up; at inference, does nothing.
+///
+/// # Shapes
+/// Input and output of the same shape, `[batch, height, width, channels]` or, with
+/// [`ChannelsFirst`](DataFormat::ChannelsFirst), `[batch, channels, height, width]`.
+///
+/// ```
+/// use wgpu_conv::layers::SpatialDropout2D;
+///
+/// assert_eq!(SpatialDropout2D::new(0.5).output_shape([2, 5, 7, 3])?.to_string(), "(2, 5, 7, 3)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpatialDropout2D {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The share of channels that is dropped, 0 to 1.
+    pub rate: f64,
+    /// Where the choice of channels starts; none by default.
+    pub seed: Seed,
+    /// Where the channels stand; `image_data_format` of [`Settings`] by default.
+    pub data_format: DataFormat,
+}
+
+identity_layer!(SpatialDropout2D | layer | share("rate", layer.rate));
+
+impl SpatialDropout2D {
+    /// A layer that drops a share of `rate` of the channels.
+    pub fn new(rate: f64) -> Self {
+        let settings = Settings::current_or_default();
+        let common = Common::new(&settings);
+        Self { common, rate, seed: Seed::default(), data_format: settings.image_data_format }
+    }
+
+    /// Where the choice of channels starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// Where the channels stand; `image_data_format` of the [`Settings`] by default.
+    pub fn data_format(mut self, data_format: DataFormat) -> Self {
+        self.data_format = data_format;
+        self
+    }
+}
+
+/// In training, adds noise; at inference, does nothing.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::GaussianNoise;
+///
+/// assert_eq!(GaussianNoise::new(0.1).output_shape([2, 10])?.to_string(), "(2, 10)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct GaussianNoise {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The standard deviation of the noise, 0 to 1.
+    pub stddev: f64,
+    /// Where the noise starts; none by default.
+    pub seed: Seed,
+}
+
+identity_layer!(GaussianNoise | layer | share("stddev", layer.stddev));
+
+impl GaussianNoise {
+    /// A layer of noise of this standard deviation.
+    pub fn new(stddev: f64) -> Self {
+        Self { common: Common::new(&Settings::current_or_default()), stddev, seed: Seed::default() }
+    }
+
+    /// Where the noise starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+}
+
+/// In training, multiplies by noise about 1, of variance `rate / (1 − rate)`; at inference, does nothing.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::GaussianDropout;
+///
+/// assert_eq!(GaussianDropout::new(0.1).output_shape([2, 10])?.to_string(), "(2, 10)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct GaussianDropout {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// As of a Dropout with the same effect, 0 to 1.
+    pub rate: f64,
+    /// Where the noise starts; none by default.
+    pub seed: Seed,
+}
+
+identity_layer!(GaussianDropout | layer | share("rate", layer.rate));
+
+impl GaussianDropout {
+    /// A layer with the effect of a Dropout of `rate`.
+    pub fn new(rate: f64) -> Self {
+        Self { common: Common::new(&Settings::current_or_default()), rate, seed: Seed::default() }
+    }
+
+    /// Where the noise starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+}
+
+/// In training, sets a share of the values to selu's lower limit and keeps mean and variance; at inference, does nothing.
+///
+/// # Shapes
+/// Input and output of the same shape, of any rank.
+///
+/// ```
+/// use wgpu_conv::layers::AlphaDropout;
+///
+/// assert_eq!(AlphaDropout::new(0.1).output_shape([2, 10])?.to_string(), "(2, 10)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlphaDropout {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// The share of values that is dropped, 0 to 1.
+    pub rate: f64,
+    /// Where the choice of values starts; none by default.
+    pub seed: Seed,
+    /// The shape of the choice, which is repeated over the input; the input's own by default.
+    pub noise_shape: Option<PartialShape>,
+}
+
+identity_layer!(AlphaDropout | layer | share("rate", layer.rate));
+
+impl AlphaDropout {
+    /// A layer that drops a share of `rate` of the values.
+    pub fn new(rate: f64) -> Self {
+        let common = Common::new(&Settings::current_or_default());
+        Self { common, rate, seed: Seed::default(), noise_shape: None }
+    }
+
+    /// Where the choice of values starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// The shape of the choice, which is repeated over the input; the input's own by default.
+    pub fn noise_shape(mut self, noise_shape: impl Into<PartialShape>) -> Self {
+        self.noise_shape = Some(noise_shape.into());
+        self
+    }
+}

@@ -1,0 +1,122 @@
+//! Elements put elsewhere: permuted, padded, cut, repeated, joined.
+
+use super::{Tape, Value};
+use crate::geometry::{extent, indexable};
+use crate::plan::{MoveAxis, MoveProblem, Outside, Problem, Reach};
+use crate::strides::{broadcast_strides, row_major};
+use crate::{Error, Result, Shape};
+
+/// How the coordinates of one output axis become coordinates of the input's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Coordinates of the output.
+    pub(crate) extent: usize,
+    /// Where the first lies in the input, in repeats; negative before it.
+    pub(crate) start: i64,
+    /// From one to the next; negative runs backwards.
+    pub(crate) step: i64,
+    /// Output coordinates that share one of the input.
+    pub(crate) repeat: u32,
+}
+
+impl Span {
+    /// Every coordinate in its place.
+    pub(crate) const fn whole(extent: usize) -> Self {
+        Self { extent, start: 0, step: 1, repeat: 1 }
+    }
+
+    /// `before` coordinates more, or less where negative, of `extent` in all.
+    pub(crate) const fn shifted(extent: usize, before: i64) -> Self {
+        Self { extent, start: -before, step: 1, repeat: 1 }
+    }
+}
+
+/// `input` with its axes in another order: axis `i` of the output is axis `order[i]` of the input.
+pub(crate) fn permute(tape: &mut Tape, order: &[usize], input: Value) -> Result<Value> {
+    let dims = tape.shape(input).dims().to_vec();
+    let output: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
+    let moved: Vec<usize> = order.iter().copied().filter(|&axis| dims[axis] != 1).collect();
+    if moved.is_sorted() {
+        return tape.reshape(input, output);
+    }
+    let from = row_major(&dims);
+    let strides: Vec<usize> = order.iter().map(|&axis| from[axis]).collect();
+    read(tape, input, output, &strides)
+}
+
+/// `input` repeated along axes of extent 1, and along new ones before them, to `shape`, to which it must broadcast.
+pub(crate) fn expand(tape: &mut Tape, shape: &[usize], input: Value) -> Result<Value> {
+    let dims = tape.shape(input).dims();
+    if dims == shape {
+        return Ok(input);
+    }
+    let strides = broadcast_strides(dims, shape);
+    read(tape, input, shape.to_vec(), &strides)
+}
+
+/// An output of extents `output`, read from `input` with these strides.
+fn read(tape: &mut Tape, input: Value, output: Vec<usize>, strides: &[usize]) -> Result<Value> {
+    let to = written(&output)?;
+    let axes = output.iter().zip(strides).zip(to).map(|((&dim, &from), to)| plain(dim, from, to));
+    let axes = axes.collect::<Result<Vec<_>>>()?;
+    let problem = MoveProblem::new(&axes, 0, Outside::ZERO, tape.dtype(input))?;
+    tape.step(Problem::Move(problem), input, output.into())
+}
+
+/// `input` padded, cut, stepped through, reversed or repeated, as a span of each axis says; what lies outside reads as
+/// `outside`.
+pub(crate) fn gather(tape: &mut Tape, spans: &[Span], outside: Outside, input: Value) -> Result<Value> {
+    let dims = tape.shape(input).dims().to_vec();
+    if spans.iter().zip(&dims).all(|(span, &dim)| *span == Span::whole(dim)) {
+        return Ok(input);
+    }
+    let output: Vec<usize> = spans.iter().map(|span| span.extent).collect();
+    let (from, to) = (row_major(&dims), written(&output)?);
+    let mut axes = Vec::with_capacity(dims.len());
+    for (((span, &dim), from), to) in spans.iter().zip(&dims).zip(from).zip(to) {
+        let narrow = |value: i64| {
+            i32::try_from(value)
+                .map_err(|_| Error::limit("positions along a moved axis", value.unsigned_abs(), i32::MAX as u64))
+        };
+        let reach =
+            Reach { source: extent(dim)?, start: narrow(span.start)?, step: narrow(span.step)?, repeat: span.repeat };
+        axes.push(MoveAxis { reach: Some(reach), ..plain(span.extent, from, to)? });
+    }
+    let problem = MoveProblem::new(&axes, 0, outside, tape.dtype(input))?;
+    tape.step(Problem::Move(problem), input, output.into())
+}
+
+/// `inputs`, which agree but for `axis`, joined along it.
+pub(crate) fn concatenate(tape: &mut Tape, axis: usize, inputs: &[Value]) -> Result<Value> {
+    if let [only] = inputs {
+        return Ok(*only);
+    }
+    let mut output = tape.shape(inputs[0]).dims().to_vec();
+    output[axis] = inputs.iter().map(|&input| tape.shape(input).dims()[axis]).sum();
+    let to = written(&output)?;
+    let joined = tape.uninitialized(output.into(), tape.dtype(inputs[0]))?;
+    let mut before = 0;
+    for &input in inputs {
+        let dims = tape.shape(input).dims().to_vec();
+        let axes = dims.iter().zip(row_major(&dims)).zip(&to).map(|((&dim, from), &to)| plain(dim, from, to));
+        let axes = axes.collect::<Result<Vec<_>>>()?;
+        if !dims.contains(&0) {
+            let problem = MoveProblem::new(&axes, before, Outside::ZERO, tape.dtype(input))?;
+            tape.step_into(Problem::Move(problem), input, joined);
+        }
+        before += extent(dims[axis])? * to[axis];
+    }
+    Ok(joined)
+}
+
+/// The strides of an output of these extents.
+fn written(output: &[usize]) -> Result<Vec<u32>> {
+    indexable(&Shape::from(output))?;
+    row_major(output).into_iter().map(extent).collect()
+}
+
+fn plain(dim: usize, from: usize, to: u32) -> Result<MoveAxis> {
+    let from = i32::try_from(from)
+        .map_err(|_| Error::limit("elements from one coordinate to the next", from as u64, i32::MAX as u64))?;
+    Ok(MoveAxis { extent: extent(dim)?, from, to, reach: None })
+}
