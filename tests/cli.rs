@@ -41,7 +41,7 @@ fn help_teaches_by_example() {
     let text = printed(&["--help"]);
     assert!(text.contains("wgpu-conv run digits.keras seven.png") && text.contains("--adapter"), "{text}");
     assert!(printed(&["run", "--help"]).contains("--compare"));
-    for command in ["run", "summary", "inspect", "verify", "bench", "adapters"] {
+    for command in ["run", "summary", "inspect", "verify", "bench", "convert", "adapters"] {
         let help = printed(&[command, "--help"]);
         let example = format!("  wgpu-conv {command} ");
         assert!(text.contains(&format!("  {command} ")), "{command} is not listed");
@@ -120,6 +120,22 @@ fn models_are_verified() {
 
     assert!(complaint(&["verify", &model, "--expected", &model]).contains("model.keras"));
     assert!(complaint(&["verify", &model, "missing.png"]).contains("missing.png"));
+}
+
+#[test]
+fn models_are_converted() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let place = |name: &str| std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).display().to_string();
+    let (copy, weights) = (place("converted.keras"), place("converted.safetensors"));
+    assert!(printed(&["convert", &digits("model_legacy.h5"), &copy]).contains("digits_dscnn with 9466 weight values"));
+    let right = ["run", &copy, &digits("expected.safetensors"), "--tensor", "input_0", "--compare", "labels"];
+    assert!(printed(&right).ends_with("356 of 360 right (98.9 %)\n"));
+    printed(&["convert", &copy, &weights]);
+    assert!(printed(&["inspect", &weights]).contains("stem/kernel"));
+    assert!(complaint(&["convert", &copy, &place("converted.onnx")]).contains(".weights.h5"));
+    assert!(complaint(&["convert", "missing.keras", &weights]).contains("missing.keras"));
 }
 
 #[test]

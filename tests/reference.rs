@@ -42,12 +42,16 @@ fn activate_as_keras(name: &str, parameters: &[(&str, f64)], input: &Array) -> A
 
 /// Holds a tensor to Keras' and notes the deviation.
 fn hold(got: &Array, golden: &Array, worst: &Cell<f64>) -> Result<(), String> {
+    hold_within(got, golden, REFERENCE_DEV, worst)
+}
+
+fn hold_within(got: &Array, golden: &Array, limit: f64, worst: &Cell<f64>) -> Result<(), String> {
     if got.shape != golden.shape {
         return Err(format!("shape {:?}, Keras has {:?}", got.shape, golden.shape));
     }
     let dev = dev(&got.data, &golden.data);
     worst.set(worst.get().max(dev));
-    if dev <= REFERENCE_DEV { Ok(()) } else { Err(format!("dev {dev:.3e}")) }
+    if dev <= limit { Ok(()) } else { Err(format!("dev {dev:.3e}")) }
 }
 
 /// The two-dimensional convolutions of a suite against Keras. Other classes are named with the reason, never passed
@@ -137,6 +141,9 @@ fn evaluate_suite(name: &str) {
         fixtures::suite(name).into_iter().partition(|case| known(&case.class));
     let others: BTreeSet<&str> = others.iter().map(|case| case.class.as_str()).collect();
     println!("{name}: not in the library: {others:?}");
+    if cases.is_empty() {
+        return;
+    }
     test_each(
         &cases,
         |case| format!("{} {} {}", case.id, case.class, case.config),
@@ -146,10 +153,11 @@ fn evaluate_suite(name: &str) {
             let layer = layer.map_err(|error| error.to_string())?;
             let weights: Vec<Array> = case.weights.iter().map(|(_, weight)| weight.clone()).collect();
             let got = reference::evaluate(&layer, &weights, &case.x).map_err(|error| error.to_string())?;
-            match keras::activation(&case.config) {
-                // The definition, where Keras has something else.
-                "sparsemax" => Ok(()),
-                _ => hold(&got, &case.y, &worst),
+            let golden = keras::golden(case)?;
+            match case.config["interpolation"].as_str() {
+                // TensorFlow resizes in f32 whatever it is given: the weights are exact, two sums follow each other.
+                Some("bilinear") => hold_within(&got, &golden, 3.0 * REFERENCE_DEV, &worst),
+                _ => hold(&got, &golden, &worst),
             }
         },
     );

@@ -6,13 +6,16 @@ pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use common::fixtures::Case;
 use common::{fixtures, test_each};
 use wgpu_conv::formats::{KerasFile, read_layer_statistics};
-use wgpu_conv::layers::{Conv2D, Dense};
+use wgpu_conv::layers::{Conv2D, Dense, Layer, LayerConfig, ReadOptions};
 use wgpu_conv::model::{DEVIATION, Finding, LayerStatistics, Model, Sequential};
-use wgpu_conv::{Activation, DTypePolicy, Gpu, HostTensor, Tensor};
+use wgpu_conv::reference::{self, Array};
+use wgpu_conv::{Activation, DTypePolicy, Gpu, HostTensor, PartialShape, Shape, Tensor};
 
 /// The folders of models that can be built here, and have a file of statistics.
 fn models() -> Vec<PathBuf> {
@@ -65,6 +68,39 @@ fn models_agree_with_the_reference_and_with_keras() {
     );
 }
 
+/// What the library makes of every case of Keras's is within the bound that `verify` holds it to, so that what it names is
+/// wrong indeed.
+#[test]
+fn right_layers_are_within_their_bounds() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let folder = fixtures::directory().join("keras/layers");
+    let suites = ["misc", "merge", "pool2d", "conv2d_transpose"];
+    let suites = suites.into_iter().filter(|suite| folder.join(format!("{suite}.json")).is_file());
+    let options = ReadOptions { strided_dilation: true };
+    let described = |case: &Case| LayerConfig::from_config_with(&case.class, &case.config, options);
+    let cases: Vec<Case> = suites.flat_map(fixtures::suite).filter(|case| described(case).is_ok()).collect();
+    let classes: BTreeSet<&str> = cases.iter().map(|case| case.class.as_str()).collect();
+    assert!(cases.len() > 50 && classes.len() > 10, "{classes:?}");
+    test_each(
+        &cases,
+        |case| format!("{} {} {}", case.id, case.class, case.config),
+        |case| {
+            let error = |error: wgpu_conv::Error| error.to_string();
+            let config = described(case).map_err(error)?;
+            let shapes: Vec<PartialShape> = case.x.iter().map(|x| Shape::from(x.shape.as_slice()).into()).collect();
+            let host = |array: &Array| HostTensor { shape: array.shape.as_slice().into(), values: array.to_f32() };
+            let weights: Vec<Array> = case.weights.iter().map(|(_, weight)| weight.clone()).collect();
+            let layer = Layer::with_weights(&gpu, config.clone(), &shapes, weights.iter().map(host).collect());
+            let inputs = case.x.iter().map(|x| Tensor::from_slice(&gpu, x.shape.as_slice(), &x.to_f32()));
+            let inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(error)?;
+            let output = layer.map_err(error)?.call_all(&inputs).map_err(error)?;
+            let expected = reference::expect(&config, &weights, &case.x).map_err(error)?;
+            assert_eq!(output.shape().dims(), expected.exact.shape);
+            expected.check(&output.read::<f32>().map_err(error)?)
+        },
+    );
+}
+
 /// One weight of one layer, every layer in turn.
 #[test]
 fn a_changed_weight_is_traced_to_its_layer() {
@@ -92,6 +128,24 @@ fn a_changed_weight_is_traced_to_its_layer() {
         model.get_layer_mut(name).unwrap().set_weights(&right).unwrap();
     }
     first_difference(&model.verify_recorded(&inputs, &recorded).unwrap()).unwrap();
+}
+
+/// The same through files, as it happens: a model is saved with one wrong weight and looked at from the outside.
+#[test]
+fn a_changed_weight_in_a_file_is_traced_to_its_layer() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let folder = fixtures::directory().join("models/digits");
+    let (mut changed, inputs) = model(&gpu, &folder).unwrap();
+    let recorded = read_layer_statistics(folder.join("layers.json")).unwrap();
+    let layer = changed.get_layer_mut("pw1").unwrap();
+    let mut weights = layer.get_weights();
+    weights[0].values[100] -= 0.5;
+    layer.set_weights(&weights).unwrap();
+    let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("changed.keras");
+    changed.save(&copy).unwrap();
+    let copy = Model::load(&gpu, &copy).unwrap();
+    let report = copy.verify_recorded(&inputs, &recorded).unwrap();
+    assert_eq!(report.first_difference().map(|check| check.name.as_str()), Some("pw1"));
 }
 
 #[test]
