@@ -12,10 +12,15 @@ use std::path::PathBuf;
 use common::fixtures::Case;
 use common::{fixtures, test_each};
 use wgpu_conv::formats::{KerasFile, read_layer_statistics};
-use wgpu_conv::layers::{Conv2D, Dense, Layer, LayerConfig, ReadOptions};
+use wgpu_conv::layers::{
+    BinaryFunction, Broadcast, Conv2D, Dense, Expand, Layer, LayerConfig, Map, MatMul, Pad, PadMode, Pads, Pool2D,
+    Pooling, ReadOptions, Reduce, Reduction, Resize, ResizeTo, Slice,
+};
 use wgpu_conv::model::{DEVIATION, Finding, LayerStatistics, Model, Sequential};
 use wgpu_conv::reference::{self, Array};
-use wgpu_conv::{Activation, DTypePolicy, Gpu, HostTensor, PartialShape, Shape, Tensor};
+use wgpu_conv::{
+    Activation, Coordinates, DTypePolicy, Gpu, HostTensor, Interpolation, Nearest, PartialShape, Shape, Tensor, Unary,
+};
 
 /// The folders of models that can be built here, and have a file of statistics.
 fn models() -> Vec<PathBuf> {
@@ -96,6 +101,92 @@ fn right_layers_are_within_their_bounds() {
             let output = layer.map_err(error)?.call_all(&inputs).map_err(error)?;
             let expected = reference::expect(&config, &weights, &case.x).map_err(error)?;
             assert_eq!(output.shape().dims(), expected.exact.shape);
+            expected.check(&output.read::<f32>().map_err(error)?)
+        },
+    );
+}
+
+/// The same for the operators that have no case of Keras's, on both sides written down from their descriptions alone.
+#[test]
+fn right_operators_are_within_their_bounds() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let unary = [
+        Unary::Abs,
+        Unary::Neg,
+        Unary::Floor,
+        Unary::Ceil,
+        Unary::Round,
+        Unary::Sign,
+        Unary::Erf,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::Square,
+        Unary::Clip { min: -0.5, max: 0.25 },
+        Unary::Affine { scale: 7.5, offset: -3.25 },
+        Unary::Pow { exponent: 2.0 },
+        Unary::ClippedAffine { scale: 0.7, offset: 0.4 },
+        Unary::ScaledElu { alpha: 1.7, scale: 1.1 },
+        Unary::Shrink { threshold: 0.3, bias: 0.1 },
+        Unary::Swish { beta: 1.5 },
+    ];
+    use BinaryFunction::{Add, Divide, Maximum, Minimum, Multiply, Subtract};
+    let binary = [Add, Subtract, Multiply, Divide, Maximum, Minimum];
+    use Reduction::{L1, L2, LogSumExp, Max, Mean, Min, Sum, SumSquare};
+    let reductions = [Mean, Max, Min, Sum, SumSquare, L1, L2, LogSumExp];
+    let image = |config: LayerConfig| (config, vec![vec![2, 6, 5, 3]]);
+    let mut rows: Vec<(LayerConfig, Vec<Vec<usize>>)> = Vec::new();
+    rows.extend(unary.map(|function| image(Map::new(function).into())));
+    rows.extend(binary.map(|function| (Broadcast::new(function).into(), vec![vec![2, 6, 5, 3], vec![6, 1, 3]])));
+    for function in reductions {
+        rows.push(image(Reduce::new(function).axes([1, -1]).into()));
+        rows.push(image(Reduce::new(function).keepdims(false).into()));
+    }
+    rows.push((MatMul::new().into(), vec![vec![2, 4, 7], vec![7, 3]]));
+    rows.push((MatMul::new().into(), vec![vec![3, 1, 4, 7], vec![2, 7, 5]]));
+    rows.push(image(Slice::new([-1, 1], [i32::MIN, 100]).axes([2, 1]).steps([-2, 2]).into()));
+    rows.push(image(Slice::new([0, -3], [1, -1]).into()));
+    rows.push(image(Expand::new([4, 1, 1, 1, 3]).into()));
+    for mode in [PadMode::Constant(1.5), PadMode::Edge, PadMode::Reflect, PadMode::Wrap] {
+        rows.push(image(Pad::new([[0, 0], [2, 1], [1, 3], [0, 0]]).mode(mode).into()));
+    }
+    for function in [Pooling::Max, Pooling::Average, Pooling::AverageWithPads] {
+        let pool = Pool2D::new(function, [3, 2]).strides([2, 3]).pads(Pads::Explicit([[1, 2], [0, 1]]));
+        rows.push(image(pool.clone().into()));
+        rows.push(image(pool.ceil_mode(true).dilation_rate([2, 1]).into()));
+        rows.push(image(Pool2D::new(function, [3, 3]).strides([2, 2]).pads(Pads::SameLower).into()));
+    }
+    let cubic = |exclude_outside| Interpolation::Cubic { a: -0.75, exclude_outside };
+    for interpolation in
+        [Interpolation::Nearest(Nearest::RoundPreferCeil), Interpolation::Linear, cubic(false), cubic(true)]
+    {
+        use Coordinates::{AlignCorners, Asymmetric, HalfPixel, HalfPixelSymmetric, PytorchHalfPixel};
+        for coordinates in [HalfPixel, HalfPixelSymmetric, PytorchHalfPixel, Asymmetric, AlignCorners] {
+            for to in [ResizeTo::Sizes([4, 11]), ResizeTo::Scales([1.7, 0.6])] {
+                rows.push(image(Resize::new(to).coordinates(coordinates).interpolation(interpolation).into()));
+            }
+        }
+    }
+    test_each(
+        rows,
+        |(config, _)| format!("{config:?}"),
+        |(config, shapes)| {
+            let error = |error: wgpu_conv::Error| error.to_string();
+            let partial: Vec<PartialShape> = shapes.iter().map(|shape| Shape::from(shape.as_slice()).into()).collect();
+            let layer = config.build_all(&gpu, &partial).map_err(error)?;
+            let mut inputs = Vec::new();
+            for shape in shapes {
+                let count = shape.iter().product::<usize>();
+                // A walk through an interval that passes 0 by, so that a quotient exists.
+                let value = |i: usize| ((i * 37 % 101) as f32 - 50.25) / 32.0;
+                inputs.push(Array::from_f32(shape.clone(), &(0..count).map(value).collect::<Vec<_>>()));
+            }
+            let tensors = inputs.iter().map(|x| Tensor::from_slice(&gpu, x.shape.as_slice(), &x.to_f32()));
+            let tensors = tensors.collect::<Result<Vec<_>, _>>().map_err(error)?;
+            let output = layer.call_all(&tensors).map_err(error)?;
+            let expected = reference::expect(config, &[], &inputs).map_err(error)?;
+            if output.shape().dims() != expected.exact.shape {
+                return Err(format!("shape {}, the reference has {:?}", output.shape(), expected.exact.shape));
+            }
             expected.check(&output.read::<f32>().map_err(error)?)
         },
     );

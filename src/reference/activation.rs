@@ -195,7 +195,7 @@ fn sparsemax(line: &[f64]) -> Vec<f64> {
 
 /// 1 - erf(x), to nearly all digits of an `f64`: the series of positive terms where it is short, the continued
 /// fraction where the difference would cancel (Abramowitz and Stegun 7.1.6 and 7.1.14).
-fn erfc(x: f64) -> f64 {
+pub(super) fn erfc(x: f64) -> f64 {
     let scale = (-x * x).exp() / std::f64::consts::PI.sqrt();
     if x < 0.0 {
         return 2.0 - erfc(-x);

@@ -2,11 +2,14 @@
 
 use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
-    Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Window,
-    average_pool, conv2d, dense, depthwise_conv2d, estimated_batch_normalization, max_pool, mean, normalize, repeat,
-    resample, scale_and_shift, unit_normalize,
+    Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
+    Transposed, Window, average_pool, concatenate, conv2d, conv2d_transpose, dense, depthwise_conv2d,
+    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, repeat, resample, scale_and_shift,
+    unit_normalize,
 };
-use crate::layers::{self, ConvArguments, LayerConfig, Pads, Pooling, Reduction, ResizeTo, Upsampling};
+use crate::layers::{
+    self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
+};
 use crate::{
     Activation, Coordinates, DTypePolicy, DataFormat, Error, HostTensor, Interpolation, Nearest, PartialShape, Result,
     Shape,
@@ -42,7 +45,7 @@ pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Resul
     let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
     layer.output_shape_all(&shapes)?;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = Given { layer, input: &inputs[0], weights, storage };
+    let given = Given { layer, inputs: &inputs, input: &inputs[0], weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
@@ -79,6 +82,8 @@ fn read(array: &Array, storage: Storage) -> Array {
 /// A layer with what it is given.
 struct Given<'a> {
     layer: &'a LayerConfig,
+    inputs: &'a [Array],
+    /// The first of them.
     input: &'a Array,
     weights: &'a [Array],
     storage: Storage,
@@ -91,11 +96,23 @@ impl Given<'_> {
         let plain = |estimate| (estimate, Activation::Linear);
         Ok(match self.layer {
             LayerConfig::Activation(layer) => (Estimate::exact(input.clone()), layer.activation),
+            LayerConfig::ActivityRegularization(_)
+            | LayerConfig::AlphaDropout(_)
+            | LayerConfig::Dropout(_)
+            | LayerConfig::GaussianDropout(_)
+            | LayerConfig::GaussianNoise(_)
+            | LayerConfig::Identity(_)
+            | LayerConfig::SpatialDropout2D(_) => plain(Estimate::exact(input.clone())),
             LayerConfig::AveragePooling2D(layer) => {
                 let axes = pool_axes(&layer.window, layer.data_format, input);
                 plain(average_pool(input, &axes, false).into())
             }
             LayerConfig::BatchNormalization(layer) => plain(self.batch_normalization(layer)?),
+            LayerConfig::Broadcast(layer) => {
+                let [left, right] = self.sides(layer.constant.as_ref())?;
+                plain(operators::binary(&left, &right, layer.function))
+            }
+            LayerConfig::Concatenate(layer) => plain(Estimate::exact(concatenate(self.inputs, layer.axis as isize))),
             LayerConfig::Conv2D(layer) => {
                 let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
                 let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
@@ -103,6 +120,20 @@ impl Given<'_> {
                 let kernel = self.weight(0, &[height, width, channels / groups, filters])?;
                 let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
                 (conv2d(input, &kernel, bias.as_ref(), groups, &window).into(), activation)
+            }
+            LayerConfig::Conv2DTranspose(layer) => {
+                let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
+                let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
+                let filters = layer.filters as usize;
+                let kernel = self.weight(0, &[height, width, filters, channels])?;
+                let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
+                let output_padding = layer.output_padding.map(|padding| padding.map(|extra| extra as usize));
+                let transposed = Transposed { window, output_padding };
+                (conv2d_transpose(input, &kernel, bias.as_ref(), &transposed).into(), activation)
+            }
+            LayerConfig::Cropping2D(layer) => {
+                let cut = layer.cropping.0.map(|sides| sides.map(|side| -(side as isize)));
+                plain(Estimate::exact(padded(input, layer.data_format, cut)))
             }
             LayerConfig::Dense(layer) => {
                 let (last, units) = (input.shape.last().copied().unwrap_or(1), layer.units as usize);
@@ -118,7 +149,31 @@ impl Given<'_> {
                 let bias = use_bias.then(|| self.weight(1, &[channels * multiplier])).transpose()?;
                 (depthwise_conv2d(input, &kernel, bias.as_ref(), &window).into(), activation)
             }
-            LayerConfig::Dropout(_) => plain(Estimate::exact(input.clone())),
+            LayerConfig::Dot(layer) => {
+                let axes = match *layer.axes.as_slice() {
+                    [left, right] => [left, right],
+                    [both, ..] => [both; 2],
+                    [] => [1; 2],
+                };
+                let axis = |i: usize| axes[i].rem_euclid(self.inputs[i].shape.len() as i32) as usize;
+                let sides = [&self.inputs[0], &self.inputs[1]];
+                plain(operators::batch_dot(sides, [axis(0), axis(1)], layer.normalize, self.storage))
+            }
+            LayerConfig::ELU(layer) => (Estimate::exact(input.clone()), Activation::Elu { alpha: layer.alpha }),
+            LayerConfig::Expand(layer) => {
+                // An extent of 1 keeps what is there, so both sides broadcast.
+                let shape: Vec<usize> = layer.shape.iter().map(|&extent| extent as usize).collect();
+                let ones = Array::new(shape.clone(), vec![1.0; shape.iter().product()]);
+                plain(Estimate::exact(input.zip(&ones, |x, _| x)))
+            }
+            LayerConfig::Flatten(layer) => {
+                let rank = input.shape.len();
+                let order: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
+                let last = layer.data_format == DataFormat::ChannelsLast || rank < 3;
+                let input = if last { input.clone() } else { input.transposed(&order) };
+                let rest: usize = input.shape.iter().skip(1).product();
+                plain(Estimate::exact(input.reshaped([input.data.len() / rest.max(1), rest])))
+            }
             LayerConfig::GlobalAveragePooling2D(layer) => {
                 let axes = spatial(layer.data_format);
                 plain(global(mean(input, &axes).into(), &axes, layer.keepdims))
@@ -129,10 +184,42 @@ impl Given<'_> {
             }
             LayerConfig::GroupNormalization(layer) => plain(self.group_normalization(layer)?),
             LayerConfig::LayerNormalization(layer) => plain(self.layer_normalization(layer)?),
+            LayerConfig::LeakyReLU(layer) => {
+                (Estimate::exact(input.clone()), Activation::LeakyRelu { negative_slope: layer.negative_slope })
+            }
+            LayerConfig::Map(layer) => plain(operators::unary(input, &layer.function)),
+            LayerConfig::MatMul(layer) => {
+                let [left, right] = self.sides(layer.constant.as_ref())?;
+                plain(operators::matrix_product(&left, &right))
+            }
             LayerConfig::MaxPooling2D(layer) => {
                 plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
             }
+            LayerConfig::Merge(layer) => plain(operators::merge(self.inputs, layer.kind, self.storage)),
             LayerConfig::Normalization(layer) => plain(self.normalization(layer)?),
+            LayerConfig::Pad(layer) => {
+                let surround = match layer.mode {
+                    PadMode::Constant(value) => Surround::Constant(value.into()),
+                    PadMode::Edge => Surround::Edge,
+                    PadMode::Reflect => Surround::Reflect,
+                    PadMode::Wrap => Surround::Wrap,
+                };
+                let axes = layer.pads.iter().enumerate();
+                let padded = axes.fold(input.clone(), |array, (axis, &[before, after])| {
+                    pad(&array, axis, before as isize, after as isize, surround)
+                });
+                plain(Estimate::exact(padded))
+            }
+            LayerConfig::Permute(layer) => {
+                let order: Vec<usize> = [0].into_iter().chain(layer.dims.iter().map(|&axis| axis as usize)).collect();
+                plain(Estimate::exact(input.transposed(&order)))
+            }
+            LayerConfig::PReLU(layer) => {
+                let shared = |axis: usize| layer.shared_axes.iter().flatten().any(|&shared| shared as usize == axis);
+                let extents = input.shape.iter().enumerate().skip(1);
+                let shape: Vec<usize> = extents.map(|(axis, &extent)| if shared(axis) { 1 } else { extent }).collect();
+                plain(operators::binary(input, &self.weight(0, &shape)?, BinaryFunction::Prelu))
+            }
             LayerConfig::Pool2D(layer) => plain(pool2d(input, layer)),
             LayerConfig::Reduce(layer) => {
                 let all = (0..input.shape.len()).collect();
@@ -143,6 +230,10 @@ impl Given<'_> {
                 let layers::ReLU { max_value, negative_slope, threshold, .. } = *layer;
                 (Estimate::exact(input.clone()), Activation::Relu { negative_slope, max_value, threshold })
             }
+            LayerConfig::RepeatVector(layer) => {
+                let [batch, features] = [input.shape[0], input.data.len() / input.shape[0].max(1)];
+                plain(Estimate::exact(repeat(&input.reshaped([batch, 1, features]), 1, layer.n as usize)))
+            }
             LayerConfig::Rescaling(layer) => {
                 let channel = if layer.data_format == DataFormat::ChannelsFirst { 1 } else { input.shape.len() - 1 };
                 let per_channel = |values: &[f64]| match values {
@@ -152,16 +243,36 @@ impl Given<'_> {
                 let (scale, offset) = (per_channel(layer.scale.as_slice()), per_channel(layer.offset.as_slice()));
                 plain(scale_and_shift(input, &scale, &offset, UNIT + self.storage.unit()))
             }
+            LayerConfig::Reshape(layer) => {
+                let known: usize =
+                    layer.target_shape.iter().filter_map(|&extent| usize::try_from(extent).ok()).product();
+                let rest = input.data.len() / (input.shape[0] * known).max(1);
+                let extents = layer.target_shape.iter().map(|&extent| usize::try_from(extent).unwrap_or(rest));
+                let shape: Vec<usize> = [input.shape[0]].into_iter().chain(extents).collect();
+                plain(Estimate::exact(input.reshaped(shape)))
+            }
             LayerConfig::Resize(layer) => plain(resize(input, layer)),
             LayerConfig::SeparableConv2D(layer) => {
                 let activation = layer.arguments.activation;
                 (self.separable_conv2d(layer)?, activation)
             }
+            LayerConfig::Slice(layer) => {
+                let mut sliced = input.clone();
+                for (i, (&start, &end)) in layer.starts.iter().zip(&layer.ends).enumerate() {
+                    let axis = layer.axes.get(i).map_or(i, |&axis| self.axis(axis));
+                    sliced = operators::slice(&sliced, axis, start, end, layer.steps.get(i).copied().unwrap_or(1));
+                }
+                plain(Estimate::exact(sliced))
+            }
+            LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
             LayerConfig::UnitNormalization(layer) => {
                 plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-12))
             }
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
-            other => return Err(Error::unsupported(other.class_name(), "the reference lacks this layer")),
+            LayerConfig::ZeroPadding2D(layer) => {
+                let zeros = layer.padding.0.map(|sides| sides.map(|side| side as isize));
+                plain(Estimate::exact(padded(input, layer.data_format, zeros)))
+            }
         })
     }
 
@@ -179,6 +290,15 @@ impl Given<'_> {
                 other.map_or_else(|| "none".to_owned(), |weight| format!("{:?}", weight.shape)),
             )),
         }
+    }
+
+    /// The sides of an operation on two, of which one may be the only weight.
+    fn sides(&self, constant: Option<&Constant>) -> Result<[Array; 2]> {
+        Ok(match constant {
+            None => [self.inputs[0].clone(), self.inputs[1].clone()],
+            Some(Constant::Left(shape)) => [self.weight(0, shape.dims())?, self.input.clone()],
+            Some(Constant::Right(shape)) => [self.input.clone(), self.weight(0, shape.dims())?],
+        })
     }
 
     fn convolution(&self, arguments: &ConvArguments) -> Convolution {
@@ -348,6 +468,12 @@ fn along(input: &Array, axes: &[usize], values: &[f64]) -> Array {
 
 fn largest(set: &[f64]) -> f64 {
     set.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Zeros around height and width, or, where a number is negative, less of them.
+fn padded(input: &Array, format: DataFormat, sides: [[isize; 2]; 2]) -> Array {
+    let axes = spatial(format).into_iter().zip(sides);
+    axes.fold(input.clone(), |array, (axis, [before, after])| pad(&array, axis, before, after, Surround::Constant(0.0)))
 }
 
 /// The windows of Keras's pooling layers.

@@ -20,6 +20,7 @@ mod convolution;
 mod layer;
 mod movement;
 mod normalization;
+mod operators;
 mod pooling;
 pub mod tolerance;
 
