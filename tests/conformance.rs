@@ -10,7 +10,7 @@ pub mod gpu;
 #[path = "common/initial.rs"]
 pub mod initial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -687,10 +687,12 @@ fn check_model(gpu: &Gpu, folder: &Path, name: &str) -> Outcome {
     let statistics: Vec<Value> = serde_json::from_str(&text).map_err(|why| why.to_string())?;
     let recorded = model.call_recorded(&inputs).map_err(error)?;
     let layers: Vec<_> = statistics.iter().filter(|layer| layer["class"] != "InputLayer").collect();
+    let mut paths = HashSet::new();
+    let distinct: Vec<_> = recorded.iter().filter(|application| paths.insert(&application.path)).collect();
     for (place, golden) in layers.iter().enumerate() {
         let layer = golden["layer"].as_str().unwrap_or_default();
         // Automatic names count on from model to model, so the statistics may have others than the file: then the place.
-        let in_place = recorded.get(place).filter(|_| recorded.len() == layers.len());
+        let in_place = distinct.get(place).copied().filter(|_| distinct.len() == layers.len());
         let Some(application) = recorded.iter().find(|application| application.path == layer).or(in_place) else {
             return Err(format!("there is no layer {layer}"));
         };

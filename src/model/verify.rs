@@ -3,6 +3,7 @@
 //! Each layer runs on the device by itself, on what the layers before it made there. What it makes is compared with the
 //! [reference](crate::reference), given the same inputs, or with statistics that were recorded elsewhere.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::{Model, Recorded};
@@ -152,6 +153,9 @@ impl Model {
     pub fn verify_recorded(&self, inputs: &[Tensor], recorded: &[LayerStatistics]) -> Result<VerifyReport> {
         let (applications, outputs) = self.record_layers(inputs)?;
         let mut expected: Vec<Option<&LayerStatistics>> = vec![None; applications.len()];
+        // Where each layer is applied first.
+        let mut paths = HashSet::new();
+        let layers: Vec<_> = (0..applications.len()).filter(|&i| paths.insert(&applications[i].path)).collect();
         for (place, statistics) in recorded.iter().enumerate() {
             let free = |test: &dyn Fn(&str) -> bool| {
                 (0..applications.len()).find(|&i| expected[i].is_none() && test(&applications[i].path))
@@ -159,7 +163,7 @@ impl Model {
             let inner = format!("/{}", statistics.layer);
             let named = free(&|path| path == statistics.layer)
                 .or_else(|| free(&|path| path.ends_with(&inner)))
-                .or((recorded.len() == applications.len()).then_some(place));
+                .or_else(|| layers.get(place).copied().filter(|_| recorded.len() == layers.len()));
             let Some(place) = named else {
                 let names: Vec<_> = applications.iter().map(|application| application.path.as_str()).collect();
                 return Err(super::no_such_layer(&self.name, &names, format!("{:?}", statistics.layer)));
