@@ -9,8 +9,10 @@ use std::borrow::Borrow;
 
 use common::test_each;
 use wgpu_conv::layers::{
-    ActivationLayer, BatchNormalization, Constraint, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D,
-    Initializer, LayerConfig, ReLU, Regularizer, SeparableConv2D,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Constraint, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization,
+    MaxPooling2D, Normalization, Pads, Pool2D, Pooling, ReLU, Reduce, Reduction, Regularizer, Rescaling, Resize,
+    ResizeTo, SeparableConv2D, UnitNormalization, UpSampling2D, Upsampling,
 };
 use wgpu_conv::{
     Activation, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, Padding, PartialShape, Result, Shape, Tensor,
@@ -117,6 +119,59 @@ fn construction() {
             "groups 0",
             conv().groups(0).into(),
             "Invalid: `groups` must hold strictly positive values; received groups=0",
+        ),
+        (
+            "pool_size 0",
+            MaxPooling2D::new(0).into(),
+            "Invalid: `pool_size` must hold strictly positive values; received pool_size=[0, 0]",
+        ),
+        (
+            "strides 0, pooling",
+            AveragePooling2D::new(2).strides((1, 0)).into(),
+            "Invalid: `strides` must hold strictly positive values; received strides=[1, 0]",
+        ),
+        (
+            "size 0",
+            UpSampling2D::new((0, 2)).into(),
+            "Invalid: `size` must hold strictly positive values; received size=[0, 2]",
+        ),
+        (
+            "no groups",
+            GroupNormalization::new(0).into(),
+            "Invalid: `groups` must be at least 1, or -1 for one group for each channel; received groups=0",
+        ),
+        (
+            "epsilon below 0",
+            LayerNormalization::new().epsilon(-0.5).into(),
+            "Invalid: `epsilon` must be finite and not negative; received epsilon=-0.5",
+        ),
+        (
+            "a mean without a variance",
+            {
+                let mean = HostTensor::new([2], vec![0.0; 2]).expect("a sound shape");
+                Normalization { mean: Some(mean), ..Normalization::new() }.into()
+            },
+            "Invalid: `mean` and `variance` must be given together, of the same shape; received mean: one of shape (2,), variance: none",
+        ),
+        (
+            "scale and offset of different lengths",
+            Rescaling::new([1.0, 2.0]).offset([0.0, 0.0, 0.0]).into(),
+            "Invalid: `scale` and `offset` must be finite, one number or as many as the other; received scale=[1.0, 2.0], offset=[0.0, 0.0, 0.0]",
+        ),
+        (
+            "a scale that is no number",
+            Rescaling::new(f64::NAN).into(),
+            "Invalid: `scale` and `offset` must be finite, one number or as many as the other; received scale=[NaN], offset=[0.0]",
+        ),
+        (
+            "a dilation of 0, pooling",
+            Pool2D::new(Pooling::Max, 2).dilation_rate((0, 1)).into(),
+            "Invalid: `dilation_rate` must hold strictly positive values; received dilation_rate=[0, 1]",
+        ),
+        (
+            "a resized image without rows",
+            Resize::new(ResizeTo::Sizes([0, 3])).into(),
+            "Invalid: sizes and scales must be positive; received to=Sizes([0, 3])",
         ),
         (
             "groups that do not divide the filters",
@@ -279,6 +334,26 @@ fn names() {
             "Invalid: `dtype` must be one of float32, float16, bfloat16, float64, mixed_float16, mixed_bfloat16, emulated_float16; received dtype=int8",
         ),
         (
+            "interpolation",
+            Upsampling::from_name("area").map(drop),
+            "Invalid: `interpolation` must be \"nearest\", \"bilinear\" or \"bicubic\"; received interpolation=area",
+        ),
+        (
+            "interpolation lanczos3",
+            Upsampling::from_name("lanczos3").map(drop),
+            "Unsupported: interpolation=lanczos3 of UpSampling2D is not supported: the methods are nearest, bilinear and bicubic",
+        ),
+        (
+            "reduction",
+            Reduction::from_name("median").map(drop),
+            "Invalid: the function of a Reduce layer must be one of mean, max, min, sum, sum_square, l1, l2, log_sum, log_sum_exp; received function=median",
+        ),
+        (
+            "pooling",
+            Pooling::from_name("lp").map(drop),
+            "Invalid: the function of a Pool2D layer must be \"max\", \"average\" or \"average_with_pads\"; received function=lp",
+        ),
+        (
             "initializer",
             Initializer::from_name("glorot").map(drop),
             "Invalid: an initializer must be one of Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones, Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros (custom ones are not read); received initializer=glorot",
@@ -336,6 +411,87 @@ fn shapes() {
             GlobalAveragePooling2D::new().into(),
             [5, 5, 3].into(),
             "Invalid: the input must have 4 axes; received input shape=(5, 5, 3) of rank 3",
+        ),
+        (
+            "rank 3, maximum",
+            GlobalMaxPooling2D::new().into(),
+            [5, 5, 3].into(),
+            "Invalid: the input must have 4 axes; received input shape=(5, 5, 3) of rank 3",
+        ),
+        (
+            "a window above the image",
+            MaxPooling2D::new(7).into(),
+            [1, 4, 4, 2].into(),
+            "Invalid: the computed output size must not be zero or negative; received input shape=(1, 4, 4, 2), pool_size=[7, 7], strides=[7, 7], padding=valid",
+        ),
+        (
+            "a window above the padded image",
+            Pool2D::new(Pooling::Average, 7).pads(Pads::Explicit([[1, 1], [0, 2]])).ceil_mode(true).into(),
+            [1, 4, 4, 2].into(),
+            "Invalid: the computed output size must not be zero or negative; received input shape=(1, 4, 4, 2), kernel_size=[7, 7], dilation_rate=[1, 1], strides=[1, 1], pads=Explicit([[1, 1], [0, 2]])",
+        ),
+        (
+            "groups that do not divide the channels",
+            GroupNormalization::new(4).into(),
+            [2, 3, 3, 6].into(),
+            "Invalid: the number of groups must divide the number of channels; received groups=4, channels=6, input shape=(2, 3, 3, 6)",
+        ),
+        (
+            "groups of the batch",
+            GroupNormalization::new(1).axis(0).into(),
+            [2, 3].into(),
+            "Invalid: `axis` must not be the first one, the batch; received axis=0, input shape=(2, 3)",
+        ),
+        (
+            "an axis that is not there",
+            LayerNormalization::new().axis([1, 3]).into(),
+            [2, 3, 4].into(),
+            "Invalid: `axis` must be one of the input's axes; received axis=3, input shape=(2, 3, 4)",
+        ),
+        (
+            "an axis named twice",
+            UnitNormalization::new().axis([1, -2]).into(),
+            [2, 3, 4].into(),
+            "Invalid: `axis` must name no axis twice; received axis=[1, -2], input shape=(2, 3, 4)",
+        ),
+        (
+            "an unknown axis of the statistics",
+            LayerNormalization::new().into(),
+            [Some(2), None].into(),
+            "Invalid: axis -1 of the input must be known and at least 1; received input shape=(2, None)",
+        ),
+        (
+            "axes that are no neighbours",
+            Normalization::new().axis([1, 3]).into(),
+            [2, 3, 4, 5].into(),
+            "Unsupported: a Normalization over axes [1, 3] is not supported: the axes must be neighbours",
+        ),
+        (
+            "statistics of other channels",
+            {
+                let of = |value| HostTensor::new([2], vec![value; 2]).expect("a sound shape");
+                Normalization::new().statistics(of(0.0), of(1.0)).into()
+            },
+            [1, 4, 4, 3].into(),
+            "Invalid: `mean` and `variance` must be one value each, or one for each position of the axes; received mean of shape (2,), axes of extents (3,)",
+        ),
+        (
+            "factors for other channels",
+            Rescaling::new([1.0, 2.0]).into(),
+            [1, 4, 4, 3].into(),
+            "Invalid: the channels of the input must be known, and as many as `scale` and `offset` have values; received input shape=(1, 4, 4, 3), 2 values",
+        ),
+        (
+            "an image too large",
+            UpSampling2D::new(70_000).into(),
+            [1, 70_000, 1, 1].into(),
+            "Limit: elements along one axis: 4900000000 needed, this device allows 4294967295",
+        ),
+        (
+            "a reduction over an axis that is not there",
+            Reduce::new(Reduction::Sum).axes([2]).into(),
+            [2, 3].into(),
+            "Invalid: `axis` must be one of the input's axes; received axis=2, input shape=(2, 3)",
         ),
         (
             "channels unknown",

@@ -1739,6 +1739,83 @@ mod tests {
                 }),
             ),
             (
+                "AveragePooling2D",
+                json!({
+                    "name": "pool", "trainable": true, "dtype": policy("float32"), "pool_size": [3, 2],
+                    "padding": "same", "strides": [2, 1], "data_format": "channels_first"
+                }),
+            ),
+            (
+                "GroupNormalization",
+                json!({
+                    "name": "gn", "trainable": true, "dtype": policy("float32"), "groups": -1, "axis": 1,
+                    "epsilon": 0.001, "center": true, "scale": false, "beta_initializer": zeros(),
+                    "gamma_initializer": ones(), "beta_regularizer": null, "gamma_regularizer": null,
+                    "beta_constraint": null, "gamma_constraint": null
+                }),
+            ),
+            (
+                "LayerNormalization",
+                json!({
+                    "name": "ln", "trainable": true, "dtype": policy("float32"), "axis": [1, -1], "epsilon": 1e-6,
+                    "center": true, "scale": true, "rms_scaling": true, "beta_initializer": zeros(),
+                    "gamma_initializer": ones(), "beta_regularizer": null, "gamma_regularizer": null,
+                    "beta_constraint": null, "gamma_constraint": null
+                }),
+            ),
+            (
+                "Normalization",
+                json!({
+                    "name": "norm", "trainable": true, "dtype": policy("float32"), "axis": [-2, -1], "invert": true,
+                    "mean": [[0.5, 1.0], [0.25, 2.0]], "variance": [[1.0, 1.0], [4.0, 0.1]]
+                }),
+            ),
+            (
+                "Normalization",
+                json!({
+                    "name": "all", "trainable": true, "dtype": policy("float32"), "axis": [], "invert": false,
+                    "mean": 0.5, "variance": 2.0
+                }),
+            ),
+            (
+                "Pool2D",
+                json!({
+                    "name": "p", "trainable": true, "dtype": policy("float32"), "function": "average_with_pads",
+                    "kernel_size": [3, 3], "strides": [2, 1], "dilation_rate": [1, 2], "pads": [[0, 1], [1, 0]],
+                    "ceil_mode": true, "data_format": "channels_first"
+                }),
+            ),
+            (
+                "Reduce",
+                json!({
+                    "name": "r", "trainable": true, "dtype": policy("float32"), "function": "log_sum_exp",
+                    "axes": [1, -1], "keepdims": false
+                }),
+            ),
+            (
+                "Rescaling",
+                json!({
+                    "name": "scale", "trainable": true, "dtype": policy("float32"), "scale": [0.5, 0.25],
+                    "offset": -1.0
+                }),
+            ),
+            (
+                "Resize",
+                json!({
+                    "name": "z", "trainable": true, "dtype": policy("float32"), "to": {"scales": [0.5, 2.0]},
+                    "coordinates": "pytorch_half_pixel", "interpolation": {"cubic": -0.75, "exclude_outside": true},
+                    "data_format": "channels_last"
+                }),
+            ),
+            ("UnitNormalization", json!({"name": "unit", "trainable": true, "dtype": policy("float32"), "axis": -1})),
+            (
+                "UpSampling2D",
+                json!({
+                    "name": "up", "trainable": true, "dtype": policy("float32"), "size": [2, 3],
+                    "data_format": "channels_last", "interpolation": "bilinear"
+                }),
+            ),
+            (
                 "Dropout",
                 json!({
                     "name": "drop", "trainable": true, "dtype": policy("float32"), "rate": 0.3, "seed": null,
@@ -1781,6 +1858,20 @@ mod tests {
                 json!({"data_format": null, "dtype": null}),
                 GlobalAveragePooling2D::new().into(),
             ),
+            ("AveragePooling2D", json!({"pool_size": 3}), AveragePooling2D::new(3).into()),
+            ("MaxPooling2D", json!({"strides": null}), MaxPooling2D::default().into()),
+            ("MaxPooling2D", json!({"pool_size": [3, 2], "strides": 1}), MaxPooling2D::new((3, 2)).strides(1).into()),
+            ("GlobalMaxPooling2D", json!({}), GlobalMaxPooling2D::new().into()),
+            ("GroupNormalization", json!({}), GroupNormalization::new(32).into()),
+            ("LayerNormalization", json!({"axis": -1}), LayerNormalization::new().into()),
+            ("Normalization", json!({"axis": null, "mean": null}), Normalization::new().axis([]).into()),
+            (
+                "Rescaling",
+                json!({"scale": {"class_name": "__numpy__", "config": {"value": [1.0, 2.0], "dtype": "float64"}}}),
+                Rescaling::new([1.0, 2.0]).into(),
+            ),
+            ("UnitNormalization", json!({}), UnitNormalization::new().into()),
+            ("UpSampling2D", json!({"size": 2}), UpSampling2D::default().into()),
             ("Dropout", json!({"rate": 0.5}), Dropout::new(0.5).into()),
             ("ReLU", json!({}), ReLU::new().into()),
             ("Activation", json!({"activation": "swish"}), ActivationLayer::new(Activation::Silu).into()),
