@@ -1884,7 +1884,7 @@ mod tests {
     #[test]
     fn wrapped_layers_round_trip() {
         let layer = LayerConfig::from(Conv2D::new(6, 3));
-        let shape = [None, Some(8), Some(8), Some(3)].into();
+        let shape: PartialShape = [None, Some(8), Some(8), Some(3)].into();
         for built in [vec![], vec![shape.clone()]] {
             let json = layer.to_json(&built).unwrap();
             assert_eq!(LayerConfig::from_json(&json).unwrap(), (layer.clone(), built));

@@ -214,3 +214,109 @@ fn add(tape: &mut Tape, outputs: &[Value], index: usize) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{ConvArgs, Pad, Side, activate, binary, conv, scale_and_shift};
+    use crate::plan::MapProblem;
+    use crate::{Activation, Axis, ConvGeometry, DType};
+
+    fn kernel(shape: &[usize], value: f32) -> Arc<Kernel> {
+        let values = vec![value; shape.iter().product()];
+        Kernel::new(HostTensor { shape: shape.into(), values }, DType::F32, None)
+    }
+
+    /// A 3×3 convolution of 4 to 4 channels, without a bias.
+    fn convolved(tape: &mut Tape, input: Value) -> Value {
+        let [height, width] = [1, 2].map(|axis| tape.shape(input).dims()[axis] as u32);
+        let axis = |input: u32| Axis { input, output: input - 2, kernel: 3, stride: 1, dilation: 1, pad_before: 0 };
+        let axes = [axis(height), axis(width)];
+        let geometry = ConvGeometry { batch: 2, groups: 1, in_channels: 4, out_channels: 4, axes };
+        let (data_format, activation) = (DataFormat::ChannelsLast, Activation::Linear);
+        let args = ConvArgs { geometry, direction: Direction::Forward, data_format, activation };
+        conv(tape, &args, input, &kernel(&[3, 3, 4, 4], 3.0), None).unwrap()
+    }
+
+    fn normalized(tape: &mut Tape, input: Value) -> Value {
+        scale_and_shift(tape, -1, input, &kernel(&[4], 2.0), Some(&kernel(&[4], 5.0))).unwrap()
+    }
+
+    fn input(tape: &mut Tape) -> Value {
+        tape.input([2, 9, 7, 4].into(), DType::F32).unwrap()
+    }
+
+    fn added(tape: &mut Tape, left: Value, right: Value) -> Value {
+        binary(tape, BinaryFunction::Add, Side::Value(left), Side::Value(right), Elementwise::LINEAR).unwrap()
+    }
+
+    /// The convolutions that are left, each with whether it adds a residual, and whether it ends with an activation.
+    fn convolutions(tape: &Tape) -> Vec<(bool, bool)> {
+        let problems = tape.steps.iter().map(|step| step.problem);
+        problems
+            .map(|problem| match problem {
+                Problem::Conv(conv) => (conv.epilogue.residual, conv.epilogue.activation != Elementwise::LINEAR),
+                other => panic!("{other:?} is left"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_residual_block_is_its_convolutions() {
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let shortcut = convolved(&mut tape, x);
+        let shortcut = normalized(&mut tape, shortcut);
+        let branch = convolved(&mut tape, x);
+        let branch = normalized(&mut tape, branch);
+        let sum = added(&mut tape, shortcut, branch);
+        let y = activate(&mut tape, &Activation::RELU, sum).unwrap();
+        fuse(&mut tape, &[y], &mut Folded::new());
+        assert_eq!(convolutions(&tape), [(false, false), (true, true)]);
+        let last = &tape.steps[1];
+        assert_eq!(tape.storage(last.output), tape.storage(y));
+        assert_eq!(last.operands.other.map(|other| tape.storage(other)), Some(tape.storage(tape.steps[0].output)));
+        for step in &tape.steps {
+            let [kernel, bias] = [&step.operands.kernel, &step.operands.bias].map(|k| k.as_ref().unwrap().values());
+            assert!(kernel.iter().all(|&value| value == 6.0) && bias == [5.0; 4], "{kernel:?} {bias:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_reads_stays() {
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let first = convolved(&mut tape, x);
+        let y = activate(&mut tape, &Activation::RELU, first).unwrap();
+        let mut seen = tape.clone();
+        fuse(&mut tape, &[y], &mut Folded::new());
+        assert_eq!(convolutions(&tape), [(false, true)]);
+        fuse(&mut seen, &[first, y], &mut Folded::new());
+        assert_eq!(seen.steps.len(), 2, "an output keeps its own values");
+        // A value added to itself is read twice by one step.
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let once = convolved(&mut tape, x);
+        let twice = added(&mut tape, once, once);
+        fuse(&mut tape, &[twice], &mut Folded::new());
+        assert_eq!(tape.steps.len(), 2);
+    }
+
+    #[test]
+    fn padding_goes_into_the_convolution() {
+        let mut tape = Tape::default();
+        let source = input(&mut tape);
+        let padded = tape.uninitialized([2, 12, 8, 4].into(), DType::F32).unwrap();
+        let padding = MapProblem { elements: 768, dtype: DType::F32, activation: Elementwise::LINEAR };
+        tape.step_into(Problem::Map(padding), source, padded);
+        tape.note_pad(Pad { padded, source, data_format: DataFormat::ChannelsLast, before: [2, 0] });
+        let y = convolved(&mut tape, padded);
+        fuse(&mut tape, &[y], &mut Folded::new());
+        let [step] = &tape.steps[..] else { panic!("{} steps", tape.steps.len()) };
+        let Problem::Conv(conv) = step.problem else { panic!("{:?}", step.problem) };
+        let [height, width] = conv.geometry.axes;
+        assert_eq!((height.input, height.output, height.pad_before), (9, 10, 2));
+        assert_eq!((width.input, width.output, width.pad_before), (7, 6, 0));
+        assert_eq!(step.operands.input, source);
+    }
+}
