@@ -82,7 +82,7 @@ impl Error {
     }
 
     #[cfg_attr(
-        not(any(feature = "keras", feature = "image", feature = "npy", feature = "safetensors")),
+        not(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors")),
         expect(dead_code, reason = "files are read behind features")
     )]
     pub(crate) fn format(place: impl Into<String>, problem: impl Into<String>) -> Self {

@@ -1,4 +1,4 @@
-//! Models and their weights from and to files, whose content, or name, says of which format they are.
+//! Weights from files, and models to files, whose content, or name, says of which format they are.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,50 +8,9 @@ use super::weights::{Weights, places};
 use crate::model::Model;
 use crate::{Error, Result};
 #[cfg(feature = "keras")]
-use {
-    super::hdf5::WeightsFile,
-    super::keras::{Archive, KerasFile},
-    super::keras_write,
-    crate::{Gpu, layers::ReadOptions},
-};
+use {super::hdf5::WeightsFile, super::keras::Archive, super::keras_write};
 
 impl Model {
-    /// The model of a file, with its weights, on `gpu`: a `.keras` file, or a whole model in a legacy `.h5` file. The content
-    /// of the file says which it is.
-    ///
-    /// # Errors
-    /// Those of [`KerasFile::open`] and [`KerasFile::build`].
-    ///
-    /// ```no_run
-    /// use wgpu_conv::{Gpu, model::Model};
-    ///
-    /// let model = Model::load(&Gpu::new()?, "digits.keras")?;
-    /// println!("{}", model.summary());
-    /// # Ok::<(), wgpu_conv::Error>(())
-    /// ```
-    #[cfg(feature = "keras")]
-    pub fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
-        KerasFile::open(path)?.build(gpu)
-    }
-
-    /// [`load`](Self::load), with options.
-    ///
-    /// # Errors
-    /// Those of [`load`](Self::load).
-    #[cfg(feature = "keras")]
-    pub fn load_with(gpu: &Gpu, path: impl AsRef<Path>, options: ReadOptions) -> Result<Self> {
-        KerasFile::open_with(path, options)?.build(gpu)
-    }
-
-    /// [`load`](Self::load) from memory.
-    ///
-    /// # Errors
-    /// Those of [`load`](Self::load).
-    #[cfg(feature = "keras")]
-    pub fn from_bytes(gpu: &Gpu, bytes: &[u8]) -> Result<Self> {
-        KerasFile::from_bytes(bytes)?.build(gpu)
-    }
-
     /// Replaces the values of all weights by those in a file, whose content says which it is:
     ///
     /// - `.weights.h5` of Keras 3, and the weights of a `.keras` file: by class, and the place among the layers of the class;

@@ -122,7 +122,7 @@ impl KerasFile {
         built(self.graph, gpu, &inputs, &mut values)
     }
 
-    fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
+    pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
         let (text, config_place, weights, weights_place) = if super::is_hdf5(&bytes) {
             let file = WeightsFile::open(bytes, place.clone())?;
             let text = file.texts("", "model_config")?.and_then(|texts| texts.into_iter().next());

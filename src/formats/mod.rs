@@ -19,8 +19,22 @@ mod inspect;
 mod keras;
 #[cfg(feature = "keras")]
 mod keras_write;
+#[cfg(any(feature = "keras", feature = "onnx"))]
+mod load;
 #[cfg(feature = "npy")]
 mod npy;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(feature = "onnx")]
+mod onnx_fold;
+#[cfg(feature = "onnx")]
+mod onnx_layers;
+#[cfg(feature = "onnx")]
+mod onnx_nodes;
+#[cfg(feature = "onnx")]
+mod onnx_proto;
+#[cfg(feature = "onnx")]
+mod onnx_windows;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 #[cfg(all(feature = "keras", feature = "verify"))]
@@ -34,13 +48,15 @@ pub use input::{InputReader, Inputs, input_files, read_inputs};
 pub use inspect::{Contents, Obstacle, inspect};
 #[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};
+#[cfg(feature = "onnx")]
+pub use onnx::{OnnxFile, UnsupportedNode};
 #[cfg(feature = "safetensors")]
 pub use safetensors::read_labels;
 #[cfg(all(feature = "keras", feature = "verify"))]
 pub use statistics::read_layer_statistics;
 
 /// The bytes of the file at `path`.
-#[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "safetensors"))]
+#[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors"))]
 fn read(path: &std::path::Path) -> crate::Result<Vec<u8>> {
     let broken =
         |error: std::io::Error| crate::Error::format(path.display().to_string(), format!("cannot be read: {error}"));
@@ -54,7 +70,7 @@ fn is_hdf5(bytes: &[u8]) -> bool {
 }
 
 /// `bytes` as values of `N` bytes each.
-#[cfg(any(feature = "keras", feature = "npy", feature = "safetensors"))]
+#[cfg(any(feature = "keras", feature = "npy", feature = "onnx", feature = "safetensors"))]
 fn decode<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|&bytes| value(bytes)).collect()
 }

@@ -174,8 +174,11 @@ impl LayerConfig {
             "Slice" => (Slice::new([], []).into(), &["starts", "ends"]),
             "Softmax" => (Softmax::new().into(), &[]),
             "SpatialDropout2D" => (SpatialDropout2D::new(0.0).into(), &["rate"]),
+            "Transpose" => (Transpose::new([]).into(), &["order"]),
+            "TransposedConv2D" => (TransposedConv2D::new(1, 1).into(), &["filters", "kernel_size"]),
             "UnitNormalization" => (UnitNormalization::new().into(), &[]),
             "UpSampling2D" => (UpSampling2D::default().into(), &[]),
+            "View" => (View::new([]).into(), &["extents"]),
             "ZeroPadding2D" => (ZeroPadding2D::new(1).into(), &[]),
             other => match MergeKind::ALL.into_iter().find(|kind| kind.name() == other) {
                 Some(kind) => (Merge::new(kind).into(), &[]),
@@ -454,6 +457,26 @@ impl LayerConfig {
                 codec.field("depth_multiplier", &mut layer.depth_multiplier)?;
                 codec.field("filters", &mut layer.filters)?;
                 return conv2d_leftovers(codec);
+            }
+            Self::Transpose(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("order", &mut layer.order)?;
+            }
+            Self::TransposedConv2D(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("filters", &mut layer.filters)?;
+                codec.field("kernel_size", &mut layer.kernel_size)?;
+                codec.field("strides", &mut layer.strides)?;
+                codec.field("dilation_rate", &mut layer.dilation_rate)?;
+                codec.field("groups", &mut layer.groups)?;
+                codec.field("pads", &mut layer.pads)?;
+                codec.field("data_format", &mut layer.data_format)?;
+                codec.field("use_bias", &mut layer.use_bias)?;
+                weights(codec, &mut [("kernel", &mut layer.kernel), ("bias", &mut layer.bias)], |_| Ok(()))?;
+            }
+            Self::View(layer) => {
+                common(codec, &mut layer.common)?;
+                codec.field("extents", &mut layer.extents)?;
             }
         }
         codec.dropped("activity_regularizer", Value::is_null)
@@ -972,6 +995,29 @@ impl Form for Pads {
 }
 
 /// `{"sizes": [height, width]}` or `{"scales": [height, width]}`.
+/// A number, null for the rest, or the axis kept as `{"axis": 0}`.
+impl Form for Vec<Extent> {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let index = |json: &Value| integer(json).and_then(|value| usize::try_from(value).ok());
+        let extent = |json: &Value| match json {
+            Value::Null => Some(Extent::Rest),
+            Value::Object(_) => index(json.get("axis")?).map(Extent::Axis),
+            number => index(number).map(Extent::Of),
+        };
+        let extents = json.as_array().and_then(|extents| extents.iter().map(extent).collect());
+        extents.ok_or_else(|| invalid(key, format!("`{key}` must be a list of extents"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        let extent = |extent: &Extent| match *extent {
+            Extent::Rest => Value::Null,
+            Extent::Axis(axis) => json!({"axis": axis}),
+            Extent::Of(extent) => extent.into(),
+        };
+        Ok(self.iter().map(extent).collect())
+    }
+}
+
 impl Form for ResizeTo {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match (json.get("sizes"), json.get("scales").and_then(Value::as_array).map(Vec::as_slice)) {
@@ -1092,6 +1138,17 @@ impl Form for Sides {
 }
 
 /// Pairs of whole numbers.
+impl Form for [[i32; 2]; 2] {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let pairs = Vec::<[i32; 2]>::read(key, json)?;
+        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be two pairs"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.to_vec().write()
+    }
+}
+
 impl Form for Vec<[i32; 2]> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || invalid(key, format!("`{key}` must be a list of pairs of integers"), json);

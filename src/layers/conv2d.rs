@@ -36,6 +36,8 @@ pub struct Conv2D {
     pub groups: u32,
     /// The kernel's initializer (glorot_uniform by default), regularizer and constraint.
     pub kernel: WeightOptions,
+    /// Whether strides and dilation rates may both exceed 1; false by default (D1).
+    pub strided_dilation: bool,
 }
 
 conv_setters!(Conv2D);
@@ -51,12 +53,20 @@ impl Conv2D {
             filters,
             groups: 1,
             kernel: WeightOptions::new(Initializer::glorot_uniform()),
+            strided_dilation: false,
         }
     }
 
     /// Runs of channels that do not mix; must divide the input's channels and the filters. 1 by default.
     pub fn groups(mut self, groups: u32) -> Self {
         self.groups = groups;
+        self
+    }
+
+    /// Whether strides and dilation rates may both exceed 1. Keras refuses it, and so does the default; ONNX files may ask
+    /// for it.
+    pub fn strided_dilation(mut self, allowed: bool) -> Self {
+        self.strided_dilation = allowed;
         self
     }
 
@@ -102,7 +112,7 @@ impl Describe for Conv2D {
                 format!("groups={}, filters={}", self.groups, self.filters),
             ));
         }
-        self.arguments.refuse_strided_dilation()
+        if self.strided_dilation { Ok(()) } else { self.arguments.refuse_strided_dilation() }
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {

@@ -52,8 +52,11 @@ mod reshape;
 mod resize;
 mod separable_conv2d;
 mod slice;
+mod transpose;
+mod transposed_conv2d;
 mod unit_normalization;
 mod up_sampling2d;
+mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
@@ -78,9 +81,11 @@ pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,
 };
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
-pub use layer::{Layer, Weight, reset_names};
 #[cfg(any(feature = "keras", feature = "safetensors"))]
-pub(crate) use layer::{check_weights, snake_case};
+pub(crate) use layer::check_weights;
+#[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
+pub(crate) use layer::snake_case;
+pub use layer::{Layer, Weight, reset_names};
 pub use layer_normalization::LayerNormalization;
 pub use map::Map;
 pub use merge::{Merge, MergeKind};
@@ -101,8 +106,11 @@ pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
 pub use separable_conv2d::SeparableConv2D;
 pub use slice::Slice;
+pub use transpose::Transpose;
+pub use transposed_conv2d::TransposedConv2D;
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling2d::{UpSampling2D, Upsampling};
+pub use view::{Extent, View};
 
 use crate::geometry::axis_index;
 use crate::{Activation, Error, Gpu, PartialShape, Result};
@@ -127,6 +135,13 @@ macro_rules! layer_variants {
                 self.describe().class_name().unwrap_or(match self {
                     $(Self::$variant(_) => stringify!($variant)),*
                 })
+            }
+
+            /// The same layer under another name.
+            pub fn named(self, name: impl Into<String>) -> Self {
+                match self {
+                    $(Self::$variant(layer) => Self::$variant(layer.name(name))),*
+                }
             }
 
             pub(crate) fn describe(&self) -> &dyn Describe {
@@ -201,8 +216,11 @@ layer_variants!(
     Slice(Slice),
     Softmax(Softmax),
     SpatialDropout2D(SpatialDropout2D),
+    Transpose(Transpose),
+    TransposedConv2D(TransposedConv2D),
     UnitNormalization(UnitNormalization),
     UpSampling2D(UpSampling2D),
+    View(View),
     ZeroPadding2D(ZeroPadding2D),
 );
 

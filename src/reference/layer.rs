@@ -269,6 +269,15 @@ impl Given<'_> {
                 plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-12))
             }
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
+            LayerConfig::Transpose(layer) => {
+                let order: Vec<usize> = layer.order.iter().map(|&axis| axis as usize).collect();
+                plain(Estimate::exact(input.transposed(&order)))
+            }
+            LayerConfig::TransposedConv2D(layer) => plain(self.transposed_conv2d(layer)?),
+            LayerConfig::View(layer) => {
+                let shape = layer.output_shape(Shape::from(input.shape.as_slice()))?.known().unwrap_or_default();
+                plain(Estimate::exact(Array::new(shape.dims(), input.data.clone())))
+            }
             LayerConfig::ZeroPadding2D(layer) => {
                 let zeros = layer.padding.0.map(|sides| sides.map(|side| side as isize));
                 plain(Estimate::exact(padded(input, layer.data_format, zeros)))
@@ -334,6 +343,33 @@ impl Given<'_> {
         let own = Estimate::from(conv2d(&between.exact, &pointwise, bias.as_ref(), 1, &window));
         let through = conv2d(&between.bound, &pointwise.map(f64::abs), None, 1, &window).exact;
         Ok(Estimate { bound: own.bound.zip(&through, |own, through| own + through), ..own })
+    }
+
+    /// Each group by itself.
+    fn transposed_conv2d(&self, layer: &layers::TransposedConv2D) -> Result<Estimate> {
+        let channels_first = layer.data_format == DataFormat::ChannelsFirst;
+        let axis = if channels_first { 1 } else { 3 };
+        let (channels, groups) = (self.input.shape[axis], layer.groups as usize);
+        let [height, width] = layer.kernel_size.map(|size| size as usize);
+        let [per_group, filters] = [channels / groups, layer.filters as usize / groups];
+        let kernel = self.weight(0, &[height, width, filters, channels])?;
+        let bias = layer.use_bias.then(|| self.weight(1, &[filters * groups])).transpose()?;
+        let window = Window {
+            strides: layer.strides.map(|stride| stride as usize),
+            dilation_rate: layer.dilation_rate.map(|rate| rate as usize),
+            padding: Padding::Explicit(layer.pads.map(|pads| pads.map(|pad| pad.max(0) as usize))),
+            channels_first,
+        };
+        let output_padding = Some(layer.pads.map(|[_, after]| after.min(0).unsigned_abs() as usize));
+        let transposed = Transposed { window, output_padding };
+        let parts = (0..groups).map(|group| {
+            let input = self.input.slice(axis, group * per_group, per_group);
+            let kernel = kernel.slice(3, group * per_group, per_group);
+            let bias = bias.as_ref().map(|bias| bias.slice(0, group * filters, filters));
+            Estimate::from(conv2d_transpose(&input, &kernel, bias.as_ref(), &transposed))
+        });
+        let (exact, bound): (Vec<_>, Vec<_>) = parts.map(|part| (part.exact, part.bound)).unzip();
+        Ok(Estimate { exact: Array::joined(axis, &exact), bound: Array::joined(axis, &bound) })
     }
 
     fn batch_normalization(&self, layer: &layers::BatchNormalization) -> Result<Estimate> {

@@ -1,0 +1,626 @@
+//! ONNX model files: opsets 6 to 24, inference.
+//!
+//! A file is translated, without a device, into layers, their weights and their connections. What depends on constants
+//! alone is computed on the host on the way (`onnx_fold.rs`); each other node becomes one or more layers
+//! (`onnx_nodes.rs`). Arrays keep ONNX's order of axes, so layers that have a data format work on channels first.
+//! All floating types are computed in the type of the layers, f32 by default.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use prost::Message;
+use prost::bytes::Bytes;
+
+use super::onnx_fold::{BUDGET, Constant, Data, Kind, fold, kind_of, type_name};
+use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
+use super::onnx_nodes;
+use super::onnx_proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::layers::{Layer, snake_case};
+use crate::model::{Input, Model, Port, in_layer};
+use crate::{Error, Gpu, HostTensor, PartialShape, Result};
+
+/// The sets of operators that are read.
+const OPSETS: std::ops::RangeInclusive<i64> = 6..=24;
+
+/// An ONNX file, read but not yet on a device.
+///
+/// Reading it needs no device, so a program can look at a file before it opens one: [`unsupported`](Self::unsupported) lists
+/// everything that stands in the way of [`build`](Self::build), all at once.
+///
+/// A layer is called as its node is, with `.` for `/`; where a node becomes several layers, the last has the node's name.
+///
+/// Files are not trusted: nothing in one is executed, no other file is opened for it, what it takes in memory is in
+/// proportion to its size or bounded, and a damaged file is an error.
+pub struct OnnxFile {
+    /// What messages call the file.
+    place: String,
+    graph: GraphProto,
+    opset: i64,
+    /// The initializers, and the values given to inputs.
+    constants: HashMap<String, Constant>,
+    translation: Translation,
+}
+
+/// A node of a file that cannot be built here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// The node's name, or what it makes where it has none.
+    pub name: String,
+    /// Its operator; `Input`, `Output` or `Initializer` for those.
+    pub operator: String,
+    /// The attribute at fault, if it is one.
+    pub attribute: Option<String>,
+    /// Why not.
+    pub reason: String,
+}
+
+impl OnnxFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where it cannot be read or is not an ONNX file; [`Error::Unsupported`] for an opset that is not
+    /// read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parse(super::read(path)?.into(), path.display().to_string())
+    }
+
+    /// Reads a file that is in memory already.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(Bytes::copy_from_slice(bytes), "the ONNX file".into())
+    }
+
+    /// The graph's name.
+    pub fn name(&self) -> &str {
+        if self.graph.name.is_empty() { "model" } else { &self.graph.name }
+    }
+
+    /// What the model will take, in its order: the graph's inputs without a value of their own.
+    pub fn inputs(&self) -> &[Input] {
+        &self.translation.inputs
+    }
+
+    /// The nodes that cannot be built here, each with its reason; empty where [`build`](Self::build) has a chance.
+    pub fn unsupported(&self) -> &[UnsupportedNode] {
+        &self.translation.unsupported
+    }
+
+    /// The outputs whose values are known without running the model, which holds none of them: what a graph computes from
+    /// its constants and from values [given](Self::with_value) to inputs. They are among the
+    /// [unsupported](Self::unsupported) too.
+    pub fn known_outputs(&self) -> &[(String, HostTensor)] {
+        &self.translation.known
+    }
+
+    /// The inputs that must be [given a value](Self::with_value) before the model can be built: those of integers, and those
+    /// that a node reads as a weight or an argument.
+    pub fn needs_values(&self) -> &[String] {
+        &self.translation.needs_values
+    }
+
+    /// Gives the graph's input `name` a fixed value: weights, shapes and indices that a file takes as inputs. The model no
+    /// longer takes that input. Integers are given as floating point.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the graph has no such input, or one of another shape.
+    pub fn with_value(mut self, name: &str, value: HostTensor) -> Result<Self> {
+        let input = self.graph.input.iter().find(|input| input.name == name);
+        let Some(input) = input.filter(|_| !self.constants.contains_key(name)) else {
+            let names: Vec<_> = self.free_inputs().map(|input| input.name.as_str()).collect();
+            let rule = format!("an input without a value must be one of {}", names.join(", "));
+            return Err(Error::invalid("name", rule, format!("{name:?}")));
+        };
+        let (data_type, shape) = tensor_type(input);
+        let HostTensor { shape: given, values } = value;
+        let fits = |shape: &PartialShape| {
+            shape.rank() == given.rank()
+                && shape.dims().iter().zip(given.dims()).all(|(known, dim)| known.is_none_or(|known| known == *dim))
+        };
+        if let Some(shape) = shape.filter(|shape| !fits(shape)) {
+            let rule = format!("the value of input {name} must have the shape {shape}");
+            return Err(Error::invalid("value", rule, format!("shape {given}")));
+        }
+        let data = match kind_of(data_type) {
+            Some(Kind::Int) => Data::Ints(values.iter().map(|&v| Some(v as i64)).collect::<Vec<_>>().into()),
+            Some(Kind::Bool) => Data::Bools(values.iter().map(|&v| v != 0.0).collect::<Vec<_>>().into()),
+            _ => Data::Floats(values.into()),
+        };
+        self.constants.insert(name.to_owned(), Constant { shape: given.dims().to_vec(), data });
+        self.translation = Translation::of(&self.graph, self.opset, &self.constants);
+        Ok(self)
+    }
+
+    /// The model with its weights, on `gpu`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] listing all [unsupported](Self::unsupported) nodes and all inputs that
+    /// [need a value](Self::needs_values); [`Error::Limit`] and [`Error::Gpu`] where the device cannot hold the weights.
+    pub fn build(self, gpu: &Gpu) -> Result<Model> {
+        let name = self.name().to_owned();
+        let Translation { inputs, steps, outputs, unsupported, needs_values, .. } = self.translation;
+        if !unsupported.is_empty() || !needs_values.is_empty() {
+            let lines = unsupported.iter().map(|node| format!("\n  {node}"));
+            let inputs = needs_values.iter().map(|name| format!("\n  input {name} must be given a value"));
+            let what = format!("{} of its nodes cannot be built:", unsupported.len());
+            let reason = lines.chain(inputs).fold(what, |text, line| text + &line);
+            return Err(Error::unsupported(self.place, reason));
+        }
+        let mut model = Model::new(gpu, name, inputs)?;
+        for Step { name, config, weights, reads } in steps {
+            let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
+            let layer = Layer::with_weights(gpu, config.named(&name), &shapes, weights);
+            let layer = layer.map_err(|error| in_layer(&name, error))?;
+            let index = model.add_block(layer)?;
+            model.apply(index, reads)?;
+        }
+        model.set_outputs(outputs);
+        Ok(model)
+    }
+
+    fn free_inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {
+        self.graph.input.iter().filter(|input| !self.constants.contains_key(&input.name))
+    }
+
+    pub(super) fn parse(bytes: Bytes, place: String) -> Result<Self> {
+        let not_onnx = |why: String| Error::format(&place, format!("not an ONNX file ({why})"));
+        let model = ModelProto::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
+        let mut graph = model.graph.ok_or_else(|| not_onnx("it has no graph".into()))?;
+        let opset = model.opset_import.iter().find(|set| is_standard(&set.domain)).map(|set| set.version);
+        let opset = opset.ok_or_else(|| not_onnx("it names no version of the standard operators".into()))?;
+        if !OPSETS.contains(&opset) {
+            let range =
+                format!("opsets {} to {} are read; convert the model to one of them", OPSETS.start(), OPSETS.end());
+            return Err(Error::unsupported(format!("{place}: opset {opset}"), range));
+        }
+        let mut constants = HashMap::new();
+        for tensor in std::mem::take(&mut graph.initializer) {
+            let value = Constant::decode(&tensor)
+                .map_err(|why| Error::format(&place, format!("initializer {:?}: {why}", tensor.name)))?;
+            constants.insert(tensor.name, value);
+        }
+        let translation = Translation::of(&graph, opset, &constants);
+        Ok(Self { place, graph, opset, constants, translation })
+    }
+}
+
+impl std::fmt::Debug for OnnxFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let layers: Vec<_> = self.translation.steps.iter().map(|step| &step.name).collect();
+        let mut text = f.debug_struct("OnnxFile");
+        text.field("place", &self.place).field("name", &self.name()).field("inputs", &self.inputs());
+        text.field("layers", &layers).field("unsupported", &self.unsupported()).finish()
+    }
+}
+
+impl std::fmt::Display for UnsupportedNode {
+    /// `name (operator, attribute …): reason`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, operator, attribute, reason } = self;
+        match attribute {
+            Some(attribute) => write!(f, "{name} ({operator}, attribute {attribute}): {reason}"),
+            None => write!(f, "{name} ({operator}): {reason}"),
+        }
+    }
+}
+
+fn is_standard(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
+}
+
+/// The element type of an input or output, and its shape where its rank is known.
+fn tensor_type(info: &ValueInfoProto) -> (i32, Option<PartialShape>) {
+    let Some(tensor) = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else { return (0, None) };
+    let shape = tensor.shape.as_ref().map(|shape| {
+        let extent = |value: Option<i64>| value.and_then(|value| usize::try_from(value).ok());
+        shape.dim.iter().map(|dim| extent(dim.dim_value)).collect::<Vec<_>>().into()
+    });
+    (tensor.elem_type, shape)
+}
+
+/// A graph as layers, as far as it can be built.
+struct Translation {
+    inputs: Vec<Input>,
+    steps: Vec<Step>,
+    outputs: Vec<Port>,
+    /// Outputs that do not depend on what the model is given.
+    known: Vec<(String, HostTensor)>,
+    unsupported: Vec<UnsupportedNode>,
+    needs_values: Vec<String>,
+}
+
+/// A translation under way.
+struct Translator<'a> {
+    builder: Builder,
+    terms: HashMap<&'a str, Term>,
+    /// The names that something reads.
+    used: HashSet<&'a str>,
+    /// Names of inputs and layers.
+    names: HashSet<String>,
+    /// Bytes left for computed constants.
+    budget: u64,
+    unsupported: Vec<UnsupportedNode>,
+    needs_values: Vec<String>,
+}
+
+impl Translation {
+    fn of(graph: &GraphProto, opset: i64, constants: &HashMap<String, Constant>) -> Self {
+        let reads = graph.node.iter().flat_map(|node| &node.input);
+        let used = reads.chain(graph.output.iter().map(|output| &output.name)).map(String::as_str).collect();
+        let mut translator = Translator {
+            builder: Builder { opset, ..Builder::default() },
+            terms: HashMap::new(),
+            used,
+            names: HashSet::new(),
+            budget: BUDGET,
+            unsupported: Vec::new(),
+            needs_values: Vec::new(),
+        };
+        for (name, constant) in constants {
+            translator.terms.insert(name, Term::Known(constant.clone()));
+        }
+        for sparse in graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()) {
+            translator.terms.insert(&sparse.name, Term::Lost);
+            translator.refuse(&sparse.name, "Initializer", None, "sparse tensors are not read".into());
+        }
+        for input in graph.input.iter().filter(|input| !constants.contains_key(&input.name)) {
+            translator.input(input);
+        }
+        for (index, node) in graph.node.iter().enumerate() {
+            translator.node(index, node);
+        }
+        translator.finish(&graph.output)
+    }
+}
+
+impl<'a> Translator<'a> {
+    fn refuse(&mut self, name: &str, operator: &str, attribute: Option<String>, reason: String) {
+        let (name, operator) = (name.to_owned(), operator.to_owned());
+        self.unsupported.push(UnsupportedNode { name, operator, attribute, reason });
+    }
+
+    fn input(&mut self, input: &'a ValueInfoProto) {
+        let (data_type, shape) = tensor_type(input);
+        let reason = match (kind_of(data_type), shape) {
+            (Some(Kind::Float), Some(shape)) if !indexable(&shape) => format!("there is no array of shape {shape}"),
+            (Some(Kind::Float), Some(shape)) => {
+                self.names.insert(input.name.clone());
+                self.builder.inputs.push(Input { name: input.name.clone(), shape });
+                self.terms.insert(&input.name, Term::Made(Port::Input(self.builder.inputs.len() - 1)));
+                return;
+            }
+            (Some(Kind::Int | Kind::Bool), _) => {
+                self.needs_values.push(input.name.clone());
+                self.terms.insert(&input.name, Term::Lost);
+                return;
+            }
+            (Some(Kind::Float), None) => "its number of axes must be known".into(),
+            (None, _) if data_type == 0 => "sequences, maps and optional values cannot be computed with".into(),
+            (None, _) => format!("elements of {} cannot be computed with", type_name(data_type)),
+        };
+        self.refuse(&input.name, "Input", None, reason);
+        self.terms.insert(&input.name, Term::Lost);
+    }
+
+    fn node(&mut self, index: usize, node: &'a NodeProto) {
+        let first = self.builder.steps.len();
+        let called = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name.clone() };
+        let mut outputs = match self.translated(node) {
+            Ok(outputs) => outputs.into_iter(),
+            Err(refusal) => {
+                self.builder.steps.truncate(first);
+                self.builder.shapes.truncate(first);
+                match refusal {
+                    Refusal::Lost => {}
+                    Refusal::NeedsValue(input) => {
+                        let name = self.builder.inputs[input].name.clone();
+                        if !self.needs_values.contains(&name) {
+                            self.needs_values.push(name);
+                        }
+                    }
+                    Refusal::Unsupported { attribute, reason } => {
+                        self.refuse(&called, &node.op_type, attribute, reason);
+                    }
+                }
+                Vec::new().into_iter()
+            }
+        };
+        for name in &node.output {
+            let made = outputs.next().unwrap_or(Term::Lost);
+            if !name.is_empty() {
+                self.terms.insert(name, made);
+            }
+        }
+        let count = self.builder.steps.len() - first;
+        for (place, step) in self.builder.steps[first..].iter_mut().enumerate() {
+            let mut name = layer_name(&called);
+            if place + 1 < count {
+                name = format!("{name}.{}", snake_case(step.config.class_name()));
+            }
+            let mut unique = name.clone();
+            let mut number = 0;
+            while !self.names.insert(unique.clone()) {
+                number += 1;
+                unique = format!("{name}_{number}");
+            }
+            step.name = unique;
+        }
+    }
+
+    /// What the outputs of `node` come to.
+    fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<Term>, Refusal> {
+        if !is_standard(&node.domain) {
+            return Err(format!("operators of the domain {:?} are not known", node.domain).into());
+        }
+        let operator = onnx_nodes::operator(&node.op_type)?;
+        operator.check(node)?;
+        let mut inputs = Vec::with_capacity(node.input.len());
+        for name in &node.input {
+            inputs.push(match self.terms.get(name.as_str()) {
+                Some(Term::Lost) => return Err(Refusal::Lost),
+                Some(term) => Some(term.clone()),
+                None if name.is_empty() => None,
+                None => return Err(format!("nothing before it makes its input {name:?}").into()),
+            });
+        }
+        let constants = inputs.iter().map(|term| match term {
+            Some(Term::Known(constant)) => Some(Some(constant)),
+            Some(_) => None,
+            None => Some(None),
+        });
+        let folded = constants.collect::<Option<Vec<_>>>().and_then(|constants| fold(node, &constants));
+        let outputs = match folded {
+            Some(folded) => {
+                let outputs = folded?;
+                self.spend(outputs.iter().map(Constant::bytes).sum())?;
+                outputs.into_iter().map(Term::Known).collect()
+            }
+            None => operator.apply(Apply { builder: &mut self.builder, node, inputs })?,
+        };
+        match node.output.iter().skip(outputs.len()).find(|name| self.used.contains(name.as_str())) {
+            Some(name) if !name.is_empty() => Err(format!("its output {name:?} is not computed").into()),
+            _ => Ok(outputs),
+        }
+    }
+
+    /// # Errors
+    /// Where the constants that the graph computes take more than [`BUDGET`].
+    fn spend(&mut self, bytes: u64) -> Result<(), Refusal> {
+        self.budget = self.budget.checked_sub(bytes).ok_or_else(|| {
+            Refusal::from(format!("the constants that the graph computes take more than {BUDGET} bytes"))
+        })?;
+        Ok(())
+    }
+
+    fn finish(mut self, outputs: &[ValueInfoProto]) -> Translation {
+        let (mut made, mut known) = (Vec::new(), Vec::new());
+        for output in outputs {
+            match self.terms.get(output.name.as_str()).cloned() {
+                Some(Term::Made(port)) => made.push(port),
+                Some(Term::Known(constant)) => {
+                    let reason = "it does not depend on what the model is given, and is no part of a model";
+                    self.refuse(&output.name, "Output", None, reason.into());
+                    known.extend(constant.to_host().map(|value| (output.name.clone(), value)));
+                }
+                Some(Term::Lost) => {}
+                None => self.refuse(&output.name, "Output", None, "nothing makes it".into()),
+            }
+        }
+        let Self { builder, unsupported, needs_values, .. } = self;
+        let mut inputs = builder.inputs;
+        inputs.retain(|input| !needs_values.contains(&input.name));
+        Translation { inputs, steps: builder.steps, outputs: made, known, unsupported, needs_values }
+    }
+}
+
+/// A node's name as a layer's, which has no `/`.
+fn layer_name(name: &str) -> String {
+    let name = name.trim_matches('/').replace('/', ".");
+    if name.is_empty() { "node".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::onnx_proto::{
+        AttributeProto, DimensionProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    };
+    use super::*;
+
+    fn info(name: &str, elem_type: i32, dims: &[i64]) -> ValueInfoProto {
+        // Negative extents stand for unknown ones.
+        let dim = dims.iter().map(|&dim| DimensionProto { dim_value: (dim >= 0).then_some(dim) }).collect();
+        let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(TensorShapeProto { dim }) });
+        ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type }) }
+    }
+
+    fn node(operator: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let (input, output) = (owned(inputs), owned(outputs));
+        NodeProto { input, output, op_type: operator.into(), attribute, ..NodeProto::default() }
+    }
+
+    fn ints(name: &str, dims: &[i64], values: &[i64]) -> TensorProto {
+        let (dims, int64_data) = (dims.to_vec(), values.to_vec());
+        TensorProto { name: name.into(), dims, data_type: 7, int64_data, ..TensorProto::default() }
+    }
+
+    fn floats(name: &str, dims: &[i64]) -> TensorProto {
+        let float_data = vec![0.5; dims.iter().product::<i64>() as usize];
+        TensorProto { name: name.into(), dims: dims.to_vec(), data_type: 1, float_data, ..TensorProto::default() }
+    }
+
+    fn int(name: &str, i: i64) -> AttributeProto {
+        AttributeProto { name: name.into(), i: Some(i), ..AttributeProto::default() }
+    }
+
+    fn file(
+        node: Vec<NodeProto>,
+        initializer: Vec<TensorProto>,
+        input: Vec<ValueInfoProto>,
+        outputs: &[&str],
+    ) -> Vec<u8> {
+        let output = outputs.iter().map(|name| info(name, 1, &[])).collect();
+        let graph = GraphProto { node, initializer, input, output, ..GraphProto::default() };
+        let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
+        ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }.encode_to_vec()
+    }
+
+    fn image() -> Vec<ValueInfoProto> {
+        vec![info("x", 1, &[-1, 3, 8, 8])]
+    }
+
+    #[test]
+    fn everything_unsupported_is_listed_at_once() {
+        let mut named = node("Conv", &["a", "w"], &["b"], vec![int("group", 0)]);
+        named.name = "stage/conv".into();
+        let mut foreign = node("Gelu", &["x"], &["c"], vec![]);
+        foreign.domain = "com.microsoft".into();
+        let bytes = file(
+            vec![
+                node("Frobnicate", &["x"], &["lost"], vec![]),
+                node("Relu", &["lost"], &["also_lost"], vec![]),
+                node("Relu", &["x"], &["a"], vec![]),
+                named,
+                foreign,
+                node("Softmax", &["a"], &["d"], vec![int("axis", 1), int("colour", 7)]),
+                node("Relu", &["nowhere"], &["e"], vec![]),
+            ],
+            vec![floats("w", &[4, 3, 3, 3])],
+            image(),
+            &["b", "never"],
+        );
+        let file = OnnxFile::from_bytes(&bytes).unwrap();
+        let lines: Vec<_> = file.unsupported().iter().map(ToString::to_string).collect();
+        let expected = [
+            "Frobnicate_0 (Frobnicate): the operator is not supported",
+            "stage/conv (Conv, attribute group): it must be at least 1",
+            "Gelu_4 (Gelu): operators of the domain \"com.microsoft\" are not known",
+            "Softmax_5 (Softmax, attribute colour): the attribute is not supported",
+            "Relu_6 (Relu): nothing before it makes its input \"nowhere\"",
+            "never (Output): nothing makes it",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn layers_are_called_as_their_nodes() {
+        let named = |name: &str, input: &str, output: &str| NodeProto {
+            name: name.into(),
+            ..node("Relu", &[input], &[output], vec![])
+        };
+        let nodes = vec![
+            named("/block/act", "x", "a"),
+            named("block.act", "a", "b"),
+            named("", "b", "x2"),
+            named("x", "x2", "y"),
+        ];
+        let file = OnnxFile::from_bytes(&file(nodes, vec![], image(), &["y"])).unwrap();
+        let names: Vec<_> = file.translation.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["block.act", "block.act_1", "Relu_2", "x_1"]);
+    }
+
+    /// What exporters write around a flattening: the batch cut out of a shape, and put into another.
+    #[test]
+    fn arithmetic_on_an_unknown_batch_goes_through() {
+        let bytes = file(
+            vec![
+                node("Shape", &["x"], &["shape"], vec![]),
+                node("Gather", &["shape", "zero"], &["batch"], vec![int("axis", 0)]),
+                node("Unsqueeze", &["batch", "zeros"], &["row"], vec![]),
+                node("Concat", &["row", "rest"], &["target"], vec![int("axis", 0)]),
+                node("Reshape", &["x", "target"], &["y"], vec![]),
+            ],
+            vec![ints("zero", &[], &[0]), ints("zeros", &[1], &[0]), ints("rest", &[1], &[-1])],
+            image(),
+            &["y"],
+        );
+        let file = OnnxFile::from_bytes(&bytes).unwrap();
+        assert_eq!(file.unsupported(), []);
+        let [step] = &file.translation.steps[..] else { panic!("one layer") };
+        assert_eq!(step.config.output_shape([Some(5), Some(3), Some(8), Some(8)]).unwrap().to_string(), "(5, 192)");
+    }
+
+    #[test]
+    fn inputs_that_need_a_value_are_named_and_can_be_given_one() {
+        let nodes = vec![node("Conv", &["x", "w"], &["a"], vec![]), node("Reshape", &["a", "shape"], &["y"], vec![])];
+        let mut inputs = image();
+        inputs.extend([info("w", 1, &[4, 3, 3, 3]), info("shape", 7, &[2])]);
+        let file = OnnxFile::from_bytes(&file(nodes, vec![], inputs, &["y"])).unwrap();
+        assert_eq!(file.unsupported(), []);
+        assert_eq!(file.needs_values(), ["shape", "w"]);
+        let tensor = |shape: &[usize], value: f32| HostTensor::new(shape, vec![value; shape.iter().product()]).unwrap();
+        let file = file.with_value("w", tensor(&[4, 3, 3, 3], 0.5)).unwrap();
+        let file = file.with_value("shape", HostTensor::new([2], vec![-1.0, 144.0]).unwrap()).unwrap();
+        assert!(file.needs_values().is_empty() && file.unsupported().is_empty(), "{file:?}");
+        assert_eq!(file.inputs().len(), 1);
+        assert!(file.with_value("w", tensor(&[4, 3, 3, 3], 0.5)).is_err(), "it has a value");
+    }
+
+    #[test]
+    fn values_of_another_shape_are_refused() {
+        let nodes = vec![node("Add", &["x", "w"], &["y"], vec![])];
+        let bytes = file(nodes, vec![], [image(), vec![info("w", 1, &[-1, 8])]].concat(), &["y"]);
+        let given = |shape: &[usize]| {
+            let value = HostTensor::new(shape, vec![0.0; shape.iter().product()]).unwrap();
+            OnnxFile::from_bytes(&bytes).unwrap().with_value("w", value)
+        };
+        assert!(given(&[8, 8]).is_ok() && given(&[1, 8]).is_ok());
+        assert!(given(&[8]).is_err() && given(&[8, 7]).is_err());
+    }
+
+    /// A few bytes must not ask for gigabytes, nor for the contents of other files.
+    #[test]
+    fn files_cannot_ask_for_more_than_they_are() {
+        let shapes = vec![ints("huge", &[2], &[1 << 40, 1 << 20]), ints("far", &[1], &[i64::MAX])];
+        let nodes = vec![
+            node("ConstantOfShape", &["huge"], &["a"], vec![]),
+            node("Range", &["zero", "far", "one"], &["b"], vec![]),
+            node("Expand", &["half", "far"], &["c"], vec![]),
+            node("Tile", &["half", "far"], &["d"], vec![]),
+        ];
+        let scalars = vec![ints("zero", &[], &[0]), ints("one", &[], &[1]), floats("half", &[1])];
+        let bytes = file(nodes, [shapes, scalars].concat(), image(), &["x"]);
+        let file = OnnxFile::from_bytes(&bytes).unwrap();
+        let refused: Vec<_> = file.unsupported().iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(refused, ["ConstantOfShape_0", "Range_1", "Expand_2", "Tile_3"]);
+        let outside = TensorProto { data_location: 1, ..ints("w", &[1 << 40], &[]) };
+        let error = OnnxFile::from_bytes(&self::file(vec![], vec![outside], image(), &["x"])).unwrap_err();
+        assert!(error.to_string().contains("lie in another file"), "{error}");
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let bytes = file(
+            vec![
+                node("Conv", &["x", "w"], &["a"], vec![int("group", 1)]),
+                node("Shape", &["a"], &["shape"], vec![]),
+                node("Slice", &["shape", "zero", "one"], &["batch"], vec![]),
+                node("Concat", &["batch", "rest"], &["target"], vec![int("axis", 0)]),
+                node("Reshape", &["a", "target"], &["b"], vec![int("allowzero", 0)]),
+                node("Softmax", &["b"], &["y"], vec![int("axis", -1)]),
+            ],
+            vec![
+                floats("w", &[2, 3, 3, 3]),
+                ints("zero", &[1], &[0]),
+                ints("one", &[1], &[1]),
+                ints("rest", &[1], &[-1]),
+            ],
+            image(),
+            &["y"],
+        );
+        assert_eq!(OnnxFile::from_bytes(&bytes).unwrap().unsupported(), []);
+        for length in 0..bytes.len() {
+            let _ = OnnxFile::from_bytes(&bytes[..length]);
+        }
+        for position in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[position] ^= 1 << bit;
+                let _ = OnnxFile::from_bytes(&damaged);
+            }
+        }
+        assert!(OnnxFile::from_bytes(b"").is_err() && OnnxFile::from_bytes(b"PK\x03\x04").is_err());
+    }
+}

@@ -1,0 +1,969 @@
+//! What an ONNX graph computes from constants alone: shapes above all, and weights that a node rearranges.
+//!
+//! Integers stay integers of 64 bits here. An extent that only a call knows is an unknown among them, so that the usual
+//! arithmetic on shapes goes through with an unknown batch.
+
+use std::sync::Arc;
+
+use half::{bf16, f16};
+
+use super::decode;
+use super::onnx_proto::{NodeProto, TensorProto};
+use crate::HostTensor;
+
+/// Bytes that the constants a graph computes may take together: more than any published network needs, and a bound on
+/// what a small file can ask for.
+pub(super) const BUDGET: u64 = 1 << 30;
+
+/// A tensor known without running the model.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Constant {
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Data,
+}
+
+/// The elements of a constant, last axis fastest.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Data {
+    /// Any floating type, as f32.
+    Floats(Arc<Vec<f32>>),
+    /// Any integer type; unknown where it is an extent that only a call knows.
+    Ints(Arc<Vec<Option<i64>>>),
+    Bools(Arc<Vec<bool>>),
+}
+
+/// The kinds of element that constants distinguish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Float,
+    Int,
+    Bool,
+}
+
+/// Why a value cannot be had; completes the sentence "the node cannot be built: …".
+type Outcome<T> = Result<T, String>;
+
+const UNKNOWN: &str = "it computes with an extent that is not known before the model is called";
+
+/// The kind and the name of an ONNX element type; `None` for text, complex numbers and types below 8 bits.
+pub(super) fn kind_of(data_type: i32) -> Option<Kind> {
+    match data_type {
+        1 | 10 | 11 | 16 => Some(Kind::Float),
+        2..=7 | 12 | 13 => Some(Kind::Int),
+        9 => Some(Kind::Bool),
+        _ => None,
+    }
+}
+
+/// The name of an ONNX element type.
+pub(super) fn type_name(data_type: i32) -> String {
+    const NAMES: [&str; 24] = [
+        "undefined",
+        "float",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "double",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
+        "float8e4m3fn",
+        "float8e4m3fnuz",
+        "float8e5m2",
+        "float8e5m2fnuz",
+        "uint4",
+        "int4",
+        "float4e2m1",
+    ];
+    let known = usize::try_from(data_type).ok().and_then(|index| NAMES.get(index));
+    known.map_or_else(|| format!("type {data_type}"), |&name| name.into())
+}
+
+impl Constant {
+    /// The tensor of a file, checked: exactly as many elements as its extents say.
+    pub(super) fn decode(tensor: &TensorProto) -> Outcome<Self> {
+        if tensor.data_location != 0 {
+            return Err("its elements lie in another file; save the model with its weights inside".into());
+        }
+        let dims = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok());
+        let shape = dims.collect::<Option<Vec<_>>>().ok_or("its extents must not be negative")?;
+        let kind = kind_of(tensor.data_type);
+        let kind = kind.ok_or_else(|| format!("elements of {} cannot be read", type_name(tensor.data_type)))?;
+        let data = match &tensor.raw_data {
+            Some(raw) => from_raw(tensor.data_type, raw)?,
+            None => from_fields(tensor, kind)?,
+        };
+        if product(&shape) != Some(data.len()) {
+            return Err(format!("its shape {shape:?} does not hold {} elements", data.len()));
+        }
+        Ok(Self { shape, data })
+    }
+
+    /// A list of integers.
+    pub(super) fn ints(values: Vec<Option<i64>>) -> Self {
+        Self { shape: vec![values.len()], data: Data::Ints(values.into()) }
+    }
+
+    pub(super) fn floats(shape: Vec<usize>, values: Vec<f32>) -> Self {
+        Self { shape, data: Data::Floats(values.into()) }
+    }
+
+    /// The integers, all of them known.
+    pub(super) fn known_ints(&self) -> Outcome<Vec<i64>> {
+        match &self.data {
+            Data::Ints(values) => values.iter().copied().collect::<Option<Vec<_>>>().ok_or_else(|| UNKNOWN.into()),
+            _ => Err("it takes integers where it is given other elements".into()),
+        }
+    }
+
+    /// The integers, unknown ones too.
+    pub(super) fn extents(&self) -> Outcome<Vec<Option<i64>>> {
+        match &self.data {
+            Data::Ints(values) => Ok(values.to_vec()),
+            _ => Err("it takes integers where it is given other elements".into()),
+        }
+    }
+
+    /// The elements as floating point, whatever they are.
+    pub(super) fn to_floats(&self) -> Outcome<Arc<Vec<f32>>> {
+        Ok(match &self.data {
+            Data::Floats(values) => values.clone(),
+            Data::Ints(_) => Arc::new(self.known_ints()?.into_iter().map(|value| value as f32).collect()),
+            Data::Bools(values) => Arc::new(values.iter().map(|&value| f32::from(u8::from(value))).collect()),
+        })
+    }
+
+    /// The only element.
+    pub(super) fn scalar(&self) -> Outcome<f32> {
+        match self.to_floats()?.as_slice() {
+            [value] => Ok(*value),
+            values => Err(format!("it takes one number where it is given {}", values.len())),
+        }
+    }
+
+    /// The tensor as a weight.
+    pub(super) fn to_host(&self) -> Outcome<HostTensor> {
+        Ok(HostTensor { shape: self.shape.clone().into(), values: self.to_floats()?.to_vec() })
+    }
+
+    /// The same elements in another shape of as many.
+    pub(super) fn reshaped(&self, shape: Vec<usize>) -> Outcome<Self> {
+        if product(&shape) != Some(self.data.len()) {
+            return Err(format!("its shape {:?} cannot become {shape:?}", self.shape));
+        }
+        Ok(Self { shape, data: self.data.clone() })
+    }
+
+    /// The axes in the order `perm`.
+    pub(super) fn transposed(&self, perm: &[usize]) -> Outcome<Self> {
+        let strides = strides_of(&self.shape);
+        let shape = perm.iter().map(|&axis| self.shape[axis]).collect();
+        let strides = perm.iter().map(|&axis| strides[axis] as isize).collect::<Vec<_>>();
+        self.walk(shape, &strides, 0)
+    }
+
+    /// Every axis from `first` on in the other direction.
+    pub(super) fn reversed(&self, first: usize) -> Outcome<Self> {
+        let mut strides: Vec<isize> = strides_of(&self.shape).iter().map(|&stride| stride as isize).collect();
+        let mut offset = 0;
+        for (stride, &dim) in strides.iter_mut().zip(&self.shape).skip(first) {
+            offset += *stride * (dim as isize - 1);
+            *stride = -*stride;
+        }
+        self.walk(self.shape.clone(), &strides, offset)
+    }
+
+    /// The elements at `offset + Σ index·stride`, for every index of `shape`, in order.
+    fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize) -> Outcome<Self> {
+        let left = product(&shape).ok_or_else(|| format!("there is no array of shape {shape:?}"))?;
+        let data = self.data.pick(Walk { shape: &shape, strides, index: vec![0; shape.len()], position: offset, left });
+        Ok(Self { shape, data })
+    }
+
+    /// The tensor repeated to `shape`, as broadcasting does.
+    pub(super) fn expanded(&self, shape: &[usize]) -> Outcome<Self> {
+        let (rank, own) = (shape.len(), self.shape.len());
+        let fits =
+            own <= rank && self.shape.iter().zip(&shape[rank - own..]).all(|(&from, &to)| from == to || from == 1);
+        if !fits {
+            return Err(format!("its shape {:?} does not broadcast to {shape:?}", self.shape));
+        }
+        elements(shape)?;
+        let mut strides = vec![0; rank];
+        for (axis, stride) in strides_of(&self.shape).into_iter().enumerate() {
+            if self.shape[axis] != 1 {
+                strides[rank - own + axis] = stride as isize;
+            }
+        }
+        self.walk(shape.to_vec(), &strides, 0)
+    }
+
+    /// The elements of another kind, as a C cast makes them.
+    fn cast(&self, kind: Kind) -> Outcome<Self> {
+        let data = match (&self.data, kind) {
+            (Data::Floats(_), Kind::Float) | (Data::Ints(_), Kind::Int) | (Data::Bools(_), Kind::Bool) => {
+                self.data.clone()
+            }
+            (_, Kind::Float) => Data::Floats(self.to_floats()?),
+            (Data::Floats(values), Kind::Int) => Data::Ints(Arc::new(values.iter().map(|&v| Some(v as i64)).collect())),
+            (Data::Bools(values), Kind::Int) => {
+                Data::Ints(Arc::new(values.iter().map(|&v| Some(i64::from(v))).collect()))
+            }
+            (Data::Floats(values), Kind::Bool) => Data::Bools(Arc::new(values.iter().map(|&v| v != 0.0).collect())),
+            (Data::Ints(_), Kind::Bool) => Data::Bools(Arc::new(self.known_ints()?.iter().map(|&v| v != 0).collect())),
+        };
+        Ok(Self { shape: self.shape.clone(), data })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let size = match self.data {
+            Data::Floats(_) => 4,
+            Data::Ints(_) => 16,
+            Data::Bools(_) => 1,
+        };
+        self.data.len() as u64 * size
+    }
+}
+
+impl Data {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Floats(values) => values.len(),
+            Self::Ints(values) => values.len(),
+            Self::Bools(values) => values.len(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Floats(_) => Kind::Float,
+            Self::Ints(_) => Kind::Int,
+            Self::Bools(_) => Kind::Bool,
+        }
+    }
+
+    fn pick(&self, positions: impl Iterator<Item = usize>) -> Self {
+        fn pick<T: Copy>(values: &[T], positions: impl Iterator<Item = usize>) -> Arc<Vec<T>> {
+            Arc::new(positions.map(|position| values[position]).collect())
+        }
+        match self {
+            Self::Floats(values) => Self::Floats(pick(values, positions)),
+            Self::Ints(values) => Self::Ints(pick(values, positions)),
+            Self::Bools(values) => Self::Bools(pick(values, positions)),
+        }
+    }
+}
+
+fn from_raw(data_type: i32, raw: &[u8]) -> Outcome<Data> {
+    let floats = |values: Vec<f32>| Data::Floats(Arc::new(values));
+    let ints = |values: Vec<i64>| Data::Ints(Arc::new(values.into_iter().map(Some).collect()));
+    let (size, data) = match data_type {
+        1 => (4, floats(decode(raw, f32::from_le_bytes))),
+        10 => (2, floats(decode(raw, |bytes| f16::from_le_bytes(bytes).to_f32()))),
+        11 => (8, floats(decode(raw, |bytes| f64::from_le_bytes(bytes) as f32))),
+        16 => (2, floats(decode(raw, |bytes| bf16::from_le_bytes(bytes).to_f32()))),
+        2 => (1, ints(raw.iter().map(|&byte| byte.into()).collect())),
+        3 => (1, ints(raw.iter().map(|&byte| i64::from(byte as i8)).collect())),
+        4 => (2, ints(decode(raw, |bytes| u16::from_le_bytes(bytes).into()))),
+        5 => (2, ints(decode(raw, |bytes| i16::from_le_bytes(bytes).into()))),
+        6 => (4, ints(decode(raw, |bytes| i32::from_le_bytes(bytes).into()))),
+        7 => (8, ints(decode(raw, i64::from_le_bytes))),
+        12 => (4, ints(decode(raw, |bytes| u32::from_le_bytes(bytes).into()))),
+        13 => (8, unsigned(decode(raw, u64::from_le_bytes))?),
+        _ => (1, Data::Bools(Arc::new(raw.iter().map(|&byte| byte != 0).collect()))),
+    };
+    if raw.len().is_multiple_of(size) {
+        return Ok(data);
+    }
+    Err(format!("{} bytes are no whole number of {}", raw.len(), type_name(data_type)))
+}
+
+fn from_fields(tensor: &TensorProto, kind: Kind) -> Outcome<Data> {
+    let narrow = &tensor.int32_data;
+    Ok(match (tensor.data_type, kind) {
+        (1, _) => Data::Floats(Arc::new(tensor.float_data.clone())),
+        (11, _) => Data::Floats(Arc::new(tensor.double_data.iter().map(|&value| value as f32).collect())),
+        (10, _) => Data::Floats(Arc::new(narrow.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect())),
+        (16, _) => Data::Floats(Arc::new(narrow.iter().map(|&bits| bf16::from_bits(bits as u16).to_f32()).collect())),
+        (7, _) => Data::Ints(Arc::new(tensor.int64_data.iter().map(|&value| Some(value)).collect())),
+        (12 | 13, _) => unsigned(tensor.uint64_data.clone())?,
+        (_, Kind::Bool) => Data::Bools(Arc::new(narrow.iter().map(|&value| value != 0).collect())),
+        _ => Data::Ints(Arc::new(narrow.iter().map(|&value| Some(value.into())).collect())),
+    })
+}
+
+fn unsigned(values: Vec<u64>) -> Outcome<Data> {
+    let signed = values.into_iter().map(|value| i64::try_from(value).ok().map(Some)).collect::<Option<Vec<_>>>();
+    Ok(Data::Ints(Arc::new(signed.ok_or("integers of 2^63 and more cannot be read")?)))
+}
+
+/// Positions `position + Σ index·stride` over a box, last axis fastest.
+struct Walk<'a> {
+    shape: &'a [usize],
+    strides: &'a [isize],
+    index: Vec<usize>,
+    position: isize,
+    left: usize,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        let position = self.position;
+        for axis in (0..self.shape.len()).rev() {
+            self.index[axis] += 1;
+            self.position += self.strides[axis];
+            if self.index[axis] < self.shape[axis] {
+                break;
+            }
+            self.position -= self.strides[axis] * self.shape[axis] as isize;
+            self.index[axis] = 0;
+        }
+        Some(position as usize)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+fn product(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim))
+}
+
+/// The elements of a constant that is about to be made, larger than what it is made of.
+fn elements(shape: &[usize]) -> Outcome<usize> {
+    let limit = (BUDGET / 8) as usize;
+    let limited = product(shape).filter(|&product| product <= limit);
+    limited.ok_or_else(|| format!("a constant of shape {shape:?} has more than {limit} elements"))
+}
+
+fn strides_of(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+/// `axis`, counted from the end where negative.
+pub(super) fn axis_at(axis: i64, rank: usize) -> Outcome<usize> {
+    let index = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+    let index = index.and_then(|index| usize::try_from(index).ok()).filter(|&index| index < rank);
+    index.ok_or_else(|| format!("axis {axis} is none of {rank} axes"))
+}
+
+/// `axes`, counted from the end where negative, ascending and each once.
+pub(super) fn axes_at(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
+    let mut found = axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Outcome<Vec<_>>>()?;
+    found.sort_unstable();
+    if found.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(format!("its axes {axes:?} must each stand there once"));
+    }
+    Ok(found)
+}
+
+/// The shape that broadcasting makes of two, as NumPy does.
+pub(super) fn broadcast(left: &[usize], right: &[usize]) -> Outcome<Vec<usize>> {
+    let rank = left.len().max(right.len());
+    let dim = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
+    let pair = |axis| match (dim(left, axis), dim(right, axis)) {
+        (a, b) if a == b || b == 1 => Some(a),
+        (1, b) => Some(b),
+        _ => None,
+    };
+    let shape = (0..rank).map(pair).collect::<Option<Vec<_>>>();
+    shape.ok_or_else(|| format!("the shapes {left:?} and {right:?} do not broadcast"))
+}
+
+/// A slice along one axis, as ONNX and Python cut it: the first position, the step, and the number of positions.
+pub(super) fn slice_of(extent: usize, start: i64, end: i64, step: i64) -> Outcome<(usize, i64, usize)> {
+    let extent = extent as i64;
+    let from_end = |position: i64| if position < 0 { position.saturating_add(extent) } else { position };
+    let (low, high) = if step > 0 { (0, extent) } else { (-1, extent - 1) };
+    let first = from_end(start).clamp(low.max(0), high.max(0));
+    let last = from_end(end).clamp(low, high);
+    let span = match step {
+        0 => return Err("a step must not be 0".into()),
+        1.. => last - first,
+        _ => first - last,
+    };
+    let count = if extent == 0 || span <= 0 { 0 } else { (span - 1) as u64 / step.unsigned_abs() + 1 };
+    // A step that nothing takes may be of any size.
+    Ok((first as usize, if count > 1 { step } else { 1 }, count as usize))
+}
+
+/// The sizes of the parts that Split makes of an axis.
+pub(super) fn split_sizes(extent: usize, sizes: Option<&[i64]>, parts: usize) -> Outcome<Vec<usize>> {
+    if let Some(sizes) = sizes {
+        let sizes = sizes.iter().map(|&size| usize::try_from(size).ok()).collect::<Option<Vec<_>>>();
+        let sizes = sizes.ok_or("the parts of a split must not be negative")?;
+        let total = sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
+        return if total == Some(extent) && sizes.len() == parts {
+            Ok(sizes)
+        } else {
+            Err(format!("{parts} parts of {sizes:?} do not make the extent {extent}"))
+        };
+    }
+    if parts == 0 {
+        return Err("a split must have parts".into());
+    }
+    let size = extent.div_ceil(parts);
+    Ok((0..parts).map(|part| size.min(extent.saturating_sub(part * size))).collect())
+}
+
+/// The axes of Squeeze, Unsqueeze and the reductions: an input since opset 13 or 18, an attribute before.
+pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>) -> Outcome<Option<Vec<i64>>> {
+    match input {
+        Some(axes) => axes.known_ints().map(Some),
+        None => Ok(node.ints("axes").map(<[i64]>::to_vec)),
+    }
+}
+
+/// The outputs of `node`, of which all inputs are constants; `None` where the operator is not computed on the host.
+pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>]) -> Option<Outcome<Vec<Constant>>> {
+    let one = |result: Outcome<Constant>| Some(result.map(|constant| vec![constant]));
+    let input = |index: usize| inputs.get(index).copied().flatten();
+    let given = |index: usize| input(index).ok_or_else(|| format!("input {index} is missing"));
+    match node.op_type.as_str() {
+        "Constant" => return one(constant(node)),
+        "ConstantOfShape" => return one(given(0).and_then(|shape| constant_of_shape(node, shape))),
+        "Range" => return one(range(inputs)),
+        "Split" => return Some(given(0).and_then(|whole| split(node, whole, input(1)))),
+        "Where" => return one(select(inputs)),
+        "Concat" => return one(concat(node, inputs)),
+        "Max" | "Min" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Equal" | "Less"
+        | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
+            let mut rest = inputs.iter().flatten().copied().cloned();
+            let first = rest.next()?;
+            return one(rest.try_fold(first, |left, right| binary(&node.op_type, &left, &right)));
+        }
+        _ => {}
+    }
+    let x = input(0)?;
+    one(match node.op_type.as_str() {
+        "Identity" => Ok(x.clone()),
+        "Cast" => {
+            let to = i32::try_from(node.int("to", 0)).unwrap_or(0);
+            kind_of(to).ok_or_else(|| format!("elements cannot be cast to {}", type_name(to))).and_then(|k| x.cast(k))
+        }
+        "CastLike" => given(1).and_then(|like| x.cast(like.data.kind())),
+        "Shape" => Ok(shape(node, &x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>())),
+        "Size" => Ok(Constant { shape: Vec::new(), data: Data::Ints(Arc::new(vec![Some(x.data.len() as i64)])) }),
+        "Reshape" => given(1).and_then(|target| reshape(node, x, target)),
+        "Flatten" => flat_axis(node, x.shape.len()).and_then(|axis| {
+            let (rows, columns) = x.shape.split_at(axis);
+            x.reshaped(vec![rows.iter().product(), columns.iter().product()])
+        }),
+        "Squeeze" => axes_of(node, input(1)).and_then(|axes| {
+            let dims = x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>();
+            let dropped = squeezed(&dims, axes.as_deref())?;
+            x.reshaped((0..x.shape.len()).filter(|axis| !dropped.contains(axis)).map(|axis| x.shape[axis]).collect())
+        }),
+        "Unsqueeze" => axes_of(node, input(1)).and_then(|axes| {
+            let axes = axes.ok_or("it must name axes")?;
+            let added = axes_at(&axes, x.shape.len() + axes.len())?;
+            let mut dims = x.shape.iter().copied();
+            let total = x.shape.len() + axes.len();
+            x.reshaped(
+                (0..total).filter_map(|axis| if added.contains(&axis) { Some(1) } else { dims.next() }).collect(),
+            )
+        }),
+        "Transpose" => permutation(node, x.shape.len()).and_then(|perm| x.transposed(&perm)),
+        "Slice" => slices(node, inputs, x.shape.len()).and_then(|cuts| {
+            let strides = strides_of(&x.shape);
+            let mut walk = (x.shape.clone(), strides.iter().map(|&stride| stride as isize).collect::<Vec<_>>(), 0);
+            for (axis, start, end, step) in cuts {
+                let (first, step, count) = slice_of(x.shape[axis], start, end, step)?;
+                walk.0[axis] = count;
+                walk.1[axis] = strides[axis] as isize * step as isize;
+                walk.2 += (first * strides[axis]) as isize;
+            }
+            x.walk(walk.0, &walk.1, walk.2)
+        }),
+        "Gather" => given(1).and_then(|indices| gather(node, x, indices)),
+        "Expand" => given(1).and_then(Constant::known_ints).and_then(|target| {
+            let target = extents(&target)?;
+            x.expanded(&broadcast(&x.shape, &target)?)
+        }),
+        "Tile" => given(1).and_then(Constant::known_ints).and_then(|repeats| tile(x, &repeats)),
+        "ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin" => {
+            axes_of(node, input(1)).and_then(|axes| reduce(node, x, axes))
+        }
+        "Not" => match &x.data {
+            Data::Bools(values) => Ok(Constant {
+                shape: x.shape.clone(),
+                data: Data::Bools(Arc::new(values.iter().map(|value| !value).collect())),
+            }),
+            _ => Err("it takes booleans".into()),
+        },
+        name => return unary(name, x).map(|result| result.map(|constant| vec![constant])),
+    })
+}
+
+/// The value of a Constant node, in whichever attribute it stands.
+fn constant(node: &NodeProto) -> Outcome<Constant> {
+    let one = |data| Ok(Constant { shape: Vec::new(), data });
+    for attribute in &node.attribute {
+        return match attribute.name.as_str() {
+            "value" => Constant::decode(attribute.t.as_ref().ok_or("its value is no tensor")?),
+            "value_float" => one(Data::Floats(Arc::new(vec![attribute.f.unwrap_or_default()]))),
+            "value_int" => one(Data::Ints(Arc::new(vec![Some(attribute.i.unwrap_or_default())]))),
+            "value_floats" => Ok(Constant::floats(vec![attribute.floats.len()], attribute.floats.clone())),
+            "value_ints" => Ok(Constant::ints(attribute.ints.iter().map(|&value| Some(value)).collect())),
+            other => Err(format!("a constant in the attribute {other} cannot be read")),
+        };
+    }
+    Err("it has no value".into())
+}
+
+fn constant_of_shape(node: &NodeProto, shape: &Constant) -> Outcome<Constant> {
+    let shape = extents(&shape.known_ints()?)?;
+    elements(&shape)?;
+    let value = match node.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
+        Some(tensor) => Constant::decode(tensor)?,
+        None => Constant::floats(vec![1], vec![0.0]),
+    };
+    if value.data.len() != 1 {
+        return Err(format!("its value must be one number, not {}", value.data.len()));
+    }
+    value.reshaped(Vec::new())?.expanded(&shape)
+}
+
+fn extents(values: &[i64]) -> Outcome<Vec<usize>> {
+    let dims = values.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<Vec<_>>>();
+    dims.ok_or_else(|| format!("the extents {values:?} must not be negative"))
+}
+
+/// What Shape makes of extents, of which some may be unknown.
+pub(super) fn shape(node: &NodeProto, dims: &[Option<usize>]) -> Constant {
+    let rank = dims.len() as i64;
+    let bound = |position: i64| (if position < 0 { position + rank } else { position }).clamp(0, rank) as usize;
+    let (start, end) = (bound(node.int("start", 0)), bound(node.int("end", rank)));
+    let dims = dims.get(start..end).unwrap_or_default();
+    Constant::ints(dims.iter().map(|dim| dim.map(|dim| dim as i64)).collect())
+}
+
+/// The axis before which Flatten cuts.
+pub(super) fn flat_axis(node: &NodeProto, rank: usize) -> Outcome<usize> {
+    match node.int("axis", 1) {
+        axis if axis == rank as i64 => Ok(rank),
+        axis => axis_at(axis, rank),
+    }
+}
+
+/// The axes that Squeeze drops: those named, or all of extent 1.
+pub(super) fn squeezed(dims: &[Option<usize>], axes: Option<&[i64]>) -> Outcome<Vec<usize>> {
+    let Some(axes) = axes else {
+        if dims.contains(&None) {
+            return Err(UNKNOWN.into());
+        }
+        return Ok((0..dims.len()).filter(|&axis| dims[axis] == Some(1)).collect());
+    };
+    let axes = axes_at(axes, dims.len())?;
+    match axes.iter().find(|&&axis| dims[axis].is_some_and(|dim| dim != 1)) {
+        Some(axis) => Err(format!("axis {axis} cannot be dropped: its extent is not 1")),
+        None => Ok(axes),
+    }
+}
+
+/// The order of axes that Transpose makes; reversed where it names none.
+pub(super) fn permutation(node: &NodeProto, rank: usize) -> Outcome<Vec<usize>> {
+    let Some(perm) = node.ints("perm") else { return Ok((0..rank).rev().collect()) };
+    let axes = perm.iter().map(|&axis| axis_at(axis, rank)).collect::<Outcome<Vec<_>>>()?;
+    let mut sorted = axes.clone();
+    sorted.sort_unstable();
+    if sorted.iter().copied().eq(0..rank) {
+        Ok(axes)
+    } else {
+        Err(format!("perm={perm:?} must name {rank} axes once each"))
+    }
+}
+
+/// The cuts of a Slice: axis, start, end and step of each.
+pub(super) fn slices(
+    node: &NodeProto,
+    inputs: &[Option<&Constant>],
+    rank: usize,
+) -> Outcome<Vec<(usize, i64, i64, i64)>> {
+    let given = |index: usize, name: &str| match inputs.get(index).copied().flatten() {
+        Some(constant) => constant.known_ints().map(Some),
+        None => Ok(node.ints(name).map(<[i64]>::to_vec)),
+    };
+    let (starts, ends) = (given(1, "starts")?, given(2, "ends")?);
+    let (starts, ends) = (starts.ok_or("it has no starts")?, ends.ok_or("it has no ends")?);
+    let axes = given(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = given(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+        return Err("it must have as many starts as ends, axes and steps".into());
+    }
+    axes_at(&axes, rank)?;
+    let cut = |index: usize| Ok((axis_at(axes[index], rank)?, starts[index], ends[index], steps[index]));
+    (0..starts.len()).map(cut).collect()
+}
+
+fn reshape(node: &NodeProto, x: &Constant, target: &Constant) -> Outcome<Constant> {
+    let target = target.known_ints()?;
+    let keep_zero = node.int("allowzero", 0) != 0;
+    let mut dims = Vec::with_capacity(target.len());
+    for (axis, &dim) in target.iter().enumerate() {
+        dims.push(match dim {
+            0 if !keep_zero => *x.shape.get(axis).ok_or("a 0 stands where the input has no axis")?,
+            -1 => 1,
+            dim => usize::try_from(dim).map_err(|_| format!("the extents {target:?} cannot be made"))?,
+        });
+    }
+    if let Some(free) = target.iter().position(|&dim| dim == -1) {
+        let others = elements(&dims)?;
+        if others == 0 || !x.data.len().is_multiple_of(others) {
+            return Err(format!("its shape {:?} cannot become {target:?}", x.shape));
+        }
+        dims[free] = x.data.len() / others;
+    }
+    x.reshaped(dims)
+}
+
+fn concat(node: &NodeProto, inputs: &[Option<&Constant>]) -> Outcome<Constant> {
+    let parts: Vec<&Constant> = inputs.iter().flatten().copied().collect();
+    let first = *parts.first().ok_or("it has no inputs")?;
+    let axis = axis_at(node.int("axis", 0), first.shape.len())?;
+    let fits = |part: &&&Constant| {
+        part.data.kind() == first.data.kind()
+            && part.shape.len() == first.shape.len()
+            && (0..first.shape.len()).all(|a| a == axis || part.shape[a] == first.shape[a])
+    };
+    if let Some(odd) = parts.iter().find(|part| !fits(part)) {
+        return Err(format!("the shapes {:?} and {:?} do not fit together", first.shape, odd.shape));
+    }
+    let outer: usize = first.shape[..axis].iter().product();
+    let block = |part: &Constant| part.data.len() / outer.max(1);
+    let mut shape = first.shape.clone();
+    shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
+    elements(&shape)?;
+    fn joined<T: Copy>(outer: usize, parts: &[(&[T], usize)]) -> Arc<Vec<T>> {
+        let rows = (0..outer).flat_map(|row| parts.iter().map(move |(values, block)| &values[row * block..][..*block]));
+        Arc::new(rows.flatten().copied().collect())
+    }
+    macro_rules! join {
+        ($variant:ident) => {{
+            let slices = parts.iter().filter_map(|part| match &part.data {
+                Data::$variant(values) => Some((values.as_slice(), block(part))),
+                _ => None,
+            });
+            Data::$variant(joined(outer, &slices.collect::<Vec<_>>()))
+        }};
+    }
+    let data = match first.data.kind() {
+        Kind::Float => join!(Floats),
+        Kind::Int => join!(Ints),
+        Kind::Bool => join!(Bools),
+    };
+    Ok(Constant { shape, data })
+}
+
+fn gather(node: &NodeProto, x: &Constant, indices: &Constant) -> Outcome<Constant> {
+    let axis = axis_at(node.int("axis", 0), x.shape.len())?;
+    let positions =
+        indices.known_ints()?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Outcome<Vec<_>>>()?;
+    let inner: usize = x.shape[axis + 1..].iter().product();
+    let outer: usize = x.shape[..axis].iter().product();
+    let shape = [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat();
+    elements(&shape)?;
+    let row = |outer: usize| {
+        let base = outer * x.shape[axis];
+        positions.iter().flat_map(move |position| (0..inner).map(move |offset| (base + position) * inner + offset))
+    };
+    Ok(Constant { shape, data: x.data.pick((0..outer).flat_map(row)) })
+}
+
+fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>) -> Outcome<Vec<Constant>> {
+    let axis = axis_at(node.int("axis", 0), x.shape.len())?;
+    let sizes = match sizes {
+        Some(sizes) => Some(sizes.known_ints()?),
+        None => node.ints("split").map(<[i64]>::to_vec),
+    };
+    let strides = strides_of(&x.shape);
+    let signed: Vec<isize> = strides.iter().map(|&stride| stride as isize).collect();
+    let mut start = 0;
+    let mut parts = Vec::with_capacity(node.output.len());
+    for size in split_sizes(x.shape[axis], sizes.as_deref(), node.output.len())? {
+        let mut shape = x.shape.clone();
+        shape[axis] = size;
+        parts.push(x.walk(shape, &signed, (start * strides[axis]) as isize)?);
+        start += size;
+    }
+    Ok(parts)
+}
+
+fn tile(x: &Constant, repeats: &[i64]) -> Outcome<Constant> {
+    let repeats = extents(repeats)?;
+    if repeats.len() != x.shape.len() {
+        return Err(format!("{} repeats for {} axes", repeats.len(), x.shape.len()));
+    }
+    // [r0, d0, r1, d1, …], of which the repeats do not move through the input.
+    let walked: Vec<usize> = repeats.iter().zip(&x.shape).flat_map(|(&repeat, &dim)| [repeat, dim]).collect();
+    let strides: Vec<isize> = strides_of(&x.shape).iter().flat_map(|&stride| [0, stride as isize]).collect();
+    let shape: Vec<usize> = repeats.iter().zip(&x.shape).map(|(&repeat, &dim)| repeat.saturating_mul(dim)).collect();
+    elements(&shape)?;
+    x.walk(walked, &strides, 0)?.reshaped(shape)
+}
+
+fn range(inputs: &[Option<&Constant>]) -> Outcome<Constant> {
+    let [Some(start), Some(limit), Some(delta)] = inputs else { return Err("it must have three inputs".into()) };
+    if let Data::Ints(_) = start.data {
+        let one = |constant: &Constant| constant.known_ints().map(|values| values.first().copied().unwrap_or_default());
+        let (start, limit, delta) = (one(start)?, one(limit)?, one(delta)?);
+        let count = steps(i128::from(limit) - i128::from(start), i128::from(delta))?;
+        return Ok(Constant::ints((0..count).map(|index| Some(start + index as i64 * delta)).collect()));
+    }
+    let (start, limit, delta) = (start.scalar()?, limit.scalar()?, delta.scalar()?);
+    let count = ((f64::from(limit) - f64::from(start)) / f64::from(delta)).ceil().max(0.0);
+    let count = elements(&[count as usize])?;
+    Ok(Constant::floats(vec![count], (0..count).map(|index| start + index as f32 * delta).collect()))
+}
+
+/// How many steps of `delta` reach `span`.
+fn steps(span: i128, delta: i128) -> Outcome<usize> {
+    if delta == 0 {
+        return Err("a step must not be 0".into());
+    }
+    let count = (span + delta - delta.signum()) / delta;
+    elements(&[usize::try_from(count.max(0)).unwrap_or(usize::MAX)])
+}
+
+fn select(inputs: &[Option<&Constant>]) -> Outcome<Constant> {
+    let [Some(condition), Some(yes), Some(no)] = inputs else { return Err("it must have three inputs".into()) };
+    let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
+    let (condition, yes, no) = (condition.expanded(&shape)?, yes.expanded(&shape)?, no.expanded(&shape)?);
+    let Data::Bools(condition) = &condition.data else { return Err("its condition must be boolean".into()) };
+    fn chosen<T: Copy>(condition: &[bool], yes: &[T], no: &[T]) -> Arc<Vec<T>> {
+        let pairs = yes.iter().zip(no);
+        Arc::new(condition.iter().zip(pairs).map(|(&c, (&yes, &no))| if c { yes } else { no }).collect())
+    }
+    let data = match (&yes.data, &no.data) {
+        (Data::Floats(yes), Data::Floats(no)) => Data::Floats(chosen(condition, yes, no)),
+        (Data::Ints(yes), Data::Ints(no)) => Data::Ints(chosen(condition, yes, no)),
+        (Data::Bools(yes), Data::Bools(no)) => Data::Bools(chosen(condition, yes, no)),
+        _ => return Err("both choices must have elements of one kind".into()),
+    };
+    Ok(Constant { shape, data })
+}
+
+fn binary(name: &str, left: &Constant, right: &Constant) -> Outcome<Constant> {
+    let shape = broadcast(&left.shape, &right.shape)?;
+    let (left, right) = (left.expanded(&shape)?, right.expanded(&shape)?);
+    let data = match (&left.data, &right.data) {
+        (Data::Floats(a), Data::Floats(b)) => float_binary(name, a, b)?,
+        (Data::Ints(a), Data::Ints(b)) => int_binary(name, a, b)?,
+        (Data::Bools(a), Data::Bools(b)) => {
+            let function: fn(bool, bool) -> bool = match name {
+                "And" => |a, b| a && b,
+                "Or" => |a, b| a || b,
+                "Equal" => |a, b| a == b,
+                _ => return Err("it takes numbers where it is given booleans".into()),
+            };
+            Data::Bools(Arc::new(a.iter().zip(b.iter()).map(|(&a, &b)| function(a, b)).collect()))
+        }
+        _ => return Err("its inputs must have elements of one kind".into()),
+    };
+    Ok(Constant { shape, data })
+}
+
+fn float_binary(name: &str, left: &[f32], right: &[f32]) -> Outcome<Data> {
+    let pairs = || left.iter().zip(right).map(|(&a, &b)| (a, b));
+    let compared: Option<fn(f32, f32) -> bool> = match name {
+        "Equal" => Some(|a, b| a == b),
+        "Less" => Some(|a, b| a < b),
+        "LessOrEqual" => Some(|a, b| a <= b),
+        "Greater" => Some(|a, b| a > b),
+        "GreaterOrEqual" => Some(|a, b| a >= b),
+        _ => None,
+    };
+    if let Some(compared) = compared {
+        return Ok(Data::Bools(Arc::new(pairs().map(|(a, b)| compared(a, b)).collect())));
+    }
+    let function: fn(f32, f32) -> f32 = match name {
+        "Add" => |a, b| a + b,
+        "Sub" => |a, b| a - b,
+        "Mul" => |a, b| a * b,
+        "Div" => |a, b| a / b,
+        "Pow" => f32::powf,
+        "Max" => f32::max,
+        "Min" => f32::min,
+        _ => return Err(format!("{name} of floating point is not computed")),
+    };
+    Ok(Data::Floats(Arc::new(pairs().map(|(a, b)| function(a, b)).collect())))
+}
+
+fn int_binary(name: &str, left: &[Option<i64>], right: &[Option<i64>]) -> Outcome<Data> {
+    let compared: Option<fn(i64, i64) -> bool> = match name {
+        "Equal" => Some(|a, b| a == b),
+        "Less" => Some(|a, b| a < b),
+        "LessOrEqual" => Some(|a, b| a <= b),
+        "Greater" => Some(|a, b| a > b),
+        "GreaterOrEqual" => Some(|a, b| a >= b),
+        _ => None,
+    };
+    let pairs = left.iter().zip(right).map(|(&a, &b)| a.zip(b));
+    if let Some(compared) = compared {
+        let values = pairs.map(|pair| pair.map(|(a, b)| compared(a, b))).collect::<Option<Vec<_>>>();
+        return Ok(Data::Bools(Arc::new(values.ok_or(UNKNOWN)?)));
+    }
+    let function: fn(i64, i64) -> Option<i64> = match name {
+        "Add" => i64::checked_add,
+        "Sub" => i64::checked_sub,
+        "Mul" => i64::checked_mul,
+        "Div" => i64::checked_div,
+        "Mod" => |a, b| a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }),
+        "Pow" => |a, b| a.checked_pow(u32::try_from(b).ok()?),
+        "Max" => |a, b| Some(a.max(b)),
+        "Min" => |a, b| Some(a.min(b)),
+        _ => return Err(format!("{name} of integers is not computed")),
+    };
+    let value = |pair: Option<(i64, i64)>| match pair {
+        Some((a, b)) => {
+            function(a, b).map(Some).ok_or_else(|| format!("{name} of {a} and {b} is no integer of 64 bits"))
+        }
+        None => Ok(None),
+    };
+    Ok(Data::Ints(Arc::new(pairs.map(value).collect::<Outcome<_>>()?)))
+}
+
+fn unary(name: &str, x: &Constant) -> Option<Outcome<Constant>> {
+    let made = |data| Some(Ok(Constant { shape: x.shape.clone(), data }));
+    if let Data::Ints(values) = &x.data {
+        let function: fn(i64) -> Option<i64> = match name {
+            "Neg" => i64::checked_neg,
+            "Abs" => i64::checked_abs,
+            _ => return None,
+        };
+        let values = values.iter().map(|value| value.and_then(function)).collect();
+        return made(Data::Ints(Arc::new(values)));
+    }
+    let function: fn(f32) -> f32 = match name {
+        "Neg" => |x| -x,
+        "Abs" => f32::abs,
+        "Sqrt" => f32::sqrt,
+        "Exp" => f32::exp,
+        "Log" => f32::ln,
+        "Floor" => f32::floor,
+        "Ceil" => f32::ceil,
+        "Round" => f32::round_ties_even,
+        "Reciprocal" => f32::recip,
+        _ => return None,
+    };
+    match &x.data {
+        Data::Floats(values) => made(Data::Floats(Arc::new(values.iter().map(|&value| function(value)).collect()))),
+        _ => Some(Err("it takes numbers where it is given booleans".into())),
+    }
+}
+
+fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>) -> Outcome<Constant> {
+    let rank = x.shape.len();
+    let axes = match axes {
+        Some(axes) if !axes.is_empty() => axes_at(&axes, rank)?,
+        _ if node.int("noop_with_empty_axes", 0) != 0 => Vec::new(),
+        _ => (0..rank).collect(),
+    };
+    let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
+    let ordered = x.transposed(&[kept.clone(), axes.clone()].concat())?;
+    let count: usize = axes.iter().map(|&axis| x.shape[axis]).product();
+    let keepdims = node.int("keepdims", 1) != 0;
+    let dim = |axis: usize| if axes.contains(&axis) { keepdims.then_some(1) } else { Some(x.shape[axis]) };
+    let shape: Vec<usize> = (0..rank).filter_map(dim).collect();
+    if count == 0 {
+        return Err("it reduces no elements".into());
+    }
+    let binary_name = match node.op_type.as_str() {
+        "ReduceProd" => "Mul",
+        "ReduceSum" => "Add",
+        "ReduceMax" => "Max",
+        _ => "Min",
+    };
+    let columns = ordered.reshaped(vec![ordered.data.len() / count, count])?.transposed(&[1, 0])?;
+    let rows = columns.shape[1];
+    let row = |index: usize| Constant { shape: vec![rows], data: columns.data.pick(index * rows..(index + 1) * rows) };
+    let total = (1..count).try_fold(row(0), |total, index| binary(binary_name, &total, &row(index)))?;
+    total.reshaped(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ints(shape: &[usize], values: &[i64]) -> Constant {
+        Constant::ints(values.iter().map(|&value| Some(value)).collect()).reshaped(shape.to_vec()).unwrap()
+    }
+
+    fn folded(operator: &str, inputs: &[&Constant]) -> Outcome<Constant> {
+        let node = NodeProto { op_type: operator.into(), output: vec!["y".into()], ..NodeProto::default() };
+        let inputs: Vec<_> = inputs.iter().map(|&input| Some(input)).collect();
+        fold(&node, &inputs).expect("the operator is computed on the host").map(|mut outputs| outputs.swap_remove(0))
+    }
+
+    /// Against Python's `range(extent)[start:end:step]`.
+    #[test]
+    fn slices_are_pythons() {
+        let cut = |extent, start, end, step| {
+            let (first, step, count) = slice_of(extent, start, end, step).unwrap();
+            (0..count as i64).map(|index| first as i64 + index * step).collect::<Vec<_>>()
+        };
+        let far = i64::MAX;
+        assert_eq!(cut(5, 0, far, 1), [0, 1, 2, 3, 4]);
+        assert_eq!(cut(5, 1, -1, 1), [1, 2, 3]);
+        assert_eq!(cut(5, -3, far, 2), [2, 4]);
+        assert_eq!(cut(5, -1, -far, -1), [4, 3, 2, 1, 0]);
+        assert_eq!(cut(5, far, 0, -2), [4, 2]);
+        assert_eq!(cut(5, -1, i64::MIN, -1), [4, 3, 2, 1, 0]);
+        assert_eq!(cut(5, 3, 1, 1), []);
+        assert_eq!(cut(5, 1, 3, -1), []);
+        assert_eq!(cut(5, 9, 20, 1), []);
+        assert_eq!(cut(0, 0, far, 1), []);
+        assert_eq!(cut(0, -1, i64::MIN, -1), []);
+        assert_eq!(cut(1, 0, far, far), [0]);
+        assert_eq!(cut(3, far, i64::MIN, i64::MIN), [2]);
+        assert!(slice_of(5, 0, 5, 0).is_err());
+    }
+
+    #[test]
+    fn integers_stay_integers_and_unknown_extents_unknown() {
+        let (left, right) = (ints(&[3], &[7, -7, 1 << 62]), ints(&[], &[2]));
+        assert_eq!(folded("Div", &[&left, &right]).unwrap(), ints(&[3], &[3, -3, 1 << 61]));
+        assert_eq!(folded("Mod", &[&left, &right]).unwrap(), ints(&[3], &[1, 1, 0]));
+        assert!(folded("Mul", &[&left, &right]).is_err(), "2^63 is none");
+        assert!(folded("Div", &[&left, &ints(&[], &[0])]).is_err());
+        let shape = Constant::ints(vec![None, Some(4)]);
+        assert_eq!(folded("Mul", &[&shape, &right]).unwrap(), Constant::ints(vec![None, Some(8)]));
+        assert!(folded("Equal", &[&shape, &right]).is_err());
+        assert!(folded("ConstantOfShape", &[&shape]).is_err());
+    }
+
+    #[test]
+    fn arrays_are_cut_turned_and_joined_in_order() {
+        let x = ints(&[2, 3], &[0, 1, 2, 3, 4, 5]);
+        assert_eq!(folded("Transpose", &[&x]).unwrap(), ints(&[3, 2], &[0, 3, 1, 4, 2, 5]));
+        assert_eq!(x.reversed(1).unwrap(), ints(&[2, 3], &[2, 1, 0, 5, 4, 3]));
+        assert_eq!(folded("Tile", &[&x, &ints(&[2], &[1, 2])]).unwrap().shape, [2, 6]);
+        let target = ints(&[3], &[2, 1, 3]);
+        assert_eq!(folded("Expand", &[&x, &target]).unwrap(), ints(&[2, 2, 3], &[0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]));
+        assert_eq!(folded("Gather", &[&x, &ints(&[1], &[-1])]).unwrap(), ints(&[1, 3], &[3, 4, 5]));
+        assert_eq!(folded("Concat", &[&x, &x]).unwrap().shape, [4, 3]);
+        assert_eq!(folded("ReduceProd", &[&x]).unwrap(), ints(&[1, 1], &[0]));
+        assert_eq!(folded("ReduceSum", &[&x, &ints(&[1], &[0])]).unwrap(), ints(&[1, 3], &[3, 5, 7]));
+        let range = folded("Range", &[&ints(&[], &[10]), &ints(&[], &[4]), &ints(&[], &[-3])]).unwrap();
+        assert_eq!(range, ints(&[2], &[10, 7]));
+        assert!(folded("Gather", &[&x, &ints(&[1], &[2])]).is_err());
+        assert!(folded("Reshape", &[&x, &ints(&[2], &[-1, 4])]).is_err());
+        assert!(folded("Reshape", &[&x, &ints(&[2], &[i64::MAX, i64::MAX])]).is_err());
+    }
+}

@@ -1,0 +1,428 @@
+//! What ONNX operators become: layers with weights, under construction.
+
+use super::onnx_fold::{Constant, slice_of};
+use super::onnx_proto::NodeProto;
+use crate::layers::{
+    ActivationLayer, AveragePooling2D, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling2D,
+    Pad, PadMode, Pads, Permute, Pool2D, Pooling, Reduce, Reduction, Slice, Transpose, View, ZeroPadding2D,
+};
+use crate::model::{Input, Port};
+use crate::plan::BinaryFunction;
+use crate::{Activation, DataFormat, Error, HostTensor, Padding, PartialShape, Unary};
+
+/// Why a node does not become layers.
+pub(super) enum Refusal {
+    /// It reads what another refused node would make.
+    Lost,
+    /// It needs the value of this input of the model.
+    NeedsValue(usize),
+    Unsupported {
+        attribute: Option<String>,
+        reason: String,
+    },
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self::Unsupported { attribute: None, reason }
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        error.to_string().into()
+    }
+}
+
+pub(super) type Outcome<T> = Result<T, Refusal>;
+
+pub(super) fn at(attribute: &str, reason: impl Into<String>) -> Refusal {
+    Refusal::Unsupported { attribute: Some(attribute.into()), reason: reason.into() }
+}
+
+/// One layer to build, applied once.
+pub(super) struct Step {
+    pub(super) name: String,
+    pub(super) config: LayerConfig,
+    pub(super) weights: Vec<HostTensor>,
+    pub(super) reads: Vec<Port>,
+}
+
+/// What a name of the graph stands for.
+#[derive(Clone)]
+pub(super) enum Term {
+    /// Known without running the model.
+    Known(Constant),
+    /// Made by a layer, or given to the model.
+    Made(Port),
+    /// Not to be had, since its node cannot be built.
+    Lost,
+}
+
+/// Whether the known extents of `shape` come to a number of elements that a device can count, so that nothing that is
+/// multiplied from them overflows.
+pub(super) fn indexable(shape: &PartialShape) -> bool {
+    let elements = shape.dims().iter().flatten().try_fold(1u64, |product, &dim| product.checked_mul(dim.max(1) as u64));
+    elements.is_some_and(|elements| elements <= u32::MAX.into())
+}
+
+/// Layers under construction.
+#[derive(Default)]
+pub(super) struct Builder {
+    pub(super) opset: i64,
+    pub(super) inputs: Vec<Input>,
+    pub(super) steps: Vec<Step>,
+    /// What each step makes.
+    pub(super) shapes: Vec<PartialShape>,
+}
+
+impl Builder {
+    /// The shape of a value.
+    pub(super) fn shape(&self, value: Port) -> &PartialShape {
+        match value {
+            Port::Input(index) => &self.inputs[index].shape,
+            Port::Output(index, _) => &self.shapes[index],
+        }
+    }
+
+    /// Applies the layer `config` with `weights` to `reads`.
+    pub(super) fn layer(
+        &mut self,
+        config: impl Into<LayerConfig>,
+        weights: Vec<HostTensor>,
+        reads: &[Port],
+    ) -> Result<Port, Refusal> {
+        let config = config.into();
+        let shapes: Vec<_> = reads.iter().map(|&value| self.shape(value).clone()).collect();
+        let shape = config.output_shape_all(&shapes).map_err(|error| Refusal::from(error.to_string()))?;
+        if !indexable(&shape) {
+            return Err(format!("its output of shape {shape} would be too large").into());
+        }
+        self.shapes.push(shape);
+        self.steps.push(Step { name: String::new(), config, weights, reads: reads.to_vec() });
+        Ok(Port::Output(self.steps.len() - 1, 0))
+    }
+}
+
+/// A node being mapped.
+pub(super) struct Apply<'a> {
+    pub(super) builder: &'a mut Builder,
+    pub(super) node: &'a NodeProto,
+    pub(super) inputs: Vec<Option<Term>>,
+}
+
+pub(super) fn one(value: Port) -> Outcome<Vec<Term>> {
+    Ok(vec![Term::Made(value)])
+}
+
+pub(super) fn units_of(units: usize) -> Outcome<u32> {
+    u32::try_from(units).map_err(|_| format!("{units} columns are too many").into())
+}
+
+/// One spatial axis of a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) kernel: u32,
+    pub(super) stride: u32,
+    pub(super) dilation: u32,
+    /// Pads before and after; Keras's `same`, where it depends on an extent that is not known.
+    pub(super) pads: Option<[u32; 2]>,
+}
+
+impl Span {
+    pub(super) const UNIT: Self = Self { kernel: 1, stride: 1, dilation: 1, pads: Some([0, 0]) };
+
+    /// The extent that the window spans.
+    pub(super) fn reach(&self) -> u64 {
+        (u64::from(self.kernel) - 1) * u64::from(self.dilation) + 1
+    }
+
+    /// The pads of `same` together, where they are known: for a stride of 1 they do not depend on the extent.
+    pub(super) fn same_pads(&self, extent: Option<usize>) -> Option<u32> {
+        let stride = u64::from(self.stride);
+        let total = match extent {
+            _ if self.stride == 1 => self.reach() - 1,
+            None => return None,
+            Some(extent) => {
+                let extent = extent as u64;
+                (extent.div_ceil(stride).saturating_sub(1) * stride + self.reach()).saturating_sub(extent)
+            }
+        };
+        u32::try_from(total).ok()
+    }
+
+    /// Whether Keras's `same` pads an axis of `extent` alike.
+    pub(super) fn is_same(&self, extent: Option<usize>) -> bool {
+        match (self.pads, self.same_pads(extent)) {
+            (None, _) => true,
+            (Some(pads), Some(total)) => pads == [total / 2, total - total / 2],
+            (Some(_), None) => false,
+        }
+    }
+}
+
+/// The padding of Keras that comes to the same as the spans' pads over images of these extents.
+pub(super) fn padding_of(spans: [Span; 2], extents: [Option<usize>; 2]) -> Option<Padding> {
+    if spans.iter().all(|span| span.pads == Some([0, 0])) {
+        return Some(Padding::Valid);
+    }
+    spans.iter().zip(extents).all(|(span, extent)| span.is_same(extent)).then_some(Padding::Same)
+}
+
+// What functions read of their node, and what they add.
+impl Apply<'_> {
+    /// Input `index`, which a layer is to read.
+    pub(super) fn value(&self, index: usize) -> Outcome<Port> {
+        match self.inputs.get(index).and_then(Option::as_ref) {
+            Some(Term::Made(value)) => Ok(*value),
+            Some(Term::Known(_)) => {
+                Err(format!("its input {index} is a constant, which is not computed with here").into())
+            }
+            Some(Term::Lost) => Err(Refusal::Lost),
+            None => Err(format!("its input {index} is missing").into()),
+        }
+    }
+
+    /// Input `index`, which must be known before the model runs, if it is there.
+    pub(super) fn constant(&self, index: usize) -> Outcome<Option<&Constant>> {
+        match self.inputs.get(index).and_then(Option::as_ref) {
+            Some(Term::Known(constant)) => Ok(Some(constant)),
+            Some(Term::Made(Port::Input(input))) => Err(Refusal::NeedsValue(*input)),
+            Some(Term::Made(Port::Output(..))) => {
+                Err(format!("its input {index} must be a constant, and depends on what the model is given").into())
+            }
+            Some(Term::Lost) => Err(Refusal::Lost),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn required(&self, index: usize) -> Outcome<&Constant> {
+        self.constant(index)?.ok_or_else(|| format!("its input {index} is missing").into())
+    }
+
+    /// Input `index` as integers, or else the attribute `name`.
+    pub(super) fn ints(&self, index: usize, name: &str) -> Outcome<Option<Vec<i64>>> {
+        Ok(match self.constant(index)? {
+            Some(constant) => Some(constant.known_ints()?),
+            None => self.node.ints(name).map(<[i64]>::to_vec),
+        })
+    }
+
+    pub(super) fn dims(&self, value: Port) -> Vec<Option<usize>> {
+        self.builder.shape(value).dims().to_vec()
+    }
+
+    /// The extents of `value`, all of them known.
+    pub(super) fn known_dims(&self, value: Port) -> Outcome<Vec<usize>> {
+        let known = self.dims(value).into_iter().collect::<Option<Vec<_>>>();
+        known.ok_or_else(|| format!("the shape {} of its input must be known", self.builder.shape(value)).into())
+    }
+
+    pub(super) fn layer(&mut self, config: impl Into<LayerConfig>, reads: &[Port]) -> Outcome<Port> {
+        self.builder.layer(config, Vec::new(), reads)
+    }
+
+    pub(super) fn weighted(
+        &mut self,
+        config: impl Into<LayerConfig>,
+        weights: Vec<HostTensor>,
+        read: Port,
+    ) -> Outcome<Port> {
+        self.builder.layer(config, weights, &[read])
+    }
+
+    /// The first input itself.
+    pub(super) fn same(&mut self) -> Outcome<Vec<Term>> {
+        self.inputs.first().cloned().flatten().map(|term| vec![term]).ok_or_else(|| "its input is missing".into())
+    }
+
+    pub(super) fn activation(&mut self, activation: Activation) -> Outcome<Vec<Term>> {
+        let x = self.value(0)?;
+        one(self.layer(ActivationLayer::new(activation), &[x])?)
+    }
+
+    /// `value` under another shape; no layer where that is its own.
+    pub(super) fn view(&mut self, value: Port, extents: Vec<Extent>) -> Outcome<Port> {
+        let own = self.dims(value);
+        let same = |(axis, extent): (usize, &Extent)| {
+            *extent == Extent::Axis(axis) || own[axis].map(Extent::Of) == Some(*extent)
+        };
+        if extents.len() == own.len() && extents.iter().enumerate().all(same) {
+            return Ok(value);
+        }
+        self.layer(View::new(extents), &[value])
+    }
+}
+
+impl Apply<'_> {
+    pub(super) fn map(&mut self, function: Unary) -> Outcome<Vec<Term>> {
+        let x = self.value(0)?;
+        one(self.unary(function, x)?)
+    }
+
+    pub(super) fn unary(&mut self, function: Unary, x: Port) -> Outcome<Port> {
+        self.layer(Map::new(function), &[x])
+    }
+
+    /// `scale·x + offset`.
+    pub(super) fn affine(&mut self, x: Port, scale: f32, offset: f32) -> Outcome<Port> {
+        if scale == 1.0 && offset == 0.0 { Ok(x) } else { self.unary(Unary::Affine { scale, offset }, x) }
+    }
+
+    pub(super) fn binary(&mut self, function: BinaryFunction, left: Port, right: Port) -> Outcome<Port> {
+        self.layer(Broadcast::new(function), &[left, right])
+    }
+
+    /// `x` with a constant on its right, or on its left.
+    pub(super) fn binary_with(
+        &mut self,
+        function: BinaryFunction,
+        x: Port,
+        constant: &Constant,
+        left: bool,
+    ) -> Outcome<Port> {
+        let (layer, shape) = (Broadcast::new(function), constant.shape.as_slice());
+        let layer = if left { layer.constant_left(shape) } else { layer.constant_right(shape) };
+        self.weighted(layer, vec![constant.to_host()?], x)
+    }
+
+    /// A matrix product, of which one side may be a constant.
+    pub(super) fn product(&mut self, left: Term, right: Term) -> Outcome<Port> {
+        match (left, right) {
+            (Term::Made(left), Term::Made(right)) => self.layer(MatMul::new(), &[left, right]),
+            (Term::Made(left), Term::Known(right)) => {
+                let layer = MatMul::new().constant_right(right.shape.as_slice());
+                self.weighted(layer, vec![right.to_host()?], left)
+            }
+            (Term::Known(left), Term::Made(right)) => {
+                let layer = MatMul::new().constant_left(left.shape.as_slice());
+                self.weighted(layer, vec![left.to_host()?], right)
+            }
+            _ => Err("it computes with constants alone".into()),
+        }
+    }
+
+    pub(super) fn reduced(&mut self, function: Reduction, x: Port, axes: &[usize], keepdims: bool) -> Outcome<Port> {
+        if axes.is_empty() {
+            return Err("it reduces no axes".into());
+        }
+        let axes: Vec<i32> = axes.iter().map(|&axis| axis as i32).collect();
+        self.layer(Reduce::new(function).axes(axes).keepdims(keepdims), &[x])
+    }
+
+    /// `x` with its axes in the order `perm`; Keras's layer where the batch stays.
+    pub(super) fn transposed(&mut self, x: Port, perm: &[usize]) -> Outcome<Port> {
+        if perm.iter().copied().eq(0..perm.len()) {
+            return Ok(x);
+        }
+        let order: Vec<u32> = perm.iter().map(|&axis| axis as u32).collect();
+        match order.split_first() {
+            Some((0, rest)) => self.layer(Permute::new(rest), &[x]),
+            _ => self.layer(Transpose::new(order), &[x]),
+        }
+    }
+
+    /// The cuts, each an axis with its start, end and step, as ONNX's Slice has them.
+    pub(super) fn sliced(&mut self, x: Port, cuts: &[(usize, i64, i64, i64)]) -> Outcome<Port> {
+        let dims = self.dims(x);
+        let mut kept = Vec::with_capacity(cuts.len());
+        for &(axis, start, end, step) in cuts {
+            let whole = match dims[axis] {
+                Some(extent) => slice_of(extent, start, end, step)? == (0, 1, extent),
+                None => start == 0 && step == 1 && end >= i32::MAX.into(),
+            };
+            if !whole {
+                kept.push((axis, start, end, step));
+            }
+        }
+        if kept.is_empty() {
+            return Ok(x);
+        }
+        // Positions beyond all extents mean the same wherever they are.
+        let near = |value: i64| value.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let list = |of: fn(&(usize, i64, i64, i64)) -> i64| kept.iter().map(|cut| near(of(cut))).collect::<Vec<_>>();
+        let layer = Slice::new(list(|cut| cut.1), list(|cut| cut.2)).axes(list(|cut| cut.0 as i64));
+        self.layer(layer.steps(list(|cut| cut.3)), &[x])
+    }
+
+    /// `count` positions of `axis` from `first` on, `step` apart.
+    pub(super) fn part(&mut self, x: Port, axis: usize, first: usize, step: u32, count: usize) -> Outcome<Port> {
+        let (first, step) = (first as i64, i64::from(step));
+        // Behind the last, and not as far as the next.
+        let end = if count == 0 { first } else { first + (count as i64 - 1) * step + 1 };
+        self.sliced(x, &[(axis, first, end, step)])
+    }
+
+    pub(super) fn concatenated(&mut self, values: &[Port], axis: usize) -> Outcome<Port> {
+        match values {
+            [only] => Ok(*only),
+            _ => self.layer(Concatenate::new().axis(axis as i32), values),
+        }
+    }
+
+    pub(super) fn expanded(&mut self, x: Port, target: &[Option<i64>]) -> Outcome<Port> {
+        let dims = self.dims(x);
+        let mut shape = Vec::with_capacity(target.len());
+        for (axis, &extent) in target.iter().enumerate() {
+            let own = (axis + dims.len()).checked_sub(target.len()).and_then(|axis| dims[axis]);
+            shape.push(match extent {
+                Some(extent) => u32::try_from(extent).map_err(|_| format!("an extent of {extent} cannot be made"))?,
+                // The extent of a call, which is that of the input where the input has no other.
+                None if axis + dims.len() >= target.len() && own.is_none() => 1,
+                None => {
+                    return Err(format!("extent {axis} of its shape is not known before the model is called").into());
+                }
+            });
+        }
+        self.layer(Expand::new(shape), &[x])
+    }
+
+    /// `x` with pads before and after each axis; negative ones cut. Keras's layer where there are zeros around images.
+    pub(super) fn padded(&mut self, x: Port, pads: &[[i64; 2]], mode: PadMode) -> Outcome<Port> {
+        if pads.iter().all(|pads| *pads == [0, 0]) {
+            return Ok(x);
+        }
+        if let ([[0, 0], [0, 0], height, width], PadMode::Constant(0.0)) = (pads, mode) {
+            let counts = [height, width].map(|pads| pads.map(|pad| u32::try_from(pad).ok()));
+            if let [[Some(top), Some(bottom)], [Some(left), Some(right)]] = counts {
+                let layer = ZeroPadding2D::new([[top, bottom], [left, right]]);
+                return self.layer(layer.data_format(DataFormat::ChannelsFirst), &[x]);
+            }
+        }
+        let pairs = pads.iter().map(|pads| Some([i32::try_from(pads[0]).ok()?, i32::try_from(pads[1]).ok()?]));
+        let pairs: Vec<_> = pairs.collect::<Option<_>>().ok_or_else(|| at("pads", "they are too large"))?;
+        self.layer(Pad::new(pairs).mode(mode), &[x])
+    }
+
+    /// A pool over the last two of four axes.
+    pub(super) fn pooled(&mut self, x: Port, function: Pooling, ceil: bool, spans: [Span; 2]) -> Outcome<Port> {
+        let [size, strides] = [spans.map(|span| span.kernel), spans.map(|span| span.stride)];
+        let first = DataFormat::ChannelsFirst;
+        let dims = self.dims(x);
+        let plain = function != Pooling::AverageWithPads && !ceil && spans.iter().all(|span| span.dilation == 1);
+        if let Some(padding) = padding_of(spans, [dims[2], dims[3]]).filter(|_| plain) {
+            return match function {
+                Pooling::Max => {
+                    let layer = MaxPooling2D::new(size).strides(strides).padding(padding);
+                    self.layer(layer.data_format(first), &[x])
+                }
+                _ => {
+                    let layer = AveragePooling2D::new(size).strides(strides).padding(padding);
+                    self.layer(layer.data_format(first), &[x])
+                }
+            };
+        }
+        let pads = match spans.map(|span| span.pads) {
+            [Some(height), Some(width)] => Pads::Explicit([height, width]),
+            _ => Pads::SameUpper,
+        };
+        let layer = Pool2D::new(function, size).strides(strides).dilation_rate(spans.map(|span| span.dilation));
+        self.layer(layer.pads(pads).ceil_mode(ceil).data_format(first), &[x])
+    }
+}

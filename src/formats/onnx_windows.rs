@@ -1,0 +1,553 @@
+//! ONNX's windows: convolutions, their transposes, pools and resizing.
+//!
+//! Layers have two spatial axes. A line is an image of height 1; of three axes, one is unrolled.
+
+use super::onnx_fold::{Constant, axis_at};
+use super::onnx_layers::{Apply, Outcome, Span, Term, at, one, padding_of, units_of};
+use super::onnx_proto::NodeProto;
+use crate::layers::{
+    Conv2D, DepthwiseConv2D, Extent, GlobalAveragePooling2D, GlobalMaxPooling2D, PadMode, Pooling, Reduction, Resize,
+    ResizeTo, TransposedConv2D,
+};
+use crate::model::Port;
+use crate::{Coordinates, DataFormat, HostTensor, Interpolation, Nearest, Padding, Unary};
+
+impl Apply<'_> {
+    /// The attribute `name` with a number for each spatial axis, all of them `none` where it is absent.
+    fn per_axis(&self, name: &str, count: usize, none: u32) -> Outcome<Vec<u32>> {
+        let Some(given) = self.node.ints(name) else { return Ok(vec![none; count]) };
+        let numbers = given.iter().map(|&number| u32::try_from(number).ok()).collect::<Option<Vec<_>>>();
+        let numbers = numbers.filter(|numbers| numbers.len() == count && numbers.iter().all(|&number| number >= none));
+        numbers.ok_or_else(|| at(name, format!("{given:?} must be {count} numbers of at least {none}")))
+    }
+
+    /// The window of the node's attributes over `extents`.
+    fn spans(&self, kernel: &[u32], extents: &[Option<usize>]) -> Outcome<Vec<Span>> {
+        let count = kernel.len();
+        let strides = self.per_axis("strides", count, 1)?;
+        let dilations = self.per_axis("dilations", count, 1)?;
+        let pads = self.per_axis("pads", 2 * count, 0)?;
+        let auto = self.node.text("auto_pad", "NOTSET");
+        let mut spans = Vec::with_capacity(count);
+        for axis in 0..count {
+            let mut span = Span { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None };
+            let total = span.same_pads(extents[axis]);
+            span.pads = match (auto, total) {
+                ("NOTSET" | "", _) => Some([pads[axis], pads[axis + count]]),
+                ("VALID", _) => Some([0, 0]),
+                ("SAME_UPPER", total) => total.map(|total| [total / 2, total - total / 2]),
+                ("SAME_LOWER", Some(total)) => Some([total - total / 2, total / 2]),
+                ("SAME_LOWER", None) => {
+                    return Err(at("auto_pad", "SAME_LOWER with strides needs an input of known height and width"));
+                }
+                (other, _) => return Err(at("auto_pad", format!("{other:?} is not known"))),
+            };
+            spans.push(span);
+        }
+        Ok(spans)
+    }
+
+    /// `kernel_shape`, or else `given`.
+    fn kernel_size(&self, given: Option<&[usize]>, count: usize) -> Outcome<Vec<u32>> {
+        let kernel = self.per_axis("kernel_shape", count, 1)?;
+        let Some(given) = given else {
+            return match self.node.attribute("kernel_shape") {
+                Some(_) => Ok(kernel),
+                None => Err(at("kernel_shape", "it is missing")),
+            };
+        };
+        let own = given.iter().map(|&dim| u32::try_from(dim).ok().filter(|&dim| dim > 0)).collect::<Option<Vec<_>>>();
+        let own = own.ok_or_else(|| format!("a kernel of {given:?} cannot be computed"))?;
+        if self.node.attribute("kernel_shape").is_some() && kernel != own {
+            return Err(at("kernel_shape", format!("it says {kernel:?}, and the weights are of {own:?}")));
+        }
+        Ok(own)
+    }
+}
+
+fn groups_of(a: &Apply) -> Outcome<usize> {
+    let group = usize::try_from(a.node.int("group", 1)).ok().filter(|&group| group > 0);
+    group.ok_or_else(|| at("group", "it must be at least 1"))
+}
+
+pub(super) fn conv(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let weights = a.required(1)?.clone();
+    let bias = a.constant(2)?.map(Constant::to_host).transpose()?;
+    let dims = a.dims(x);
+    if weights.shape.len() != dims.len() || dims.len() < 3 {
+        return Err(format!("its weights have {} axes for an input of {}", weights.shape.len(), dims.len()).into());
+    }
+    let kernel = a.kernel_size(Some(&weights.shape[2..]), dims.len() - 2)?;
+    let spans = a.spans(&kernel, &dims[2..])?;
+    let groups = groups_of(a)?;
+    one(a.convolved(x, &weights, bias, groups, &spans)?)
+}
+
+impl Apply<'_> {
+    /// The convolution of `x` `[batch, channels, …]` with `weights` `[filters, channels / groups, …]`.
+    fn convolved(
+        &mut self,
+        x: Port,
+        weights: &Constant,
+        bias: Option<HostTensor>,
+        groups: usize,
+        spans: &[Span],
+    ) -> Outcome<Port> {
+        match *spans {
+            [h, w] => self.conv2d(x, weights, bias, groups, [h, w]),
+            // A line is an image of height 1.
+            [w] => {
+                let [filters, channels, k] = weights.shape[..] else {
+                    return Err("its weights must have 3 axes".into());
+                };
+                let image = self.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
+                let weights = weights.reshaped(vec![filters, channels, 1, k])?;
+                let y = self.conv2d(image, &weights, bias, groups, [Span::UNIT, w])?;
+                self.view(y, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])
+            }
+            [d, h, w] => self.conv3d(x, weights, bias, groups, d, [h, w]),
+            _ => Err(format!("windows over {} axes are not supported", spans.len()).into()),
+        }
+    }
+
+    fn conv2d(
+        &mut self,
+        mut x: Port,
+        weights: &Constant,
+        bias: Option<HostTensor>,
+        groups: usize,
+        spans: [Span; 2],
+    ) -> Outcome<Port> {
+        let dims = self.dims(x);
+        let [filters, per_group, kh, kw] = weights.shape[..] else { return Err("its weights must have 4 axes".into()) };
+        let channels = per_group.saturating_mul(groups);
+        if dims.get(1).copied().flatten().is_some_and(|own| own != channels) || !filters.is_multiple_of(groups) {
+            let text = format!("weights {:?} in {groups} groups do not fit an input {dims:?}", weights.shape);
+            return Err(text.into());
+        }
+        let padding = if let Some(padding) = padding_of(spans, [dims[2], dims[3]]) {
+            padding
+        } else {
+            let pads = spans.iter().map(|span| span.pads).collect::<Option<Vec<_>>>();
+            let pads = pads.ok_or("its height and width must be known for these pads")?;
+            let signed = pads.iter().map(|pads| pads.map(i64::from));
+            let by_axis: Vec<_> = [[0; 2]; 2].into_iter().chain(signed).collect();
+            x = self.padded(x, &by_axis, PadMode::Constant(0.0))?;
+            Padding::Valid
+        };
+        let size = spans.map(|span| span.kernel);
+        let strides = spans.map(|span| span.stride);
+        let dilation = spans.map(|span| span.dilation);
+        let ordered = weights.transposed(&[2, 3, 1, 0])?;
+        let use_bias = bias.is_some();
+        if per_group == 1 && groups > 1 {
+            let multiplier = filters / groups;
+            let kernel = ordered.reshaped(vec![kh, kw, groups, multiplier])?.to_host()?;
+            let layer = DepthwiseConv2D::new(size)
+                .depth_multiplier(units_of(multiplier)?)
+                .data_format(DataFormat::ChannelsFirst)
+                .strides(strides)
+                .dilation_rate(dilation)
+                .strided_dilation(true)
+                .padding(padding)
+                .use_bias(use_bias);
+            return self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x);
+        }
+        let layer = Conv2D::new(units_of(filters)?, size)
+            .groups(units_of(groups)?)
+            .data_format(DataFormat::ChannelsFirst)
+            .strides(strides)
+            .dilation_rate(dilation)
+            .strided_dilation(true)
+            .padding(padding)
+            .use_bias(use_bias);
+        self.weighted(layer, std::iter::once(ordered.to_host()?).chain(bias).collect(), x)
+    }
+
+    /// A convolution over three axes as one over two, whose channels are those of all the slices that an output slice
+    /// reads, and whose batch counts output slices too.
+    fn conv3d(
+        &mut self,
+        x: Port,
+        weights: &Constant,
+        bias: Option<HostTensor>,
+        groups: usize,
+        depth: Span,
+        spans: [Span; 2],
+    ) -> Outcome<Port> {
+        let [filters, per_group, taps, kh, kw] = weights.shape[..] else {
+            return Err("its weights must have 5 axes".into());
+        };
+        let pads = depth.pads.ok_or("the depth of its input must be known for these pads")?;
+        let x = self.padded(x, &[[0; 2], [0; 2], pads.map(i64::from), [0; 2], [0; 2]], PadMode::Constant(0.0))?;
+        let [_, Some(channels), Some(d), Some(h), Some(w)] = self.dims(x)[..] else {
+            return Err("the extents of its input must be known, but for the batch".into());
+        };
+        let slices = (d as u64).checked_sub(depth.reach()).map(|room| room as usize / depth.stride as usize + 1);
+        let slices = slices.ok_or("its kernel is deeper than its input")?;
+        if channels != per_group.saturating_mul(groups) || !filters.is_multiple_of(groups) {
+            return Err(format!("weights {:?} in {groups} groups do not fit {channels} channels", weights.shape).into());
+        }
+        let mut parts = Vec::with_capacity(taps);
+        for tap in 0..taps {
+            let part = self.part(x, 2, tap * depth.dilation as usize, depth.stride, slices)?;
+            let grouped = [Extent::Axis(0), Extent::Of(groups), Extent::Of(per_group), Extent::Of(slices * h * w)];
+            parts.push(self.view(part, grouped.to_vec())?);
+        }
+        // [batch, groups, taps·channels per group, slices·h·w], and the weights alike.
+        let stacked = self.concatenated(&parts, 2)?;
+        let stack = taps * channels;
+        let stacked =
+            self.view(stacked, vec![Extent::Axis(0), Extent::Of(stack), Extent::Of(slices), Extent::Of(h * w)])?;
+        let stacked = self.transposed(stacked, &[0, 2, 1, 3])?;
+        let images = self.view(stacked, vec![Extent::Rest, Extent::Of(stack), Extent::Of(h), Extent::Of(w)])?;
+        let weights = weights.transposed(&[0, 2, 1, 3, 4])?.reshaped(vec![filters, taps * per_group, kh, kw])?;
+        let y = self.conv2d(images, &weights, bias, groups, spans)?;
+        let [_, _, Some(h), Some(w)] = self.dims(y)[..] else { return Err("its output has no known size".into()) };
+        let y = self.view(y, vec![Extent::Rest, Extent::Of(slices), Extent::Of(filters), Extent::Of(h * w)])?;
+        let y = self.transposed(y, &[0, 2, 1, 3])?;
+        self.view(y, [Extent::Axis(0), Extent::Axis(1)].into_iter().chain([slices, h, w].map(Extent::Of)).collect())
+    }
+}
+
+/// What a transposed convolution cuts off before and after an axis; negative after it where it adds positions.
+#[derive(Clone, Copy)]
+struct Ends {
+    before: i32,
+    after: i32,
+}
+
+pub(super) fn conv_transpose(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let weights = a.required(1)?.clone();
+    let bias = a.constant(2)?.map(Constant::to_host).transpose()?;
+    let groups = groups_of(a)?;
+    let dims = a.dims(x);
+    let fits = weights.shape.len() == dims.len() && dims.len() >= 3 && weights.shape[0].is_multiple_of(groups);
+    if !fits || dims[1].is_some_and(|channels| channels != weights.shape[0]) {
+        return Err(format!("weights {:?} in {groups} groups do not fit an input {dims:?}", weights.shape).into());
+    }
+    let count = dims.len() - 2;
+    let kernel = a.kernel_size(Some(&weights.shape[2..]), count)?;
+    let (strides, dilations) = (a.per_axis("strides", count, 1)?, a.per_axis("dilations", count, 1)?);
+    let spans: Vec<Span> = (0..count)
+        .map(|axis| Span { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None })
+        .collect();
+    let ends = ends(a, &spans, &dims[2..])?;
+    match (&spans[..], &ends[..]) {
+        (&[h, w], &[top, left]) => one(a.transposed2d(x, &weights, bias, groups, [h, w], [top, left])?),
+        // A line is an image of height 1.
+        (&[w], &[left]) => {
+            let [channels, filters, k] = weights.shape[..] else { return Err("its weights must have 3 axes".into()) };
+            let image = a.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
+            let weights = weights.reshaped(vec![channels, filters, 1, k])?;
+            let none = Ends { before: 0, after: 0 };
+            let y = a.transposed2d(image, &weights, bias, groups, [Span::UNIT, w], [none, left])?;
+            one(a.view(y, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])?)
+        }
+        _ => one(a.transposed3d(x, &weights, bias, groups, &spans, &ends)?),
+    }
+}
+
+/// The ends of every axis, by pads, by the size wanted, or by `auto_pad`.
+fn ends(a: &Apply, spans: &[Span], extents: &[Option<usize>]) -> Outcome<Vec<Ends>> {
+    let count = spans.len();
+    let more = a.per_axis("output_padding", count, 0)?;
+    let pads = a.per_axis("pads", 2 * count, 0)?;
+    let wanted = a.node.attribute("output_shape").map(|_| a.per_axis("output_shape", count, 1)).transpose()?;
+    let auto = a.node.text("auto_pad", "NOTSET");
+    let mut ends = Vec::with_capacity(count);
+    for (axis, span) in spans.iter().enumerate() {
+        let (before, after, more) = (i64::from(pads[axis]), i64::from(pads[axis + count]), i64::from(more[axis]));
+        let near = |value: i64| i32::try_from(value).map_err(|_| at("pads", "they are too large"));
+        let (before, after) = match (&wanted, auto) {
+            (None, "NOTSET" | "") => (before, after - more),
+            (None, "VALID") => (0, -more),
+            (_, "SAME_UPPER" | "SAME_LOWER" | "NOTSET" | "VALID" | "") => {
+                let extent = extents[axis].ok_or_else(|| at("auto_pad", "the extents of its input must be known"))?;
+                let whole = i64::from(span.stride) * (extent as i64 - 1) + span.reach() as i64;
+                let output =
+                    wanted.as_ref().map_or(extent as i64 * i64::from(span.stride), |wanted| wanted[axis].into());
+                let total = (whole + more - output).max(0);
+                let before = if auto == "SAME_UPPER" { total / 2 } else { total - total / 2 };
+                (before, whole - before - output)
+            }
+            (_, other) => return Err(at("auto_pad", format!("{other:?} is not known"))),
+        };
+        ends.push(Ends { before: near(before)?, after: near(after)? });
+    }
+    Ok(ends)
+}
+
+impl Apply<'_> {
+    fn transposed2d(
+        &mut self,
+        x: Port,
+        weights: &Constant,
+        bias: Option<HostTensor>,
+        groups: usize,
+        spans: [Span; 2],
+        ends: [Ends; 2],
+    ) -> Outcome<Port> {
+        let filters = weights.shape[1].saturating_mul(groups);
+        let layer = TransposedConv2D::new(units_of(filters)?, spans.map(|span| span.kernel))
+            .strides(spans.map(|span| span.stride))
+            .dilation_rate(spans.map(|span| span.dilation))
+            .groups(units_of(groups)?)
+            .pads(ends.map(|ends| [ends.before, ends.after]))
+            .data_format(DataFormat::ChannelsFirst)
+            .use_bias(bias.is_some());
+        let kernel = weights.transposed(&[2, 3, 1, 0])?.to_host()?;
+        self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x)
+    }
+
+    /// A transposed convolution over three axes as the convolution, with the kernel turned round, of the input with zeros
+    /// between its positions.
+    fn transposed3d(
+        &mut self,
+        mut x: Port,
+        weights: &Constant,
+        bias: Option<HostTensor>,
+        groups: usize,
+        spans: &[Span],
+        ends: &[Ends],
+    ) -> Outcome<Port> {
+        let extents = self.dims(x)[2..].iter().copied().collect::<Option<Vec<_>>>();
+        let extents = extents.ok_or("the extents of its input must be known, but for the batch and channels")?;
+        let mut dense = Vec::with_capacity(spans.len());
+        for (axis, (span, ends)) in spans.iter().zip(ends).enumerate() {
+            let (n, stride, reach) = (extents[axis] as i64, i64::from(span.stride), span.reach() as i64);
+            let output = stride * (n - 1) + reach - i64::from(ends.before) - i64::from(ends.after);
+            if output < 1 {
+                return Err(format!("axis {axis} of its output would have the extent {output}").into());
+            }
+            x = self.spread(x, 2 + axis, span.stride)?;
+            // What the convolution reads of the spread input: from `-low` on, `output + reach − 1` positions.
+            let low = reach - 1 - i64::from(ends.before);
+            let high = output + reach - 1 - low - n * stride;
+            let mut around = vec![[0; 2]; spans.len() + 2];
+            around[2 + axis] = [low.min(0), high.min(0)];
+            x = self.padded(x, &around, PadMode::Constant(0.0))?;
+            let pad = |pad: i64| u32::try_from(pad.max(0)).map_err(|_| at("pads", "they are too large"));
+            dense.push(Span { stride: 1, pads: Some([pad(low)?, pad(high)?]), ..*span });
+        }
+        // [in, out / groups, …] as [out, in / groups, …], every spatial axis reversed.
+        let taps = weights.shape[2..].to_vec();
+        let (inner, outer) = (weights.shape[0] / groups, weights.shape[1]);
+        let split = weights.reshaped([vec![groups, inner, outer], taps.clone()].concat())?;
+        let perm: Vec<usize> = [0, 2, 1].into_iter().chain(3..3 + taps.len()).collect();
+        let turned = split.transposed(&perm)?.reversed(3)?.reshaped([vec![groups * outer, inner], taps].concat())?;
+        self.convolved(x, &turned, bias, groups, &dense)
+    }
+
+    /// `x` with `stride − 1` zeros after each position of `axis`.
+    fn spread(&mut self, x: Port, axis: usize, stride: u32) -> Outcome<Port> {
+        if stride == 1 {
+            return Ok(x);
+        }
+        let dims = self.dims(x);
+        let tail = dims[axis + 1..].iter().copied().product::<Option<usize>>();
+        let inner = tail.ok_or("the extents of its input must be known, but for the batch")?;
+        let single = self.view(x, vec![Extent::Rest, Extent::Of(1), Extent::Of(inner)])?;
+        let spread = self.padded(single, &[[0; 2], [0, i64::from(stride) - 1], [0; 2]], PadMode::Constant(0.0))?;
+        let extents = dims.iter().enumerate().map(|(index, dim)| match dim {
+            Some(dim) if index == axis => Extent::Of(dim * stride as usize),
+            Some(dim) => Extent::Of(*dim),
+            None => Extent::Rest,
+        });
+        self.view(spread, extents.collect())
+    }
+}
+
+pub(super) fn pool(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let dims = a.dims(x);
+    let count = dims.len().checked_sub(2).filter(|count| (1..=3).contains(count));
+    let count = count.ok_or("its input must have 1 to 3 axes after the channels")?;
+    let kernel = a.kernel_size(None, count)?;
+    let spans = a.spans(&kernel, &dims[2..])?;
+    let ceil = a.node.int("ceil_mode", 0) != 0;
+    let include_pads = a.node.int("count_include_pad", 0) != 0;
+    match a.node.op_type.as_str() {
+        "MaxPool" => one(a.pooled_over(x, Pooling::Max, ceil, &spans)?),
+        "AveragePool" if include_pads => one(a.pooled_over(x, Pooling::AverageWithPads, ceil, &spans)?),
+        "AveragePool" => one(a.pooled_over(x, Pooling::Average, ceil, &spans)?),
+        // The root of the sum of powers: of their mean, times the taps, since pads are zeros.
+        _ => {
+            if ceil {
+                return Err(at("ceil_mode", "it is not supported here"));
+            }
+            let p = a.node.int("p", 2) as f32;
+            let taps = kernel.iter().map(|&taps| f64::from(taps)).product::<f64>() as f32;
+            let size = a.unary(Unary::Abs, x)?;
+            let powers = a.unary(Unary::Pow { exponent: p }, size)?;
+            let means = a.pooled_over(powers, Pooling::AverageWithPads, false, &spans)?;
+            let sums = a.affine(means, taps, 0.0)?;
+            one(a.unary(Unary::Pow { exponent: p.recip() }, sums)?)
+        }
+    }
+}
+
+impl Apply<'_> {
+    /// A pool over one to three axes. Largest values and means separate, and so do the numbers of positions that means
+    /// divide by: three axes are two, then one.
+    fn pooled_over(&mut self, x: Port, pooling: Pooling, ceil: bool, spans: &[Span]) -> Outcome<Port> {
+        match *spans {
+            [h, w] => self.pooled(x, pooling, ceil, [h, w]),
+            [w] => {
+                let image = self.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
+                let y = self.pooled(image, pooling, ceil, [Span::UNIT, w])?;
+                self.view(y, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])
+            }
+            [d, h, w] => {
+                let [_, Some(c), Some(depth), Some(_), Some(_)] = self.dims(x)[..] else {
+                    return Err("the extents of its input must be known, but for the batch".into());
+                };
+                let flat =
+                    self.view(x, vec![Extent::Axis(0), Extent::Of(c * depth), Extent::Axis(3), Extent::Axis(4)])?;
+                let y = self.pooled(flat, pooling, ceil, [h, w])?;
+                let [_, _, Some(h), Some(w)] = self.dims(y)[..] else {
+                    return Err("its output has no known size".into());
+                };
+                let columns =
+                    self.view(y, vec![Extent::Axis(0), Extent::Of(c), Extent::Of(depth), Extent::Of(h * w)])?;
+                let y = self.pooled(columns, pooling, ceil, [d, Span::UNIT])?;
+                let size = [Extent::Axis(0), Extent::Axis(1), Extent::Axis(2), Extent::Of(h), Extent::Of(w)];
+                self.view(y, size.to_vec())
+            }
+            _ => Err(format!("windows over {} axes are not supported", spans.len()).into()),
+        }
+    }
+}
+
+pub(super) fn global_pool(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let rank = a.dims(x).len();
+    let average = a.node.op_type == "GlobalAveragePool";
+    let first = DataFormat::ChannelsFirst;
+    one(match (rank, average) {
+        (4, true) => a.layer(GlobalAveragePooling2D::new().data_format(first).keepdims(true), &[x])?,
+        (4, false) => a.layer(GlobalMaxPooling2D::new().data_format(first).keepdims(true), &[x])?,
+        (_, average) => {
+            let axes: Vec<usize> = (2..rank).collect();
+            a.reduced(if average { Reduction::Mean } else { Reduction::Max }, x, &axes, true)?
+        }
+    })
+}
+
+/// Resize, and Upsample, which was its name before opset 10.
+pub(super) fn resize(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let dims = a.dims(x);
+    let rank = dims.len();
+    if !(3..=4).contains(&rank) {
+        return Err("its input must have 1 or 2 axes after the channels".into());
+    }
+    // Before opset 11 there was no region of interest before the scales, and one kind of coordinates.
+    let old = a.node.op_type == "Upsample" || a.builder.opset < 11;
+    let place = if old { 1 } else { 2 };
+    let axes = match a.node.ints("axes") {
+        Some(axes) => axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+        None => (0..rank).collect(),
+    };
+    let scales = match a.constant(place)? {
+        Some(scales) => scales.to_floats()?.to_vec(),
+        None => a.node.attribute("scales").map(|attribute| attribute.floats.clone()).unwrap_or_default(),
+    };
+    let sizes = a.constant(3)?.map(Constant::known_ints).transpose()?;
+    let to = match sizes {
+        None if scales.len() == axes.len() => {
+            let mut by_axis = vec![1.0; rank];
+            axes.iter().zip(&scales).for_each(|(&axis, &scale)| by_axis[axis] = f64::from(scale));
+            if by_axis[..2] != [1.0, 1.0] {
+                return Err("batch and channels must keep their extents".into());
+            }
+            ResizeTo::Scales(image_axes(&by_axis[2..], 1.0))
+        }
+        Some(sizes) if sizes.len() == axes.len() => sized(a, &dims, &axes, &sizes)?,
+        _ => return Err("it must have a scale or a size for each axis".into()),
+    };
+    let layer = Resize::new(to)
+        .coordinates(coordinates(a.node, old)?)
+        .interpolation(interpolation(a.node, old)?)
+        .data_format(DataFormat::ChannelsFirst);
+    if rank == 4 {
+        return one(a.layer(layer, &[x])?);
+    }
+    let image = a.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
+    let resized = a.layer(layer, &[image])?;
+    one(a.view(resized, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])?)
+}
+
+/// Height and width, of which a line lacks the height.
+fn image_axes<T: Copy>(given: &[T], height: T) -> [T; 2] {
+    match *given {
+        [height, width] => [height, width],
+        [width] => [height, width],
+        _ => [height; 2],
+    }
+}
+
+/// The sizes of Resize, as far as they must be kept to.
+fn sized(a: &Apply, dims: &[Option<usize>], axes: &[usize], sizes: &[i64]) -> Outcome<ResizeTo> {
+    let mut by_axis: Vec<Option<u32>> = dims.iter().map(|dim| dim.and_then(|dim| u32::try_from(dim).ok())).collect();
+    for (&axis, &size) in axes.iter().zip(sizes) {
+        let size = u32::try_from(size).map_err(|_| format!("a size of {size} cannot be made"))?;
+        if axis < 2 && by_axis[axis].is_some_and(|own| own != size) {
+            return Err("batch and channels must keep their extents".into());
+        }
+        by_axis[axis] = Some(size);
+    }
+    let wanted = by_axis[2..].iter().copied().collect::<Option<Vec<_>>>().ok_or("its sizes must be known")?;
+    let policy = a.node.text("keep_aspect_ratio_policy", "stretch");
+    if policy == "stretch" {
+        return Ok(ResizeTo::Sizes(image_axes(&wanted, 1)));
+    }
+    // One scale for all axes named: the one by which no size is exceeded, or none fallen short of.
+    let scale = |axis: usize| Some(f64::from(wanted[axis - 2]) / dims[axis]? as f64);
+    let scales = axes.iter().filter(|&&axis| axis >= 2).map(|&axis| scale(axis)).collect::<Option<Vec<_>>>();
+    let scales = scales.ok_or_else(|| at("keep_aspect_ratio_policy", "the extents of its input must be known"))?;
+    let common = match policy {
+        "not_larger" => scales.iter().copied().fold(f64::INFINITY, f64::min),
+        "not_smaller" => scales.iter().copied().fold(0.0, f64::max),
+        other => return Err(at("keep_aspect_ratio_policy", format!("{other:?} is not known"))),
+    };
+    let size = |axis: usize| match dims[axis] {
+        Some(dim) if axes.contains(&axis) => (common * dim as f64).round() as u32,
+        _ => wanted[axis - 2],
+    };
+    Ok(ResizeTo::Sizes(image_axes(&(2..dims.len()).map(size).collect::<Vec<_>>(), 1)))
+}
+
+fn coordinates(node: &NodeProto, old: bool) -> Outcome<Coordinates> {
+    let none = if old { "asymmetric" } else { "half_pixel" };
+    Ok(match node.text("coordinate_transformation_mode", none) {
+        "half_pixel" => Coordinates::HalfPixel,
+        "half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
+        "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
+        "asymmetric" => Coordinates::Asymmetric,
+        "align_corners" => Coordinates::AlignCorners,
+        other => return Err(at("coordinate_transformation_mode", format!("{other:?} is not supported"))),
+    })
+}
+
+fn interpolation(node: &NodeProto, old: bool) -> Outcome<Interpolation> {
+    if node.int("antialias", 0) != 0 {
+        return Err(at("antialias", "it is not supported"));
+    }
+    let exclude_outside = node.int("exclude_outside", 0) != 0;
+    Ok(match node.text("mode", "nearest") {
+        "nearest" if old => Interpolation::Nearest(Nearest::Floor),
+        "nearest" => Interpolation::Nearest(match node.text("nearest_mode", "round_prefer_floor") {
+            "round_prefer_floor" => Nearest::RoundPreferFloor,
+            "round_prefer_ceil" => Nearest::RoundPreferCeil,
+            "floor" => Nearest::Floor,
+            "ceil" => Nearest::Ceil,
+            other => return Err(at("nearest_mode", format!("{other:?} is not known"))),
+        }),
+        "linear" | "bilinear" if !exclude_outside => Interpolation::Linear,
+        "cubic" => Interpolation::Cubic { a: f64::from(node.float("cubic_coeff_a", -0.75)), exclude_outside },
+        other => return Err(at("mode", format!("{other:?} is not supported here"))),
+    })
+}
