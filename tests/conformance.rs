@@ -524,26 +524,34 @@ fn only_when_called(case: &Value) -> bool {
 fn live(gpu: &Gpu, case: &Value) -> (&'static str, Option<Error>) {
     let options = ReadOptions { strided_dilation: true };
     let class = case["class"].as_str().unwrap_or_default();
-    let shape = |key: &str| {
-        let dims = case[key].as_array()?.iter().map(|dim| dim.as_u64().map(|dim| dim as usize)).collect::<Vec<_>>();
+    let shape = |json: &Value| {
+        let dims = json.as_array()?.iter().map(|dim| dim.as_u64().map(|dim| dim as usize)).collect::<Vec<_>>();
         Some(PartialShape::from(dims))
+    };
+    // One shape, or one for each input.
+    let shapes = |key: &str| match case[key].as_array() {
+        Some(several) if several.first().is_some_and(Value::is_array) => several.iter().map(shape).collect(),
+        _ => shape(&case[key]).map(|only| vec![only]),
     };
     let config = match LayerConfig::from_config_with(class, &case["config"], options) {
         Ok(config) => config,
         Err(error) => return ("construct", Some(error)),
     };
-    let Some(built) = shape("build_shape") else { return ("none", None) };
-    let layer = match config.build(gpu, &built) {
+    let Some(built) = shapes("build_shape") else { return ("none", None) };
+    let layer = match config.build_all(gpu, &built) {
         Ok(layer) => layer,
         Err(error) => return ("build", Some(error)),
     };
-    let Some(called) = shape("call_shape") else { return ("none", None) };
-    if let Err(error) = layer.output_shape(&called) {
+    let Some(called) = shapes("call_shape") else { return ("none", None) };
+    if let Err(error) = layer.output_shape_all(&called) {
         return ("compute_output_shape", Some(error));
     }
-    let called = called.known().expect("a call shape is known");
-    let zeros = vec![0.0f32; called.dims().iter().product()];
-    match Tensor::from_slice(gpu, called, &zeros).and_then(|input| layer.call(&input)) {
+    let zeros = |called: &PartialShape| {
+        let called = called.known().expect("a call shape is known");
+        let zeros = vec![0.0f32; called.dims().iter().product()];
+        Tensor::from_slice(gpu, called, &zeros)
+    };
+    match called.iter().map(zeros).collect::<Result<Vec<_>, _>>().and_then(|inputs| layer.call_all(&inputs)) {
         Ok(_) => ("none", None),
         Err(error) => ("call", Some(error)),
     }
@@ -551,7 +559,8 @@ fn live(gpu: &Gpu, case: &Value) -> (&'static str, Option<Error>) {
 
 /// What a message of Keras's is about, in the words the library uses for it.
 fn named_in(message: &str) -> Vec<&'static str> {
-    const ARGUMENTS: [&str; 15] = [
+    const ARGUMENTS: [&str; 16] = [
+        "cropping",
         "kernel_size",
         "pool_size",
         "size",
@@ -576,6 +585,9 @@ fn named_in(message: &str) -> Vec<&'static str> {
     }
     if message.contains("incompatible with the layer") || message.starts_with("Kernel shape must") {
         return vec!["input shape"];
+    }
+    if message.contains("matching shapes") || message.contains("incompatible shapes") {
+        return vec!["input shapes"];
     }
     if message.starts_with("tuple index") {
         return vec!["axis"];
@@ -687,6 +699,7 @@ fn check_model(gpu: &Gpu, folder: &Path, name: &str) -> Outcome {
     let statistics: Vec<Value> = serde_json::from_str(&text).map_err(|why| why.to_string())?;
     let recorded = model.call_recorded(&inputs).map_err(error)?;
     let layers: Vec<_> = statistics.iter().filter(|layer| layer["class"] != "InputLayer").collect();
+    // A layer that is applied twice has one row.
     let mut paths = HashSet::new();
     let distinct: Vec<_> = recorded.iter().filter(|application| paths.insert(&application.path)).collect();
     for (place, golden) in layers.iter().enumerate() {

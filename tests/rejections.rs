@@ -9,13 +9,16 @@ use std::borrow::Borrow;
 
 use common::test_each;
 use wgpu_conv::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Constraint, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization,
-    MaxPooling2D, Normalization, Pads, Pool2D, Pooling, ReLU, Reduce, Reduction, Regularizer, Rescaling, Resize,
-    ResizeTo, SeparableConv2D, UnitNormalization, UpSampling2D, Upsampling,
+    ActivationLayer, AveragePooling2D, BatchNormalization, BinaryFunction, Broadcast, Concatenate, Constraint, Conv2D,
+    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, Expand, GaussianNoise, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization, LeakyReLU, Map, MatMul,
+    MaxPooling2D, Merge, Normalization, PReLU, Pad, Pads, Permute, Pool2D, Pooling, ReLU, Reduce, Reduction,
+    Regularizer, RepeatVector, Rescaling, Reshape, Resize, ResizeTo, SeparableConv2D, Slice, SpatialDropout2D,
+    UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
 };
 use wgpu_conv::{
     Activation, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, Padding, PartialShape, Result, Shape, Tensor,
+    Unary,
 };
 
 /// Holds a refusal to `kind: message`, where the kind is the variant's name.
@@ -623,6 +626,208 @@ fn shapes() {
             refused(layer.build(&gpu, input), message)
         },
     );
+}
+
+/// What layers that move, merge and transpose refuse: their arguments, and shapes that do not fit.
+#[test]
+fn moving_and_merging() {
+    let all = |layer: LayerConfig, shapes: &[&[usize]]| {
+        let shapes: Vec<PartialShape> = shapes.iter().map(|&shape| Shape::from(shape).into()).collect();
+        layer.output_shape_all(&shapes)
+    };
+    let rows: Vec<(&str, Result<PartialShape>, &str)> = vec![
+        (
+            "two open extents",
+            all(Reshape::new([-1, 2, -1]).into(), &[&[2, 8]]),
+            "Invalid: `target_shape` must hold extents, of which one may be -1; received target_shape=[-1, 2, -1]",
+        ),
+        (
+            "an extent below -1",
+            all(Reshape::new([-2]).into(), &[&[2, 8]]),
+            "Invalid: `target_shape` must hold extents, of which one may be -1; received target_shape=[-2]",
+        ),
+        (
+            "other elements",
+            all(Reshape::new([3, 3]).into(), &[&[2, 8]]),
+            "Invalid: the total size must be unchanged; received target_shape=[3, 3], input shape=(2, 8)",
+        ),
+        (
+            "what remains is no extent",
+            all(Reshape::new([3, -1]).into(), &[&[2, 8]]),
+            "Invalid: the total size must be unchanged; received target_shape=[3, -1], input shape=(2, 8)",
+        ),
+        (
+            "an axis twice",
+            all(Permute::new([1, 1]).into(), &[&[2, 3, 4]]),
+            "Invalid: `dims` must hold each axis behind the batch once, counted from 1; received dims=[1, 1]",
+        ),
+        (
+            "the batch as an axis",
+            all(Permute::new([0, 1]).into(), &[&[2, 3, 4]]),
+            "Invalid: `dims` must hold each axis behind the batch once, counted from 1; received dims=[0, 1]",
+        ),
+        (
+            "too few axes to permute",
+            all(Permute::new([2, 1]).into(), &[&[2, 3]]),
+            "Invalid: the input must have 3 axes; received input shape=(2, 3) of rank 2",
+        ),
+        (
+            "not once",
+            all(RepeatVector::new(0).into(), &[&[2, 3]]),
+            "Invalid: `n` must hold strictly positive values; received n=0",
+        ),
+        (
+            "no vector",
+            all(RepeatVector::new(2).into(), &[&[2, 3, 4]]),
+            "Invalid: the input must have 2 axes; received input shape=(2, 3, 4) of rank 3",
+        ),
+        (
+            "an image of three axes",
+            all(ZeroPadding2D::new(1).into(), &[&[2, 3, 4]]),
+            "Invalid: the input must have 4 axes; received input shape=(2, 3, 4) of rank 3",
+        ),
+        (
+            "nothing left",
+            all(Cropping2D::new([[2, 1], [0, 0]]).data_format(DataFormat::ChannelsLast).into(), &[&[2, 3, 4, 5]]),
+            "Invalid: `cropping` must leave something of the image; received cropping=[[2, 1], [0, 0]], input shape=(2, 3, 4, 5)",
+        ),
+        (
+            "three to subtract",
+            all(Merge::subtract().into(), &[&[2, 3], &[2, 3], &[2, 3]]),
+            "Invalid: a Subtract layer must be given 2 inputs; received 3 inputs",
+        ),
+        (
+            "nothing to add",
+            all(Merge::add().into(), &[]),
+            "Invalid: a Add layer must be given at least 1 inputs; received 0 inputs",
+        ),
+        (
+            "other batch sizes",
+            all(Merge::add().into(), &[&[2, 3], &[1, 3]]),
+            "Invalid: inputs to merge must have the same batch size; received input shapes (2, 3), (1, 3)",
+        ),
+        (
+            "shapes that do not broadcast",
+            all(Merge::maximum().into(), &[&[2, 3], &[2, 4]]),
+            "Invalid: the shapes of inputs to merge must broadcast together; received input shapes (2, 3), (2, 4)",
+        ),
+        (
+            "an axis that is not there",
+            all(Concatenate::new().axis(2).into(), &[&[2, 3], &[2, 3]]),
+            "Invalid: `axis` must be one of the input's axes; received axis=2, input shape=(2, 3)",
+        ),
+        (
+            "other extents off the axis",
+            all(Concatenate::new().into(), &[&[2, 3], &[3, 3]]),
+            "Invalid: inputs to concatenate must have the same shape but for the axis; received axis=-1, input shapes (2, 3), (3, 3)",
+        ),
+        (
+            "another rank",
+            all(Concatenate::new().into(), &[&[2, 3], &[2, 3, 1]]),
+            "Invalid: inputs to concatenate must have the same shape but for the axis; received axis=-1, input shapes (2, 3), (2, 3, 1)",
+        ),
+        (
+            "three axes to sum over",
+            all(Dot::new([1, 1, 1]).into(), &[&[2, 3], &[2, 3]]),
+            "Invalid: `axes` must be one axis, or one for each of two inputs; received axes=[1, 1, 1]",
+        ),
+        (
+            "the batch to sum over",
+            all(Dot::new(0).into(), &[&[2, 3], &[2, 3]]),
+            "Invalid: `axes` must be axes of the inputs behind the batch; received axes=[0], input shapes (2, 3), (2, 3)",
+        ),
+        (
+            "other extents to sum over",
+            all(Dot::new(1).into(), &[&[2, 3], &[2, 4]]),
+            "Invalid: the inputs of a Dot layer must have the same batch size and the same extent along `axes`; received axes=[1], input shapes (2, 3), (2, 4)",
+        ),
+        (
+            "a shared batch",
+            all(PReLU::new().shared_axes([0]).into(), &[&[2, 3]]),
+            "Invalid: `shared_axes` must be axes of the input behind the batch; received shared_axes=Some([0])",
+        ),
+        (
+            "a shared axis that is not there",
+            all(PReLU::new().shared_axes([2]).into(), &[&[2, 3]]),
+            "Invalid: `shared_axes` must be axes of the input behind the batch; received shared_axes=Some([2]), input shape=(2, 3)",
+        ),
+        (
+            "a negative slope",
+            all(LeakyReLU::new().negative_slope(-0.5).into(), &[&[2, 3]]),
+            "Invalid: `negative_slope` of a LeakyReLU layer must not be negative; received negative_slope=-0.5",
+        ),
+        (
+            "a share above 1",
+            all(SpatialDropout2D::new(1.5).into(), &[&[2, 3, 4, 5]]),
+            "Invalid: `rate` must lie between 0 and 1; received rate=1.5",
+        ),
+        (
+            "a deviation below 0",
+            all(GaussianNoise::new(-1.0).into(), &[&[2, 3]]),
+            "Invalid: `stddev` must lie between 0 and 1; received stddev=-1",
+        ),
+        (
+            "output padding of a stride",
+            all(Conv2DTranspose::new(4, 3).strides(2).output_padding((1, 2)).into(), &[&[2, 3, 4, 5]]),
+            "Invalid: `output_padding` must be less than the strides; received output_padding=[1, 2], strides=[2, 2]",
+        ),
+        (
+            "D1: transposed",
+            all(Conv2DTranspose::new(4, 3).strides(2).dilation_rate(2).into(), &[&[2, 3, 4, 5]]),
+            "Invalid: `strides > 1` is not supported in conjunction with `dilation_rate > 1`; received strides=[2, 2], dilation_rate=[2, 2]",
+        ),
+        (
+            "a transposed convolution of nothing",
+            all(Conv2DTranspose::new(4, 2).padding(Padding::Same).output_padding(0).into(), &[&[1, 1, 1, 5]]),
+            "Invalid: the computed output size must not be zero or negative; received input shape=(1, 1, 1, 5), kernel_size=[2, 2], dilation_rate=[1, 1], strides=[1, 1], padding=same, output_padding=Some([0, 0])",
+        ),
+        (
+            "starts without ends",
+            all(Slice::new([0, 1], [2]).into(), &[&[2, 3]]),
+            "Invalid: `starts`, `ends`, `axes` and `steps` must be equally many, and no step 0; received starts=[0, 1], ends=[2], axes=[], steps=[]",
+        ),
+        (
+            "a step of 0",
+            all(Slice::new([0], [2]).steps([0]).into(), &[&[2, 3]]),
+            "Invalid: `starts`, `ends`, `axes` and `steps` must be equally many, and no step 0; received starts=[0], ends=[2], axes=[], steps=[0]",
+        ),
+        (
+            "pads of other axes",
+            all(Pad::new([[1, 1]]).into(), &[&[2, 3]]),
+            "Invalid: `pads` must be one pair for each axis of the input; received pads=[[1, 1]], input shape=(2, 3)",
+        ),
+        (
+            "more cut than there is",
+            all(Pad::new([[0, 0], [-2, -2]]).into(), &[&[2, 3]]),
+            "Invalid: `pads` must leave an extent that is not negative, and repeat something that is there; received pads=[[0, 0], [-2, -2]], input shape=(2, 3)",
+        ),
+        (
+            "shapes that no product has",
+            all(MatMul::new().into(), &[&[2, 3], &[4, 5]]),
+            "Invalid: the last axis of the left side must have the extent of the last but one of the right, and the axes before must broadcast; received shapes (2, 3) and (4, 5)",
+        ),
+        (
+            "sides that do not broadcast",
+            all(Broadcast::new(BinaryFunction::Add).constant_right([4]).into(), &[&[2, 3]]),
+            "Invalid: the shapes of the inputs must broadcast together; received shapes (2, 3) and (4,)",
+        ),
+        (
+            "two inputs and a constant",
+            all(Broadcast::new(BinaryFunction::Add).constant_right([3]).into(), &[&[2, 3], &[2, 3]]),
+            "Invalid: a Broadcast layer must be given one input; received 2 inputs",
+        ),
+        (
+            "an expansion that does not fit",
+            all(Expand::new([4]).into(), &[&[2, 3]]),
+            "Invalid: the input must broadcast with `shape`; received shape=[4], input shape=(2, 3)",
+        ),
+        (
+            "a function that is no number",
+            all(Map::new(Unary::Pow { exponent: f32::NAN }).into(), &[&[2, 3]]),
+            "Invalid: the parameters of a function must be finite, and clip's limits numbers; received function=Pow { exponent: NaN }",
+        ),
+    ];
+    test_each(rows, |(name, ..)| *name, |(_, outcome, expected)| refused(outcome.as_ref(), expected));
 }
 
 /// What building refuses beside shapes.

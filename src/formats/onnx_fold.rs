@@ -925,11 +925,11 @@ mod tests {
         assert_eq!(cut(5, -1, -far, -1), [4, 3, 2, 1, 0]);
         assert_eq!(cut(5, far, 0, -2), [4, 2]);
         assert_eq!(cut(5, -1, i64::MIN, -1), [4, 3, 2, 1, 0]);
-        assert_eq!(cut(5, 3, 1, 1), []);
-        assert_eq!(cut(5, 1, 3, -1), []);
-        assert_eq!(cut(5, 9, 20, 1), []);
-        assert_eq!(cut(0, 0, far, 1), []);
-        assert_eq!(cut(0, -1, i64::MIN, -1), []);
+        assert_eq!(cut(5, 3, 1, 1), [0_i64; 0]);
+        assert_eq!(cut(5, 1, 3, -1), [0_i64; 0]);
+        assert_eq!(cut(5, 9, 20, 1), [0_i64; 0]);
+        assert_eq!(cut(0, 0, far, 1), [0_i64; 0]);
+        assert_eq!(cut(0, -1, i64::MIN, -1), [0_i64; 0]);
         assert_eq!(cut(1, 0, far, far), [0]);
         assert_eq!(cut(3, far, i64::MIN, i64::MIN), [2]);
         assert!(slice_of(5, 0, 5, 0).is_err());

@@ -358,7 +358,9 @@ impl LayerConfig {
                     ["filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate"];
                 convolution(codec, &order, &mut layer.arguments, vec![("kernel", &mut layer.kernel)])?;
                 codec.field("filters", &mut layer.filters)?;
-                codec.field("output_padding", &mut layer.output_padding)?;
+                let mut more = layer.output_padding.map(Extra);
+                codec.field("output_padding", &mut more)?;
+                layer.output_padding = more.map(|Extra(more)| more);
                 return codec.dropped("groups", |json| integer(json) == Some(1));
             }
             Self::Cropping2D(layer) => {
@@ -1093,6 +1095,26 @@ impl Form for Interpolation {
                 json!({"nearest": name})
             }
         })
+    }
+}
+
+/// Height and width, or one number for both; not negative.
+struct Extra([u32; 2]);
+
+impl Form for Extra {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let wrong = || invalid(key, format!("`{key}` must be one count, or two: (height, width)"), json);
+        let both = match json.as_array().map(Vec::as_slice) {
+            None => [json, json],
+            Some([height, width]) => [height, width],
+            Some(_) => return Err(wrong()),
+        };
+        let [height, width] = both.map(|count| integer(count).and_then(|count| u32::try_from(count).ok()));
+        height.zip(width).map(|(height, width)| Self([height, width])).ok_or_else(wrong)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(json!(self.0))
     }
 }
 
@@ -1884,6 +1906,64 @@ mod tests {
                 json!({
                     "name": "relu", "trainable": true, "dtype": policy("float32"), "max_value": 6.0,
                     "negative_slope": 0.1, "threshold": 0.25
+                }),
+            ),
+            (
+                "Conv2DTranspose",
+                json!({
+                    "name": "up", "trainable": true, "dtype": policy("float32"), "filters": 2, "kernel_size": [5, 5],
+                    "strides": [3, 2], "padding": "same", "output_padding": [0, 1], "data_format": "channels_first",
+                    "dilation_rate": [1, 1], "activation": "linear", "use_bias": true, "kernel_initializer": glorot(),
+                    "bias_initializer": zeros(), "kernel_regularizer": null, "bias_regularizer": null,
+                    "activity_regularizer": null, "kernel_constraint": null, "bias_constraint": null
+                }),
+            ),
+            (
+                "PReLU",
+                json!({
+                    "name": "prelu", "trainable": true, "dtype": policy("float32"), "alpha_initializer": zeros(),
+                    "alpha_regularizer": null, "alpha_constraint": null, "shared_axes": [1, 2]
+                }),
+            ),
+            (
+                "ZeroPadding2D",
+                json!({
+                    "name": "pad", "trainable": true, "dtype": policy("float32"), "padding": [[0, 1], [2, 3]],
+                    "data_format": "channels_last"
+                }),
+            ),
+            ("Add", json!({"name": "add", "trainable": true, "dtype": policy("float32")})),
+            (
+                "Dot",
+                json!({
+                    "name": "dot", "trainable": true, "dtype": policy("float32"), "axes": [1, 2], "normalize": true
+                }),
+            ),
+            (
+                "SpatialDropout2D",
+                json!({
+                    "rate": 0.4, "seed": null, "name": "spatial", "dtype": "float32", "data_format": "channels_last"
+                }),
+            ),
+            (
+                "Broadcast",
+                json!({
+                    "name": "scaled", "trainable": true, "dtype": policy("float32"), "function": "multiply",
+                    "constant": {"side": "right", "shape": [3, 1, 1]}
+                }),
+            ),
+            (
+                "Map",
+                json!({
+                    "name": "clip", "trainable": true, "dtype": policy("float32"),
+                    "function": {"min": 0.5, "max": null, "name": "clip"}
+                }),
+            ),
+            (
+                "Pad",
+                json!({
+                    "name": "pad", "trainable": true, "dtype": policy("float32"), "pads": [[0, 0], [-1, 2]],
+                    "mode": "reflect"
                 }),
             ),
             (

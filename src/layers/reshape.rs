@@ -55,7 +55,7 @@ impl Reshape {
         if elements.is_some_and(|elements| !fits(elements)) {
             return Err(Error::invalid(
                 "target_shape",
-                "the number of elements must be unchanged",
+                "the total size must be unchanged",
                 format!("target_shape={:?}, input shape={input}", self.target_shape),
             ));
         }
