@@ -3,7 +3,7 @@
 //! A file is translated, without a device, into layers, their weights and their connections. What depends on constants
 //! alone is computed on the host on the way (`onnx_fold.rs`); each other node becomes one or more layers
 //! (`onnx_nodes.rs`). Arrays keep ONNX's order of axes, so layers that have a data format work on channels first.
-//! All floating types are computed in the type of the layers, f32 by default.
+//! Floating types are computed in the type of the layers, f32 by default; inputs of doubles are refused.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -21,6 +21,9 @@ use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// The sets of operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 6..=24;
+
+/// The element type of 64 bits.
+const DOUBLE: i32 = 11;
 
 /// An ONNX file, read but not yet on a device.
 ///
@@ -284,6 +287,9 @@ impl<'a> Translator<'a> {
     fn input(&mut self, input: &'a ValueInfoProto) {
         let (data_type, shape) = tensor_type(input);
         let reason = match (kind_of(data_type), shape) {
+            (Some(Kind::Float), _) if data_type == DOUBLE => {
+                "double is not computed with; convert the model to float".into()
+            }
             (Some(Kind::Float), Some(shape)) if !indexable(&shape) => format!("there is no array of shape {shape}"),
             (Some(Kind::Float), Some(shape)) => {
                 self.names.insert(input.name.clone());

@@ -267,8 +267,9 @@ fn ends(a: &Apply, spans: &[Span], extents: &[Option<usize>]) -> Outcome<Vec<End
             (_, "SAME_UPPER" | "SAME_LOWER" | "NOTSET" | "VALID" | "") => {
                 let extent = extents[axis].ok_or_else(|| at("auto_pad", "the extents of its input must be known"))?;
                 let whole = i64::from(span.stride) * (extent as i64 - 1) + span.reach() as i64;
-                let output =
-                    wanted.as_ref().map_or(extent as i64 * i64::from(span.stride), |wanted| wanted[axis].into());
+                // What no window reaches is only there where it was asked for.
+                let same = (extent as i64 * i64::from(span.stride)).min(whole + more);
+                let output = wanted.as_ref().map_or(same, |wanted| wanted[axis].into());
                 let total = (whole + more - output).max(0);
                 let before = if auto == "SAME_UPPER" { total / 2 } else { total - total / 2 };
                 (before, whole - before - output)
