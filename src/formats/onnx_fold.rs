@@ -514,17 +514,15 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>]) -> Option<Out
 /// The value of a Constant node, in whichever attribute it stands.
 fn constant(node: &NodeProto) -> Outcome<Constant> {
     let one = |data| Ok(Constant { shape: Vec::new(), data });
-    for attribute in &node.attribute {
-        return match attribute.name.as_str() {
-            "value" => Constant::decode(attribute.t.as_ref().ok_or("its value is no tensor")?),
-            "value_float" => one(Data::Floats(Arc::new(vec![attribute.f.unwrap_or_default()]))),
-            "value_int" => one(Data::Ints(Arc::new(vec![Some(attribute.i.unwrap_or_default())]))),
-            "value_floats" => Ok(Constant::floats(vec![attribute.floats.len()], attribute.floats.clone())),
-            "value_ints" => Ok(Constant::ints(attribute.ints.iter().map(|&value| Some(value)).collect())),
-            other => Err(format!("a constant in the attribute {other} cannot be read")),
-        };
+    let attribute = node.attribute.first().ok_or("it has no value")?;
+    match attribute.name.as_str() {
+        "value" => Constant::decode(attribute.t.as_ref().ok_or("its value is no tensor")?),
+        "value_float" => one(Data::Floats(Arc::new(vec![attribute.f.unwrap_or_default()]))),
+        "value_int" => one(Data::Ints(Arc::new(vec![Some(attribute.i.unwrap_or_default())]))),
+        "value_floats" => Ok(Constant::floats(vec![attribute.floats.len()], attribute.floats.clone())),
+        "value_ints" => Ok(Constant::ints(attribute.ints.iter().map(|&value| Some(value)).collect())),
+        other => Err(format!("a constant in the attribute {other} cannot be read")),
     }
-    Err("it has no value".into())
 }
 
 fn constant_of_shape(node: &NodeProto, shape: &Constant) -> Outcome<Constant> {

@@ -155,9 +155,8 @@ impl TransposedConv2D {
         let output = extent(dim)?;
         let reach = u64::from(kernel - 1) * u64::from(dilation) + 1;
         let [before, after] = self.pads[index];
-        let whole = u64::from(output.saturating_sub(1)) * u64::from(stride) + reach;
-        let written = whole.checked_sub_signed(i64::from(before) + i64::from(after));
-        let written = written.and_then(|written| u32::try_from(written).ok());
+        let whole = i128::from(output.saturating_sub(1)) * i128::from(stride) + i128::from(reach);
+        let written = u32::try_from(whole - i128::from(before) - i128::from(after)).ok();
         match written.filter(|&written| written > 0 && output > 0) {
             Some(input) => Ok(Axis { input, output, kernel, stride, dilation, pad_before: before.unsigned_abs() }),
             None => Err(Error::invalid(
