@@ -7,7 +7,7 @@ pub mod common;
 pub mod gpu;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::fixtures::Case;
 use common::{fixtures, test_each};
@@ -37,7 +37,7 @@ fn models() -> Vec<PathBuf> {
 }
 
 /// The model of a folder, and the inputs that its statistics were recorded on.
-fn model(gpu: &Gpu, folder: &PathBuf) -> Result<(Model, Vec<Tensor>), String> {
+fn model(gpu: &Gpu, folder: &Path) -> Result<(Model, Vec<Tensor>), String> {
     let model = Model::load(gpu, folder.join("model.keras")).map_err(|error| error.to_string())?;
     let tensors = fixtures::tensors(&folder.join("expected.safetensors"))?;
     let inputs = (0..).map_while(|i| tensors.get(&format!("input_{i}")));
