@@ -21,7 +21,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 7 | [`model`], [`formats`], `reference` (feature `verify`) |
+//! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
 //! | 4 | `tensor` |
@@ -80,6 +80,8 @@ mod shape;
 mod strides;
 mod tensor;
 mod unary;
+#[cfg(feature = "view")]
+pub mod view;
 
 pub use activation::Activation;
 pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
@@ -107,11 +109,11 @@ mod tests {
         &["tensor"],
         &["ops"],
         &["layers"],
-        &["model", "formats", "reference"],
+        &["model", "formats", "reference", "view"],
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 34] = [
+    const ROOT: [(&str, &str); 35] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -145,6 +147,7 @@ mod tests {
         ("formats", "formats"),
         ("plan", "plan"),
         ("reference", "reference"),
+        ("view", "view"),
         ("wgpu", "gpu"),
     ];
 

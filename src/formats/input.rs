@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::layers::LayerConfig;
 use crate::model::Model;
 use crate::{DataFormat, Error, HostTensor, PartialShape, Result};
 
@@ -79,14 +78,7 @@ impl InputReader {
                 format!("{} inputs", model.inputs().len()),
             ));
         };
-        let format = |config: &LayerConfig| match config {
-            LayerConfig::Conv2D(layer) => Some(layer.arguments.data_format),
-            LayerConfig::DepthwiseConv2D(layer) => Some(layer.arguments.data_format),
-            LayerConfig::SeparableConv2D(layer) => Some(layer.arguments.data_format),
-            LayerConfig::GlobalAveragePooling2D(layer) => Some(layer.data_format),
-            _ => None,
-        };
-        let data_format = model.layers().iter().find_map(|(_, layer)| format(layer.config())).unwrap_or_default();
+        let data_format = model.layers().iter().find_map(|(_, layer)| layer.config().data_format()).unwrap_or_default();
         Ok(Self { shape: input.shape.clone(), data_format, scale: 1.0 / 255.0, offset: 0.0, tensor: None })
     }
 

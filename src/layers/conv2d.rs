@@ -6,7 +6,7 @@ use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positiv
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Tape, Value};
-use crate::{Error, PartialShape, Result};
+use crate::{DataFormat, Error, PartialShape, Result};
 
 /// 2-D convolution: `activation(conv2d(input, kernel) + bias)`.
 ///
@@ -99,6 +99,10 @@ impl Conv2D {
 impl Describe for Conv2D {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.arguments.data_format)
     }
 
     fn validate(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use super::{Initializer, activated_shape};
 use crate::geometry::extent;
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
-use crate::{Axis, ConvGeometry, Error, PartialShape, Result, Shape};
+use crate::{Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Shape};
 
 /// Transposed 2-D convolution: every input pixel adds its multiple of the kernel to the output, then
 /// `activation(… + bias)`. It is the gradient of a convolution with respect to its input, and makes images larger by its
@@ -120,6 +120,10 @@ impl Conv2DTranspose {
 impl Describe for Conv2DTranspose {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.arguments.data_format)
     }
 
     fn validate(&self) -> Result<()> {

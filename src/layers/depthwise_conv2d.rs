@@ -6,7 +6,7 @@ use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positiv
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Tape, Value};
-use crate::{PartialShape, Result};
+use crate::{DataFormat, PartialShape, Result};
 
 /// Depthwise 2-D convolution: each input channel convolved by itself, with `depth_multiplier` kernels, then
 /// `activation(… + bias)`.
@@ -89,6 +89,10 @@ impl DepthwiseConv2D {
 impl Describe for DepthwiseConv2D {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.arguments.data_format)
     }
 
     fn validate(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Common, Initializer, Weight, WeightOptions};
 use crate::geometry::axis_index;
 use crate::ops::{Kernel, Tape, Value};
-use crate::{Error, HostTensor, PartialShape, Result, Shape};
+use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Shape};
 
 /// A weight as a description declares it.
 pub(crate) struct Declared {
@@ -47,6 +47,11 @@ pub(crate) trait Describe {
 
     /// Checks the arguments by themselves, in Keras's order.
     fn validate(&self) -> Result<()>;
+
+    /// Where the channels stand, for a layer to which that matters.
+    fn data_format(&self) -> Option<DataFormat> {
+        None
+    }
 
     /// How many tensors the layer takes.
     fn inputs(&self) -> RangeInclusive<usize> {

@@ -70,6 +70,10 @@ impl Describe for Flatten {
         &self.common
     }
 
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.data_format)
+    }
+
     fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()

@@ -77,6 +77,10 @@ macro_rules! global_pooling {
                 &self.common
             }
 
+            fn data_format(&self) -> Option<DataFormat> {
+                Some(self.data_format)
+            }
+
             fn validate(&self) -> Result<()> {
                 Settings::current()?;
                 self.common.validate()

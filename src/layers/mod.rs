@@ -83,7 +83,7 @@ pub use identities::{
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::check_weights;
-#[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
+#[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors", feature = "view"))]
 pub(crate) use layer::snake_case;
 pub use layer::{Layer, Weight, reset_names};
 pub use layer_normalization::LayerNormalization;
@@ -113,7 +113,7 @@ pub use up_sampling2d::{UpSampling2D, Upsampling};
 pub use view::{Extent, View};
 
 use crate::geometry::axis_index;
-use crate::{Activation, Error, Gpu, PartialShape, Result};
+use crate::{Activation, DataFormat, Error, Gpu, PartialShape, Result};
 use describe::Describe;
 
 /// The module of the layers that ONNX's operators become and Keras has not, in configs.
@@ -263,6 +263,21 @@ impl LayerConfig {
             return Err(Error::invalid("inputs", rule, format!("{} inputs", inputs.len())));
         }
         description.shape(inputs)
+    }
+
+    /// Where the channels stand in what it reads and makes, if it is a layer to which that matters.
+    pub fn data_format(&self) -> Option<DataFormat> {
+        self.describe().data_format()
+    }
+
+    /// The number of values in the weights of a layer built for `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for arguments or inputs that [`build_all`](Self::build_all) would refuse.
+    pub fn count_params(&self, inputs: &[PartialShape]) -> Result<u64> {
+        self.output_shape_all(inputs)?;
+        let weights = self.describe().weights(inputs)?;
+        weights.iter().try_fold(0u64, |count, weight| Ok(count.saturating_add(weight.shape.elements()?)))
     }
 
     /// The layer on `gpu`, its weights initialised for the channels of `input`.

@@ -164,6 +164,10 @@ impl Describe for ZeroPadding2D {
         &self.common
     }
 
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.data_format)
+    }
+
     fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()

@@ -211,6 +211,10 @@ impl Describe for Pool2D {
         &self.common
     }
 
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.data_format)
+    }
+
     fn validate(&self) -> Result<()> {
         Settings::current()?;
         positive("kernel_size", &self.kernel_size)?;

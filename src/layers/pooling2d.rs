@@ -112,6 +112,10 @@ macro_rules! pooling {
                 &self.common
             }
 
+            fn data_format(&self) -> Option<DataFormat> {
+                Some(self.data_format)
+            }
+
             fn validate(&self) -> Result<()> {
                 Settings::current()?;
                 positive("pool_size", &self.window.kernel_size)?;

@@ -7,7 +7,7 @@ use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::geometry::extent;
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
-use crate::{Activation, PartialShape, Result};
+use crate::{Activation, DataFormat, PartialShape, Result};
 
 /// Depthwise 2-D convolution followed by a pointwise one:
 /// `activation(pointwise(depthwise(input)) + bias)`, with nothing between the two steps.
@@ -98,6 +98,10 @@ impl SeparableConv2D {
 impl Describe for SeparableConv2D {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.arguments.data_format)
     }
 
     fn validate(&self) -> Result<()> {

@@ -187,6 +187,10 @@ impl Describe for TransposedConv2D {
         &self.common
     }
 
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.data_format)
+    }
+
     fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()?;

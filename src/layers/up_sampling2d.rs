@@ -146,6 +146,10 @@ impl Describe for UpSampling2D {
         &self.common
     }
 
+    fn data_format(&self) -> Option<DataFormat> {
+        Some(self.data_format)
+    }
+
     fn validate(&self) -> Result<()> {
         Settings::current()?;
         positive("size", &self.size)?;

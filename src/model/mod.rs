@@ -25,6 +25,8 @@ pub use predict::{BATCH_SIZE, top};
 pub use profile::{LayerTime, Profile};
 pub use program::MemoryReport;
 pub use sequential::Sequential;
+#[cfg(feature = "view")]
+pub(crate) use summary::grouped;
 #[cfg(feature = "verify")]
 pub use verify::{Check, DEVIATION, Finding, LayerStatistics, VerifyReport};
 
@@ -504,6 +506,18 @@ impl Model {
 
     /// [`call_recorded`](Self::call_recorded), with the model's outputs as the layers made them.
     fn record_layers(&self, inputs: &[Tensor]) -> Result<(Vec<Recorded<'_>>, Vec<Tensor>)> {
+        let mut commands = Commands::new(&self.gpu);
+        let made = self.record_layers_on(&mut commands, inputs)?;
+        commands.submit()?;
+        Ok(made)
+    }
+
+    /// [`record_layers`](Self::record_layers) without submitting.
+    pub(crate) fn record_layers_on(
+        &self,
+        commands: &mut Commands,
+        inputs: &[Tensor],
+    ) -> Result<(Vec<Recorded<'_>>, Vec<Tensor>)> {
         self.check_tensors(inputs)?;
         let mut tape = Tape::default();
         let values =
@@ -512,9 +526,7 @@ impl Model {
         let outputs = self.lower(&mut tape, &values, "", &mut |application| applied.push(application))?;
         let kept = applied.iter().flat_map(|a| a.inputs.iter().copied().chain([a.output]));
         let kept: Vec<_> = kept.chain(outputs).collect();
-        let mut commands = Commands::new(&self.gpu);
-        let mut tensors = tape.record(&mut commands, inputs, &kept)?.into_iter();
-        commands.submit()?;
+        let mut tensors = tape.record(commands, inputs, &kept)?.into_iter();
         let mut recorded = Vec::with_capacity(applied.len());
         for Applied { path, layer, inputs, .. } in applied {
             let inputs = tensors.by_ref().take(inputs.len()).collect();

@@ -1,0 +1,242 @@
+//! Models to look at: what a viewer tells of layers, and the pages it writes.
+#![cfg(feature = "view")]
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use wgpu_conv::layers::{
+    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D, LayerConfig, ReLU,
+};
+use wgpu_conv::model::{Model, Sequential};
+use wgpu_conv::view::{CloseButton, Color, Look, ModelLook, Page, Picture, Sketch, Status, Viewer};
+use wgpu_conv::{DataFormat, Gpu, HostTensor, Padding, Tensor};
+
+fn numbers(shape: &[usize]) -> HostTensor {
+    let count = shape.iter().product::<usize>();
+    HostTensor::new(shape, (0..count).map(|index| (index * 7 % 23) as f32 / 8.0 - 1.0).collect()).unwrap()
+}
+
+fn sequential(gpu: &Gpu, format: DataFormat, size: [Option<usize>; 2]) -> Sequential {
+    let [h, w] = size;
+    let (input, axis) = match format {
+        DataFormat::ChannelsLast => ([None, h, w, Some(3)], -1),
+        DataFormat::ChannelsFirst => ([None, Some(3), h, w], 1),
+    };
+    let depthwise = DepthwiseConv2D::new(3).depth_multiplier(2).strides([1, 2]).padding(Padding::Same);
+    Sequential::new(gpu)
+        .with_input(input)
+        .and_then(|model| model.with(depthwise.data_format(format).name("dw")))
+        .and_then(|model| model.with(BatchNormalization::new().axis(axis).name("bn")))
+        .and_then(|model| model.with(ReLU::new().name("relu")))
+        .and_then(|model| model.with(Conv2D::new(4, 1).data_format(format).name("pw")))
+        .and_then(|model| model.with(GlobalAveragePooling2D::new().data_format(format).name("pool")))
+        .and_then(|model| model.with(Dense::new(5).name("scores")))
+        .unwrap()
+}
+
+fn recorded(model: &Model, input: &HostTensor) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let tensor = Tensor::from_slice(model.gpu(), &input.shape, &input.values).unwrap();
+    let recorded = model.call_recorded(&[tensor]).unwrap();
+    let read = |tensor: &Tensor| (tensor.shape().dims().to_vec(), tensor.read::<f32>().unwrap());
+    recorded.iter().map(|layer| (layer.path.clone(), read(&layer.output).0, read(&layer.output).1)).collect()
+}
+
+#[test]
+fn layers_answer_what_they_are_and_what_they_made_of_the_sample() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let sequential = sequential(&gpu, DataFormat::ChannelsLast, [Some(6), Some(7)]);
+    let model = sequential.model().unwrap();
+    let mut viewer = Viewer::new(model);
+    let names: Vec<_> = viewer.layers().iter().map(|layer| layer.name().to_owned()).collect();
+    assert_eq!(names, ["input", "dw", "bn", "relu", "pw", "pool", "scores"]);
+    let dw = viewer.get_layer("dw").unwrap();
+    assert_eq!((dw.class_name(), &*dw.layer_type()), ("DepthwiseConv2D", "DepthwiseConv2d"));
+    assert_eq!((viewer.input_shape("dw").unwrap(), dw.output_shape()), (Some(&[6, 7, 3][..]), Some(&[6, 4, 6][..])));
+    assert_eq!((dw.count_params(), dw.neural_value(), dw.time()), (3 * 3 * 3 * 2 + 6, None, None));
+    assert_eq!(viewer.links("dw", 5).unwrap(), [(0, 2..3)]);
+    assert_eq!(viewer.links("relu", 5).unwrap(), [(2, 5..6)]);
+    assert_eq!(viewer.links("pw", 1).unwrap(), [(3, 0..6)]);
+
+    let input = numbers(&[3, 6, 7, 3]);
+    let made = recorded(model, &input);
+    for sample in [0, 2] {
+        viewer.set_sample(sample);
+        let outputs = viewer.predict(std::slice::from_ref(&input)).unwrap();
+        assert_eq!(outputs, [HostTensor::new([3, 5], made[5].2.clone()).unwrap()]);
+        assert_eq!(viewer.get_layer(0).unwrap().neural_value().unwrap(), &input.values[sample * 126..][..126]);
+        for (path, shape, values) in &made {
+            let each: usize = shape[1..].iter().product();
+            let layer = viewer.get_layer(path).unwrap();
+            assert_eq!(layer.neural_value().unwrap(), &values[sample * each..][..each], "{path} of sample {sample}");
+        }
+    }
+    viewer.set_sample(3);
+    let error = viewer.predict(std::slice::from_ref(&input)).unwrap_err().to_string();
+    assert_eq!(error, "a batch must have the chosen sample 3; received shape=(3, 6, 7, 3)");
+    assert!(viewer.layers().iter().all(|layer| layer.neural_value().is_none()), "a predict forgets the one before");
+}
+
+#[test]
+fn values_have_their_channels_last_whatever_the_data_format() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let sequential = sequential(&gpu, DataFormat::ChannelsFirst, [None, None]);
+    let model = sequential.model().unwrap();
+    let mut viewer = Viewer::new(model);
+    assert_eq!(viewer.get_layer("bn").unwrap().output_shape(), None);
+    assert!(viewer.picture("bn", &Picture::new()).unwrap_err().to_string().contains("call predict before"));
+    let input = numbers(&[1, 3, 5, 6]);
+    viewer.predict(std::slice::from_ref(&input)).unwrap();
+    assert_eq!(viewer.get_layer("input").unwrap().output_shape(), Some(&[5, 6, 3][..]));
+    assert_eq!(viewer.links("dw", 5).unwrap(), [(0, 2..3)]);
+    for (path, shape, values) in recorded(model, &input) {
+        let layer = viewer.get_layer(&path).unwrap();
+        let [_, channels, height, width] = shape[..] else {
+            assert_eq!(layer.neural_value().unwrap(), values);
+            continue;
+        };
+        assert_eq!(layer.output_shape(), Some(&[height, width, channels][..]), "{path}");
+        for (index, value) in layer.neural_value().unwrap().iter().enumerate() {
+            let (pixel, channel) = (index / channels, index % channels);
+            assert_eq!(*value, values[channel * height * width + pixel], "{path} at {index}");
+        }
+    }
+}
+
+#[test]
+fn recording_costs_one_readback_and_nothing_where_it_is_off() {
+    let Some(gpu) = gpu::gpu() else { return };
+    // A device of its own, whose counters no other test moves.
+    let gpu = Gpu::open(&wgpu_conv::AdapterChoice::Name(gpu.info().name.clone())).unwrap();
+    let sequential = sequential(&gpu, DataFormat::ChannelsLast, [Some(6), Some(7)]);
+    let model = sequential.model().unwrap();
+    let input = [numbers(&[1, 6, 7, 3])];
+    let mut viewer = Viewer::new(model);
+    let recorded = viewer.predict(&input).unwrap();
+    let before = gpu.counters();
+    viewer.predict(&input).unwrap();
+    // The layers and the copies of what they made go to the device together.
+    assert_eq!(gpu.counters().submissions - before.submissions, 1);
+
+    viewer.set_recording(false);
+    let expected = model.predict_all(&input).unwrap();
+    let before = gpu.counters();
+    let outputs = viewer.predict(&input).unwrap();
+    let after = gpu.counters();
+    assert_eq!(outputs, expected);
+    assert_eq!(
+        (after.submissions - before.submissions, after.buffers, after.pipelines),
+        (1, before.buffers, before.pipelines)
+    );
+    assert!(viewer.layers().iter().all(|layer| layer.neural_value().is_none()));
+    for (fused, single) in outputs[0].values.iter().zip(&recorded[0].values) {
+        assert!((fused - single).abs() <= 1e-4 * single.abs().max(0.05), "{fused} and {single}");
+    }
+}
+
+/// Six maps of 4×5, then twelve of 2×3, then five scores.
+fn sketch() -> Sketch {
+    let mut sketch = Sketch::new();
+    let input = sketch.input("image", &[6, 7, 3]).unwrap();
+    let dw = sketch.layer(DepthwiseConv2D::new(3).depth_multiplier(2).name("dw"), &[input]).unwrap();
+    let conv = sketch.layer(Conv2D::new(12, 3).name("conv <&\"'> </script>"), &[dw]).unwrap();
+    let pool: LayerConfig = GlobalAveragePooling2D::new().name("pool").into();
+    let pool = sketch.layer(pool, &[conv]).unwrap();
+    sketch.layer(Dense::new(5).name("scores"), &[pool]).unwrap();
+    sketch
+}
+
+#[test]
+fn layers_open_and_close_and_return_to_where_they_began() {
+    let mut viewer = Viewer::of_sketch(sketch());
+    let status = |viewer: &Viewer, name: &str| viewer.get_layer(name).unwrap().status();
+    assert_eq!((status(&viewer, "dw"), status(&viewer, "scores")), (Status::Close, Status::Open));
+    for _ in 0..2 {
+        viewer.open_layer("dw").unwrap();
+        assert_eq!(status(&viewer, "dw"), Status::Open);
+    }
+    for _ in 0..2 {
+        viewer.close_layer("dw").unwrap();
+        viewer.close_layer("scores").unwrap();
+        assert_eq!((status(&viewer, "dw"), status(&viewer, "scores")), (Status::Close, Status::Open));
+    }
+    viewer.set_layer_look("dw", Look::new().init_status(Status::Open)).unwrap();
+    assert_eq!(status(&viewer, "dw"), Status::Open);
+    viewer.set_all(Status::Close);
+    assert_eq!(status(&viewer, "dw"), Status::Close);
+    viewer.reset();
+    assert_eq!(status(&viewer, "dw"), Status::Open);
+    let error = viewer.open_layer("dwx").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "a layer of `sketch` must be one of image, dw, conv <&\"'> </script>, pool, scores; received \"dwx\""
+    );
+    assert!(viewer.set_layer_look("dw", Look::new().min_opacity(2.0)).is_err());
+    let look = ModelLook { layers: Look::new().anime_time(0), ..ModelLook::default() };
+    assert!(viewer.set_look(look).is_err());
+}
+
+#[test]
+fn a_sketch_is_drawn_but_computes_nothing() {
+    let mut viewer = Viewer::of_sketch(sketch());
+    let error = viewer.predict(&[numbers(&[1, 6, 7, 3])]).unwrap_err().to_string();
+    assert_eq!(error, "predict must be called on a model, which has weights; received a sketch, which has none");
+    assert!(viewer.picture("dw", &Picture::new()).unwrap().starts_with(b"\x89PNG"));
+    assert!(viewer.page(&Page::new()).unwrap().contains("<dd>4 × 5 × 6</dd>"));
+}
+
+#[test]
+fn a_page_is_whole_and_escapes_what_it_is_given() {
+    let mut viewer = Viewer::of_sketch(sketch());
+    viewer.open_layer("dw").unwrap();
+    let button = CloseButton { display: false, ratio: 2.0 };
+    viewer.set_layer_look("dw", Look::new().anime_time(4000).close_button(button).color(Color([1, 2, 3]))).unwrap();
+    let page = viewer.page(&Page::new().title("<b> & </title>").flat(true).note("\"seen\"")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">") && page.ends_with("</html>\n"));
+    assert!(page.contains("<title>&lt;b&gt; &amp; &lt;/title&gt;</title>") && page.contains("<body class=\"flat\">"));
+    assert!(page.contains("&quot;seen&quot;"));
+    assert!(page.contains("<h2>conv &lt;&amp;&quot;&#39;&gt; &lt;/script&gt;</h2>"));
+    // The name ends neither the data nor the page's script.
+    assert_eq!(page.matches("</script>").count(), 2);
+    let data = page.split("id=\"model\">").nth(1).and_then(|rest| rest.split("</script>").next()).unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let layer = &data["layers"][1];
+    assert_eq!((&layer["time"], &layer["closable"], &layer["open"]), (&4000.into(), &false.into(), &true.into()));
+    assert_eq!((&layer["maps"], &layer["columns"], &layer["rows"]), (&6.into(), &3.into(), &2.into()));
+    assert_eq!(layer["links"], serde_json::json!([2, 1]));
+    assert_eq!(data["layers"][2]["name"], "conv <&\"'> </script>");
+    assert!(page.contains("style=\"--color:#010203\"") && page.contains("--ratio:2\""));
+    // Several maps have a button, a single one has none; every layer stands in the order of computation.
+    assert_eq!(page.matches("class=\"toggle\"").count(), 3);
+    assert_eq!(page.matches("aria-expanded=\"true\" aria-controls=\"stage-1\"").count(), 1);
+    let places: Vec<_> =
+        (0..5).map(|place| page.find(&format!("<li class=\"layer\" id=\"layer-{place}\"")).unwrap()).collect();
+    assert!(places.is_sorted());
+    // Nothing is fetched: no address but those in the file, and the name of a vocabulary.
+    assert_eq!(page.matches("http").count(), 1 + page.matches("http-equiv").count());
+    assert!(page.contains("default-src 'none'"));
+    let pictures = page.matches("<img ").count();
+    assert_eq!((pictures, page.matches(" alt=\"").count()), (5, 5));
+}
+
+#[test]
+fn a_page_has_sheets_scores_and_times() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let sequential = sequential(&gpu, DataFormat::ChannelsLast, [Some(6), Some(7)]);
+    let model = sequential.model().unwrap();
+    let mut viewer = Viewer::new(model);
+    let outputs = viewer.predict(&[numbers(&[1, 6, 7, 3])]).unwrap();
+    viewer.set_times([("dw", std::time::Duration::from_micros(1234))]).unwrap();
+    let labels = ["zero", "one", "two", "three", "four"].map(str::to_owned);
+    let page = viewer.page(&Page::new().labels(labels.clone())).unwrap();
+    // The input and four layers have several maps.
+    for (place, sheet) in [true, true, true, true, true, false, false].into_iter().enumerate() {
+        assert_eq!(page.contains(&format!("id=\"sheet-{place}\"")), sheet, "layer {place}");
+    }
+    assert!(page.contains("<dd>1.23 ms</dd>") && page.contains("alt=\"The input input, 6 × 7 × 3\""));
+    let (best, _) = wgpu_conv::model::top(&outputs[0].values, 1)[0];
+    assert!(page.contains(&format!("<tr class=\"best\"><th scope=\"row\">{}</th>", labels[best])), "{best}");
+    assert_eq!(page.matches("<th scope=\"row\">").count(), 5);
+    viewer.clear();
+    assert!(!viewer.page(&Page::new()).unwrap().contains("id=\"sheet-1\""));
+}
