@@ -231,3 +231,26 @@ fn mistakes_are_explained() {
     assert_eq!(run(&["run"]).status.code(), Some(2));
     assert_eq!(run(&["fly"]).status.code(), Some(2));
 }
+
+#[test]
+fn a_model_is_written_as_a_page_and_pictures() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("wgpu-conv-view-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (page, maps) = (folder.join("seven.html").display().to_string(), folder.join("maps").display().to_string());
+    let seven = format!("{PICTURES}/digit_7_048.png");
+    let view = ["view", &digits("model.keras"), &seven, "-o", &page, "--open", "dw1", "--png", &maps];
+    assert!(printed(&view).ends_with("maps: 14 pictures\n"));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("<tr class=\"best\"><th scope=\"row\">7</th>") && html.contains("digit_7_048.png on "));
+    assert_eq!(html.matches("<dt>Time</dt>").count(), 13);
+    assert_eq!(html.matches("aria-expanded=\"true\"").count(), 1);
+    assert!(std::fs::read(format!("{maps}/004_dw1.png")).unwrap().starts_with(b"\x89PNG"));
+    printed(&["view", &digits("model.keras"), "--shape-only", "-o", &page]);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("<dd>8 × 8 × 32</dd>") && !html.contains("id=\"sheet-"));
+    assert!(complaint(&["view", &digits("model.keras"), &seven, "-o", &page, "--open", "dw9"]).contains("dw9"));
+    std::fs::remove_dir_all(folder).unwrap();
+}

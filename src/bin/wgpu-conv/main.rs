@@ -6,6 +6,7 @@ mod output;
 mod progress;
 mod run;
 mod verify;
+mod view;
 
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ Examples:
       where the time goes, and how much memory it takes
   wgpu-conv convert digits.h5 digits.keras
       an old file as a new one
+  wgpu-conv view digits.keras seven.png -o seven.html
+      what every layer makes of a picture, as a page to open in a browser
   wgpu-conv adapters
       what there is to compute on
 
@@ -94,6 +97,18 @@ Examples:
   wgpu-conv convert digits.keras digits.safetensors
       the weights alone, by Keras's paths";
 
+const VIEW: &str = "\
+Examples:
+  wgpu-conv view digits.keras seven.png -o seven.html
+      one page that needs nothing else: the maps of every layer, to open and
+      close, and the scores
+  wgpu-conv view digits.keras seven.png -o seven.html --open stem dw1 --flat
+      with two layers open at first, and no perspective
+  wgpu-conv view digits.keras seven.png --open all --png maps/
+      and a picture of each layer
+  wgpu-conv view digits.keras --shape-only -o digits.html
+      the layers and their shapes, with nothing computed";
+
 /// Runs convolutional networks from Keras and ONNX files on any GPU
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -125,6 +140,9 @@ enum Command {
     /// Writes a model, or its weights, in another format
     #[command(after_help = CONVERT)]
     Convert(files::Convert),
+    /// Writes a page that shows what every layer makes of an input
+    #[command(after_help = VIEW)]
+    View(view::View),
     /// Lists what there is to compute on
     Adapters,
 }
@@ -138,6 +156,7 @@ fn main() -> ExitCode {
         Command::Verify(verify) => verify.report(&cli.adapter),
         Command::Bench(bench) => bench.report(&cli.adapter),
         Command::Convert(convert) => convert.report(&cli.adapter),
+        Command::View(view) => view.report(&cli.adapter),
         Command::Adapters => adapters(),
     };
     match report {

@@ -1,10 +1,11 @@
 //! What every command prints alike.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
-use wgpu_conv::Gpu;
 use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
+use wgpu_conv::{Error, Gpu};
 
 /// Columns of a terminal that every table fits.
 const COLUMNS: usize = 80;
@@ -83,4 +84,12 @@ fn cut(cell: &str, width: usize) -> String {
 /// A time in milliseconds.
 pub fn milliseconds(time: std::time::Duration) -> String {
     format!("{:.3} ms", time.as_secs_f64() * 1e3)
+}
+
+/// The lines of the text file at `path`.
+pub fn lines(path: &Path) -> Result<Vec<String>, Error> {
+    let place = || path.display().to_string();
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Error::Format { place: place(), problem: format!("cannot be read: {error}") })?;
+    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
 }

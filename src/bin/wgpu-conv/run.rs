@@ -11,7 +11,7 @@ use wgpu_conv::formats::{InputReader, Inputs, input_files, read_labels};
 use wgpu_conv::model::{Model, top};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor};
 
-use crate::output::{Report, adapter, aligned, on};
+use crate::output::{Report, adapter, aligned, lines, on};
 use crate::progress::Progress;
 
 /// The arguments of `run`.
@@ -227,12 +227,4 @@ fn split(output: HostTensor) -> Vec<HostTensor> {
 
 fn percent(part: usize, all: usize) -> f64 {
     100.0 * part as f64 / all.max(1) as f64
-}
-
-/// The lines of the text file at `path`.
-fn lines(path: &Path) -> Result<Vec<String>, Error> {
-    let place = || path.display().to_string();
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| Error::Format { place: place(), problem: format!("cannot be read: {error}") })?;
-    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
 }

@@ -1,0 +1,153 @@
+//! `view`: a model as a page to look at, and as pictures.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use wgpu_conv::formats::{InputReader, read_inputs};
+use wgpu_conv::model::Model;
+use wgpu_conv::view::{LayerView, ModelLook, Page, Picture, Status, Viewer};
+use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, Tensor};
+
+use crate::output::{Report, lines, on};
+
+/// The arguments of `view`.
+#[derive(Args)]
+pub struct View {
+    /// The model: a file that `wgpu-conv inspect` knows
+    model: PathBuf,
+    /// What the model is shown: a picture, an array, or a .safetensors file with a tensor for each input of the model,
+    /// called as the input is or input_0, input_1, …
+    #[arg(required_unless_present = "shape_only")]
+    input: Option<PathBuf>,
+    /// The page to write
+    #[arg(short, long, value_name = "FILE", default_value = "page.html")]
+    output: PathBuf,
+    /// Layers that start open: all, none, or their names
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    open: Vec<String>,
+    /// A directory to write a picture of each layer to, all its maps with --open
+    #[arg(long, value_name = "DIR")]
+    png: Option<PathBuf>,
+    /// Pixels for each value in those pictures
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    zoom: usize,
+    /// Let layers lie flat on the page
+    #[arg(long)]
+    flat: bool,
+    /// Draw the layers and their shapes, and compute nothing
+    #[arg(long, conflicts_with = "input")]
+    shape_only: bool,
+    /// Which input of a file that holds several, from 0
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    sample: usize,
+    /// Names of the labels: a text file with one on each line, the first for label 0
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// The tensor of a .safetensors file that holds the inputs; by default the only one that fits the model
+    #[arg(long, value_name = "NAME")]
+    tensor: Option<String>,
+    /// What pixel values, 0 to 255, are multiplied by; 1/255 by default
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    scale: Option<f32>,
+    /// What is added to pixels after scaling
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true)]
+    offset: f32,
+    /// A colour for layers of a class, as in Conv2D=#F7FE2E
+    #[arg(long, value_name = "CLASS=COLOR")]
+    color: Vec<String>,
+}
+
+impl View {
+    /// What is printed.
+    pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
+        let labels = self.labels.as_deref().map(lines).transpose()?.unwrap_or_default();
+        let gpu = Gpu::open(choice)?;
+        let model = Model::load(&gpu, &self.model)?;
+        let mut viewer = Viewer::new(&model);
+        viewer.set_look(self.look()?)?;
+        let mut page = Page::new().flat(self.flat).labels(labels);
+        if let Some(input) = &self.input {
+            let inputs = self.inputs(&model, input)?;
+            viewer.predict(&inputs)?;
+            let tensors = inputs.iter().map(|input| Tensor::from_slice(&gpu, &input.shape, &input.values));
+            let profile = model.profile(&tensors.collect::<Result<Vec<_>, _>>()?, 5)?;
+            let applied: Vec<String> = viewer.layers()[inputs.len()..].iter().map(|it| it.name().to_owned()).collect();
+            viewer.set_times(applied.iter().map(String::as_str).zip(profile.layers.iter().map(|layer| layer.time)))?;
+            let file = input.file_name().unwrap_or_default().display();
+            page = page.note(format!("{file} on {}", on(&gpu)));
+        }
+        match self.open.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] | ["none"] => {}
+            ["all"] => viewer.set_all(Status::Open),
+            ref names => names.iter().try_for_each(|name| viewer.open_layer(*name))?,
+        }
+        let html = viewer.page(&page)?;
+        write(&self.output, html.as_bytes())?;
+        let mut text = format!("{}: {} layers, {} bytes\n", self.output.display(), viewer.layers().len(), html.len());
+        if let Some(folder) = &self.png {
+            let count = self.pictures(&viewer, folder)?;
+            let _ = writeln!(text, "{}: {count} pictures", folder.display());
+        }
+        Ok(text.into())
+    }
+
+    fn look(&self) -> Result<ModelLook, Error> {
+        let mut look = ModelLook::default();
+        for choice in &self.color {
+            let (class, color) = choice.split_once('=').unwrap_or((choice, ""));
+            look.colors.insert(class.into(), color.parse()?);
+        }
+        Ok(look)
+    }
+
+    /// The chosen input of the file at `path`, as a batch of one.
+    fn inputs(&self, model: &Model, path: &Path) -> Result<Vec<HostTensor>, Error> {
+        let read = if model.inputs().len() > 1 {
+            read_inputs(model, path)?
+        } else {
+            let mut reader = InputReader::new(model)?.offset(self.offset);
+            if let Some(scale) = self.scale {
+                reader = reader.scale(scale);
+            }
+            if let Some(tensor) = &self.tensor {
+                reader = reader.tensor(tensor);
+            }
+            vec![reader.read(path)?.data]
+        };
+        read.into_iter().map(|data| self.sample_of(&data, path)).collect()
+    }
+
+    fn sample_of(&self, data: &HostTensor, path: &Path) -> Result<HostTensor, Error> {
+        let mut dims = data.shape.dims().to_vec();
+        let count = dims.first().copied().unwrap_or(0);
+        if self.sample >= count {
+            let problem = format!("input {} is asked for, and the file holds {count}", self.sample);
+            return Err(Error::Format { place: path.display().to_string(), problem });
+        }
+        let each = data.values.len() / count;
+        dims[0] = 1;
+        HostTensor::new(dims, data.values[self.sample * each..][..each].to_vec())
+    }
+
+    /// Writes a picture of each layer; how many there are.
+    fn pictures(&self, viewer: &Viewer, folder: &Path) -> Result<usize, Error> {
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+        let drawable = |layer: &&LayerView| layer.map_count().is_some();
+        for (place, layer) in viewer.layers().iter().filter(drawable).enumerate() {
+            let name: String =
+                layer.name().chars().map(|c| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
+            let picture = viewer.picture(layer.name(), &Picture::new().scale(self.zoom).caption(true))?;
+            write(&folder.join(format!("{place:03}_{name}.png")), &picture)?;
+        }
+        Ok(viewer.layers().iter().filter(drawable).count())
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    std::fs::write(path, bytes).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::Format { place: path.display().to_string(), problem: format!("cannot be written: {error}") }
+}

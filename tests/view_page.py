@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""The page of a model in a real browser.
+
+    wgpu-conv view MODEL INPUT -o page.html
+    python3 tests/view_page.py page.html [--screenshots DIR]
+
+Drives a headless Chromium over its debugging pipe and checks that layers open by click and by keyboard, that maps appear,
+that pointing at a map tells of it and lights its sources, that no console message is an error, that nothing is asked of
+the network, and that assistive technology is told the names and the states of the buttons. Where there is no Chromium (apt
+install chromium) it says so and succeeds, unless REQUIRE_CHROMIUM=1.
+"""
+
+import argparse
+import base64
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+]
+
+
+class Browser:
+    """A Chromium that is told what to do through file descriptors 3 and 4."""
+
+    def __init__(self, program, profile):
+        commands, self.out = os.pipe()
+        self.answers, answers = os.pipe()
+        # Descriptors that are inherited keep their numbers: a shell gives them those that Chromium reads.
+        line = f'exec "$0" "$@" 3<&{commands} 4>&{answers}'
+        self.process = subprocess.Popen(
+            ["bash", "-c", line, program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            pass_fds=(commands, answers),
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands)
+        os.close(answers)
+        self.rest = b""
+        self.number = 0
+        self.events = []
+        target = next(t for t in self("Target.getTargets")["targetInfos"] if t["type"] == "page")["targetId"]
+        self.session = None
+        self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ["Page", "Runtime", "Log", "Network", "Accessibility"]:
+            self(f"{domain}.enable")
+
+    def __call__(self, method, **parameters):
+        """The result of a command; what happens meanwhile goes to the events."""
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        if getattr(self, "session", None):
+            message["sessionId"] = self.session
+        os.write(self.out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.receive()
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def receive(self):
+        while b"\0" not in self.rest:
+            part = os.read(self.answers, 1 << 20)
+            if not part:
+                raise RuntimeError("the browser has ended")
+            self.rest += part
+        message, self.rest = self.rest.split(b"\0", 1)
+        return json.loads(message)
+
+    def value(self, expression):
+        """What a JavaScript expression comes to."""
+        result = self("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in result:
+            raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
+        return result["result"].get("value")
+
+    def wait(self, expression, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.value(f"Boolean({expression})"):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not within {seconds} s: {expression}")
+
+    def window(self, width, height, scale=1, mobile=False):
+        self(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=mobile,
+        )
+
+    def media(self, **features):
+        features = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self("Emulation.setEmulatedMedia", features=features)
+
+    def load(self, page):
+        self.events.clear()
+        self("Page.navigate", url=page.resolve().as_uri())
+        self.wait("document.readyState === 'complete'", 60)
+        assert not self.complaints(), self.complaints()
+
+    def mouse(self, kind, x, y):
+        pressed = {"button": "left", "clickCount": 1} if kind != "mouseMoved" else {}
+        self("Input.dispatchMouseEvent", type=kind, x=x, y=y, **pressed)
+
+    def click(self, x, y):
+        for kind in ["mouseMoved", "mousePressed", "mouseReleased"]:
+            self.mouse(kind, x, y)
+
+    def key(self, key, code, number, text=""):
+        common = {"key": key, "code": code, "windowsVirtualKeyCode": number}
+        self("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
+        self("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def middle(self, selector):
+        """Scrolls to an element; where its middle is then."""
+        return self.value(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({ block: 'center' }); const b = e.getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+
+    def shot(self, folder, name, whole=False):
+        if folder is None:
+            return
+        options = {}
+        if whole:
+            size = self("Page.getLayoutMetrics")["cssContentSize"]
+            clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 6000), "scale": 1}
+            options = {"clip": clip, "captureBeyondViewport": True}
+        data = self("Page.captureScreenshot", format="png", **options)["data"]
+        (folder / f"{name}.png").write_bytes(base64.b64decode(data))
+
+    def complaints(self):
+        """What went wrong on the page, and what it asked for."""
+        found = []
+        for event in self.events:
+            method, parameters = event.get("method"), event.get("params", {})
+            if method == "Runtime.exceptionThrown":
+                found.append(str(parameters["exceptionDetails"]))
+            elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
+                found.append(str(parameters["args"]))
+            elif method == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
+                found.append(str(parameters["entry"]))
+            elif method == "Network.requestWillBeSent":
+                url = parameters["request"]["url"]
+                if not url.startswith(("data:", "file:")):
+                    found.append(f"asks for {url}")
+        return found
+
+    def close(self):
+        try:
+            self.session = None
+            self("Browser.close")
+        except (RuntimeError, OSError):
+            pass
+        self.process.wait(20)
+
+
+# The first layer with several maps that is near its like, and the states that are waited for.
+SEVERAL = "layers.find((layer) => layer.maps > 1 && layer.inputs.length > 0)"
+OPENED = "layers[{0}].at === 1"
+# How many colours the canvas of a layer shows.
+COLOURS = """(() => {{
+    const canvas = layers[{0}].canvas;
+    const data = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    return new Set(data).size;
+}})()"""
+
+
+def check(browser, page, shots):
+    stem = page.stem
+    browser.window(1200, 900)
+    browser.media(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
+    browser.load(page)
+    place = browser.value(f"{SEVERAL}.place")
+    maps = browser.value(f"layers[{place}].maps")
+    button = f"#layer-{place} .toggle"
+    expanded = f"document.querySelector({json.dumps(button)}).getAttribute('aria-expanded')"
+    browser.shot(shots, f"{stem}-closed")
+    browser.shot(shots, f"{stem}-closed-whole", whole=True)
+
+    # By click, with the time that opening takes.
+    assert browser.value(expanded) == "false"
+    browser.click(*browser.middle(button))
+    assert browser.value(expanded) == "true"
+    time.sleep(0.7)
+    assert 0 < browser.value(f"layers[{place}].at") < 1, "it opens in steps"
+    browser.shot(shots, f"{stem}-opening")
+    browser.wait(OPENED.format(place))
+    browser.wait(f"layers[{place}].picture")
+    assert browser.value(COLOURS.format(place)) > 8, "maps appear"
+    browser.shot(shots, f"{stem}-open")
+
+    # Pointing at a map, wherever one is found near the middle.
+    x, y, width, height = browser.value(
+        f"(() => {{ const b = layers[{place}].plane.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }})()"
+    )
+    told = "document.getElementById('told')"
+    for part in range(30, 71, 4):
+        browser.mouse("mouseMoved", x + width * part / 100, y + height * 0.55)
+        if browser.value(f"!{told}.hidden"):
+            break
+    text = browser.value(f"{told}.textContent")
+    assert f"of {maps} ·" in text and "×" in text and "from " in text and "made of" in text, text
+    source = browser.value(f"layers[{place}].inputs[0]")
+    assert browser.value(f"layers[{source}].lit !== null"), "the sources are lit"
+    assert browser.value(f"document.getElementById('edge-{source}-{place}').classList.contains('lit')")
+    browser.shot(shots, f"{stem}-pointed")
+    browser.mouse("mouseMoved", 3, 3)
+    assert browser.value(f"{told}.hidden && layers[{source}].lit === null")
+
+    # By keyboard: closed with the space bar, opened with Enter.
+    browser.value(f"document.querySelector({json.dumps(button)}).focus()")
+    browser.key(" ", "Space", 32, " ")
+    assert browser.value(expanded) == "false"
+    browser.wait(f"layers[{place}].at === 0")
+    browser.key("Enter", "Enter", 13, "\r")
+    assert browser.value(expanded) == "true"
+    browser.wait(OPENED.format(place))
+    # On to the slider, and one map further.
+    browser.key("Tab", "Tab", 9)
+    assert browser.value("document.activeElement.type") == "range"
+    chosen = int(browser.value("document.activeElement.value"))
+    browser.key("ArrowRight", "ArrowRight", 39)
+    assert f"map {chosen + 1} of {maps}" in browser.value("document.activeElement.getAttribute('aria-valuetext')")
+    browser.shot(shots, f"{stem}-keyboard")
+
+    # What assistive technology is told.
+    nodes = browser("Accessibility.getFullAXTree")["nodes"]
+    named = {(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if "role" in n}
+    name = browser.value(f"layers[{place}].name")
+    for wanted in [
+        ("button", f"{name}: close {maps} maps"),
+        ("slider", f"Map of {name}"),
+        ("button", "Open all"),
+        ("button", "Close all"),
+        ("button", "Flat"),
+        ("heading", name),
+    ]:
+        assert wanted in named, f"{wanted} among {sorted(named)}"
+    unnamed = [role for role, text in named if role in ("button", "image", "slider", "link") and not text]
+    assert not unnamed, unnamed
+
+    # All of them, at once where the reader wants no motion.
+    browser.media(prefers_color_scheme="dark", prefers_reduced_motion="reduce")
+    browser.value("scrollTo(0, 0)")
+    start = time.monotonic()
+    browser.click(*browser.middle("#open-all"))
+    assert browser.value("layers.every((layer) => layer.at === 1 || layer.single || !layer.canvas)"), "at once"
+    browser.wait("layers.every((layer) => !layer.near || !layer.canvas || layer.sheet === null || layer.picture)")
+    print(f"{stem}: all open in {time.monotonic() - start:.2f} s")
+    time.sleep(0.3)
+    browser.shot(shots, f"{stem}-dark")
+    browser.shot(shots, f"{stem}-dark-whole", whole=True)
+    browser.click(*browser.middle("#flat"))
+    assert browser.value("document.getElementById('flat').getAttribute('aria-pressed')") == "true"
+    browser.value(f"document.getElementById('layer-{place}').scrollIntoView()")
+    time.sleep(0.3)
+    browser.shot(shots, f"{stem}-flat")
+
+    # On a phone nothing stands out at the side.
+    browser.media(prefers_color_scheme="light", prefers_reduced_motion="reduce")
+    browser.window(390, 844, 2, True)
+    time.sleep(0.3)
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
+    browser.shot(shots, f"{stem}-phone")
+    browser.value("scrollTo(0, 0)")
+    browser.click(*browser.middle("#close-all"))
+    assert browser.value("layers.every((layer) => layer.at === 0 || layer.single)")
+    browser.value("scrollTo(0, 0)")
+    time.sleep(0.3)
+    browser.shot(shots, f"{stem}-phone-closed")
+
+    complaints = browser.complaints()
+    assert not complaints, complaints
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pages", nargs="+", type=pathlib.Path)
+    parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR")
+    arguments = parser.parse_args()
+    program = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    if program is None:
+        print("skipped: there is no Chromium; apt install chromium")
+        return 1 if os.environ.get("REQUIRE_CHROMIUM") == "1" else 0
+    if arguments.screenshots:
+        arguments.screenshots.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = Browser(program, profile)
+        try:
+            for page in arguments.pages:
+                check(browser, page, arguments.screenshots)
+                print(f"{page}: all of it held, {page.stat().st_size:,} bytes")
+        finally:
+            browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
