@@ -83,6 +83,17 @@ fn files_are_inspected() {
         serde_json::from_str(&printed(&["inspect", &digits("expected.safetensors"), "--json"])).unwrap();
     assert!(json["weights"].as_array().unwrap().iter().any(|tensor| tensor["name"] == "labels"), "{json}");
     assert!(complaint(&["inspect", "missing.keras"]).contains("missing.keras"));
+    // A model whose only node is of an operator that nobody has.
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("unknown.onnx");
+    let node = b"\x0a\x01x\x12\x01y\x1a\x04fold\x22\x04Fold";
+    let graph = [&[0x0a, node.len() as u8][..], node, b"\x12\x01g"].concat();
+    let opset = b"\x0a\x00\x10\x11";
+    let model = [&b"\x08\x08\x3a"[..], &[graph.len() as u8], &graph, b"\x42", &[opset.len() as u8], opset].concat();
+    std::fs::write(&file, model).unwrap();
+    let output = run(&["inspect", file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("an ONNX model, model g"), "{text}");
+    assert!(text.contains("1 layer(s)") && text.contains("fold (Fold)"), "{text}");
 }
 
 #[test]

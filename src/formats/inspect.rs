@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+#[cfg(feature = "keras")]
 use super::KerasFile;
+#[cfg(feature = "onnx")]
+use super::OnnxFile;
 use crate::{Result, Shape};
 
 /// What [`inspect`] found in a file.
@@ -49,10 +52,43 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
             weights: super::safetensors::shapes(path)?,
             obstacles: Vec::new(),
         }),
+        #[cfg(feature = "onnx")]
+        "onnx" => OnnxFile::open(path).map(|file| onnx(&file)),
+        #[cfg(feature = "keras")]
         _ => KerasFile::open(path).map(|file| keras(&file)),
+        #[cfg(not(feature = "keras"))]
+        _ => Err(crate::Error::unsupported(
+            path.display().to_string(),
+            "without the feature `keras`, files must end in .onnx or .safetensors",
+        )),
     }
 }
 
+#[cfg(feature = "onnx")]
+fn onnx(file: &OnnxFile) -> Contents {
+    let unsupported = file.unsupported().iter().map(|node| Obstacle {
+        name: node.name.clone(),
+        kind: node.operator.clone(),
+        reason: match &node.attribute {
+            Some(attribute) => format!("{attribute}: {}", node.reason),
+            None => node.reason.clone(),
+        },
+    });
+    let lacking = file.needs_values().iter().map(|name| Obstacle {
+        name: name.clone(),
+        kind: "Input".to_owned(),
+        reason: "the input must be given a value before the model can be built".to_owned(),
+    });
+    Contents {
+        format: "an ONNX model",
+        name: Some(file.name().to_owned()),
+        layers: file.nodes(),
+        weights: Vec::new(),
+        obstacles: unsupported.chain(lacking).collect(),
+    }
+}
+
+#[cfg(feature = "keras")]
 fn keras(file: &KerasFile) -> Contents {
     let refused = file.unsupported().iter();
     let refused = refused.map(|layer| (layer.name.clone(), layer.class.clone()));

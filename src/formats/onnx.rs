@@ -81,6 +81,11 @@ impl OnnxFile {
         if self.graph.name.is_empty() { "model" } else { &self.graph.name }
     }
 
+    /// Names and operators of the graph's nodes.
+    pub(super) fn nodes(&self) -> Vec<(String, String)> {
+        self.graph.node.iter().map(|node| (node.name.clone(), node.op_type.clone())).collect()
+    }
+
     /// What the model will take, in its order: the graph's inputs without a value of their own.
     pub fn inputs(&self) -> &[Input] {
         &self.translation.inputs
