@@ -3,10 +3,9 @@
 //   output[o, s, g, e] = (x − shift) · factor · gamma[at] + beta[at],
 //       x = input[o, s, g, e],  at = s·spread_step + g·group_step + e / run
 //
-//   STANDARD          shift = mean,  factor = 1 / √(variance + epsilon)
-//   DEVIATION         shift = 0,     factor = 1 / √(variance + epsilon)
-//   ROOT_MEAN_SQUARE  shift = 0,     factor = 1 / √(mean of x² + epsilon)
-//   UNIT              shift = 0,     factor = 1 / √max(sum of x², epsilon)
+//   STANDARD   shift = mean,  factor = 1 / √(variance + epsilon)
+//   DEVIATION  shift = 0,     factor = 1 / √(variance + epsilon)
+//   UNIT       shift = 0,     factor = 1 / √max(sum of x², epsilon)
 //
 // The variance is that about the mean, which is found first: no difference of large squares.
 //
@@ -21,8 +20,7 @@
 
 const STANDARD: u32 = 0u;
 const DEVIATION: u32 = 1u;
-const ROOT_MEAN_SQUARE: u32 = 2u;
-const UNIT: u32 = 3u;
+const UNIT: u32 = 2u;
 
 /// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;

@@ -419,8 +419,6 @@ pub enum NormalizeFunction {
     Standard,
     /// `x / √(variance + ε)`: the variance about the mean, which is not subtracted.
     Deviation,
-    /// `x / √(mean x² + ε)`.
-    RootMeanSquare,
     /// `x / √max(Σ x², ε)`.
     Unit,
 }

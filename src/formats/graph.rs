@@ -588,7 +588,8 @@ mod tests {
     }
 
     fn refusal(model: &Json) -> String {
-        parse(model).err().expect("the model must be refused").to_string()
+        let Err(error) = parse(model) else { panic!("the model must be refused") };
+        error.to_string()
     }
 
     #[test]

@@ -33,8 +33,7 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
     let (number, name) = match function {
         NormalizeFunction::Standard => (0, "normalize"),
         NormalizeFunction::Deviation => (1, "normalize_deviation"),
-        NormalizeFunction::RootMeanSquare => (2, "normalize_rms"),
-        NormalizeFunction::Unit => (3, "normalize_unit"),
+        NormalizeFunction::Unit => (2, "normalize_unit"),
     };
     let params = NormalizeParams {
         items: item_count(lines)?,

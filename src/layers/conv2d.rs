@@ -82,8 +82,6 @@ impl Conv2D {
         self.arguments.output_shape(&input, self.filters)
     }
 
-    /// Every rule of spec §1.1, in Keras's order.
-
     fn check_groups(&self, channels: u32, input: &PartialShape) -> Result<()> {
         if channels.is_multiple_of(self.groups) {
             return Ok(());
@@ -105,6 +103,7 @@ impl Describe for Conv2D {
         Some(self.arguments.data_format)
     }
 
+    /// Every rule of spec §1.1, in Keras's order.
     fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.kernel])?;
         positive("filters", &[self.filters])?;

@@ -79,8 +79,6 @@ impl DepthwiseConv2D {
         self.arguments.output_shape(&input, self.out_channels(channels)?)
     }
 
-    /// Every rule of spec §1.1, in Keras's order.
-
     fn out_channels(&self, channels: u32) -> Result<u32> {
         crate::geometry::extent(channels as usize * self.depth_multiplier as usize)
     }
@@ -95,6 +93,7 @@ impl Describe for DepthwiseConv2D {
         Some(self.arguments.data_format)
     }
 
+    /// Every rule of spec §1.1, in Keras's order.
     fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.depthwise])?;
         positive("depth_multiplier", &[self.depth_multiplier])?;

@@ -92,10 +92,13 @@ macro_rules! sides_layer {
                 Ok(self.data_format.join(batch, channels, output).into())
             }
 
+            /// Whether sides are added or taken away.
+            const SIGN: i64 = $sign;
+
             /// The extent that `axis` has afterwards.
             fn extent(&self, axis: usize, extent: usize, input: &PartialShape) -> Result<usize> {
                 let Sides(sides) = self.$sides;
-                let change = $sign * sides[axis].iter().map(|&side| i64::from(side)).sum::<i64>();
+                let change = Self::SIGN * sides[axis].iter().map(|&side| i64::from(side)).sum::<i64>();
                 usize::try_from(extent as i64 + change).ok().filter(|&left| left > 0 || extent == 0).ok_or_else(|| {
                     Error::invalid(
                         stringify!($sides),
@@ -113,7 +116,7 @@ macro_rules! sides_layer {
                 let Sides(sides) = self.$sides;
                 let mut spans = [Span::whole(0); 2];
                 for (axis, extent) in spatial.into_iter().enumerate() {
-                    let before = $sign * i64::from(sides[axis][0]);
+                    let before = Self::SIGN * i64::from(sides[axis][0]);
                     spans[axis] = Span::shifted(self.extent(axis, extent, &shape)?, before);
                 }
                 let spans = self.data_format.join(Span::whole(batch), Span::whole(channels), spans);

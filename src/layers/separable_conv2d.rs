@@ -87,8 +87,6 @@ impl SeparableConv2D {
         self.arguments.output_shape(&input, self.filters)
     }
 
-    /// Every rule of spec §1.1, in Keras's order.
-
     /// Channels between the two steps.
     fn between(&self, channels: u32) -> Result<u32> {
         extent(channels as usize * self.depth_multiplier as usize)
@@ -104,6 +102,7 @@ impl Describe for SeparableConv2D {
         Some(self.arguments.data_format)
     }
 
+    /// Every rule of spec §1.1, in Keras's order.
     fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.depthwise, &self.pointwise])?;
         positive("depth_multiplier", &[self.depth_multiplier])?;

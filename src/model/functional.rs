@@ -242,10 +242,8 @@ impl Model {
             nodes[node] = Some(kept(&needed[..node]));
             blocks[self.nodes[node].block] = Some(0);
         }
-        let mut next = 0;
-        for block in blocks.iter_mut().flatten() {
+        for (next, block) in blocks.iter_mut().flatten().enumerate() {
             *block = next;
-            next += 1;
         }
         let moved = |port: &Port| match *port {
             Port::Output(node, output) => Port::Output(nodes[node].unwrap_or_default(), output),

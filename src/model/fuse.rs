@@ -8,31 +8,14 @@ use crate::ops::{Kernel, Operands, Storage, Tape, Value};
 use crate::plan::{BinaryFunction, ConvProblem, Direction, Elementwise, Epilogue, Problem};
 use crate::{DataFormat, HostTensor};
 
-/// Kernels and biases that scales and shifts were folded into, so that programs of one model share them.
-pub(super) type Folded = HashMap<Sources, [Arc<Kernel>; 2]>;
+/// Kernels and biases that scales and shifts were folded into, by the addresses of what they were made of, so that
+/// programs of one model share them.
+pub(super) type Folded = HashMap<[usize; 4], Fold>;
 
-/// What a folded kernel and bias were made of: kernel, bias, scale, shift. Kept, so that the addresses stay theirs.
-#[derive(Clone)]
-pub(super) struct Sources([Option<Arc<Kernel>>; 4]);
-
-impl Sources {
-    fn addresses(&self) -> [*const Kernel; 4] {
-        self.0.each_ref().map(|kernel| kernel.as_ref().map_or(std::ptr::null(), Arc::as_ptr))
-    }
-}
-
-impl PartialEq for Sources {
-    fn eq(&self, other: &Self) -> bool {
-        self.addresses() == other.addresses()
-    }
-}
-
-impl Eq for Sources {}
-
-impl std::hash::Hash for Sources {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.addresses().hash(state);
-    }
+/// A folded kernel and bias, and what they were made of: kept, so that the addresses stay theirs.
+pub(super) struct Fold {
+    made: [Arc<Kernel>; 2],
+    _of: [Option<Arc<Kernel>>; 4],
 }
 
 /// Fuses what can be, so that `outputs` are as they were but for rounding.
@@ -116,9 +99,10 @@ fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> boo
     }
     let [first, second] = [maker, index].map(|step| tape.steps[step].operands.clone());
     let (Some(kernel), Some(scales)) = (&first.kernel, &second.kernel) else { return false };
-    let sources = Sources([Some(kernel.clone()), first.bias.clone(), Some(scales.clone()), second.bias.clone()]);
+    let of = [Some(kernel.clone()), first.bias.clone(), Some(scales.clone()), second.bias.clone()];
+    let addresses = of.each_ref().map(|kernel| kernel.as_ref().map_or(0, |kernel| Arc::as_ptr(kernel).addr()));
     let made = || scaled(&conv, kernel, first.bias.as_deref(), scales, second.bias.as_deref());
-    let [kernel, bias] = folded.entry(sources).or_insert_with(made).clone();
+    let [kernel, bias] = folded.entry(addresses).or_insert_with(|| Fold { made: made(), _of: of }).made.clone();
     let output = tape.steps[index].output;
     let step = &mut tape.steps[maker];
     step.operands.kernel = Some(kernel);

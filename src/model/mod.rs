@@ -57,9 +57,9 @@ pub(crate) enum Port {
 #[derive(Debug)]
 pub enum Block {
     /// A layer.
-    Layer(Layer),
+    Layer(Box<Layer>),
     /// A model within the model.
-    Model(Model),
+    Model(Box<Model>),
 }
 
 impl Block {
@@ -97,13 +97,13 @@ impl Block {
 
 impl From<Layer> for Block {
     fn from(layer: Layer) -> Self {
-        Self::Layer(layer)
+        Self::Layer(Box::new(layer))
     }
 }
 
 impl From<Model> for Block {
     fn from(model: Model) -> Self {
-        Self::Model(model)
+        Self::Model(Box::new(model))
     }
 }
 
@@ -334,7 +334,7 @@ impl Model {
         let mut layers = Vec::new();
         for block in &self.blocks {
             match block {
-                Block::Layer(layer) => layers.push((layer.name().to_owned(), layer)),
+                Block::Layer(layer) => layers.push((layer.name().to_owned(), layer.as_ref())),
                 Block::Model(model) => {
                     let inner = model.layers().into_iter();
                     layers.extend(inner.map(|(path, layer)| (format!("{}/{path}", model.name), layer)));

@@ -103,7 +103,7 @@ pub(crate) fn batch_dot(tape: &mut Tape, axes: [usize; 2], left: Value, right: V
     let (right, rest_right, [column, right_term]) = contracted(tape, axes[1], right)?;
     let [batch, rows, columns] = [tape.shape(left).dims()[0], rest_left.iter().product(), rest_right.iter().product()];
     let terms = tape.elements(left).checked_div(extent(batch * rows)?).unwrap_or(0);
-    let step = |terms: u32, rest: usize| Ok::<_, Error>(extent(terms as usize * rest)?);
+    let step = |terms: u32, rest: usize| extent(terms as usize * rest);
     let axis = PairAxis { extent: extent(batch)?, left: step(terms, rows)?, right: step(terms, columns)? };
     let problem = ProductProblem::new(
         &[axis],

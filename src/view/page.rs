@@ -34,6 +34,9 @@ pub struct Page {
     note: Option<String>,
 }
 
+/// A PNG with a layer's maps, and how many of them stand in a row.
+type PackedMaps = (Vec<u8>, usize);
+
 impl Page {
     /// The model's name for a title, layers tilted, labels by number.
     pub fn new() -> Self {
@@ -139,7 +142,7 @@ impl Viewer<'_> {
     }
 
     /// The maps of each layer that has several, with how many stand in a row.
-    fn sheets(&self, shades: u8) -> Result<Vec<Option<(Vec<u8>, usize)>>> {
+    fn sheets(&self, shades: u8) -> Result<Vec<Option<PackedMaps>>> {
         let sheet = |layer: &LayerView| {
             let Some(maps) = layer.maps().filter(|maps| maps.extents.count > 1 && layer.values.is_some()) else {
                 return Ok(None);

@@ -144,7 +144,7 @@ impl Sheet {
     /// # Errors
     /// [`Error::Limit`] for too many pixels.
     fn new(width: usize, height: usize) -> Result<Self> {
-        let size = width.checked_mul(height).unwrap_or(usize::MAX);
+        let size = width.saturating_mul(height);
         if size > LIMIT {
             return Err(Error::limit("pixels of a picture", size as u64, LIMIT as u64));
         }

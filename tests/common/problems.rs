@@ -287,21 +287,8 @@ const NORMALIZE: [NormalizeRow; 10] = [
     grouped("instances, channels first", [3, 1, 8, 77], 8, 77),
 ];
 
-/// `x / √(variance + epsilon)`, the variance about the mean, with the error of [`normalize`].
-fn over_deviation(input: &Array, axes: &[usize], epsilon: f64) -> Estimate {
-    let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
-    let mean_of = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / n as f64);
-    let error = mean_of(&input.map(f64::abs)).map(|magnitude| accumulated(n, magnitude));
-    let variance = mean_of(&input.zip(&mean_of(input), |x, mean| (x - mean).powi(2)));
-    let of_variance = variance.zip(&error, |v, d| accumulated(n + 3, v) + d * d);
-    let deviation = variance.map(|v| (v + epsilon).sqrt());
-    let exact = input.zip(&deviation, |x, s| x / s);
-    let relative = of_variance.zip(&deviation, |e, s| e / (2.0 * s * s) + 4.0 * UNIT);
-    Estimate { bound: exact.zip(&relative, |y, relative| y.abs() * relative), exact }
-}
-
 fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
-    use NormalizeFunction::{Deviation, RootMeanSquare, Standard, Unit};
+    use NormalizeFunction::{Deviation, Standard, Unit};
     let storage = storage(dtype);
     for row in &NORMALIZE {
         let shape = row.shape.map(|extent| extent as usize);
@@ -323,7 +310,6 @@ fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
             (Standard, true, true, 1e-3f32),
             (Standard, false, false, 1e-5),
             (Deviation, true, false, 1e-3),
-            (RootMeanSquare, true, false, 1e-6),
             (Unit, false, false, 1e-12),
         ] {
             let norm = Norm {
@@ -333,14 +319,8 @@ fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                 centered: function == Standard,
             };
             let estimate = match function {
-                Standard | RootMeanSquare => normalize(&input, &[1, 3], &norm),
+                Standard | Deviation => normalize(&input, &[1, 3], &norm),
                 Unit => unit_normalize(&input, &[1, 3], norm.epsilon),
-                Deviation => {
-                    let Estimate { exact, bound } = over_deviation(&input, &[1, 3], norm.epsilon);
-                    let exact = exact.zip(&wide_gamma, |y, gamma| y * gamma);
-                    let bound = bound.zip(&wide_gamma, |error, gamma| error * gamma.abs());
-                    Estimate { bound: bound.zip(&exact, |error, y| error + UNIT * y.abs()), exact }
-                }
             };
             let [outer, spread, group, extent] = row.shape;
             let mut given = vec![(Operand::Input, input.clone(), dtype)];
