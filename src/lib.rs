@@ -14,6 +14,11 @@
 //! kernel needs to be fast is data in a [`Plan`](plan::Plan), so that choosing, testing and timing read one list, the
 //! menu of [`candidates`].
 //!
+//! A layer runs nothing itself: it writes its operations on a *tape*, as data (`ops/tape.rs`). A single call records the
+//! tape as it stands. A [`Model`](model::Model) lowers all its layers onto one tape for the shapes of a call, fuses it
+//! (`model/fuse.rs`), lets its values share buffers by liveness, binds every launch, and replays that from then on
+//! (`model/program.rs`).
+//!
 //! ## Floors
 //!
 //! A module may import its own floor where that does not import back, and any lower floor; a unit test reads the sources
@@ -43,7 +48,9 @@
 //! | plan, dispatch | launches as data; one launch |
 //! | lanes | scalars per vector element |
 //! | tile | what one invocation or workgroup computes |
-//! | epilogue | bias, then activation |
+//! | epilogue | bias, then what is added, then activation |
+//! | tape | operations on values, in order, before anything runs |
+//! | program | a model's tape, fused, with its memory and its bound launches |
 //! | params | the uniform block |
 //!
 //! ## Unrolled loops
@@ -56,8 +63,11 @@
 //! ## Where it departs from the first drawing
 //!
 //! - Activations and settings stand on floor 0, since descriptions, plans and operations all speak of them.
-//! - A [`Layer`](layers::Layer) keeps its weights' values on the host, and on the device only what the forward pass reads:
-//!   batch normalization, for one, reads a scale and a shift. Setting and getting weights never waits for the device.
+//! - A [`Layer`](layers::Layer) keeps its weights' values on the host; a device gets them when a plan first asks, in the
+//!   form that it asks for. Setting and getting weights never waits for the device, a compiled model holds packed and
+//!   folded kernels only, and a file is written without reading a device.
+//! - Descriptions implement one internal trait (`layers/describe.rs`): with fifty of them, a match over the variants for
+//!   every question put each layer in eight places. The list of variants makes the enum, and a layer is one file.
 //! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
 

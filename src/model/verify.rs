@@ -116,7 +116,7 @@ impl Model {
     /// The reference computes in f64 on the CPU, on purpose without cleverness: a large network takes a while.
     ///
     /// # Errors
-    /// Those of [`call_recorded`](Self::call_recorded), and [`Error::Unsupported`] for a layer that the reference lacks.
+    /// Those of [`call_recorded`](Self::call_recorded), and [`Error::Unsupported`](crate::Error::Unsupported) for a layer that the reference lacks.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn verify(&self, inputs: &[Tensor]) -> Result<VerifyReport> {
         self.verify_with(inputs, |_| ())
@@ -147,7 +147,7 @@ impl Model {
     /// it left the noise of f32, which stays below a tenth of it: the first layer beyond that is the one that differs.
     ///
     /// # Errors
-    /// Those of [`call_recorded`](Self::call_recorded); [`Error::Invalid`] where `recorded` names a layer that the model
+    /// Those of [`call_recorded`](Self::call_recorded); [`Error::Invalid`](crate::Error::Invalid) where `recorded` names a layer that the model
     /// does not have.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn verify_recorded(&self, inputs: &[Tensor], recorded: &[LayerStatistics]) -> Result<VerifyReport> {

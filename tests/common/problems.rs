@@ -9,7 +9,7 @@ use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 use super::common::reference::{
     Array, Convolved, Norm, PoolAxis, average_pool, max_pool, mix, normalize, unit_normalize,
 };
-use super::common::tolerance::{self, Estimate, Expected, Storage, UNIT, accumulated, activation_error};
+use super::common::tolerance::{self, Estimate, Expected, Storage, accumulated, activation_error};
 use super::table::{FORMATS, Numbers, storage};
 
 /// One problem to be solved.
