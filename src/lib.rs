@@ -208,7 +208,8 @@ mod tests {
                 }
                 let relative = path.strip_prefix(&src).unwrap().with_extension("");
                 let module = relative.iter().next().unwrap().to_str().unwrap().to_owned();
-                if module == "lib" || module == "bin" {
+                let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+                if module == "lib" || module == "bin" || !is_rust {
                     continue;
                 }
                 files += 1;

@@ -257,7 +257,7 @@ fn a_model_is_written_as_a_page_and_pictures() {
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.contains("<tr class=\"best\"><th scope=\"row\">7</th>") && html.contains("digit_7_048.png on "));
     assert_eq!(html.matches("<dt>Time</dt>").count(), 13);
-    assert_eq!(html.matches("aria-expanded=\"true\"").count(), 1);
+    assert_eq!(html.matches("class=\"toggle\" aria-expanded=\"true\"").count(), 1);
     assert!(std::fs::read(format!("{maps}/004_dw1.png")).unwrap().starts_with(b"\x89PNG"));
     printed(&["view", &digits("model.keras"), "--shape-only", "-o", &page]);
     let html = std::fs::read_to_string(&page).unwrap();

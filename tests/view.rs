@@ -139,7 +139,7 @@ fn sketch() -> Sketch {
     let mut sketch = Sketch::new();
     let input = sketch.input("image", &[6, 7, 3]).unwrap();
     let dw = sketch.layer(DepthwiseConv2D::new(3).depth_multiplier(2).name("dw"), &[input]).unwrap();
-    let conv = sketch.layer(Conv2D::new(12, 3).name("conv <&\"'> </script>"), &[dw]).unwrap();
+    let conv = sketch.layer(Conv2D::new(12, 3).name("conv <&\"'> <script>"), &[dw]).unwrap();
     let pool: LayerConfig = GlobalAveragePooling2D::new().name("pool").into();
     let pool = sketch.layer(pool, &[conv]).unwrap();
     sketch.layer(Dense::new(5).name("scores"), &[pool]).unwrap();
@@ -169,7 +169,7 @@ fn layers_open_and_close_and_return_to_where_they_began() {
     let error = viewer.open_layer("dwx").unwrap_err().to_string();
     assert_eq!(
         error,
-        "a layer of `sketch` must be one of image, dw, conv <&\"'> </script>, pool, scores; received \"dwx\""
+        "a layer of `sketch` must be one of image, dw, conv <&\"'> <script>, pool, scores; received \"dwx\""
     );
     assert!(viewer.set_layer_look("dw", Look::new().min_opacity(2.0)).is_err());
     let look = ModelLook { layers: Look::new().anime_time(0), ..ModelLook::default() };
@@ -195,8 +195,8 @@ fn a_page_is_whole_and_escapes_what_it_is_given() {
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">") && page.ends_with("</html>\n"));
     assert!(page.contains("<title>&lt;b&gt; &amp; &lt;/title&gt;</title>") && page.contains("<body class=\"flat\">"));
     assert!(page.contains("&quot;seen&quot;"));
-    assert!(page.contains("<h2>conv &lt;&amp;&quot;&#39;&gt; &lt;/script&gt;</h2>"));
-    // The name ends neither the data nor the page's script.
+    assert!(page.contains("<h2>conv &lt;&amp;&quot;&#39;&gt; &lt;script&gt;</h2>"));
+    // No name ends the data or the page's script.
     assert_eq!(page.matches("</script>").count(), 2);
     let data = page.split("id=\"model\">").nth(1).and_then(|rest| rest.split("</script>").next()).unwrap();
     let data: serde_json::Value = serde_json::from_str(data).unwrap();
@@ -204,7 +204,7 @@ fn a_page_is_whole_and_escapes_what_it_is_given() {
     assert_eq!((&layer["time"], &layer["closable"], &layer["open"]), (&4000.into(), &false.into(), &true.into()));
     assert_eq!((&layer["maps"], &layer["columns"], &layer["rows"]), (&6.into(), &3.into(), &2.into()));
     assert_eq!(layer["links"], serde_json::json!([2, 1]));
-    assert_eq!(data["layers"][2]["name"], "conv <&\"'> </script>");
+    assert_eq!(data["layers"][2]["name"], "conv <&\"'> <script>");
     assert!(page.contains("style=\"--color:#010203\"") && page.contains("--ratio:2\""));
     // Several maps have a button, a single one has none; every layer stands in the order of computation.
     assert_eq!(page.matches("class=\"toggle\"").count(), 3);

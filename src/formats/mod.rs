@@ -13,7 +13,7 @@ mod hdf5;
 mod image;
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 mod input;
-#[cfg(any(feature = "keras", feature = "onnx"))]
+#[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
 mod inspect;
 #[cfg(feature = "keras")]
 mod keras;
@@ -44,7 +44,7 @@ mod weights;
 
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs};
-#[cfg(any(feature = "keras", feature = "onnx"))]
+#[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
 pub use inspect::{Contents, Obstacle, inspect};
 #[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};

@@ -101,7 +101,7 @@ impl LayerConfig {
     /// # Errors
     /// Those of [`get_config`](Self::get_config).
     pub fn to_json(&self, built: &[PartialShape]) -> Result<Value> {
-        let mut json = wrapped(self.describe().module(), self.class_name(), self.get_config()?);
+        let mut json = wrapped(self.module(), self.class_name(), self.get_config()?);
         let shapes = match built {
             [] => return Ok(json),
             [only] if *self.describe().inputs().end() == 1 => only.write()?,

@@ -225,6 +225,11 @@ layer_variants!(
 );
 
 impl LayerConfig {
+    /// The module of the class, as configs name it: `keras.layers`, or `wgpu_conv` for operators that Keras lacks.
+    pub fn module(&self) -> &'static str {
+        self.describe().module()
+    }
+
     /// The arguments every layer has.
     pub fn common(&self) -> &Common {
         self.describe().common()

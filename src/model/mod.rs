@@ -292,7 +292,7 @@ impl Model {
 
     /// The shapes of what a call returns, in its order; extents that depend on the call are unknown.
     pub fn output_shapes(&self) -> Vec<PartialShape> {
-        self.outputs.iter().map(|&output| self.shape(output).clone()).collect()
+        self.outputs().iter().map(|&output| self.shape(output).clone()).collect()
     }
 
     /// The shapes of what a call with inputs of these shapes returns; unknown extents stay unknown.

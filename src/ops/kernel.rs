@@ -16,6 +16,8 @@ pub(crate) struct Kernel {
     values: Vec<f32>,
     dtype: DType,
     rounding: Option<Rounding>,
+    /// Whether its memory comes from the pool and goes back there.
+    pooled: bool,
     /// As it is, and as plans have packed it.
     forms: Mutex<HashMap<Option<Packing>, Tensor>>,
 }
@@ -24,7 +26,13 @@ impl Kernel {
     /// `value`, stored as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.
     pub(crate) fn new(value: HostTensor, dtype: DType, rounding: Option<Rounding>) -> Arc<Self> {
         let HostTensor { shape, values } = value;
-        Arc::new(Self { shape, values, dtype, rounding, forms: Mutex::default() })
+        Arc::new(Self { shape, values, dtype, rounding, pooled: false, forms: Mutex::default() })
+    }
+
+    /// A table in f32 that is made anew whenever its operation is: the next of its size takes over its memory.
+    pub(crate) fn table(values: Vec<f32>) -> Arc<Self> {
+        let shape = [values.len()].into();
+        Arc::new(Self { shape, values, dtype: DType::F32, rounding: None, pooled: true, forms: Mutex::default() })
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -73,7 +81,11 @@ impl Kernel {
 
     fn upload(&self, gpu: &Gpu) -> Result<Tensor> {
         let rounded = |value: &f32| self.rounding.map_or(*value, |rounding| rounding.round(*value));
-        let tensor = owned(gpu, self.shape.clone(), self.dtype)?;
+        let tensor = if self.pooled {
+            Tensor::uninitialized(gpu, self.shape.clone(), self.dtype)?
+        } else {
+            owned(gpu, self.shape.clone(), self.dtype)?
+        };
         match self.dtype {
             DType::F32 if self.rounding.is_none() => tensor.write(bytemuck::cast_slice(&self.values))?,
             DType::F32 => tensor.write(bytemuck::cast_slice(&self.values.iter().map(rounded).collect::<Vec<_>>()))?,

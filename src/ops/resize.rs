@@ -4,7 +4,7 @@ use super::{Kernel, Operands, Tape, Value};
 use crate::geometry::extent;
 use crate::plan::{Problem, ResizeProblem};
 use crate::resampling::Resampling;
-use crate::{DType, DataFormat, HostTensor, Result};
+use crate::{DataFormat, Result};
 
 /// The images `input`, height and width resampled.
 pub(crate) fn resize(
@@ -17,7 +17,7 @@ pub(crate) fn resize(
     let output = data_format.join(batch, channels, [height.output as usize, width.output as usize]);
     let values: Vec<f32> = [height.table()?, width.table()?].concat().into_flattened();
     // Sources and weights are f32 whatever the images are.
-    let table = Kernel::new(HostTensor { shape: [values.len()].into(), values }, DType::F32, None);
+    let table = Kernel::table(values);
     let problem = ResizeProblem {
         batch: extent(batch)?,
         channels: extent(channels)?,

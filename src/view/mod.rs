@@ -38,7 +38,7 @@ use crate::{Commands, Error, HostTensor, Result, Tensor};
 /// let model = Sequential::new(&gpu)
 ///     .with_input([None, Some(28), Some(28), Some(3)])?
 ///     .with(DepthwiseConv2D::new(3).depth_multiplier(2).name("depthwise"))?;
-/// let mut viewer = Viewer::new(model.model()?);
+/// let mut viewer = Viewer::new(model.model().expect("the input shape is known"));
 /// viewer.predict(&[HostTensor::new([1, 28, 28, 3], vec![0.5; 28 * 28 * 3])?])?;
 /// let layer = viewer.get_layer("depthwise")?;
 /// assert_eq!(layer.output_shape(), Some(&[26, 26, 6][..]));
