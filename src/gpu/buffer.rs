@@ -134,16 +134,11 @@ impl Gpu {
         self.buffer("storage buffer", STORAGE, bytes)
     }
 
-    /// Storage for `bytes` that no pool keeps: it is freed when the last handle is dropped.
-    pub(crate) fn owned_storage(&self, bytes: u64) -> Result<Arc<Storage>> {
-        let size = self.checked_size(bytes)?;
-        let buffer = self.create("storage buffer", STORAGE, size)?;
-        Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: false }))
-    }
-
-    /// Owned storage of `bytes`, whole.
+    /// Storage of `bytes`, whole, that no pool keeps: it is freed when the last handle is dropped.
     pub(crate) fn memory(&self, bytes: u64) -> Result<Binding> {
-        Ok(Binding { storage: self.owned_storage(bytes)?, offset: 0, size: bytes })
+        let buffer = self.create_in_place_of_idle("storage buffer", STORAGE, self.checked_size(bytes)?)?;
+        let storage = Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: false });
+        Ok(Binding { storage, offset: 0, size: bytes })
     }
 
     /// A buffer that the host can read `bytes` from.
@@ -153,18 +148,28 @@ impl Gpu {
 
     fn buffer(&self, label: &'static str, usage: wgpu::BufferUsages, bytes: u64) -> Result<Arc<Storage>> {
         let size = self.checked_size(bytes)?;
-        let pool = &self.0.buffers;
-        let buffer = match pool.take(usage, size) {
+        let buffer = match self.0.buffers.take(usage, size) {
             Some(buffer) => buffer,
-            None => self.create(label, usage, size).or_else(|error| {
-                if pool.idle_bytes.load(Ordering::Relaxed) == 0 {
-                    return Err(error);
-                }
-                pool.clear();
-                self.create(label, usage, size)
-            })?,
+            None => self.create_in_place_of_idle(label, usage, size)?,
         };
         Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: true }))
+    }
+
+    /// A new buffer; where there is no memory for it, idle ones are freed first.
+    fn create_in_place_of_idle(
+        &self,
+        label: &'static str,
+        usage: wgpu::BufferUsages,
+        size: u64,
+    ) -> Result<wgpu::Buffer> {
+        let pool = &self.0.buffers;
+        self.create(label, usage, size).or_else(|error| {
+            if pool.idle_bytes.load(Ordering::Relaxed) == 0 {
+                return Err(error);
+            }
+            pool.clear();
+            self.create(label, usage, size)
+        })
     }
 
     /// The size of a buffer for `bytes`.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Model;
 use super::fuse::{Folded, fuse};
-use crate::gpu::{Bound, Prepared, allocated};
+use crate::gpu::{Prepared, allocated};
 use crate::ops::{Kernel, Launch, Tape, Value};
 use crate::plan::Packing;
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
@@ -229,6 +229,7 @@ impl Program {
         let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name.as_str(), step)));
         let packings = plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack", &packing.step)));
         gpu.compile_all(&dispatches.chain(packings).collect::<Vec<_>>())?;
+        // Before the slots are there: what a kernel takes until it is packed is free again when they come.
         for (step, launches) in tape.steps.iter().zip(&launches) {
             for launch in launches {
                 if let Some(kernel) = &step.operands.kernel {
@@ -248,26 +249,19 @@ impl Program {
         for (step, launches) in tape.steps.iter().zip(&launches) {
             for launch in launches {
                 let plan = &launch.plan;
-                let bound = |range: &crate::ops::Range| Ok(range.of(&tensor(range.value)?.binding()));
-                let (input, output) = (bound(&launch.input)?, bound(&launch.output)?);
-                let other = launch.other.as_ref().map(bound).transpose()?;
-                let [kernel, bias] = step.constants(&gpu, plan.packing.as_ref())?;
-                let bound = Bound {
-                    input: &input,
-                    other: other.as_ref(),
-                    kernel: kernel.as_ref(),
-                    bias: bias.as_ref(),
-                    output: &output,
-                };
                 let scratch: Vec<_> = plan
                     .scratch
                     .iter()
                     .zip(scratch_slots.by_ref())
                     .map(|(&size, &slot)| memory[slot].clone().sized(size))
                     .collect();
-                for dispatch in &plan.steps {
-                    prepared.push(gpu.prepare(&plan.name, dispatch, &bound, &scratch)?);
-                }
+                let whole = |value| Ok(tensor(value)?.binding());
+                launch.bind(&gpu, step, whole, |bound| {
+                    plan.steps.iter().try_for_each(|dispatch| {
+                        prepared.push(gpu.prepare(&plan.name, dispatch, bound, &scratch)?);
+                        Ok(())
+                    })
+                })?;
             }
         }
         let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::elementwise::activate;
-use super::{Kernel, Operands, Tape, Value};
-use crate::geometry::{Axis, ConvGeometry, axis_index, extent};
+use super::{Kernel, Operands, Tape, Value, index_of};
+use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Problem};
-use crate::{Activation, DataFormat, Error, Result};
+use crate::{Activation, DataFormat, Result};
 
 /// What a convolution computes, apart from its tensors.
 #[derive(Clone)]
@@ -49,9 +49,7 @@ pub(crate) fn scale_and_shift(
     shift: Option<&Arc<Kernel>>,
 ) -> Result<Value> {
     let shape = tape.shape(input);
-    let index = axis_index(axis, shape.rank()).ok_or_else(|| {
-        Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
-    })?;
+    let index = index_of(axis, shape)?;
     let after = shape.dims()[index + 1..].iter().product();
     scale_and_shift_runs(tape, after, input, scale, shift)
 }

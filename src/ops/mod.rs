@@ -27,4 +27,17 @@ pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
 pub(crate) use reduce::reduce;
 pub(crate) use resize::resize;
-pub(crate) use tape::{Launch, Operands, Pad, Range, Storage, Tape, Value};
+pub(crate) use tape::{Launch, Operands, Pad, Storage, Tape, Value};
+
+use crate::geometry::axis_index;
+use crate::{Error, Result, Shape};
+
+/// The index of `axis` in `shape`, negative ones counted from the end.
+///
+/// # Errors
+/// [`Error::Invalid`] for an axis that the shape does not have.
+fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
+    axis_index(axis, shape.rank()).ok_or_else(|| {
+        Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
+    })
+}

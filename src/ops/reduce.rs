@@ -2,17 +2,15 @@
 
 use std::ops::Range;
 
-use super::{Tape, Value};
-use crate::geometry::{axis_index, extent};
+use super::{Tape, Value, index_of};
+use crate::geometry::extent;
 use crate::plan::{AxisFunction, AxisProblem, Problem};
 use crate::{Error, Result};
 
 /// `function` along `axis` of `input`, negative axes counted from the end.
 pub(crate) fn along_axis(tape: &mut Tape, function: AxisFunction, axis: i32, input: Value) -> Result<Value> {
     let shape = tape.shape(input);
-    let index = axis_index(axis, shape.rank()).ok_or_else(|| {
-        Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
-    })?;
+    let index = index_of(axis, shape)?;
     let dims = shape.dims();
     if function == AxisFunction::Glu && !dims[index].is_multiple_of(2) {
         return Err(Error::invalid(

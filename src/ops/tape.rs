@@ -192,16 +192,11 @@ impl Tape {
                 }
             }
             for launch in self.launches(&gpu, step)? {
-                let bound = |range: &Range| {
-                    let whole = memory[self.storage(range.value).0].as_ref().map(Tensor::binding);
-                    whole.map(|whole| range.of(&whole)).ok_or_else(unwritten)
+                let whole = |value| {
+                    let tensor: Option<&Tensor> = memory[self.storage(value).0].as_ref();
+                    tensor.map(Tensor::binding).ok_or_else(unwritten)
                 };
-                let (input, output) = (bound(&launch.input)?, bound(&launch.output)?);
-                let other = launch.other.as_ref().map(bound).transpose()?;
-                let [kernel, bias] = step.constants(&gpu, launch.plan.packing.as_ref())?;
-                let (kernel, bias) = (kernel.as_ref(), bias.as_ref());
-                let bound = Bound { input: &input, other: other.as_ref(), kernel, bias, output: &output };
-                commands.record(&launch.plan, &bound)?;
+                launch.bind(&gpu, step, whole, |bound| commands.record(&launch.plan, bound))?;
             }
             for value in step.values() {
                 let storage = self.storage(value).0;
@@ -256,7 +251,7 @@ impl Tape {
 
 impl Step {
     /// The kernel, as `packing` wants it, and the bias on `gpu`.
-    pub(crate) fn constants(&self, gpu: &Gpu, packing: Option<&Packing>) -> Result<[Option<BufferBinding>; 2]> {
+    fn constants(&self, gpu: &Gpu, packing: Option<&Packing>) -> Result<[Option<BufferBinding>; 2]> {
         let on = |kernel: &Option<Arc<Kernel>>, packing| {
             kernel.as_ref().map(|kernel| kernel.on(gpu, packing).map(|tensor| tensor.binding())).transpose()
         };
@@ -272,21 +267,39 @@ impl Step {
 /// One plan of a step, with the bytes of each value that it reads or writes.
 pub(crate) struct Launch {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) input: Range,
-    pub(crate) other: Option<Range>,
-    pub(crate) output: Range,
+    input: Range,
+    other: Option<Range>,
+    output: Range,
+}
+
+impl Launch {
+    /// Gives `take` the tensors of the launch, which is one of `step`'s; `memory` tells where a value lies.
+    pub(crate) fn bind<T>(
+        &self,
+        gpu: &Gpu,
+        step: &Step,
+        memory: impl Fn(Value) -> Result<BufferBinding>,
+        take: impl FnOnce(&Bound<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let part = |range: &Range| Ok::<_, Error>(range.of(&memory(range.value)?));
+        let (input, output) = (part(&self.input)?, part(&self.output)?);
+        let other = self.other.as_ref().map(part).transpose()?;
+        let [kernel, bias] = step.constants(gpu, self.plan.packing.as_ref())?;
+        let (other, kernel, bias) = (other.as_ref(), kernel.as_ref(), bias.as_ref());
+        take(&Bound { input: &input, other, kernel, bias, output: &output })
+    }
 }
 
 /// A part of a value, in bytes.
-pub(crate) struct Range {
-    pub(crate) value: Value,
+struct Range {
+    value: Value,
     offset: u64,
     size: u64,
 }
 
 impl Range {
     /// The part, of memory that begins with the value.
-    pub(crate) fn of(&self, whole: &BufferBinding) -> BufferBinding {
+    fn of(&self, whole: &BufferBinding) -> BufferBinding {
         BufferBinding { storage: whole.storage.clone(), offset: whole.offset + self.offset, size: self.size }
     }
 }
