@@ -48,18 +48,29 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// The tiles, cheapest first; one at the edge costs as much as any other. In cycles as measured on lavapipe: 45 for a load
-/// of four values, 8 to share them, 18 for sixteen multiply-adds.
+/// The tiles, cheapest first.
 fn by_cost(problem: &ConvProblem, subgroup: u32) -> [(u32, u32); 5] {
-    let cost = |&(slots, vectors): &(u32, u32)| {
-        let pixel_tiles = problem.geometry.pixels().div_ceil(u64::from(slots * subgroup));
-        let vector_tiles = u64::from(problem.geometry.group_out().div_ceil(4 * vectors * subgroup));
-        let loads = u64::from(slots + 4 * vectors) * 45;
-        let broadcasts = u64::from(slots * subgroup) * 8;
-        let products = u64::from(slots * subgroup * vectors) * 18;
-        pixel_tiles * vector_tiles * (loads + broadcasts + products)
-    };
     let mut tiles = TILES;
-    tiles.sort_by_key(cost);
+    tiles.sort_by_key(|&tile| cost(problem, subgroup, tile));
     tiles
+}
+
+/// Cycles with a tile; one at the edge costs as much as any other. As measured on lavapipe: 45 for a load of four values, 8
+/// to share them, 18 for sixteen multiply-adds.
+fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u64 {
+    let geometry = &problem.geometry;
+    let pixel_tiles = geometry.pixels().div_ceil(u64::from(slots * subgroup));
+    let vector_tiles = u64::from(geometry.group_out().div_ceil(4 * vectors * subgroup));
+    let loads = u64::from(slots + 4 * vectors) * 45;
+    let broadcasts = u64::from(slots * subgroup) * 8;
+    let products = u64::from(slots * subgroup * vectors) * 18;
+    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let steps = taps * u64::from(geometry.group_in().div_ceil(4)) * u64::from(geometry.groups);
+    pixel_tiles * vector_tiles * steps * (loads + broadcasts + products)
+}
+
+/// Cycles with the best tile; `None` where there is no such kernel.
+pub(super) fn cycles(problem: &ConvProblem, caps: &Caps) -> Option<u64> {
+    let subgroup = caps.subgroup.filter(|_| caps.software)?;
+    TILES.iter().map(|&tile| cost(problem, subgroup, tile)).min()
 }

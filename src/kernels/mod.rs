@@ -15,6 +15,7 @@ mod conv_grouped;
 mod conv_subgroup;
 mod conv_tiled;
 mod conv_transposed;
+mod conv_winograd;
 mod map;
 mod move_axes;
 mod normalize;
@@ -58,7 +59,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
 const SMALL: u64 = 100_000;
 
 /// The order follows what was measured: a processor pays for every barrier and every load, and is filled by a few
-/// invocations; other adapters want many invocations, and share operands through workgroup memory.
+/// invocations, and there Winograd's tiles take half the time of the plain sum or less; other adapters want many invocations, and share operands through workgroup memory.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(&problem.geometry)?;
     if problem.direction == Direction::BackwardInput {
@@ -66,19 +67,23 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
-    let [rows, strips, grouped, subgroup, tiled] = [
+    let [rows, strips, grouped, subgroup, tiled, winograd] = [
         conv_depthwise::plans,
         conv_depthwise_strip::plans,
         conv_grouped::plans,
         conv_subgroup::plans,
         conv_tiled::plans,
+        conv_winograd::plans,
     ]
     .map(|family| family(problem, caps).unwrap_or_default());
     let small = problem.geometry.flops() < SMALL;
     let families = match (small, caps.software) {
-        (true, _) => [direct, rows, strips, grouped, subgroup, tiled],
-        (false, true) => [strips, rows, grouped, subgroup, direct, tiled],
-        (false, false) => [rows, strips, grouped, tiled, direct, subgroup],
+        (true, _) => [direct, rows, strips, grouped, subgroup, tiled, winograd],
+        (false, true) if conv_winograd::pays(problem, caps) => {
+            [winograd, subgroup, strips, rows, grouped, direct, tiled]
+        }
+        (false, true) => [strips, rows, grouped, subgroup, winograd, direct, tiled],
+        (false, false) => [rows, strips, grouped, tiled, winograd, direct, subgroup],
     };
     Ok(families.concat())
 }

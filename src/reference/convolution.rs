@@ -44,6 +44,23 @@ pub struct Convolved {
     pub terms: usize,
 }
 
+/// Outputs along an axis whose sums the largest tiles of Winograd's convolution mix.
+const MIXED: usize = 4;
+
+impl Convolved {
+    /// The same result as a 3×3 convolution may compute it by Winograd's algorithm, which makes the outputs of a tile of up to
+    /// 4×4 out of the same products: each may miss by what the largest of its tile may.
+    pub fn in_tiles(self, channels_first: bool) -> Self {
+        let first = if channels_first { 2 } else { 1 };
+        let largest_near = |line: &[f64]| {
+            let near = |i: usize| i.saturating_sub(MIXED - 1)..(i + MIXED).min(line.len());
+            (0..line.len()).map(|i| line[near(i)].iter().copied().fold(0.0, f64::max)).collect()
+        };
+        let magnitude = self.magnitude.along(first, largest_near).along(first + 1, largest_near);
+        Self { magnitude, ..self }
+    }
+}
+
 /// Keras' remainder form of `same`, for one axis: zeros before and after.
 pub(super) fn same_padding(input: usize, kernel: usize, stride: usize) -> [usize; 2] {
     let covered = if input.is_multiple_of(stride) { stride } else { input % stride };

@@ -119,7 +119,10 @@ impl Given<'_> {
                 let (groups, filters) = (layer.groups as usize, layer.filters as usize);
                 let kernel = self.weight(0, &[height, width, channels / groups, filters])?;
                 let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
-                (conv2d(input, &kernel, bias.as_ref(), groups, &window).into(), activation)
+                let convolved = conv2d(input, &kernel, bias.as_ref(), groups, &window);
+                let may_be_tiled = [height, width] == [3; 2] && window.strides == [1; 2] && groups == 1;
+                let convolved = if may_be_tiled { convolved.in_tiles(window.channels_first) } else { convolved };
+                (convolved.into(), activation)
             }
             LayerConfig::Conv2DTranspose(layer) => {
                 let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);

@@ -232,10 +232,25 @@ impl Row {
     /// What lies between two passes is stored too: a separable convolution stores the result of its depthwise step, and
     /// an activation along an axis reads what the convolution has stored.
     pub fn expected(&self, operands: &Operands, data_format: DataFormat, storage: Storage) -> Expected {
-        let convolved = operands.convolve(self, data_format);
+        self.bounded(operands, &operands.convolve(self, data_format), data_format, storage)
+    }
+
+    /// What it may return by a kernel that computes the outputs of a tile together.
+    pub fn expected_in_tiles(&self, operands: &Operands, data_format: DataFormat, storage: Storage) -> Expected {
+        let convolved = operands.convolve(self, data_format).in_tiles(data_format == DataFormat::ChannelsFirst);
+        self.bounded(operands, &convolved, data_format, storage)
+    }
+
+    fn bounded(
+        &self,
+        operands: &Operands,
+        convolved: &Convolved,
+        data_format: DataFormat,
+        storage: Storage,
+    ) -> Expected {
         let mut bound = convolved.magnitude.map(|magnitude| accumulated(convolved.terms, magnitude));
         if let Kind::Separable { multiplier, .. } = self.kind {
-            bound = self.separable_bound(operands, &convolved, multiplier, data_format, storage);
+            bound = self.separable_bound(operands, convolved, multiplier, data_format, storage);
         }
         if Activation::from_name(self.activation).is_ok_and(|activation| activation.axis().is_some()) {
             let errors = convolved.exact.data.iter().zip(&bound.data);
@@ -340,7 +355,7 @@ const fn separable(multiplier: u32, filters: u32) -> Kind {
 }
 
 /// The corners that kernels are written wrong at.
-pub const ROWS: [Row; 52] = [
+pub const ROWS: [Row; 53] = [
     row("one of everything", dense(1), [1, 1], 1),
     row("one output pixel", dense(3), [3, 5], 2).kernel(3, 5),
     row("primes", dense(11), [7, 13], 5).kernel(3, 5).then("relu"),
@@ -377,6 +392,7 @@ pub const ROWS: [Row; 52] = [
     row("pointwise, stride", dense(8), [7, 10], 4).strides(2, 3),
     row("tile of 3x3", dense(64), [8, 8], 16).kernel(3, 3).same(),
     row("above a tile of 3x3", dense(33), [9, 15], 17).kernel(3, 3).same().then("relu"),
+    row("two images in tiles", dense(18), [6, 9], 20).kernel(3, 3).batch(2).then("relu"),
     row("groups", grouped(6, 3), [6, 5], 9).kernel(3, 2).same(),
     row("groups in fours", grouped(16, 2), [5, 6], 8).kernel(3, 3).then("relu"),
     row("groups are channels", grouped(10, 5), [6, 7], 5).kernel(3, 3).bare(),

@@ -1,0 +1,22 @@
+// Winograd's F(2×2, 3×3), one dimension at a time: two outputs of three taps by four products in place of six.
+//
+// Interpolation at 0, 1, −1 and infinity (Lavin and Gray 2016, arXiv:1509.09308, section 4.1). All of it is exact for
+// small whole numbers.
+//
+// Constants: TILE, outputs of a tile along one axis, is 2; EDGE, its inputs and its products, is 4.
+
+alias Edge = array<vec4<f32>, EDGE>;
+
+fn of_input(x: Edge) -> Edge {
+    return Edge(x[2] - x[0], x[2] + x[1], x[2] - x[1], x[3] - x[1]);
+}
+
+fn of_kernel(g: vec3<f32>) -> array<f32, EDGE> {
+    let outer = 0.5 * (g.x + g.z);
+    let inner = 0.5 * g.y;
+    return array<f32, EDGE>(-g.x, outer + inner, outer - inner, g.z);
+}
+
+fn of_products(m: Edge) -> array<vec4<f32>, TILE> {
+    return array<vec4<f32>, TILE>(m[0] + (m[1] + m[2]), (m[1] - m[2]) + m[3]);
+}

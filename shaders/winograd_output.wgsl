@@ -1,0 +1,64 @@
+// Last of three launches of a Winograd convolution: outputs from the products.
+//
+//   output[tile][f] = activate(bias[f] + Aᵀ products[tile, ·, f] A)
+//
+// where a tile is TILE × TILE outputs, of which those inside are stored, and products[tile, y·EDGE + x, f] are its
+// EDGE × EDGE products, channels filled up to fours. One tile and four channels per invocation.
+//
+// Memory: EDGE·EDGE vectors of four channels read for TILE·TILE written.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> products: array<vec4<f32>>;
+
+const PLACES: u32 = EDGE * EDGE;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    let vectors = (params.out_c + 3u) / 4u;
+    let across = (params.out_w + TILE - 1u) / TILE;
+    let down = (params.out_h + TILE - 1u) / TILE;
+    let tile = item / vectors;
+    let vector = item % vectors;
+    let n = tile / across / down;
+    let first_y = tile / across % down * TILE;
+    let first_x = tile % across * TILE;
+
+    var values: array<vec4<f32>, TILE * EDGE>;
+    // unroll
+    for (var x = 0u; x < EDGE; x++) {
+        var line: Edge;
+        // unroll
+        for (var y = 0u; y < EDGE; y++) {
+            line[y] = products[(tile * PLACES + y * EDGE + x) * vectors + vector];
+        }
+        let column = of_products(line);
+        // unroll
+        for (var y = 0u; y < TILE; y++) {
+            values[y * EDGE + x] = column[y];
+        }
+    }
+    // unroll
+    for (var y = 0u; y < TILE; y++) {
+        var line: Edge;
+        // unroll
+        for (var x = 0u; x < EDGE; x++) {
+            line[x] = values[y * EDGE + x];
+        }
+        let oy = first_y + y;
+        let finished = of_products(line);
+        for (var x = 0u; x < TILE; x++) {
+            if oy < params.out_h && first_x + x < params.out_w {
+                let pixel = (n * params.out_h + oy) * params.out_w + first_x + x;
+                finish_four(pixel, vector * 4u, finished[x]);
+            }
+        }
+    }
+}
