@@ -175,6 +175,11 @@ pub struct Epilogue {
     pub activation: Elementwise,
 }
 
+impl Epilogue {
+    /// Nothing follows.
+    pub(crate) const NONE: Self = Self { bias: false, residual: false, activation: Elementwise::LINEAR };
+}
+
 /// What a kernel is asked to do: the key of every choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

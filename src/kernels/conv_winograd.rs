@@ -8,12 +8,12 @@
 //! 0.4e-6 to 2e-6.
 
 use super::{
-    ConvLaunch, WORKGROUP, conv_subgroup, conv_tiled, four_wide_parts, four_wide_stores, item_count, workgroups,
+    ConvLaunch, WORKGROUP, conv_subgroup, four_wide_parts, four_wide_stores, item_count, product_steps, workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Elementwise, Epilogue, INDEX, Operand, Packing, Part,
-    Plan, Shader, params, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, INDEX, Operand, Packing, Part, Plan, Shader,
+    params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -32,21 +32,13 @@ params! {
     }
 }
 
-const INPUT_BINDINGS: [Binding; 2] = [Binding::Read(Operand::Input), Binding::Write(Operand::Scratch(0))];
+const INPUT_BINDINGS: [Binding; 2] = [Binding::Read(Operand::Input), Binding::Write(Operand::Scratch(1))];
 const PRODUCT_BINDINGS: [Binding; 4] = [
-    Binding::Read(Operand::Scratch(0)),
-    Binding::Read(Operand::Kernel),
-    Binding::Read(Operand::Bias),
-    Binding::Write(Operand::Scratch(1)),
-];
-const OUTPUT_BINDINGS: [Binding; 5] = [
     Binding::Read(Operand::Scratch(1)),
     Binding::Read(Operand::Kernel),
     Binding::Read(Operand::Bias),
-    Binding::Write(Operand::Output),
-    Binding::Read(Operand::Other),
+    Binding::Write(Operand::Scratch(0)),
 ];
-
 /// A size of tiles.
 #[derive(Clone, Copy)]
 struct Tile {
@@ -96,7 +88,7 @@ impl Tile {
         };
         let countable = geometry.in_elements().max(geometry.out_elements()) <= u64::from(u32::MAX);
         let data_format = DataFormat::ChannelsLast;
-        countable.then_some(ConvProblem { geometry, data_format, epilogue: NOTHING, ..*problem })
+        countable.then_some(ConvProblem { geometry, data_format, epilogue: Epilogue::NONE, ..*problem })
     }
 
     /// Cycles on lavapipe, as [`conv_subgroup::cycles`] counts them: beside the products a vector is loaded and stored for
@@ -107,8 +99,6 @@ impl Tile {
         Some(conv_subgroup::cycles(&product, caps)? + moved * (2 * 45 + 30))
     }
 }
-
-const NOTHING: Epilogue = Epilogue { bias: false, residual: false, activation: Elementwise::LINEAR };
 
 /// Input and output channels filled up to fours.
 fn padded(problem: &ConvProblem) -> Option<[u32; 2]> {
@@ -121,8 +111,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !applies(problem) {
         return Ok(Vec::new());
     }
-    let plans = in_order(problem, caps).into_iter().map(|tile| plan(tile, problem, caps));
-    Ok(plans.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(in_order(problem, caps)
+        .map(|tile| tile_plans(tile, problem, caps))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?
+        .concat())
 }
 
 /// Whether the first plan takes fewer cycles than the best implicit matrix product, both estimated for lavapipe.
@@ -149,48 +142,46 @@ fn applies(problem: &ConvProblem) -> bool {
         && geometry.axes.iter().all(plain)
 }
 
-fn plan(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Option<Plan>> {
+fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let (places, edge) = (u64::from(tile.places()), u64::from(tile.edge()));
     if !caps.spells_out(4 * edge * edge, 2 * edge) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let (Some(product), Some([channels, filters])) = (tile.product(problem), padded(problem)) else { return Ok(None) };
-    let scratch = [product.geometry.in_elements(), product.geometry.out_elements()].map(|elements| elements * 4);
+    let (Some(product), Some([channels, filters])) = (tile.product(problem), padded(problem)) else {
+        return Ok(Vec::new());
+    };
+    let scratch = [product.geometry.out_elements(), product.geometry.in_elements()].map(|elements| elements * 4);
     if scratch.iter().any(|&bytes| bytes > caps.max_binding) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let mut inner = conv_subgroup::plans(&product, caps)?;
-    inner.extend(conv_tiled::plans(&product, caps)?);
-    let Some(Plan { name: inner, steps, .. }) = inner.into_iter().next() else { return Ok(None) };
-    let steps = steps.into_iter().map(|step| Dispatch { bindings: &PRODUCT_BINDINGS, ..step });
-
     let [read, written] = four_wide_parts(problem);
     let tiles = tile.count(problem);
-    let launch = |parts: &[Part], vectors: u32, problem: &ConvProblem| {
+    let constants = tile.constants();
+    let launch = |vectors, parts| {
         let items = tiles * u64::from(vectors);
-        ConvLaunch {
+        let workgroups = workgroups(items, caps)?;
+        Ok::<_, Error>(ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
             parts,
-            constants: &tile.constants(),
+            constants: &constants,
             items,
-            workgroups: workgroups(items, caps)?,
-        }
-        .dispatch(problem)
+            workgroups,
+        })
     };
-    let before = ConvProblem { epilogue: NOTHING, ..*problem };
-    let input = launch(&[read, tile.part, part!("winograd_input.wgsl")], channels / 4, &before)?;
-    let output = launch(&[written, tile.part, part!("winograd_output.wgsl")], filters / 4, problem)?;
-    let bindings = if problem.epilogue.residual { &OUTPUT_BINDINGS[..] } else { &OUTPUT_BINDINGS[..4] };
-    let first = Dispatch { bindings: &INPUT_BINDINGS, ..input };
-    let last = Dispatch { bindings, ..output };
-    let inner = inner.trim_start_matches("conv_");
-    Ok(Some(Plan {
-        name: format!("conv_winograd_{}x{}_{inner}", tile.outputs, tile.outputs),
-        steps: std::iter::once(first).chain(steps).chain([last]).collect(),
+    let parts = [read, tile.part, part!("winograd_input.wgsl")];
+    let first = launch(channels / 4, &parts)?.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem })?;
+    let parts = [written, tile.part, part!("winograd_output.wgsl")];
+    let last = launch(filters / 4, &parts)?.finish(problem)?;
+    let first = Dispatch { bindings: &INPUT_BINDINGS, ..first };
+    let packing = packing(tile, problem, [channels, filters].map(u64::from), places, caps)?;
+    let plan = |(name, products): (String, Dispatch)| Plan {
+        name: format!("conv_winograd_{}x{}_{name}", tile.outputs, tile.outputs),
+        steps: vec![first.clone(), products, last.clone()],
         scratch: scratch.to_vec(),
-        packing: Some(packing(tile, problem, [channels, filters].map(u64::from), places, caps)?),
-    }))
+        packing: Some(packing.clone()),
+    };
+    Ok(product_steps(&product, &PRODUCT_BINDINGS, caps)?.into_iter().map(plan).collect())
 }
 
 /// The kernel as the products read it.

@@ -12,6 +12,7 @@ mod conv_depthwise;
 mod conv_depthwise_strip;
 mod conv_direct;
 mod conv_grouped;
+mod conv_split;
 mod conv_subgroup;
 mod conv_tiled;
 mod conv_transposed;
@@ -58,8 +59,9 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
 /// Operations below which compiling a clever kernel costs more than it saves.
 const SMALL: u64 = 100_000;
 
-/// The order follows what was measured: a processor pays for every barrier and every load, and is filled by a few
-/// invocations, and there Winograd's tiles take half the time of the plain sum or less; other adapters want many invocations, and share operands through workgroup memory.
+/// The order follows what was measured: a processor pays for every barrier and every load, is filled by a few invocations,
+/// and takes half the time or less by Winograd's tiles; other adapters want many invocations, more than a convolution with
+/// few outputs has unless its sums are split, and share operands through workgroup memory.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(&problem.geometry)?;
     if problem.direction == Direction::BackwardInput {
@@ -67,23 +69,24 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
-    let [rows, strips, grouped, subgroup, tiled, winograd] = [
+    let [rows, strips, grouped, subgroup, tiled, winograd, split] = [
         conv_depthwise::plans,
         conv_depthwise_strip::plans,
         conv_grouped::plans,
         conv_subgroup::plans,
         conv_tiled::plans,
         conv_winograd::plans,
+        conv_split::plans,
     ]
     .map(|family| family(problem, caps).unwrap_or_default());
     let small = problem.geometry.flops() < SMALL;
     let families = match (small, caps.software) {
-        (true, _) => [direct, rows, strips, grouped, subgroup, tiled, winograd],
+        (true, _) => [direct, rows, strips, grouped, subgroup, tiled, winograd, split],
         (false, true) if conv_winograd::pays(problem, caps) => {
-            [winograd, subgroup, strips, rows, grouped, direct, tiled]
+            [winograd, subgroup, strips, rows, grouped, direct, tiled, split]
         }
-        (false, true) => [strips, rows, grouped, subgroup, winograd, direct, tiled],
-        (false, false) => [rows, strips, grouped, tiled, winograd, direct, subgroup],
+        (false, true) => [strips, rows, grouped, subgroup, winograd, direct, tiled, split],
+        (false, false) => [rows, strips, grouped, split, tiled, winograd, direct, subgroup],
     };
     Ok(families.concat())
 }
@@ -140,6 +143,14 @@ params! {
 
 const CONV_BINDINGS: [Binding; 5] = [
     Binding::Read(Operand::Input),
+    Binding::Read(Operand::Kernel),
+    Binding::Read(Operand::Bias),
+    Binding::Write(Operand::Output),
+    Binding::Read(Operand::Other),
+];
+
+const FINISH_BINDINGS: [Binding; 5] = [
+    Binding::Read(Operand::Scratch(0)),
     Binding::Read(Operand::Kernel),
     Binding::Read(Operand::Bias),
     Binding::Write(Operand::Output),
@@ -214,6 +225,12 @@ impl ConvLaunch<'_> {
         };
         Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
     }
+
+    /// The launch where its input is what earlier ones have left in the first scratch buffer.
+    fn finish(&self, problem: &ConvProblem) -> Result<Dispatch> {
+        let dispatch = self.dispatch(problem)?;
+        Ok(Dispatch { bindings: &FINISH_BINDINGS[..dispatch.bindings.len()], ..dispatch })
+    }
 }
 
 /// The matrix product in fours that several kernels share.
@@ -224,6 +241,18 @@ fn depthwise_lanes(problem: &ConvProblem) -> u32 {
     let last = problem.data_format == DataFormat::ChannelsLast;
     let fours = problem.geometry.group_out() == 1 && problem.geometry.out_channels.is_multiple_of(4);
     if last && fours { 4 } else { 1 }
+}
+
+/// The best matrix product of each family as a step within a plan that reads and writes what `bindings` say, with its name,
+/// best guess first.
+fn product_steps(problem: &ConvProblem, bindings: &'static [Binding], caps: &Caps) -> Result<Vec<(String, Dispatch)>> {
+    let families = [conv_subgroup::plans(problem, caps)?, conv_tiled::plans(problem, caps)?];
+    let firsts = families.into_iter().filter_map(|plans| plans.into_iter().next());
+    let step = |mut plan: Plan| {
+        let name = plan.name.trim_start_matches("conv_").to_owned();
+        (name, Dispatch { bindings, ..plan.steps.swap_remove(0) })
+    };
+    Ok(firsts.map(step).collect())
 }
 
 /// Whether the channels of every group lie in aligned fours in what is read, and in what is written.

@@ -1,0 +1,30 @@
+// Last of two launches of a convolution whose sum is split: outputs from the partial sums.
+//
+//   output[p, f] = activate(bias[f] + sum over s < SPLITS, in order, of input[p, s·out_c + f])
+//
+// One pixel and four channels per invocation. Memory: SPLITS vectors read for each written.
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    let vectors = params.out_c / 4u;
+    let pixel = item / vectors;
+    let channel = item % vectors * 4u;
+    let row = pixel / params.out_w;
+    let size = vec3(params.in_h, params.in_w, params.in_c);
+    let position = image_index(row / params.out_h, row % params.out_h, pixel % params.out_w, 0u, size);
+    var sum = vec4(0.0);
+    for (var s = 0u; s < SPLITS; s++) {
+        sum += input_four(position, s * params.out_c + channel);
+    }
+    finish_four(pixel, channel, sum);
+}

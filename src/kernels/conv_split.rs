@@ -1,0 +1,99 @@
+//! Long sums in parts: for convolutions with too few outputs to fill a device.
+//!
+//! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in order.
+
+use super::{ConvLaunch, four_wide_parts, four_wide_stores, move_axes, product_steps, workgroups};
+use crate::geometry::{Axis, ConvGeometry};
+use crate::plan::{
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MoveAxis, MoveProblem, Operand, Outside,
+    Packing, Plan, part,
+};
+use crate::{DType, Result};
+
+/// Workgroups below which a device is taken to be idle in part.
+const ENOUGH: u64 = 128;
+/// Fewest products of a part.
+const LEAST_TERMS: u64 = 256;
+const MOST_SPLITS: u32 = 16;
+
+const PART_BINDINGS: [Binding; 4] = [
+    Binding::Read(Operand::Input),
+    Binding::Read(Operand::Kernel),
+    Binding::Read(Operand::Bias),
+    Binding::Write(Operand::Scratch(0)),
+];
+
+pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let Some(splits) = splits(problem) else { return Ok(Vec::new()) };
+    let geometry = &problem.geometry;
+    let Some(out_channels) = geometry.out_channels.checked_mul(splits) else { return Ok(Vec::new()) };
+    let parts = ConvProblem {
+        geometry: ConvGeometry { groups: splits, out_channels, ..*geometry },
+        epilogue: Epilogue::NONE,
+        ..*problem
+    };
+    let bytes = parts.geometry.out_elements() * 4;
+    if bytes > caps.max_binding.min(u32::MAX.into()) {
+        return Ok(Vec::new());
+    }
+    let sum = ConvProblem {
+        geometry: ConvGeometry {
+            groups: 1,
+            in_channels: out_channels,
+            axes: geometry.axes.map(|axis| Axis::pointwise(axis.output)),
+            ..*geometry
+        },
+        ..*problem
+    };
+    let [read, written] = four_wide_parts(&sum);
+    let items = geometry.out_elements() / 4;
+    let launch = ConvLaunch {
+        lanes: 4,
+        stores: four_wide_stores(&sum),
+        parts: &[read, written, part!("sum_splits.wgsl")],
+        constants: &[("SPLITS", Constant::U32(splits))],
+        items,
+        workgroups: workgroups(items, caps)?,
+    };
+    let last = launch.finish(&sum)?;
+    let packing = packing(problem, splits, caps)?;
+    let plan = |(name, partial): (String, Dispatch)| Plan {
+        name: format!("conv_split_{splits}_{name}"),
+        steps: vec![partial, last.clone()],
+        scratch: vec![bytes],
+        packing: Some(packing.clone()),
+    };
+    Ok(product_steps(&parts, &PART_BINDINGS, caps)?.into_iter().map(plan).collect())
+}
+
+/// In how many parts a sum is split, if it should be: as many as fill the device with tiles of 64 × 64.
+fn splits(problem: &ConvProblem) -> Option<u32> {
+    let geometry = &problem.geometry;
+    let plain = problem.direction == Direction::Forward && problem.dtype == DType::F32 && geometry.groups == 1;
+    if !plain || !geometry.out_channels.is_multiple_of(4) {
+        return None;
+    }
+    let tiles = geometry.pixels().div_ceil(64) * u64::from(geometry.out_channels.div_ceil(64));
+    let fits = |splits: &u32| {
+        let even = geometry.in_channels.is_multiple_of(4 * splits);
+        even && geometry.terms() / u64::from(*splits) >= LEAST_TERMS && tiles * u64::from(*splits) < 2 * ENOUGH
+    };
+    (1..=MOST_SPLITS.ilog2()).map(|log| 1 << log).filter(fits).max()
+}
+
+/// The kernel `[tap, s·part + j, f]` as `[tap, j, s, f]`, where `part` is the input channels of one part.
+fn packing(problem: &ConvProblem, splits: u32, caps: &Caps) -> Result<Packing> {
+    let geometry = &problem.geometry;
+    let [height, width] = geometry.axes.map(|axis| axis.kernel);
+    let (filters, part) = (geometry.out_channels, geometry.in_channels / splits);
+    let axis = |extent, from: u32, to| MoveAxis { extent, from: from as i32, to, reach: None };
+    let tap = geometry.in_channels * filters;
+    let axes = [
+        axis(height * width, tap, tap),
+        axis(part, filters, splits * filters),
+        axis(splits, part * filters, filters),
+        axis(filters, 1, 1),
+    ];
+    let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
+    Ok(Packing { step: move_axes::dispatch(&moved, 1, caps)?, elements: geometry.kernel_elements() })
+}
