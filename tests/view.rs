@@ -180,7 +180,7 @@ fn layers_open_and_close_and_return_to_where_they_began() {
 fn a_sketch_is_drawn_but_computes_nothing() {
     let mut viewer = Viewer::of_sketch(sketch());
     let error = viewer.predict(&[numbers(&[1, 6, 7, 3])]).unwrap_err().to_string();
-    assert_eq!(error, "predict must be called on a model, which has weights; received a sketch, which has none");
+    assert_eq!(error, "predict must be called on a model, which has weights; received an architecture");
     assert!(viewer.picture("dw", &Picture::new()).unwrap().starts_with(b"\x89PNG"));
     assert!(viewer.page(&Page::new()).unwrap().contains("<dd>4 × 5 × 6</dd>"));
 }
@@ -239,4 +239,35 @@ fn a_page_has_sheets_scores_and_times() {
     assert_eq!(page.matches("<th scope=\"row\">").count(), 5);
     viewer.clear();
     assert!(!viewer.page(&Page::new()).unwrap().contains("id=\"sheet-1\""));
+}
+
+/// Without a device, from the same files.
+#[cfg(all(feature = "keras", feature = "onnx"))]
+#[test]
+fn an_architecture_is_shown_as_the_model_before_its_first_predict() {
+    use wgpu_conv::model::Architecture;
+
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut count = 0;
+    for folder in std::fs::read_dir(common::fixtures::directory().join("models")).unwrap() {
+        for name in ["model.keras", "model_legacy.h5", "model.onnx"] {
+            let file = folder.as_ref().unwrap().path().join(name);
+            if !file.exists() {
+                continue;
+            }
+            let (model, architecture) = match (Model::load(&gpu, &file), Architecture::load(&file)) {
+                (Ok(model), Ok(architecture)) => (model, architecture),
+                (model, architecture) => {
+                    assert_eq!(model.unwrap_err().to_string(), architecture.unwrap_err().to_string());
+                    continue;
+                }
+            };
+            assert_eq!(architecture.count_params(), model.count_params(), "{}", file.display());
+            let page = |viewer: Viewer| viewer.page(&Page::new()).unwrap();
+            let same = page(Viewer::of_architecture(&architecture)) == page(Viewer::new(&model));
+            assert!(same, "{}", file.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "{count} files");
 }

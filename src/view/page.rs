@@ -123,11 +123,7 @@ impl Viewer<'_> {
     fn facts(&self) -> String {
         let layers = self.layers.iter().filter(|layer| layer.class_name() != "InputLayer").count();
         let mut facts = vec![format!("{layers} layers")];
-        let parameters = match self.model {
-            Some(model) => model.count_params(),
-            None => self.layers.iter().map(LayerView::count_params).sum(),
-        };
-        facts.push(format!("{} parameters", grouped(parameters)));
+        facts.push(format!("{} parameters", grouped(self.parameters)));
         let maps: usize = self.layers.iter().filter_map(LayerView::map_count).sum();
         facts.push(format!("{} maps", grouped(maps as u64)));
         let times: Option<Vec<f64>> = self.timed().map(|layer| layer.time().map(|time| time.as_secs_f64())).collect();
