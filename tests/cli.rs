@@ -41,7 +41,7 @@ fn help_teaches_by_example() {
     let text = printed(&["--help"]);
     assert!(text.contains("wgpu-conv run digits.keras seven.png") && text.contains("--adapter"), "{text}");
     assert!(printed(&["run", "--help"]).contains("--compare"));
-    for command in ["run", "summary", "inspect", "verify", "bench", "convert", "adapters"] {
+    for command in ["run", "summary", "inspect", "verify", "bench", "convert", "view", "adapters"] {
         let help = printed(&[command, "--help"]);
         let example = format!("  wgpu-conv {command} ");
         assert!(text.contains(&format!("  {command} ")), "{command} is not listed");
@@ -259,9 +259,40 @@ fn a_model_is_written_as_a_page_and_pictures() {
     assert_eq!(html.matches("<dt>Time</dt>").count(), 13);
     assert_eq!(html.matches("class=\"toggle\" aria-expanded=\"true\"").count(), 1);
     assert!(std::fs::read(format!("{maps}/004_dw1.png")).unwrap().starts_with(b"\x89PNG"));
-    printed(&["view", &digits("model.keras"), "--shape-only", "-o", &page]);
-    let html = std::fs::read_to_string(&page).unwrap();
-    assert!(html.contains("<dd>8 × 8 × 32</dd>") && !html.contains("id=\"sheet-"));
     assert!(complaint(&["view", &digits("model.keras"), &seven, "-o", &page, "--open", "dw9"]).contains("dw9"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Runs the program where there is nothing to compute on.
+fn run_without_adapter(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgpu-conv"));
+    command.env("WGPU_BACKEND", "vulkan");
+    for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+        command.env(variable, "/nonexistent.json");
+    }
+    command.args(arguments).output().expect("the program must start")
+}
+
+#[test]
+fn an_architecture_is_drawn_without_an_adapter() {
+    let model = digits("model.keras");
+    assert_eq!(run_without_adapter(&["summary", &model]).status.code(), Some(1), "there is an adapter");
+    let folder = std::env::temp_dir().join(format!("wgpu-conv-shapes-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let in_folder = |name: &str| folder.join(name).display().to_string();
+    // The model without its weights, as to_json of Keras writes it.
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&model).unwrap()).unwrap();
+    let config = in_folder("config.json");
+    std::io::copy(&mut archive.by_name("config.json").unwrap(), &mut std::fs::File::create(&config).unwrap()).unwrap();
+    let (page, maps) = (in_folder("page.html"), in_folder("maps"));
+    for file in [model, digits("model_legacy.h5"), digits("model.onnx"), config] {
+        let output =
+            run_without_adapter(&["view", &file, "--shape-only", "-o", &page, "--png", &maps, "--open", "all"]);
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        let html = std::fs::read_to_string(&page).unwrap();
+        assert!(html.contains("<dd>8 × 8 × 32</dd>") && !html.contains("id=\"sheet-"), "{file}");
+        assert!(!html.contains("<dt>Values</dt>") && !html.contains("<dt>Time</dt>"), "{file}");
+    }
+    assert!(std::fs::read(folder.join("maps/004_dw1.png")).unwrap().starts_with(b"\x89PNG"));
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -3,12 +3,14 @@
 pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
+#[path = "common/networks.rs"]
+pub mod networks;
 
 use wgpu_conv::layers::{
-    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig, ReLU,
+    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig,
 };
 use wgpu_conv::model::{Functional, Sequential, Symbol};
-use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor};
+use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
 
@@ -386,31 +388,12 @@ mod digits {
     }
 }
 
-/// MobileNetV1 for images of `size`, without the classes' softmax, with weights drawn at random.
-fn mobilenet(gpu: &Gpu, size: usize) -> Sequential {
-    let mut model = Sequential::new(gpu).with_input([None, Some(size), Some(size), Some(3)]).unwrap();
-    let add = |model: Sequential, layer: LayerConfig| model.with(layer).unwrap();
-    let normalized = |model, layer: LayerConfig| {
-        let model = add(add(model, layer), BatchNormalization::new().into());
-        add(model, ReLU::new().max_value(6.0).into())
-    };
-    let stem = Conv2D::new(32, 3).strides(2).padding(Padding::Same).use_bias(false);
-    model = normalized(model, stem.into());
-    let blocks = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1)];
-    for (filters, stride) in blocks.into_iter().chain([(512, 1), (1024, 2), (1024, 1)]) {
-        let depthwise = DepthwiseConv2D::new(3).strides(stride).padding(Padding::Same).use_bias(false);
-        model = normalized(model, depthwise.into());
-        model = normalized(model, Conv2D::new(filters, 1).use_bias(false).into());
-    }
-    add(add(model, GlobalAveragePooling2D::new().into()), Dense::new(1000).into())
-}
-
 #[test]
 fn a_compiled_mobilenet_makes_nothing_and_takes_the_memory_of_two_values() {
     let Some(shared) = gpu::gpu() else { return };
     // A device of its own, whose counters no other test moves.
     let gpu = Gpu::from_wgpu(shared.device().clone(), shared.queue().clone());
-    let model = mobilenet(&gpu, 224);
+    let model = networks::mobilenet_v1(&gpu, 224);
     let model = model.model().unwrap();
     let input = numbers([1, 224, 224, 3]);
     let report = model.memory_report(std::slice::from_ref(&input.shape)).unwrap();

@@ -4,12 +4,14 @@
 pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
+#[path = "common/networks.rs"]
+pub mod networks;
 
 use wgpu_conv::layers::{
     BatchNormalization, Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D, LayerConfig, ReLU,
 };
 use wgpu_conv::model::{Model, Sequential};
-use wgpu_conv::view::{CloseButton, Color, Look, ModelLook, Page, Picture, Sketch, Status, Viewer};
+use wgpu_conv::view::{CloseButton, Color, LayerView, Look, ModelLook, Page, Picture, Sketch, Status, Viewer};
 use wgpu_conv::{DataFormat, Gpu, HostTensor, Padding, Tensor};
 
 fn numbers(shape: &[usize]) -> HostTensor {
@@ -180,7 +182,7 @@ fn layers_open_and_close_and_return_to_where_they_began() {
 fn a_sketch_is_drawn_but_computes_nothing() {
     let mut viewer = Viewer::of_sketch(sketch());
     let error = viewer.predict(&[numbers(&[1, 6, 7, 3])]).unwrap_err().to_string();
-    assert_eq!(error, "predict must be called on a model, which has weights; received a sketch, which has none");
+    assert_eq!(error, "predict must be called on a model, which has weights; received an architecture");
     assert!(viewer.picture("dw", &Picture::new()).unwrap().starts_with(b"\x89PNG"));
     assert!(viewer.page(&Page::new()).unwrap().contains("<dd>4 × 5 × 6</dd>"));
 }
@@ -239,4 +241,55 @@ fn a_page_has_sheets_scores_and_times() {
     assert_eq!(page.matches("<th scope=\"row\">").count(), 5);
     viewer.clear();
     assert!(!viewer.page(&Page::new()).unwrap().contains("id=\"sheet-1\""));
+}
+
+/// Every value of every layer is in the page: of random weights and noise, which compress worst.
+#[test]
+fn pages_of_mobilenets_stay_below_15_megabytes() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let v1 = networks::mobilenet_v1(&gpu, 224);
+    let mut state = 1u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 24) as f32
+    };
+    let input = HostTensor::new([1, 224, 224, 3], (0..224 * 224 * 3).map(|_| noise()).collect()).unwrap();
+    for (model, values) in [(v1.model().unwrap(), 15_000_000), (&networks::mobilenet_v2(&gpu, 224), 19_000_000)] {
+        let mut viewer = Viewer::new(model);
+        viewer.predict(std::slice::from_ref(&input)).unwrap();
+        let shown: usize = viewer.layers().iter().filter_map(LayerView::neural_value).map(<[f32]>::len).sum();
+        let page = viewer.page(&Page::new()).unwrap();
+        assert!(shown > values && page.len() < 15_000_000, "{}: {shown} values, {} bytes", model.name(), page.len());
+    }
+}
+
+/// Without a device, from the same files.
+#[cfg(all(feature = "keras", feature = "onnx"))]
+#[test]
+fn an_architecture_is_shown_as_the_model_before_its_first_predict() {
+    use wgpu_conv::model::Architecture;
+
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut count = 0;
+    for folder in std::fs::read_dir(common::fixtures::directory().join("models")).unwrap() {
+        for name in ["model.keras", "model_legacy.h5", "model.onnx"] {
+            let file = folder.as_ref().unwrap().path().join(name);
+            if !file.exists() {
+                continue;
+            }
+            let (model, architecture) = match (Model::load(&gpu, &file), Architecture::load(&file)) {
+                (Ok(model), Ok(architecture)) => (model, architecture),
+                (model, architecture) => {
+                    assert_eq!(model.unwrap_err().to_string(), architecture.unwrap_err().to_string());
+                    continue;
+                }
+            };
+            assert_eq!(architecture.count_params(), model.count_params(), "{}", file.display());
+            let page = |viewer: Viewer| viewer.page(&Page::new()).unwrap();
+            let same = page(Viewer::of_architecture(&architecture)) == page(Viewer::new(&model));
+            assert!(same, "{}", file.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "{count} files");
 }

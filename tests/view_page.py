@@ -243,6 +243,18 @@ def check(browser, page, shots):
     assert f"map {chosen + 1} of {maps}" in browser.value("document.activeElement.getAttribute('aria-valuetext')")
     browser.shot(shots, f"{stem}-keyboard")
 
+    # A map of a depthwise layer is made of one map of the layer before.
+    depthwise = browser.value("layers.findIndex((layer) => Array.isArray(layer.links) && layer.links[1] === 1)")
+    if depthwise >= 0:
+        last = browser.value(f"layers[{depthwise}].maps") - 1
+        source, before = browser.value(
+            f"[layers[{depthwise}].inputs[0], layers[layers[{depthwise}].inputs[0]].maps - 1]"
+        )
+        browser.value(f"layers[{depthwise}].point({last}, null)")
+        assert browser.value(f"layers[{source}].lit") == [before, before + 1]
+        assert f"made of map {before} of" in browser.value(f"{told}.textContent")
+        browser.value("unpoint()")
+
     # What assistive technology is told.
     nodes = browser("Accessibility.getFullAXTree")["nodes"]
     named = {(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if "role" in n}

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::UnsupportedLayer;
 use super::weights::{Place, sibling};
 use crate::layers::{LayerConfig, ReadOptions};
-use crate::model::in_layer;
+use crate::model::{AppliedLayer, Architecture, Input, in_layer};
 use crate::{Error, PartialShape, Result};
 
 /// How often layers may be applied altogether: models that apply each other twice, and are nested deeply, would take
@@ -105,10 +105,26 @@ impl Graph {
     /// # Errors
     /// [`Error::Invalid`] naming the layer that does not take what it is applied to.
     pub(super) fn places(&self) -> Result<Vec<Place>> {
-        let mut places = Vec::new();
-        let inputs = self.input_shapes();
-        self.plan(&inputs, &Place::default(), &mut places)?;
-        Ok(places.into_iter().flatten().collect())
+        self.walked().map(|walk| walk.places.into_iter().flatten().collect())
+    }
+
+    /// All applications of layers.
+    ///
+    /// # Errors
+    /// Those of [`places`](Self::places).
+    pub(super) fn architecture(&self) -> Result<Architecture> {
+        self.walked().map(|walk| walk.architecture)
+    }
+
+    fn walked(&self) -> Result<Walk> {
+        let shapes = self.input_shapes();
+        let named = self.inputs.iter().zip(&shapes);
+        let inputs = named.map(|((name, _), shape)| Input { name: name.clone(), shape: shape.clone() }).collect();
+        let mut walk = Walk { architecture: Architecture::new(&self.name, inputs), places: Vec::new() };
+        let inputs: Vec<Made> = (0..).zip(shapes).collect();
+        let outputs = self.walk(&inputs, &Place::default(), &mut walk)?;
+        walk.architecture.set_outputs(outputs.into_iter().map(|(place, _)| place).collect());
+        Ok(walk)
     }
 
     /// The shapes of a whole model's inputs, which [`parse`] has found to be stated.
@@ -129,38 +145,23 @@ impl Graph {
         self.calls.iter().fold(0, |sum, call| sum.saturating_add(sizes[call.member]))
     }
 
-    /// The output shapes for inputs of these shapes; notes what every layer declares.
-    fn plan(
-        &self,
-        inputs: &[PartialShape],
-        around: &Place,
-        places: &mut Vec<Option<Place>>,
-    ) -> Result<Vec<PartialShape>> {
+    /// Applies the graph to `inputs`; what makes its outputs.
+    fn walk(&self, inputs: &[Made], around: &Place, walk: &mut Walk) -> Result<Vec<Made>> {
         let stated = self.inputs.iter().zip(inputs);
-        let inputs: Vec<PartialShape> =
-            stated.map(|((_, stated), given)| stated.clone().unwrap_or_else(|| given.clone())).collect();
-        let mut made: Vec<Vec<PartialShape>> = Vec::with_capacity(self.calls.len());
-        let shape = |made: &[Vec<PartialShape>], source| match source {
+        let inputs: Vec<Made> =
+            stated.map(|((_, stated), (place, given))| (*place, stated.as_ref().unwrap_or(given).clone())).collect();
+        let mut made: Vec<Vec<Made>> = Vec::with_capacity(self.calls.len());
+        let of = |made: &[Vec<Made>], source| match source {
             Source::Input(index) => inputs[index].clone(),
             Source::Call { call, output } => made[call][output].clone(),
         };
         for call in &self.calls {
             let member = &self.members[call.member];
-            let reads: Vec<_> = call.inputs.iter().map(|&source| shape(&made, source)).collect();
+            let reads: Vec<Made> = call.inputs.iter().map(|&source| of(&made, source)).collect();
             let inner = around.within(&member.name, &member.group);
             made.push(match &member.body {
                 Body::Layer(config, index) => {
-                    let named = |error| in_layer(&member.name, error);
-                    let output = config.output_shape_all(&reads).map_err(named)?;
-                    if places.len() <= *index {
-                        places.resize_with(index + 1, || None);
-                    }
-                    if places[*index].is_none() {
-                        let weights = config.describe().weights(&reads).map_err(named)?;
-                        let weights = weights.into_iter().map(|weight| (weight.name, weight.shape, weight.trainable));
-                        places[*index] = Some(Place { weights: weights.collect(), ..inner });
-                    }
-                    vec![output]
+                    vec![walk.apply(config, *index, &reads, inner).map_err(|error| in_layer(&member.name, error))?]
                 }
                 Body::Model(model) => {
                     if reads.len() != model.inputs.len() {
@@ -170,11 +171,48 @@ impl Graph {
                             format!("{} inputs", reads.len()),
                         ));
                     }
-                    model.plan(&reads, &inner, places)?
+                    model.walk(&reads, &inner, walk)?
                 }
             });
         }
-        Ok(self.outputs.iter().map(|&source| shape(&made, source)).collect())
+        Ok(self.outputs.iter().map(|&source| of(&made, source)).collect())
+    }
+}
+
+/// The place of an input or layer in an [`Architecture`], and the shape of what it makes.
+type Made = (usize, PartialShape);
+
+/// What was met on the way through a graph.
+struct Walk {
+    architecture: Architecture,
+    /// By the layers' places in the file.
+    places: Vec<Option<Place>>,
+}
+
+impl Walk {
+    /// Takes in the application to `reads` of the layer number `index` of the file.
+    fn apply(&mut self, config: &LayerConfig, index: usize, reads: &[Made], place: Place) -> Result<Made> {
+        let (inputs, shapes): (Vec<usize>, Vec<PartialShape>) = reads.iter().cloned().unzip();
+        let output_shape = config.output_shape_all(&shapes)?;
+        let path = place.path.join("/");
+        if self.places.len() <= index {
+            self.places.resize_with(index + 1, || None);
+        }
+        let place = match &mut self.places[index] {
+            Some(known) => known,
+            none => {
+                let weights = config.describe().weights(&shapes)?;
+                let weights = weights.into_iter().map(|weight| (weight.name, weight.shape, weight.trainable));
+                none.insert(Place { weights: weights.collect(), ..place })
+            }
+        };
+        let parameters = place
+            .weights
+            .iter()
+            .try_fold(0u64, |sum, (_, shape, _)| Ok::<_, Error>(sum.saturating_add(shape.elements()?)))?;
+        let layer =
+            AppliedLayer { path, config: config.clone(), inputs, output_shape: output_shape.clone(), parameters };
+        Ok((self.architecture.push(layer), output_shape))
     }
 }
 

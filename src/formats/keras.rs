@@ -10,7 +10,7 @@ use super::graph::{Body, Graph, Source, parse};
 use super::hdf5::WeightsFile;
 use super::weights::Weights;
 use crate::layers::{Layer, ReadOptions};
-use crate::model::{Input, Model, Port, in_layer};
+use crate::model::{Architecture, Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// A `.keras` file or a legacy `.h5` file of a whole model, read but not yet on a device.
@@ -102,6 +102,15 @@ impl KerasFile {
         &self.unsupported
     }
 
+    /// What the model computes, without its weights and without a device.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] listing all [unsupported](Self::unsupported) layers; [`Error::Invalid`] naming the layer that
+    /// does not take what it is applied to.
+    pub fn architecture(&self) -> Result<Architecture> {
+        architecture_of(&self.graph, &self.unsupported, &self.place)
+    }
+
     /// The model with its weights, on `gpu`.
     ///
     /// Weights are found by position, as Keras finds them: by class, and the place among the layers of the class, or, in a
@@ -123,30 +132,67 @@ impl KerasFile {
     }
 
     pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
-        let (text, config_place, weights, weights_place) = if super::is_hdf5(&bytes) {
+        let (config, weights, weights_place) = if super::is_hdf5(&bytes) {
             let file = WeightsFile::open(bytes, place.clone())?;
-            let text = file.texts("", "model_config")?.and_then(|texts| texts.into_iter().next());
-            let text = text.ok_or_else(|| {
-                Error::format(&place, "the file holds weights without a model: make the model, then load them into it")
-            })?;
-            (text.into_bytes(), format!("{place}, model_config"), Weights::of(file)?, place.clone())
+            (Config::of_hdf5(&file, &place)?, file, place.clone())
         } else {
             let mut archive = Archive::open(&bytes, &place)?;
-            let text = archive.entry("config.json")?;
-            let text = text.ok_or_else(|| {
-                Error::format(
-                    &place,
-                    "a .keras file must hold config.json, and this one does not; is it another format?",
-                )
-            })?;
+            let config = Config::of_archive(&mut archive)?;
             let weights_place = format!("{place}, model.weights.h5");
-            let weights = WeightsFile::open(archive.weights()?, weights_place.clone())?;
-            (text, format!("{place}, config.json"), Weights::of(weights)?, weights_place)
+            (config, WeightsFile::open(archive.weights()?, weights_place.clone())?, weights_place)
         };
-        let config: Json =
-            serde_json::from_slice(&text).map_err(|error| Error::format(&config_place, error.to_string()))?;
-        let (graph, unsupported) = parse(&config, &config_place, options)?;
-        Ok(Self { place, weights_place, graph, unsupported, weights })
+        let (graph, unsupported) = config.parsed(options)?;
+        Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)? })
+    }
+}
+
+/// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.
+pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) -> Result<Architecture> {
+    let config = if super::is_hdf5(&bytes) {
+        Config::of_hdf5(&WeightsFile::open(bytes, place.to_owned())?, place)?
+    } else if bytes.trim_ascii_start().starts_with(b"{") {
+        Config { text: bytes, place: place.to_owned() }
+    } else {
+        Config::of_archive(&mut Archive::open(&bytes, place)?)?
+    };
+    let (graph, unsupported) = config.parsed(options)?;
+    architecture_of(&graph, &unsupported, place)
+}
+
+fn architecture_of(graph: &Graph, unsupported: &[UnsupportedLayer], place: &str) -> Result<Architecture> {
+    if unsupported.is_empty() { graph.architecture() } else { Err(refused(place, "built", unsupported)) }
+}
+
+/// A model's config as JSON, and what messages call it.
+struct Config {
+    text: Vec<u8>,
+    place: String,
+}
+
+impl Config {
+    fn of_hdf5(file: &WeightsFile, place: &str) -> Result<Self> {
+        let text = file.texts("", "model_config")?.and_then(|texts| texts.into_iter().next());
+        let text = text.ok_or_else(|| {
+            Error::format(place, "the file holds weights without a model: make the model, then load them into it")
+        })?;
+        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config") })
+    }
+
+    fn of_archive(archive: &mut Archive) -> Result<Self> {
+        let text = archive.entry("config.json")?;
+        let text = text.ok_or_else(|| {
+            Error::format(
+                archive.place,
+                "a .keras file must hold config.json, and this one does not; is it another format?",
+            )
+        })?;
+        Ok(Self { text, place: format!("{}, config.json", archive.place) })
+    }
+
+    fn parsed(&self, options: ReadOptions) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+        let json: Json =
+            serde_json::from_slice(&self.text).map_err(|error| Error::format(&self.place, error.to_string()))?;
+        parse(&json, &self.place, options)
     }
 }
 
@@ -285,6 +331,25 @@ mod tests {
             ["conv2d", "batch_normalization", "re_lu", "depthwise_conv2d", "batch_normalization_1", "activation"]
         );
         assert_eq!(file.graph.outputs, [Source::Call { call: file.graph.calls.len() - 1, output: 0 }]);
+    }
+
+    #[test]
+    fn an_architecture_needs_no_weights() {
+        let (whole, config) = (digits(), entry(&digits(), "config.json"));
+        let expected = KerasFile::from_bytes(&whole).unwrap().architecture().unwrap();
+        assert_eq!((expected.layers().len(), expected.count_params()), (13, 9466));
+        let of = |bytes: &[u8]| architecture(bytes.to_vec(), "digits", ReadOptions::default());
+        for bytes in [&whole, &config, &archive(&[("config.json", &config)])] {
+            assert_eq!(of(bytes).unwrap(), expected);
+        }
+        let refused = |bytes: &[u8]| of(bytes).unwrap_err().to_string();
+        assert!(refused(b"{").starts_with("digits: "), "{}", refused(b"{"));
+        assert!(refused(b"").contains("zip archive"));
+        let text = String::from_utf8(config).unwrap();
+        assert!(refused(text.replace("SeparableConv2D", "Telescope").as_bytes()).contains("sep2 (Telescope)"));
+        // A depthwise kernel that does not fit its image, without padding.
+        let narrow = text.replace("\"same\"", "\"valid\"").replace("[null, 8, 8, 1]", "[null, 2, 8, 1]");
+        assert!(refused(narrow.as_bytes()).contains("layer stem"), "{}", refused(narrow.as_bytes()));
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Models from files, whose content says of which format they are.
+//! Models and architectures from files, whose content says of which format they are.
 
 use std::path::Path;
 
-use crate::model::Model;
+#[cfg(feature = "keras")]
+use crate::layers::ReadOptions;
+use crate::model::{Architecture, Model};
 use crate::{Gpu, Result};
 
 impl Model {
@@ -30,7 +32,7 @@ impl Model {
     /// # Errors
     /// Those of [`load`](Self::load).
     #[cfg(feature = "keras")]
-    pub fn load_with(gpu: &Gpu, path: impl AsRef<Path>, options: crate::layers::ReadOptions) -> Result<Self> {
+    pub fn load_with(gpu: &Gpu, path: impl AsRef<Path>, options: ReadOptions) -> Result<Self> {
         super::KerasFile::open_with(path, options)?.build(gpu)
     }
 
@@ -43,27 +45,68 @@ impl Model {
     }
 }
 
-/// An ONNX file begins with the number of its first field, and no other format does.
+impl Architecture {
+    /// The architecture of a file, without a device: of the files that [`Model::load`] reads, of `.keras` files without
+    /// weights, and of a model's config by itself, as Keras's `to_json` writes it. Weights of Keras files are not read.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) where the file cannot be read or is of another kind; else those of
+    /// `KerasFile::architecture` and `OnnxFile::architecture`, and
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a format whose feature is off.
+    ///
+    /// ```
+    /// use wgpu_conv::model::Architecture;
+    ///
+    /// # #[cfg(feature = "keras")] {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/model.keras");
+    /// let digits = Architecture::load(path)?;
+    /// assert_eq!((digits.name(), digits.count_params()), ("digits_dscnn", 9466));
+    /// assert_eq!(digits.layers()[0].path, "stem");
+    /// # }
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (bytes, place) = (super::read(path)?, path.display().to_string());
+        match Format::of(&bytes) {
+            #[cfg(feature = "keras")]
+            Format::Keras => super::keras::architecture(bytes, &place, ReadOptions::default()),
+            #[cfg(feature = "onnx")]
+            Format::Onnx => super::OnnxFile::parse(bytes.into(), place)?.architecture(),
+            #[cfg(not(all(feature = "keras", feature = "onnx")))]
+            other => Err(other.lacking(place)),
+        }
+    }
+}
+
 fn of_bytes(gpu: &Gpu, bytes: Vec<u8>, place: String) -> Result<Model> {
-    if bytes.first() == Some(&8) { onnx(gpu, bytes, place) } else { keras(gpu, bytes, place) }
+    match Format::of(&bytes) {
+        #[cfg(feature = "keras")]
+        Format::Keras => super::KerasFile::parse(bytes, place, ReadOptions::default())?.build(gpu),
+        #[cfg(feature = "onnx")]
+        Format::Onnx => super::OnnxFile::parse(bytes.into(), place)?.build(gpu),
+        #[cfg(not(all(feature = "keras", feature = "onnx")))]
+        other => Err(other.lacking(place)),
+    }
 }
 
-#[cfg(feature = "keras")]
-fn keras(gpu: &Gpu, bytes: Vec<u8>, place: String) -> Result<Model> {
-    super::KerasFile::parse(bytes, place, crate::layers::ReadOptions::default())?.build(gpu)
+enum Format {
+    Keras,
+    Onnx,
 }
 
-#[cfg(not(feature = "keras"))]
-fn keras(_: &Gpu, _: Vec<u8>, place: String) -> Result<Model> {
-    Err(crate::Error::unsupported(place, "it is no ONNX file, and this build lacks the feature `keras`"))
-}
+impl Format {
+    /// An ONNX file begins with the number of its first field, and no other format does.
+    fn of(bytes: &[u8]) -> Self {
+        if bytes.first() == Some(&8) { Self::Onnx } else { Self::Keras }
+    }
 
-#[cfg(feature = "onnx")]
-fn onnx(gpu: &Gpu, bytes: Vec<u8>, place: String) -> Result<Model> {
-    super::OnnxFile::parse(bytes.into(), place)?.build(gpu)
-}
-
-#[cfg(not(feature = "onnx"))]
-fn onnx(_: &Gpu, _: Vec<u8>, place: String) -> Result<Model> {
-    Err(crate::Error::unsupported(place, "it seems to be an ONNX file, and this build lacks the feature `onnx`"))
+    #[cfg(not(all(feature = "keras", feature = "onnx")))]
+    fn lacking(self, place: String) -> crate::Error {
+        let reason = match self {
+            Self::Keras => "it is no ONNX file, and this build lacks the feature `keras`",
+            Self::Onnx => "it seems to be an ONNX file, and this build lacks the feature `onnx`",
+        };
+        crate::Error::unsupported(place, reason)
+    }
 }

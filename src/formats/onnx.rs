@@ -16,7 +16,7 @@ use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
 use super::onnx_nodes;
 use super::onnx_proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::layers::{Layer, snake_case};
-use crate::model::{Input, Model, Port, in_layer};
+use crate::model::{AppliedLayer, Architecture, Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// The sets of operators that are read.
@@ -147,15 +147,9 @@ impl OnnxFile {
     /// [`Error::Unsupported`] listing all [unsupported](Self::unsupported) nodes and all inputs that
     /// [need a value](Self::needs_values); [`Error::Limit`] and [`Error::Gpu`] where the device cannot hold the weights.
     pub fn build(self, gpu: &Gpu) -> Result<Model> {
+        self.check()?;
         let name = self.name().to_owned();
-        let Translation { inputs, steps, outputs, unsupported, needs_values, .. } = self.translation;
-        if !unsupported.is_empty() || !needs_values.is_empty() {
-            let lines = unsupported.iter().map(|node| format!("\n  {node}"));
-            let inputs = needs_values.iter().map(|name| format!("\n  input {name} must be given a value"));
-            let what = format!("{} of its nodes cannot be built:", unsupported.len());
-            let reason = lines.chain(inputs).fold(what, |text, line| text + &line);
-            return Err(Error::unsupported(self.place, reason));
-        }
+        let Translation { inputs, steps, outputs, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
         for Step { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
@@ -166,6 +160,45 @@ impl OnnxFile {
         }
         model.set_outputs(outputs);
         Ok(model)
+    }
+
+    /// What the model computes, without its weights and without a device.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] as from [`build`](Self::build).
+    pub fn architecture(&self) -> Result<Architecture> {
+        self.check()?;
+        let Translation { inputs, steps, shapes, outputs, .. } = &self.translation;
+        let place = |port: &Port| match *port {
+            Port::Input(index) => index,
+            Port::Output(step, _) => inputs.len() + step,
+        };
+        let mut architecture = Architecture::new(self.name(), inputs.clone());
+        for (step, shape) in steps.iter().zip(shapes) {
+            architecture.push(AppliedLayer {
+                path: step.name.clone(),
+                config: step.config.clone().named(&step.name),
+                inputs: step.reads.iter().map(place).collect(),
+                output_shape: shape.clone(),
+                parameters: step.weights.iter().map(|weight| weight.values.len() as u64).sum(),
+            });
+        }
+        architecture.set_outputs(outputs.iter().map(place).collect());
+        Ok(architecture)
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] listing what stands in the way of the model.
+    fn check(&self) -> Result<()> {
+        let Translation { unsupported, needs_values, .. } = &self.translation;
+        if unsupported.is_empty() && needs_values.is_empty() {
+            return Ok(());
+        }
+        let lines = unsupported.iter().map(|node| format!("\n  {node}"));
+        let inputs = needs_values.iter().map(|name| format!("\n  input {name} must be given a value"));
+        let what = format!("{} of its nodes cannot be built:", unsupported.len());
+        let reason = lines.chain(inputs).fold(what, |text, line| text + &line);
+        Err(Error::unsupported(&*self.place, reason))
     }
 
     fn free_inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {
@@ -232,6 +265,8 @@ fn tensor_type(info: &ValueInfoProto) -> (i32, Option<PartialShape>) {
 struct Translation {
     inputs: Vec<Input>,
     steps: Vec<Step>,
+    /// What each step makes.
+    shapes: Vec<PartialShape>,
     outputs: Vec<Port>,
     /// Outputs that do not depend on what the model is given.
     known: Vec<(String, HostTensor)>,
@@ -420,9 +455,9 @@ impl<'a> Translator<'a> {
             }
         }
         let Self { builder, unsupported, needs_values, .. } = self;
-        let mut inputs = builder.inputs;
+        let Builder { mut inputs, steps, shapes, .. } = builder;
         inputs.retain(|input| !needs_values.contains(&input.name));
-        Translation { inputs, steps: builder.steps, outputs: made, known, unsupported, needs_values }
+        Translation { inputs, steps, shapes, outputs: made, known, unsupported, needs_values }
     }
 }
 

@@ -4,8 +4,10 @@
 //! what stands before it. A block is a layer or a whole model; applied twice it stands once among the blocks, so its
 //! weights are shared and counted once. [`Sequential`] grows such a graph at its end, [`Functional`] anywhere, and
 //! `formats` reads one from a file. Whatever made it, it runs the same way: lowered to a tape for the shapes of a call,
-//! fused, its memory planned, and replayed from then on (`program.rs`).
+//! fused, its memory planned, and replayed from then on (`program.rs`). What it computes, as a list without weights and
+//! without a device, is its [`Architecture`].
 
+mod architecture;
 mod functional;
 mod fuse;
 mod predict;
@@ -19,6 +21,7 @@ mod verify;
 
 use std::fmt;
 
+pub use architecture::{AppliedLayer, Architecture};
 pub use functional::{Functional, Symbol};
 pub use predict::{BATCH_SIZE, top};
 #[cfg(not(target_arch = "wasm32"))]

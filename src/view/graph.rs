@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::look::{self, Look, ModelLook, ResolvedLook, Status};
 use super::maps::{Extents, Maps};
 use crate::layers::LayerConfig;
-use crate::model::{Block, Model, Port};
+use crate::model::Architecture;
 use crate::{DataFormat, Error, PartialShape, Result};
 
 /// A layer as it is shown. One that is applied twice stands there twice.
@@ -164,16 +164,23 @@ fn channels_last(dims: &[usize], values: Vec<f32>) -> Vec<f32> {
     (0..pixels * channels).map(|i| values[i % channels * pixels + i / channels]).collect()
 }
 
-/// The layers of `model`, inputs first, and the places of those that make its outputs.
-pub(super) fn of_model(model: &Model) -> (Vec<LayerView>, Vec<usize>) {
+/// The layers of `architecture`, inputs first.
+pub(super) fn of_architecture(architecture: &Architecture) -> Vec<LayerView> {
     let mut layers = Vec::new();
-    for input in model.inputs() {
+    for input in architecture.inputs() {
         let mut layer = LayerView::new(input.name.clone(), "InputLayer", Vec::new());
         layer.output_shape = without_batch(&input.shape);
         layers.push(layer);
     }
-    let inputs: Vec<usize> = (0..layers.len()).collect();
-    let outputs = flatten(model, &inputs, "", &mut layers);
+    for applied in architecture.layers() {
+        let name = free_name(&layers, applied.path.clone());
+        let mut layer = LayerView::new(name, applied.config.class_name(), applied.inputs.clone());
+        layer.parameters = applied.parameters;
+        layer.format = applied.config.data_format();
+        layer.groups = groups(&applied.config);
+        layer.output_shape = without_batch(&applied.output_shape);
+        layers.push(layer);
+    }
     settle_formats(&mut layers);
     for layer in &mut layers {
         if let (Some(DataFormat::ChannelsFirst), Some(shape)) = (layer.format, &layer.output_shape) {
@@ -181,7 +188,7 @@ pub(super) fn of_model(model: &Model) -> (Vec<LayerView>, Vec<usize>) {
         }
     }
     link(&mut layers);
-    (layers, outputs)
+    layers
 }
 
 /// The layers of `sketch`, and the places of those that nobody reads.
@@ -197,32 +204,6 @@ pub(super) fn link(layers: &mut [LayerView]) {
     for place in 0..layers.len() {
         layers[place].links = links(layers, place);
     }
-}
-
-/// Appends the layers of `model` applied to `inputs`; returns those that make its outputs.
-fn flatten(model: &Model, inputs: &[usize], before: &str, layers: &mut Vec<LayerView>) -> Vec<usize> {
-    let mut made: Vec<Vec<usize>> = Vec::with_capacity(model.nodes().len());
-    let of = |made: &[Vec<usize>], port: &Port| match *port {
-        Port::Input(index) => inputs[index],
-        Port::Output(node, output) => made[node][output],
-    };
-    for node in model.nodes() {
-        let inputs: Vec<usize> = node.inputs.iter().map(|port| of(&made, port)).collect();
-        let path = format!("{before}{}", model.blocks()[node.block].name());
-        made.push(match &model.blocks()[node.block] {
-            Block::Layer(layer) => {
-                let mut view = LayerView::new(free_name(layers, path), layer.config().class_name(), inputs);
-                view.parameters = layer.count_params();
-                view.format = layer.config().data_format();
-                view.groups = groups(layer.config());
-                view.output_shape = node.shapes.first().and_then(without_batch);
-                layers.push(view);
-                vec![layers.len() - 1]
-            }
-            Block::Model(model) => flatten(model, &inputs, &format!("{path}/"), layers),
-        });
-    }
-    model.outputs().iter().map(|port| of(&made, port)).collect()
 }
 
 /// `name`, with a number behind it where it is taken.

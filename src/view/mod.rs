@@ -1,6 +1,6 @@
 //! Models to look at: each layer as a stack of maps that opens and closes, in the manner of TensorSpace.
 //!
-//! A [`Viewer`] stands over a model, or over a [`Sketch`] of one. It keeps what every layer made of one sample, how each
+//! A [`Viewer`] stands over a model, over the [`Architecture`] of one, or over a [`Sketch`]. It keeps what every layer made of one sample, how each
 //! looks, and whether it is open; it draws layers as PNG pictures, and the whole as one page of HTML.
 //!
 //! - `look.rs`: colours, opacity, time and the like, of a layer, of a model and by default
@@ -24,7 +24,7 @@ pub use page::Page;
 pub use picture::Picture;
 
 use crate::gpu::BufferBinding;
-use crate::model::{LayerKey, Model};
+use crate::model::{Architecture, LayerKey, Model};
 use crate::{Commands, Error, HostTensor, Result, Tensor};
 
 /// A model as it is shown.
@@ -50,9 +50,11 @@ use crate::{Commands, Error, HostTensor, Result, Tensor};
 /// ```
 #[derive(Debug)]
 pub struct Viewer<'m> {
-    /// None for a sketch.
+    /// None for an architecture.
     model: Option<&'m Model>,
     title: String,
+    /// The number of values in all weights.
+    parameters: u64,
     layers: Vec<LayerView>,
     look: ModelLook,
     recording: bool,
@@ -64,24 +66,40 @@ pub struct Viewer<'m> {
 impl<'m> Viewer<'m> {
     /// A view of `model`, recording, before its first predict.
     pub fn new(model: &'m Model) -> Self {
-        let (layers, outputs) = graph::of_model(model);
-        Self {
-            model: Some(model),
-            title: model.name().to_owned(),
-            layers,
-            look: ModelLook::default(),
-            recording: true,
-            sample: 0,
-            outputs,
-        }
+        Self { model: Some(model), recording: true, ..Self::of_architecture(&model.architecture()) }
     }
 
-    /// A view of an architecture, which has shapes and empty maps.
-    pub fn of_sketch(sketch: Sketch) -> Viewer<'static> {
+    /// A view of an architecture, which has shapes and empty maps, and needs no device.
+    ///
+    /// ```
+    /// use wgpu_conv::model::Architecture;
+    /// use wgpu_conv::view::{Page, Viewer};
+    ///
+    /// # #[cfg(feature = "keras")] {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/model.keras");
+    /// let viewer = Viewer::of_architecture(&Architecture::load(path)?);
+    /// assert_eq!(viewer.get_layer("stem")?.output_shape(), Some(&[8, 8, 16][..]));
+    /// assert!(viewer.page(&Page::new())?.contains("9,466 parameters"));
+    /// # }
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn of_architecture(architecture: &Architecture) -> Self {
+        let layers = graph::of_architecture(architecture);
+        Self::without_model(architecture.name(), architecture.count_params(), layers, architecture.outputs().to_vec())
+    }
+
+    /// A view of an architecture made by hand.
+    pub fn of_sketch(sketch: Sketch) -> Self {
         let (layers, outputs) = graph::of_sketch(sketch);
-        Viewer {
+        let parameters = layers.iter().map(LayerView::count_params).fold(0, u64::saturating_add);
+        Self::without_model("sketch", parameters, layers, outputs)
+    }
+
+    fn without_model(title: &str, parameters: u64, layers: Vec<LayerView>, outputs: Vec<usize>) -> Self {
+        Self {
             model: None,
-            title: "sketch".into(),
+            title: title.to_owned(),
+            parameters,
             layers,
             look: ModelLook::default(),
             recording: false,
@@ -238,7 +256,7 @@ impl<'m> Viewer<'m> {
     /// keeps what they make now, if that is [recorded](Self::set_recording).
     ///
     /// # Errors
-    /// Those of [`Model::predict_all`]; [`Error::Invalid`] for a sketch, which has no weights, and for a batch that has no
+    /// Those of [`Model::predict_all`]; [`Error::Invalid`] for an architecture, which has no weights, and for a batch that has no
     /// [sample](Self::set_sample) of the number chosen.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn predict(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
@@ -274,7 +292,7 @@ impl<'m> Viewer<'m> {
 
     fn require_model(&self) -> Result<&'m Model> {
         self.model.ok_or_else(|| {
-            Error::invalid("model", "predict must be called on a model, which has weights", "a sketch, which has none")
+            Error::invalid("model", "predict must be called on a model, which has weights", "an architecture")
         })
     }
 

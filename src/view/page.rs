@@ -16,12 +16,10 @@ use super::{LayerView, Status, Viewer};
 use crate::Result;
 use crate::model::{grouped, top};
 
-/// Shades of maps in a page: more cannot be told apart.
-const SHADES: u8 = 64;
-/// Shades of maps in a page that would become too large.
-const FEW_SHADES: u8 = 13;
-/// Bytes of sheets from which on they are of few shades.
-const MANY_BYTES: usize = 9_000_000;
+/// Shades of maps in a page: more cannot be told apart, and fewer do where the sheets would be too large.
+const SHADES: [u8; 3] = [64, 13, 5];
+/// The most bytes of sheets that are taken before there are fewer shades: 12 MB as text.
+const SHEETS: usize = 9_000_000;
 /// The most scores that are shown.
 const SCORES: usize = 10;
 
@@ -74,10 +72,7 @@ impl Viewer<'_> {
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) for layers of more than 2^28 values.
     pub fn page(&self, page: &Page) -> Result<String> {
-        let mut sheets = self.sheets(SHADES)?;
-        if sheets.iter().flatten().map(|(file, _)| file.len()).sum::<usize>() > MANY_BYTES {
-            sheets = self.sheets(FEW_SHADES)?;
-        }
+        let sheets = self.sheets_within(SHEETS)?;
         let title = escaped(page.title.as_deref().unwrap_or(&self.title));
         let mut html = String::new();
         let _ = write!(
@@ -123,11 +118,7 @@ impl Viewer<'_> {
     fn facts(&self) -> String {
         let layers = self.layers.iter().filter(|layer| layer.class_name() != "InputLayer").count();
         let mut facts = vec![format!("{layers} layers")];
-        let parameters = match self.model {
-            Some(model) => model.count_params(),
-            None => self.layers.iter().map(LayerView::count_params).sum(),
-        };
-        facts.push(format!("{} parameters", grouped(parameters)));
+        facts.push(format!("{} parameters", grouped(self.parameters)));
         let maps: usize = self.layers.iter().filter_map(LayerView::map_count).sum();
         facts.push(format!("{} maps", grouped(maps as u64)));
         let times: Option<Vec<f64>> = self.timed().map(|layer| layer.time().map(|time| time.as_secs_f64())).collect();
@@ -139,6 +130,18 @@ impl Viewer<'_> {
 
     fn timed(&self) -> impl Iterator<Item = &LayerView> {
         self.layers.iter().filter(|layer| layer.class_name() != "InputLayer")
+    }
+
+    /// The sheets in the most shades with which they take at most `budget` bytes, or else in the fewest.
+    fn sheets_within(&self, budget: usize) -> Result<Vec<Option<PackedMaps>>> {
+        let [many @ .., fewest] = SHADES;
+        for shades in many {
+            let sheets = self.sheets(shades)?;
+            if size(&sheets) <= budget {
+                return Ok(sheets);
+            }
+        }
+        self.sheets(fewest)
     }
 
     /// The maps of each layer that has several, with how many stand in a row.
@@ -274,7 +277,7 @@ impl Viewer<'_> {
             1 => (maps.pixels(0), format!("The output of {}", layer.name())),
             _ => (maps.aggregated(strategy), format!("The {} of {count} maps of {}", strategy.name(), layer.name())),
         };
-        let file = Sheet::single(maps, &pixels)?.png(layer.look(), self.look.background, SHADES)?;
+        let file = Sheet::single(maps, &pixels)?.png(layer.look(), self.look.background, SHADES[0])?;
         let sheets = if count > 1 { "<i></i><i></i><i></i>" } else { "" };
         let _ = writeln!(
             html,
@@ -288,8 +291,8 @@ impl Viewer<'_> {
     }
 
     /// What the script needs to know.
-    fn data(&self, sheets: &[Option<(Vec<u8>, usize)>]) -> Value {
-        let layer = |(layer, sheet): (&LayerView, &Option<(Vec<u8>, usize)>)| {
+    fn data(&self, sheets: &[Option<PackedMaps>]) -> Value {
+        let layer = |(layer, sheet): (&LayerView, &Option<PackedMaps>)| {
             let (look, maps) = (layer.look(), layer.maps());
             let Extents { count, height, width, spatial } = maps.map_or(Extents::of(&[]), |maps| maps.extents);
             let (columns, rows) = grid(count, look.layer_shape);
@@ -327,6 +330,11 @@ impl Viewer<'_> {
             "texts": self.look.text_system,
         })
     }
+}
+
+/// The bytes that the sheets take.
+fn size(sheets: &[Option<PackedMaps>]) -> usize {
+    sheets.iter().flatten().map(|(file, _)| file.len()).sum()
 }
 
 const TOOLS: &str = "\
@@ -408,4 +416,39 @@ fn escaped(text: &str) -> String {
 /// `data` as the text of a `script` element, which nothing in it ends.
 fn in_script(data: &Value) -> String {
     data.to_string().replace('<', "\\u003c")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{Sketch, picture};
+
+    #[test]
+    fn maps_have_fewer_shades_where_there_is_less_room() {
+        let shape = [33, 31, 24];
+        let mut sketch = Sketch::new();
+        sketch.input("in", &shape).unwrap();
+        let mut viewer = Viewer::of_sketch(sketch);
+        // Noise, which compresses worst.
+        let mut state = 1u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32
+        };
+        viewer.layers[0].values = Some((0..shape.iter().product()).map(|_| noise()).collect());
+        let sheets = SHADES.map(|shades| viewer.sheets(shades).unwrap());
+        let [most, some, fewest] = [0, 1, 2].map(|index| size(&sheets[index]));
+        assert!(most > some && some > fewest, "{most} {some} {fewest}");
+        for (budget, expected) in [(usize::MAX, 0), (most, 0), (most - 1, 1), (some, 1), (some - 1, 2), (0, 2)] {
+            assert_eq!(viewer.sheets_within(budget).unwrap(), sheets[expected], "{budget} bytes");
+        }
+        // The same pictures, each value moved by no more than half a step of either.
+        let reds = sheets.map(|sheets| picture::tests::decoded(&sheets[0].as_ref().unwrap().0).2);
+        let (least, most) = (reds[0].iter().min().unwrap(), reds[0].iter().max().unwrap());
+        for (fewer, shades) in reds[1..].iter().zip(&SHADES[1..]) {
+            let half = |shades: u8| f32::from(most - least) / f32::from(shades - 1) / 2.0;
+            let furthest = reds[0].iter().zip(fewer).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+            assert!(f32::from(furthest) <= half(*shades) + half(SHADES[0]) + 1.0, "{furthest} with {shades} shades");
+        }
+    }
 }

@@ -103,14 +103,17 @@ pub(super) fn spoken(range: Range) -> String {
     range.map_or_else(|| "no values".into(), |(least, most)| format!("{} to {}", short(least), short(most)))
 }
 
-/// A number in four digits.
+/// A number in four digits, or in three behind a zero.
 pub(super) fn short(value: f32) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-3..1e5).contains(&size) {
         return format!("{value:.2e}");
     }
-    let before = if size < 1.0 { 1 } else { size.log10() as usize + 1 };
-    let text = format!("{value:.*}", 4usize.saturating_sub(before));
+    let decimals = match size.max(1e-3).log10().floor() {
+        power if power < 0.0 => 2.0 - power,
+        power => 3.0 - power,
+    };
+    let text = format!("{value:.*}", decimals.max(0.0) as usize);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
@@ -281,7 +284,7 @@ fn encode(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::view::{LayerShape, Look, ModelLook, Sketch};
 
@@ -297,7 +300,7 @@ mod tests {
     }
 
     /// Width, height, and the red of each pixel.
-    fn decoded(file: &[u8]) -> (u32, u32, Vec<u8>) {
+    pub(in crate::view) fn decoded(file: &[u8]) -> (u32, u32, Vec<u8>) {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(file));
         decoder.set_transformations(png::Transformations::EXPAND);
         let mut reader = decoder.read_info().unwrap();
@@ -392,6 +395,10 @@ mod tests {
             (0.00012, "1.20e-4"),
             (1e9, "1.00e9"),
             (0.9999, "1"),
+            (0.001_234_5, "0.00123"),
+            (-0.012, "-0.012"),
+            (0.09999, "0.1"),
+            (0.001, "0.001"),
             (9.9999, "10"),
         ] {
             assert_eq!(short(value), text);

@@ -107,7 +107,7 @@ Examples:
   wgpu-conv view digits.keras seven.png --open all --png maps/
       and a picture of each layer
   wgpu-conv view digits.keras --shape-only -o digits.html
-      the layers and their shapes, with nothing computed";
+      the layers and their shapes, without weights and without a GPU";
 
 /// Runs convolutional networks from Keras and ONNX files on any GPU
 #[derive(Parser)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wgpu_conv::formats::{InputReader, read_inputs};
-use wgpu_conv::model::Model;
+use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, Tensor};
 
@@ -35,7 +35,8 @@ pub struct View {
     /// Let layers lie flat on the page
     #[arg(long)]
     flat: bool,
-    /// Draw the layers and their shapes, and compute nothing
+    /// Draw the layers and their shapes, and compute nothing: weights are not read, no GPU is needed, and the model may be
+    /// its config alone, as Keras's to_json writes it
     #[arg(long, conflicts_with = "input")]
     shape_only: bool,
     /// Which input of a file that holds several, from 0
@@ -62,27 +63,32 @@ impl View {
     /// What is printed.
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let labels = self.labels.as_deref().map(lines).transpose()?.unwrap_or_default();
+        let (look, page) = (self.look()?, Page::new().flat(self.flat).labels(labels));
+        let Some(input) = &self.input else {
+            return self.written(Viewer::of_architecture(&Architecture::load(&self.model)?), look, &page);
+        };
         let gpu = Gpu::open(choice)?;
         let model = Model::load(&gpu, &self.model)?;
         let mut viewer = Viewer::new(&model);
-        viewer.set_look(self.look()?)?;
-        let mut page = Page::new().flat(self.flat).labels(labels);
-        if let Some(input) = &self.input {
-            let inputs = self.inputs(&model, input)?;
-            viewer.predict(&inputs)?;
-            let tensors = inputs.iter().map(|input| Tensor::from_slice(&gpu, &input.shape, &input.values));
-            let profile = model.profile(&tensors.collect::<Result<Vec<_>, _>>()?, 5)?;
-            let applied: Vec<String> = viewer.layers()[inputs.len()..].iter().map(|it| it.name().to_owned()).collect();
-            viewer.set_times(applied.iter().map(String::as_str).zip(profile.layers.iter().map(|layer| layer.time)))?;
-            let file = input.file_name().unwrap_or_default().display();
-            page = page.note(format!("{file} on {}", on(&gpu)));
-        }
+        let inputs = self.inputs(&model, input)?;
+        viewer.predict(&inputs)?;
+        let tensors = inputs.iter().map(|input| Tensor::from_slice(&gpu, &input.shape, &input.values));
+        let profile = model.profile(&tensors.collect::<Result<Vec<_>, _>>()?, 5)?;
+        let applied: Vec<String> = viewer.layers()[inputs.len()..].iter().map(|it| it.name().to_owned()).collect();
+        viewer.set_times(applied.iter().map(String::as_str).zip(profile.layers.iter().map(|layer| layer.time)))?;
+        let file = input.file_name().unwrap_or_default().display();
+        self.written(viewer, look, &page.note(format!("{file} on {}", on(&gpu))))
+    }
+
+    /// Writes the page and the pictures; what is printed of it.
+    fn written(&self, mut viewer: Viewer, look: ModelLook, page: &Page) -> Result<Report, Error> {
+        viewer.set_look(look)?;
         match self.open.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [] | ["none"] => {}
             ["all"] => viewer.set_all(Status::Open),
             ref names => names.iter().try_for_each(|name| viewer.open_layer(*name))?,
         }
-        let html = viewer.page(&page)?;
+        let html = viewer.page(page)?;
         write(&self.output, html.as_bytes())?;
         let mut text = format!("{}: {} layers, {} bytes\n", self.output.display(), viewer.layers().len(), html.len());
         if let Some(folder) = &self.png {
