@@ -39,6 +39,9 @@ const PRODUCT_BINDINGS: [Binding; 4] = [
     Binding::Read(Operand::Bias),
     Binding::Write(Operand::Scratch(0)),
 ];
+/// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
+const WORTHWHILE: u64 = 20_000_000;
+
 /// A size of tiles.
 #[derive(Clone, Copy)]
 struct Tile {
@@ -118,10 +121,13 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         .concat())
 }
 
-/// Whether the first plan takes fewer cycles than the best implicit matrix product, both estimated for lavapipe.
+/// Whether the first plan takes fewer cycles than the best implicit matrix product, both estimated for lavapipe, in a
+/// convolution of some size.
 pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
     let first = in_order(problem, caps)[0].cycles(problem, caps);
-    applies(problem) && first.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
+    applies(problem)
+        && problem.geometry.flops() >= WORTHWHILE
+        && first.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
 }
 
 /// The tiles, cheapest first by [`Tile::cycles`] where those are known and the error allows.

@@ -1,7 +1,7 @@
 //! Models to look at: each layer as a stack of maps that opens and closes, in the manner of TensorSpace.
 //!
-//! A [`Viewer`] stands over a model, over the [`Architecture`] of one, or over a [`Sketch`]. It keeps what every layer made of one sample, how each
-//! looks, and whether it is open; it draws layers as PNG pictures, and the whole as one page of HTML.
+//! A [`Viewer`] stands over a model, over the [`Architecture`] of one, or over a [`Sketch`]. It keeps what every layer made of
+//! one sample, how each looks, and whether it is open; it draws layers as PNG pictures, and the whole as one page of HTML.
 //!
 //! - `look.rs`: colours, opacity, time and the like, of a layer, of a model and by default
 //! - `graph.rs`: the layers, and which maps of theirs are made of which
@@ -256,8 +256,8 @@ impl<'m> Viewer<'m> {
     /// keeps what they make now, if that is [recorded](Self::set_recording).
     ///
     /// # Errors
-    /// Those of [`Model::predict_all`]; [`Error::Invalid`] for an architecture, which has no weights, and for a batch that has no
-    /// [sample](Self::set_sample) of the number chosen.
+    /// Those of [`Model::predict_all`]; [`Error::Invalid`] for an architecture, which has no weights, and for a batch that has
+    /// no [sample](Self::set_sample) of the number chosen.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn predict(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
         self.clear();
