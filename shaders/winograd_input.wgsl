@@ -10,8 +10,6 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
 
-const PLACES: u32 = EDGE * EDGE;
-
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -23,13 +21,11 @@ fn main(
         return;
     }
     let vectors = (params.in_c + 3u) / 4u;
-    let across = (params.out_w + TILE - 1u) / TILE;
-    let down = (params.out_h + TILE - 1u) / TILE;
     let tile = item / vectors;
     let vector = item % vectors;
-    let n = tile / across / down;
-    let first_y = i32(tile / across % down * TILE) - i32(params.pad_h);
-    let first_x = i32(tile % across * TILE) - i32(params.pad_w);
+    let place = tile_place(tile);
+    let first_y = i32(place.y) - i32(params.pad_h);
+    let first_x = i32(place.z) - i32(params.pad_w);
     let size = vec3(params.in_h, params.in_w, params.in_c);
 
     var values: array<vec4<f32>, PLACES>;
@@ -43,7 +39,7 @@ fn main(
         for (var x = 0u; x < EDGE; x++) {
             let ix = first_x + i32(x);
             let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-            let position = image_index(n, row, select(0u, u32(ix), inside), 0u, size);
+            let position = image_index(place.x, row, select(0u, u32(ix), inside), 0u, size);
             line[x] = select(vec4(0.0), input_four(position, vector * 4u), inside);
         }
         line = of_input(line);

@@ -10,8 +10,6 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> products: array<vec4<f32>>;
 
-const PLACES: u32 = EDGE * EDGE;
-
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -23,13 +21,9 @@ fn main(
         return;
     }
     let vectors = (params.out_c + 3u) / 4u;
-    let across = (params.out_w + TILE - 1u) / TILE;
-    let down = (params.out_h + TILE - 1u) / TILE;
     let tile = item / vectors;
     let vector = item % vectors;
-    let n = tile / across / down;
-    let first_y = tile / across % down * TILE;
-    let first_x = tile % across * TILE;
+    let place = tile_place(tile);
 
     var values: array<vec4<f32>, TILE * EDGE>;
     // unroll
@@ -52,11 +46,12 @@ fn main(
         for (var x = 0u; x < EDGE; x++) {
             line[x] = values[y * EDGE + x];
         }
-        let oy = first_y + y;
+        let oy = place.y + y;
         let finished = of_products(line);
         for (var x = 0u; x < TILE; x++) {
-            if oy < params.out_h && first_x + x < params.out_w {
-                let pixel = (n * params.out_h + oy) * params.out_w + first_x + x;
+            let ox = place.z + x;
+            if oy < params.out_h && ox < params.out_w {
+                let pixel = (place.x * params.out_h + oy) * params.out_w + ox;
                 finish_four(pixel, vector * 4u, finished[x]);
             }
         }

@@ -42,6 +42,8 @@ const PRODUCT_BINDINGS: [Binding; 4] = [
 /// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
 const WORTHWHILE: u64 = 20_000_000;
 
+const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
+
 /// A size of tiles.
 #[derive(Clone, Copy)]
 struct Tile {
@@ -175,9 +177,9 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
             workgroups,
         })
     };
-    let parts = [read, tile.part, part!("winograd_input.wgsl")];
+    let parts = [read, tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
     let first = launch(channels / 4, &parts)?.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem })?;
-    let parts = [written, tile.part, part!("winograd_output.wgsl")];
+    let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
     let last = launch(filters / 4, &parts)?.finish(problem)?;
     let first = Dispatch { bindings: &INPUT_BINDINGS, ..first };
     let packing = packing(tile, problem, [channels, filters].map(u64::from), places, caps)?;

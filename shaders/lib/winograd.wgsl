@@ -1,0 +1,13 @@
+// The tiles of a Winograd convolution's output, those of all images in order.
+//
+// Constants: TILE, outputs of a tile along one axis; EDGE, its inputs and its products.
+
+const PLACES: u32 = EDGE * EDGE;
+
+/// Image, first output row and first output column of a tile.
+fn tile_place(tile: u32) -> vec3<u32> {
+    let across = (params.out_w + TILE - 1u) / TILE;
+    let down = (params.out_h + TILE - 1u) / TILE;
+    let row = tile / across;
+    return vec3(row / down, row % down * TILE, tile % across * TILE);
+}
