@@ -30,10 +30,10 @@
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
 //! | 4 | `tensor` |
-//! | 3 | `gpu`: device, pipelines, commands, readback |
+//! | 3 | `gpu`: device, pipelines, commands, readback, choice by measurement |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
-//! | 0 | `error`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
+//! | 0 | `error`, `file`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
 //!
 //! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
 //! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
@@ -74,6 +74,15 @@
 mod activation;
 mod dtype;
 mod error;
+#[cfg(any(
+    not(target_arch = "wasm32"),
+    feature = "keras",
+    feature = "image",
+    feature = "npy",
+    feature = "onnx",
+    feature = "safetensors"
+))]
+mod file;
 pub mod formats;
 mod geometry;
 mod gpu;
@@ -97,6 +106,8 @@ pub use activation::Activation;
 pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
 pub use error::{Error, Result};
 pub use geometry::{Axis, ConvGeometry, Padding, Window};
+#[cfg(not(target_arch = "wasm32"))]
+pub use gpu::Measurement;
 pub use gpu::{AdapterChoice, Commands, Counters, Gpu, Tuning};
 pub use kernels::candidates;
 pub use resampling::{Coordinates, Interpolation, Nearest};
@@ -112,7 +123,7 @@ mod tests {
 
     /// The floors of the crate documentation, lowest first.
     const FLOORS: [&[&str]; 8] = [
-        &["error", "dtype", "shape", "geometry", "resampling", "strides", "activation", "unary", "settings"],
+        &["error", "file", "dtype", "shape", "geometry", "resampling", "strides", "activation", "unary", "settings"],
         &["plan"],
         &["kernels"],
         &["gpu"],
@@ -123,7 +134,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 35] = [
+    const ROOT: [(&str, &str); 36] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -140,6 +151,7 @@ mod tests {
         ("Commands", "gpu"),
         ("Counters", "gpu"),
         ("Gpu", "gpu"),
+        ("Measurement", "gpu"),
         ("Tuning", "gpu"),
         ("candidates", "kernels"),
         ("Coordinates", "resampling"),

@@ -138,6 +138,8 @@ impl Gpu {
             buffers: buffer::BufferPool::default(),
             bind_groups: AtomicU64::new(0),
             plans: Mutex::new(Plans::default()),
+            #[cfg(not(target_arch = "wasm32"))]
+            measurements: Mutex::default(),
             lost,
             #[cfg(target_arch = "wasm32")]
             promised: Mutex::default(),
