@@ -1,4 +1,4 @@
-//! Choice of kernels by measurement: what is measured, what is kept, and what a file of it may hold.
+//! What is kept of one process for the next: kernels chosen by measurement, and what a driver has compiled.
 
 pub mod common;
 #[path = "common/gpu.rs"]
@@ -212,4 +212,50 @@ fn pinned_plans_are_reproducible() {
         results
     };
     assert_eq!(run(), run());
+}
+
+/// What a driver has compiled goes to a file and back, and files that hold anything else do no harm.
+#[cfg(feature = "pipeline-cache")]
+#[test]
+fn pipelines_are_kept() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    // Handles of devices of their own, as processes have.
+    let open = || Gpu::new().expect("a device");
+    let path = file("pipelines.bin");
+    let gpu = open();
+    assert!(!gpu.load_pipeline_cache(&path).expect("a file that does not exist is none"));
+    let (expected, _) = output(&gpu, Tuning::Heuristic);
+    gpu.save_pipeline_cache(&path).expect("a file");
+    if !gpu.device().features().contains(wgpu_conv::wgpu::Features::PIPELINE_CACHE) {
+        assert!(!path.exists(), "nothing to keep");
+        return;
+    }
+    let bytes = std::fs::read(&path).expect("the file");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("a file");
+        let gpu = open();
+        (gpu.load_pipeline_cache(&path).expect("a readable file"), gpu)
+    };
+    let (taken, second) = read(&bytes);
+    assert!(taken);
+    assert_eq!(output(&second, Tuning::Heuristic).0, expected);
+    second.save_pipeline_cache(&path).expect("a file");
+    assert!(open().load_pipeline_cache(&path).expect("the file"));
+
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let last = bytes.len() - 1;
+    let longer = [&bytes[..], b"x"].concat();
+    for other in [&[], &bytes[..last], &bytes[..last / 2], &flipped(0), &flipped(last), &flipped(last / 2), &longer] {
+        let (taken, gpu) = read(other);
+        assert!(!taken, "{} bytes", other.len());
+        assert_eq!(output(&gpu, Tuning::Heuristic).0, expected);
+    }
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    assert!(gpu.load_pipeline_cache(folder).is_err() && gpu.save_pipeline_cache(folder).is_err());
 }

@@ -2,6 +2,8 @@
 
 mod buffer;
 mod commands;
+#[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
+mod driver_cache;
 mod open;
 mod pipeline;
 mod readback;
@@ -48,6 +50,8 @@ struct Inner {
     plans: Mutex<Plans>,
     #[cfg(not(target_arch = "wasm32"))]
     measurements: Mutex<tune::Measurements>,
+    #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
+    driver_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// Why the device was lost, once it was.
     lost: Arc<OnceLock<String>>,
     /// Outcomes of error scopes that the browser has not told yet.

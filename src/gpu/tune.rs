@@ -122,8 +122,8 @@ impl Gpu {
         Ok(count)
     }
 
-    /// Whose times hold for this device: all that bears on them and is known.
-    fn named(&self) -> String {
+    /// The device as files of measurements and of compiled pipelines name it: all that bears on them and is known.
+    pub(super) fn named(&self) -> String {
         let wgpu::AdapterInfo { name, driver, driver_info, backend, .. } = self.info();
         let version = env!("CARGO_PKG_VERSION");
         let named = format!("{name}, {backend:?}, {driver} {driver_info}, wgpu-conv {version}");
