@@ -82,8 +82,17 @@ impl Error {
     }
 
     #[cfg_attr(
-        not(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors")),
-        expect(dead_code, reason = "files are read behind features")
+        all(
+            target_arch = "wasm32",
+            not(any(
+                feature = "keras",
+                feature = "image",
+                feature = "npy",
+                feature = "onnx",
+                feature = "safetensors"
+            ))
+        ),
+        expect(dead_code, reason = "in a browser files are read behind features only")
     )]
     pub(crate) fn format(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Format { place: place.into(), problem: problem.into() }

@@ -30,10 +30,10 @@
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
 //! | 4 | `tensor` |
-//! | 3 | `gpu`: device, pipelines, commands, readback |
+//! | 3 | `gpu`: device, pipelines, commands, readback, choice by measurement |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
-//! | 0 | `error`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
+//! | 0 | `error`, `file`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
 //!
 //! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
 //! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
@@ -69,11 +69,25 @@
 //! - Descriptions implement one internal trait (`layers/describe.rs`): with fifty of them, a match over the variants for
 //!   every question put each layer in eight places. The list of variants makes the enum, and a layer is one file.
 //! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
+//! - Shaders keep the bounds checks that wgpu puts in: without them three kernels were less than 2 % faster on lavapipe and
+//!   the first call of a network was not, so there is no feature for it. The one unsafe call, behind the feature
+//!   `pipeline-cache`, hands a driver its own bytes back (`gpu/driver_cache.rs`).
+//! - Drivers differ in when they compile: lavapipe does at a shader's first launch, on one thread. Creating pipelines on
+//!   all of the host's threads is the smaller part of a first call there.
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
 
 mod activation;
 mod dtype;
 mod error;
+#[cfg(any(
+    not(target_arch = "wasm32"),
+    feature = "keras",
+    feature = "image",
+    feature = "npy",
+    feature = "onnx",
+    feature = "safetensors"
+))]
+mod file;
 pub mod formats;
 mod geometry;
 mod gpu;
@@ -97,6 +111,8 @@ pub use activation::Activation;
 pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
 pub use error::{Error, Result};
 pub use geometry::{Axis, ConvGeometry, Padding, Window};
+#[cfg(not(target_arch = "wasm32"))]
+pub use gpu::Measurement;
 pub use gpu::{AdapterChoice, Commands, Counters, Gpu, Tuning};
 pub use kernels::candidates;
 pub use resampling::{Coordinates, Interpolation, Nearest};
@@ -112,7 +128,7 @@ mod tests {
 
     /// The floors of the crate documentation, lowest first.
     const FLOORS: [&[&str]; 8] = [
-        &["error", "dtype", "shape", "geometry", "resampling", "strides", "activation", "unary", "settings"],
+        &["error", "file", "dtype", "shape", "geometry", "resampling", "strides", "activation", "unary", "settings"],
         &["plan"],
         &["kernels"],
         &["gpu"],
@@ -123,7 +139,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 35] = [
+    const ROOT: [(&str, &str); 36] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -140,6 +156,7 @@ mod tests {
         ("Commands", "gpu"),
         ("Counters", "gpu"),
         ("Gpu", "gpu"),
+        ("Measurement", "gpu"),
         ("Tuning", "gpu"),
         ("candidates", "kernels"),
         ("Coordinates", "resampling"),

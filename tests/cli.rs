@@ -164,6 +164,17 @@ fn models_are_measured() {
     assert!(
         json["first_call_ms"].as_f64() > json["launches_ms"].as_f64() && json["memory"]["total"].as_u64() > Some(0)
     );
+    // What `bench` has measured, `run` finds.
+    let kernels = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels.txt");
+    let _ = std::fs::remove_file(&kernels);
+    let tuned = ["--tune", kernels.to_str().unwrap()];
+    printed(&[&["bench", &digits("model.keras"), "--runs", "1"], &tuned[..]].concat());
+    let measured = std::fs::read_to_string(&kernels).unwrap();
+    assert!(measured.contains("conv_direct_f32x"), "{measured}");
+    let pictures = ["run", &digits("model.keras"), PICTURES, "--batch", "1"];
+    assert_eq!(printed(&pictures).lines().count(), printed(&[&pictures, &tuned[..]].concat()).lines().count());
+    assert_eq!(std::fs::read_to_string(&kernels).unwrap(), measured);
+    assert!(complaint(&["bench", &digits("model.keras"), "--tune", PICTURES]).contains("cannot be read"));
     assert!(complaint(&["bench", &digits("model.keras"), "2x8x8x3"]).contains("stem"));
     assert_eq!(run(&["bench", &digits("model.keras"), "2x8xx3"]).status.code(), Some(2));
 }

@@ -10,9 +10,11 @@ cargo bench --bench conv -- [OPTIONS] [PART…]
 
 A PART selects cases whose name `file/case` holds it; without any, all are run.
 
-  --all           every candidate kernel of a case, not only the one the library chooses
+  --all           every candidate kernel of a case, not only the one the library chooses; at the end, where another is
+                  faster
   --sweep         cost against pixels, channels and batch, in place of the networks
   --calls N       record N calls into each submission and divide by N (1): hides the submission's own cost
+  --wall          wall time, where the device has a clock of its own: what other libraries were timed by
   --cpu           processor time of all threads over the number of cores, in place of wall time: for software
                   adapters on a busy machine, and Linux only; cores that wait for each other do not show
   --json FILE     write every figure to FILE
@@ -24,7 +26,7 @@ from answering first calls out of its cache on disk.
 
 Columns
   n          layers of the network that are such a case
-  ms         median of one call with input, weights and output on the device: recorded, submitted, completed
+  ms         median of one call with input, weights and output on the device, by the clock that the head names
   quartiles  ms below which a quarter and three quarters of the runs lie
   GF/s       two operations for each product of the direct algorithm, over the median
   GB/s       bytes of input, kernel and output, each once, over the median
@@ -33,7 +35,8 @@ Columns
   trip       ms of a round trip, host input to host output
   first      ms of the first call; in brackets where nothing had to be compiled, as another layer had the same shaders
   MiB        device memory of the case: input, weights, packed weights, scratch, output
-  bar        the fastest other library, over the median: means something on the machine of `peers.txt` only
+  bar        the fastest other library, over the median: means something on the machine of `peers.txt` only, and is not
+             shown for times by the device's clock, which leave out what theirs hold
   plan       the kernels, without `conv_`
 ";
 
@@ -46,6 +49,8 @@ pub struct Options {
     pub sweep: bool,
     /// Processor time instead of wall time.
     pub cpu: bool,
+    /// Wall time instead of the device's.
+    pub wall: bool,
     /// Only the help.
     pub help: bool,
     /// Calls in one submission.
@@ -69,6 +74,7 @@ impl Options {
                 "--all" => options.all = true,
                 "--sweep" => options.sweep = true,
                 "--cpu" => options.cpu = true,
+                "--wall" => options.wall = true,
                 "--help" | "-h" => options.help = true,
                 "--calls" => options.calls = value()?.parse::<u32>()?.max(1),
                 "--json" => options.json = Some(value()?),
@@ -78,6 +84,9 @@ impl Options {
                 other if other.starts_with('-') => return Err(format!("there is no option {other}; see --help").into()),
                 _ => options.parts.push(argument),
             }
+        }
+        if options.cpu && options.wall {
+            return Err("--cpu and --wall exclude each other; see --help".into());
         }
         Ok(options)
     }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use wgpu_conv::{Commands, Gpu};
+
 use crate::Result;
+use crate::arguments::Options;
 
 /// Milliseconds of one thing done repeatedly, ascending.
 #[derive(Clone, Debug)]
@@ -28,9 +31,25 @@ impl Times {
     }
 }
 
+/// At least `runs` samples, over at least `span`, after a few that do not count.
+pub fn repeat(runs: usize, span: Duration, mut sample: impl FnMut() -> Result<f64>) -> Result<Times> {
+    for _ in 0..2 {
+        sample()?;
+    }
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.len() < runs || start.elapsed() < span {
+        times.push(sample()?);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(Times(times))
+}
+
 /// What a run's time is read from.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
+    /// The device's, or the wall's for what the host does.
+    Device,
     /// The wall's.
     Wall,
     /// That of all threads, divided by this number of cores.
@@ -38,19 +57,41 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The clock that `--cpu` asks for, or the wall's.
-    pub fn new(cpu: bool) -> Result<Self> {
-        if !cpu {
-            return Ok(Self::Wall);
+    /// The clock that is asked for, or else the device's where it has one.
+    pub fn new(options: &Options, gpu: &Gpu) -> Result<Self> {
+        if options.cpu {
+            processor_time()?;
+            return Ok(Self::Processor(std::thread::available_parallelism()?.get() as f64));
         }
-        processor_time()?;
-        Ok(Self::Processor(std::thread::available_parallelism()?.get() as f64))
+        Ok(if gpu.has_clock() && !options.wall { Self::Device } else { Self::Wall })
     }
 
-    /// Milliseconds that `run` takes.
-    pub fn once(self, run: impl FnOnce() -> Result<()>) -> Result<f64> {
+    /// Its name for machines.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Wall => {
+            Self::Device => "device",
+            Self::Wall => "wall",
+            Self::Processor(_) => "processor",
+        }
+    }
+
+    /// Milliseconds of what `record` adds to one submission.
+    pub fn device(self, gpu: &Gpu, record: impl FnOnce(&mut Commands) -> Result<(), wgpu_conv::Error>) -> Result<f64> {
+        if let Self::Device = self {
+            return Ok(gpu.time(record)?.as_secs_f64() * 1e3);
+        }
+        self.host(|| {
+            let mut commands = Commands::new(gpu);
+            record(&mut commands)?;
+            commands.submit()?;
+            Ok(gpu.synchronize()?)
+        })
+    }
+
+    /// Milliseconds that `run` takes on the host.
+    pub fn host(self, run: impl FnOnce() -> Result<()>) -> Result<f64> {
+        match self {
+            Self::Device | Self::Wall => {
                 let start = Instant::now();
                 run()?;
                 Ok(start.elapsed().as_secs_f64() * 1e3)
@@ -61,20 +102,6 @@ impl Clock {
                 Ok((processor_time()? - start) * 1e3 / cores)
             }
         }
-    }
-
-    /// At least `runs` runs, over at least `span`, after a few that do not count.
-    pub fn repeat(self, runs: usize, span: Duration, mut run: impl FnMut() -> Result<()>) -> Result<Times> {
-        for _ in 0..2 {
-            run()?;
-        }
-        let mut times = Vec::new();
-        let start = Instant::now();
-        while times.len() < runs || start.elapsed() < span {
-            times.push(self.once(&mut run)?);
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(Times(times))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wgpu_conv::{Gpu, wgpu};
 
 use crate::Result;
-use crate::clock::{Clock, Times};
+use crate::clock::{Clock, repeat};
 
 /// Number type of a chain, its lanes, and chains side by side.
 const VARIANTS: [(&str, u64, u64); 4] = [("f32", 1, 8), ("f32", 1, 16), ("vec4<f32>", 4, 2), ("vec4<f32>", 4, 4)];
@@ -15,9 +15,11 @@ const UNROLLED: u64 = 16;
 const ROUNDS: u64 = 512;
 /// Invocations of a workgroup.
 const WORKGROUP: u64 = 64;
-/// Copies in one submission: each waits for the one before.
-const COPIES: u64 = 4;
 const RUNS: usize = 7;
+/// Milliseconds that work must take for its submission not to count.
+const LONG: f64 = 20.0;
+/// Copies in one submission at most; each waits for the one before.
+const MOST_COPIES: u64 = 256;
 
 /// The adapter's limits.
 #[derive(Clone, Debug)]
@@ -38,16 +40,15 @@ impl Limits {
         let most = u64::from(gpu.caps().max_workgroups);
         let mut arithmetic = Vec::new();
         let mut submission = f64::INFINITY;
+        let times_of = |run: &dyn Fn() -> Result<()>| repeat(RUNS, Duration::ZERO, || clock.host(run));
         let probe = Probe::buffers(gpu, 256);
         for (number, lanes, chains) in VARIANTS {
             let pipeline = probe.pipeline("multiplied", number, chains);
-            submission =
-                submission.min(clock.repeat(RUNS, Duration::ZERO, || probe.run(&pipeline, [0, 1, 1], 1))?.median());
-            // As many workgroups as take long enough for the submission not to count.
+            submission = submission.min(times_of(&|| probe.run(&pipeline, [0, 1, 1], 1))?.median());
             let mut groups = 64.min(most);
             let times = loop {
-                let times = clock.repeat(RUNS, Duration::ZERO, || probe.run(&pipeline, [groups as u32, 1, 1], 1))?;
-                if times.median() > 20.0 || groups * 2 > most {
+                let times = times_of(&|| probe.run(&pipeline, [groups as u32, 1, 1], 1))?;
+                if times.median() > LONG || groups * 2 > most {
                     break times;
                 }
                 groups *= 2;
@@ -61,8 +62,15 @@ impl Limits {
         let pipeline = probe.pipeline("copied", "f32", 1);
         let groups = (copied / 16).div_ceil(WORKGROUP);
         let counts = [groups.min(most) as u32, groups.div_ceil(most) as u32, 1];
-        let times: Times = clock.repeat(RUNS, Duration::ZERO, || probe.run(&pipeline, counts, COPIES))?;
-        let copy = (2 * copied * COPIES) as f64 * 1e3 / times.least();
+        let mut copies = 1;
+        let times = loop {
+            let times = times_of(&|| probe.run(&pipeline, counts, copies))?;
+            if times.median() > LONG || copies * 2 > MOST_COPIES {
+                break times;
+            }
+            copies *= 2;
+        };
+        let copy = (2 * copied * copies) as f64 * 1e3 / times.least();
         Ok(Self { arithmetic, copy, copied, submission })
     }
 

@@ -9,11 +9,15 @@
 //! whole.
 //!
 //! # What is timed
-//! Input, weights and output stay on the device. A run is one submission, timed on the wall from recording it until the
-//! device has completed it, after two runs that do not count; the device's own timestamps are not used, as the library
-//! has no place for them in a submission. Times of an adapter in software hold for one machine and hour, so the limits of
-//! the adapter are measured in the same process: multiply-adds in registers, with the loop spelled out, and a copy. A
-//! case is held to the larger of the times that they leave it.
+//! Input, weights and output stay on the device. A run is one submission, after two runs that do not count, timed by the
+//! device's own clock from its first launch to its last; where there is none, or with `--wall`, on the wall, from recording
+//! the submission until the device has completed it. Other libraries were timed on the wall. Times of an adapter in
+//! software hold for one machine and hour, so the limits of the adapter are measured in the same process, in submissions
+//! long enough for either clock: multiply-adds in registers, with the loop spelled out, and a copy. A case is held to the
+//! larger of the times that they leave it.
+//!
+//! With `--all` the fastest candidate of each case is compared with the one that the library chooses, which is where to
+//! look after a kernel was added or changed.
 //!
 //! Workloads each begin with nothing compiled. The layers of a network share their pipelines, as a program that runs it
 //! does, so that only the first layer of a kind shows what compiling costs. Mesa keeps compiled shaders on disk, and its
@@ -71,19 +75,19 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
         print!("{HELP}");
         return Ok(true);
     }
-    let clock = Clock::new(options.cpu)?;
-    let peers = Peers::read()?;
     let earlier: Option<serde_json::Value> = match &options.compare {
         Some(file) => Some(serde_json::from_slice(&std::fs::read(file).map_err(|why| format!("{file}: {why}"))?)?),
         None => None,
     };
     let gpu = Gpu::new()?;
+    let clock = Clock::new(options, &gpu)?;
+    let peers = Peers::read(clock)?;
     // First, as its first call is to be the process's.
     let network = match !options.sweep && options.selects(Network::NAME) {
         true => Some(network::measure(&gpu, clock, start)?),
         false => None,
     };
-    report::print_adapter(&gpu, options);
+    report::print_adapter(&gpu, clock, options.calls);
     if let Some(network) = &network {
         report::print_network(network, &peers);
     }
@@ -118,7 +122,8 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
         }
     }
     report::print_summary(&rows, &peers);
-    let figures = report::json(&gpu, options, &limits, network.as_ref(), &rows);
+    report::print_choices(&rows);
+    let figures = report::json(&gpu, clock, options.calls, &limits, network.as_ref(), &rows);
     if let Some(earlier) = &earlier {
         report::print_comparison(earlier, &figures);
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use wgpu_conv::layers::Layer;
 use wgpu_conv::plan::{ConvProblem, Problem};
-use wgpu_conv::{Commands, Gpu, Tensor, Tuning};
+use wgpu_conv::{Gpu, Tensor, Tuning};
 
 use crate::Result;
 use crate::case::Case;
-use crate::clock::{Clock, Times};
+use crate::clock::{Clock, Times, repeat};
 use crate::common::reference::Array;
 use crate::limits::Limits;
 use crate::truth::Truth;
@@ -120,26 +120,25 @@ fn figures(gpu: &Gpu, case: &Case, problems: &[ConvProblem], truth: &Truth, meth
     let layer = build(gpu, case)?;
     let input = Tensor::from_slice(gpu, case.input, &values)?;
     let mut output = None;
-    let first = method.clock.once(|| {
+    let first = method.clock.host(|| {
         output = Some(layer.call(&input)?);
         Ok(gpu.synchronize()?)
     })?;
     let compiled = gpu.counters().pipelines - before.pipelines;
     truth.check(&output.take().map_or(Ok(Vec::new()), |output| output.read::<f32>())?)?;
     gpu.release_unused();
-    let mut times = method.clock.repeat(RUNS, method.span, || {
-        let mut commands = Commands::new(gpu);
-        for _ in 0..method.calls {
-            layer.record(&mut commands, &input)?;
-        }
-        commands.submit()?;
-        Ok(gpu.synchronize()?)
+    let mut times = repeat(RUNS, method.span, || {
+        method
+            .clock
+            .device(gpu, |commands| (0..method.calls).try_for_each(|_| layer.record(commands, &input).map(drop)))
     })?;
     times.divide(method.calls);
     let memory = gpu.counters().bytes - before.bytes;
-    let round_trip = method.clock.repeat(ROUND_TRIPS, Duration::ZERO, || {
-        layer.call(&Tensor::from_slice(gpu, case.input, &values)?)?.read::<f32>()?;
-        Ok(())
+    let round_trip = repeat(ROUND_TRIPS, Duration::ZERO, || {
+        method.clock.host(|| {
+            layer.call(&Tensor::from_slice(gpu, case.input, &values)?)?.read::<f32>()?;
+            Ok(())
+        })
     })?;
     let flops = problems.iter().map(|problem| problem.geometry.flops()).sum();
     let elements = problems.iter().map(|problem| problem.geometry.kernel_elements()).sum::<u64>()

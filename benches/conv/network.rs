@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use wgpu_conv::layers::{Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D};
-use wgpu_conv::model::Sequential;
+use wgpu_conv::model::{Model, Sequential};
 use wgpu_conv::{Activation, Counters, Gpu, Padding, Tensor};
 
 use crate::Result;
 use crate::case::{uniform, weights};
-use crate::clock::{Clock, Times};
+use crate::clock::{Clock, Times, repeat};
 use crate::common::reference::{Array, evaluate};
 use crate::common::tolerance::MODEL_DEV;
 
@@ -76,13 +76,11 @@ pub fn measure(gpu: &Gpu, clock: Clock, start: Instant) -> Result<Network> {
     let deviation = deviation(&output.read::<f32>()?, &expected(&model, Array::from_f32(INPUT, &values))?);
     drop(output);
     gpu.release_unused();
-    let run = || {
-        model.call(&input)?;
-        Ok(gpu.synchronize()?)
-    };
-    let times = clock.repeat(10, Duration::from_secs(2), run)?;
+    let inputs = [input];
+    let run = || clock.device(gpu, |commands| model.record(commands, &inputs).map(drop));
+    let times = repeat(10, Duration::from_secs(2), run)?;
     let before = gpu.counters();
-    run()?;
+    model.call(&inputs[0])?;
     let after = gpu.counters();
     let made = |count: fn(&Counters) -> u64| count(&after) - count(&before);
     let steady = [made(|c| c.buffers), made(|c| c.pipelines), made(|c| c.submissions)];
@@ -90,7 +88,7 @@ pub fn measure(gpu: &Gpu, clock: Clock, start: Instant) -> Result<Network> {
 }
 
 /// The network. Weights are drawn so that values neither grow nor shrink on their way (He et al. 2015, equation 10).
-fn mobilenet(gpu: &Gpu) -> Result<Sequential> {
+fn mobilenet(gpu: &Gpu) -> Result<Model> {
     let drawn = |products: u32| weights((6.0 / products as f32).sqrt());
     let bias = || weights(0.1);
     let conv = |channels: u32, filters: u32, kernel: u32, stride: u32| {
@@ -114,11 +112,12 @@ fn mobilenet(gpu: &Gpu) -> Result<Sequential> {
         channels = filters;
     }
     let classes = Dense::new(1000).kernel_initializer(drawn(channels)).bias_initializer(bias());
-    Ok(model.with(GlobalAveragePooling2D::new())?.with(classes)?)
+    let model = model.with(GlobalAveragePooling2D::new())?.with(classes)?;
+    Ok(model.into_model().ok_or("the network has an input")?)
 }
 
 /// The output by the reference, layer by layer.
-fn expected(model: &Sequential, input: Array) -> Result<Array> {
+fn expected(model: &Model, input: Array) -> Result<Array> {
     let mut value = input;
     for (_, layer) in model.layers() {
         let weights = layer.get_weights();

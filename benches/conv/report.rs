@@ -6,20 +6,23 @@ use serde_json::{Value, json};
 use wgpu_conv::Gpu;
 
 use crate::Result;
-use crate::arguments::Options;
 use crate::case::Kind;
+use crate::clock::{Clock, Times};
 use crate::limits::Limits;
 use crate::measure::Row;
 use crate::network::Network;
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// Milliseconds of the fastest other library, by case.
+/// Milliseconds on the wall of the fastest other library, by case.
 pub struct Peers(HashMap<&'static str, f64>);
 
 impl Peers {
-    /// The file `benches/peers.txt`.
-    pub fn read() -> Result<Self> {
+    /// The file `benches/peers.txt`, of which nothing can be compared with times of the device's own clock.
+    pub fn read(clock: Clock) -> Result<Self> {
+        if let Clock::Device = clock {
+            return Ok(Self(HashMap::new()));
+        }
         let rows = include_str!("../peers.txt").lines().filter(|line| !line.starts_with('#'));
         let row = |line: &'static str| {
             let mut words = line.split_whitespace();
@@ -54,12 +57,23 @@ fn short_plan(plan: &str) -> &str {
     plan.strip_prefix("conv_").unwrap_or(plan)
 }
 
-pub fn print_adapter(gpu: &Gpu, options: &Options) {
+fn joined(plans: &[String]) -> String {
+    plans.iter().map(|plan| short_plan(plan)).collect::<Vec<_>>().join(" + ")
+}
+
+pub fn print_adapter(gpu: &Gpu, clock: Clock, calls: u32) {
     let info = gpu.info();
     println!("{}, {:?}; {} {}", info.name, info.backend, info.driver, info.driver_info);
-    let clock = if options.cpu { "processor time over the number of cores" } else { "wall time" };
-    let divided = if options.calls == 1 { String::new() } else { format!(" of {0} calls, over {0}", options.calls) };
-    println!("Times are {clock}, from recording one submission{divided} to its completion.");
+    let divided = if calls == 1 { String::new() } else { format!(" of {calls} calls, over {calls}") };
+    match clock {
+        Clock::Device => println!("Times are by the device's clock, from the first launch to the last{divided}."),
+        Clock::Wall => println!("Times are wall time, from recording one submission{divided} to its completion."),
+        Clock::Processor(cores) => {
+            println!(
+                "Times are of all threads over {cores} cores, from recording one submission{divided} to its completion."
+            )
+        }
+    }
 }
 
 pub fn print_limits(limits: &Limits) {
@@ -86,12 +100,12 @@ pub fn print_network(network: &Network, peers: &Peers) {
         network.compiled
     );
     println!(
-        "  forward {} ms ({}..{}), {:.1} GFLOP/s, bar {:.2}; {:.1} MiB; deviation {:.1e}{}",
+        "  forward {} ms ({}..{}), {:.1} GFLOP/s{}; {:.1} MiB; deviation {:.1e}{}",
         short(times.median()),
         short(times.quantile(0.25)),
         short(times.quantile(0.75)),
         network.gflops(),
-        peers.network_ratio(network).unwrap_or(f64::NAN),
+        peers.network_ratio(network).map(|ratio| format!(", bar {ratio:.2}")).unwrap_or_default(),
         network.memory as f64 / MIB,
         network.deviation,
         if network.is_right() { "" } else { ": WRONG" }
@@ -110,7 +124,7 @@ pub fn print_row(row: &Row, peers: &Peers) {
     let plans: Vec<_> = row.plans.iter().map(|plan| short_plan(plan)).collect();
     let name = row.case.short_name();
     match &row.outcome {
-        Err(why) => println!("{name:<23} WRONG {}: {why}", plans.join(" + ")),
+        Err(why) => println!("{name:<23} WRONG {}: {why}", joined(&row.plans)),
         Ok(figures) => {
             let first = format!("{:.0}", figures.first);
             println!(
@@ -157,6 +171,31 @@ pub fn print_summary(rows: &[Row], peers: &Peers) {
     print_ratios("limit, depthwise", chosen().filter(depthwise).filter_map(fraction).collect());
 }
 
+/// Where another candidate is faster than the one that the library chooses, of cases that several were measured for.
+pub fn print_choices(rows: &[Row]) {
+    let median = |row: &Row| row.outcome.as_ref().map_or(f64::INFINITY, |figures| figures.times.median());
+    let mut ratios = Vec::new();
+    let mut slower = Vec::new();
+    for candidates in rows.chunk_by(|a, b| a.case.name == b.case.name).filter(|candidates| candidates.len() > 1) {
+        let chosen = candidates.iter().find(|row| row.chosen);
+        let fastest = candidates.iter().min_by(|a, b| median(a).total_cmp(&median(b)));
+        let (Some(chosen), Some(fastest)) = (chosen, fastest) else { continue };
+        ratios.push((chosen.case.name.clone(), median(fastest) / median(chosen)));
+        if !fastest.chosen {
+            slower.push((chosen, fastest));
+        }
+    }
+    if ratios.is_empty() {
+        return;
+    }
+    println!("\nNot the fastest is chosen for {} of {} cases", slower.len(), ratios.len());
+    for (chosen, fastest) in slower {
+        let [first, second] = [chosen, fastest].map(|row| format!("{} {}", short(median(row)), joined(&row.plans)));
+        println!("  {:<40} {:>5.2} {first}, fastest {second}", chosen.case.name, median(fastest) / median(chosen));
+    }
+    print_ratios("fastest over chosen", ratios);
+}
+
 /// The geometric mean and the least of `ratios`.
 fn print_ratios(what: &str, ratios: Vec<(String, f64)>) {
     let Some((least, value)) = ratios.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return };
@@ -165,11 +204,11 @@ fn print_ratios(what: &str, ratios: Vec<(String, f64)>) {
 }
 
 /// Every figure.
-pub fn json(gpu: &Gpu, options: &Options, limits: &Limits, network: Option<&Network>, rows: &[Row]) -> Value {
+pub fn json(gpu: &Gpu, clock: Clock, calls: u32, limits: &Limits, network: Option<&Network>, rows: &[Row]) -> Value {
     let info = gpu.info();
     let arithmetic: HashMap<_, _> = limits.arithmetic.iter().map(|(name, peak)| (name, peak / 1e9)).collect();
     // Least, quartiles, most.
-    let spread = |times: &crate::clock::Times| [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| times.quantile(part));
+    let spread = |times: &Times| [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| times.quantile(part));
     let network = network.map(|network| {
         json!({
             "case": Network::NAME,
@@ -210,8 +249,8 @@ pub fn json(gpu: &Gpu, options: &Options, limits: &Limits, network: Option<&Netw
         "adapter": info.name,
         "backend": format!("{:?}", info.backend),
         "driver": format!("{} {}", info.driver, info.driver_info),
-        "clock": if options.cpu { "processor" } else { "wall" },
-        "calls": options.calls,
+        "clock": clock.name(),
+        "calls": calls,
         "limits": {
             "gflops": arithmetic,
             "peak_gflops": limits.peak() / 1e9,

@@ -1,10 +1,9 @@
 //! Weights from files, and models to files, whose content, or name, says of which format they are.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
 use super::weights::{Weights, places};
+use crate::file::replace;
 use crate::model::Model;
 use crate::{Error, Result};
 #[cfg(feature = "keras")]
@@ -115,24 +114,4 @@ fn weights(bytes: Vec<u8>, model: &str, place: &str) -> Result<Weights> {
     return Ok(Weights::Named(super::safetensors::tensors(&bytes, place)?, model.to_owned()));
     #[cfg(not(feature = "safetensors"))]
     Err(Error::format(place, "neither an HDF5 file (.h5) nor a .keras file"))
-}
-
-/// Puts `bytes` at `path` as a whole: a reader finds what was there before, or all of them.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let broken =
-        |error: std::io::Error| Error::format(path.display().to_string(), format!("cannot be written: {error}"));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    written().map_err(|error| {
-        // The first error is the one to tell.
-        let _ = std::fs::remove_file(&temporary);
-        broken(error)
-    })
 }

@@ -42,6 +42,8 @@ mod statistics;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod weights;
 
+#[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors"))]
+use crate::file::read;
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs};
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
@@ -54,14 +56,6 @@ pub use onnx::{OnnxFile, UnsupportedNode};
 pub use safetensors::read_labels;
 #[cfg(all(feature = "keras", feature = "verify"))]
 pub use statistics::read_layer_statistics;
-
-/// The bytes of the file at `path`.
-#[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors"))]
-fn read(path: &std::path::Path) -> crate::Result<Vec<u8>> {
-    let broken =
-        |error: std::io::Error| crate::Error::format(path.display().to_string(), format!("cannot be read: {error}"));
-    std::fs::read(path).map_err(broken)
-}
 
 /// Whether `bytes` are an HDF5 file.
 #[cfg(feature = "keras")]

@@ -2,11 +2,15 @@
 
 mod buffer;
 mod commands;
+#[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
+mod driver_cache;
 mod open;
 mod pipeline;
 mod readback;
 #[cfg(not(target_arch = "wasm32"))]
 mod timing;
+#[cfg(not(target_arch = "wasm32"))]
+mod tune;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +20,8 @@ pub(crate) use buffer::{Binding as BufferBinding, Storage, allocated};
 pub use commands::Commands;
 pub(crate) use commands::{Bound, Prepared};
 pub use open::AdapterChoice;
+#[cfg(not(target_arch = "wasm32"))]
+pub use tune::Measurement;
 
 use crate::kernels;
 use crate::plan::{Caps, Plan, Problem};
@@ -42,6 +48,10 @@ struct Inner {
     buffers: buffer::BufferPool,
     bind_groups: AtomicU64,
     plans: Mutex<Plans>,
+    #[cfg(not(target_arch = "wasm32"))]
+    measurements: Mutex<tune::Measurements>,
+    #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
+    driver_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// Why the device was lost, once it was.
     lost: Arc<OnceLock<String>>,
     /// Outcomes of error scopes that the browser has not told yet.
@@ -54,6 +64,16 @@ struct Inner {
 struct Plans {
     tuning: Tuning,
     chosen: HashMap<Problem, Arc<Plan>>,
+    /// How often plans have begun to be chosen anew.
+    tunings: u64,
+}
+
+impl Plans {
+    /// Has every plan chosen anew.
+    fn forget(&mut self) {
+        self.chosen.clear();
+        self.tunings += 1;
+    }
 }
 
 /// How a plan is chosen among the [candidates](Gpu::candidates) of a problem.
@@ -66,6 +86,14 @@ pub enum Tuning {
     /// The candidate of this name, which makes runs reproducible bit for bit on one device; the first candidate for
     /// problems that have none of the name.
     Pin(String),
+    /// The candidate that is fastest here: the first time that a convolution of some sizes is asked for, each of its
+    /// candidates is run a few times on memory of those sizes, unless [`Gpu::load_tuning`] told how long they take.
+    ///
+    /// That is before the first call, or while a model is compiled, and takes about as long as compiling all candidates.
+    /// Which one is fastest by a hair differs from run to run, and with it the last bits of results: save the measurements
+    /// and load them again where that matters. It blocks, so a browser does not have it.
+    #[cfg(not(target_arch = "wasm32"))]
+    Measure,
 }
 
 /// What a device has made so far. Two equal counts around a call show that it made nothing.
@@ -118,11 +146,24 @@ impl Gpu {
         self.0.buffers.clear();
     }
 
-    /// Chooses plans by `tuning` from now on.
+    /// Chooses plans by `tuning` from now on. Models are compiled again when they are next called.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, Tuning};
+    ///
+    /// let gpu = Gpu::new()?;
+    /// gpu.set_tuning(Tuning::Pin("conv_direct_f32x1".to_owned()));
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
     pub fn set_tuning(&self, tuning: Tuning) {
         let mut plans = lock(&self.0.plans);
         plans.tuning = tuning;
-        plans.chosen.clear();
+        plans.forget();
+    }
+
+    /// How often plans have begun to be chosen anew: what was chosen under another count may be chosen differently now.
+    pub(crate) fn tunings(&self) -> u64 {
+        lock(&self.0.plans).tunings
     }
 
     /// Every plan that solves `problem` on this device, best guess first.
@@ -146,6 +187,8 @@ impl Gpu {
         let index = match &tuning {
             Tuning::Heuristic => 0,
             Tuning::Pin(name) => candidates.iter().position(|plan| plan.name == *name).unwrap_or(0),
+            #[cfg(not(target_arch = "wasm32"))]
+            Tuning::Measure => self.fastest(problem, &candidates),
         };
         let plan = Arc::new(candidates.swap_remove(index));
         log::debug!("{}: {problem:?}", plan.name);

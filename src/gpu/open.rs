@@ -80,7 +80,8 @@ impl Gpu {
     pub async fn open_async(choice: &AdapterChoice) -> Result<Self> {
         let adapter = find(choice).await?;
         let info = adapter.get_info();
-        let features = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let mut features = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        features.set(wgpu::Features::PIPELINE_CACHE, cfg!(feature = "pipeline-cache"));
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-conv"),
             required_features: adapter.features() & features,
@@ -138,6 +139,10 @@ impl Gpu {
             buffers: buffer::BufferPool::default(),
             bind_groups: AtomicU64::new(0),
             plans: Mutex::new(Plans::default()),
+            #[cfg(not(target_arch = "wasm32"))]
+            measurements: Mutex::default(),
+            #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
+            driver_cache: Mutex::default(),
             lost,
             #[cfg(target_arch = "wasm32")]
             promised: Mutex::default(),

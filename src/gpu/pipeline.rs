@@ -33,7 +33,7 @@ impl Gpu {
         if let Some(pipeline) = lock(&cache.pipelines).get(&dispatch.shader) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.guarded(name, || self.compile(name, dispatch.bindings, dispatch.shader.wgsl()))?);
+        let pipeline = Arc::new(self.compile(name, dispatch.bindings, dispatch.shader.wgsl())?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
         Ok(pipeline)
@@ -68,12 +68,16 @@ impl Gpu {
     /// From now on runs `wgsl` wherever `dispatch`'s shader is asked for: a broken kernel, for tests of what finds one.
     #[cfg(test)]
     pub(crate) fn supplant(&self, dispatch: &Dispatch, wgsl: String) -> Result<()> {
-        let pipeline = Arc::new(self.guarded("supplant", || self.compile("supplant", dispatch.bindings, wgsl))?);
+        let pipeline = Arc::new(self.compile("supplant", dispatch.bindings, wgsl)?);
         lock(&self.0.pipelines.pipelines).insert(dispatch.shader.clone(), pipeline);
         Ok(())
     }
 
-    fn compile(&self, name: &str, bindings: &[Binding], wgsl: String) -> Pipeline {
+    fn compile(&self, name: &str, bindings: &[Binding], wgsl: String) -> Result<Pipeline> {
+        #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
+        let cache = self.driver_cache()?;
+        #[cfg(not(all(feature = "pipeline-cache", not(target_arch = "wasm32"))))]
+        let cache: Option<wgpu::PipelineCache> = None;
         let device = self.device();
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
@@ -86,29 +90,31 @@ impl Gpu {
             let read_only = matches!(binding, Binding::Read(_));
             entries.push(entry(index + 1, wgpu::BufferBindingType::Storage { read_only }));
         }
-        let layout =
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(wgsl.into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            // Every kernel writes its workgroup memory before it reads it.
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        Pipeline { pipeline, layout }
+        self.guarded(name, || {
+            let layout = device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(name),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(name),
+                source: wgpu::ShaderSource::Wgsl(wgsl.into()),
+            });
+            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                // Every kernel writes its workgroup memory before it reads it.
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: cache.as_ref(),
+            });
+            Pipeline { pipeline, layout }
+        })
     }
 }

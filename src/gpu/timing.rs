@@ -13,7 +13,23 @@ impl Gpu {
 
     /// The time that what `record` adds takes, by the device's clock from the start of the first launch to the end of the
     /// last, or, where it has none, from submission to completion. Nothing recorded takes no time.
-    pub(crate) fn time(&self, record: impl FnOnce(&mut Commands) -> Result<()>) -> Result<Duration> {
+    ///
+    /// A first time holds what drivers put off until a shader's first launch, compiling it for example.
+    ///
+    /// # Errors
+    /// Those of `record`; [`Error::Gpu`](crate::Error::Gpu) where the device refuses or was lost.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, Tensor, layers::Conv2D};
+    ///
+    /// let gpu = Gpu::new()?;
+    /// let layer = Conv2D::new(32, 3).build(&gpu, [1, 56, 56, 64])?;
+    /// let input = Tensor::from_slice(&gpu, [1, 56, 56, 64], &vec![0.5f32; 56 * 56 * 64])?;
+    /// layer.call(&input)?;
+    /// println!("{:?}", gpu.time(|commands| layer.record(commands, &input).map(drop))?);
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn time(&self, record: impl FnOnce(&mut Commands) -> Result<()>) -> Result<Duration> {
         let mut commands = Commands::new(self);
         if !self.has_clock() {
             record(&mut commands)?;

@@ -86,6 +86,8 @@ impl Model {
     /// The program for inputs of these shapes and types, compiled now if there is none.
     pub(super) fn program(&self, key: Key) -> Result<Arc<Program>> {
         let mut compiled = self.programs.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let tunings = self.gpu.tunings();
+        compiled.retain(|(_, program)| program.tunings == tunings);
         if let Some(index) = compiled.iter().position(|(other, _)| *other == key) {
             let found = compiled.remove(index);
             compiled.push(found);
@@ -93,7 +95,7 @@ impl Model {
             if compiled.len() == MOST_PROGRAMS {
                 compiled.remove(0);
             }
-            let program = Arc::new(Program::new(self.schedule(&key)?)?);
+            let program = Arc::new(Program::new(self.schedule(&key)?, tunings)?);
             compiled.push((key, program));
         }
         Ok(compiled[compiled.len() - 1].1.clone())
@@ -219,11 +221,13 @@ pub(super) struct Program {
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
     launches: Vec<Prepared>,
+    /// The [`Gpu::tunings`] by which its plans were chosen.
+    tunings: u64,
 }
 
 impl Program {
     /// Uploads and packs the weights, allocates the slots and binds every launch.
-    fn new(schedule: Schedule) -> Result<Self> {
+    fn new(schedule: Schedule, tunings: u64) -> Result<Self> {
         let Schedule { gpu, tape, outputs, launches, slots, sizes, .. } = schedule;
         let plans = || launches.iter().flatten().map(|launch| &launch.plan);
         let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name.as_str(), step)));
@@ -265,7 +269,8 @@ impl Program {
             }
         }
         let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();
-        Ok(Self { inputs: tensors(tape.inputs())?, outputs: tensors(&outputs)?, launches: prepared, gpu: gpu.clone() })
+        let (inputs, outputs) = (tensors(tape.inputs())?, tensors(&outputs)?);
+        Ok(Self { inputs, outputs, launches: prepared, gpu: gpu.clone(), tunings })
     }
 
     /// Records the program, reading `inputs` and writing new tensors.

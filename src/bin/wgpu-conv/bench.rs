@@ -10,6 +10,7 @@ use wgpu_conv::model::{MemoryReport, Model, Profile};
 use wgpu_conv::{AdapterChoice, Error, Gpu, Shape};
 
 use crate::output::{Report, adapter, aligned, milliseconds, on};
+use crate::tune::Tune;
 
 /// The arguments of `bench`.
 #[derive(Args)]
@@ -26,6 +27,8 @@ pub struct Bench {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tune: Tune,
 }
 
 /// A shape as it is typed: `1x224x224x3` or `1,224,224,3`.
@@ -46,6 +49,7 @@ impl Bench {
     /// What is printed.
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let gpu = Gpu::open(choice)?;
+        self.tune.begin(&gpu)?;
         let model = Model::load(&gpu, &self.model)?;
         let shapes: Vec<Shape> = if self.shapes.is_empty() {
             model.input_shapes(1, 224)
@@ -54,6 +58,7 @@ impl Bench {
         };
         let memory = model.memory_report(&shapes)?;
         let profile = model.profile(&model.sample_inputs(&shapes, 0)?, self.runs)?;
+        self.tune.end(&gpu)?;
         if self.json {
             return Ok(self.json(&model, &shapes, &profile, &memory).into());
         }

@@ -5,6 +5,7 @@ mod files;
 mod output;
 mod progress;
 mod run;
+mod tune;
 mod verify;
 mod view;
 
@@ -45,7 +46,10 @@ Examples:
   wgpu-conv run digits.keras test.safetensors --tensor images --compare labels
       how many of a test set the model gets right
   wgpu-conv run digits.keras pictures/ --json --adapter software
-      the same as JSON, computed without a GPU";
+      the same as JSON, computed without a GPU
+  wgpu-conv run digits.keras pictures/ --tune kernels.txt
+      by the kernels that are fastest on this adapter: the first time takes
+      longer, to measure them";
 
 const SUMMARY: &str = "\
 Examples:
@@ -85,6 +89,9 @@ Examples:
       memory
   wgpu-conv bench digits.keras 32x8x8x1 --runs 100
       for a batch of 32
+  wgpu-conv bench digits.keras --tune kernels.txt
+      by the kernels that are fastest on this adapter; what was measured stays
+      in kernels.txt, for `run` as well
   wgpu-conv bench digits.keras --json
       the same for a script";
 

@@ -13,6 +13,7 @@ use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor};
 
 use crate::output::{Report, adapter, aligned, lines, on};
 use crate::progress::Progress;
+use crate::tune::Tune;
 
 /// The arguments of `run`.
 #[derive(Args)]
@@ -49,6 +50,8 @@ pub struct Run {
     /// Inputs computed together
     #[arg(long, value_name = "N", default_value_t = wgpu_conv::model::BATCH_SIZE)]
     batch: usize,
+    #[command(flatten)]
+    tune: Tune,
 }
 
 /// What a model made of one input.
@@ -67,8 +70,10 @@ impl Run {
         let labels = self.labels.as_deref().map(lines).transpose()?;
         let files = self.inputs.iter().map(input_files).collect::<Result<Vec<_>, _>>()?.concat();
         let gpu = Gpu::open(adapter)?;
+        self.tune.begin(&gpu)?;
         let model = Model::load(&gpu, &self.model)?;
         let (rows, notes) = self.rows(&model, &files)?;
+        self.tune.end(&gpu)?;
         if let (Some(labels), Some(row)) = (&labels, rows.first()) {
             let classes = row.output.values.len();
             if labels.len() != classes {

@@ -1,0 +1,30 @@
+//! `--tune`: kernels chosen by measurement.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use wgpu_conv::{Error, Gpu, Tuning};
+
+/// The argument of commands that compute.
+#[derive(Args)]
+pub struct Tune {
+    /// Take the kernels that are fastest here: measured once for each convolution, and kept in FILE for the next time and
+    /// for other models; an adapter passes over what another one measured
+    #[arg(long, value_name = "FILE")]
+    tune: Option<PathBuf>,
+}
+
+impl Tune {
+    /// Has `gpu` choose so, from what the file knows.
+    pub fn begin(&self, gpu: &Gpu) -> Result<(), Error> {
+        let Some(file) = &self.tune else { return Ok(()) };
+        gpu.load_tuning(file)?;
+        gpu.set_tuning(Tuning::Measure);
+        Ok(())
+    }
+
+    /// Keeps what was measured.
+    pub fn end(&self, gpu: &Gpu) -> Result<(), Error> {
+        self.tune.as_ref().map_or(Ok(()), |file| gpu.save_tuning(file))
+    }
+}

@@ -1,0 +1,235 @@
+//! Choice by measurement: every candidate of a problem timed on the device, and the record of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Bound, BufferBinding, Gpu, lock};
+use crate::plan::{ConvProblem, Plan, Problem};
+use crate::{Result, file};
+
+/// What was measured of each problem, by its text.
+pub(super) type Measurements = BTreeMap<String, Vec<Measurement>>;
+
+/// How many times the fastest a candidate may take at first to be measured further.
+const FAR: u32 = 2;
+/// Samples of a candidate beyond the first.
+const ROUNDS: usize = 5;
+/// Calls last this long together in one sample, so that a clock's steps and a submission's cost do not show.
+const SPAN: Duration = Duration::from_millis(2);
+const MOST_CALLS: u128 = 32;
+/// What memory is filled with: repeated, it is an ordinary number as f32 and as f16.
+const FILLING: u8 = 0x38;
+
+const HEADER: &str =
+    "# Times of kernels: device, problem, then each plan with its samples in nanoseconds; tabs between.\n";
+
+/// How long one candidate of a problem took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Measurement {
+    /// The plan's name.
+    pub plan: String,
+    /// The time of one run, several times over; only once for a plan that was far slower than others.
+    pub samples: Vec<Duration>,
+}
+
+impl Measurement {
+    /// The middle one of the samples.
+    pub fn median(&self) -> Duration {
+        let mut samples = self.samples.clone();
+        samples.sort();
+        samples.get(samples.len() / 2).copied().unwrap_or(Duration::MAX)
+    }
+}
+
+impl Gpu {
+    /// What [`Tuning::Measure`](crate::Tuning::Measure) has measured and [`load_tuning`](Self::load_tuning) has read, by
+    /// the `Debug` text of the [problem](crate::plan::Problem). A candidate that could not be run is not listed.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, Tensor, Tuning, layers::Conv2D};
+    ///
+    /// let gpu = Gpu::new()?;
+    /// gpu.set_tuning(Tuning::Measure);
+    /// let layer = Conv2D::new(32, 3).build(&gpu, [1, 56, 56, 64])?;
+    /// layer.call(&Tensor::from_slice(&gpu, [1, 56, 56, 64], &vec![0.5f32; 56 * 56 * 64])?)?;
+    /// for (problem, plans) in gpu.measurements() {
+    ///     println!("{problem}");
+    ///     for plan in plans {
+    ///         println!("  {} {:?}", plan.plan, plan.median());
+    ///     }
+    /// }
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn measurements(&self) -> BTreeMap<String, Vec<Measurement>> {
+        lock(&self.0.measurements).clone()
+    }
+
+    /// Writes the [measurements](Self::measurements) to a file of text, for [`load_tuning`](Self::load_tuning) of a later
+    /// process.
+    ///
+    /// What the file says of other problems, of other devices and drivers and by other versions of this library stays in
+    /// it. Whatever happens, it is replaced by the whole new one or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) where the file cannot be read or written.
+    pub fn save_tuning(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let device = self.named();
+        let mut lines = lines(path)?;
+        lines.extend(self.measurements().into_iter().map(|(problem, plans)| ((device.clone(), problem), plans)));
+        let mut text = HEADER.to_owned();
+        for ((device, problem), plans) in lines {
+            let _ = write!(text, "{device}\t{problem}");
+            for Measurement { plan, samples } in plans {
+                let _ = write!(text, "\t{plan}");
+                for sample in samples {
+                    let _ = write!(text, " {}", sample.as_nanos());
+                }
+            }
+            text.push('\n');
+        }
+        file::replace(path, text.as_bytes())
+    }
+
+    /// Takes over what [`save_tuning`](Self::save_tuning) wrote on a device of this name with this driver, so that
+    /// [`Tuning::Measure`](crate::Tuning::Measure) does not measure it again; returns for how many problems.
+    ///
+    /// Other lines, and lines that are not whole, are passed over. A file that does not exist holds none.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) where there is a file that cannot be read.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, Tuning};
+    ///
+    /// let gpu = Gpu::new()?;
+    /// gpu.load_tuning("kernels.txt")?;
+    /// gpu.set_tuning(Tuning::Measure);
+    /// // Build and call layers and models; then:
+    /// gpu.save_tuning("kernels.txt")?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn load_tuning(&self, path: impl AsRef<Path>) -> Result<usize> {
+        let named = self.named();
+        let read = lines(path.as_ref())?.into_iter().filter(|((device, _), _)| *device == named);
+        let read: Measurements = read.map(|((_, problem), plans)| (problem, plans)).collect();
+        let count = read.len();
+        lock(&self.0.measurements).extend(read);
+        lock(&self.0.plans).forget();
+        Ok(count)
+    }
+
+    /// The device as files of measurements and of compiled pipelines name it: all that bears on them and is known.
+    pub(super) fn named(&self) -> String {
+        let wgpu::AdapterInfo { name, driver, driver_info, backend, .. } = self.info();
+        let version = env!("CARGO_PKG_VERSION");
+        let named = format!("{name}, {backend:?}, {driver} {driver_info}, wgpu-conv {version}");
+        named.replace(char::is_control, " ")
+    }
+
+    /// The place of the fastest candidate, measured now unless that is on record. Problems other than convolutions have
+    /// one candidate.
+    pub(super) fn fastest(&self, problem: &Problem, candidates: &[Plan]) -> usize {
+        let (Problem::Conv(conv), [_, _, ..]) = (problem, candidates) else { return 0 };
+        // Locked meanwhile: two measurements at once would disturb each other.
+        let mut measurements = lock(&self.0.measurements);
+        let text = format!("{problem:?}");
+        if let Some(fastest) = measurements.get(&text).and_then(|plans| fastest_of(candidates, plans)) {
+            return fastest;
+        }
+        match self.measure(conv, candidates) {
+            Ok(plans) => {
+                for plan in &plans {
+                    log::debug!("{} takes {:?}: {text}", plan.plan, plan.median());
+                }
+                let fastest = fastest_of(candidates, &plans).unwrap_or(0);
+                measurements.insert(text, plans);
+                fastest
+            }
+            Err(error) => {
+                log::debug!("not measured, {error}: {text}");
+                0
+            }
+        }
+    }
+
+    /// Times each of `candidates` that runs, all on the same memory.
+    fn measure(&self, problem: &ConvProblem, candidates: &[Plan]) -> Result<Vec<Measurement>> {
+        let filled = |elements: u64| -> Result<BufferBinding> {
+            let size = elements * problem.dtype.size() as u64;
+            let storage = self.storage(size)?;
+            self.write(&storage, &vec![FILLING; size as usize])?;
+            Ok(BufferBinding { storage, offset: 0, size })
+        };
+        let read: u64 = problem.read().iter().map(|&extent| u64::from(extent)).product();
+        let written = problem.written_elements();
+        let kernel_elements =
+            |plan: &Plan| plan.packing.as_ref().map_or(problem.geometry.kernel_elements(), |packing| packing.elements);
+        let input = filled(u64::from(problem.geometry.batch) * read)?;
+        let other = if problem.epilogue.residual { Some(filled(written)?) } else { None };
+        let kernel = filled(candidates.iter().map(kernel_elements).max().unwrap_or(0))?;
+        let bias = if problem.epilogue.bias { Some(filled(problem.written()[0].into())?) } else { None };
+        let output = filled(written)?;
+        let time = |plan: &Plan, calls: u32| -> Result<Duration> {
+            let kernel = kernel.clone().sized(kernel_elements(plan) * problem.dtype.size() as u64);
+            let bound = Bound {
+                input: &input,
+                other: other.as_ref(),
+                kernel: Some(&kernel),
+                bias: bias.as_ref(),
+                output: &output,
+            };
+            Ok(self.time(|commands| (0..calls).try_for_each(|_| commands.record(plan, &bound)))? / calls)
+        };
+        let mut running = Vec::new();
+        for plan in candidates {
+            // The first run compiles.
+            match time(plan, 1).and_then(|_| time(plan, 1)) {
+                Ok(sample) => running.push((plan, Measurement { plan: plan.name.clone(), samples: vec![sample] })),
+                Err(error) => log::debug!("{} is left out: {error}", plan.name),
+            }
+        }
+        let least = running.iter().map(|(_, plan)| plan.samples[0]).min().unwrap_or_default();
+        let calls = (SPAN.as_nanos() / least.as_nanos().max(1)).clamp(1, MOST_CALLS) as u32;
+        for _ in 0..ROUNDS {
+            for (plan, Measurement { samples, .. }) in &mut running {
+                if samples[0] <= least * FAR {
+                    samples.push(time(plan, calls)?);
+                }
+            }
+        }
+        Ok(running.into_iter().map(|(_, measurement)| measurement).collect())
+    }
+}
+
+/// The place of the candidate that `measured` knows to be the fastest, if it knows any of them.
+fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<usize> {
+    let time = |plan: &Plan| measured.iter().find(|known| known.plan == plan.name).map(Measurement::median);
+    let times = candidates.iter().enumerate().filter_map(|(place, plan)| Some((place, time(plan)?)));
+    times.min_by_key(|&(_, time)| time).map(|(place, _)| place)
+}
+
+/// The whole lines of the file at `path`, by device and problem.
+fn lines(path: &Path) -> Result<BTreeMap<(String, String), Vec<Measurement>>> {
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let text = file::read(path)?;
+    Ok(String::from_utf8_lossy(&text).split_inclusive('\n').filter_map(parsed).collect())
+}
+
+fn parsed(line: &str) -> Option<((String, String), Vec<Measurement>)> {
+    let mut fields = line.strip_suffix('\n')?.split('\t');
+    let [device, problem] = [fields.next()?.to_owned(), fields.next()?.to_owned()];
+    let measurement = |field: &str| {
+        let mut words = field.split(' ');
+        let plan = words.next()?.to_owned();
+        let samples: Option<Vec<_>> = words.map(|word| word.parse().ok().map(Duration::from_nanos)).collect();
+        Some(Measurement { plan, samples: samples.filter(|samples| !samples.is_empty())? })
+    };
+    let plans: Option<Vec<_>> = fields.map(measurement).collect();
+    Some(((device, problem), plans.filter(|plans| !plans.is_empty())?))
+}
