@@ -36,9 +36,11 @@ fn main(
 
     var sums: array<vec4<f32>, TILE>;
     var span: array<vec4<f32>, SPAN>;
+    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
+    let offset = bias_of_four(channel);
     // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = vec4(0.0);
+        sums[t] = offset;
     }
     for (var ky = 0u; ky < KERNEL_H; ky++) {
         let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
@@ -61,7 +63,6 @@ fn main(
             }
         }
     }
-    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if ox + t < params.out_w {

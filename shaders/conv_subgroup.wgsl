@@ -65,6 +65,11 @@ fn accumulate_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, four:
     }
 }
 
+/// The first channel of vector number `vector` of all groups, which is one of `group`'s.
+fn channel_of(vector: u32, group: u32) -> u32 {
+    return group * params.group_out + (vector - group * group_vectors()) * 4u;
+}
+
 fn finish(pixel: u32, group: u32, vector: u32, sum: vec4<f32>) {
     if pixel < pixel_count() && vector < group_vectors() {
         finish_four(pixel, group * params.group_out + vector * 4u, sum);
@@ -144,10 +149,18 @@ fn main(
     let window_1 = window_of(pixel + SUBGROUP + lane);
     let window_2 = window_of(pixel + 2u * SUBGROUP + lane);
     let window_3 = window_of(pixel + 3u * SUBGROUP + lane);
-    var lower_0: Quad; var upper_0: Quad;
-    var lower_1: Quad; var upper_1: Quad;
-    var lower_2: Quad; var upper_2: Quad;
-    var lower_3: Quad; var upper_3: Quad;
+    let first_bias = bias_of_four(channel_of(first_vector, group));
+    var second_bias = first_bias;
+    if VECTORS == 2u {
+        second_bias = bias_of_four(channel_of(second_vector, group));
+    }
+    let start = Quad(
+        first_bias, second_bias, first_bias, second_bias, first_bias, second_bias, first_bias, second_bias
+    );
+    var lower_0 = start; var upper_0 = start;
+    var lower_1 = start; var upper_1 = start;
+    var lower_2 = start; var upper_2 = start;
+    var lower_3 = start; var upper_3 = start;
     for (var ky = 0u; ky < KERNEL_H; ky++) {
         for (var kx = 0u; kx < KERNEL_W; kx++) {
             let tap_0 = tap_of(window_0, ky, kx);

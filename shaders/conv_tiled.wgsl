@@ -88,17 +88,18 @@ fn main(
     let pixel = first_pixel + local.y * 4u;
     let channel = group * params.group_out + vector * 4u;
     if vector < group_vectors() {
+        let offset = bias_of_four(channel);
         if pixel < pixel_count() {
-            finish_four(pixel, channel, sum_0);
+            finish_four(pixel, channel, sum_0 + offset);
         }
         if pixel + 1u < pixel_count() {
-            finish_four(pixel + 1u, channel, sum_1);
+            finish_four(pixel + 1u, channel, sum_1 + offset);
         }
         if pixel + 2u < pixel_count() {
-            finish_four(pixel + 2u, channel, sum_2);
+            finish_four(pixel + 2u, channel, sum_2 + offset);
         }
         if pixel + 3u < pixel_count() {
-            finish_four(pixel + 3u, channel, sum_3);
+            finish_four(pixel + 3u, channel, sum_3 + offset);
         }
     }
 }

@@ -38,9 +38,11 @@ fn main(
     let first_kx = first_tap_w(x);
 
     var sums: array<vec4<f32>, TILE>;
+    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
+    let offset = bias_of_four(channel);
     // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = vec4(0.0);
+        sums[t] = offset;
     }
     for (var ky = first_tap_h(y); ky < KERNEL_H; ky += TAP_STEP_H) {
         let iy = row_at(y, ky);
@@ -62,7 +64,6 @@ fn main(
             }
         }
     }
-    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if x + t * STRIDE_W < params.out_w {

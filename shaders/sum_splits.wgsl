@@ -22,7 +22,7 @@ fn main(
     let row = pixel / params.out_w;
     let size = vec3(params.in_h, params.in_w, params.in_c);
     let position = image_index(row / params.out_h, row % params.out_h, pixel % params.out_w, 0u, size);
-    var sum = vec4(0.0);
+    var sum = bias_of_four(channel);
     for (var s = 0u; s < SPLITS; s++) {
         sum += input_four(position, s * params.out_c + channel);
     }

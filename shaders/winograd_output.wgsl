@@ -25,6 +25,7 @@ fn main(
     let vector = item % vectors;
     let place = tile_place(tile);
 
+    let offset = bias_of_four(vector * 4u);
     var values: array<vec4<f32>, TILE * EDGE>;
     // unroll
     for (var x = 0u; x < EDGE; x++) {
@@ -52,7 +53,7 @@ fn main(
             let ox = place.z + x;
             if oy < params.out_h && ox < params.out_w {
                 let pixel = (place.x * params.out_h + oy) * params.out_w + ox;
-                finish_four(pixel, vector * 4u, finished[x]);
+                finish_four(pixel, vector * 4u, finished[x] + offset);
             }
         }
     }

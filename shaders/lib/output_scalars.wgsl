@@ -1,10 +1,30 @@
-// Bias, residual, activation and store of four neighbouring output channels one by one, none beyond the last of the group: any
+// Bias; residual, activation and store of four neighbouring output channels one by one, none beyond the last of the group: any
 // layout, any number of channels.
 
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;
 @group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 
-/// Finishes and stores the sums of channels `channel` to `channel + 3` of one pixel, of all images' pixels in order.
+/// The bias of channels `channel` to `channel + 3`, zeros where there is none: for all pixels of an invocation.
+fn bias_of_four(channel: u32) -> vec4<f32> {
+    var four = vec4(0.0);
+    if HAS_BIAS {
+        let left = params.group_out - channel % params.group_out;
+        four.x = f32(bias[channel]);
+        if left > 1u {
+            four.y = f32(bias[channel + 1u]);
+        }
+        if left > 2u {
+            four.z = f32(bias[channel + 2u]);
+        }
+        if left > 3u {
+            four.w = f32(bias[channel + 3u]);
+        }
+    }
+    return four;
+}
+
+/// Finishes and stores the sums, bias included, of channels `channel` to `channel + 3` of one pixel, of all images' pixels in
+/// order.
 fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
     let size = vec3(params.out_h, params.out_w, params.out_c);
     let image = size.x * size.y;
@@ -13,18 +33,6 @@ fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
     let at = image_index(n, 0u, pixel - n * image, channel, size);
     let left = params.group_out - channel % params.group_out;
     var four = sums;
-    if HAS_BIAS {
-        four.x += f32(bias[channel]);
-        if left > 1u {
-            four.y += f32(bias[channel + 1u]);
-        }
-        if left > 2u {
-            four.z += f32(bias[channel + 2u]);
-        }
-        if left > 3u {
-            four.w += f32(bias[channel + 3u]);
-        }
-    }
     if HAS_RESIDUAL {
         four.x += residual_at(at).x;
         if left > 1u {
