@@ -267,11 +267,12 @@ fn large_batches_are_split() {
     let Some((device, queue, uncaptured)) = device(lowered) else { return };
     let (small, large) = (Gpu::from_wgpu(device, queue), gpu::gpu().expect("a device was opened"));
     assert_eq!(small.caps().max_binding, MEBIBYTE);
+    // With fewer channels than Winograd's tiles take, which would round where the other kernels do not.
     let rows: [(&str, LayerConfig, [usize; 4]); 5] = [
-        ("input and output above a binding", Conv2D::new(16, 3).padding(Padding::Same).into(), [7, 64, 64, 16]),
+        ("input and output above a binding", Conv2D::new(16, 3).padding(Padding::Same).into(), [7, 64, 64, 12]),
         ("output only", Conv2D::new(64, 1).into(), [9, 64, 33, 4]),
         ("input only", DepthwiseConv2D::new(3).strides(2).padding(Padding::Same).into(), [11, 64, 64, 20]),
-        ("channels first", Conv2D::new(16, 3).data_format(DataFormat::ChannelsFirst).into(), [6, 16, 66, 66]),
+        ("channels first", Conv2D::new(16, 3).data_format(DataFormat::ChannelsFirst).into(), [6, 12, 66, 66]),
         ("separable", SeparableConv2D::new(16, 3).padding(Padding::Same).into(), [5, 64, 64, 16]),
     ];
     test_each(
