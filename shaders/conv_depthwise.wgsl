@@ -52,7 +52,7 @@ fn main(
 
     var offset = Acc(0.0);
     if HAS_BIAS {
-        offset = Acc(bias[vector]);
+        offset = unpacked(bias[vector]);
     }
     var sums: array<Acc, TILE>;
     var span: array<Acc, SPAN>;
@@ -69,11 +69,11 @@ fn main(
             let ix = first + i32(i);
             let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
             let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
-            span[i] = select(Acc(0.0), Acc(input[at]), inside);
+            span[i] = select(Acc(0.0), unpacked(input[at]), inside);
         }
         // unroll
         for (var kx = 0u; kx < KERNEL_W; kx++) {
-            let tap = Acc(kernel[(ky * KERNEL_W + kx) * vectors + vector]);
+            let tap = unpacked(kernel[(ky * KERNEL_W + kx) * vectors + vector]);
             // unroll
             for (var t = 0u; t < TILE; t++) {
                 sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
@@ -88,7 +88,7 @@ fn main(
             if HAS_RESIDUAL {
                 sums[t] += residual_at(at);
             }
-            output[at] = Vec(activate(sums[t]));
+            output[at] = packed(activate(sums[t]));
         }
     }
 }

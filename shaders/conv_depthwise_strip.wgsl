@@ -55,11 +55,11 @@ fn main(
     var taps: array<Acc, TAPS>;
     // unroll
     for (var i = 0u; i < TAPS; i++) {
-        taps[i] = Acc(kernel[i * vectors + vector]);
+        taps[i] = unpacked(kernel[i * vectors + vector]);
     }
     var offset = Acc(0.0);
     if HAS_BIAS {
-        offset = Acc(bias[vector]);
+        offset = unpacked(bias[vector]);
     }
     var sums: array<Acc, SUMS>;
     var span: array<Acc, SPAN>;
@@ -78,7 +78,7 @@ fn main(
                 let ix = first + i32(i);
                 let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
                 let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
-                span[i] = select(Acc(0.0), Acc(input[at]), inside);
+                span[i] = select(Acc(0.0), unpacked(input[at]), inside);
             }
             // unroll
             for (var late = 0u; late < PENDING; late++) {
@@ -104,7 +104,7 @@ fn main(
                     if HAS_RESIDUAL {
                         sums[t] += residual_at(at);
                     }
-                    output[at] = Vec(activate(sums[t]));
+                    output[at] = packed(activate(sums[t]));
                 }
             }
         }

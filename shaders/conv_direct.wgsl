@@ -49,17 +49,17 @@ fn main(
             var at = image_index(place.x, u32(iy), u32(ix), first_channel, in_size);
             var tap = (ky * KERNEL_W + kx) * params.group_in * vectors + vector;
             for (var j = 0u; j < params.group_in; j++) {
-                sum = fma(Acc(f32(input[at])), Acc(kernel[tap]), sum);
+                sum = fma(Acc(f32(input[at])), unpacked(kernel[tap]), sum);
                 at += step;
                 tap += vectors;
             }
         }
     }
     if HAS_BIAS {
-        sum += Acc(bias[vector]);
+        sum += unpacked(bias[vector]);
     }
     if HAS_RESIDUAL {
         sum += residual_at(item);
     }
-    output[item] = Vec(activate(sum));
+    output[item] = packed(activate(sum));
 }

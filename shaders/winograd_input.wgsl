@@ -8,7 +8,7 @@
 // Memory: EDGE·EDGE vectors of four channels read and as many written for TILE·TILE outputs.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<Vec>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -58,7 +58,7 @@ fn main(
         line = of_input(line);
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            output[(tile * PLACES + y * EDGE + x) * vectors + vector] = line[y];
+            output[(tile * PLACES + y * EDGE + x) * vectors + vector] = packed(line[y]);
         }
     }
 }

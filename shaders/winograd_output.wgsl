@@ -8,7 +8,7 @@
 // Memory: EDGE·EDGE vectors of four channels read for TILE·TILE written.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> products: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> products: array<Vec>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -32,7 +32,7 @@ fn main(
         var line: Edge;
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            line[y] = products[(tile * PLACES + y * EDGE + x) * vectors + vector];
+            line[y] = unpacked(products[(tile * PLACES + y * EDGE + x) * vectors + vector]);
         }
         let column = of_products(line);
         // unroll

@@ -12,6 +12,8 @@ use crate::{Activation, DType, DataFormat, Error, Result, Rounding, Unary};
 pub struct Caps {
     /// Whether shaders may store f16.
     pub f16: bool,
+    /// Whether shaders have 64-bit integers.
+    pub u64: bool,
     /// Whether the adapter runs on the CPU, where barriers and gathers are dear and occupancy means little.
     pub software: bool,
     /// The size of every subgroup, where shaders may use them and the adapter has one size only.
@@ -34,6 +36,7 @@ impl Caps {
     /// What every WebGPU device has.
     pub const FLOOR: Self = Self {
         f16: false,
+        u64: false,
         software: false,
         subgroup: None,
         max_workgroups: 65_535,

@@ -19,8 +19,8 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 use table::{AXIS_ROWS, FORMATS, ROWS, Row};
 use wgpu_conv::plan::{
-    Binding, Caps, CastProblem, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan, Problem,
-    Shader,
+    Binding, Caps, CastProblem, Constant, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan,
+    Problem, Shader,
 };
 use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
 
@@ -35,7 +35,7 @@ fn devices() -> Vec<(&'static str, Caps)> {
         ("subgroups", Caps { subgroup: Some(32), ..roomy }),
         ("software", Caps { software: true, ..f16 }),
         ("software of 4", Caps { software: true, subgroup: Some(4), ..Caps::FLOOR }),
-        ("software of 8", Caps { software: true, subgroup: Some(8), ..roomy }),
+        ("software of 8", Caps { software: true, subgroup: Some(8), u64: true, ..roomy }),
         ("cramped", Caps { max_invocations: 64, workgroup_storage: 4 << 10, max_workgroups: 7, ..f16 }),
     ]
 }
@@ -126,6 +126,7 @@ fn parse(shader: &Shader) -> Result<(Module, String), String> {
 fn capabilities(caps: &Caps) -> Capabilities {
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SHADER_FLOAT16, caps.f16);
+    capabilities.set(Capabilities::SHADER_INT64, caps.u64);
     capabilities.set(Capabilities::SUBGROUP, caps.subgroup.is_some());
     capabilities
 }
@@ -355,8 +356,11 @@ fn translate(caps: &Caps, shader: &Shader) -> Result<(), String> {
     let mut text = String::new();
     let mut writer = hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions { entry_point: None });
     writer.write(&module, &info, None).map_err(|error| fail("HLSL", &error))?;
-    // GLSL has no portable half, and none of this crate's backends takes it: it shows that nothing else stands in the way.
-    if !shader.wgsl().starts_with("enable f16;") {
+    // GLSL has no portable half and no u64, and none of this crate's backends takes it: it shows that nothing else stands in
+    // the way.
+    let typed =
+        |name| shader.constants.iter().any(|(_, value)| matches!(value, Constant::Type(other, _) if *other == name));
+    if !typed("f16") && !typed("u64") {
         for version in [glsl::Version::new_gles(310), glsl::Version::Desktop(430)] {
             let options = glsl::Options { version, ..Default::default() };
             let pipeline = glsl::PipelineOptions {

@@ -5,5 +5,5 @@
 @group(0) @binding(1) var<storage, read> input: array<Vec>;
 
 fn input_four(position: u32, channel: u32) -> vec4<f32> {
-    return vec4<f32>(input[(position + channel) / 4u]);
+    return unpacked(input[(position + channel) / 4u]);
 }

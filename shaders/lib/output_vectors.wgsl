@@ -7,7 +7,7 @@
 /// The bias of channels `channel` to `channel + 3`, zeros where there is none: for all pixels of an invocation.
 fn bias_of_four(channel: u32) -> vec4<f32> {
     if HAS_BIAS {
-        return vec4<f32>(bias[channel / 4u]);
+        return unpacked(bias[channel / 4u]);
     }
     return vec4(0.0);
 }
@@ -20,5 +20,5 @@ fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
     if HAS_RESIDUAL {
         four += residual_at(at);
     }
-    output[at] = Vec(activate(four));
+    output[at] = packed(activate(four));
 }

@@ -32,10 +32,10 @@ fn rows_at(tap: u32, j: u32, vector: u32) -> Rows {
     let stride = row_stride();
     let at = (tap * padded_in() + j) * stride + vector;
     return Rows(
-        vec4<f32>(kernel[at]),
-        vec4<f32>(kernel[at + stride]),
-        vec4<f32>(kernel[at + 2u * stride]),
-        vec4<f32>(kernel[at + 3u * stride]),
+        unpacked(kernel[at]),
+        unpacked(kernel[at + stride]),
+        unpacked(kernel[at + 2u * stride]),
+        unpacked(kernel[at + 3u * stride]),
     );
 }
 

@@ -80,7 +80,10 @@ impl Gpu {
     pub async fn open_async(choice: &AdapterChoice) -> Result<Self> {
         let adapter = find(choice).await?;
         let info = adapter.get_info();
-        let mut features = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let mut features = wgpu::Features::SHADER_F16
+            | wgpu::Features::SHADER_INT64
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY;
         features.set(wgpu::Features::PIPELINE_CACHE, cfg!(feature = "pipeline-cache"));
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-conv"),
@@ -122,6 +125,7 @@ impl Gpu {
         let caps = Caps {
             subgroup: has_subgroups.then_some(info.subgroup_min_size),
             f16: device.features().contains(wgpu::Features::SHADER_F16),
+            u64: device.features().contains(wgpu::Features::SHADER_INT64),
             software: info.device_type == wgpu::DeviceType::Cpu,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),

@@ -38,7 +38,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan {
             name: format!("conv_depthwise_{}x{lanes}_1x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem)?],
+            steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: None,
         });

@@ -19,7 +19,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan {
             name: format!("conv_direct_{}x{lanes}", problem.dtype),
-            steps: vec![launch.dispatch(problem)?],
+            steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: None,
         });

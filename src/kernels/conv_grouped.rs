@@ -36,7 +36,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan {
             name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem)?],
+            steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: packing::in_fours(problem, caps)?,
         });

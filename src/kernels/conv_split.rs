@@ -55,7 +55,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         items,
         workgroups: workgroups(items, caps)?,
     };
-    let last = launch.finish(&sum)?;
+    let last = launch.finish(&sum, caps)?;
     let packing = packing(problem, splits, caps)?;
     let plan = |(name, partial): (String, Dispatch)| Plan {
         name: format!("conv_split_{splits}_{name}"),

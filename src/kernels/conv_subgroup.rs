@@ -40,7 +40,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan {
             name: format!("conv_subgroup_{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),
-            steps: vec![launch.dispatch(problem)?],
+            steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: packing::in_fours(problem, caps)?,
         });

@@ -32,7 +32,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan {
             name: format!("conv_tiled_{}x4_{tile}x{tile}x{depth}", problem.dtype),
-            steps: vec![launch.dispatch(problem)?],
+            steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: packing::in_fours(problem, caps)?,
         });

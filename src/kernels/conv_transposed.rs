@@ -22,7 +22,7 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
     };
     Ok(vec![Plan {
         name: format!("conv_transposed_direct_{}x1", problem.dtype),
-        steps: vec![launch.dispatch(problem)?],
+        steps: vec![launch.dispatch(problem, caps)?],
         scratch: vec![],
         packing: None,
     }])
@@ -57,7 +57,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan {
             name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem)?],
+            steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: Some(packing::transposed(problem, caps)?),
         });

@@ -178,9 +178,9 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
         })
     };
     let parts = [read, tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
-    let first = launch(channels / 4, &parts)?.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem })?;
+    let first = launch(channels / 4, &parts)?.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem }, caps)?;
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
-    let last = launch(filters / 4, &parts)?.finish(problem)?;
+    let last = launch(filters / 4, &parts)?.finish(problem, caps)?;
     let first = Dispatch { bindings: &INPUT_BINDINGS, ..first };
     let packing = packing(tile, problem, [channels, filters].map(u64::from), places, caps)?;
     let plan = |(name, products): (String, Dispatch)| Plan {

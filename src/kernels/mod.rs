@@ -176,7 +176,7 @@ struct ConvLaunch<'a> {
 }
 
 impl ConvLaunch<'_> {
-    fn dispatch(&self, problem: &ConvProblem) -> Result<Dispatch> {
+    fn dispatch(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
         let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
         let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
         let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
@@ -199,6 +199,13 @@ impl ConvLaunch<'_> {
             act_2,
         };
         let mut constants = accumulator(problem.dtype, self.lanes);
+        let vectors = if caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32 {
+            constants.retain(|(name, _)| *name != "Vec");
+            constants.push(("Vec", Constant::Type("u64", 2)));
+            part!("lib/vectors_u64.wgsl")
+        } else {
+            part!("lib/vectors.wgsl")
+        };
         constants.extend([
             ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
             ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
@@ -221,14 +228,14 @@ impl ConvLaunch<'_> {
             params: ConvParams::WGSL,
             activation: Some(problem.epilogue.activation.function()),
             constants,
-            parts: [&[INDEX, IMAGE], problem.epilogue.activation.parts(), &[residual], self.parts].concat(),
+            parts: [&[INDEX, IMAGE, vectors], problem.epilogue.activation.parts(), &[residual], self.parts].concat(),
         };
         Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
     }
 
     /// The launch where its input is what earlier ones have left in the first scratch buffer.
-    fn finish(&self, problem: &ConvProblem) -> Result<Dispatch> {
-        let dispatch = self.dispatch(problem)?;
+    fn finish(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        let dispatch = self.dispatch(problem, caps)?;
         Ok(Dispatch { bindings: &FINISH_BINDINGS[..dispatch.bindings.len()], ..dispatch })
     }
 }
