@@ -36,7 +36,7 @@ fn main(
 
     var sums: array<vec4<f32>, TILE>;
     var span: array<vec4<f32>, SPAN>;
-    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
+    let channel = channel_of(vector, group);
     let offset = bias_of_four(channel);
     // unroll
     for (var t = 0u; t < TILE; t++) {

@@ -65,11 +65,6 @@ fn accumulate_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, four:
     }
 }
 
-/// The first channel of vector number `vector` of all groups, which is one of `group`'s.
-fn channel_of(vector: u32, group: u32) -> u32 {
-    return group * params.group_out + (vector - group * group_vectors()) * 4u;
-}
-
 fn finish(pixel: u32, group: u32, vector: u32, sum: vec4<f32>) {
     if pixel < pixel_count() && vector < group_vectors() {
         finish_four(pixel, group * params.group_out + vector * 4u, sum);

@@ -38,7 +38,7 @@ fn main(
     let first_kx = first_tap_w(x);
 
     var sums: array<vec4<f32>, TILE>;
-    let channel = group * params.group_out + (vector - group * group_vectors()) * 4u;
+    let channel = channel_of(vector, group);
     let offset = bias_of_four(channel);
     // unroll
     for (var t = 0u; t < TILE; t++) {

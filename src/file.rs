@@ -13,6 +13,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(broken)
 }
 
+/// The bytes of the file at `path`; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Format`] where there is one that cannot be read.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>> {
+    if path.exists() { read(path).map(Some) } else { Ok(None) }
+}
+
 /// Puts `bytes` at `path` as a whole: a reader finds what was there before, or all of them.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wgpu_conv::{Gpu, wgpu};
 
 use crate::Result;
-use crate::clock::{Clock, repeat};
+use crate::clock::{Clock, Times, repeat};
 
 /// Number type of a chain, its lanes, and chains side by side.
 const VARIANTS: [(&str, u64, u64); 4] = [("f32", 1, 8), ("f32", 1, 16), ("vec4<f32>", 4, 2), ("vec4<f32>", 4, 4)];
@@ -45,14 +45,8 @@ impl Limits {
         for (number, lanes, chains) in VARIANTS {
             let pipeline = probe.pipeline("multiplied", number, chains);
             submission = submission.min(times_of(&|| probe.run(&pipeline, [0, 1, 1], 1))?.median());
-            let mut groups = 64.min(most);
-            let times = loop {
-                let times = times_of(&|| probe.run(&pipeline, [groups as u32, 1, 1], 1))?;
-                if times.median() > LONG || groups * 2 > most {
-                    break times;
-                }
-                groups *= 2;
-            };
+            let (groups, times) =
+                lengthened(64.min(most), most, |groups| times_of(&|| probe.run(&pipeline, [groups as u32, 1, 1], 1)))?;
             let operations = 2 * chains * lanes * UNROLLED * ROUNDS * WORKGROUP * groups;
             arithmetic.push((format!("{number} × {chains}"), operations as f64 * 1e3 / times.least()));
         }
@@ -62,14 +56,7 @@ impl Limits {
         let pipeline = probe.pipeline("copied", "f32", 1);
         let groups = (copied / 16).div_ceil(WORKGROUP);
         let counts = [groups.min(most) as u32, groups.div_ceil(most) as u32, 1];
-        let mut copies = 1;
-        let times = loop {
-            let times = times_of(&|| probe.run(&pipeline, counts, copies))?;
-            if times.median() > LONG || copies * 2 > MOST_COPIES {
-                break times;
-            }
-            copies *= 2;
-        };
+        let (copies, times) = lengthened(1, MOST_COPIES, |copies| times_of(&|| probe.run(&pipeline, counts, copies)))?;
         let copy = (2 * copied * copies) as f64 * 1e3 / times.least();
         Ok(Self { arithmetic, copy, copied, submission })
     }
@@ -82,6 +69,17 @@ impl Limits {
     /// Milliseconds below which the adapter cannot compute `flops` or move `bytes`.
     pub fn floor(&self, flops: u64, bytes: u64) -> f64 {
         (flops as f64 / self.peak()).max(bytes as f64 / self.copy) * 1e3
+    }
+}
+
+/// `count` doubled until `time` says that so much work takes long, or `most` is near, with the times it then takes.
+fn lengthened(mut count: u64, most: u64, time: impl Fn(u64) -> Result<Times>) -> Result<(u64, Times)> {
+    loop {
+        let times = time(count)?;
+        if times.median() > LONG || count * 2 > most {
+            return Ok((count, times));
+        }
+        count *= 2;
     }
 }
 

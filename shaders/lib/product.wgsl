@@ -27,6 +27,11 @@ fn row_stride() -> u32 {
     return params.groups * group_vectors();
 }
 
+/// The first output channel of vector number `vector` of all groups, which is one of `group`'s.
+fn channel_of(vector: u32, group: u32) -> u32 {
+    return group * params.group_out + (vector - group * group_vectors()) * 4u;
+}
+
 /// The rows of channels `j` to `j + 3` of a tap, at vector `vector` of all groups'.
 fn rows_at(tap: u32, j: u32, vector: u32) -> Rows {
     let stride = row_stride();

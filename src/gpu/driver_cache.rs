@@ -36,12 +36,8 @@ impl Gpu {
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn load_pipeline_cache(&self, path: impl AsRef<Path>) -> Result<bool> {
-        let path = path.as_ref();
         let Some(head) = self.head() else { return Ok(false) };
-        if !path.exists() {
-            return Ok(false);
-        }
-        let bytes = file::read(path)?;
+        let Some(bytes) = file::read_if_any(path.as_ref())? else { return Ok(false) };
         let Some(data) = checked(&bytes, &head) else { return Ok(false) };
         *lock(&self.0.driver_cache) = Some(self.create_driver_cache(Some(data))?);
         Ok(true)

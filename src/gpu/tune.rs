@@ -214,10 +214,7 @@ fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<usize> {
 
 /// The whole lines of the file at `path`, by device and problem.
 fn lines(path: &Path) -> Result<BTreeMap<(String, String), Vec<Measurement>>> {
-    if !path.exists() {
-        return Ok(BTreeMap::new());
-    }
-    let text = file::read(path)?;
+    let text = file::read_if_any(path)?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&text).split_inclusive('\n').filter_map(parsed).collect())
 }
 

@@ -7,13 +7,10 @@
 //! of 4×4 1.3e-6 at 16 channels, 3e-6 at 64, 5e-6 at 256, 7e-6 at 512; for tiles of 2×2 0.2e-6 to 0.7e-6; for the plain sum
 //! 0.4e-6 to 2e-6.
 
-use super::{
-    ConvLaunch, WORKGROUP, conv_subgroup, four_wide_parts, four_wide_stores, item_count, product_steps, workgroups,
-};
+use super::{ConvLaunch, conv_subgroup, four_wide_parts, four_wide_stores, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, INDEX, Operand, Packing, Part, Plan, Shader,
-    params, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -22,16 +19,6 @@ const LEAST_CHANNELS: u32 = 16;
 /// Most input channels for which the larger tiles, whose error grows faster, come before the smaller ones.
 const MOST_CHANNELS: u32 = 256;
 
-params! {
-    /// The uniform block of `winograd_kernel.wgsl`.
-    KernelParams {
-        /// Pairs of an input and an output channel, either filled up to fours.
-        items,
-        group_in,
-        group_out,
-    }
-}
-
 const INPUT_BINDINGS: [Binding; 2] = [Binding::Read(Operand::Input), Binding::Write(Operand::Scratch(1))];
 const PRODUCT_BINDINGS: [Binding; 4] = [
     Binding::Read(Operand::Scratch(1)),
@@ -39,6 +26,7 @@ const PRODUCT_BINDINGS: [Binding; 4] = [
     Binding::Read(Operand::Bias),
     Binding::Write(Operand::Scratch(0)),
 ];
+
 /// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
 const WORTHWHILE: u64 = 20_000_000;
 
@@ -126,10 +114,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 /// Whether the first plan takes fewer cycles than the best implicit matrix product, both estimated for lavapipe, in a
 /// convolution of some size.
 pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
+    if !applies(problem) || problem.geometry.flops() < WORTHWHILE {
+        return false;
+    }
     let first = in_order(problem, caps)[0].cycles(problem, caps);
-    applies(problem)
-        && problem.geometry.flops() >= WORTHWHILE
-        && first.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
+    first.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
 }
 
 /// The tiles, cheapest first by [`Tile::cycles`] where those are known and the error allows.
@@ -151,7 +140,7 @@ fn applies(problem: &ConvProblem) -> bool {
 }
 
 fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let (places, edge) = (u64::from(tile.places()), u64::from(tile.edge()));
+    let edge = u64::from(tile.edge());
     if !caps.spells_out(4 * edge * edge, 2 * edge) {
         return Ok(Vec::new());
     }
@@ -182,7 +171,7 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
     let last = launch(filters / 4, &parts)?.finish(problem, caps)?;
     let first = Dispatch { bindings: &INPUT_BINDINGS, ..first };
-    let packing = packing(tile, problem, [channels, filters].map(u64::from), places, caps)?;
+    let packing = kernel_packing(tile, problem, u64::from(channels) * u64::from(filters), caps)?;
     let plan = |(name, products): (String, Dispatch)| Plan {
         name: format!("conv_winograd_{}x{}_{name}", tile.outputs, tile.outputs),
         steps: vec![first.clone(), products, last.clone()],
@@ -192,35 +181,12 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
     Ok(product_steps(&product, &PRODUCT_BINDINGS, caps)?.into_iter().map(plan).collect())
 }
 
-/// The kernel as the products read it.
-fn packing(
-    tile: Tile,
-    problem: &ConvProblem,
-    [channels, filters]: [u64; 2],
-    places: u64,
-    caps: &Caps,
-) -> Result<Packing> {
-    let items = channels * filters;
-    let elements = items * places;
+/// The kernel as the products read it, for `pairs` of an input and an output channel, either filled up to fours.
+fn kernel_packing(tile: Tile, problem: &ConvProblem, pairs: u64, caps: &Caps) -> Result<Packing> {
+    let elements = pairs * u64::from(tile.places());
     if elements > u64::from(u32::MAX) {
         return Err(Error::limit("elements of a packed kernel", elements, u32::MAX.into()));
     }
-    let mut constants = vec![("WORKGROUP", Constant::U32(WORKGROUP))];
-    constants.extend(tile.constants());
-    let shader = Shader {
-        params: KernelParams::WGSL,
-        activation: None,
-        constants,
-        parts: vec![INDEX, tile.part, part!("winograd_kernel.wgsl")],
-    };
-    let geometry = &problem.geometry;
-    let params =
-        KernelParams { items: item_count(items)?, group_in: geometry.in_channels, group_out: geometry.out_channels };
-    let step = Dispatch {
-        shader,
-        params: params.words(),
-        workgroups: workgroups(items, caps)?,
-        bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
-    };
-    Ok(Packing { step, elements })
+    let parts = [tile.part, part!("winograd_kernel.wgsl")];
+    packing::launch(&problem.geometry, &tile.constants(), &parts, pairs, elements, caps)
 }

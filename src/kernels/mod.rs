@@ -198,14 +198,13 @@ impl ConvLaunch<'_> {
             act_1,
             act_2,
         };
-        let mut constants = accumulator(problem.dtype, self.lanes);
-        let vectors = if caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32 {
-            constants.retain(|(name, _)| *name != "Vec");
-            constants.push(("Vec", Constant::Type("u64", 2)));
-            part!("lib/vectors_u64.wgsl")
+        let as_u64 = caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32;
+        let (stored, vectors) = if as_u64 {
+            (Constant::Type("u64", 2), part!("lib/vectors_u64.wgsl"))
         } else {
-            part!("lib/vectors.wgsl")
+            (Constant::Type(problem.dtype.name(), self.lanes), part!("lib/vectors.wgsl"))
         };
+        let mut constants = accumulator_of(stored, problem.dtype, self.lanes);
         constants.extend([
             ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
             ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
@@ -285,11 +284,16 @@ fn four_wide_parts(problem: &ConvProblem) -> [Part; 2] {
 
 /// The element types of a shader that computes on vectors of `lanes` scalars, and the size of its workgroups.
 fn accumulator(dtype: DType, lanes: u32) -> Vec<(&'static str, Constant)> {
+    accumulator_of(Constant::Type(dtype.name(), lanes), dtype, lanes)
+}
+
+/// The same where vectors lie in memory as `stored`.
+fn accumulator_of(stored: Constant, dtype: DType, lanes: u32) -> Vec<(&'static str, Constant)> {
     vec![
         ("WORKGROUP", Constant::U32(WORKGROUP)),
         ("LANES", Constant::U32(lanes)),
         ("Elem", Constant::Type(dtype.name(), 1)),
-        ("Vec", Constant::Type(dtype.name(), lanes)),
+        ("Vec", stored),
         ("Acc", Constant::Type("f32", lanes)),
         ("AccBits", Constant::Type("u32", lanes)),
         ("AccInt", Constant::Type("i32", lanes)),

@@ -1,17 +1,17 @@
 //! Kernels filled up to fours of channels.
 
 use super::{WORKGROUP, item_count, move_axes, workgroups};
-use crate::geometry::extent;
+use crate::geometry::{ConvGeometry, extent};
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Dispatch, INDEX, MoveAxis, MoveProblem, Operand, Outside, Packing, Reach,
-    Shader, params, part,
+    Binding, Caps, Constant, ConvProblem, Dispatch, INDEX, MoveAxis, MoveProblem, Operand, Outside, Packing, Part,
+    Reach, Shader, params, part,
 };
 use crate::{Error, Result};
 
 params! {
-    /// The uniform block of `pack_kernel.wgsl`.
+    /// The uniform block of `pack_kernel.wgsl` and `winograd_kernel.wgsl`.
     PackParams {
-        /// Elements of the packed kernel.
+        /// Invocations with work to do.
         items,
         groups,
         group_in,
@@ -29,20 +29,34 @@ pub(super) fn in_fours(problem: &ConvProblem, caps: &Caps) -> Result<Option<Pack
     let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
     let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
     let elements = taps * fours(group_in) * fours(group_out) * u64::from(geometry.groups);
+    let constants = [("Elem", Constant::Type(problem.dtype.name(), 1))];
+    launch(geometry, &constants, &[part!("pack_kernel.wgsl")], elements, elements, caps).map(Some)
+}
+
+/// The packing by a shader of these constants and parts, `items` invocations of which write `elements`.
+pub(super) fn launch(
+    geometry: &ConvGeometry,
+    constants: &[(&'static str, Constant)],
+    parts: &[Part],
+    items: u64,
+    elements: u64,
+    caps: &Caps,
+) -> Result<Packing> {
     let shader = Shader {
         params: PackParams::WGSL,
         activation: None,
-        constants: vec![("WORKGROUP", Constant::U32(WORKGROUP)), ("Elem", Constant::Type(problem.dtype.name(), 1))],
-        parts: vec![INDEX, part!("pack_kernel.wgsl")],
+        constants: [&[("WORKGROUP", Constant::U32(WORKGROUP))], constants].concat(),
+        parts: [&[INDEX], parts].concat(),
     };
-    let params = PackParams { items: item_count(elements)?, groups: geometry.groups, group_in, group_out };
+    let (group_in, group_out) = (geometry.group_in(), geometry.group_out());
+    let params = PackParams { items: item_count(items)?, groups: geometry.groups, group_in, group_out };
     let step = Dispatch {
         shader,
         params: params.words(),
-        workgroups: workgroups(elements, caps)?,
+        workgroups: workgroups(items, caps)?,
         bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
     };
-    Ok(Some(Packing { step, elements }))
+    Ok(Packing { step, elements })
 }
 
 /// The packing of a transposed convolution's kernel `[tap, j, g·group_out + f]` to `[tap, f, g·padded_in + j]`, where `j`
