@@ -14,8 +14,6 @@
 // Memory: SPAN input vectors for each input row, TAPS kernel vectors for each strip, each output vector once.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Vec>;
-@group(0) @binding(2) var<storage, read> kernel: array<Vec>;
 @group(0) @binding(3) var<storage, read> bias: array<Vec>;
 @group(0) @binding(4) var<storage, read_write> output: array<Vec>;
 
@@ -55,7 +53,7 @@ fn main(
     var taps: array<Acc, TAPS>;
     // unroll
     for (var i = 0u; i < TAPS; i++) {
-        taps[i] = unpacked(kernel[i * vectors + vector]);
+        taps[i] = kernel_at(i * vectors + vector);
     }
     var offset = Acc(0.0);
     if HAS_BIAS {
@@ -78,7 +76,7 @@ fn main(
                 let ix = first + i32(i);
                 let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
                 let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
-                span[i] = select(Acc(0.0), unpacked(input[at]), inside);
+                span[i] = select(Acc(0.0), input_at(at), inside);
             }
             // unroll
             for (var late = 0u; late < PENDING; late++) {

@@ -68,7 +68,7 @@ fn main(
                     var four = vec4(0.0);
                     if start + k < padded_in() && vector < group_vectors() {
                         let row = (ky * KERNEL_W + kx) * padded_in() + start + k;
-                        four = unpacked(kernel[row * row_stride() + group * group_vectors() + vector]);
+                        four = kernel_at(row * row_stride() + group * group_vectors() + vector);
                     }
                     rows[at] = four;
                 }

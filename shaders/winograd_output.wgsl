@@ -1,14 +1,13 @@
 // Last of three launches of a Winograd convolution: outputs from the products.
 //
-//   output[tile][f] = activate(bias[f] + Aᵀ products[tile, ·, f] A)
+//   output[tile][f] = activate(bias[f] + Aᵀ input[tile, ·, f] A)
 //
-// where a tile is TILE × TILE outputs, of which those inside are stored, and products[tile, y·EDGE + x, f] are its
+// where a tile is TILE × TILE outputs, of which those inside are stored, and input[tile, y·EDGE + x, f] are its
 // EDGE × EDGE products, channels filled up to fours. One tile and four channels per invocation.
 //
 // Memory: EDGE·EDGE vectors of four channels read for TILE·TILE written.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> products: array<Vec>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -32,7 +31,7 @@ fn main(
         var line: Edge;
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            line[y] = unpacked(products[(tile * PLACES + y * EDGE + x) * vectors + vector]);
+            line[y] = input_at((tile * PLACES + y * EDGE + x) * vectors + vector);
         }
         let column = of_products(line);
         // unroll

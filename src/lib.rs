@@ -72,9 +72,12 @@
 //! - Shaders keep the bounds checks that wgpu puts in: without them three kernels were less than 2 % faster on lavapipe and
 //!   the first call of a network was not, so there is no feature for it. The one unsafe call, behind the feature
 //!   `pipeline-cache`, hands a driver its own bytes back (`gpu/driver_cache.rs`).
-//! - Convolutions on a processor read and write vectors of four f32 as two u64 (`shaders/lib/vectors_u64.wgsl`). Lavapipe
-//!   moves the parts of a vector one by one for each lane, so that loads cost more than all else; as u64 they are half as
-//!   many, and layers took 0.5 to 0.7 of the time on a processor without AVX-512.
+//! - On lavapipe convolutions read their inputs and kernels as textures (`plan::Binding::Texels`, `gpu/texels.rs`): the driver
+//!   loads an element of a buffer in a loop over the lanes, and a texel for all lanes at once. An input is copied to a
+//!   texture before the launch, all launches of a program taking turns with one; a kernel is kept as one. Layers took half
+//!   the time by it on a processor without AVX-512, and their shaders compile faster.
+//! - What is still moved through buffers there goes as two u64 for a vector of four f32 (`shaders/lib/vectors_u64.wgsl`):
+//!   the driver moves the parts of a vector one by one for each lane, and so they are half as many.
 //! - Drivers differ in when they compile: lavapipe does at a shader's first launch, on one thread. Creating pipelines on
 //!   all of the host's threads is the smaller part of a first call there.
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.

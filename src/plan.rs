@@ -30,6 +30,9 @@ pub struct Caps {
     pub max_buffer: u64,
     /// Alignment of a storage binding's offset, in bytes.
     pub binding_alignment: u32,
+    /// Rows of a texture of [`Texel::ROW`] columns, where loads from one are so much cheaper than from a buffer that copies
+    /// of inputs into textures pay; 0 elsewhere.
+    pub texel_rows: u32,
 }
 
 impl Caps {
@@ -45,7 +48,13 @@ impl Caps {
         max_binding: 128 << 20,
         max_buffer: 256 << 20,
         binding_alignment: 256,
+        texel_rows: 0,
     };
+
+    /// Whether `elements` of a tensor are read as texels.
+    pub(crate) const fn reads_texels(&self, elements: u64, texel: Texel) -> bool {
+        elements > 0 && elements.div_ceil(texel.lanes as u64) <= Texel::ROW as u64 * self.texel_rows as u64
+    }
 
     /// Whether a shader may spell out `products` multiply-adds on vectors and `loads` of vectors in a row.
     ///
@@ -276,6 +285,11 @@ impl ConvProblem {
             Direction::Forward => index % outputs,
             Direction::BackwardInput => index % outputs / group_out * group_in + index / outputs % group_in,
         }
+    }
+
+    /// Elements of what is read.
+    pub(crate) fn read_elements(&self) -> u64 {
+        u64::from(self.geometry.batch) * self.read().iter().map(|&extent| u64::from(extent)).product::<u64>()
     }
 
     /// Elements of what is written.
@@ -830,13 +844,52 @@ pub enum Operand {
     Scratch(usize),
 }
 
-/// How a dispatch touches the storage buffer at one binding.
+/// How a dispatch touches what stands at one binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binding {
     /// `var<storage, read>`.
     Read(Operand),
     /// `var<storage, read_write>`.
     Write(Operand),
+    /// `texture_2d<f32>`, with the operand's elements in order.
+    Texels(Operand, Texel),
+}
+
+impl Binding {
+    /// The tensor.
+    pub const fn operand(self) -> Operand {
+        match self {
+            Self::Read(operand) | Self::Write(operand) | Self::Texels(operand, _) => operand,
+        }
+    }
+
+    /// The same access to another tensor.
+    pub(crate) const fn of(self, operand: Operand) -> Self {
+        match self {
+            Self::Read(_) => Self::Read(operand),
+            Self::Write(_) => Self::Write(operand),
+            Self::Texels(_, texel) => Self::Texels(operand, texel),
+        }
+    }
+}
+
+/// What one texel of a texture holds: neighbouring elements of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Texel {
+    /// Their type.
+    pub dtype: DType,
+    /// How many: 1 or 4.
+    pub lanes: u32,
+}
+
+impl Texel {
+    /// Texels in a row of a texture; one with fewer has a single row of them.
+    pub const ROW: u32 = 4096;
+
+    /// Bytes.
+    pub const fn size(self) -> u64 {
+        self.dtype.size() as u64 * self.lanes as u64
+    }
 }
 
 /// One launch. Binding 0 is the uniform block; `bindings[i]` stands at binding `i + 1`.
@@ -848,8 +901,18 @@ pub struct Dispatch {
     pub params: Vec<u32>,
     /// Workgroups along x, y and z.
     pub workgroups: [u32; 3],
-    /// The storage buffers.
-    pub bindings: &'static [Binding],
+    /// The storage buffers and textures.
+    pub bindings: Vec<Binding>,
+}
+
+impl Dispatch {
+    /// The launch with the tensors that `map` has in place of its own.
+    pub(crate) fn rebound(mut self, map: impl Fn(Operand) -> Operand) -> Self {
+        for binding in &mut self.bindings {
+            *binding = binding.of(map(binding.operand()));
+        }
+        self
+    }
 }
 
 /// How a plan wants the kernel laid out: a launch that reads the kernel in Keras's order as its input and writes the
@@ -873,6 +936,16 @@ pub struct Plan {
     pub scratch: Vec<u64>,
     /// How the kernel must be packed; `None` takes it in Keras's order.
     pub packing: Option<Packing>,
+}
+
+impl Plan {
+    /// The texels in which the kernel is read, if it is read as a texture.
+    pub(crate) fn kernel_texel(&self) -> Option<Texel> {
+        self.steps.iter().flat_map(|step| &step.bindings).find_map(|binding| match *binding {
+            Binding::Texels(Operand::Kernel, texel) => Some(texel),
+            _ => None,
+        })
+    }
 }
 
 #[cfg(test)]

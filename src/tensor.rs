@@ -68,8 +68,8 @@ impl Tensor {
 
     /// A tensor over a buffer of the caller's, made on the same device, `offset` bytes into it.
     ///
-    /// The buffer needs the usage `STORAGE`, and `COPY_SRC` for reading it back. It must not be written while
-    /// operations on the tensor are pending.
+    /// The buffer needs the usages `STORAGE` and `COPY_SRC`: what is read back, or through a texture, is copied. It must not
+    /// be written while operations on the tensor are pending.
     ///
     /// # Errors
     /// [`Error::Invalid`] where usage, offset or size do not fit.
@@ -85,10 +85,10 @@ impl Tensor {
         let alignment = u64::from(gpu.caps().binding_alignment);
         let bytes = u64::from(indexable(&shape)?) * dtype.size() as u64;
         let end = bytes.next_multiple_of(4).max(4).checked_add(offset);
-        if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+        if !buffer.usage().contains(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC) {
             return Err(Error::invalid(
                 "buffer",
-                "the buffer must have the usage STORAGE",
+                "the buffer must have the usages STORAGE and COPY_SRC",
                 format!("{:?}", buffer.usage()),
             ));
         }

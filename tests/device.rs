@@ -236,7 +236,13 @@ fn a_buffer_of_the_callers() {
     let (held, offset) = foreign.buffer();
     assert_eq!((held, offset), (&shared, 4 * alignment));
     let refusals = [
-        (buffer(600, wgpu::BufferUsages::COPY_DST), 0, "buffer", "the buffer must have the usage STORAGE"),
+        (
+            buffer(600, wgpu::BufferUsages::COPY_DST),
+            0,
+            "buffer",
+            "the buffer must have the usages STORAGE and COPY_SRC",
+        ),
+        (buffer(600, wgpu::BufferUsages::STORAGE), 0, "buffer", "the buffer must have the usages STORAGE and COPY_SRC"),
         (shared.clone(), 4, "offset", "the offset must be a multiple of"),
         (shared.clone(), 8 * alignment, "buffer", "the buffer must hold the shape"),
         (buffer(596, usage), 0, "buffer", "the buffer must hold the shape"),

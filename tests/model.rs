@@ -410,8 +410,12 @@ fn a_compiled_mobilenet_makes_nothing_and_takes_the_memory_of_two_values() {
     );
     // The largest pair of neighbours: 112 × 112 × 32 before and 112 × 112 × 64 after the first pointwise convolution.
     let pair = 112 * 112 * (32 + 64) * 4;
+    // Where inputs are read through textures, the largest of them once more; and the image while it is filled up to four
+    // channels, in a buffer and as a texture.
+    let image = 224 * 224 * 3 * 4;
+    let textures = if gpu.caps().texel_rows > 0 { 112 * 112 * 64 * 4 + 224 * 224 * 4 * 4 + image } else { 0 };
     let weights = model.count_params() * 4;
-    assert!(report.activations <= pair * 11 / 10, "{report}");
+    assert!(report.activations <= (pair + image + textures) * 11 / 10, "{report}");
     let uniforms_and_staging = 1 << 20;
     assert!(after.bytes <= report.total() + uniforms_and_staging, "{} bytes, {report}", after.bytes);
     assert!(report.weights <= weights, "{report}, {weights} bytes of weights as saved");

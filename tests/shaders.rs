@@ -35,7 +35,7 @@ fn devices() -> Vec<(&'static str, Caps)> {
         ("subgroups", Caps { subgroup: Some(32), ..roomy }),
         ("software", Caps { software: true, ..f16 }),
         ("software of 4", Caps { software: true, subgroup: Some(4), ..Caps::FLOOR }),
-        ("software of 8", Caps { software: true, subgroup: Some(8), u64: true, ..roomy }),
+        ("software of 8", Caps { software: true, subgroup: Some(8), u64: true, texel_rows: 16_384, ..roomy }),
         ("cramped", Caps { max_invocations: 64, workgroup_storage: 4 << 10, max_workgroups: 7, ..f16 }),
     ]
 }
@@ -293,13 +293,14 @@ fn agree(caps: &Caps, step: &Dispatch) -> Result<(), String> {
         }
         other => return Err(format!("binding 0 is {other:?} in {:?}", uniform.space)),
     }
-    for (place, binding) in (1..).zip(step.bindings) {
+    for (place, binding) in (1..).zip(&step.bindings) {
         let expected = match binding {
-            Binding::Read(_) => StorageAccess::LOAD,
-            Binding::Write(_) => StorageAccess::LOAD | StorageAccess::STORE,
+            Binding::Read(_) => AddressSpace::Storage { access: StorageAccess::LOAD },
+            Binding::Write(_) => AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE },
+            Binding::Texels(..) => AddressSpace::Handle,
         };
         match bound.remove(&place) {
-            Some(global) if global.space == (AddressSpace::Storage { access: expected }) => {}
+            Some(global) if global.space == expected => {}
             Some(global) => return Err(format!("{binding:?} is {:?}", global.space)),
             // A launch that finishes what others began has the places of one that does it all.
             None if *binding == Binding::Read(Operand::Kernel) => {}

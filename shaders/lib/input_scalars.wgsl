@@ -2,21 +2,19 @@
 //
 // A position is the element of channel 0 at a pixel.
 
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-
 fn input_four(position: u32, channel: u32) -> vec4<f32> {
     let step = image_index(0u, 0u, 0u, 1u, vec3(params.in_h, params.in_w, params.in_c));
     let left = params.group_in - channel % params.group_in;
     let at = position + channel * step;
-    var four = vec4(f32(input[at]), 0.0, 0.0, 0.0);
+    var four = vec4(input_at(at), 0.0, 0.0, 0.0);
     if left > 1u {
-        four.y = f32(input[at + step]);
+        four.y = input_at(at + step);
     }
     if left > 2u {
-        four.z = f32(input[at + 2u * step]);
+        four.z = input_at(at + 2u * step);
     }
     if left > 3u {
-        four.w = f32(input[at + 3u * step]);
+        four.w = input_at(at + 3u * step);
     }
     return four;
 }

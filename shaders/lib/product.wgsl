@@ -2,8 +2,6 @@
 //
 // The kernel is packed: row (tap, j), vector g·group_vectors + v, every group's channels in fours on either side.
 
-@group(0) @binding(2) var<storage, read> kernel: array<Vec>;
-
 /// Rows for four input channels, each the weights of four output channels.
 struct Rows {
     x: vec4<f32>,
@@ -37,10 +35,10 @@ fn rows_at(tap: u32, j: u32, vector: u32) -> Rows {
     let stride = row_stride();
     let at = (tap * padded_in() + j) * stride + vector;
     return Rows(
-        unpacked(kernel[at]),
-        unpacked(kernel[at + stride]),
-        unpacked(kernel[at + 2u * stride]),
-        unpacked(kernel[at + 3u * stride]),
+        kernel_at(at),
+        kernel_at(at + stride),
+        kernel_at(at + 2u * stride),
+        kernel_at(at + 3u * stride),
     );
 }
 

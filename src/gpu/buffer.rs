@@ -1,4 +1,4 @@
-//! Buffers: pooled storage and staging, and uniform blocks by content.
+//! Buffers: pooled storage and staging, and uniform blocks by content; and the textures of the same pool.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +20,14 @@ const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 const STAGING: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 
+/// By format, width and height.
+type IdleTextures = HashMap<(wgpu::TextureFormat, [u32; 2]), Vec<wgpu::Texture>>;
+
 /// Buffers waiting to be used again, and what has been made so far.
 #[derive(Default)]
 pub(super) struct BufferPool {
     idle: Mutex<HashMap<(wgpu::BufferUsages, u64), Vec<wgpu::Buffer>>>,
+    idle_textures: Mutex<IdleTextures>,
     idle_bytes: AtomicU64,
     uniforms: Mutex<HashMap<Vec<u32>, wgpu::Buffer>>,
     placeholder: Mutex<Option<Arc<Storage>>>,
@@ -48,6 +52,7 @@ impl BufferPool {
     /// Frees what is idle.
     pub(super) fn clear(&self) {
         lock(&self.idle).clear();
+        lock(&self.idle_textures).clear();
         let freed = self.idle_bytes.swap(0, Ordering::Relaxed);
         self.bytes.fetch_sub(freed, Ordering::Relaxed);
     }
@@ -60,12 +65,42 @@ impl BufferPool {
 
     fn put(&self, buffer: &wgpu::Buffer) {
         let (usage, size) = (buffer.usage(), buffer.size());
-        if self.idle_bytes.load(Ordering::Relaxed) + size > MOST_IDLE {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
-            return;
+        if self.keeps(size) {
+            lock(&self.idle).entry((usage, size)).or_default().push(buffer.clone());
         }
-        self.idle_bytes.fetch_add(size, Ordering::Relaxed);
-        lock(&self.idle).entry((usage, size)).or_default().push(buffer.clone());
+    }
+
+    /// Whether `size` bytes more may be idle; else they are freed.
+    fn keeps(&self, size: u64) -> bool {
+        let keeps = self.idle_bytes.load(Ordering::Relaxed) + size <= MOST_IDLE;
+        if keeps {
+            self.idle_bytes.fetch_add(size, Ordering::Relaxed);
+        } else {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+        keeps
+    }
+
+    /// An idle texture of `size` bytes.
+    pub(super) fn take_texture(
+        &self,
+        format: wgpu::TextureFormat,
+        extent: [u32; 2],
+        size: u64,
+    ) -> Option<wgpu::Texture> {
+        let texture = lock(&self.idle_textures).get_mut(&(format, extent))?.pop()?;
+        self.idle_bytes.fetch_sub(size, Ordering::Relaxed);
+        Some(texture)
+    }
+
+    /// Takes back a texture of `size` bytes, or lets go of it.
+    pub(super) fn put_texture(&self, texture: &wgpu::Texture, size: u64, pooled: bool) {
+        if !pooled {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        } else if self.keeps(size) {
+            let key = (texture.format(), [texture.width(), texture.height()]);
+            lock(&self.idle_textures).entry(key).or_default().push(texture.clone());
+        }
     }
 }
 
@@ -162,14 +197,47 @@ impl Gpu {
         usage: wgpu::BufferUsages,
         size: u64,
     ) -> Result<wgpu::Buffer> {
+        self.in_place_of_idle(|| self.create(label, usage, size))
+    }
+
+    fn in_place_of_idle<T>(&self, make: impl Fn() -> Result<T>) -> Result<T> {
         let pool = &self.0.buffers;
-        self.create(label, usage, size).or_else(|error| {
+        make().or_else(|error| {
             if pool.idle_bytes.load(Ordering::Relaxed) == 0 {
                 return Err(error);
             }
             pool.clear();
-            self.create(label, usage, size)
+            make()
         })
+    }
+
+    /// A new texture of `size` bytes; where there is no memory for it, what is idle is freed first.
+    pub(super) fn create_texture(
+        &self,
+        format: wgpu::TextureFormat,
+        [width, height]: [u32; 2],
+        size: u64,
+    ) -> Result<wgpu::Texture> {
+        let descriptor = wgpu::TextureDescriptor {
+            label: Some("texels"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format,
+            usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::TEXTURE_BINDING,
+            view_formats: &[],
+        };
+        let make = || self.guarded("texture", || self.device().create_texture(&descriptor));
+        let texture = self.in_place_of_idle(make)?;
+        self.made(size);
+        Ok(texture)
+    }
+
+    /// Counts something made that takes `size` bytes.
+    fn made(&self, size: u64) {
+        self.0.buffers.made.fetch_add(1, Ordering::Relaxed);
+        self.0.buffers.bytes.fetch_add(size, Ordering::Relaxed);
     }
 
     /// The size of a buffer for `bytes`.
@@ -184,8 +252,7 @@ impl Gpu {
     fn create(&self, label: &'static str, usage: wgpu::BufferUsages, size: u64) -> Result<wgpu::Buffer> {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let buffer = self.guarded(label, || self.device().create_buffer(&descriptor))?;
-        self.0.buffers.made.fetch_add(1, Ordering::Relaxed);
-        self.0.buffers.bytes.fetch_add(size, Ordering::Relaxed);
+        self.made(size);
         Ok(buffer)
     }
 

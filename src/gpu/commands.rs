@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::pipeline::Pipeline;
+use super::texels::{SharedTexels, Texels};
 use super::{BufferBinding, Gpu, Storage};
 use crate::plan::{Binding, Dispatch, Operand, Plan};
 use crate::{Error, Result};
@@ -18,18 +19,27 @@ pub struct Commands {
     pass: Option<wgpu::ComputePass<'static>>,
     /// What recorded dispatches use: it must not go back to the pool before they are submitted.
     used: Vec<Arc<Storage>>,
+    /// What recorded launches read as textures is copied there first.
+    texels: SharedTexels,
     /// What is written before anything recorded runs.
     uploads: Vec<(Arc<Storage>, Vec<u8>)>,
     /// Where the times of the first and the last launch are written, if they are asked for, and whether there was one.
     clock: Option<(wgpu::QuerySet, bool)>,
 }
 
+/// A constant on a device.
+#[derive(Clone)]
+pub(crate) enum Constant {
+    Buffer(BufferBinding),
+    Texels(Arc<Texels>),
+}
+
 /// The tensors of one operation.
 pub(crate) struct Bound<'a> {
     pub(crate) input: &'a BufferBinding,
     pub(crate) other: Option<&'a BufferBinding>,
-    pub(crate) kernel: Option<&'a BufferBinding>,
-    pub(crate) bias: Option<&'a BufferBinding>,
+    pub(crate) kernel: Option<&'a Constant>,
+    pub(crate) bias: Option<&'a Constant>,
     pub(crate) output: &'a BufferBinding,
 }
 
@@ -45,57 +55,88 @@ pub(crate) struct Prepared {
     pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     workgroups: [u32; 3],
+    /// What the launch reads as textures, copied to them before it.
+    copies: Vec<(BufferBinding, Arc<Texels>)>,
     /// What the launch uses.
     storages: Vec<Arc<Storage>>,
 }
 
 impl Gpu {
-    /// `step` with its tensors bound; `name` labels it.
+    /// `step` with its tensors bound; `name` labels it. What it reads as textures is to be copied to some of `shared`.
     pub(crate) fn prepare(
         &self,
         name: &str,
         step: &Dispatch,
         bound: &Bound<'_>,
         scratch: &[BufferBinding],
+        shared: &mut SharedTexels,
     ) -> Result<Prepared> {
-        let placeholder = self.placeholder()?;
-        let mut bindings = Vec::with_capacity(step.bindings.len());
-        for binding in step.bindings {
-            let (Binding::Read(operand) | Binding::Write(operand)) = *binding;
-            let binding = match operand {
-                Operand::Input => bound.input,
-                Operand::Other => bound.other.unwrap_or(&placeholder),
-                Operand::Kernel => bound.kernel.unwrap_or(&placeholder),
-                Operand::Bias => bound.bias.unwrap_or(&placeholder),
-                Operand::Output => bound.output,
-                Operand::Scratch(index) => &scratch[index],
+        let placeholder = Constant::Buffer(self.placeholder()?);
+        let (mut constants, mut copies) = (Vec::with_capacity(step.bindings.len()), Vec::new());
+        for binding in &step.bindings {
+            let operand = binding.operand();
+            let buffer = |binding: &BufferBinding| Constant::Buffer(binding.clone());
+            let constant = match operand {
+                Operand::Input => buffer(bound.input),
+                Operand::Other => bound.other.map_or(placeholder.clone(), buffer),
+                Operand::Kernel => bound.kernel.unwrap_or(&placeholder).clone(),
+                Operand::Bias => bound.bias.unwrap_or(&placeholder).clone(),
+                Operand::Output => buffer(bound.output),
+                Operand::Scratch(index) => buffer(&scratch[index]),
             };
-            if binding.size > self.caps().max_binding {
-                return Err(Error::limit("bytes of one storage binding", binding.size, self.caps().max_binding));
-            }
-            bindings.push(binding);
+            constants.push(match (binding, constant) {
+                (Binding::Texels(_, texel), Constant::Buffer(from)) => {
+                    let texels = shared.get(self, operand, *texel, from.size)?;
+                    copies.push((from, texels.clone()));
+                    Constant::Texels(texels)
+                }
+                // A kernel in a place that this launch does not use.
+                (Binding::Read(_), Constant::Texels(_)) => placeholder.clone(),
+                (_, constant) => constant,
+            });
         }
         let pipeline = self.pipeline(name, step)?;
         let uniform = self.uniform(&step.params)?;
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
-        for (index, binding) in bindings.iter().enumerate() {
-            let size = wgpu::BufferSize::new(binding.size.next_multiple_of(4).max(4));
-            let range = wgpu::BufferBinding { buffer: binding.storage.buffer(), offset: binding.offset, size };
-            let resource = wgpu::BindingResource::Buffer(range);
-            entries.push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource });
+        let mut storages: Vec<_> = copies.iter().map(|(from, _)| from.storage.clone()).collect();
+        for (constant, place) in constants.iter().zip(1..) {
+            let resource = match constant {
+                Constant::Buffer(binding) => {
+                    if binding.size > self.caps().max_binding {
+                        return Err(Error::limit(
+                            "bytes of one storage binding",
+                            binding.size,
+                            self.caps().max_binding,
+                        ));
+                    }
+                    storages.push(binding.storage.clone());
+                    let size = wgpu::BufferSize::new(binding.size.next_multiple_of(4).max(4));
+                    let range = wgpu::BufferBinding { buffer: binding.storage.buffer(), offset: binding.offset, size };
+                    wgpu::BindingResource::Buffer(range)
+                }
+                Constant::Texels(texels) => wgpu::BindingResource::TextureView(&texels.view),
+            };
+            entries.push(wgpu::BindGroupEntry { binding: place, resource });
         }
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         let group = self.guarded(name, || self.device().create_bind_group(&descriptor))?;
         self.0.bind_groups.fetch_add(1, Ordering::Relaxed);
-        let storages = bindings.into_iter().map(|binding| binding.storage.clone()).collect();
-        Ok(Prepared { pipeline, group, workgroups: step.workgroups, storages })
+        Ok(Prepared { pipeline, group, workgroups: step.workgroups, copies, storages })
     }
 }
 
 impl Commands {
     /// Nothing recorded yet.
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), encoder: None, pass: None, used: Vec::new(), uploads: Vec::new(), clock: None }
+        Self {
+            gpu: gpu.clone(),
+            encoder: None,
+            pass: None,
+            used: Vec::new(),
+            texels: SharedTexels::default(),
+            uploads: Vec::new(),
+            clock: None,
+        }
     }
 
     /// The device this records for.
@@ -123,7 +164,7 @@ impl Commands {
         bound: &Bound<'_>,
         scratch: &[BufferBinding],
     ) -> Result<()> {
-        let prepared = self.gpu.prepare(name, step, bound, scratch)?;
+        let prepared = self.gpu.prepare(name, step, bound, scratch, &mut self.texels)?;
         self.replay(name, std::slice::from_ref(&prepared))
     }
 
@@ -131,8 +172,14 @@ impl Commands {
     pub(crate) fn replay(&mut self, context: &str, launches: &[Prepared]) -> Result<()> {
         let gpu = self.gpu.clone();
         gpu.guarded(context, || {
-            let pass = self.pass();
             for launch in launches {
+                for (from, to) in &launch.copies {
+                    // A pass, so that the clock has started.
+                    self.pass();
+                    self.pass = None;
+                    to.fill(self.encoder(), from);
+                }
+                let pass = self.pass();
                 let [x, y, z] = launch.workgroups;
                 pass.set_pipeline(&launch.pipeline.pipeline);
                 pass.set_bind_group(0, &launch.group, &[]);
@@ -166,6 +213,15 @@ impl Commands {
     /// Writes `bytes` to `to`, before anything recorded here runs and after everything submitted before.
     pub(crate) fn upload(&mut self, to: &BufferBinding, bytes: &[u8]) {
         self.uploads.push((to.storage.clone(), bytes.to_vec()));
+    }
+
+    /// Adds a copy of all of `from` to `to`.
+    pub(super) fn fill(&mut self, from: &BufferBinding, to: &Texels) -> Result<()> {
+        self.pass = None;
+        let gpu = self.gpu.clone();
+        gpu.guarded("copy", || to.fill(self.encoder(), from))?;
+        self.used.push(from.storage.clone());
+        Ok(())
     }
 
     /// Adds a copy of all of `from` to the start of `to`, which is as long.

@@ -7,6 +7,7 @@ mod driver_cache;
 mod open;
 mod pipeline;
 mod readback;
+mod texels;
 #[cfg(not(target_arch = "wasm32"))]
 mod timing;
 #[cfg(not(target_arch = "wasm32"))]
@@ -18,8 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use buffer::{Binding as BufferBinding, Storage, allocated};
 pub use commands::Commands;
-pub(crate) use commands::{Bound, Prepared};
+pub(crate) use commands::{Bound, Constant, Prepared};
 pub use open::AdapterChoice;
+pub(crate) use texels::SharedTexels;
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::Measurement;
 
@@ -102,9 +104,9 @@ pub enum Tuning {
 pub struct Counters {
     /// Compute pipelines compiled.
     pub pipelines: u64,
-    /// Buffers allocated, of every kind.
+    /// Buffers allocated, of every kind, and textures.
     pub buffers: u64,
-    /// Bytes of the buffers that exist now, pooled ones included.
+    /// Bytes of the buffers and textures that exist now, pooled ones included.
     pub bytes: u64,
     /// Bind groups created.
     pub bind_groups: u64,

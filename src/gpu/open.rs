@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{Gpu, Inner, Plans, buffer, pipeline};
-use crate::plan::Caps;
+use crate::plan::{Caps, Texel};
 use crate::{Error, Result};
 
 /// Which adapter to open.
@@ -133,6 +133,7 @@ impl Gpu {
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             binding_alignment: limits.min_storage_buffer_offset_alignment,
+            texel_rows: texel_rows(&info, &limits),
         };
         Self(Arc::new(Inner {
             device,
@@ -152,6 +153,12 @@ impl Gpu {
             promised: Mutex::default(),
         }))
     }
+}
+
+/// Mesa's processor loads texels of all lanes at once, but elements of a buffer lane by lane.
+fn texel_rows(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> u32 {
+    let rows = limits.max_texture_dimension_2d;
+    if info.driver == "llvmpipe" && rows >= Texel::ROW { rows } else { 0 }
 }
 
 async fn adapters() -> (wgpu::Instance, Vec<wgpu::Adapter>) {

@@ -33,7 +33,7 @@ impl Gpu {
         if let Some(pipeline) = lock(&cache.pipelines).get(&dispatch.shader) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.compile(name, dispatch.bindings, dispatch.shader.wgsl())?);
+        let pipeline = Arc::new(self.compile(name, &dispatch.bindings, dispatch.shader.wgsl())?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
         Ok(pipeline)
@@ -68,7 +68,7 @@ impl Gpu {
     /// From now on runs `wgsl` wherever `dispatch`'s shader is asked for: a broken kernel, for tests of what finds one.
     #[cfg(test)]
     pub(crate) fn supplant(&self, dispatch: &Dispatch, wgsl: String) -> Result<()> {
-        let pipeline = Arc::new(self.compile("supplant", dispatch.bindings, wgsl)?);
+        let pipeline = Arc::new(self.compile("supplant", &dispatch.bindings, wgsl)?);
         lock(&self.0.pipelines.pipelines).insert(dispatch.shader.clone(), pipeline);
         Ok(())
     }
@@ -79,17 +79,26 @@ impl Gpu {
         #[cfg(not(all(feature = "pipeline-cache", not(target_arch = "wasm32"))))]
         let cache: Option<wgpu::PipelineCache> = None;
         let device = self.device();
-        let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
-            binding: binding as u32,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-            count: None,
-        };
-        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
-        for (index, binding) in bindings.iter().enumerate() {
-            let read_only = matches!(binding, Binding::Read(_));
-            entries.push(entry(index + 1, wgpu::BufferBindingType::Storage { read_only }));
-        }
+        let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+        let types = bindings.iter().map(|binding| match binding {
+            Binding::Read(_) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+            Binding::Write(_) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+            Binding::Texels(..) => wgpu::BindingType::Texture {
+                sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                view_dimension: wgpu::TextureViewDimension::D2,
+                multisampled: false,
+            },
+        });
+        let entries: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
+            .chain(types)
+            .zip(0..)
+            .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty,
+                count: None,
+            })
+            .collect();
         self.guarded(name, || {
             let layout = device
                 .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Bound, BufferBinding, Gpu, lock};
+use super::{Bound, BufferBinding, Constant, Gpu, lock};
 use crate::plan::{ConvProblem, Plan, Problem};
 use crate::{Result, file};
 
@@ -172,9 +172,14 @@ impl Gpu {
         let other = if problem.epilogue.residual { Some(filled(written)?) } else { None };
         let kernel = filled(candidates.iter().map(kernel_elements).max().unwrap_or(0))?;
         let bias = if problem.epilogue.bias { Some(filled(problem.written()[0].into())?) } else { None };
+        let bias = bias.map(Constant::Buffer);
         let output = filled(written)?;
         let time = |plan: &Plan, calls: u32| -> Result<Duration> {
             let kernel = kernel.clone().sized(kernel_elements(plan) * problem.dtype.size() as u64);
+            let kernel = match plan.kernel_texel() {
+                None => Constant::Buffer(kernel),
+                Some(texel) => self.texels_of(&kernel, texel, true)?,
+            };
             let bound = Bound {
                 input: &input,
                 other: other.as_ref(),

@@ -61,7 +61,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
             },
             params: params.words(),
             workgroups: team.workgroups,
-            bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+            bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
         }],
         scratch: vec![],
         packing: None,

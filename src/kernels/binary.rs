@@ -94,16 +94,16 @@ fn in_fours(problem: &BinaryProblem) -> Option<Walk> {
 }
 
 /// The bindings of a shader that reads a left and a right side.
-pub(super) const fn bindings_of(sides: Sides) -> &'static [Binding] {
+pub(super) fn bindings_of(sides: Sides) -> Vec<Binding> {
     match sides {
         Sides::InputOther => {
-            &[Binding::Read(Operand::Input), Binding::Read(Operand::Other), Binding::Write(Operand::Output)]
+            vec![Binding::Read(Operand::Input), Binding::Read(Operand::Other), Binding::Write(Operand::Output)]
         }
         Sides::InputKernel => {
-            &[Binding::Read(Operand::Input), Binding::Read(Operand::Kernel), Binding::Write(Operand::Output)]
+            vec![Binding::Read(Operand::Input), Binding::Read(Operand::Kernel), Binding::Write(Operand::Output)]
         }
         Sides::KernelInput => {
-            &[Binding::Read(Operand::Kernel), Binding::Read(Operand::Input), Binding::Write(Operand::Output)]
+            vec![Binding::Read(Operand::Kernel), Binding::Read(Operand::Input), Binding::Write(Operand::Output)]
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn plans(problem: &CastProblem, caps: &Caps) -> Result<Vec<Plan>> {
             shader,
             params: CastParams { items: item_count(items)? }.words(),
             workgroups: workgroups(items, caps)?,
-            bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+            bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
         }],
         scratch: vec![],
         packing: None,

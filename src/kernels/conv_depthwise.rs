@@ -1,6 +1,6 @@
 //! Depthwise convolution by register rows.
 
-use super::{ConvLaunch, depthwise_lanes, workgroups};
+use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -27,6 +27,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes,
             stores: lanes,
+            input: Input::Own,
+            kernel_at: false,
             parts: &[part!("conv_depthwise.wgsl")],
             constants: &[
                 ("TILE", Constant::U32(tile)),

@@ -1,6 +1,6 @@
 //! Depthwise convolution down strips of the image.
 
-use super::{ConvLaunch, depthwise_lanes, workgroups};
+use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -30,6 +30,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes,
             stores: lanes,
+            input: Input::Lanes,
+            kernel_at: true,
             parts: &[part!("conv_depthwise_strip.wgsl")],
             constants: &[
                 ("TILE", Constant::U32(tile)),

@@ -1,6 +1,6 @@
 //! One output vector per invocation; any geometry. The kernel of last resort, and the one to compare with.
 
-use super::{ConvLaunch, channels_in_fours, workgroups};
+use super::{ConvLaunch, Input, channels_in_fours, workgroups};
 use crate::Result;
 use crate::plan::{Caps, ConvProblem, Plan, part};
 
@@ -12,6 +12,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: *lanes,
             stores: *lanes,
+            input: Input::Own,
+            kernel_at: false,
             parts: &[part!("conv_direct.wgsl")],
             constants: &[],
             items,

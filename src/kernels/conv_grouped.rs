@@ -1,6 +1,6 @@
 //! Register rows of four output channels: for groups too narrow to be a matrix product.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing, workgroups};
+use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -25,11 +25,13 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         }
         let rows = geometry.pixels() / u64::from(w.output) * u64::from(w.output.div_ceil(tile));
         let items = rows * u64::from(geometry.groups) * u64::from(group_out.div_ceil(4));
-        let [input, output] = four_wide_parts(problem);
+        let output = four_wide_output(problem);
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            parts: &[input, output, PRODUCT, part!("conv_grouped.wgsl")],
+            input: Input::Fours,
+            kernel_at: true,
+            parts: &[output, PRODUCT, part!("conv_grouped.wgsl")],
             constants: &[("TILE", Constant::U32(tile)), ("SPAN", Constant::U32(span as u32))],
             items,
             workgroups: workgroups(items, caps)?,

@@ -2,11 +2,11 @@
 //!
 //! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in order.
 
-use super::{ConvLaunch, four_wide_parts, four_wide_stores, move_axes, product_steps, workgroups};
+use super::{ConvLaunch, Input, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MoveAxis, MoveProblem, Operand, Outside,
-    Packing, Plan, part,
+    Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MoveAxis, MoveProblem, Operand, Outside, Packing, Plan,
+    part,
 };
 use crate::{DType, Result};
 
@@ -15,13 +15,6 @@ const ENOUGH: u64 = 128;
 /// Fewest products of a part.
 const LEAST_TERMS: u64 = 256;
 const MOST_SPLITS: u32 = 16;
-
-const PART_BINDINGS: [Binding; 4] = [
-    Binding::Read(Operand::Input),
-    Binding::Read(Operand::Kernel),
-    Binding::Read(Operand::Bias),
-    Binding::Write(Operand::Scratch(0)),
-];
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let Some(splits) = splits(problem) else { return Ok(Vec::new()) };
@@ -45,17 +38,19 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         },
         ..*problem
     };
-    let [read, written] = four_wide_parts(&sum);
+    let written = four_wide_output(&sum);
     let items = geometry.out_elements() / 4;
     let launch = ConvLaunch {
         lanes: 4,
         stores: four_wide_stores(&sum),
-        parts: &[read, written, part!("sum_splits.wgsl")],
+        input: Input::Fours,
+        kernel_at: false,
+        parts: &[written, part!("sum_splits.wgsl")],
         constants: &[("SPLITS", Constant::U32(splits))],
         items,
         workgroups: workgroups(items, caps)?,
     };
-    let last = launch.finish(&sum, caps)?;
+    let last = launch.finish(parts.geometry.out_elements(), &sum, caps)?;
     let packing = packing(problem, splits, caps)?;
     let plan = |(name, partial): (String, Dispatch)| Plan {
         name: format!("conv_split_{splits}_{name}"),
@@ -63,7 +58,12 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         scratch: vec![bytes],
         packing: Some(packing.clone()),
     };
-    Ok(product_steps(&parts, &PART_BINDINGS, caps)?.into_iter().map(plan).collect())
+    Ok(product_steps(&parts, partial, caps)?.into_iter().map(plan).collect())
+}
+
+/// The tensors of the sums of the parts.
+fn partial(operand: Operand) -> Operand {
+    if operand == Operand::Output { Operand::Scratch(0) } else { operand }
 }
 
 /// In how many parts a sum is split, if it should be: as many as fill the device with tiles of 64 × 64.

@@ -1,11 +1,15 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, PRODUCT, channels_in_fours, four_wide_parts, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Pixels per lane and vectors of four channels per lane.
 const TILES: [(u32, u32); 5] = [(4, 2), (4, 1), (2, 2), (2, 1), (1, 1)];
+
+/// Operations from which a tile of more than 16 × 32 may come first: on lavapipe it saves 15 % at most, and takes 0.2 s more
+/// to compile.
+const GREAT: u64 = 200_000_000;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let Some(subgroup @ (4 | 8)) = caps.subgroup else { return Ok(Vec::new()) };
@@ -24,11 +28,13 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let group_vectors = geometry.group_out().div_ceil(4);
         let vector_tiles = u64::from(group_vectors.div_ceil(vectors * subgroup));
         let items = pixel_tiles * vector_tiles * u64::from(geometry.groups);
-        let [input, output] = four_wide_parts(problem);
+        let output = four_wide_output(problem);
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            parts: &[input, output, PRODUCT, part!("conv_subgroup.wgsl")],
+            input: Input::Fours,
+            kernel_at: true,
+            parts: &[output, PRODUCT, part!("conv_subgroup.wgsl")],
             constants: &[
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),
@@ -48,22 +54,23 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// The tiles, cheapest first.
+/// The tiles, cheapest first; in a convolution of no great size those come last that take long to compile.
 fn by_cost(problem: &ConvProblem, subgroup: u32) -> [(u32, u32); 5] {
     let mut tiles = TILES;
-    tiles.sort_by_key(|&tile| cost(problem, subgroup, tile));
+    let great = problem.geometry.flops() >= GREAT;
+    tiles.sort_by_key(|&(slots, vectors)| (!great && slots * vectors > 2, cost(problem, subgroup, (slots, vectors))));
     tiles
 }
 
 /// Cycles with a tile; one at the edge costs as much as any other. As measured on lavapipe: 45 for a load of four values, 8
-/// to share them, 18 for sixteen multiply-adds.
+/// to share them, 19 for sixteen multiply-adds, or 26 where a lane has two vectors of them.
 fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u64 {
     let geometry = &problem.geometry;
     let pixel_tiles = geometry.pixels().div_ceil(u64::from(slots * subgroup));
     let vector_tiles = u64::from(geometry.group_out().div_ceil(4 * vectors * subgroup));
     let loads = u64::from(slots + 4 * vectors) * 45;
     let broadcasts = u64::from(slots * subgroup) * 8;
-    let products = u64::from(slots * subgroup * vectors) * 18;
+    let products = u64::from(slots * subgroup * vectors) * if vectors == 2 { 26 } else { 19 };
     let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
     let steps = taps * u64::from(geometry.group_in().div_ceil(4)) * u64::from(geometry.groups);
     pixel_tiles * vector_tiles * steps * (loads + broadcasts + products)

@@ -1,6 +1,6 @@
 //! Implicit matrix product through workgroup memory.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -21,11 +21,13 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let pixel_tiles = geometry.pixels().div_ceil(tile.into());
         let vector_tiles = u64::from(geometry.group_out().div_ceil(tile));
         let items = pixel_tiles * vector_tiles * u64::from(geometry.groups);
-        let [input, output] = four_wide_parts(problem);
+        let output = four_wide_output(problem);
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            parts: &[input, output, PRODUCT, part!("conv_tiled.wgsl")],
+            input: Input::Fours,
+            kernel_at: true,
+            parts: &[output, PRODUCT, part!("conv_tiled.wgsl")],
             constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
             items,
             workgroups: caps.fold(items)?,

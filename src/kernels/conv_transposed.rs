@@ -1,6 +1,6 @@
 //! Transposed convolution: rows of pixels at four output channels, and one output by itself.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing, workgroups};
+use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 
@@ -15,6 +15,8 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
     let launch = ConvLaunch {
         lanes: 1,
         stores: 1,
+        input: Input::Own,
+        kernel_at: false,
         parts: &[TAPS, part!("conv_transposed_direct.wgsl")],
         constants: &tap_steps(problem),
         items,
@@ -38,7 +40,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [_, height, width] = problem.written().map(u64::from);
     let rows = u64::from(geometry.batch) * height;
     let vectors = u64::from(geometry.groups) * u64::from(geometry.group_in().div_ceil(4));
-    let [input, output] = four_wide_parts(problem);
+    let output = four_wide_output(problem);
     let mut plans = Vec::new();
     for tile in [4u32, 2, 1] {
         let stride = u64::from(w.stride);
@@ -50,7 +52,9 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            parts: &[input, output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
+            input: Input::Fours,
+            kernel_at: true,
+            parts: &[output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
             constants: &[&[("TILE", Constant::U32(tile))][..], &tap_steps(problem)].concat(),
             items,
             workgroups: workgroups(items, caps)?,

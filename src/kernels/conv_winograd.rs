@@ -7,7 +7,7 @@
 //! of 4×4 1.3e-6 at 16 channels, 3e-6 at 64, 5e-6 at 256, 7e-6 at 512; for tiles of 2×2 0.2e-6 to 0.7e-6; for the plain sum
 //! 0.4e-6 to 2e-6.
 
-use super::{ConvLaunch, conv_subgroup, four_wide_parts, four_wide_stores, packing, product_steps, workgroups};
+use super::{ConvLaunch, Input, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
     Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, part,
@@ -18,14 +18,6 @@ use crate::{DType, DataFormat, Error, Result};
 const LEAST_CHANNELS: u32 = 16;
 /// Most input channels for which the larger tiles, whose error grows faster, come before the smaller ones.
 const MOST_CHANNELS: u32 = 256;
-
-const INPUT_BINDINGS: [Binding; 2] = [Binding::Read(Operand::Input), Binding::Write(Operand::Scratch(1))];
-const PRODUCT_BINDINGS: [Binding; 4] = [
-    Binding::Read(Operand::Scratch(1)),
-    Binding::Read(Operand::Kernel),
-    Binding::Read(Operand::Bias),
-    Binding::Write(Operand::Scratch(0)),
-];
 
 /// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
 const WORTHWHILE: u64 = 20_000_000;
@@ -151,26 +143,29 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
     if scratch.iter().any(|&bytes| bytes > caps.max_binding) {
         return Ok(Vec::new());
     }
-    let [read, written] = four_wide_parts(problem);
+    let written = four_wide_output(problem);
     let tiles = tile.count(problem);
     let constants = tile.constants();
-    let launch = |vectors, parts| {
+    let launch = |vectors, input, parts| {
         let items = tiles * u64::from(vectors);
         let workgroups = workgroups(items, caps)?;
         Ok::<_, Error>(ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
+            input,
+            kernel_at: false,
             parts,
             constants: &constants,
             items,
             workgroups,
         })
     };
-    let parts = [read, tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
-    let first = launch(channels / 4, &parts)?.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem }, caps)?;
+    let parts = [tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
+    let first = launch(channels / 4, Input::Fours, &parts)?
+        .dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem }, caps)?;
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
-    let last = launch(filters / 4, &parts)?.finish(problem, caps)?;
-    let first = Dispatch { bindings: &INPUT_BINDINGS, ..first };
+    let last = launch(filters / 4, Input::Lanes, &parts)?.finish(product.geometry.out_elements(), problem, caps)?;
+    let first = Dispatch { bindings: vec![first.bindings[0], Binding::Write(Operand::Scratch(1))], ..first };
     let packing = kernel_packing(tile, problem, u64::from(channels) * u64::from(filters), caps)?;
     let plan = |(name, products): (String, Dispatch)| Plan {
         name: format!("conv_winograd_{}x{}_{name}", tile.outputs, tile.outputs),
@@ -178,7 +173,16 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
         scratch: scratch.to_vec(),
         packing: Some(packing.clone()),
     };
-    Ok(product_steps(&product, &PRODUCT_BINDINGS, caps)?.into_iter().map(plan).collect())
+    Ok(product_steps(&product, of_product, caps)?.into_iter().map(plan).collect())
+}
+
+/// The tensors of the products.
+fn of_product(operand: Operand) -> Operand {
+    match operand {
+        Operand::Input => Operand::Scratch(1),
+        Operand::Output => Operand::Scratch(0),
+        other => other,
+    }
 }
 
 /// The kernel as the products read it, for `pairs` of an input and an output channel, either filled up to fours.

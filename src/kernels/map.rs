@@ -31,7 +31,7 @@ pub(super) fn plans(problem: &MapProblem, caps: &Caps) -> Result<Vec<Plan>> {
             shader,
             params: MapParams { items: item_count(items)?, act_0, act_1, act_2 }.words(),
             workgroups: workgroups(items, caps)?,
-            bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+            bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
         }],
         scratch: vec![],
         packing: None,

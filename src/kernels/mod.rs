@@ -11,6 +11,7 @@ mod cast;
 mod conv_depthwise;
 mod conv_depthwise_strip;
 mod conv_direct;
+mod conv_filled;
 mod conv_grouped;
 mod conv_split;
 mod conv_subgroup;
@@ -29,7 +30,7 @@ mod team;
 use crate::geometry::ConvGeometry;
 use crate::plan::{
     Binding, Caps, Constant, ConvProblem, Direction, Dispatch, IMAGE, INDEX, MOST_AXES, Operand, Part, Plan, Problem,
-    Shader, params, part,
+    Shader, Texel, params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -69,10 +70,11 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
-    let [rows, strips, grouped, subgroup, tiled, winograd, split] = [
+    let [rows, strips, grouped, filled, subgroup, tiled, winograd, split] = [
         conv_depthwise::plans,
         conv_depthwise_strip::plans,
         conv_grouped::plans,
+        conv_filled::plans,
         conv_subgroup::plans,
         conv_tiled::plans,
         conv_winograd::plans,
@@ -81,12 +83,12 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     .map(|family| family(problem, caps).unwrap_or_default());
     let small = problem.geometry.flops() < SMALL;
     let families = match (small, caps.software) {
-        (true, _) => [direct, rows, strips, grouped, subgroup, tiled, winograd, split],
+        (true, _) => [direct, rows, strips, grouped, filled, subgroup, tiled, winograd, split],
         (false, true) if conv_winograd::pays(problem, caps) => {
-            [winograd, subgroup, strips, rows, grouped, direct, tiled, split]
+            [winograd, filled, subgroup, strips, rows, grouped, direct, tiled, split]
         }
-        (false, true) => [strips, rows, grouped, subgroup, winograd, direct, tiled, split],
-        (false, false) => [rows, strips, grouped, split, tiled, winograd, direct, subgroup],
+        (false, true) => [strips, rows, grouped, filled, subgroup, winograd, direct, tiled, split],
+        (false, false) => [rows, strips, grouped, split, filled, tiled, winograd, direct, subgroup],
     };
     Ok(families.concat())
 }
@@ -141,21 +143,16 @@ params! {
     }
 }
 
-const CONV_BINDINGS: [Binding; 5] = [
-    Binding::Read(Operand::Input),
-    Binding::Read(Operand::Kernel),
-    Binding::Read(Operand::Bias),
-    Binding::Write(Operand::Output),
-    Binding::Read(Operand::Other),
-];
-
-const FINISH_BINDINGS: [Binding; 5] = [
-    Binding::Read(Operand::Scratch(0)),
-    Binding::Read(Operand::Kernel),
-    Binding::Read(Operand::Bias),
-    Binding::Write(Operand::Output),
-    Binding::Read(Operand::Other),
-];
+/// What a convolution's shader reads its input by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// A buffer that it declares itself.
+    Own,
+    /// `input_four`, whatever the layout.
+    Fours,
+    /// `input_at`, which gives as many values as the shader has lanes.
+    Lanes,
+}
 
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
 const WORKGROUP: u32 = 64;
@@ -166,6 +163,9 @@ struct ConvLaunch<'a> {
     lanes: u32,
     /// Scalars that are stored at once.
     stores: u32,
+    input: Input,
+    /// Whether it reads its kernel by `kernel_at`, which gives as many values as it has lanes.
+    kernel_at: bool,
     /// The kernel's own parts.
     parts: &'a [Part],
     /// The kernel's own constants.
@@ -177,6 +177,16 @@ struct ConvLaunch<'a> {
 
 impl ConvLaunch<'_> {
     fn dispatch(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        self.dispatch_on(problem.read_elements(), problem, caps)
+    }
+
+    /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer.
+    fn finish(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        Ok(self.dispatch_on(elements, problem, caps)?.rebound(from_scratch))
+    }
+
+    /// The launch on an input of `elements`.
+    fn dispatch_on(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
         let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
         let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
         let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
@@ -216,26 +226,66 @@ impl ConvLaunch<'_> {
             ("DILATION_W", Constant::U32(w.dilation)),
         ]);
         constants.extend_from_slice(self.constants);
-        let (residual, bindings) = if problem.epilogue.residual {
+        let (sources, [input, kernel]) = self.sources(elements, problem, caps);
+        if let Binding::Texels(..) = input {
+            constants.push(("TEXEL_ROW", Constant::U32(Texel::ROW)));
+        }
+        let mut bindings = vec![input, kernel, Binding::Read(Operand::Bias), Binding::Write(Operand::Output)];
+        let residual = if problem.epilogue.residual {
             constants.push(("Residual", Constant::Type(problem.dtype.name(), self.stores)));
             constants.push(("ResidualAcc", Constant::Type("f32", self.stores)));
-            (part!("lib/residual.wgsl"), &CONV_BINDINGS[..])
+            bindings.push(Binding::Read(Operand::Other));
+            part!("lib/residual.wgsl")
         } else {
-            (part!("lib/residual_none.wgsl"), &CONV_BINDINGS[..4])
+            part!("lib/residual_none.wgsl")
         };
+        let activation = problem.epilogue.activation.parts();
         let shader = Shader {
             params: ConvParams::WGSL,
             activation: Some(problem.epilogue.activation.function()),
             constants,
-            parts: [&[INDEX, IMAGE, vectors], problem.epilogue.activation.parts(), &[residual], self.parts].concat(),
+            parts: [&[INDEX, IMAGE, vectors], activation, &[residual], &sources, self.parts].concat(),
         };
         Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
     }
 
-    /// The launch where its input is what earlier ones have left in the first scratch buffer.
-    fn finish(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        let dispatch = self.dispatch(problem, caps)?;
-        Ok(Dispatch { bindings: &FINISH_BINDINGS[..dispatch.bindings.len()], ..dispatch })
+    /// The parts that read an input of `elements` and the kernel, and the bindings they read them by: textures where those
+    /// are faster and large enough.
+    fn sources(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> (Vec<Part>, [Binding; 2]) {
+        let mut bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Kernel)];
+        let wide = match self.input {
+            Input::Own => return (Vec::new(), bindings),
+            Input::Fours => channels_in_fours(problem)[0],
+            Input::Lanes => self.lanes == 4,
+        };
+        let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
+        let (input, kernel) = (texel(wide), texel(self.lanes == 4));
+        let texels = caps.reads_texels(elements, input)
+            && (!self.kernel_at || caps.reads_texels(packed_elements(problem), kernel));
+        let mut parts = vec![match (texels, wide) {
+            (true, true) => part!("lib/input_texels.wgsl"),
+            (true, false) => part!("lib/input_texels_scalars.wgsl"),
+            (false, false) if self.lanes == 4 => part!("lib/input_buffer_scalars.wgsl"),
+            (false, _) => part!("lib/input_buffer.wgsl"),
+        }];
+        if self.input == Input::Fours {
+            parts.push(if wide { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") });
+        }
+        if self.kernel_at {
+            parts.push(match (texels, self.lanes) {
+                (true, 4) => part!("lib/kernel_texels.wgsl"),
+                (true, _) => part!("lib/kernel_texels_scalars.wgsl"),
+                (false, _) => part!("lib/kernel_buffer.wgsl"),
+            });
+        }
+        if texels {
+            parts.push(part!("lib/texels.wgsl"));
+            bindings[0] = Binding::Texels(Operand::Input, input);
+            if self.kernel_at {
+                bindings[1] = Binding::Texels(Operand::Kernel, kernel);
+            }
+        }
+        (parts, bindings)
     }
 }
 
@@ -249,14 +299,19 @@ fn depthwise_lanes(problem: &ConvProblem) -> u32 {
     if last && fours { 4 } else { 1 }
 }
 
-/// The best matrix product of each family as a step within a plan that reads and writes what `bindings` say, with its name,
+/// The tensors of a launch whose input is what an earlier one has left in the first scratch buffer.
+fn from_scratch(operand: Operand) -> Operand {
+    if operand == Operand::Input { Operand::Scratch(0) } else { operand }
+}
+
+/// The best matrix product of each family as a step within a plan, which has the tensors that `map` says, with its name;
 /// best guess first.
-fn product_steps(problem: &ConvProblem, bindings: &'static [Binding], caps: &Caps) -> Result<Vec<(String, Dispatch)>> {
+fn product_steps(problem: &ConvProblem, map: fn(Operand) -> Operand, caps: &Caps) -> Result<Vec<(String, Dispatch)>> {
     let families = [conv_subgroup::plans(problem, caps)?, conv_tiled::plans(problem, caps)?];
     let firsts = families.into_iter().filter_map(|plans| plans.into_iter().next());
     let step = |mut plan: Plan| {
         let name = plan.name.trim_start_matches("conv_").to_owned();
-        (name, Dispatch { bindings, ..plan.steps.swap_remove(0) })
+        (name, plan.steps.swap_remove(0).rebound(map))
     };
     Ok(firsts.map(step).collect())
 }
@@ -268,18 +323,22 @@ fn channels_in_fours(problem: &ConvProblem) -> [bool; 2] {
         .map(|[channels, ..]| last && (channels / problem.geometry.groups).is_multiple_of(4))
 }
 
-/// Scalars that [`four_wide_parts`] store at once.
+/// Most elements of the kernel, in Keras's order or with every group's channels filled up to fours.
+fn packed_elements(problem: &ConvProblem) -> u64 {
+    let geometry = &problem.geometry;
+    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
+    taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
+}
+
+/// Scalars that [`four_wide_output`] stores at once.
 fn four_wide_stores(problem: &ConvProblem) -> u32 {
     if channels_in_fours(problem)[1] { 4 } else { 1 }
 }
 
-/// How a kernel that computes on fours of channels reads its input and writes its output.
-fn four_wide_parts(problem: &ConvProblem) -> [Part; 2] {
-    let [input, output] = channels_in_fours(problem);
-    [
-        if input { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") },
-        if output { part!("lib/output_vectors.wgsl") } else { part!("lib/output_scalars.wgsl") },
-    ]
+/// How a kernel that computes on fours of channels writes its output.
+fn four_wide_output(problem: &ConvProblem) -> Part {
+    if channels_in_fours(problem)[1] { part!("lib/output_vectors.wgsl") } else { part!("lib/output_scalars.wgsl") }
 }
 
 /// The element types of a shader that computes on vectors of `lanes` scalars, and the size of its workgroups.

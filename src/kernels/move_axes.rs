@@ -70,7 +70,7 @@ pub(super) fn dispatch(problem: &MoveProblem, lanes: u32, caps: &Caps) -> Result
         shader,
         params: with_axes(block.words(), problem.axes.map(words)),
         workgroups: workgroups(items, caps)?,
-        bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+        bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
     })
 }
 

@@ -66,7 +66,7 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
             },
             params: params.words(),
             workgroups: team.workgroups,
-            bindings: &[
+            bindings: vec![
                 Binding::Read(Operand::Input),
                 Binding::Read(Operand::Kernel),
                 Binding::Read(Operand::Bias),

@@ -54,7 +54,7 @@ pub(super) fn launch(
         shader,
         params: params.words(),
         workgroups: workgroups(items, caps)?,
-        bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+        bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
     };
     Ok(Packing { step, elements })
 }

@@ -77,7 +77,7 @@ pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 },
                 params: params.words(),
                 workgroups: workgroups(items, caps)?,
-                bindings: &[Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+                bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
             }],
             scratch: vec![],
             packing: None,

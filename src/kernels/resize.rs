@@ -50,7 +50,7 @@ pub(super) fn plans(problem: &ResizeProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 },
                 params: params.words(),
                 workgroups: workgroups(items, caps)?,
-                bindings: &[
+                bindings: vec![
                     Binding::Read(Operand::Input),
                     Binding::Read(Operand::Kernel),
                     Binding::Write(Operand::Output),

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Model;
 use super::fuse::{Folded, fuse};
-use crate::gpu::{Prepared, allocated};
-use crate::ops::{Kernel, Launch, Tape, Value};
-use crate::plan::Packing;
+use crate::gpu::{Prepared, SharedTexels, allocated};
+use crate::ops::{Form, Kernel, Launch, Tape, Value};
+use crate::plan::{Operand, Texel};
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 
 /// Programs kept: the batch and its remainder, twice.
@@ -45,7 +45,8 @@ impl Programs {
 pub struct MemoryReport {
     /// Weights, packed as the chosen kernels want them.
     pub weights: u64,
-    /// The buffers that inputs, intermediate values and outputs share.
+    /// The buffers that inputs, intermediate values and outputs share, and the textures that kernels read them through on
+    /// some adapters.
     pub activations: u64,
     /// What the values would take if no two shared a buffer.
     pub every_activation: u64,
@@ -122,6 +123,8 @@ struct Schedule {
     slots: Vec<usize>,
     /// Bytes of each slot.
     sizes: Vec<u64>,
+    /// Bytes of each texture that launches share.
+    texels: HashMap<(Operand, Texel), u64>,
     /// Bytes of all storages and scratch.
     unshared: u64,
 }
@@ -157,23 +160,29 @@ impl Schedule {
                 needs.push(Need { bytes: *bytes, first: index, last: index });
             }
         }
+        let mut texels = HashMap::new();
+        for (key, bytes) in launches.iter().flatten().flat_map(Launch::texels) {
+            let most: &mut u64 = texels.entry(key).or_default();
+            *most = bytes.max(*most);
+        }
         let unshared = needs.iter().filter(|need| need.first <= need.last).map(|need| allocated(need.bytes)).sum();
         let (slots, sizes) = shared(&needs);
-        Ok(Self { gpu: gpu.clone(), tape, outputs, launches, slots, sizes, unshared })
+        Ok(Self { gpu: gpu.clone(), tape, outputs, launches, slots, sizes, texels, unshared })
     }
 
     fn memory(&self) -> Result<MemoryReport> {
-        let mut weights: HashMap<(*const Kernel, Option<&Packing>), u64> = HashMap::new();
+        let mut weights: HashMap<(*const Kernel, Form), u64> = HashMap::new();
         for (step, launches) in self.tape.steps.iter().zip(&self.launches) {
             for launch in launches {
-                let packing = launch.plan.packing.as_ref();
-                let kernel = step.operands.kernel.iter().map(|kernel| (kernel, packing));
-                for (kernel, packing) in kernel.chain(step.operands.bias.iter().map(|bias| (bias, None))) {
-                    weights.insert((Arc::as_ptr(kernel), packing), allocated(kernel.bytes(packing)?));
+                let kernel = step.operands.kernel.iter().map(|kernel| (kernel, Form::of(&launch.plan)));
+                for (kernel, form) in kernel.chain(step.operands.bias.iter().map(|bias| (bias, Form::default()))) {
+                    let bytes = kernel.bytes(&form)?;
+                    weights.insert((Arc::as_ptr(kernel), form), bytes);
                 }
             }
         }
-        let activations = self.sizes.iter().map(|&size| allocated(size)).sum();
+        let textures: u64 = self.texels.iter().map(|((_, texel), &bytes)| texel.allocated(bytes)).sum();
+        let activations = self.sizes.iter().map(|&size| allocated(size)).sum::<u64>() + textures;
         Ok(MemoryReport { weights: weights.values().sum(), activations, every_activation: self.unshared })
     }
 }
@@ -228,7 +237,7 @@ pub(super) struct Program {
 impl Program {
     /// Uploads and packs the weights, allocates the slots and binds every launch.
     fn new(schedule: Schedule, tunings: u64) -> Result<Self> {
-        let Schedule { gpu, tape, outputs, launches, slots, sizes, .. } = schedule;
+        let Schedule { gpu, tape, outputs, launches, slots, sizes, texels, .. } = schedule;
         let plans = || launches.iter().flatten().map(|launch| &launch.plan);
         let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name.as_str(), step)));
         let packings = plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack", &packing.step)));
@@ -237,7 +246,7 @@ impl Program {
         for (step, launches) in tape.steps.iter().zip(&launches) {
             for launch in launches {
                 if let Some(kernel) = &step.operands.kernel {
-                    kernel.on(&gpu, launch.plan.packing.as_ref())?;
+                    kernel.on(&gpu, &Form::of(&launch.plan))?;
                 }
             }
         }
@@ -248,6 +257,10 @@ impl Program {
                 slot => Ok(Tensor::within(&gpu, &memory[slot], tape.shape(value).clone(), tape.dtype(value))),
             }
         };
+        let mut shared = SharedTexels::default();
+        for ((operand, texel), bytes) in texels {
+            shared.get(&gpu, operand, texel, bytes)?;
+        }
         let mut prepared = Vec::new();
         let mut scratch_slots = slots[tape.storages()..].iter();
         for (step, launches) in tape.steps.iter().zip(&launches) {
@@ -262,7 +275,7 @@ impl Program {
                 let whole = |value| Ok(tensor(value)?.binding());
                 launch.bind(&gpu, step, whole, |bound| {
                     plan.steps.iter().try_for_each(|dispatch| {
-                        prepared.push(gpu.prepare(&plan.name, dispatch, bound, &scratch)?);
+                        prepared.push(gpu.prepare(&plan.name, dispatch, bound, &scratch, &mut shared)?);
                         Ok(())
                     })
                 })?;

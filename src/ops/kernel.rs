@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use half::f16;
 
-use crate::gpu::{Bound, Commands};
-use crate::plan::Packing;
+use crate::gpu::{Bound, BufferBinding, Commands, Constant, allocated};
+use crate::plan::{Packing, Plan, Texel};
 use crate::{DType, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
 
 /// A constant that operations read, on the host; a device gets it in the form that a plan asks for, when one first does.
@@ -18,8 +18,24 @@ pub(crate) struct Kernel {
     rounding: Option<Rounding>,
     /// Whether its memory comes from the pool and goes back there.
     pooled: bool,
-    /// As it is, and as plans have packed it.
-    forms: Mutex<HashMap<Option<Packing>, Tensor>>,
+    /// As it is, and as plans have asked for it.
+    forms: Mutex<HashMap<Form, Constant>>,
+}
+
+/// What a plan asks of a constant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Form {
+    /// How it is packed, if it is.
+    packing: Option<Packing>,
+    /// Of what texels it is a texture, if it is one.
+    texel: Option<Texel>,
+}
+
+impl Form {
+    /// That in which `plan` reads its kernel.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self { packing: plan.packing.clone(), texel: plan.kernel_texel() }
+    }
 }
 
 impl Kernel {
@@ -52,31 +68,44 @@ impl Kernel {
         self.rounding
     }
 
-    /// Bytes that the form `packing` takes on a device.
-    pub(crate) fn bytes(&self, packing: Option<&Packing>) -> Result<u64> {
-        let elements = match packing {
+    /// Bytes that `form` takes on a device.
+    pub(crate) fn bytes(&self, form: &Form) -> Result<u64> {
+        let elements = match &form.packing {
             Some(packing) => packing.elements,
             None => self.shape.elements()?,
         };
-        Ok(elements * self.dtype.size() as u64)
+        let bytes = elements * self.dtype.size() as u64;
+        Ok(form.texel.map_or_else(|| allocated(bytes), |texel| texel.allocated(bytes)))
     }
 
-    /// The kernel on `gpu`, as `packing` wants it or in its own order, uploaded and packed now if it is the first time.
-    pub(crate) fn on(&self, gpu: &Gpu, packing: Option<&Packing>) -> Result<Tensor> {
+    /// The kernel on `gpu` in a form, made now if it is the first time.
+    pub(crate) fn on(&self, gpu: &Gpu, form: &Form) -> Result<Constant> {
         let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tensor) = forms.get(&packing.cloned()) {
-            return Ok(tensor.clone());
+        if let Some(constant) = forms.get(form) {
+            return Ok(constant.clone());
         }
-        let plain = match forms.get(&None) {
-            Some(tensor) => tensor.clone(),
-            None => self.upload(gpu)?,
+        let plain = match forms.get(&Form::default()) {
+            Some(Constant::Buffer(plain)) => plain.clone(),
+            _ => self.upload(gpu)?.binding(),
         };
-        let tensor = match packing {
+        let packed = match &form.packing {
             None => plain,
-            Some(packing) => pack(gpu, packing, &plain)?,
+            Some(packing) => self.packed(gpu, packing, &plain)?,
         };
-        forms.insert(packing.cloned(), tensor.clone());
-        Ok(tensor)
+        let constant = match form.texel {
+            None => Constant::Buffer(packed),
+            Some(texel) => gpu.texels_of(&packed, texel, self.pooled)?,
+        };
+        forms.insert(form.clone(), constant.clone());
+        Ok(constant)
+    }
+
+    fn packed(&self, gpu: &Gpu, packing: &Packing, plain: &BufferBinding) -> Result<BufferBinding> {
+        let output = owned(gpu, [packing.elements as usize].into(), self.dtype)?.binding();
+        let mut commands = Commands::new(gpu);
+        commands.dispatch("pack", &packing.step, &Bound::new(plain, &output), &[])?;
+        commands.submit()?;
+        Ok(output)
     }
 
     fn upload(&self, gpu: &Gpu) -> Result<Tensor> {
@@ -102,13 +131,4 @@ impl Kernel {
 fn owned(gpu: &Gpu, shape: Shape, dtype: DType) -> Result<Tensor> {
     let bytes = shape.elements()? * dtype.size() as u64;
     Ok(Tensor::within(gpu, &gpu.memory(bytes)?, shape, dtype))
-}
-
-fn pack(gpu: &Gpu, packing: &Packing, plain: &Tensor) -> Result<Tensor> {
-    let output = owned(gpu, [packing.elements as usize].into(), plain.dtype())?;
-    let mut commands = Commands::new(gpu);
-    let (input, output_binding) = (plain.binding(), output.binding());
-    commands.dispatch("pack", &packing.step, &Bound::new(&input, &output_binding), &[])?;
-    commands.submit()?;
-    Ok(output)
 }

@@ -21,7 +21,7 @@ mod tape;
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
 pub(crate) use elementwise::{activate, cast, map, rounded};
-pub(crate) use kernel::Kernel;
+pub(crate) use kernel::{Form, Kernel};
 pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Kernel;
+use super::{Form, Kernel};
 use crate::geometry::indexable;
-use crate::gpu::{Bound, BufferBinding, Commands};
-use crate::plan::{ConvProblem, Packing, Plan, Problem};
+use crate::gpu::{Bound, BufferBinding, Commands, Constant};
+use crate::plan::{Binding, ConvProblem, Operand, Plan, Problem, Texel};
 use crate::{ConvGeometry, DType, DataFormat, Error, Gpu, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
@@ -250,12 +250,10 @@ impl Tape {
 }
 
 impl Step {
-    /// The kernel, as `packing` wants it, and the bias on `gpu`.
-    fn constants(&self, gpu: &Gpu, packing: Option<&Packing>) -> Result<[Option<BufferBinding>; 2]> {
-        let on = |kernel: &Option<Arc<Kernel>>, packing| {
-            kernel.as_ref().map(|kernel| kernel.on(gpu, packing).map(|tensor| tensor.binding())).transpose()
-        };
-        Ok([on(&self.operands.kernel, packing)?, on(&self.operands.bias, None)?])
+    /// The kernel as `plan` reads it on `gpu`, and the bias.
+    fn constants(&self, gpu: &Gpu, plan: &Plan) -> Result<[Option<Constant>; 2]> {
+        let on = |kernel: &Option<Arc<Kernel>>, form| kernel.as_ref().map(|kernel| kernel.on(gpu, &form)).transpose();
+        Ok([on(&self.operands.kernel, Form::of(plan))?, on(&self.operands.bias, Form::default())?])
     }
 
     /// The values read and written.
@@ -273,6 +271,19 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
+    /// What the launch copies to textures: each operand and kind of texel, with the bytes.
+    pub(crate) fn texels(&self) -> impl Iterator<Item = ((Operand, Texel), u64)> {
+        self.plan.steps.iter().flat_map(|step| &step.bindings).filter_map(|binding| {
+            let Binding::Texels(operand, texel) = *binding else { return None };
+            let bytes = match operand {
+                Operand::Input => self.input.size,
+                Operand::Scratch(index) => self.plan.scratch[index],
+                _ => return None,
+            };
+            Some(((operand, texel), bytes))
+        })
+    }
+
     /// Gives `take` the tensors of the launch, which is one of `step`'s; `memory` tells where a value lies.
     pub(crate) fn bind<T>(
         &self,
@@ -284,7 +295,7 @@ impl Launch {
         let part = |range: &Range| Ok::<_, Error>(range.of(&memory(range.value)?));
         let (input, output) = (part(&self.input)?, part(&self.output)?);
         let other = self.other.as_ref().map(part).transpose()?;
-        let [kernel, bias] = step.constants(gpu, self.plan.packing.as_ref())?;
+        let [kernel, bias] = step.constants(gpu, &self.plan)?;
         let (other, kernel, bias) = (other.as_ref(), kernel.as_ref(), bias.as_ref());
         take(&Bound { input: &input, other, kernel, bias, output: &output })
     }

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use wgpu_conv::plan::{Binding, Dispatch, Operand, Plan, Shader};
-use wgpu_conv::{Gpu, wgpu};
+use wgpu_conv::plan::{Binding, Dispatch, Operand, Plan, Shader, Texel};
+use wgpu_conv::{DType, Gpu, wgpu};
 
 /// A device, and what was compiled on it.
 pub struct Launcher {
@@ -71,14 +71,26 @@ impl Launcher {
             });
             let words: Vec<u8> = step.params.iter().flat_map(|word| word.to_ne_bytes()).collect();
             queue.write_buffer(&uniform, 0, &words);
-            let bound = step.bindings.iter().map(|binding| {
-                let (Binding::Read(operand) | Binding::Write(operand)) = binding;
-                buffers.iter().find(|(known, _)| known == operand).map_or(&absent, |(_, buffer)| buffer)
+            let buffer_of = |binding: &Binding| {
+                let known = buffers.iter().find(|(known, _)| *known == binding.operand());
+                known.map_or(&absent, |(_, buffer)| buffer)
+            };
+            let views: Vec<_> = step
+                .bindings
+                .iter()
+                .map(|binding| match binding {
+                    Binding::Texels(_, texel) => Some(texels_of(device, &mut encoder, buffer_of(binding), *texel)),
+                    _ => None,
+                })
+                .collect();
+            let bound = step.bindings.iter().zip(&views).map(|(binding, view)| match view {
+                Some(view) => wgpu::BindingResource::TextureView(view),
+                None => buffer_of(binding).as_entire_binding(),
             });
-            let entries: Vec<_> = std::iter::once(&uniform)
+            let entries: Vec<_> = std::iter::once(uniform.as_entire_binding())
                 .chain(bound)
                 .zip(0..)
-                .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+                .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
                 .collect();
             let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
@@ -128,15 +140,23 @@ impl Launcher {
                 label: None,
                 source: wgpu::ShaderSource::Wgsl(step.shader.wgsl().into()),
             });
-            let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
-            let kinds = step.bindings.iter().map(|binding| storage(matches!(binding, Binding::Read(_))));
-            let layout: Vec<_> = std::iter::once(wgpu::BufferBindingType::Uniform)
+            let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+            let kinds = step.bindings.iter().map(|binding| match binding {
+                Binding::Read(_) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+                Binding::Write(_) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+                Binding::Texels(..) => wgpu::BindingType::Texture {
+                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                    multisampled: false,
+                },
+            });
+            let layout: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
                 .chain(kinds)
                 .zip(0..)
                 .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
                     binding,
                     visibility: wgpu::ShaderStages::COMPUTE,
-                    ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                    ty,
                     count: None,
                 })
                 .collect();
@@ -162,4 +182,45 @@ impl Launcher {
         };
         self.compiled.borrow_mut().entry(step.shader.clone()).or_insert_with(compile).clone()
     }
+}
+
+/// A texture of all that `buffer` holds, row by row.
+fn texels_of(
+    device: &wgpu::Device,
+    encoder: &mut wgpu::CommandEncoder,
+    buffer: &wgpu::Buffer,
+    texel: Texel,
+) -> wgpu::TextureView {
+    let texels = (buffer.size() / texel.size()) as u32;
+    let extent = |width, height| wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
+    let texture = device.create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: extent(Texel::ROW, texels.div_ceil(Texel::ROW)),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: match (texel.dtype, texel.lanes) {
+            (DType::F32, 4) => wgpu::TextureFormat::Rgba32Float,
+            (DType::F32, _) => wgpu::TextureFormat::R32Float,
+            (DType::F16, 4) => wgpu::TextureFormat::Rgba16Float,
+            (DType::F16, _) => wgpu::TextureFormat::R16Float,
+        },
+        usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::TEXTURE_BINDING,
+        view_formats: &[],
+    });
+    for row in 0..texels.div_ceil(Texel::ROW) {
+        let first = row * Texel::ROW;
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: u64::from(first) * texel.size(),
+            bytes_per_row: None,
+            rows_per_image: None,
+        };
+        let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
+        encoder.copy_buffer_to_texture(
+            wgpu::TexelCopyBufferInfo { buffer, layout },
+            wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() },
+            extent((texels - first).min(Texel::ROW), 1),
+        );
+    }
+    texture.create_view(&wgpu::TextureViewDescriptor::default())
 }

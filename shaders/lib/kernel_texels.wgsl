@@ -1,0 +1,7 @@
+// The kernel as a texture of vectors.
+
+@group(0) @binding(2) var kernel: texture_2d<f32>;
+
+fn kernel_at(index: u32) -> vec4<f32> {
+    return textureLoad(kernel, texel_place(index), 0);
+}
