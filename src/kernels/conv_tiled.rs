@@ -1,6 +1,6 @@
 //! Implicit matrix product through workgroup memory.
 
-use super::{ConvLaunch, PRODUCT, four_wide_parts, four_wide_stores, packing};
+use super::{ConvLaunch, PRODUCT, STAGE, four_wide_parts, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -25,7 +25,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            parts: &[input, output, PRODUCT, part!("conv_tiled.wgsl")],
+            parts: &[input, output, PRODUCT, STAGE, part!("conv_tiled.wgsl")],
             constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
             items,
             workgroups: caps.fold(items)?,

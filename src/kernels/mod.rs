@@ -242,6 +242,9 @@ impl ConvLaunch<'_> {
 /// The matrix product in fours that several kernels share.
 const PRODUCT: Part = part!("lib/product.wgsl");
 
+/// What a workgroup stages for it.
+const STAGE: Part = part!("lib/stage.wgsl");
+
 /// Scalars per vector of a depthwise kernel: four neighbouring channels where each output channel has its own input.
 fn depthwise_lanes(problem: &ConvProblem) -> u32 {
     let last = problem.data_format == DataFormat::ChannelsLast;
