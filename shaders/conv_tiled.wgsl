@@ -51,11 +51,7 @@ fn main(
                 for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
                     let pixel = at / (DEPTH / 4u);
                     let k = at % (DEPTH / 4u) * 4u;
-                    var four = vec4(0.0);
-                    if start + k < params.group_in {
-                        let tap = tap_of(window_of(first_pixel + pixel), ky, kx);
-                        four = four_of(tap, group * params.group_in + start + k);
-                    }
+                    let four = pixel_four(first_pixel + pixel, ky, kx, group, start + k);
                     let to = k * SIDE + pixel / 4u;
                     pixels[to][pixel % 4u] = four.x;
                     pixels[to + SIDE][pixel % 4u] = four.y;
@@ -63,14 +59,7 @@ fn main(
                     pixels[to + 3u * SIDE][pixel % 4u] = four.w;
                 }
                 for (var at = invocation; at < SIDE * DEPTH; at += INVOCATIONS) {
-                    let vector = first_vector + at % SIDE;
-                    let k = at / SIDE;
-                    var four = vec4(0.0);
-                    if start + k < padded_in() && vector < group_vectors() {
-                        let row = (ky * KERNEL_W + kx) * padded_in() + start + k;
-                        four = kernel_at(row * row_stride() + group * group_vectors() + vector);
-                    }
-                    rows[at] = four;
+                    rows[at] = row_four(first_vector + at % SIDE, ky, kx, group, start + at / SIDE);
                 }
                 workgroupBarrier();
                 for (var k = 0u; k < DEPTH; k++) {

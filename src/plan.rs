@@ -18,6 +18,9 @@ pub struct Caps {
     pub software: bool,
     /// The size of every subgroup, where shaders may use them and the adapter has one size only.
     pub subgroup: Option<u32>,
+    /// The edge of the square cooperative matrices of f16 that shaders may multiply into sums of f32, where the device was
+    /// opened with them and the adapter has some.
+    pub cooperative_f16: Option<u32>,
     /// Workgroups along one dimension of a dispatch.
     pub max_workgroups: u32,
     /// Invocations of one workgroup.
@@ -42,6 +45,7 @@ impl Caps {
         u64: false,
         software: false,
         subgroup: None,
+        cooperative_f16: None,
         max_workgroups: 65_535,
         max_invocations: 256,
         workgroup_storage: 16 << 10,
@@ -716,7 +720,7 @@ pub enum Constant {
     U32(u32),
     /// `const NAME: bool`.
     Bool(bool),
-    /// `alias Name`: a scalar type, or a vector of it where lanes exceed 1.
+    /// `alias Name`: a type, or a vector of it where lanes exceed 1.
     Type(&'static str, u32),
 }
 
@@ -727,11 +731,14 @@ pub struct Shader {
     pub params: &'static str,
     /// What `activate` means, for shaders that call it.
     pub activation: Option<&'static str>,
-    /// Names the preamble declares.
+    /// Names the preamble declares; their types tell which extensions it enables.
     pub constants: Vec<(&'static str, Constant)>,
     /// The text.
     pub parts: Vec<Part>,
 }
+
+/// How the names of types begin that WGSL has by an extension, and its name.
+const EXTENSIONS: [(&str, &str); 2] = [("f16", "f16"), ("coop_mat", "wgpu_cooperative_matrix")];
 
 impl Shader {
     /// The complete WGSL text.
@@ -742,8 +749,11 @@ impl Shader {
     /// [unrolled]: crate#unrolled-loops
     pub fn wgsl(&self) -> String {
         let mut text = String::new();
-        if self.constants.iter().any(|(_, value)| matches!(value, Constant::Type("f16", _))) {
-            text.push_str("enable f16;\n");
+        for (types, extension) in EXTENSIONS {
+            let of_these = |value: &Constant| matches!(value, Constant::Type(name, _) if name.starts_with(types));
+            if self.constants.iter().any(|(_, value)| of_these(value)) {
+                let _ = writeln!(text, "enable {extension};");
+            }
         }
         for (name, value) in &self.constants {
             let declaration = match value {

@@ -23,8 +23,7 @@ use wgpu_conv::{Activation, DType, DataFormat, Gpu, Tensor, Tuning};
 
 /// A handle of this test's own: the choice of plans and the caches are not shared with tests that run beside it.
 fn own_gpu() -> Option<Gpu> {
-    let shared = gpu::gpu()?;
-    Some(Gpu::from_wgpu(shared.device().clone(), shared.queue().clone()))
+    gpu::gpu().map(|shared| shared.apart())
 }
 
 /// The element types that the device stores, and a word about the one it does not.

@@ -38,8 +38,9 @@ fn device(change: impl FnOnce(&mut wgpu::Limits)) -> Option<(wgpu::Device, wgpu:
         adapters.into_iter().find(|adapter| adapter.get_info().name == *name).expect("the adapter of the tests");
     let mut required_limits = adapter.limits();
     change(&mut required_limits);
-    let descriptor =
-        wgpu::DeviceDescriptor { required_features: gpu.device().features(), required_limits, ..Default::default() };
+    // What is experimental is refused without leave.
+    let required_features = gpu.device().features() - wgpu::Features::all_experimental_mask();
+    let descriptor = wgpu::DeviceDescriptor { required_features, required_limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
     let uncaptured = Uncaptured::default();
     let record = uncaptured.clone();

@@ -24,7 +24,8 @@ use wgpu_conv::plan::{
 };
 use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
 
-/// Devices that plans are asked for: the least there is, one with f16, software adapters, a roomy GPU, a cramped one.
+/// Devices that plans are asked for: the least there is, one with f16, software adapters, a roomy GPU, those with
+/// cooperative matrices as NVIDIA's and as Apple's have them, a cramped one.
 fn devices() -> Vec<(&'static str, Caps)> {
     let f16 = Caps { f16: true, ..Caps::FLOOR };
     let roomy = Caps { max_invocations: 1024, workgroup_storage: 48 << 10, max_binding: 1 << 30, ..f16 };
@@ -33,6 +34,8 @@ fn devices() -> Vec<(&'static str, Caps)> {
         ("f16", f16),
         ("roomy", roomy),
         ("subgroups", Caps { subgroup: Some(32), ..roomy }),
+        ("matrices of 16", Caps { subgroup: Some(32), cooperative_f16: Some(16), ..roomy }),
+        ("matrices of 8", Caps { subgroup: Some(32), cooperative_f16: Some(8), ..f16 }),
         ("software", Caps { software: true, ..f16 }),
         ("software of 4", Caps { software: true, subgroup: Some(4), ..Caps::FLOOR }),
         ("software of 8", Caps { software: true, subgroup: Some(8), u64: true, texel_rows: 16_384, ..roomy }),
@@ -128,6 +131,7 @@ fn capabilities(caps: &Caps) -> Capabilities {
     capabilities.set(Capabilities::SHADER_FLOAT16, caps.f16);
     capabilities.set(Capabilities::SHADER_INT64, caps.u64);
     capabilities.set(Capabilities::SUBGROUP, caps.subgroup.is_some());
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, caps.cooperative_f16.is_some());
     capabilities
 }
 
@@ -196,6 +200,27 @@ fn software_can_run_what_hardware_can() {
             assert!(missing.is_empty(), "{name} on {device}: software lacks {missing:?}");
         }
     }
+}
+
+/// Matrix units are the first choice where they may be used, for halves alone, and no choice elsewhere.
+#[test]
+fn matrix_units_multiply_halves() {
+    let row = ROWS.iter().find(|row| row.name == "tile of 3x3").expect("a row");
+    let devices = devices();
+    let has = |name: &str| devices.iter().find(|(device, _)| *device == name).expect("a device").1;
+    let [with, without] = ["matrices of 16", "subgroups"].map(has);
+    let tiles = |caps: &Caps, dtype| -> Vec<bool> {
+        let (_, problem) = of_row(row, DataFormat::ChannelsLast, dtype).swap_remove(0);
+        let plans = candidates(&problem, caps).expect("plans");
+        plans.iter().map(|plan| plan.name.starts_with("conv_cooperative_")).collect()
+    };
+    let halves = tiles(&with, DType::F16);
+    assert!(halves[0] && !halves[1..].contains(&true));
+    for (caps, dtype) in [(with, DType::F32), (without, DType::F16)] {
+        assert!(!tiles(&caps, dtype).contains(&true), "{dtype} on {caps:?}");
+    }
+    let refused = Caps { cooperative_f16: Some(32), ..with };
+    assert!(!tiles(&refused, DType::F16).contains(&true), "WGSL has no matrices of 32");
 }
 
 #[test]
@@ -352,15 +377,20 @@ fn translate(caps: &Caps, shader: &Shader) -> Result<(), String> {
     let options = msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..Default::default() };
     msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
         .map_err(|error| fail("MSL", &error))?;
-    let options =
-        hlsl::Options { fake_missing_bindings: true, shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
-    let mut text = String::new();
-    let mut writer = hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions { entry_point: None });
-    writer.write(&module, &info, None).map_err(|error| fail("HLSL", &error))?;
+    // Cooperative matrices are in SPIR-V and Metal's language alone, and so on the menu of no other adapter.
+    let typed = |prefix| {
+        let of_these = |value: &Constant| matches!(value, Constant::Type(name, _) if name.starts_with(prefix));
+        shader.constants.iter().any(|(_, value)| of_these(value))
+    };
+    if !typed("coop_mat") {
+        let options =
+            hlsl::Options { fake_missing_bindings: true, shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+        let mut text = String::new();
+        let mut writer = hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions { entry_point: None });
+        writer.write(&module, &info, None).map_err(|error| fail("HLSL", &error))?;
+    }
     // GLSL has no portable half and no u64, and none of this crate's backends takes it: it shows that nothing else stands in
     // the way.
-    let typed =
-        |name| shader.constants.iter().any(|(_, value)| matches!(value, Constant::Type(other, _) if *other == name));
     if !typed("f16") && !typed("u64") {
         for version in [glsl::Version::new_gles(310), glsl::Version::Desktop(430)] {
             let options = glsl::Options { version, ..Default::default() };

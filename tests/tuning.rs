@@ -15,8 +15,7 @@ const SHAPE: [usize; 4] = [1, 14, 15, 16];
 
 /// A device that nothing has been measured or compiled on.
 fn fresh() -> Option<Gpu> {
-    let shared = gpu::gpu()?;
-    Some(Gpu::from_wgpu(shared.device().clone(), shared.queue().clone()))
+    gpu::gpu().map(|shared| shared.apart())
 }
 
 /// A file of this test's own, which does not exist.

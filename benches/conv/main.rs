@@ -139,5 +139,5 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
 
 /// The same device with nothing compiled and nothing allocated.
 fn fresh(gpu: &Gpu) -> Gpu {
-    Gpu::from_wgpu(gpu.device().clone(), gpu.queue().clone())
+    gpu.apart()
 }

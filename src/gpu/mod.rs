@@ -2,6 +2,7 @@
 
 mod buffer;
 mod commands;
+mod cooperative;
 #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
 mod driver_cache;
 mod open;

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::{Gpu, Inner, Plans, buffer, pipeline};
+use super::{Gpu, Inner, Plans, buffer, cooperative, pipeline};
 use crate::plan::{Caps, Texel};
 use crate::{Error, Result};
 
@@ -85,10 +85,13 @@ impl Gpu {
             | wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY;
         features.set(wgpu::Features::PIPELINE_CACHE, cfg!(feature = "pipeline-cache"));
+        let cooperative_f16 = cooperative::f16_edge(&adapter);
+        features.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, cooperative_f16.is_some());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-conv"),
             required_features: adapter.features() & features,
             required_limits: adapter.limits(),
+            experimental_features: cooperative::leave(),
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -100,23 +103,33 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| {
             let _ = record.set(format!("{reason:?}: {message}"));
         });
-        Ok(Self::assemble(device, queue, info, lost))
+        Ok(Self::assemble(device, queue, info, cooperative_f16, lost))
     }
 
     /// Runs on the caller's own device. Nothing global is installed on it: its handlers of uncaptured errors and of
     /// device loss stay the caller's.
     ///
-    /// Plans use the features and limits that the device was opened with. Clone the result to share it: tensors and layers
-    /// of two calls do not mix, even on one device.
+    /// Plans use the features and limits that the device was opened with, but for cooperative matrices: only an adapter
+    /// tells which of them there are. Clone the result to share it: tensors and layers of two calls do not mix, even on
+    /// one device.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let info = device.adapter_info();
-        Self::assemble(device, queue, info, Arc::default())
+        Self::assemble(device, queue, info, None, Arc::default())
+    }
+
+    /// Another handle to this device, with caches, measurements and a choice of plans of its own: what
+    /// [`from_wgpu`](Self::from_wgpu) makes of [`device`](Self::device) and [`queue`](Self::queue), and it knows all that
+    /// this handle knows about the adapter. Tensors and layers of the two do not mix.
+    pub fn apart(&self) -> Self {
+        let Inner { device, queue, info, caps, lost, .. } = &*self.0;
+        Self::assemble(device.clone(), queue.clone(), info.clone(), caps.cooperative_f16, lost.clone())
     }
 
     fn assemble(
         device: wgpu::Device,
         queue: wgpu::Queue,
         info: wgpu::AdapterInfo,
+        cooperative_f16: Option<u32>,
         lost: Arc<OnceLock<String>>,
     ) -> Self {
         let limits = device.limits();
@@ -124,6 +137,7 @@ impl Gpu {
         let has_subgroups = device.features().contains(wgpu::Features::SUBGROUP) && one_size;
         let caps = Caps {
             subgroup: has_subgroups.then_some(info.subgroup_min_size),
+            cooperative_f16,
             f16: device.features().contains(wgpu::Features::SHADER_F16),
             u64: device.features().contains(wgpu::Features::SHADER_INT64),
             software: info.device_type == wgpu::DeviceType::Cpu,

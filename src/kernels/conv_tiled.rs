@@ -1,6 +1,6 @@
 //! Implicit matrix product through workgroup memory.
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -27,7 +27,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, part!("conv_tiled.wgsl")],
+            parts: &[output, PRODUCT, STAGE, part!("conv_tiled.wgsl")],
             constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
             items,
             workgroups: caps.fold(items)?,

@@ -8,6 +8,7 @@
 mod along_axis;
 mod binary;
 mod cast;
+mod conv_cooperative;
 mod conv_depthwise;
 mod conv_depthwise_strip;
 mod conv_direct;
@@ -62,7 +63,8 @@ const SMALL: u64 = 100_000;
 
 /// The order follows what was measured: a processor pays for every barrier and every load, is filled by a few invocations,
 /// and takes half the time or less by Winograd's tiles; other adapters want many invocations, more than a convolution with
-/// few outputs has unless its sums are split, and share operands through workgroup memory.
+/// few outputs has unless its sums are split, and share operands through workgroup memory. Units for
+/// matrices come before the other products by what they are for: nothing was measured of them yet.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(&problem.geometry)?;
     if problem.direction == Direction::BackwardInput {
@@ -70,12 +72,13 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
-    let [rows, strips, grouped, filled, subgroup, tiled, winograd, split] = [
+    let [rows, strips, grouped, filled, subgroup, cooperative, tiled, winograd, split] = [
         conv_depthwise::plans,
         conv_depthwise_strip::plans,
         conv_grouped::plans,
         conv_filled::plans,
         conv_subgroup::plans,
+        conv_cooperative::plans,
         conv_tiled::plans,
         conv_winograd::plans,
         conv_split::plans,
@@ -83,12 +86,12 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     .map(|family| family(problem, caps).unwrap_or_default());
     let small = problem.geometry.flops() < SMALL;
     let families = match (small, caps.software) {
-        (true, _) => [direct, rows, strips, grouped, filled, subgroup, tiled, winograd, split],
+        (true, _) => [direct, rows, strips, grouped, filled, subgroup, tiled, winograd, split, cooperative],
         (false, true) if conv_winograd::pays(problem, caps) => {
-            [winograd, filled, subgroup, strips, rows, grouped, direct, tiled, split]
+            [winograd, filled, subgroup, strips, rows, grouped, direct, tiled, split, cooperative]
         }
-        (false, true) => [strips, rows, grouped, filled, subgroup, winograd, direct, tiled, split],
-        (false, false) => [rows, strips, grouped, split, filled, tiled, winograd, direct, subgroup],
+        (false, true) => [strips, rows, grouped, filled, subgroup, winograd, direct, tiled, split, cooperative],
+        (false, false) => [rows, strips, grouped, cooperative, split, filled, tiled, winograd, direct, subgroup],
     };
     Ok(families.concat())
 }
@@ -291,6 +294,9 @@ impl ConvLaunch<'_> {
 
 /// The matrix product in fours that several kernels share.
 const PRODUCT: Part = part!("lib/product.wgsl");
+
+/// What a workgroup stages for it.
+const STAGE: Part = part!("lib/stage.wgsl");
 
 /// Scalars per vector of a depthwise kernel: four neighbouring channels where each output channel has its own input.
 fn depthwise_lanes(problem: &ConvProblem) -> u32 {

@@ -355,7 +355,7 @@ const fn separable(multiplier: u32, filters: u32) -> Kind {
 }
 
 /// The corners that kernels are written wrong at.
-pub const ROWS: [Row; 54] = [
+pub const ROWS: [Row; 55] = [
     row("one of everything", dense(1), [1, 1], 1),
     row("one output pixel", dense(3), [3, 5], 2).kernel(3, 5),
     row("primes", dense(11), [7, 13], 5).kernel(3, 5).then("relu"),
@@ -396,6 +396,7 @@ pub const ROWS: [Row; 54] = [
     row("two images in tiles", dense(18), [6, 9], 20).kernel(3, 3).batch(2).then("relu"),
     row("groups", grouped(6, 3), [6, 5], 9).kernel(3, 2).same(),
     row("groups in fours", grouped(16, 2), [5, 6], 8).kernel(3, 3).then("relu"),
+    row("wide groups", grouped(38, 2), [6, 7], 36).kernel(3, 2).strides(2, 1).same().then("relu"),
     row("groups are channels", grouped(10, 5), [6, 7], 5).kernel(3, 3).bare(),
     row("groups are filters and channels", grouped(8, 8), [7, 6], 8).kernel(3, 3).same(),
     row("depthwise", depthwise(1), [9, 11], 8).kernel(3, 3).same().then("relu6"),

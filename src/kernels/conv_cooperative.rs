@@ -1,0 +1,67 @@
+//! Implicit matrix product by the adapter's matrix units: f16 operands, sums in f32.
+//!
+//! It has run on lavapipe alone, with matrices of 8×8. naga 30 declares Vulkan's memory model for such a shader without
+//! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes the
+//! letter need not.
+
+use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing};
+use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+use crate::{DType, Result};
+
+/// Matrices along each side of a subgroup's tile.
+const WIDE: u32 = 2;
+/// Subgroups along each side of a workgroup's tile.
+const SIDE: u32 = 2;
+
+pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let (Some(edge), Some(subgroup)) = (caps.cooperative_f16, caps.subgroup) else { return Ok(Vec::new()) };
+    let Some([left, right, sums]) = matrices(edge) else { return Ok(Vec::new()) };
+    let geometry = &problem.geometry;
+    if problem.dtype != DType::F16 || geometry.group_in().min(geometry.group_out()) < edge {
+        return Ok(Vec::new());
+    }
+    let steps = geometry.group_in().div_ceil(edge).min(2);
+    let (tile, depth) = (edge * WIDE * SIDE, edge * steps);
+    let storage = 2 * (tile * (depth + 8) + depth * (tile + 8)) + 4 * (edge * SIDE).pow(2);
+    if subgroup * SIDE * SIDE > caps.max_invocations || storage > caps.workgroup_storage {
+        return Ok(Vec::new());
+    }
+    let pixel_tiles = geometry.pixels().div_ceil(tile.into());
+    let vector_tiles = u64::from(geometry.group_out().div_ceil(tile));
+    let items = pixel_tiles * vector_tiles * u64::from(geometry.groups);
+    let output = four_wide_output(problem);
+    let launch = ConvLaunch {
+        lanes: 4,
+        stores: four_wide_stores(problem),
+        input: Input::Fours,
+        kernel_at: true,
+        parts: &[output, PRODUCT, STAGE, part!("conv_cooperative.wgsl")],
+        constants: &[
+            ("Left", Constant::Type(left, 1)),
+            ("Right", Constant::Type(right, 1)),
+            ("Sums", Constant::Type(sums, 1)),
+            ("EDGE", Constant::U32(edge)),
+            ("STEPS", Constant::U32(steps)),
+            ("WIDE", Constant::U32(WIDE)),
+            ("SIDE", Constant::U32(SIDE)),
+            ("SUBGROUP", Constant::U32(subgroup)),
+        ],
+        items,
+        workgroups: caps.fold(items)?,
+    };
+    Ok(vec![Plan {
+        name: format!("conv_cooperative_{}x4_{tile}x{tile}x{depth}", problem.dtype),
+        steps: vec![launch.dispatch(problem, caps)?],
+        scratch: vec![],
+        packing: packing::in_fours(problem, caps)?,
+    }])
+}
+
+/// The two factors and the sums as WGSL writes them, for the sizes that it has.
+fn matrices(edge: u32) -> Option<[&'static str; 3]> {
+    match edge {
+        8 => Some(["coop_mat8x8<f16, A>", "coop_mat8x8<f16, B>", "coop_mat8x8<f32, C>"]),
+        16 => Some(["coop_mat16x16<f16, A>", "coop_mat16x16<f16, B>", "coop_mat16x16<f32, C>"]),
+        _ => None,
+    }
+}
