@@ -30,13 +30,15 @@ pub(crate) struct Bound<'a> {
     pub(crate) other: Option<&'a BufferBinding>,
     pub(crate) kernel: Option<&'a BufferBinding>,
     pub(crate) bias: Option<&'a BufferBinding>,
+    pub(crate) then_kernel: Option<&'a BufferBinding>,
+    pub(crate) then_bias: Option<&'a BufferBinding>,
     pub(crate) output: &'a BufferBinding,
 }
 
 impl<'a> Bound<'a> {
     /// An input and an output, nothing else.
     pub(crate) fn new(input: &'a BufferBinding, output: &'a BufferBinding) -> Self {
-        Self { input, other: None, kernel: None, bias: None, output }
+        Self { input, other: None, kernel: None, bias: None, then_kernel: None, then_bias: None, output }
     }
 }
 
@@ -67,6 +69,8 @@ impl Gpu {
                 Operand::Other => bound.other.unwrap_or(&placeholder),
                 Operand::Kernel => bound.kernel.unwrap_or(&placeholder),
                 Operand::Bias => bound.bias.unwrap_or(&placeholder),
+                Operand::ThenKernel => bound.then_kernel.unwrap_or(&placeholder),
+                Operand::ThenBias => bound.then_bias.unwrap_or(&placeholder),
                 Operand::Output => bound.output,
                 Operand::Scratch(index) => &scratch[index],
             };

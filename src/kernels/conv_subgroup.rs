@@ -1,6 +1,6 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, PRODUCT, channels_in_fours, four_wide_parts, four_wide_stores, packing};
+use super::{ConvLaunch, PIXELS, PRODUCT, channels_in_fours, four_wide_parts, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -28,7 +28,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            parts: &[input, output, PRODUCT, part!("conv_subgroup.wgsl")],
+            parts: &[input, output, PRODUCT, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Model;
 use super::fuse::{Folded, fuse};
 use crate::gpu::{Prepared, allocated};
-use crate::ops::{Kernel, Launch, Tape, Value};
+use crate::ops::{Kernel, Launch, Operands, Tape, Value, one_pass};
 use crate::plan::Packing;
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 
@@ -107,6 +107,7 @@ impl Model {
         let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
         let mut folded = self.programs.folded.lock().unwrap_or_else(PoisonError::into_inner);
         fuse(&mut tape, &outputs, &mut folded);
+        one_pass(&mut tape, &self.gpu, &outputs)?;
         Schedule::new(&self.gpu, tape, outputs)
     }
 }
@@ -167,8 +168,9 @@ impl Schedule {
         for (step, launches) in self.tape.steps.iter().zip(&self.launches) {
             for launch in launches {
                 let packing = launch.plan.packing.as_ref();
-                let kernel = step.operands.kernel.iter().map(|kernel| (kernel, packing));
-                for (kernel, packing) in kernel.chain(step.operands.bias.iter().map(|bias| (bias, None))) {
+                let Operands { kernel, bias, then_kernel, then_bias, .. } = &step.operands;
+                let plain = [bias, then_kernel, then_bias].into_iter().flatten().map(|kernel| (kernel, None));
+                for (kernel, packing) in kernel.iter().map(|kernel| (kernel, packing)).chain(plain) {
                     weights.insert((Arc::as_ptr(kernel), packing), allocated(kernel.bytes(packing)?));
                 }
             }
