@@ -57,7 +57,7 @@ fn main(
                 for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
                     let pixel = at / (DEPTH / 4u);
                     let k = at % (DEPTH / 4u) * 4u;
-                    let four = vec4<f16>(pixel_four(first_pixel + pixel, ky, kx, group, start + k));
+                    let four = vec4<f16>(staged_pixel(first_pixel + pixel, ky, kx, group, start + k));
                     let to = pixel * PIXEL_RUN + k;
                     pixels[to] = four.x;
                     pixels[to + 1u] = four.y;
@@ -67,7 +67,7 @@ fn main(
                 for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
                     let vector = at % (TILE / 4u);
                     let k = at / (TILE / 4u);
-                    let four = vec4<f16>(row_four(first_vector + vector, ky, kx, group, start + k));
+                    let four = vec4<f16>(staged_row(first_vector + vector, ky, kx, group, start + k));
                     let to = k * ROW_RUN + vector * 4u;
                     rows[to] = four.x;
                     rows[to + 1u] = four.y;

@@ -158,10 +158,10 @@ fn main(
     var lower_3 = start; var upper_3 = start;
     for (var ky = 0u; ky < KERNEL_H; ky++) {
         for (var kx = 0u; kx < KERNEL_W; kx++) {
-            let tap_0 = tap_of(window_0, ky, kx);
-            let tap_1 = tap_of(window_1, ky, kx);
-            let tap_2 = tap_of(window_2, ky, kx);
-            let tap_3 = tap_of(window_3, ky, kx);
+            let pixel_0 = pixel_of(window_0, ky, kx);
+            let pixel_1 = pixel_of(window_1, ky, kx);
+            let pixel_2 = pixel_of(window_2, ky, kx);
+            let pixel_3 = pixel_of(window_3, ky, kx);
             let tap = ky * KERNEL_W + kx;
             for (var j = 0u; j < params.group_in; j += 4u) {
                 let first = rows_at(tap, j, first_vector);
@@ -169,13 +169,13 @@ fn main(
                 if VECTORS == 2u {
                     second = rows_at(tap, j, second_vector);
                 }
-                accumulate_slot(&lower_0, &upper_0, four_of(tap_0, first_channel + j), first, second);
+                accumulate_slot(&lower_0, &upper_0, pixel_four(pixel_0, first_channel + j), first, second);
                 if SLOTS >= 2u {
-                    accumulate_slot(&lower_1, &upper_1, four_of(tap_1, first_channel + j), first, second);
+                    accumulate_slot(&lower_1, &upper_1, pixel_four(pixel_1, first_channel + j), first, second);
                 }
                 if SLOTS == 4u {
-                    accumulate_slot(&lower_2, &upper_2, four_of(tap_2, first_channel + j), first, second);
-                    accumulate_slot(&lower_3, &upper_3, four_of(tap_3, first_channel + j), first, second);
+                    accumulate_slot(&lower_2, &upper_2, pixel_four(pixel_2, first_channel + j), first, second);
+                    accumulate_slot(&lower_3, &upper_3, pixel_four(pixel_3, first_channel + j), first, second);
                 }
             }
         }

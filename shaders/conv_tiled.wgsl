@@ -51,7 +51,7 @@ fn main(
                 for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
                     let pixel = at / (DEPTH / 4u);
                     let k = at % (DEPTH / 4u) * 4u;
-                    let four = pixel_four(first_pixel + pixel, ky, kx, group, start + k);
+                    let four = staged_pixel(first_pixel + pixel, ky, kx, group, start + k);
                     let to = k * SIDE + pixel / 4u;
                     pixels[to][pixel % 4u] = four.x;
                     pixels[to + SIDE][pixel % 4u] = four.y;
@@ -59,7 +59,7 @@ fn main(
                     pixels[to + 3u * SIDE][pixel % 4u] = four.w;
                 }
                 for (var at = invocation; at < SIDE * DEPTH; at += INVOCATIONS) {
-                    rows[at] = row_four(first_vector + at % SIDE, ky, kx, group, start + at / SIDE);
+                    rows[at] = staged_row(first_vector + at % SIDE, ky, kx, group, start + at / SIDE);
                 }
                 workgroupBarrier();
                 for (var k = 0u; k < DEPTH; k++) {

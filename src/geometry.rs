@@ -185,6 +185,11 @@ impl<const R: usize> ConvGeometry<R> {
         Self { batch: self.batch, groups: 1, in_channels: self.out_channels, out_channels, axes }
     }
 
+    /// Whether each output channel is made of the input channel of its number, and of no other.
+    pub(crate) const fn is_depthwise(&self) -> bool {
+        self.groups == self.in_channels && self.groups == self.out_channels
+    }
+
     /// Whether every axis reads each input position exactly once and nothing else: a 1×1 kernel, stride 1, no pad.
     pub fn is_pointwise(&self) -> bool {
         self.axes

@@ -15,9 +15,9 @@
 //! menu of [`candidates`].
 //!
 //! A layer runs nothing itself: it writes its operations on a *tape*, as data (`ops/tape.rs`). A single call records the
-//! tape as it stands. A [`Model`](model::Model) lowers all its layers onto one tape for the shapes of a call, fuses it
-//! (`model/fuse.rs`), lets its values share buffers by liveness, binds every launch, and replays that from then on
-//! (`model/program.rs`).
+//! tape as it stands, but for two convolutions that are taken in one pass (`ops/one_pass.rs`). A
+//! [`Model`](model::Model) lowers all its layers onto one tape for the shapes of a call, fuses it (`model/fuse.rs`), lets
+//! its values share buffers by liveness, binds every launch, and replays that from then on (`model/program.rs`).
 //!
 //! ## Floors
 //!

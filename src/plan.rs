@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::geometry::ConvGeometry;
+use crate::geometry::{Axis, ConvGeometry};
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};
 use crate::strides::{MoveAxes, broadcast, move_axes, pair_axes, paired};
 use crate::{Activation, DType, DataFormat, Error, Result, Rounding, Unary};
@@ -202,6 +202,8 @@ impl Epilogue {
 pub enum Problem {
     /// A convolution: dense, grouped, pointwise or depthwise by its numbers.
     Conv(ConvProblem),
+    /// A depthwise convolution and the pointwise one behind it, in one pass.
+    Separable(SeparableProblem),
     /// An activation of every element by itself.
     Map(MapProblem),
     /// An activation along one axis.
@@ -227,6 +229,7 @@ impl Problem {
     pub(crate) fn uses_f16(&self) -> bool {
         let dtypes = match self {
             Self::Conv(problem) => [problem.dtype; 2],
+            Self::Separable(problem) => [problem.dtype(); 2],
             Self::Map(problem) => [problem.dtype; 2],
             Self::AlongAxis(problem) => [problem.dtype; 2],
             Self::Cast(problem) => [problem.from, problem.to],
@@ -308,6 +311,59 @@ impl ConvProblem {
             Direction::Forward => [out_channels, h.output, w.output],
             Direction::BackwardInput => [in_channels, h.input, w.input],
         }
+    }
+}
+
+/// A depthwise convolution, then a pointwise one of what it makes, each with what follows its sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeparableProblem {
+    pub(crate) depthwise: ConvProblem,
+    pub(crate) pointwise: ConvProblem,
+}
+
+impl SeparableProblem {
+    /// The two as one problem; `None` unless the second computes each pixel from that pixel of the first alone, either
+    /// reads and writes channels that are last and come in fours, one for each in the first, and both store one element
+    /// type.
+    ///
+    /// A shader has the parameters of one activation: where both have some, they must be the same.
+    pub fn new(depthwise: ConvProblem, pointwise: ConvProblem) -> Option<Self> {
+        let (first, second) = (&depthwise.geometry, &pointwise.geometry);
+        let in_fours = |problem: &ConvProblem| {
+            let ConvProblem { geometry, direction, data_format, .. } = problem;
+            let last = *direction == Direction::Forward && *data_format == DataFormat::ChannelsLast;
+            last && geometry.in_channels.is_multiple_of(4) && geometry.out_channels.is_multiple_of(4)
+        };
+        let follows = second.is_pointwise()
+            && second.groups == 1
+            && second.in_channels == first.out_channels
+            && second.pixels() == first.pixels()
+            && pointwise.dtype == depthwise.dtype;
+        let [one, other] = [&depthwise, &pointwise].map(|problem| problem.epilogue.activation);
+        let share = one.parameters == other.parameters || [one, other].contains(&Elementwise::LINEAR);
+        let fits = first.is_depthwise() && !depthwise.epilogue.residual && follows && share;
+        (fits && in_fours(&depthwise) && in_fours(&pointwise)).then_some(Self { depthwise, pointwise })
+    }
+
+    /// Storage of every tensor.
+    pub const fn dtype(&self) -> DType {
+        self.depthwise.dtype
+    }
+
+    /// The pointwise convolution as the matrix product that shaders see: of pixels that are windows of the depthwise one's
+    /// input. The parameters of its activation serve both.
+    pub(crate) fn product(&self) -> ConvProblem {
+        let Self { depthwise, pointwise } = self;
+        let ConvGeometry { batch, axes, .. } = depthwise.geometry;
+        let geometry = ConvGeometry { batch, axes: axes.map(|axis| Axis { kernel: 1, ..axis }), ..pointwise.geometry };
+        let Elementwise { function, parameters } = pointwise.epilogue.activation;
+        let parameters = if function == Elementwise::LINEAR.function {
+            depthwise.epilogue.activation.parameters
+        } else {
+            parameters
+        };
+        let epilogue = Epilogue { activation: Elementwise { function, parameters }, ..pointwise.epilogue };
+        ConvProblem { geometry, epilogue, ..*pointwise }
     }
 }
 
@@ -722,6 +778,8 @@ pub enum Constant {
     Bool(bool),
     /// `alias Name`: a type, or a vector of it where lanes exceed 1.
     Type(&'static str, u32),
+    /// `fn NAME`: an element-wise function of this name under another, beside what `activate` means.
+    Function(&'static str),
 }
 
 /// WGSL as an ordered list of parts and of the constants they are specialised by: its own cache key.
@@ -761,6 +819,7 @@ impl Shader {
                 Constant::Bool(value) => format!("const {name}: bool = {value};"),
                 Constant::Type(scalar, 1) => format!("alias {name} = {scalar};"),
                 Constant::Type(scalar, lanes) => format!("alias {name} = vec{lanes}<{scalar}>;"),
+                Constant::Function(function) => format!("fn {name}(x: Acc) -> Acc {{ return {function}(x); }}"),
             };
             let _ = writeln!(text, "{declaration}");
         }
@@ -848,6 +907,10 @@ pub enum Operand {
     ///
     /// An operation without one of these binds a placeholder, so that shaders have one layout.
     Bias,
+    /// The kernel of the second of two convolutions in one, in Keras's order.
+    ThenKernel,
+    /// The bias of the second of two convolutions in one.
+    ThenBias,
     /// The operation's output.
     Output,
     /// The plan's scratch buffer of this index.
@@ -949,10 +1012,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The texels in which the kernel is read, if it is read as a texture.
-    pub(crate) fn kernel_texel(&self) -> Option<Texel> {
+    /// The texels in which `operand` is read, if it is read as a texture.
+    pub(crate) fn texel(&self, operand: Operand) -> Option<Texel> {
         self.steps.iter().flat_map(|step| &step.bindings).find_map(|binding| match *binding {
-            Binding::Texels(Operand::Kernel, texel) => Some(texel),
+            Binding::Texels(read, texel) if read == operand => Some(texel),
             _ => None,
         })
     }

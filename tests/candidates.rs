@@ -16,9 +16,9 @@ use common::test_each;
 use common::tolerance::{Expected, expected};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use table::{AXIS_ROWS, FORMATS, Kind, Numbers, Operands, ROWS, Row, row, storage};
-use wgpu_conv::layers::{BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Layer, LayerConfig};
-use wgpu_conv::plan::Problem;
+use table::{AXIS_ROWS, FORMATS, Kind, Numbers, ONE_PASS_ROWS, Operands, ROWS, Row, row, storage};
+use wgpu_conv::layers::{BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Layer, LayerConfig, SeparableConv2D};
+use wgpu_conv::plan::{Problem, SeparableProblem};
 use wgpu_conv::{Activation, DType, DataFormat, Gpu, Tensor, Tuning};
 
 /// A handle of this test's own: the choice of plans and the caches are not shared with tests that run beside it.
@@ -73,6 +73,14 @@ fn names(gpu: &Gpu, layer: &Layer, input: &Tensor) -> wgpu_conv::Result<Vec<Stri
         }
     }
     Ok(names)
+}
+
+/// The names of all candidates that take a layer's two convolutions in one pass.
+fn one_pass_names(gpu: &Gpu, layer: &Layer, input: &Tensor) -> wgpu_conv::Result<Vec<String>> {
+    let convolutions = layer.config().convolutions(input.shape())?;
+    let [depthwise, pointwise] = convolutions[..] else { return Ok(Vec::new()) };
+    let Some(problem) = SeparableProblem::new(depthwise, pointwise) else { return Ok(Vec::new()) };
+    Ok(gpu.candidates(&Problem::Separable(problem))?.into_iter().map(|plan| plan.name).collect())
 }
 
 /// The family of a plan: its name up to the element type.
@@ -167,9 +175,9 @@ fn hold(
     Ok(())
 }
 
-/// Rows on candidates, in both data formats: values of any size within their bound, small whole numbers exactly. What is
-/// within the bound of one exact result agrees between the formats.
-fn hold_rows(rows: &[Row], dtype: DType) {
+/// Rows on the candidates that `names` tells, in both data formats: values of any size within their bound, small whole
+/// numbers exactly. What is within the bound of one exact result agrees between the formats.
+fn hold_rows(rows: &[Row], dtype: DType, names: fn(&Gpu, &Layer, &Tensor) -> wgpu_conv::Result<Vec<String>>) {
     let Some(gpu) = own_gpu() else { return };
     if !dtypes(&gpu).contains(&dtype) {
         return;
@@ -212,18 +220,24 @@ fn hold_rows(rows: &[Row], dtype: DType) {
 
 #[test]
 fn table_in_f32() {
-    hold_rows(&ROWS, DType::F32);
+    hold_rows(&ROWS, DType::F32, names);
 }
 
 #[test]
 fn table_in_f16() {
-    hold_rows(&ROWS, DType::F16);
+    hold_rows(&ROWS, DType::F16, names);
+}
+
+#[test]
+fn separable_in_one_pass() {
+    hold_rows(&ONE_PASS_ROWS, DType::F32, one_pass_names);
+    hold_rows(&ONE_PASS_ROWS, DType::F16, one_pass_names);
 }
 
 #[test]
 fn activations_along_an_axis() {
-    hold_rows(&AXIS_ROWS, DType::F32);
-    hold_rows(&AXIS_ROWS, DType::F16);
+    hold_rows(&AXIS_ROWS, DType::F32, names);
+    hold_rows(&AXIS_ROWS, DType::F16, names);
 }
 
 /// Every element-wise activation where a convolution stores its result, in vectors and in scalars.
@@ -295,11 +309,12 @@ fn depthwise_is_grouped() {
 #[test]
 fn pins_are_obeyed() {
     let shape = [1, 9, 10, 8];
-    for layer in [LayerConfig::from(Conv2D::new(8, 3)), DepthwiseConv2D::new(3).into()] {
+    for layer in [Conv2D::new(8, 3).into(), DepthwiseConv2D::new(3).into(), SeparableConv2D::new(16, 3).into()] {
         let Some(gpu) = own_gpu() else { return };
-        let layer = layer.build(&gpu, shape).expect("a layer");
+        let layer: Layer = LayerConfig::build(&layer, &gpu, shape).expect("a layer");
         let input = Tensor::from_slice(&gpu, shape, &[0.5f32; 720]).expect("a tensor");
-        for name in names(&gpu, &layer, &input).expect("names") {
+        let one_by_one = names(&gpu, &layer, &input).expect("names");
+        for name in one_by_one.into_iter().chain(one_pass_names(&gpu, &layer, &input).expect("names")) {
             let before = gpu.counters().pipelines;
             gpu.set_tuning(Tuning::Pin(name.clone()));
             layer.call(&input).expect("a call");

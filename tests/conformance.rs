@@ -22,7 +22,7 @@ use common::tolerance::{self, MODEL_DEV, Storage, forward_dev};
 use serde_json::{Value, json};
 use wgpu_conv::formats::KerasFile;
 use wgpu_conv::layers::{LayerConfig, ReadOptions};
-use wgpu_conv::{Activation, Error, Gpu, HostTensor, PartialShape, Shape, Tensor, layers};
+use wgpu_conv::{Activation, Error, Gpu, HostTensor, PartialShape, Shape, Tensor, Tuning, layers};
 
 /// The suites of `keras/layers` that must be present and hold cases that pass.
 const REQUIRED: [&str; 13] = [
@@ -244,11 +244,15 @@ fn hold(got: &[f32], golden: &Array, limit: f64) -> Outcome {
 fn run_suite(suite: &str, policy: Option<&str>, limit: f64) {
     let name = policy.map_or(suite.to_owned(), |policy| format!("{suite} {policy}"));
     let Some(gpu) = gpu_for(&name) else { return };
+    run_suite_on(&gpu, &name, suite, policy, limit);
+}
+
+fn run_suite_on(gpu: &Gpu, name: &str, suite: &str, policy: Option<&str>, limit: f64) {
     let mut tally = Tally::default();
     for case in fixtures::suite(suite) {
-        tally.run(&case.id, || check_layer(&gpu, &case, policy, limit));
+        tally.run(&case.id, || check_layer(gpu, &case, policy, limit));
     }
-    tally.finish(&name, true);
+    tally.finish(name, true);
 }
 
 #[test]
@@ -279,6 +283,18 @@ fn depthwise2d_big() {
 #[test]
 fn separable2d() {
     run_suite("separable2d", None, forward_dev(Storage::F32));
+}
+
+/// The same where whatever can be is taken in one pass.
+#[test]
+fn separable2d_in_one_pass() {
+    for plan in ["conv_separable_f32x4_64x64", "conv_separable_subgroup_f32x4_8x32"] {
+        let name = format!("separable2d by {plan}");
+        let Some(shared) = gpu_for(&name) else { return };
+        let gpu = Gpu::from_wgpu(shared.device().clone(), shared.queue().clone());
+        gpu.set_tuning(Tuning::Pin(plan.to_owned()));
+        run_suite_on(&gpu, &name, "separable2d", None, forward_dev(Storage::F32));
+    }
 }
 
 #[test]

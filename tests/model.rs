@@ -6,11 +6,13 @@ pub mod gpu;
 #[path = "common/networks.rs"]
 pub mod networks;
 
+use common::tolerance::MODEL_DEV;
 use wgpu_conv::layers::{
-    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig,
+    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig, Merge, ReLU,
+    SeparableConv2D,
 };
 use wgpu_conv::model::{Functional, Sequential, Symbol};
-use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
+use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor, Tuning};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
 
@@ -476,4 +478,40 @@ fn graphs_share_layers_nest_models_and_keep_what_lies_between() {
     let after = model.predict_all(&[input]).unwrap();
     assert_eq!(after[1], before[1]);
     assert_ne!(after[0], before[0]);
+}
+
+/// Depthwise and pointwise convolutions are one pass where such a plan is pinned, as layers of their own with all that is
+/// fused into them or as one layer, unless somebody else reads what lies between; the numbers stay.
+#[test]
+fn separable_convolutions_are_taken_in_one_pass() {
+    let Some(shared) = gpu::gpu() else { return };
+    let gpu = Gpu::from_wgpu(shared.device().clone(), shared.queue().clone());
+    let graph = Functional::new(&gpu);
+    let image = graph.input("image", [None, Some(9), Some(7), Some(16)]).unwrap();
+    let depthwise = DepthwiseConv2D::new(3).padding(Padding::Same);
+    let between = (&image | depthwise | BatchNormalization::new() | ReLU::new()).finish().unwrap();
+    let pointwise = (&between | Conv2D::new(16, 1) | BatchNormalization::new()).finish().unwrap();
+    let sum = graph.apply(Merge::add(), &[&image, &pointwise]).unwrap();
+    let scores = (&sum | ReLU::new() | SeparableConv2D::new(20, 5).activation(Activation::Tanh)).finish().unwrap();
+    let model = graph.model("block", &[&image], &[&scores]).unwrap();
+    let input = upload(&gpu, &numbers([2, 9, 7, 16]));
+    let run = |tuning: Tuning| {
+        gpu.set_tuning(tuning);
+        let memory = model.memory_report(&[input.shape().clone()]).unwrap().every_activation;
+        let before = gpu.counters().pipelines;
+        let output = model.call(&input).unwrap().read::<f32>().unwrap();
+        (memory, gpu.counters().pipelines - before, output)
+    };
+    let [two, one] = [Tuning::Heuristic, Tuning::Pin("conv_separable_f32x4_64x64".to_owned())].map(run);
+    assert_eq!((two.1, one.1), (4, 2), "pipelines");
+    assert!(one.0 < two.0, "{} bytes, with what lies between {}", one.0, two.0);
+    let recorded = model.call_recorded(std::slice::from_ref(&input)).unwrap();
+    let unfused = recorded.last().unwrap().output.read::<f32>().unwrap();
+    let largest = two.2.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+    for (place, exact) in two.2.iter().enumerate() {
+        for other in [one.2[place], unfused[place]] {
+            let error = f64::from((other - exact).abs() / largest);
+            assert!(error <= MODEL_DEV, "{other} beside {exact}");
+        }
+    }
 }

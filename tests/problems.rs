@@ -1,4 +1,4 @@
-//! Every candidate of the problems that are no convolutions, launched by itself and held to the reference.
+//! Every candidate of the problems that are no single convolutions, launched by itself and held to the reference.
 
 pub mod common;
 #[path = "common/gpu.rs"]
@@ -7,6 +7,8 @@ pub mod gpu;
 pub mod launch;
 #[path = "common/problems.rs"]
 pub mod problems;
+#[path = "common/separable.rs"]
+pub mod separable;
 #[path = "common/strided.rs"]
 pub mod strided;
 #[path = "common/table.rs"]
@@ -54,7 +56,7 @@ fn hold(dtype: DType) {
     let launcher = Launcher::new(gpu);
     let tried = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
     test_each(
-        cases(dtype).into_iter().chain(strided::cases(dtype)),
+        cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype)),
         |case| case.name.clone(),
         |case| {
             for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {

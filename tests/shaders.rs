@@ -4,6 +4,8 @@
 pub mod common;
 #[path = "common/problems.rs"]
 pub mod problems;
+#[path = "common/separable.rs"]
+pub mod separable;
 #[path = "common/strided.rs"]
 pub mod strided;
 #[path = "common/table.rs"]
@@ -62,7 +64,7 @@ fn problems() -> Vec<(String, Problem)> {
                     .push((format!("{name} {dtype}"), Problem::Map(MapProblem { elements: 1001, dtype, activation })));
             }
         }
-        let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype));
+        let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype));
         problems.extend(cases.map(|case| (format!("{} {dtype}", case.name), case.problem)));
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {
@@ -89,6 +91,7 @@ fn of_row(row: &Row, data_format: DataFormat, dtype: DType) -> Vec<(String, Prob
 fn uses_f16(problem: &Problem) -> bool {
     match problem {
         Problem::Conv(problem) => problem.dtype == DType::F16,
+        Problem::Separable(problem) => problem.dtype() == DType::F16,
         Problem::Map(problem) => problem.dtype == DType::F16,
         Problem::AlongAxis(problem) => problem.dtype == DType::F16,
         Problem::Cast(problem) => problem.from == DType::F16 || problem.to == DType::F16,
@@ -225,10 +228,13 @@ fn matrix_units_multiply_halves() {
 
 #[test]
 fn every_convolution_can_be_direct() {
-    for (name, caps, plans) in menu().into_iter().filter(|(_, _, plans)| plans[0].name.starts_with("conv_")) {
-        let direct =
-            |plan: &Plan| ["conv_direct_", "conv_transposed_direct_"].iter().any(|of| plan.name.starts_with(of));
-        assert!(plans.iter().any(direct), "{name} on {caps:?}");
+    for (name, problem) in problems().iter().filter(|(_, problem)| matches!(problem, Problem::Conv(_))) {
+        for (device, caps) in devices().into_iter().filter(|(_, caps)| caps.f16 || !uses_f16(problem)) {
+            let direct =
+                |plan: &Plan| ["conv_direct_", "conv_transposed_direct_"].iter().any(|of| plan.name.starts_with(of));
+            let plans = candidates(problem, &caps).expect("plans");
+            assert!(plans.iter().any(direct), "{name} on {device}");
+        }
     }
 }
 
@@ -327,16 +333,19 @@ fn agree(caps: &Caps, step: &Dispatch) -> Result<(), String> {
         match bound.remove(&place) {
             Some(global) if global.space == expected => {}
             Some(global) => return Err(format!("{binding:?} is {:?}", global.space)),
-            // A launch that finishes what others began has the places of one that does it all.
-            None if *binding == Binding::Read(Operand::Kernel) => {}
+            // A launch that finishes what others began has the places of one that does it all, and one of two convolutions
+            // has the place of a residual where there is none.
+            None if [Operand::Kernel, Operand::Other].map(Binding::Read).contains(binding) => {}
             None => return Err(format!("{binding:?} is nowhere")),
         }
     }
     if !bound.is_empty() {
         return Err(format!("bindings {:?} beyond the plan's {}", bound.keys(), step.bindings.len()));
     }
-    let given = [Operand::Input, Operand::Other, Operand::Kernel, Operand::Bias].map(Binding::Write);
-    if let Some(binding) = step.bindings.iter().find(|binding| given.contains(binding)) {
+    let constants = [Operand::Kernel, Operand::Bias, Operand::ThenKernel, Operand::ThenBias];
+    let given = [&[Operand::Input, Operand::Other], &constants[..]].concat();
+    let written = |binding: &&Binding| matches!(binding, Binding::Write(operand) if given.contains(operand));
+    if let Some(binding) = step.bindings.iter().find(written) {
         return Err(format!("{binding:?}: what is given must not be written"));
     }
     let [entry] = &module.entry_points[..] else { return Err("there must be one entry point".to_owned()) };

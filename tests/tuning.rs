@@ -5,11 +5,12 @@ pub mod common;
 pub mod gpu;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use wgpu_conv::layers::{Conv2D, DepthwiseConv2D, Layer, LayerConfig};
+use wgpu_conv::layers::{Conv2D, DepthwiseConv2D, Layer, LayerConfig, SeparableConv2D};
 use wgpu_conv::model::Sequential;
-use wgpu_conv::plan::Problem;
-use wgpu_conv::{Activation, Counters, Gpu, Padding, Tensor, Tuning};
+use wgpu_conv::plan::{Problem, SeparableProblem};
+use wgpu_conv::{Activation, Counters, Gpu, Measurement, Padding, Tensor, Tuning};
 
 const SHAPE: [usize; 4] = [1, 14, 15, 16];
 
@@ -181,6 +182,29 @@ fn models_are_compiled_again() {
     call();
     let after = gpu.counters();
     assert_eq!((after.pipelines, after.bind_groups), (before.pipelines, before.bind_groups));
+}
+
+/// Two convolutions are measured one by one and in one pass, and taken as is faster.
+#[test]
+fn one_pass_is_measured_against_two() {
+    let Some(gpu) = fresh() else { return };
+    let config: LayerConfig = SeparableConv2D::new(16, 3).into();
+    let convolutions = config.convolutions(SHAPE).expect("convolutions");
+    let problem = SeparableProblem::new(convolutions[0], convolutions[1]).expect("two that are one");
+    let layer = layer(&gpu, &config);
+    let call = || layer.call(&input(&gpu)).and_then(|output| output.read::<f32>()).expect("values");
+    let expected = call();
+    gpu.set_tuning(Tuning::Measure);
+    assert_eq!(call(), expected);
+    let measurements = gpu.measurements();
+    assert_eq!(measurements.len(), 3, "{measurements:#?}");
+    let least = |problem: Problem| {
+        let plans = &measurements[&format!("{problem:?}")];
+        assert_eq!(plans.len(), gpu.candidates(&problem).expect("plans").len());
+        plans.iter().map(Measurement::median).min().expect("plans were measured")
+    };
+    let two: Duration = convolutions.iter().map(|&convolution| least(Problem::Conv(convolution))).sum();
+    assert_eq!(gpu.takes_one_pass(&problem).expect("a choice"), least(Problem::Separable(problem)) < two);
 }
 
 /// One adapter and one pinned plan give the same bits, on two devices.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wgpu_conv::layers::Layer;
-use wgpu_conv::plan::{ConvProblem, Problem};
+use wgpu_conv::plan::{ConvProblem, Problem, SeparableProblem};
 use wgpu_conv::{Gpu, Tensor, Tuning};
 
 use crate::Result;
@@ -31,7 +31,7 @@ pub struct Method<'a> {
 /// One case by one choice of plans.
 pub struct Row {
     pub case: Case,
-    /// A plan for each of the layer's convolutions.
+    /// A plan for each of the layer's convolutions, or one for two.
     pub plans: Vec<String>,
     /// Whether the library chooses these plans.
     pub chosen: bool,
@@ -91,19 +91,33 @@ pub fn measure(gpu: &Gpu, case: &Case, method: &Method, mut show: impl FnMut(Row
     Ok(())
 }
 
-/// The library's choice, and with `all` whatever else a pinned candidate of one of the problems makes of it.
+/// The library's choice, and with `all` whatever else a pinned candidate of one of the problems makes of it, or of two in
+/// one pass.
 fn choices(gpu: &Gpu, problems: &[ConvProblem], all: bool) -> Result<Vec<(Tuning, Vec<String>)>> {
-    let mut menus = Vec::new();
-    for problem in problems {
-        let candidates = gpu.candidates(&Problem::Conv(*problem))?;
-        menus.push(candidates.into_iter().map(|plan| plan.name).collect::<Vec<_>>());
-    }
-    let mut choices = vec![(Tuning::Heuristic, menus.iter().map(|menu| menu[0].clone()).collect::<Vec<_>>())];
-    for name in menus.iter().flatten().filter(|_| all) {
-        let pinned = |menu: &Vec<String>| menu.iter().find(|&other| other == name).unwrap_or(&menu[0]).clone();
-        let plans: Vec<String> = menus.iter().map(pinned).collect();
-        if choices.iter().all(|(_, known)| *known != plans) {
-            choices.push((Tuning::Pin(name.clone()), plans));
+    let names = |problem: &Problem| -> Result<Vec<String>> {
+        Ok(gpu.candidates(problem)?.into_iter().map(|plan| plan.name).collect())
+    };
+    let separable = match *problems {
+        [depthwise, pointwise] => SeparableProblem::new(depthwise, pointwise),
+        _ => None,
+    };
+    let in_one = separable.map_or(Ok(Vec::new()), |problem| names(&Problem::Separable(problem)))?;
+    let menus = problems.iter().map(|problem| names(&Problem::Conv(*problem))).collect::<Result<Vec<_>>>()?;
+    let pinned = |name: &String| -> Vec<String> {
+        menus.iter().map(|menu| menu.iter().find(|&other| other == name).unwrap_or(&menu[0]).clone()).collect()
+    };
+    let one_by_one = menus.iter().flatten().map(|name| (Tuning::Pin(name.clone()), pinned(name)));
+    let in_one = in_one.iter().map(|name| (Tuning::Pin(name.clone()), vec![name.clone()]));
+    gpu.set_tuning(Tuning::Heuristic);
+    let chosen = match separable {
+        Some(problem) if gpu.takes_one_pass(&problem)? => in_one.clone().next().map(|(_, plans)| plans),
+        _ => None,
+    };
+    let chosen = chosen.unwrap_or_else(|| menus.iter().map(|menu| menu[0].clone()).collect());
+    let mut choices = vec![(Tuning::Heuristic, chosen)];
+    for choice in one_by_one.chain(in_one).filter(|_| all) {
+        if choices.iter().all(|(_, known)| *known != choice.1) {
+            choices.push(choice);
         }
     }
     Ok(choices)

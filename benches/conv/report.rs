@@ -194,6 +194,26 @@ pub fn print_choices(rows: &[Row]) {
         println!("  {:<40} {:>5.2} {first}, fastest {second}", chosen.case.name, median(fastest) / median(chosen));
     }
     print_ratios("fastest over chosen", ratios);
+    print_passes(rows);
+}
+
+/// The fastest of the plans that take a separable convolution in one pass, beside the fastest of those that do not.
+fn print_passes(rows: &[Row]) {
+    let separable: Vec<_> = rows.iter().filter(|row| row.case.kind == Kind::Separable).collect();
+    let mut ratios = Vec::new();
+    for candidates in separable.chunk_by(|a, b| a.case.name == b.case.name) {
+        let fastest = |passes: usize| {
+            let times = candidates.iter().filter(|row| row.plans.len() == passes);
+            let times = times.filter_map(|row| Some((row.outcome.as_ref().ok()?.times.median(), &row.plans)));
+            times.min_by(|a, b| a.0.total_cmp(&b.0))
+        };
+        let (Some((one, in_one)), Some((two, in_two))) = (fastest(1), fastest(2)) else { continue };
+        let name = &candidates[0].case.name;
+        let [one_plan, two_plans] = [in_one, in_two].map(|plans| joined(plans));
+        println!("  {name:<40} {:>5.2} {} {two_plans}, in one pass {} {one_plan}", one / two, short(two), short(one));
+        ratios.push((name.clone(), one / two));
+    }
+    print_ratios("one pass over two", ratios);
 }
 
 /// The geometric mean and the least of `ratios`.

@@ -1,7 +1,7 @@
 // What a workgroup stages of a step of its matrix product: fours of either operand, zero beyond the input and the group.
 
 /// Channels `j` to `j + 3` of `group` that pixel `pixel` reads at the tap (ky, kx).
-fn pixel_four(pixel: u32, ky: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {
+fn staged_pixel(pixel: u32, ky: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {
     if j >= params.group_in {
         return vec4(0.0);
     }
@@ -9,7 +9,7 @@ fn pixel_four(pixel: u32, ky: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {
 }
 
 /// The weights of channel `j` at the tap (ky, kx) for the four output channels of vector `vector` of `group`.
-fn row_four(vector: u32, ky: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {
+fn staged_row(vector: u32, ky: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {
     if j >= padded_in() || vector >= group_vectors() {
         return vec4(0.0);
     }

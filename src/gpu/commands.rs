@@ -40,13 +40,15 @@ pub(crate) struct Bound<'a> {
     pub(crate) other: Option<&'a BufferBinding>,
     pub(crate) kernel: Option<&'a Constant>,
     pub(crate) bias: Option<&'a Constant>,
+    pub(crate) then_kernel: Option<&'a Constant>,
+    pub(crate) then_bias: Option<&'a Constant>,
     pub(crate) output: &'a BufferBinding,
 }
 
 impl<'a> Bound<'a> {
     /// An input and an output, nothing else.
     pub(crate) fn new(input: &'a BufferBinding, output: &'a BufferBinding) -> Self {
-        Self { input, other: None, kernel: None, bias: None, output }
+        Self { input, other: None, kernel: None, bias: None, then_kernel: None, then_bias: None, output }
     }
 }
 
@@ -81,6 +83,8 @@ impl Gpu {
                 Operand::Other => bound.other.map_or(placeholder.clone(), buffer),
                 Operand::Kernel => bound.kernel.unwrap_or(&placeholder).clone(),
                 Operand::Bias => bound.bias.unwrap_or(&placeholder).clone(),
+                Operand::ThenKernel => bound.then_kernel.unwrap_or(&placeholder).clone(),
+                Operand::ThenBias => bound.then_bias.unwrap_or(&placeholder).clone(),
                 Operand::Output => buffer(bound.output),
                 Operand::Scratch(index) => buffer(&scratch[index]),
             };

@@ -27,7 +27,7 @@ pub(crate) use texels::SharedTexels;
 pub use tune::Measurement;
 
 use crate::kernels;
-use crate::plan::{Caps, Plan, Problem};
+use crate::plan::{Caps, Plan, Problem, SeparableProblem};
 use crate::{Error, Result};
 
 /// A device that layers run on. Cloning is cheap and gives another handle to the same device.
@@ -67,6 +67,8 @@ struct Inner {
 struct Plans {
     tuning: Tuning,
     chosen: HashMap<Problem, Arc<Plan>>,
+    /// Whether two convolutions are taken in one pass.
+    merged: HashMap<SeparableProblem, bool>,
     /// How often plans have begun to be chosen anew.
     tunings: u64,
 }
@@ -75,6 +77,7 @@ impl Plans {
     /// Has every plan chosen anew.
     fn forget(&mut self) {
         self.chosen.clear();
+        self.merged.clear();
         self.tunings += 1;
     }
 }
@@ -197,6 +200,31 @@ impl Gpu {
         log::debug!("{}: {problem:?}", plan.name);
         lock(&self.0.plans).chosen.insert(*problem, plan.clone());
         Ok(plan)
+    }
+
+    /// Whether `problem` is taken in one pass, by the tuning in force: where that is the best guess, where a plan that is
+    /// pinned does so, or where it is faster than the two convolutions one by one.
+    ///
+    /// # Errors
+    /// Those of [`candidates`](Self::candidates), for either of the convolutions as well.
+    pub fn takes_one_pass(&self, problem: &SeparableProblem) -> Result<bool> {
+        let tuning = {
+            let plans = lock(&self.0.plans);
+            if let Some(&taken) = plans.merged.get(problem) {
+                return Ok(taken);
+            }
+            plans.tuning.clone()
+        };
+        let candidates = self.candidates(&Problem::Separable(*problem))?;
+        let taken = !candidates.is_empty()
+            && match &tuning {
+                Tuning::Heuristic => kernels::one_pass_pays(problem, self.caps()),
+                Tuning::Pin(name) => candidates.iter().any(|plan| plan.name == *name),
+                #[cfg(not(target_arch = "wasm32"))]
+                Tuning::Measure => self.is_faster_in_one_pass(problem, &candidates)?,
+            };
+        lock(&self.0.plans).merged.insert(*problem, taken);
+        Ok(taken)
     }
 
     /// Whether `other` is a handle to the same device, with the same pool. Two devices cannot be told apart by wgpu's own

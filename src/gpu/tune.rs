@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Bound, BufferBinding, Constant, Gpu, lock};
-use crate::plan::{ConvProblem, Plan, Problem};
-use crate::{Result, file};
+use crate::plan::{ConvProblem, Operand, Plan, Problem, SeparableProblem};
+use crate::{DType, Result, file};
 
 /// What was measured of each problem, by its text.
 pub(super) type Measurements = BTreeMap<String, Vec<Measurement>>;
@@ -133,58 +133,79 @@ impl Gpu {
     /// The place of the fastest candidate, measured now unless that is on record. Problems other than convolutions have
     /// one candidate.
     pub(super) fn fastest(&self, problem: &Problem, candidates: &[Plan]) -> usize {
-        let (Problem::Conv(conv), [_, _, ..]) = (problem, candidates) else { return 0 };
+        let [_, _, ..] = candidates else { return 0 };
+        self.measured(problem, candidates).map_or(0, |(place, _)| place)
+    }
+
+    /// Whether the fastest of `candidates` for both convolutions of `problem` takes less time than the fastest of each.
+    pub(super) fn is_faster_in_one_pass(&self, problem: &SeparableProblem, candidates: &[Plan]) -> Result<bool> {
+        let [first, second] = [problem.depthwise, problem.pointwise].map(Problem::Conv);
+        let (one, two) = (self.candidates(&first)?, self.candidates(&second)?);
+        let both = [(first, &one[..]), (second, &two[..]), (Problem::Separable(*problem), candidates)];
+        let times = both.map(|(problem, candidates)| self.measured(&problem, candidates).map(|(_, time)| time));
+        Ok(matches!(times, [Some(first), Some(second), Some(in_one)] if in_one < first + second))
+    }
+
+    /// The place of the fastest candidate of a problem of convolutions and the time it takes, measured now unless that is
+    /// on record; `None` where it could not be.
+    fn measured(&self, problem: &Problem, candidates: &[Plan]) -> Option<(usize, Duration)> {
+        let elements = Elements::of(problem)?;
         // Locked meanwhile: two measurements at once would disturb each other.
         let mut measurements = lock(&self.0.measurements);
         let text = format!("{problem:?}");
-        if let Some(fastest) = measurements.get(&text).and_then(|plans| fastest_of(candidates, plans)) {
+        let fastest = measurements.get(&text).and_then(|plans| fastest_of(candidates, plans));
+        if fastest.is_some() {
             return fastest;
         }
-        match self.measure(conv, candidates) {
+        match self.measure(&elements, candidates) {
             Ok(plans) => {
                 for plan in &plans {
                     log::debug!("{} takes {:?}: {text}", plan.plan, plan.median());
                 }
-                let fastest = fastest_of(candidates, &plans).unwrap_or(0);
+                let fastest = fastest_of(candidates, &plans);
                 measurements.insert(text, plans);
                 fastest
             }
             Err(error) => {
                 log::debug!("not measured, {error}: {text}");
-                0
+                None
             }
         }
     }
 
     /// Times each of `candidates` that runs, all on the same memory.
-    fn measure(&self, problem: &ConvProblem, candidates: &[Plan]) -> Result<Vec<Measurement>> {
-        let filled = |elements: u64| -> Result<BufferBinding> {
-            let size = elements * problem.dtype.size() as u64;
+    fn measure(&self, elements: &Elements, candidates: &[Plan]) -> Result<Vec<Measurement>> {
+        let bytes = |count: u64| count * elements.dtype.size() as u64;
+        let filled = |count: u64| -> Result<BufferBinding> {
+            let size = bytes(count);
             let storage = self.storage(size)?;
             self.write(&storage, &vec![FILLING; size as usize])?;
             Ok(BufferBinding { storage, offset: 0, size })
         };
-        let read: u64 = problem.read().iter().map(|&extent| u64::from(extent)).product();
-        let written = problem.written_elements();
-        let kernel_elements =
-            |plan: &Plan| plan.packing.as_ref().map_or(problem.geometry.kernel_elements(), |packing| packing.elements);
-        let input = filled(u64::from(problem.geometry.batch) * read)?;
-        let other = if problem.epilogue.residual { Some(filled(written)?) } else { None };
+        let if_any = |count: u64| (count > 0).then(|| filled(count)).transpose();
+        let kernel_elements = |plan: &Plan| plan.packing.as_ref().map_or(elements.kernel, |packing| packing.elements);
+        let input = filled(elements.input)?;
         let kernel = filled(candidates.iter().map(kernel_elements).max().unwrap_or(0))?;
-        let bias = if problem.epilogue.bias { Some(filled(problem.written()[0].into())?) } else { None };
-        let bias = bias.map(Constant::Buffer);
-        let output = filled(written)?;
+        let [other, bias] = [if_any(elements.other)?, if_any(elements.bias)?];
+        let [then_kernel, then_bias] = [if_any(elements.then_kernel)?, if_any(elements.then_bias)?];
+        let output = filled(elements.output)?;
+        let [bias, then_bias] = [bias, then_bias].map(|bias| bias.map(Constant::Buffer));
+        let constant = |plan: &Plan, operand, buffer: BufferBinding| match plan.texel(operand) {
+            None => Ok(Constant::Buffer(buffer)),
+            Some(texel) => self.texels_of(&buffer, texel, true),
+        };
         let time = |plan: &Plan, calls: u32| -> Result<Duration> {
-            let kernel = kernel.clone().sized(kernel_elements(plan) * problem.dtype.size() as u64);
-            let kernel = match plan.kernel_texel() {
-                None => Constant::Buffer(kernel),
-                Some(texel) => self.texels_of(&kernel, texel, true)?,
-            };
+            let kernel = kernel.clone().sized(bytes(kernel_elements(plan)));
+            let kernel = constant(plan, Operand::Kernel, kernel)?;
+            let then_kernel =
+                then_kernel.clone().map(|kernel| constant(plan, Operand::ThenKernel, kernel)).transpose()?;
             let bound = Bound {
                 input: &input,
                 other: other.as_ref(),
                 kernel: Some(&kernel),
                 bias: bias.as_ref(),
+                then_kernel: then_kernel.as_ref(),
+                then_bias: then_bias.as_ref(),
                 output: &output,
             };
             Ok(self.time(|commands| (0..calls).try_for_each(|_| commands.record(plan, &bound)))? / calls)
@@ -210,11 +231,53 @@ impl Gpu {
     }
 }
 
-/// The place of the candidate that `measured` knows to be the fastest, if it knows any of them.
-fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<usize> {
+/// What a problem of convolutions reads and writes, in elements of one type; 0 for what it does not have.
+struct Elements {
+    dtype: DType,
+    input: u64,
+    other: u64,
+    kernel: u64,
+    bias: u64,
+    then_kernel: u64,
+    then_bias: u64,
+    output: u64,
+}
+
+impl Elements {
+    fn of(problem: &Problem) -> Option<Self> {
+        match problem {
+            Problem::Conv(problem) => Some(Self::of_convolution(problem)),
+            Problem::Separable(problem) => {
+                let [first, second] = [&problem.depthwise, &problem.pointwise].map(Self::of_convolution);
+                let Self { other, kernel: then_kernel, bias: then_bias, output, .. } = second;
+                Some(Self { other, then_kernel, then_bias, output, ..first })
+            }
+            _ => None,
+        }
+    }
+
+    fn of_convolution(problem: &ConvProblem) -> Self {
+        let ConvProblem { geometry, dtype, epilogue, .. } = problem;
+        let read: u64 = problem.read().iter().map(|&extent| u64::from(extent)).product();
+        let output = problem.written_elements();
+        Self {
+            dtype: *dtype,
+            input: u64::from(geometry.batch) * read,
+            other: if epilogue.residual { output } else { 0 },
+            kernel: geometry.kernel_elements(),
+            bias: if epilogue.bias { problem.written()[0].into() } else { 0 },
+            then_kernel: 0,
+            then_bias: 0,
+            output,
+        }
+    }
+}
+
+/// The place of the candidate that `measured` knows to be the fastest, if it knows any of them, and how long it takes.
+fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<(usize, Duration)> {
     let time = |plan: &Plan| measured.iter().find(|known| known.plan == plan.name).map(Measurement::median);
     let times = candidates.iter().enumerate().filter_map(|(place, plan)| Some((place, time(plan)?)));
-    times.min_by_key(|&(_, time)| time).map(|(place, _)| place)
+    times.min_by_key(|&(_, time)| time)
 }
 
 /// The whole lines of the file at `path`, by device and problem.

@@ -1,6 +1,6 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, Input, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -34,7 +34,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, part!("conv_subgroup.wgsl")],
+            parts: &[output, PRODUCT, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),

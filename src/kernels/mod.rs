@@ -14,6 +14,8 @@ mod conv_depthwise_strip;
 mod conv_direct;
 mod conv_filled;
 mod conv_grouped;
+mod conv_separable;
+mod conv_separable_subgroup;
 mod conv_split;
 mod conv_subgroup;
 mod conv_tiled;
@@ -30,13 +32,13 @@ mod team;
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, IMAGE, INDEX, MOST_AXES, Operand, Part, Plan, Problem,
-    Shader, Texel, params, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, IMAGE, INDEX, MOST_AXES, Operand, Part, Plan,
+    Problem, SeparableProblem, Shader, Texel, params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
 /// Every plan that solves `problem` within `caps`, best guess first; for a convolution `conv_direct` is always among
-/// them, or `conv_transposed_direct`.
+/// them, or `conv_transposed_direct`. Two convolutions in one may have none: they can be solved one by one.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for f16 where `caps` has none, [`Error::Limit`] for sizes that no shader here can address.
@@ -46,6 +48,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     match problem {
         Problem::Conv(problem) => conv_candidates(problem, caps),
+        Problem::Separable(problem) => separable_candidates(problem, caps),
         Problem::Map(problem) => map::plans(problem, caps),
         Problem::AlongAxis(problem) => along_axis::plans(problem, caps),
         Problem::Cast(problem) => cast::plans(problem, caps),
@@ -103,6 +106,19 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
     let narrow = problem.geometry.group_in().min(problem.geometry.group_out()) < 3;
     let families = if narrow || problem.geometry.flops() < SMALL { [direct, fours] } else { [fours, direct] };
     Ok(families.concat())
+}
+
+fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    check(&problem.depthwise.geometry)?;
+    check(&problem.pointwise.geometry)?;
+    let [subgroup, tiled] =
+        [conv_separable_subgroup::plans, conv_separable::plans].map(|family| family(problem, caps).unwrap_or_default());
+    Ok([subgroup, tiled].concat())
+}
+
+/// Whether the best guess for `problem` is one pass.
+pub(crate) fn one_pass_pays(problem: &SeparableProblem, caps: &Caps) -> bool {
+    if caps.software { conv_separable_subgroup::pays(problem, caps) } else { conv_separable::pays(problem) }
 }
 
 /// # Errors
@@ -294,6 +310,41 @@ impl ConvLaunch<'_> {
 
 /// The matrix product in fours that several kernels share.
 const PRODUCT: Part = part!("lib/product.wgsl");
+/// Pixels of a product that are read.
+const PIXELS: Part = part!("lib/pixels.wgsl");
+/// Pixels of a product that a depthwise convolution makes.
+const DEPTHWISE_PIXELS: Part = part!("lib/pixels_depthwise.wgsl");
+
+/// `launch`, a product of pixels that are read, with those that the depthwise convolution of `problem` makes.
+fn of_depthwise_pixels(launch: Dispatch, problem: &SeparableProblem) -> Dispatch {
+    let Dispatch { mut shader, mut bindings, params, workgroups } = launch.rebound(|operand| match operand {
+        Operand::Kernel => Operand::ThenKernel,
+        Operand::Bias => Operand::ThenBias,
+        other => other,
+    });
+    let Epilogue { bias, activation, .. } = problem.depthwise.epilogue;
+    let [height, width] = problem.depthwise.geometry.axes;
+    shader.constants.extend([
+        ("DEPTHWISE_H", Constant::U32(height.kernel)),
+        ("DEPTHWISE_W", Constant::U32(width.kernel)),
+        ("DEPTHWISE_BIAS", Constant::Bool(bias)),
+        ("activate_depthwise", Constant::Function(activation.function())),
+    ]);
+    shader.parts.retain(|part| *part != PIXELS);
+    let kernel = bindings[1].of(Operand::Kernel);
+    let read = match kernel {
+        Binding::Texels(..) => part!("lib/depthwise_kernel_texels.wgsl"),
+        _ => part!("lib/depthwise_kernel_buffer.wgsl"),
+    };
+    for part in activation.parts().iter().chain([&DEPTHWISE_PIXELS, &read]) {
+        if !shader.parts.contains(part) {
+            shader.parts.push(*part);
+        }
+    }
+    bindings.truncate(4);
+    bindings.extend([Binding::Read(Operand::Other), kernel, Binding::Read(Operand::Bias)]);
+    Dispatch { shader, bindings, params, workgroups }
+}
 
 /// What a workgroup stages for it.
 const STAGE: Part = part!("lib/stage.wgsl");

@@ -24,7 +24,7 @@ pub(super) fn fuse(tape: &mut Tape, outputs: &[Value], folded: &mut Folded) {
     drop_unread(tape, outputs);
     let mut index = 0;
     while index < tape.steps.len() {
-        let fused = match maker(tape, outputs, index, tape.steps[index].operands.input) {
+        let fused = match tape.maker(outputs, index, tape.steps[index].operands.input) {
             Some(maker) => fold(tape, maker, index, folded) || activate(tape, maker, index),
             None => false,
         };
@@ -69,26 +69,6 @@ fn drop_unread(tape: &mut Tape, outputs: &[Value]) {
     }
 }
 
-/// The step before `reader` that alone writes `value`, all of it, where `reader` alone reads it and nothing outside does.
-fn maker(tape: &Tape, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
-    let storage = tape.storage(value);
-    let is = |other: &Value| tape.storage(*other) == storage;
-    if outputs.iter().any(is) || tape.inputs().iter().any(is) {
-        return None;
-    }
-    let mut found = None;
-    for (index, step) in tape.steps.iter().enumerate() {
-        let reads = [Some(step.operands.input), step.operands.other].iter().flatten().filter(|other| is(other)).count();
-        if reads > usize::from(index == reader) {
-            return None;
-        }
-        if is(&step.output) && found.replace(index).is_some() {
-            return None;
-        }
-    }
-    found
-}
-
 /// Folds the scale and shift of step `index` into the convolution `maker`.
 fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> bool {
     let (Problem::Conv(conv), Problem::Conv(scale)) = (tape.steps[maker].problem, tape.steps[index].problem) else {
@@ -120,9 +100,7 @@ fn takes_more(problem: &ConvProblem) -> bool {
 
 /// Whether a convolution does no more than multiply each channel by a number, and add one.
 fn is_scale(problem: &ConvProblem) -> bool {
-    let geometry = &problem.geometry;
-    let depthwise = geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels;
-    depthwise && geometry.is_pointwise() && !problem.epilogue.residual
+    problem.geometry.is_depthwise() && problem.geometry.is_pointwise() && !problem.epilogue.residual
 }
 
 /// How the output's channels lie: how many there are, and how many elements in a row are of one.
@@ -183,7 +161,7 @@ fn add(tape: &mut Tape, outputs: &[Value], index: usize) -> bool {
         return false;
     }
     for (side, residual) in [(left, right), (right, left)] {
-        let Some(maker) = maker(tape, outputs, index, side) else { continue };
+        let Some(maker) = tape.maker(outputs, index, side) else { continue };
         let Problem::Conv(conv) = tape.steps[maker].problem else { continue };
         if takes_more(&conv) {
             let mut moved = tape.steps[maker].clone();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Model;
 use super::fuse::{Folded, fuse};
 use crate::gpu::{Prepared, SharedTexels, allocated};
-use crate::ops::{Form, Kernel, Launch, Tape, Value};
+use crate::ops::{Kernel, Launch, Tape, Value, one_pass};
 use crate::plan::{Operand, Texel};
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 
@@ -108,6 +108,7 @@ impl Model {
         let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
         let mut folded = self.programs.folded.lock().unwrap_or_else(PoisonError::into_inner);
         fuse(&mut tape, &outputs, &mut folded);
+        one_pass(&mut tape, &self.gpu, &outputs)?;
         Schedule::new(&self.gpu, tape, outputs)
     }
 }
@@ -171,11 +172,10 @@ impl Schedule {
     }
 
     fn memory(&self) -> Result<MemoryReport> {
-        let mut weights: HashMap<(*const Kernel, Form), u64> = HashMap::new();
+        let mut weights: HashMap<(*const Kernel, _), u64> = HashMap::new();
         for (step, launches) in self.tape.steps.iter().zip(&self.launches) {
             for launch in launches {
-                let kernel = step.operands.kernel.iter().map(|kernel| (kernel, Form::of(&launch.plan)));
-                for (kernel, form) in kernel.chain(step.operands.bias.iter().map(|bias| (bias, Form::default()))) {
+                for (kernel, form) in step.constants(&launch.plan) {
                     let bytes = kernel.bytes(&form)?;
                     weights.insert((Arc::as_ptr(kernel), form), bytes);
                 }
@@ -245,8 +245,8 @@ impl Program {
         // Before the slots are there: what a kernel takes until it is packed is free again when they come.
         for (step, launches) in tape.steps.iter().zip(&launches) {
             for launch in launches {
-                if let Some(kernel) = &step.operands.kernel {
-                    kernel.on(&gpu, &Form::of(&launch.plan))?;
+                for (kernel, form) in step.constants(&launch.plan) {
+                    kernel.on(&gpu, &form)?;
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use half::f16;
 
 use crate::gpu::{Bound, BufferBinding, Commands, Constant, allocated};
-use crate::plan::{Packing, Plan, Texel};
+use crate::plan::{Operand, Packing, Plan, Texel};
 use crate::{DType, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
 
 /// A constant that operations read, on the host; a device gets it in the form that a plan asks for, when one first does.
@@ -32,9 +32,10 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// That in which `plan` reads its kernel.
-    pub(crate) fn of(plan: &Plan) -> Self {
-        Self { packing: plan.packing.clone(), texel: plan.kernel_texel() }
+    /// That in which `plan` reads `operand`.
+    pub(crate) fn of(plan: &Plan, operand: Operand) -> Self {
+        let packing = if operand == Operand::Kernel { plan.packing.clone() } else { None };
+        Self { packing, texel: plan.texel(operand) }
     }
 }
 

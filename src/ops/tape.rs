@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Form, Kernel};
+use super::{Form, Kernel, one_pass};
 use crate::geometry::indexable;
-use crate::gpu::{Bound, BufferBinding, Commands, Constant};
+use crate::gpu::{Bound, BufferBinding, Commands};
 use crate::plan::{Binding, ConvProblem, Operand, Plan, Problem, Texel};
 use crate::{ConvGeometry, DType, DataFormat, Error, Gpu, Result, Rounding, Shape, Tensor};
 
@@ -24,11 +24,14 @@ pub(crate) struct Operands {
     pub(crate) other: Option<Value>,
     pub(crate) kernel: Option<Arc<Kernel>>,
     pub(crate) bias: Option<Arc<Kernel>>,
+    /// The kernel and the bias of the second of two convolutions in one.
+    pub(crate) then_kernel: Option<Arc<Kernel>>,
+    pub(crate) then_bias: Option<Arc<Kernel>>,
 }
 
 impl From<Value> for Operands {
     fn from(input: Value) -> Self {
-        Self { input, other: None, kernel: None, bias: None }
+        Self { input, other: None, kernel: None, bias: None, then_kernel: None, then_bias: None }
     }
 }
 
@@ -59,7 +62,8 @@ pub(crate) struct Pad {
 
 /// Operations in order, each reading inputs of the tape and what operations before it wrote.
 ///
-/// A tape is a plain value: [`record`](Self::record) runs it as it stands; a model's program rewrites it first.
+/// A tape is a plain value: [`record`](Self::record) runs it as it stands, but for what is taken in [one pass](one_pass); a
+/// model's program rewrites it first.
 #[derive(Clone, Default)]
 pub(crate) struct Tape {
     values: Vec<Info>,
@@ -177,9 +181,38 @@ impl Tape {
         last
     }
 
-    /// Records every step into `commands`; returns `outputs`. Memory is let go after its last use.
-    pub(crate) fn record(&self, commands: &mut Commands, inputs: &[Tensor], outputs: &[Value]) -> Result<Vec<Tensor>> {
+    /// The step before `reader` that alone writes `value`, all of it, where `reader` alone reads it and nothing outside
+    /// does.
+    pub(crate) fn maker(&self, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
+        let storage = self.storage(value);
+        let is = |other: &Value| self.storage(*other) == storage;
+        if outputs.iter().any(is) || self.inputs.iter().any(is) {
+            return None;
+        }
+        let mut found = None;
+        for (index, step) in self.steps.iter().enumerate() {
+            let reads =
+                [Some(step.operands.input), step.operands.other].iter().flatten().filter(|other| is(other)).count();
+            if reads > usize::from(index == reader) {
+                return None;
+            }
+            if is(&step.output) && found.replace(index).is_some() {
+                return None;
+            }
+        }
+        found
+    }
+
+    /// Records every step into `commands`, two in [one pass](one_pass) where the device is to; returns `outputs`. Memory is
+    /// let go after its last use.
+    pub(crate) fn record(
+        mut self,
+        commands: &mut Commands,
+        inputs: &[Tensor],
+        outputs: &[Value],
+    ) -> Result<Vec<Tensor>> {
         let gpu = commands.gpu().clone();
+        one_pass(&mut self, &gpu, outputs)?;
         let last = self.last_uses(outputs);
         let mut memory: Vec<Option<Tensor>> = vec![None; self.storages];
         for (value, tensor) in self.inputs.iter().zip(inputs) {
@@ -250,10 +283,22 @@ impl Tape {
 }
 
 impl Step {
-    /// The kernel as `plan` reads it on `gpu`, and the bias.
-    fn constants(&self, gpu: &Gpu, plan: &Plan) -> Result<[Option<Constant>; 2]> {
-        let on = |kernel: &Option<Arc<Kernel>>, form| kernel.as_ref().map(|kernel| kernel.on(gpu, &form)).transpose();
-        Ok([on(&self.operands.kernel, Form::of(plan))?, on(&self.operands.bias, Form::default())?])
+    /// What is constant, in the order kernel, bias, kernel and bias of a second convolution, each in the form that `plan`
+    /// reads it in.
+    fn forms(&self, plan: &Plan) -> [Option<(&Arc<Kernel>, Form)>; 4] {
+        let Operands { kernel, bias, then_kernel, then_bias, .. } = &self.operands;
+        [
+            (kernel, Operand::Kernel),
+            (bias, Operand::Bias),
+            (then_kernel, Operand::ThenKernel),
+            (then_bias, Operand::ThenBias),
+        ]
+        .map(|(kernel, operand)| Some((kernel.as_ref()?, Form::of(plan, operand))))
+    }
+
+    /// What is constant, each in the form that `plan` reads it in.
+    pub(crate) fn constants(&self, plan: &Plan) -> impl Iterator<Item = (&Arc<Kernel>, Form)> {
+        self.forms(plan).into_iter().flatten()
     }
 
     /// The values read and written.
@@ -295,9 +340,18 @@ impl Launch {
         let part = |range: &Range| Ok::<_, Error>(range.of(&memory(range.value)?));
         let (input, output) = (part(&self.input)?, part(&self.output)?);
         let other = self.other.as_ref().map(part).transpose()?;
-        let [kernel, bias] = step.constants(gpu, &self.plan)?;
-        let (other, kernel, bias) = (other.as_ref(), kernel.as_ref(), bias.as_ref());
-        take(&Bound { input: &input, other, kernel, bias, output: &output })
+        let [kernel, bias, then_kernel, then_bias] =
+            step.forms(&self.plan).map(|constant| constant.map(|(kernel, form)| kernel.on(gpu, &form)).transpose());
+        let (kernel, bias, then_kernel, then_bias) = (kernel?, bias?, then_kernel?, then_bias?);
+        take(&Bound {
+            input: &input,
+            other: other.as_ref(),
+            kernel: kernel.as_ref(),
+            bias: bias.as_ref(),
+            then_kernel: then_kernel.as_ref(),
+            then_bias: then_bias.as_ref(),
+            output: &output,
+        })
     }
 }
 

@@ -413,6 +413,18 @@ pub const ROWS: [Row; 55] = [
     row("separable, stride", separable(1, 12), [9, 8], 8).kernel(3, 3).strides(2, 2).batch(2),
 ];
 
+/// Separable convolutions that may be taken in one pass: one channel makes one, and all come in fours.
+pub const ONE_PASS_ROWS: [Row; 8] = [
+    row("one tap", separable(1, 16), [5, 7], 8).then("relu"),
+    row("3x3", separable(1, 68), [7, 9], 12).kernel(3, 3).same().then("relu").batch(2),
+    row("stride", separable(1, 12), [9, 8], 8).kernel(3, 3).strides(2, 2),
+    row("dilation", separable(1, 20), [10, 11], 36).kernel(3, 3).dilation(2, 3).then("tanh"),
+    row("5x5, stride", separable(1, 260), [11, 13], 20).kernel(5, 5).strides(2, 2).same().bare(),
+    row("oblong, above a tile", separable(1, 132), [9, 15], 68).kernel(2, 3).same().then("silu"),
+    row("stride and dilation", separable(1, 64), [11, 14], 4).kernel(3, 3).strides(2, 2).dilation(2, 2).same(),
+    row("two tiles of channels", separable(1, 516), [3, 5], 16).kernel(3, 3).then("leaky_relu"),
+];
+
 /// Activations along an axis, behind a convolution.
 pub const AXIS_ROWS: [Row; 4] = [
     row("softmax", dense(10), [4, 6], 8).kernel(2, 2).then("softmax"),

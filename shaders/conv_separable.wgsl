@@ -1,0 +1,92 @@
+// Separable convolution, a tile of PIXELS pixels by 4·COLUMNS·VECTORS output channels per workgroup:
+//
+//   output[p, f] = activate(bias[f] + sum over j of pixel[p, j] · kernel[j, f])
+//
+// where `lib/pixels_depthwise.wgsl` has the formula of the pixels. For each COLUMNS input channels the workgroup computes
+// the pixels of its tile into workgroup memory, a vector of four channels per invocation, transposed so that four
+// neighbouring pixels are a vector; an invocation then multiplies 4 pixels by VECTORS vectors of channels out of it. What
+// is between the two convolutions goes no further, and is computed once where one tile has all output channels.
+//
+// Constants: SUMS = 4·VECTORS; PIXELS is a multiple of 4; the workgroup has COLUMNS × PIXELS/4 invocations.
+// Memory, for each COLUMNS input channels: per invocation one vector of the input for each tap, most of them its
+// neighbours' as well, and VECTORS·COLUMNS vectors of the kernel, the same for all PIXELS/4 rows of invocations, for
+// 16·VECTORS·COLUMNS multiply-adds.
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+const ROWS: u32 = PIXELS / 4u;
+const_assert PIXELS % 4u == 0u;
+
+/// Values between the convolutions, four neighbouring pixels together: channel k of the step, pixels 4q to 4q + 3 at
+/// k·ROWS + q.
+var<workgroup> between: array<vec4<f32>, COLUMNS * ROWS>;
+
+@compute @workgroup_size(COLUMNS, ROWS)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let tile = workgroup_index(workgroup, workgroups);
+    if tile >= params.items {
+        return;
+    }
+    let pixel_tiles = (pixel_count() + PIXELS - 1u) / PIXELS;
+    let first_pixel = tile % pixel_tiles * PIXELS;
+    let first_vector = tile / pixel_tiles * COLUMNS * VECTORS + local.x;
+    let last_vector = group_vectors() - 1u;
+
+    // Neighbouring invocations bring neighbouring channels.
+    let brought = invocation / (COLUMNS / 4u);
+    let k = invocation % (COLUMNS / 4u) * 4u;
+    let to = k * ROWS + brought / 4u;
+    let pixel = pixel_of(window_of(first_pixel + brought), 0u, 0u);
+
+    var sums: array<vec4<f32>, SUMS>;
+    // unroll
+    for (var i = 0u; i < SUMS; i++) {
+        sums[i] = vec4(0.0);
+    }
+    for (var start = 0u; start < params.in_c; start += COLUMNS) {
+        workgroupBarrier();
+        if start + k < params.in_c {
+            let four = pixel_four(pixel, start + k);
+            between[to][brought % 4u] = four.x;
+            between[to + ROWS][brought % 4u] = four.y;
+            between[to + 2u * ROWS][brought % 4u] = four.z;
+            between[to + 3u * ROWS][brought % 4u] = four.w;
+        }
+        workgroupBarrier();
+        for (var j = 0u; j < min(COLUMNS, params.in_c - start); j++) {
+            let four = between[j * ROWS + local.y];
+            let row = (start + j) * row_stride();
+            // unroll
+            for (var v = 0u; v < VECTORS; v++) {
+                let weights = kernel_at(row + min(first_vector + v * COLUMNS, last_vector));
+                sums[4u * v] = fma(vec4(four.x), weights, sums[4u * v]);
+                sums[4u * v + 1u] = fma(vec4(four.y), weights, sums[4u * v + 1u]);
+                sums[4u * v + 2u] = fma(vec4(four.z), weights, sums[4u * v + 2u]);
+                sums[4u * v + 3u] = fma(vec4(four.w), weights, sums[4u * v + 3u]);
+            }
+        }
+    }
+    // unroll
+    for (var v = 0u; v < VECTORS; v++) {
+        let vector = first_vector + v * COLUMNS;
+        if vector <= last_vector {
+            let at = first_pixel + 4u * local.y;
+            let offset = bias_of_four(4u * vector);
+            finish(at, vector, sums[4u * v] + offset);
+            finish(at + 1u, vector, sums[4u * v + 1u] + offset);
+            finish(at + 2u, vector, sums[4u * v + 2u] + offset);
+            finish(at + 3u, vector, sums[4u * v + 3u] + offset);
+        }
+    }
+}
+
+fn finish(pixel: u32, vector: u32, sum: vec4<f32>) {
+    if pixel < pixel_count() {
+        finish_four(pixel, 4u * vector, sum);
+    }
+}

@@ -1,0 +1,13 @@
+// The pixels of a matrix product are read: those of the input.
+
+alias Pixel = Tap;
+
+/// The pixel that tap (ky, kx) of a window is.
+fn pixel_of(window: vec3<u32>, ky: u32, kx: u32) -> Pixel {
+    return tap_of(window, ky, kx);
+}
+
+/// Four channels of a pixel.
+fn pixel_four(pixel: Pixel, channel: u32) -> vec4<f32> {
+    return four_of(pixel, channel);
+}

@@ -1,0 +1,95 @@
+//! Separable convolution in one pass, through workgroup memory.
+
+use super::{ConvLaunch, Input, PIXELS, PRODUCT, four_wide_output, four_wide_stores, of_depthwise_pixels};
+use crate::Result;
+use crate::plan::{Caps, Constant, Plan, SeparableProblem, part};
+
+/// Invocations of a workgroup.
+const INVOCATIONS: u32 = 256;
+/// Workgroups below which a device is taken to be idle in part.
+const ENOUGH: u64 = 128;
+
+/// What a workgroup computes.
+#[derive(Clone, Copy)]
+struct Tile {
+    pixels: u32,
+    /// Vectors of four output channels of an invocation.
+    vectors: u32,
+}
+
+const TILES: [Tile; 4] = [
+    Tile { pixels: 64, vectors: 1 },
+    Tile { pixels: 64, vectors: 2 },
+    Tile { pixels: 64, vectors: 4 },
+    Tile { pixels: 32, vectors: 4 },
+];
+
+impl Tile {
+    /// Invocations that work on the same four pixels, and input channels of a step.
+    const fn columns(self) -> u32 {
+        4 * INVOCATIONS / self.pixels
+    }
+
+    const fn filters(self) -> u32 {
+        4 * self.columns() * self.vectors
+    }
+
+    /// Tiles of output channels: as often is the depthwise convolution computed.
+    const fn repeats(self, problem: &SeparableProblem) -> u32 {
+        problem.pointwise.geometry.out_channels.div_ceil(self.filters())
+    }
+
+    fn workgroups(self, problem: &SeparableProblem) -> u64 {
+        problem.pointwise.geometry.pixels().div_ceil(self.pixels.into()) * u64::from(self.repeats(problem))
+    }
+
+    /// The tiles, the one with the fewest repeats first, and the narrowest of those.
+    fn in_order(problem: &SeparableProblem) -> [Self; 4] {
+        let mut tiles = TILES;
+        tiles.sort_by_key(|tile| (tile.repeats(problem), tile.filters()));
+        tiles
+    }
+}
+
+pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let product = problem.product();
+    let mut plans = Vec::new();
+    for tile in Tile::in_order(problem) {
+        let storage = 4 * tile.pixels * tile.columns();
+        let fits = INVOCATIONS <= caps.max_invocations && storage <= caps.workgroup_storage;
+        if !fits || !caps.spells_out(16 * u64::from(tile.vectors), 0) {
+            continue;
+        }
+        let items = tile.workgroups(problem);
+        let output = four_wide_output(&product);
+        let launch = ConvLaunch {
+            lanes: 4,
+            stores: four_wide_stores(&product),
+            input: Input::Fours,
+            kernel_at: true,
+            parts: &[output, PRODUCT, PIXELS, part!("conv_separable.wgsl")],
+            constants: &[
+                ("PIXELS", Constant::U32(tile.pixels)),
+                ("COLUMNS", Constant::U32(tile.columns())),
+                ("VECTORS", Constant::U32(tile.vectors)),
+                ("SUMS", Constant::U32(4 * tile.vectors)),
+            ],
+            items,
+            workgroups: caps.fold(items)?,
+        };
+        plans.push(Plan {
+            name: format!("conv_separable_{}x4_{}x{}", product.dtype, tile.pixels, tile.filters()),
+            steps: vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem)],
+            scratch: vec![],
+            packing: None,
+        });
+    }
+    Ok(plans)
+}
+
+/// Whether one pass is taken to be faster than two on hardware, which nothing was measured on: where the depthwise
+/// convolution is computed once, by enough workgroups to fill a device, so that what lies between is large as well.
+pub(super) fn pays(problem: &SeparableProblem) -> bool {
+    let [tile, ..] = Tile::in_order(problem);
+    tile.repeats(problem) == 1 && tile.workgroups(problem) >= ENOUGH
+}
