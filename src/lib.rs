@@ -70,12 +70,13 @@
 //!   every question put each layer in eight places. The list of variants makes the enum, and a layer is one file.
 //! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
 //! - Shaders keep the bounds checks that wgpu puts in: without them three kernels were less than 2 % faster on lavapipe and
-//!   the first call of a network was not, so there is no feature for it. The one unsafe call, behind the feature
-//!   `pipeline-cache`, hands a driver its own bytes back (`gpu/driver_cache.rs`).
+//!   the first call of a network was not, so there is no feature for it. There are two unsafe calls, each behind a feature:
+//!   `pipeline-cache` hands a driver its own bytes back (`gpu/driver_cache.rs`), `cooperative-matrix` accepts what wgpu
+//!   calls experimental (`gpu/cooperative.rs`).
 //! - On lavapipe convolutions read their inputs and kernels as textures (`plan::Binding::Texels`, `gpu/texels.rs`): the driver
 //!   loads an element of a buffer in a loop over the lanes, and a texel for all lanes at once. An input is copied to a
 //!   texture before the launch, all launches of a program taking turns with one; a kernel is kept as one. Layers took half
-//!   the time by it on a processor without AVX-512, and their shaders compile faster.
+//!   the time by it on a processor without AVX-512, and their shaders compile faster. (Mesa 25 and 26 load either alike.)
 //! - What is still moved through buffers there goes as two u64 for a vector of four f32 (`shaders/lib/vectors_u64.wgsl`):
 //!   the driver moves the parts of a vector one by one for each lane, and so they are half as many.
 //! - Drivers differ in when they compile: lavapipe does at a shader's first launch, on one thread. Creating pipelines on

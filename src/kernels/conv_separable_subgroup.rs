@@ -18,8 +18,8 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
 
 /// Channels up to which one pass is faster than two where the depthwise convolution has one tap, as a normalisation before
 /// a pointwise convolution has. Measured on lavapipe, time over that of two passes: 0.71 for 64 channels, 0.88 for 128, 1.03
-/// for 256, 1.31 for 512. With 3×3 taps it was above 2.3 with as few as 64: they are read for every pixel, while
-/// `conv_depthwise_strip` reads none twice.
+/// for 256, 1.31 for 512. With 3×3 taps it was 1.5 for 64 and 2.4 for 728: they are read for every pixel and tile of
+/// channels, while `conv_depthwise_strip` reads none twice.
 const MOST_CHANNELS: u32 = 128;
 
 /// Whether one pass is faster than two.
