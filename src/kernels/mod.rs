@@ -12,8 +12,9 @@ mod conv_cooperative;
 mod conv_depthwise;
 mod conv_depthwise_strip;
 mod conv_direct;
-mod conv_filled;
+mod conv_gathered;
 mod conv_grouped;
+mod conv_launch;
 mod conv_separable;
 mod conv_separable_subgroup;
 mod conv_split;
@@ -30,10 +31,12 @@ mod product;
 mod resize;
 mod team;
 
+use conv_launch::{ConvLaunch, Input, from_scratch};
+
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, IMAGE, INDEX, MOST_AXES, Operand, Part, Plan,
-    Problem, SeparableProblem, Shader, Texel, params, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, Operand, Part, Plan, Problem,
+    SeparableProblem, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -66,8 +69,9 @@ const SMALL: u64 = 100_000;
 
 /// The order follows what was measured: a processor pays for every barrier and every load, is filled by a few invocations,
 /// and takes half the time or less by Winograd's tiles; other adapters want many invocations, more than a convolution with
-/// few outputs has unless its sums are split, and share operands through workgroup memory. Units for
-/// matrices come before the other products by what they are for: nothing was measured of them yet.
+/// few outputs has unless its sums are split, and share operands through workgroup memory. Units for matrices come before
+/// the other products by what they are for, as rows gathered come there before what would read them scalar by scalar: nothing
+/// was measured of either yet.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(&problem.geometry)?;
     if problem.direction == Direction::BackwardInput {
@@ -75,11 +79,11 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let direct = conv_direct::plans(problem, caps)?;
     // A family that cannot number its work on this device offers nothing.
-    let [rows, strips, grouped, filled, subgroup, cooperative, tiled, winograd, split] = [
+    let [rows, strips, grouped, gathered, subgroup, cooperative, tiled, winograd, split] = [
         conv_depthwise::plans,
         conv_depthwise_strip::plans,
         conv_grouped::plans,
-        conv_filled::plans,
+        conv_gathered::plans,
         conv_subgroup::plans,
         conv_cooperative::plans,
         conv_tiled::plans,
@@ -89,12 +93,12 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     .map(|family| family(problem, caps).unwrap_or_default());
     let small = problem.geometry.flops() < SMALL;
     let families = match (small, caps.software) {
-        (true, _) => [direct, rows, strips, grouped, filled, subgroup, tiled, winograd, split, cooperative],
+        (true, _) => [direct, rows, strips, grouped, gathered, subgroup, tiled, winograd, split, cooperative],
         (false, true) if conv_winograd::pays(problem, caps) => {
-            [winograd, filled, subgroup, strips, rows, grouped, direct, tiled, split, cooperative]
+            [winograd, gathered, subgroup, strips, rows, grouped, direct, tiled, split, cooperative]
         }
-        (false, true) => [strips, rows, grouped, filled, subgroup, winograd, direct, tiled, split, cooperative],
-        (false, false) => [rows, strips, grouped, cooperative, split, filled, tiled, winograd, direct, subgroup],
+        (false, true) => [strips, rows, grouped, gathered, subgroup, winograd, direct, tiled, split, cooperative],
+        (false, false) => [rows, strips, grouped, cooperative, split, gathered, tiled, winograd, direct, subgroup],
     };
     Ok(families.concat())
 }
@@ -138,175 +142,8 @@ fn check(geometry: &ConvGeometry<2>) -> Result<()> {
     Ok(())
 }
 
-params! {
-    /// The uniform block of every convolution shader; `in` and `out` are of what it reads and writes.
-    ConvParams {
-        /// Invocations, or workgroups that work as one, with work to do.
-        items,
-        batch,
-        groups,
-        in_h,
-        in_w,
-        in_c,
-        out_h,
-        out_w,
-        out_c,
-        group_in,
-        group_out,
-        pad_h,
-        pad_w,
-        /// Bits of the activation's parameters.
-        act_0,
-        act_1,
-        act_2,
-    }
-}
-
-/// What a convolution's shader reads its input by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Input {
-    /// A buffer that it declares itself.
-    Own,
-    /// `input_four`, whatever the layout.
-    Fours,
-    /// `input_at`, which gives as many values as the shader has lanes.
-    Lanes,
-}
-
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
 const WORKGROUP: u32 = 64;
-
-/// One convolution shader's launch: what differs between the kernels.
-struct ConvLaunch<'a> {
-    /// Scalars per vector.
-    lanes: u32,
-    /// Scalars that are stored at once.
-    stores: u32,
-    input: Input,
-    /// Whether it reads its kernel by `kernel_at`, which gives as many values as it has lanes.
-    kernel_at: bool,
-    /// The kernel's own parts.
-    parts: &'a [Part],
-    /// The kernel's own constants.
-    constants: &'a [(&'static str, Constant)],
-    /// Invocations, or workgroups that work as one, with work to do.
-    items: u64,
-    workgroups: [u32; 3],
-}
-
-impl ConvLaunch<'_> {
-    fn dispatch(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        self.dispatch_on(problem.read_elements(), problem, caps)
-    }
-
-    /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer.
-    fn finish(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        Ok(self.dispatch_on(elements, problem, caps)?.rebound(from_scratch))
-    }
-
-    /// The launch on an input of `elements`.
-    fn dispatch_on(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
-        let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
-        let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
-        let params = ConvParams {
-            items: item_count(self.items)?,
-            batch,
-            groups,
-            in_h,
-            in_w,
-            in_c,
-            out_h,
-            out_w,
-            out_c,
-            group_in: in_c / groups,
-            group_out: out_c / groups,
-            pad_h: h.pad_before,
-            pad_w: w.pad_before,
-            act_0,
-            act_1,
-            act_2,
-        };
-        let as_u64 = caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32;
-        let (stored, vectors) = if as_u64 {
-            (Constant::Type("u64", 2), part!("lib/vectors_u64.wgsl"))
-        } else {
-            (Constant::Type(problem.dtype.name(), self.lanes), part!("lib/vectors.wgsl"))
-        };
-        let mut constants = accumulator_of(stored, problem.dtype, self.lanes);
-        constants.extend([
-            ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
-            ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
-            ("KERNEL_H", Constant::U32(h.kernel)),
-            ("KERNEL_W", Constant::U32(w.kernel)),
-            ("STRIDE_H", Constant::U32(h.stride)),
-            ("STRIDE_W", Constant::U32(w.stride)),
-            ("DILATION_H", Constant::U32(h.dilation)),
-            ("DILATION_W", Constant::U32(w.dilation)),
-        ]);
-        constants.extend_from_slice(self.constants);
-        let (sources, [input, kernel]) = self.sources(elements, problem, caps);
-        if let Binding::Texels(..) = input {
-            constants.push(("TEXEL_ROW", Constant::U32(Texel::ROW)));
-        }
-        let mut bindings = vec![input, kernel, Binding::Read(Operand::Bias), Binding::Write(Operand::Output)];
-        let residual = if problem.epilogue.residual {
-            constants.push(("Residual", Constant::Type(problem.dtype.name(), self.stores)));
-            constants.push(("ResidualAcc", Constant::Type("f32", self.stores)));
-            bindings.push(Binding::Read(Operand::Other));
-            part!("lib/residual.wgsl")
-        } else {
-            part!("lib/residual_none.wgsl")
-        };
-        let activation = problem.epilogue.activation.parts();
-        let shader = Shader {
-            params: ConvParams::WGSL,
-            activation: Some(problem.epilogue.activation.function()),
-            constants,
-            parts: [&[INDEX, IMAGE, vectors], activation, &[residual], &sources, self.parts].concat(),
-        };
-        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
-    }
-
-    /// The parts that read an input of `elements` and the kernel, and the bindings they read them by: textures where those
-    /// are faster and large enough.
-    fn sources(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> (Vec<Part>, [Binding; 2]) {
-        let mut bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Kernel)];
-        let wide = match self.input {
-            Input::Own => return (Vec::new(), bindings),
-            Input::Fours => channels_in_fours(problem)[0],
-            Input::Lanes => self.lanes == 4,
-        };
-        let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
-        let (input, kernel) = (texel(wide), texel(self.lanes == 4));
-        let texels = caps.reads_texels(elements, input)
-            && (!self.kernel_at || caps.reads_texels(packed_elements(problem), kernel));
-        let mut parts = vec![match (texels, wide) {
-            (true, true) => part!("lib/input_texels.wgsl"),
-            (true, false) => part!("lib/input_texels_scalars.wgsl"),
-            (false, false) if self.lanes == 4 => part!("lib/input_buffer_scalars.wgsl"),
-            (false, _) => part!("lib/input_buffer.wgsl"),
-        }];
-        if self.input == Input::Fours {
-            parts.push(if wide { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") });
-        }
-        if self.kernel_at {
-            parts.push(match (texels, self.lanes) {
-                (true, 4) => part!("lib/kernel_texels.wgsl"),
-                (true, _) => part!("lib/kernel_texels_scalars.wgsl"),
-                (false, _) => part!("lib/kernel_buffer.wgsl"),
-            });
-        }
-        if texels {
-            parts.push(part!("lib/texels.wgsl"));
-            bindings[0] = Binding::Texels(Operand::Input, input);
-            if self.kernel_at {
-                bindings[1] = Binding::Texels(Operand::Kernel, kernel);
-            }
-        }
-        (parts, bindings)
-    }
-}
 
 /// The matrix product in fours that several kernels share.
 const PRODUCT: Part = part!("lib/product.wgsl");
@@ -356,11 +193,6 @@ fn depthwise_lanes(problem: &ConvProblem) -> u32 {
     if last && fours { 4 } else { 1 }
 }
 
-/// The tensors of a launch whose input is what an earlier one has left in the first scratch buffer.
-fn from_scratch(operand: Operand) -> Operand {
-    if operand == Operand::Input { Operand::Scratch(0) } else { operand }
-}
-
 /// The best matrix product of each family as a step within a plan, which has the tensors that `map` says, with its name;
 /// best guess first.
 fn product_steps(problem: &ConvProblem, map: fn(Operand) -> Operand, caps: &Caps) -> Result<Vec<(String, Dispatch)>> {
@@ -378,14 +210,6 @@ fn channels_in_fours(problem: &ConvProblem) -> [bool; 2] {
     let last = problem.data_format == DataFormat::ChannelsLast;
     [problem.read(), problem.written()]
         .map(|[channels, ..]| last && (channels / problem.geometry.groups).is_multiple_of(4))
-}
-
-/// Most elements of the kernel, in Keras's order or with every group's channels filled up to fours.
-fn packed_elements(problem: &ConvProblem) -> u64 {
-    let geometry = &problem.geometry;
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
-    let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
-    taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
 }
 
 /// Scalars that [`four_wide_output`] stores at once.

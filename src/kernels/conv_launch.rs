@@ -1,0 +1,188 @@
+//! One convolution shader's launch: its uniform block, its constants and parts, and how it reads its operands.
+
+use super::{accumulator_of, channels_in_fours, item_count};
+use crate::geometry::ConvGeometry;
+use crate::plan::{
+    Binding, Caps, Constant, ConvProblem, Dispatch, IMAGE, INDEX, Operand, Part, Shader, Texel, params, part,
+};
+use crate::{DType, DataFormat, Result};
+
+params! {
+    /// The uniform block of every convolution shader; `in` and `out` are of what it reads and writes.
+    ConvParams {
+        /// Invocations, or workgroups that work as one, with work to do.
+        items,
+        batch,
+        groups,
+        in_h,
+        in_w,
+        in_c,
+        out_h,
+        out_w,
+        out_c,
+        group_in,
+        group_out,
+        pad_h,
+        pad_w,
+        /// Bits of the activation's parameters.
+        act_0,
+        act_1,
+        act_2,
+    }
+}
+
+/// What a convolution's shader reads its input by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A buffer that it declares itself.
+    Own,
+    /// `input_four`, whatever the layout.
+    Fours,
+    /// `input_at`, which gives as many values as the shader has lanes.
+    Lanes,
+}
+
+/// A launch: what differs between the kernels.
+pub(super) struct ConvLaunch<'a> {
+    /// Scalars per vector.
+    pub(super) lanes: u32,
+    /// Scalars that are stored at once.
+    pub(super) stores: u32,
+    pub(super) input: Input,
+    /// Whether it reads its kernel by `kernel_at`, which gives as many values as it has lanes.
+    pub(super) kernel_at: bool,
+    /// The kernel's own parts.
+    pub(super) parts: &'a [Part],
+    /// The kernel's own constants.
+    pub(super) constants: &'a [(&'static str, Constant)],
+    /// Invocations, or workgroups that work as one, with work to do.
+    pub(super) items: u64,
+    pub(super) workgroups: [u32; 3],
+}
+
+impl ConvLaunch<'_> {
+    pub(super) fn dispatch(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        self.dispatch_on(problem.read_elements(), problem, caps)
+    }
+
+    /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer.
+    pub(super) fn finish(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        Ok(self.dispatch_on(elements, problem, caps)?.rebound(from_scratch))
+    }
+
+    /// The launch on an input of `elements`.
+    fn dispatch_on(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
+        let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
+        let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
+        let params = ConvParams {
+            items: item_count(self.items)?,
+            batch,
+            groups,
+            in_h,
+            in_w,
+            in_c,
+            out_h,
+            out_w,
+            out_c,
+            group_in: in_c / groups,
+            group_out: out_c / groups,
+            pad_h: h.pad_before,
+            pad_w: w.pad_before,
+            act_0,
+            act_1,
+            act_2,
+        };
+        let as_u64 = caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32;
+        let (stored, vectors) = if as_u64 {
+            (Constant::Type("u64", 2), part!("lib/vectors_u64.wgsl"))
+        } else {
+            (Constant::Type(problem.dtype.name(), self.lanes), part!("lib/vectors.wgsl"))
+        };
+        let mut constants = accumulator_of(stored, problem.dtype, self.lanes);
+        constants.extend([
+            ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
+            ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
+            ("KERNEL_H", Constant::U32(h.kernel)),
+            ("KERNEL_W", Constant::U32(w.kernel)),
+            ("STRIDE_H", Constant::U32(h.stride)),
+            ("STRIDE_W", Constant::U32(w.stride)),
+            ("DILATION_H", Constant::U32(h.dilation)),
+            ("DILATION_W", Constant::U32(w.dilation)),
+        ]);
+        constants.extend_from_slice(self.constants);
+        let (sources, [input, kernel]) = self.sources(elements, problem, caps);
+        if let Binding::Texels(..) = input {
+            constants.push(("TEXEL_ROW", Constant::U32(Texel::ROW)));
+        }
+        let mut bindings = vec![input, kernel, Binding::Read(Operand::Bias), Binding::Write(Operand::Output)];
+        let residual = if problem.epilogue.residual {
+            constants.push(("Residual", Constant::Type(problem.dtype.name(), self.stores)));
+            constants.push(("ResidualAcc", Constant::Type("f32", self.stores)));
+            bindings.push(Binding::Read(Operand::Other));
+            part!("lib/residual.wgsl")
+        } else {
+            part!("lib/residual_none.wgsl")
+        };
+        let activation = problem.epilogue.activation.parts();
+        let shader = Shader {
+            params: ConvParams::WGSL,
+            activation: Some(problem.epilogue.activation.function()),
+            constants,
+            parts: [&[INDEX, IMAGE, vectors], activation, &[residual], &sources, self.parts].concat(),
+        };
+        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
+    }
+
+    /// The parts that read an input of `elements` and the kernel, and the bindings they read them by: textures where those
+    /// are faster and large enough.
+    fn sources(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> (Vec<Part>, [Binding; 2]) {
+        let mut bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Kernel)];
+        let wide = match self.input {
+            Input::Own => return (Vec::new(), bindings),
+            Input::Fours => channels_in_fours(problem)[0],
+            Input::Lanes => self.lanes == 4,
+        };
+        let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
+        let (input, kernel) = (texel(wide), texel(self.lanes == 4));
+        let texels = caps.reads_texels(elements, input)
+            && (!self.kernel_at || caps.reads_texels(packed_elements(problem), kernel));
+        let mut parts = vec![match (texels, wide) {
+            (true, true) => part!("lib/input_texels.wgsl"),
+            (true, false) => part!("lib/input_texels_scalars.wgsl"),
+            (false, false) if self.lanes == 4 => part!("lib/input_buffer_scalars.wgsl"),
+            (false, _) => part!("lib/input_buffer.wgsl"),
+        }];
+        if self.input == Input::Fours {
+            parts.push(if wide { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") });
+        }
+        if self.kernel_at {
+            parts.push(match (texels, self.lanes) {
+                (true, 4) => part!("lib/kernel_texels.wgsl"),
+                (true, _) => part!("lib/kernel_texels_scalars.wgsl"),
+                (false, _) => part!("lib/kernel_buffer.wgsl"),
+            });
+        }
+        if texels {
+            parts.push(part!("lib/texels.wgsl"));
+            bindings[0] = Binding::Texels(Operand::Input, input);
+            if self.kernel_at {
+                bindings[1] = Binding::Texels(Operand::Kernel, kernel);
+            }
+        }
+        (parts, bindings)
+    }
+}
+
+/// The tensors of a launch whose input is what an earlier one has left in the first scratch buffer.
+pub(super) fn from_scratch(operand: Operand) -> Operand {
+    if operand == Operand::Input { Operand::Scratch(0) } else { operand }
+}
+
+/// Most elements of the kernel, in Keras's order or with every group's channels filled up to fours.
+fn packed_elements(problem: &ConvProblem) -> u64 {
+    let geometry = &problem.geometry;
+    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
+    taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
+}
