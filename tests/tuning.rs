@@ -86,7 +86,12 @@ fn every_candidate_is_measured() {
     assert!(plans.iter().map(|plan| &plan.plan).eq(&names(&gpu)), "{plans:#?}");
     assert!(plans.iter().all(|plan| !plan.samples.is_empty() && !plan.median().is_zero()), "{plans:#?}");
     assert!(plans.iter().any(|plan| plan.samples.len() > 1), "{plans:#?}");
-    assert_eq!(output(&gpu, Tuning::Measure).1, [0, 1], "pipelines and submissions of what is on record");
+    // The call, and the kernel's copy to a texture where it is read through one.
+    let [pipelines, submissions] = output(&gpu, Tuning::Measure).1;
+    assert!(
+        pipelines == 0 && submissions <= 2,
+        "{pipelines} pipelines and {submissions} submissions of what is on record"
+    );
 }
 
 #[test]
