@@ -5,7 +5,7 @@ use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Pixels per lane and vectors of four channels per lane.
-const TILES: [(u32, u32); 5] = [(4, 2), (4, 1), (2, 2), (2, 1), (1, 1)];
+const TILES: [(u32, u32); 4] = [(4, 2), (4, 1), (2, 1), (1, 1)];
 
 /// Operations from which a tile of more than 16 × 32 may come first: on lavapipe it saves 15 % at most, and takes 0.2 s more
 /// to compile.
@@ -55,7 +55,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 /// The tiles, cheapest first; in a convolution of no great size those come last that take long to compile.
-fn by_cost(problem: &ConvProblem, subgroup: u32) -> [(u32, u32); 5] {
+fn by_cost(problem: &ConvProblem, subgroup: u32) -> [(u32, u32); 4] {
     let mut tiles = TILES;
     let great = problem.geometry.flops() >= GREAT;
     tiles.sort_by_key(|&(slots, vectors)| (!great && slots * vectors > 2, cost(problem, subgroup, (slots, vectors))));
