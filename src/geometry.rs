@@ -157,6 +157,12 @@ impl<const R: usize> ConvGeometry<R> {
         self.axes.iter().map(|axis| u64::from(axis.output)).product::<u64>() * u64::from(self.batch)
     }
 
+    /// Tiles of so many pixels and output channels, none of which leaves a group.
+    pub(crate) fn tiles(&self, pixels: u32, channels: u32) -> u64 {
+        let of_group = self.pixels().div_ceil(pixels.into()) * u64::from(self.group_out().div_ceil(channels));
+        of_group * u64::from(self.groups)
+    }
+
     /// Input elements.
     pub fn in_elements(&self) -> u64 {
         self.axes.iter().map(|axis| u64::from(axis.input)).product::<u64>()

@@ -107,10 +107,11 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
         let is_network = !["workloads", "sweeps"].contains(&file.0);
         // A network has many layers, and is about their sum.
         method.span = Duration::from_millis(if is_network { 120 } else { 400 });
-        let mut own = fresh(&gpu);
+        // The same device with nothing compiled and nothing allocated.
+        let mut own = gpu.apart();
         for case in &cases {
             if !is_network {
-                own = fresh(&gpu);
+                own = gpu.apart();
             }
             measure::measure(&own, case, &method, |row| {
                 report::print_row(&row, &peers);
@@ -135,9 +136,4 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
         println!("{wrong} of {} rows are wrong", rows.len());
     }
     Ok(wrong == 0 && network.is_none_or(|network| network.is_right()))
-}
-
-/// The same device with nothing compiled and nothing allocated.
-fn fresh(gpu: &Gpu) -> Gpu {
-    gpu.apart()
 }

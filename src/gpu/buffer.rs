@@ -76,9 +76,14 @@ impl BufferPool {
         if keeps {
             self.idle_bytes.fetch_add(size, Ordering::Relaxed);
         } else {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            self.freed(size);
         }
         keeps
+    }
+
+    /// Counts something freed that took `size` bytes.
+    pub(super) fn freed(&self, size: u64) {
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
     /// An idle texture of `size` bytes.
@@ -93,11 +98,9 @@ impl BufferPool {
         Some(texture)
     }
 
-    /// Takes back a texture of `size` bytes, or lets go of it.
-    pub(super) fn put_texture(&self, texture: &wgpu::Texture, size: u64, pooled: bool) {
-        if !pooled {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
-        } else if self.keeps(size) {
+    /// Takes back a texture of `size` bytes.
+    pub(super) fn put_texture(&self, texture: &wgpu::Texture, size: u64) {
+        if self.keeps(size) {
             let key = (texture.format(), [texture.width(), texture.height()]);
             lock(&self.idle_textures).entry(key).or_default().push(texture.clone());
         }
@@ -132,7 +135,7 @@ impl Drop for Storage {
             if self.pooled {
                 gpu.buffers.put(&self.buffer);
             } else {
-                gpu.buffers.bytes.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+                gpu.buffers.freed(self.buffer.size());
             }
         }
     }

@@ -80,7 +80,12 @@ impl Drop for Texels {
     fn drop(&mut self) {
         if let Some(gpu) = self.home.upgrade() {
             let [width, height] = [self.texture.width(), self.texture.height()].map(u64::from);
-            gpu.buffers.put_texture(&self.texture, width * height * self.texel.size(), self.pooled);
+            let size = width * height * self.texel.size();
+            if self.pooled {
+                gpu.buffers.put_texture(&self.texture, size);
+            } else {
+                gpu.buffers.freed(size);
+            }
         }
     }
 }

@@ -258,11 +258,10 @@ impl Elements {
 
     fn of_convolution(problem: &ConvProblem) -> Self {
         let ConvProblem { geometry, dtype, epilogue, .. } = problem;
-        let read: u64 = problem.read().iter().map(|&extent| u64::from(extent)).product();
         let output = problem.written_elements();
         Self {
             dtype: *dtype,
-            input: u64::from(geometry.batch) * read,
+            input: problem.read_elements(),
             other: if epilogue.residual { output } else { 0 },
             kernel: geometry.kernel_elements(),
             bias: if epilogue.bias { problem.written()[0].into() } else { 0 },

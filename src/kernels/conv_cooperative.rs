@@ -26,9 +26,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if subgroup * SIDE * SIDE > caps.max_invocations || storage > caps.workgroup_storage {
         return Ok(Vec::new());
     }
-    let pixel_tiles = geometry.pixels().div_ceil(tile.into());
-    let vector_tiles = u64::from(geometry.group_out().div_ceil(tile));
-    let items = pixel_tiles * vector_tiles * u64::from(geometry.groups);
+    let items = geometry.tiles(tile, tile);
     let output = four_wide_output(problem);
     let launch = ConvLaunch {
         lanes: 4,

@@ -3,7 +3,7 @@
 
 use super::{ConvLaunch, Input, channels_in_fours, from_scratch, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Plan, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Dispatch, Plan, part};
 use crate::{DataFormat, Result};
 
 /// Most input channels: with more, what is gathered outgrows what it saves.
@@ -29,8 +29,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         items,
         workgroups: workgroups(items, caps)?,
     };
-    let first = launch.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem }, caps)?;
-    let first = Dispatch { bindings: vec![first.bindings[0], Binding::Write(Operand::Scratch(0))], ..first };
+    let first = launch.begin(0, problem, caps)?;
     let packing = packing::in_fours(&columns, caps)?;
     let plan = |(name, product): (String, Dispatch)| Plan {
         name: format!("conv_gathered_{name}"),

@@ -1,9 +1,9 @@
 //! One convolution shader's launch: its uniform block, its constants and parts, and how it reads its operands.
 
-use super::{accumulator_of, channels_in_fours, item_count};
+use super::{accumulator_of, channels_in_fours, item_count, packing};
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Dispatch, IMAGE, INDEX, Operand, Part, Shader, Texel, params, part,
+    Binding, Caps, Constant, ConvProblem, Dispatch, Epilogue, IMAGE, INDEX, Operand, Part, Shader, Texel, params, part,
 };
 use crate::{DType, DataFormat, Result};
 
@@ -63,6 +63,12 @@ pub(super) struct ConvLaunch<'a> {
 impl ConvLaunch<'_> {
     pub(super) fn dispatch(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
         self.dispatch_on(problem.read_elements(), problem, caps)
+    }
+
+    /// The launch where it only makes the scratch buffer `index`, of the input alone.
+    pub(super) fn begin(&self, index: usize, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        let launch = self.dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem }, caps)?;
+        Ok(Dispatch { bindings: vec![launch.bindings[0], Binding::Write(Operand::Scratch(index))], ..launch })
     }
 
     /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer.
@@ -146,7 +152,7 @@ impl ConvLaunch<'_> {
         let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
         let (input, kernel) = (texel(wide), texel(self.lanes == 4));
         let texels = caps.reads_texels(elements, input)
-            && (!self.kernel_at || caps.reads_texels(packed_elements(problem), kernel));
+            && (!self.kernel_at || caps.reads_texels(packing::filled(&problem.geometry), kernel));
         let mut parts = vec![match (texels, wide) {
             (true, true) => part!("lib/input_texels.wgsl"),
             (true, false) => part!("lib/input_texels_scalars.wgsl"),
@@ -177,12 +183,4 @@ impl ConvLaunch<'_> {
 /// The tensors of a launch whose input is what an earlier one has left in the first scratch buffer.
 pub(super) fn from_scratch(operand: Operand) -> Operand {
     if operand == Operand::Input { Operand::Scratch(0) } else { operand }
-}
-
-/// Most elements of the kernel, in Keras's order or with every group's channels filled up to fours.
-fn packed_elements(problem: &ConvProblem) -> u64 {
-    let geometry = &problem.geometry;
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
-    let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
-    taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
 }

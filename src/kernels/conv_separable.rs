@@ -40,7 +40,7 @@ impl Tile {
     }
 
     fn workgroups(self, problem: &SeparableProblem) -> u64 {
-        problem.pointwise.geometry.pixels().div_ceil(self.pixels.into()) * u64::from(self.repeats(problem))
+        problem.pointwise.geometry.tiles(self.pixels, self.filters())
     }
 
     /// The tiles, the one with the fewest repeats first, and the narrowest of those.

@@ -73,7 +73,7 @@ fn splits(problem: &ConvProblem) -> Option<u32> {
     if !plain || !geometry.out_channels.is_multiple_of(4) {
         return None;
     }
-    let tiles = geometry.pixels().div_ceil(64) * u64::from(geometry.out_channels.div_ceil(64));
+    let tiles = geometry.tiles(64, 64);
     let fits = |splits: &u32| {
         let even = geometry.in_channels.is_multiple_of(4 * splits);
         even && geometry.terms() / u64::from(*splits) >= LEAST_TERMS && tiles * u64::from(*splits) < 2 * ENOUGH

@@ -24,10 +24,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         if !caps.spells_out(u64::from(slots * vectors * subgroup * 4), 0) {
             continue;
         }
-        let pixel_tiles = geometry.pixels().div_ceil(u64::from(slots * subgroup));
-        let group_vectors = geometry.group_out().div_ceil(4);
-        let vector_tiles = u64::from(group_vectors.div_ceil(vectors * subgroup));
-        let items = pixel_tiles * vector_tiles * u64::from(geometry.groups);
+        let items = geometry.tiles(slots * subgroup, 4 * vectors * subgroup);
         let output = four_wide_output(problem);
         let launch = ConvLaunch {
             lanes: 4,
@@ -66,14 +63,13 @@ fn by_cost(problem: &ConvProblem, subgroup: u32) -> [(u32, u32); 4] {
 /// to share them, 19 for sixteen multiply-adds, or 26 where a lane has two vectors of them.
 fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u64 {
     let geometry = &problem.geometry;
-    let pixel_tiles = geometry.pixels().div_ceil(u64::from(slots * subgroup));
-    let vector_tiles = u64::from(geometry.group_out().div_ceil(4 * vectors * subgroup));
     let loads = u64::from(slots + 4 * vectors) * 45;
     let broadcasts = u64::from(slots * subgroup) * 8;
     let products = u64::from(slots * subgroup * vectors) * if vectors == 2 { 26 } else { 19 };
     let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
-    let steps = taps * u64::from(geometry.group_in().div_ceil(4)) * u64::from(geometry.groups);
-    pixel_tiles * vector_tiles * steps * (loads + broadcasts + products)
+    let steps =
+        geometry.tiles(slots * subgroup, 4 * vectors * subgroup) * taps * u64::from(geometry.group_in().div_ceil(4));
+    steps * (loads + broadcasts + products)
 }
 
 /// Cycles with the best tile; `None` where there is no such kernel.

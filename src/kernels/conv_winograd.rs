@@ -9,9 +9,7 @@
 
 use super::{ConvLaunch, Input, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, part,
-};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, part};
 use crate::{DType, DataFormat, Error, Result};
 
 /// Fewest channels on either side: below, the transforms outweigh what the products save, and their error shows.
@@ -161,11 +159,9 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
         })
     };
     let parts = [tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
-    let first = launch(channels / 4, Input::Fours, &parts)?
-        .dispatch(&ConvProblem { epilogue: Epilogue::NONE, ..*problem }, caps)?;
+    let first = launch(channels / 4, Input::Fours, &parts)?.begin(1, problem, caps)?;
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
     let last = launch(filters / 4, Input::Lanes, &parts)?.finish(product.geometry.out_elements(), problem, caps)?;
-    let first = Dispatch { bindings: vec![first.bindings[0], Binding::Write(Operand::Scratch(1))], ..first };
     let packing = kernel_packing(tile, problem, u64::from(channels) * u64::from(filters), caps)?;
     let plan = |(name, products): (String, Dispatch)| Plan {
         name: format!("conv_winograd_{}x{}_{name}", tile.outputs, tile.outputs),

@@ -26,11 +26,16 @@ pub(super) fn in_fours(problem: &ConvProblem, caps: &Caps) -> Result<Option<Pack
     if group_in.is_multiple_of(4) && group_out.is_multiple_of(4) {
         return Ok(None);
     }
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
-    let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
-    let elements = taps * fours(group_in) * fours(group_out) * u64::from(geometry.groups);
+    let elements = filled(geometry);
     let constants = [("Elem", Constant::Type(problem.dtype.name(), 1))];
     launch(geometry, &constants, &[part!("pack_kernel.wgsl")], elements, elements, caps).map(Some)
+}
+
+/// Elements of the kernel with every group's channels in fours on either side.
+pub(super) fn filled(geometry: &ConvGeometry) -> u64 {
+    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
+    taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
 }
 
 /// The packing by a shader of these constants and parts, `items` invocations of which write `elements`.
