@@ -61,6 +61,7 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             continue;
         }
         let items = tile.workgroups(problem);
+        let steps = u64::from(product.geometry.in_channels.div_ceil(tile.columns()));
         let output = four_wide_output(&product);
         let launch = ConvLaunch {
             lanes: 4,
@@ -76,10 +77,11 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             ],
             items,
             workgroups: caps.fold(items)?,
+            turns: steps * u64::from(1 + tile.columns()),
         };
         plans.push(Plan {
             name: format!("conv_separable_{}x4_{}x{}", product.dtype, tile.pixels, tile.filters()),
-            steps: vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem)],
+            steps: vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem, steps)],
             scratch: vec![],
             packing: None,
         });

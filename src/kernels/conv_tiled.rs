@@ -1,6 +1,6 @@
 //! Implicit matrix product through workgroup memory.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -18,6 +18,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         if tile * tile / 16 > caps.max_invocations || storage > caps.workgroup_storage {
             continue;
         }
+        let staged = (tile * depth / 4).div_ceil(tile * tile / 16);
         let items = geometry.tiles(tile, tile);
         let output = four_wide_output(problem);
         let launch = ConvLaunch {
@@ -29,6 +30,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
             items,
             workgroups: caps.fold(items)?,
+            turns: product_turns(geometry, depth) * (1 + u64::from(depth + 2 * staged)),
         };
         plans.push(Plan {
             name: format!("conv_tiled_{}x4_{tile}x{tile}x{depth}", problem.dtype),

@@ -269,7 +269,7 @@ impl Given<'_> {
             }
             LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
             LayerConfig::UnitNormalization(layer) => {
-                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-12))
+                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-24))
             }
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
             LayerConfig::Transpose(layer) => {
