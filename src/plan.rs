@@ -161,6 +161,7 @@ impl Elementwise {
                 | "relu6"
                 | "leaky_relu"
                 | "hard_sigmoid"
+                | "hard_sigmoid_2"
                 | "hard_silu"
                 | "hard_tanh"
                 | "hard_shrink"

@@ -180,12 +180,26 @@ impl WeightsFile {
                     }
                 }
             }
+            // Counts, such as that of an adapted Normalization.
+            Datatype::FixedPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
+                match (size, layout.signed) {
+                    (1, true) => decode(&raw, |bytes| f32::from(i8::from_le_bytes(bytes))),
+                    (1, false) => decode(&raw, |bytes| f32::from(u8::from_le_bytes(bytes))),
+                    (2, true) => decode(&raw, |bytes| f32::from(i16::from_le_bytes(bytes))),
+                    (2, false) => decode(&raw, |bytes| f32::from(u16::from_le_bytes(bytes))),
+                    (4, true) => decode(&raw, |bytes| i32::from_le_bytes(bytes) as f32),
+                    (4, false) => decode(&raw, |bytes| u32::from_le_bytes(bytes) as f32),
+                    (8, true) => decode(&raw, |bytes| i64::from_le_bytes(bytes) as f32),
+                    (8, false) => decode(&raw, |bytes| u64::from_le_bytes(bytes) as f32),
+                    _ => return Err(Error::format(place, format!("no integers of {size} bytes can be weights"))),
+                }
+            }
             Datatype::Opaque { size: 2, .. } if self.check_heaps().is_ok() && is_bfloat16(dataset) => {
                 decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32())
             }
             other => {
-                let text = "weights must be little-endian floating point or Keras's bfloat16";
-                return Err(Error::format(place, format!("{text}; found {other:?}")));
+                let text = "weights must be little-endian numbers or Keras's bfloat16";
+                return Err(Error::format(place, format!("{text}; found {}", kind_of(&other))));
             }
         };
         HostTensor::new(dims, values).map_err(|error| Error::format(place, error.to_string()))
@@ -222,6 +236,15 @@ fn heap_texts(bytes: &[u8]) -> Option<HashMap<(u64, u32), u64>> {
 /// The 8 bytes at `at`; 0 beyond the end.
 fn word(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |&word| u64::from_le_bytes(word))
+}
+
+/// A type of data in words.
+fn kind_of(datatype: &Datatype) -> &'static str {
+    match datatype {
+        Datatype::FixedPoint { .. } | Datatype::FloatingPoint { .. } => "numbers whose bytes stand in another order",
+        Datatype::Opaque { .. } => "opaque bytes",
+        _ => "no numbers",
+    }
 }
 
 /// Whether Keras marked the opaque values of `dataset` as bfloat16.
@@ -318,6 +341,18 @@ mod tests {
     }
 
     #[test]
+    fn counts_are_numbers() {
+        let counts = read(|builder| {
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_i32_data(&[-7, 360]).with_shape(&[2]);
+            vars.create_dataset("1").with_i64_data(&[1 << 40]).with_shape(&[]);
+            builder.add_group(vars.finish());
+        });
+        let counts = counts.unwrap();
+        assert_eq!((&counts[0].values[..], &counts[1].values[..]), (&[-7.0, 360.0][..], &[(1u64 << 40) as f32][..]));
+    }
+
+    #[test]
     fn half_types_are_told_apart() {
         let expected = [HostTensor::new([2], vec![1.5, -2.0]).unwrap()];
         let brain: Vec<u8> = [1.5, -2.0].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
@@ -372,10 +407,11 @@ mod tests {
         let refused = |build: fn(&mut FileBuilder)| read(build).unwrap_err().to_string();
         let text = refused(|builder| {
             let mut vars = builder.create_group("vars");
-            vars.create_dataset("0").with_i32_data(&[1, 2]).with_shape(&[2]);
+            let opaque = Datatype::Opaque { size: 4, tag: Vec::new() };
+            vars.create_dataset("0").with_raw_data(opaque, vec![0; 8], 2);
             builder.add_group(vars.finish());
         });
-        assert!(text.contains("floating point"), "{text}");
+        assert!(text.contains("little-endian numbers"), "{text}");
         let text = refused(|builder| {
             let mut vars = builder.create_group("vars");
             vars.create_dataset("0").with_f32_data(&[0.0; 64]).with_shape(&[64]).with_chunks(&[16]).with_deflate(6);

@@ -8,6 +8,7 @@ use zip::ZipArchive;
 
 use super::graph::{Body, Graph, Source, parse};
 use super::hdf5::WeightsFile;
+use super::keras_2;
 use super::weights::Weights;
 use crate::layers::{Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
@@ -151,7 +152,7 @@ pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) ->
     let config = if super::is_hdf5(&bytes) {
         Config::of_hdf5(&WeightsFile::open(bytes, place.to_owned())?, place)?
     } else if bytes.trim_ascii_start().starts_with(b"{") {
-        Config { text: bytes, place: place.to_owned() }
+        Config { text: bytes, place: place.to_owned(), version: None }
     } else {
         Config::of_archive(&mut Archive::open(&bytes, place)?)?
     };
@@ -167,6 +168,8 @@ fn architecture_of(graph: &Graph, unsupported: &[UnsupportedLayer], place: &str)
 struct Config {
     text: Vec<u8>,
     place: String,
+    /// The version of Keras that wrote the file, where it says so.
+    version: Option<String>,
 }
 
 impl Config {
@@ -175,7 +178,8 @@ impl Config {
         let text = text.ok_or_else(|| {
             Error::format(place, "the file holds weights without a model: make the model, then load them into it")
         })?;
-        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config") })
+        let version = file.texts("", "keras_version")?.and_then(|texts| texts.into_iter().next());
+        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config"), version })
     }
 
     fn of_archive(archive: &mut Archive) -> Result<Self> {
@@ -186,12 +190,18 @@ impl Config {
                 "a .keras file must hold config.json, and this one does not; is it another format?",
             )
         })?;
-        Ok(Self { text, place: format!("{}, config.json", archive.place) })
+        let metadata = archive.entry("metadata.json")?;
+        let metadata: Json = metadata.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let version = metadata["keras_version"].as_str().map(str::to_owned);
+        Ok(Self { text, place: format!("{}, config.json", archive.place), version })
     }
 
     fn parsed(&self, options: ReadOptions) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-        let json: Json =
+        let mut json: Json =
             serde_json::from_slice(&self.text).map_err(|error| Error::format(&self.place, error.to_string()))?;
+        if keras_2::wrote(&json, self.version.as_deref()) {
+            keras_2::modern(&mut json);
+        }
         parse(&json, &self.place, options)
     }
 }

@@ -18,6 +18,8 @@ mod inspect;
 #[cfg(feature = "keras")]
 mod keras;
 #[cfg(feature = "keras")]
+mod keras_2;
+#[cfg(feature = "keras")]
 mod keras_write;
 #[cfg(any(feature = "keras", feature = "onnx"))]
 mod load;
@@ -35,6 +37,8 @@ mod onnx_nodes;
 mod onnx_proto;
 #[cfg(feature = "onnx")]
 mod onnx_windows;
+#[cfg(feature = "keras")]
+mod operators;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 #[cfg(all(feature = "keras", feature = "verify"))]

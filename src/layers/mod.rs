@@ -65,6 +65,8 @@ pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
+pub(crate) use config::Origin;
+#[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv2d::Conv2D;

@@ -105,6 +105,7 @@ fn passed_through(name: &str, parameters: &[(&str, f64)], x: f64, bound: f64) ->
         "selu" => SELU_SCALE * SELU_ALPHA,
         "sigmoid" => 0.25,
         "hard_sigmoid" => 1.0 / 6.0,
+        "hard_sigmoid_2" => 0.2,
         "sparse_sigmoid" => 0.5,
         // The largest slopes lie at x = 2.40, 1.41, 1.49 and, for hard_silu, just below 3.
         "silu" => 1.0999,
