@@ -212,7 +212,9 @@ impl Activation {
         match self {
             Self::Threshold { .. } => "threshold",
             Self::HardSigmoid2 => Self::HARD_SIGMOID_2,
-            _ => NAMES.iter().find(|(_, known)| std::mem::discriminant(known) == kind).map_or("linear", |(name, _)| name),
+            _ => {
+                NAMES.iter().find(|(_, known)| std::mem::discriminant(known) == kind).map_or("linear", |(name, _)| name)
+            }
         }
     }
 

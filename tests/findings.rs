@@ -43,7 +43,9 @@ fn tensors(file: &SafeTensors<'_>, prefix: &str) -> Vec<HostTensor> {
         let view = file.tensor(name).unwrap();
         let values = match view.dtype() {
             Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-            Dtype::I64 => view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
+            Dtype::I64 => {
+                view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect()
+            }
             other => panic!("{name} is {other:?}"),
         };
         HostTensor::new(view.shape().to_vec(), values).unwrap()
@@ -89,7 +91,8 @@ fn files_are_right_or_refused_with_the_true_reason() {
     let Some(gpu) = gpu::gpu() else { return };
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| {
-        let model = path.extension().is_some_and(|extension| ["keras", "h5", "onnx"].iter().any(|known| extension == *known));
+        let model =
+            path.extension().is_some_and(|extension| ["keras", "h5", "onnx"].iter().any(|known| extension == *known));
         model && path.with_extension("safetensors").exists()
     });
     files.sort();

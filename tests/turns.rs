@@ -5,8 +5,8 @@
 pub mod gpu;
 
 use wgpu_conv::layers::{
-    ActivationLayer, AveragePooling2D, Dense, GlobalAveragePooling2D, GlobalMaxPooling2D,
-    GroupNormalization, Layer, LayerConfig, LayerNormalization, MaxPooling2D, UnitNormalization,
+    ActivationLayer, AveragePooling2D, Dense, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Layer,
+    LayerConfig, LayerNormalization, MaxPooling2D, UnitNormalization,
 };
 use wgpu_conv::plan::{
     AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
@@ -64,7 +64,8 @@ fn problems() -> Vec<Problem> {
         for window in [[2, 2], [7, 7], [255, 255], [256, 256], [1, 30_000], [3000, 3000], [32_000, 32_000]] {
             let axes = window.map(|kernel| axis(1, kernel, 1));
             let geometry = ConvGeometry { batch: 2, groups: 3, in_channels: 3, out_channels: 3, axes };
-            for function in [PoolFunction::Max, PoolFunction::Average, PoolFunction::AveragePadded { pad_after: [1; 2] }]
+            for function in
+                [PoolFunction::Max, PoolFunction::Average, PoolFunction::AveragePadded { pad_after: [1; 2] }]
             {
                 problems.push(Problem::Pool(PoolProblem { function, geometry, dtype: DType::F32, data_format }));
             }
@@ -87,8 +88,7 @@ fn problems() -> Vec<Problem> {
                 AxisFunction::LogSum,
                 AxisFunction::LogSumExp,
             ] {
-                problems
-                    .push(Problem::AlongAxis(AxisProblem { function, outer, extent, inner, dtype: DType::F32 }));
+                problems.push(Problem::AlongAxis(AxisProblem { function, outer, extent, inner, dtype: DType::F32 }));
             }
             for function in [NormalizeFunction::Standard, NormalizeFunction::Deviation, NormalizeFunction::Unit] {
                 problems.push(Problem::Normalize(NormalizeProblem {
@@ -149,7 +149,8 @@ fn long_sums_have_a_plan() {
                 Problem::Pool(PoolProblem { geometry, .. }) => geometry.axes.iter().all(|axis| axis.kernel <= 3000),
                 Problem::AlongAxis(problem) => {
                     let most = if problem.function == AxisFunction::Sparsemax { 100_000 } else { 10_000_000 };
-                    problem.extent <= most && u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
+                    problem.extent <= most
+                        && u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
                 }
                 Problem::Normalize(problem) => {
                     u64::from(problem.outer * problem.group) * u64::from(problem.spread) < 1 << 30
@@ -195,7 +196,11 @@ fn hold(what: &str, outputs: &[(String, Vec<f32>)], exact: &[f64], bound: impl F
         assert_eq!(values.len(), exact.len(), "{what} by {kernel}");
         for (i, (&value, &exact)) in values.iter().zip(exact).enumerate() {
             let off = (f64::from(value) - exact).abs();
-            assert!(off <= bound(i), "{what} by {kernel}, output {i}: {value}, exactly {exact}: {off:e} > {:e}", bound(i));
+            assert!(
+                off <= bound(i),
+                "{what} by {kernel}, output {i}: {value}, exactly {exact}: {off:e} > {:e}",
+                bound(i)
+            );
         }
     }
 }
@@ -205,7 +210,9 @@ fn hold(what: &str, outputs: &[(String, Vec<f32>)], exact: &[f64], bound: impl F
 #[test]
 fn dense_layers_of_many_inputs() {
     let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
-    for (inputs, units, batch) in [(8_192, 4, 3), (66_000, 1, 1), (73_728, 2, 2), (200_001, 5, 1), (1_000_000, 1, 1), (10_000_000, 1, 1)] {
+    for (inputs, units, batch) in
+        [(8_192, 4, 3), (66_000, 1, 1), (73_728, 2, 2), (200_001, 5, 1), (1_000_000, 1, 1), (10_000_000, 1, 1)]
+    {
         let mut layer = Dense::new(units).build(&gpu, [batch, inputs]).unwrap();
         let (kernel, bias) = (numbers(1, inputs * units as usize), numbers(2, units as usize));
         layer
@@ -220,7 +227,8 @@ fn dense_layers_of_many_inputs() {
             let (kernel, row) = (&kernel, &input[output / units * inputs..][..inputs]);
             row.iter().enumerate().map(move |(i, &x)| f64::from(x) * f64::from(kernel[i * units + output % units]))
         };
-        let exact: Vec<f64> = (0..batch * units).map(|o| products(o).sum::<f64>() + f64::from(bias[o % units])).collect();
+        let exact: Vec<f64> =
+            (0..batch * units).map(|o| products(o).sum::<f64>() + f64::from(bias[o % units])).collect();
         let spread: Vec<f64> = (0..batch * units).map(|o| products(o).map(|p| p * p).sum::<f64>().sqrt()).collect();
         let convolution = layer.config().convolutions([batch, inputs]).unwrap()[0];
         let names: Vec<String> =
@@ -301,7 +309,13 @@ fn pictures_as_one_line() {
         };
         near("global average", means.clone(), GlobalAveragePooling2D::new().into(), &["mean_f32x1_parts"], 2e-6);
         near("global maximum", largest.clone(), GlobalMaxPooling2D::new().into(), &["max_f32x1_parts"], 0.0);
-        near("average", means.clone(), AveragePooling2D::new(window).padding(Padding::Valid).into(), &["pool_average_by_axis_f32x1"], 2e-6);
+        near(
+            "average",
+            means.clone(),
+            AveragePooling2D::new(window).padding(Padding::Valid).into(),
+            &["pool_average_by_axis_f32x1"],
+            2e-6,
+        );
         near("maximum", largest, MaxPooling2D::new(window).into(), &["pool_max_by_axis_f32x1"], 0.0);
         let variance: Vec<f64> =
             (0..channels).map(|c| channel(c).map(|x| (x - means[c]).powi(2)).sum::<f64>() / pixels as f64).collect();
@@ -310,12 +324,25 @@ fn pictures_as_one_line() {
             .collect();
         near("instance normalization", instance, GroupNormalization::new(-1).into(), &["normalize_f32x1_parts"], 5e-6);
         let mean = means.iter().sum::<f64>() / channels as f64;
-        let deviation = (input.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count as f64 + 1e-3).sqrt();
+        let deviation =
+            (input.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count as f64 + 1e-3).sqrt();
         let whole: Vec<f64> = input.iter().map(|&x| (f64::from(x) - mean) / deviation).collect();
         near("group normalization", whole.clone(), GroupNormalization::new(1).into(), &["normalize_f32x1_parts"], 5e-6);
-        near("layer normalization", whole, LayerNormalization::new().axis([1, 2, 3]).into(), &["normalize_f32x1_parts"], 5e-6);
+        near(
+            "layer normalization",
+            whole,
+            LayerNormalization::new().axis([1, 2, 3]).into(),
+            &["normalize_f32x1_parts"],
+            5e-6,
+        );
         let norm = input.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         let unit = input.iter().map(|&x| f64::from(x) / norm).collect();
-        near("unit normalization", unit, UnitNormalization::new().axis([1, 2, 3]).into(), &["normalize_unit_f32x1_parts"], 5e-6);
+        near(
+            "unit normalization",
+            unit,
+            UnitNormalization::new().axis([1, 2, 3]).into(),
+            &["normalize_unit_f32x1_parts"],
+            5e-6,
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::weights::{Weights, places};
-use crate::file::replace;
+use crate::file::{FileKind, write_file};
 use crate::model::Model;
 use crate::{Error, Result};
 #[cfg(feature = "keras")]
@@ -93,7 +93,7 @@ impl Model {
                 return Err(Error::invalid("path", rule, format!("path={place}")));
             }
         };
-        replace(path, &bytes)
+        write_file(path, &bytes, FileKind::Model)
     }
 }
 

@@ -12,6 +12,7 @@ use super::keras_2;
 use super::weights::Weights;
 use crate::layers::{Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
+use crate::text::printable_name;
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// A `.keras` file or a legacy `.h5` file of a whole model, read but not yet on a device.
@@ -217,7 +218,9 @@ impl std::fmt::Debug for KerasFile {
 
 /// The error that lists all `layers` of `place` that cannot be built, or what else is to be done with them.
 pub(super) fn refused(place: &str, done: &str, layers: &[UnsupportedLayer]) -> Error {
-    let lines = layers.iter().map(|UnsupportedLayer { name, class, reason }| format!("\n  {name} ({class}): {reason}"));
+    let lines = layers.iter().map(|UnsupportedLayer { name, class, reason }| {
+        format!("\n  {} ({}): {reason}", printable_name(name), printable_name(class))
+    });
     let reason = format!("{} of its layers cannot be {done}:{}", layers.len(), lines.collect::<String>());
     Error::unsupported(place, reason)
 }

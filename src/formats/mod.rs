@@ -48,6 +48,15 @@ mod weights;
 
 #[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors"))]
 use crate::file::read;
+#[cfg(any(
+    not(target_arch = "wasm32"),
+    feature = "keras",
+    feature = "image",
+    feature = "npy",
+    feature = "onnx",
+    feature = "safetensors"
+))]
+pub use crate::file::{FileKind, write_file};
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs};
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]

@@ -19,7 +19,8 @@ enum Argument {
 /// # Errors
 /// Why there is none, in words.
 pub(super) fn layer(node: &Json, class: &str) -> Result<LayerConfig, String> {
-    let refused = |why: &str| format!("the operator keras.ops.{} {why}: put a layer of Keras in its place", snake(class));
+    let refused =
+        |why: &str| format!("the operator keras.ops.{} {why}: put a layer of Keras in its place", snake(class));
     let name = at(node, "/config/name").as_str().or(at(node, "/name").as_str()).unwrap_or_default();
     let config = at(node, "/config").as_object().into_iter().flatten();
     let has_own = config.clone().any(|(key, _)| !matches!(key.as_str(), "name" | "trainable" | "dtype"));

@@ -4,7 +4,7 @@
 //! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes the
 //! letter need not.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, product_turns, four_wide_output, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 use crate::{DType, Result};
 
@@ -47,7 +47,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         ],
         items,
         workgroups: caps.fold(items)?,
-        turns: product_turns(geometry, depth) * u64::from(1 + steps + 2 * staged) + u64::from(WIDE * WIDE * edge * edge),
+        turns: product_turns(geometry, depth) * u64::from(1 + steps + 2 * staged)
+            + u64::from(WIDE * WIDE * edge * edge),
     };
     Ok(vec![Plan {
         name: format!("conv_cooperative_{}x4_{tile}x{tile}x{depth}", problem.dtype),

@@ -1,6 +1,8 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing, product_turns};
+use super::{
+    ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing, product_turns,
+};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 

@@ -57,7 +57,9 @@ impl Tile {
     fn spelled(self, caps: &Caps) -> Option<u32> {
         let products = u64::from(4 * self.own_pixels * self.own_vectors);
         let loads = u64::from(self.own_pixels + 4 * self.own_vectors);
-        [self.fours(), 1].into_iter().find(|&fours| caps.spells_out(products * u64::from(fours), loads * u64::from(fours)))
+        [self.fours(), 1]
+            .into_iter()
+            .find(|&fours| caps.spells_out(products * u64::from(fours), loads * u64::from(fours)))
     }
 
     /// A time to compare tiles by: how often the device is filled, times what an invocation computes, by its share of the

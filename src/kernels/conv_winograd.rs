@@ -9,7 +9,9 @@
 
 use super::{ConvLaunch, Input, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, nested_turns, part};
+use crate::plan::{
+    Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, nested_turns, part,
+};
 use crate::{DType, DataFormat, Error, Result};
 
 /// Fewest channels on either side: below, the transforms outweigh what the products save, and their error shows.

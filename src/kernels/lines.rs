@@ -80,7 +80,13 @@ impl Lines {
     pub(super) fn insert(self, parts: Plan, plans: &mut Vec<Plan>, caps: &Caps) {
         let first = !caps.software && self.length() >= VERY_LONG && self.count() < FEW;
         // A processor pays for barriers: the first of its plans is that of an invocation for each line.
-        let at = if first { 0 } else if caps.software { plans.len().min(1) } else { plans.len() };
+        let at = if first {
+            0
+        } else if caps.software {
+            plans.len().min(1)
+        } else {
+            plans.len()
+        };
         plans.insert(at, parts);
     }
 }

@@ -37,8 +37,8 @@ use conv_launch::{ConvLaunch, Input, from_scratch};
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand, Part, Plan, Problem,
-    SeparableProblem, nested_turns, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand, Part, Plan,
+    Problem, SeparableProblem, nested_turns, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -76,9 +76,7 @@ fn within_turns(mut plans: Vec<Plan>) -> Result<Vec<Plan>> {
     let least = plans.iter().map(Plan::turns).min();
     plans.retain(|plan| plan.turns() <= MOST_TURNS);
     match least {
-        Some(least) if plans.is_empty() => {
-            Err(Error::limit("turns of the loops of one invocation", least, MOST_TURNS))
-        }
+        Some(least) if plans.is_empty() => Err(Error::limit("turns of the loops of one invocation", least, MOST_TURNS)),
         _ => Ok(plans),
     }
 }

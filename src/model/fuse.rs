@@ -62,9 +62,7 @@ fn pad(tape: &mut Tape) {
 fn sees(problem: &ConvProblem, shape: &Shape, data_format: DataFormat) -> bool {
     let (batch, channels, [height, width]) = data_format.split::<_, 2>(shape.dims());
     let read = problem.read().map(|extent| extent as usize);
-    problem.data_format == data_format
-        && problem.geometry.batch as usize == batch
-        && read == [channels, height, width]
+    problem.data_format == data_format && problem.geometry.batch as usize == batch && read == [channels, height, width]
 }
 
 /// Takes away the steps whose results nothing reads.
