@@ -432,6 +432,59 @@ fn setting_one_layers_weights_leaves_the_others() {
     assert_eq!(model.predict(&input).unwrap().values, [12.0, 12.0]);
 }
 
+/// Which position is the nearest hangs on the last bit of a coordinate: `resize.json` has what onnxruntime 1.32 picks where
+/// f64 would pick another, one case or more for every kind of coordinate and rounding, and sizes that keep the aspect ratio.
+/// The input counts its positions.
+#[test]
+fn resized_positions_are_those_of_onnxruntime() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let path = fixture("../resize.json");
+    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases = cases.as_array().unwrap();
+    assert!(cases.len() > 100, "{} cases", cases.len());
+    let mut wrong = Vec::new();
+    for case in cases {
+        let list = |key: &str| -> Vec<i64> { case[key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect() };
+        let text = |name: &str, value: &serde_json::Value| Attribute {
+            name: name.into(),
+            s: Some(value.as_str().unwrap().as_bytes().to_vec()),
+            r#type: 3,
+            ..Attribute::default()
+        };
+        let shape = list("shape");
+        let rank = shape.len() as i64;
+        let axes = case.get("axes").map_or_else(|| (2..2 + rank).collect(), |_| list("axes"));
+        let mut attributes = vec![
+            text("coordinate_transformation_mode", &case["transform"]),
+            text("nearest_mode", &case["nearest"]),
+            Attribute { name: "axes".into(), ints: axes, r#type: 7, ..Attribute::default() },
+        ];
+        attributes.extend(case.get("policy").map(|policy| text("keep_aspect_ratio_policy", policy)));
+        let (inputs, to) = match case.get("scales") {
+            Some(scales) => {
+                let float_data: Vec<f32> =
+                    scales.as_array().unwrap().iter().map(|scale| scale.as_f64().unwrap() as f32).collect();
+                let dims = vec![float_data.len() as i64];
+                (vec!["x", "", "to"], Tensor { name: "to".into(), dims, data_type: 1, float_data, ..Tensor::default() })
+            }
+            None => (vec!["x", "", "", "to"], ints("to", &list("sizes"))),
+        };
+        let mut file = file(19, vec![node("Resize", &inputs, &["y"], attributes)], vec![to]);
+        let dims = [&[1, 1][..], &shape].concat();
+        file.graph.as_mut().unwrap().input = vec![value("x", &dims)];
+        let model = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap().build(&gpu).unwrap();
+        let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
+        let count = (0..dims.iter().product::<usize>()).map(|position| position as f32).collect();
+        let output = model.predict(&HostTensor::new(dims, count).unwrap()).unwrap();
+        let expected: Vec<f32> = list("values").iter().map(|&value| value as f32).collect();
+        let extents: Vec<i64> = output.shape.dims()[2..].iter().map(|&dim| dim as i64).collect();
+        if extents != list("output") || output.values != expected {
+            wrong.push(case.to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), cases.len(), &wrong[..wrong.len().min(5)]);
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {
