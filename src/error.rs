@@ -31,8 +31,8 @@ pub enum Error {
         /// Where support stops, and the way round where there is one.
         reason: Cow<'static, str>,
     },
-    /// Valid, but this device cannot.
-    #[error("{resource}: {needed} needed, this device allows {limit}")]
+    /// Valid, but this device cannot; or more than the [`Budget`](crate::formats::Budget) for reading files allows.
+    #[error("{resource}: {needed} needed, {} {limit}", crate::budget::limited_by(resource))]
     Limit {
         /// The resource that ran out, with its unit.
         resource: Cow<'static, str>,

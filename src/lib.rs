@@ -33,7 +33,7 @@
 //! | 3 | `gpu`: device, pipelines, commands, readback, choice by measurement |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
-//! | 0 | `error`, `text`, `file`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
+//! | 0 | `error`, `text`, `budget`, `file`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
 //!
 //! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
 //! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
@@ -84,6 +84,7 @@
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
 
 mod activation;
+mod budget;
 mod dtype;
 mod error;
 #[cfg(any(
@@ -140,6 +141,7 @@ mod tests {
         &[
             "error",
             "text",
+            "budget",
             "file",
             "dtype",
             "shape",

@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, LibVer};
 
 use super::decode;
+use crate::budget::Meter;
 use crate::{Error, HostTensor, Result};
 
 /// An open file of weights.
@@ -18,6 +19,7 @@ pub(super) struct WeightsFile {
     budget: u64,
     /// Set once the attributes may be read.
     texts_checked: OnceCell<()>,
+    meter: Meter,
 }
 
 impl WeightsFile {
@@ -25,10 +27,15 @@ impl WeightsFile {
     ///
     /// # Errors
     /// [`Error::Format`] for anything that is not HDF5.
-    pub(super) fn open(bytes: Vec<u8>, place: String) -> Result<Self> {
+    pub(super) fn open(bytes: Vec<u8>, place: String, meter: Meter) -> Result<Self> {
         let budget = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self { file, place, budget, texts_checked: OnceCell::new() })
+        Ok(Self { file, place, budget, texts_checked: OnceCell::new(), meter })
+    }
+
+    /// What is left of the budget for the file.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Whether there is a group at `path`.
@@ -164,6 +171,7 @@ impl WeightsFile {
             return Err(Error::format(place, format!("the shape {dims:?} takes more bytes than the file has")));
         };
         self.budget -= bytes;
+        self.meter.memory(bytes / element.max(1) * size_of::<f32>() as u64)?;
         let raw = dataset.read_raw().map_err(broken)?;
         let values = match dataset.datatype().map_err(broken)? {
             Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
@@ -314,7 +322,7 @@ mod tests {
     fn read(build: impl FnOnce(&mut hdf5_pure::FileBuilder)) -> Result<Vec<HostTensor>> {
         let mut builder = FileBuilder::new();
         build(&mut builder);
-        WeightsFile::open(builder.finish().unwrap(), "file".into())?.vars("vars")
+        WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0))?.vars("vars")
     }
 
     /// Two values of two bytes each, in the group `vars`.
@@ -385,7 +393,7 @@ mod tests {
         let mut builder = FileBuilder::new();
         builder.set_attr("layer_names", AttrValue::VarLenStringArray(names.clone()));
         let honest = builder.finish().unwrap();
-        let open = |bytes: Vec<u8>| WeightsFile::open(bytes, "file".into()).unwrap();
+        let open = |bytes: Vec<u8>| WeightsFile::open(bytes, "file".into(), Meter::new("file", 0)).unwrap();
         assert_eq!(open(honest.clone()).texts("", "layer_names").unwrap(), Some(names));
         // The references follow each other: length, address, index.
         let reference = |length: u32| honest.windows(4).position(|window| window == length.to_le_bytes()).unwrap();
@@ -424,6 +432,6 @@ mod tests {
             builder.add_group(vars.finish());
         });
         assert!(text.contains("vars"), "{text}");
-        assert!(WeightsFile::open(b"not HDF5".to_vec(), "file".into()).is_err());
+        assert!(WeightsFile::open(b"not HDF5".to_vec(), "file".into(), Meter::new("file", 0)).is_err());
     }
 }

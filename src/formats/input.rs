@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "npy")]
+use crate::budget::Meter;
 use crate::layers::{LayerConfig, PerChannel};
 use crate::model::{Block, Model, Port};
 use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Unary};
@@ -137,6 +139,10 @@ impl InputReader {
     /// `array` with a batch axis, and a name for each of its inputs.
     fn batch(&self, array: HostTensor, place: String) -> Result<Inputs> {
         let HostTensor { shape, values } = array;
+        if shape.dims().get(1..).unwrap_or_default().contains(&0) {
+            let rule = format!("{place}: an input must not be empty");
+            return Err(Error::invalid("input", rule, format!("shape {shape}")));
+        }
         let fit = self.fit(shape.dims()).ok_or_else(|| {
             let rule = format!("{place}: the array must be one input of shape {}, or several", self.one());
             Error::invalid("input", rule, format!("shape {shape}"))
@@ -271,7 +277,8 @@ pub(super) enum Fit {
 
 #[cfg(feature = "npy")]
 fn read_npy(path: &Path, place: &str) -> Result<HostTensor> {
-    super::npy::parse(&super::read(path)?, place)
+    let bytes = super::read(path)?;
+    super::npy::parse(&bytes, place, &Meter::new(place, bytes.len()))
 }
 
 #[cfg(not(feature = "npy"))]

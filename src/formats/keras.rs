@@ -3,13 +3,13 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use serde_json::Value as Json;
 use zip::ZipArchive;
 
 use super::graph::{Body, Graph, Source, parse};
 use super::hdf5::WeightsFile;
 use super::keras_2;
 use super::weights::Weights;
+use crate::budget::Meter;
 use crate::layers::{Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
 use crate::text::printable_name;
@@ -20,8 +20,8 @@ use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 /// Reading it needs no device, so a program can look at a file before it opens one: [`unsupported`](Self::unsupported) lists
 /// everything that stands in the way of [`build`](Self::build).
 ///
-/// Files are not trusted: nothing in one is executed, no part takes more memory than in proportion to the file, and a
-/// damaged file is an error.
+/// Files are not trusted: nothing in one is executed, what reading it takes is [bounded](super::Budget), and a damaged file
+/// is an error.
 pub struct KerasFile {
     /// What messages call the file.
     place: String,
@@ -134,30 +134,32 @@ impl KerasFile {
     }
 
     pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
-        let (config, weights, weights_place) = if super::is_hdf5(&bytes) {
-            let file = WeightsFile::open(bytes, place.clone())?;
-            (Config::of_hdf5(&file, &place)?, file, place.clone())
+        let meter = Meter::new(&*place, bytes.len());
+        let (parsed, weights, weights_place) = if super::is_hdf5(&bytes) {
+            let file = WeightsFile::open(bytes, place.clone(), meter)?;
+            (Config::of_hdf5(&file, &place)?.parsed(options, file.meter())?, file, place.clone())
         } else {
-            let mut archive = Archive::open(&bytes, &place)?;
-            let config = Config::of_archive(&mut archive)?;
-            let weights_place = format!("{place}, model.weights.h5");
-            (config, WeightsFile::open(archive.weights()?, weights_place.clone())?, weights_place)
+            let mut archive = Archive::open(&bytes, &place, &meter)?;
+            let parsed = Config::of_archive(&mut archive)?.parsed(options, &meter)?;
+            let (weights, weights_place) = (archive.weights()?, format!("{place}, model.weights.h5"));
+            (parsed, WeightsFile::open(weights, weights_place.clone(), meter)?, weights_place)
         };
-        let (graph, unsupported) = config.parsed(options)?;
+        let (graph, unsupported) = parsed;
         Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)? })
     }
 }
 
 /// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.
 pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) -> Result<Architecture> {
-    let config = if super::is_hdf5(&bytes) {
-        Config::of_hdf5(&WeightsFile::open(bytes, place.to_owned())?, place)?
+    let meter = Meter::new(place, bytes.len());
+    let (graph, unsupported) = if super::is_hdf5(&bytes) {
+        let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
+        Config::of_hdf5(&file, place)?.parsed(options, file.meter())?
     } else if bytes.trim_ascii_start().starts_with(b"{") {
-        Config { text: bytes, place: place.to_owned(), version: None }
+        Config { text: bytes, place: place.to_owned(), version: None }.parsed(options, &meter)?
     } else {
-        Config::of_archive(&mut Archive::open(&bytes, place)?)?
+        Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?.parsed(options, &meter)?
     };
-    let (graph, unsupported) = config.parsed(options)?;
     architecture_of(&graph, &unsupported, place)
 }
 
@@ -192,14 +194,14 @@ impl Config {
             )
         })?;
         let metadata = archive.entry("metadata.json")?;
-        let metadata: Json = metadata.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let metadata: serde_json::Value =
+            metadata.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         let version = metadata["keras_version"].as_str().map(str::to_owned);
         Ok(Self { text, place: format!("{}, config.json", archive.place), version })
     }
 
-    fn parsed(&self, options: ReadOptions) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-        let mut json: Json =
-            serde_json::from_slice(&self.text).map_err(|error| Error::format(&self.place, error.to_string()))?;
+    fn parsed(&self, options: ReadOptions, meter: &Meter) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+        let mut json = super::json(&self.text, &self.place, meter)?;
         if keras_2::wrote(&json, self.version.as_deref()) {
             keras_2::modern(&mut json);
         }
@@ -256,22 +258,27 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], values: &mut [Vec<Host
     Ok(model)
 }
 
-/// The entries of a zip file, none inflated to more than in proportion to the file.
+/// The entries of a zip file.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     place: &'a str,
-    limit: u64,
+    meter: &'a Meter,
 }
 
+/// How each entry begins in the list that a zip file has of them, and the memory that one takes once it is read.
+const ENTRY: (&[u8], u64) = (b"PK\x01\x02", 1024);
+
 impl<'a> Archive<'a> {
-    pub(super) fn open(bytes: &'a [u8], place: &'a str) -> Result<Self> {
+    pub(super) fn open(bytes: &'a [u8], place: &'a str, meter: &'a Meter) -> Result<Self> {
+        let entries = bytes.windows(ENTRY.0.len()).filter(|window| *window == ENTRY.0).count();
+        meter.memory(entries as u64 * ENTRY.1)?;
         let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
             Error::format(
                 place,
                 format!("neither a .keras file, which is a zip archive ({error}), nor an HDF5 file (.h5)"),
             )
         })?;
-        Ok(Self { zip, place, limit: (bytes.len() as u64).saturating_mul(16).saturating_add(64 << 20) })
+        Ok(Self { zip, place, meter })
     }
 
     /// The bytes of the weights.
@@ -296,10 +303,18 @@ impl<'a> Archive<'a> {
             Err(zip::result::ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(Error::format(place, error.to_string())),
         };
+        let size = entry.size();
+        self.meter.memory(size)?;
         let mut bytes = Vec::new();
-        entry.take(self.limit + 1).read_to_end(&mut bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        if bytes.len() as u64 > self.limit {
-            return Err(Error::format(place, format!("the entry inflates to more than {} bytes", self.limit)));
+        let reserved = usize::try_from(size).map(|size| bytes.try_reserve_exact(size));
+        if !matches!(reserved, Ok(Ok(()))) {
+            return Err(Error::format(place, format!("there is no memory for its {size} bytes")));
+        }
+        // One more than it says, to see whether that is all.
+        let read = entry.take(size.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| Error::format(&place, error.to_string()))?;
+        if bytes.len() as u64 != size {
+            return Err(Error::format(place, format!("the entry must inflate to the {size} bytes that it says")));
         }
         Ok(Some(bytes))
     }
@@ -329,7 +344,7 @@ mod tests {
     }
 
     fn entry(bytes: &[u8], name: &str) -> Vec<u8> {
-        Archive::open(bytes, "digits").unwrap().entry(name).unwrap().unwrap()
+        Archive::open(bytes, "digits", &Meter::new("digits", bytes.len())).unwrap().entry(name).unwrap().unwrap()
     }
 
     #[test]
@@ -377,8 +392,10 @@ mod tests {
         let npz = archive(&[("config.json", &config), ("model.weights.npz", b"")]);
         assert!(refused(&npz).contains("model.weights.npz"));
         assert!(refused(&archive(&[("config.json", b"{"), ("model.weights.h5", &weights)])).contains("config.json"));
-        let bomb = archive(&[("config.json", &vec![b' '; 80 << 20]), ("model.weights.h5", &weights)]);
-        assert!(refused(&bomb).contains("inflates to more than"));
+        // A few kilobytes, eight megabytes of text, half a gigabyte of numbers.
+        let text = format!("[{}1]", "1,".repeat(4 << 20));
+        let bomb = archive(&[("config.json", text.as_bytes()), ("model.weights.h5", &weights)]);
+        assert!(refused(&bomb).contains("bytes of memory (budget for reading)"), "{}", refused(&bomb));
         let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(
             refused(&archive(&[("config.json", nested.as_bytes()), ("model.weights.h5", &weights)]))
@@ -429,7 +446,7 @@ mod tests {
         let read_all = |bytes: Vec<u8>| -> Result<usize> {
             // A whole model's config is read, too.
             let _ = KerasFile::from_bytes(&bytes).map(|file| file.graph.places());
-            let mut weights = Weights::of(WeightsFile::open(bytes, "weights".into())?)?;
+            let mut weights = Weights::of(WeightsFile::open(bytes, "weights".into(), Meter::new("weights", 0))?)?;
             Ok(weights.values(&places, "weights")?.iter().map(Vec::len).sum())
         };
         for whole in files {

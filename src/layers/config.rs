@@ -1063,12 +1063,16 @@ impl Form for Vec<Extent> {
 
 impl Form for ResizeTo {
     fn read(key: &str, json: &Value) -> Result<Self> {
-        match (json.get("sizes"), json.get("scales").and_then(Value::as_array).map(Vec::as_slice)) {
-            (Some(sizes), None) => Form::read("sizes", sizes).map(Self::Sizes),
-            (None, Some([height, width])) => {
-                Ok(Self::Scales([f64::read("scales", height)?, f64::read("scales", width)?]))
-            }
-            _ => Err(invalid(key, format!("`{key}` must hold two `sizes` or two `scales`"), json)),
+        let one = json.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+        let scales = |name: &'static str, value: &Value| match value.as_array().map(Vec::as_slice) {
+            Some([height, width]) => Ok([f64::read(name, height)?, f64::read(name, width)?]),
+            _ => Err(invalid(key, format!("`{name}` must hold two numbers"), value)),
+        };
+        match one.map(|(name, value)| (name.as_str(), value)) {
+            Some(("sizes", sizes)) => Form::read("sizes", sizes).map(Self::Sizes),
+            Some(("scales", value)) => scales("scales", value).map(Self::Scales),
+            Some(("rounded_scales", value)) => scales("rounded_scales", value).map(Self::RoundedScales),
+            _ => Err(invalid(key, format!("`{key}` must hold two `sizes`, `scales` or `rounded_scales`"), json)),
         }
     }
 
@@ -1076,6 +1080,7 @@ impl Form for ResizeTo {
         Ok(match self {
             Self::Sizes(sizes) => json!({"sizes": sizes}),
             Self::Scales(scales) => json!({"scales": scales}),
+            Self::RoundedScales(scales) => json!({"rounded_scales": scales}),
         })
     }
 }

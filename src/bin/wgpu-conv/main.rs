@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use wgpu_conv::formats::Budget;
 use wgpu_conv::{AdapterChoice, Error, Gpu, printable};
 
 use output::{Report, aligned, kind};
@@ -123,6 +124,10 @@ struct Cli {
     /// What to compute on: an index or part of a name from `wgpu-conv adapters`, `hardware`, `software` or `best`
     #[arg(long, global = true, value_name = "WHICH", default_value = "best")]
     adapter: AdapterChoice,
+    /// How many times the usual memory and work reading a file may take: 512 MiB and a few seconds beyond what is in
+    /// proportion to its size, so that a small file cannot ask for more. Raise it for files that you trust
+    #[arg(long, global = true, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    budget: u64,
     #[command(subcommand)]
     command: Command,
 }
@@ -156,6 +161,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let Budget { memory, work } = Budget::default();
+    Budget { memory: memory.saturating_mul(cli.budget), work: work.saturating_mul(cli.budget) }.install();
     let report = match &cli.command {
         Command::Run(run) => run.report(&cli.adapter),
         Command::Summary(summary) => summary.report(&cli.adapter),
@@ -200,6 +207,9 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
         }
         Error::Format { .. } => "check the file; `wgpu-conv inspect FILE` says what it holds",
         Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
+        Error::Limit { resource, .. } if resource.contains("budget") => {
+            "if you trust the file, allow it more: --budget 8 is eight times as much"
+        }
         Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
         Error::Unsupported { .. } => {
             "`wgpu-conv inspect FILE` lists all that stands in the way; the README's tables say what is supported"
