@@ -108,7 +108,7 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Resul
     let broken = |error: std::io::Error| Error::format(&place, format!("cannot be written: {error}"));
     let target = target_of(path).map_err(broken)?;
     match std::fs::metadata(&target) {
-        Ok(found) if found.is_dir() => return Err(Error::format(&place, "is a folder; give the path of a file in it")),
+        Ok(found) if found.is_dir() => Err(Error::format(&place, "is a folder; give the path of a file in it")),
         Ok(found) if found.is_file() => {
             let mut start = Vec::new();
             let file = std::fs::File::open(&target).map_err(broken)?;

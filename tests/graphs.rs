@@ -9,8 +9,8 @@ pub mod gpu;
 use wgpu_conv::layers::{
     ActivationLayer, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Conv2DTranspose, Cropping2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig,
-    LayerNormalization, LeakyReLU, MaxPooling2D, Merge, MergeKind, PReLU, Permute, ReLU, RepeatVector, Rescaling, Reshape,
-    SeparableConv2D, Sides, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
+    LayerNormalization, LeakyReLU, MaxPooling2D, Merge, MergeKind, PReLU, Permute, ReLU, RepeatVector, Rescaling,
+    Reshape, SeparableConv2D, Sides, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
 };
 use wgpu_conv::model::{Functional, Model, Symbol};
 use wgpu_conv::{Activation, DataFormat, Gpu, HostTensor, Padding, Result, Tensor};
@@ -85,9 +85,7 @@ fn layer(draw: &mut Draw, rank: usize, format: DataFormat) -> LayerConfig {
         return any(draw);
     }
     match draw.below(15) {
-        0 | 1 => ZeroPadding2D::new(Sides(draw.of(&[[[1, 1], [1, 1]], [[0, 2], [1, 0]]])))
-            .data_format(format)
-            .into(),
+        0 | 1 => ZeroPadding2D::new(Sides(draw.of(&[[[1, 1], [1, 1]], [[0, 2], [1, 0]]]))).data_format(format).into(),
         2 => BatchNormalization::new().axis(channels).into(),
         3 => Conv2D::new(draw.of(&[2, 4, 5]), draw.of(&[1, 2, 3]))
             .padding(padding)
@@ -103,8 +101,14 @@ fn layer(draw: &mut Draw, rank: usize, format: DataFormat) -> LayerConfig {
             .activation(activation)
             .data_format(format)
             .into(),
-        7 => SeparableConv2D::new(draw.of(&[4, 5]), 3).padding(padding).activation(activation).data_format(format).into(),
-        8 => Conv2DTranspose::new(draw.of(&[2, 4]), draw.of(&[2, 3])).strides(2).padding(padding).data_format(format).into(),
+        7 => {
+            SeparableConv2D::new(draw.of(&[4, 5]), 3).padding(padding).activation(activation).data_format(format).into()
+        }
+        8 => Conv2DTranspose::new(draw.of(&[2, 4]), draw.of(&[2, 3]))
+            .strides(2)
+            .padding(padding)
+            .data_format(format)
+            .into(),
         9 => MaxPooling2D::new(2).padding(padding).data_format(format).into(),
         10 => AveragePooling2D::new(2).padding(padding).data_format(format).into(),
         11 => match draw.below(4) {
@@ -146,14 +150,20 @@ fn graph(gpu: &Gpu, seed: u64) -> Result<(Vec<String>, Model, HostTensor)> {
         let latest = made.len() - 1;
         let from = if draw.chance(4) { draw.below(made.len()) } else { latest };
         let (config, reads): (LayerConfig, Vec<usize>) = if draw.chance(5) && made.len() > 2 {
-            let alike: Vec<usize> = (0..made.len()).filter(|&i| i != from && made[i].shape() == made[from].shape()).collect();
+            let alike: Vec<usize> =
+                (0..made.len()).filter(|&i| i != from && made[i].shape() == made[from].shape()).collect();
             if alike.is_empty() {
                 continue;
             }
             let other = draw.of(&alike);
-            let kind = draw.of(&[MergeKind::Add, MergeKind::Add, MergeKind::Multiply, MergeKind::Maximum, MergeKind::Subtract]);
-            let merge: LayerConfig =
-                if draw.chance(4) { Concatenate::new().into() } else { Merge::new(kind).into() };
+            let kind = draw.of(&[
+                MergeKind::Add,
+                MergeKind::Add,
+                MergeKind::Multiply,
+                MergeKind::Maximum,
+                MergeKind::Subtract,
+            ]);
+            let merge: LayerConfig = if draw.chance(4) { Concatenate::new().into() } else { Merge::new(kind).into() };
             (merge, if draw.chance(6) { vec![from, from] } else { vec![from, other] })
         } else {
             (layer(&mut draw, made[from].shape().rank(), format), vec![from])

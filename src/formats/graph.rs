@@ -551,7 +551,7 @@ fn application(node: &Json, operator: bool) -> Result<(Vec<Read>, bool), String>
     }
     let mut reads = Vec::new();
     for argument in at(node, "/args").as_array().into_iter().flatten() {
-        if !(operator && argument.is_number()) && !tensors(argument, &mut reads) {
+        if !(operator && argument.is_number() || tensors(argument, &mut reads)) {
             return Err(format!("it is called with {argument}"));
         }
     }

@@ -8,7 +8,7 @@ use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuild
 
 use super::decode;
 use crate::budget::Meter;
-use crate::{Error, HostTensor, Result};
+use crate::{Error, HostTensor, Result, Shape};
 
 /// An open file of weights.
 pub(super) struct WeightsFile {
@@ -41,6 +41,58 @@ impl WeightsFile {
     /// Whether there is a group at `path`.
     pub(super) fn has_group(&self, path: &str) -> bool {
         self.file.group(path).is_ok()
+    }
+
+    /// Whether any dataset stands below the group at `path`.
+    pub(super) fn holds_datasets(&self, path: &str) -> bool {
+        let mut found = false;
+        self.walk(path, &mut |_, _| found = true);
+        found
+    }
+
+    /// Whether any dataset stands below a group of this name, wherever that is.
+    pub(super) fn has_group_called(&self, name: &str) -> bool {
+        let mut found = false;
+        self.walk("", &mut |path, _| found |= path.split('/').any(|part| part == name));
+        found
+    }
+
+    /// Names and shapes of all datasets.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a dataset without a shape.
+    pub(super) fn shapes(&self) -> Result<Vec<(String, Shape)>> {
+        let mut shapes = Vec::new();
+        let mut broken = None;
+        self.walk("", &mut |path, dataset| match dataset.shape() {
+            Ok(dims) => {
+                let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
+                shapes.push((path.to_owned(), dims.into()));
+            }
+            Err(error) => broken = Some(self.broken(path, error)),
+        });
+        broken.map_or(Ok(shapes), Err)
+    }
+
+    /// Shows `see` every dataset below the group at `path`, to a depth and number that no file of Keras's has.
+    fn walk(&self, path: &str, see: &mut dyn FnMut(&str, &Dataset)) {
+        let mut groups = vec![(path.to_owned(), 0)];
+        let mut left = 1 << 20;
+        while let Some((path, depth)) = groups.pop() {
+            let Ok(group) = self.group(&path) else { continue };
+            let within = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            for name in group.datasets().unwrap_or_default() {
+                if let Ok(dataset) = group.dataset(&name) {
+                    see(&within(&name), &dataset);
+                }
+            }
+            for name in group.groups().unwrap_or_default() {
+                if left > 0 && depth < 64 {
+                    left -= 1;
+                    groups.push((within(&name), depth + 1));
+                }
+            }
+        }
     }
 
     /// The datasets `0`, `1`, … of the group at `path`, in that order; none where there is no such group, as Keras leaves

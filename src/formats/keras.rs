@@ -123,14 +123,26 @@ impl KerasFile {
     /// [`Error::Invalid`] naming the layer whose weights or input do not fit; [`Error::Limit`] and [`Error::Gpu`] where the
     /// device cannot hold the weights.
     pub fn build(self, gpu: &Gpu) -> Result<Model> {
+        let (graph, mut values) = self.values()?;
+        let inputs = graph.input_shapes();
+        built(graph, gpu, &inputs, &mut values)
+    }
+
+    /// The graph, and the values of the weights of its layers.
+    pub(super) fn values(self) -> Result<(Graph, Vec<Vec<HostTensor>>)> {
         if !self.unsupported.is_empty() {
             return Err(refused(&self.place, "built", &self.unsupported));
         }
         let places = self.graph.places()?;
         let mut weights = self.weights;
-        let mut values = weights.values(&places, &self.weights_place)?;
-        let inputs = self.graph.input_shapes();
-        built(self.graph, gpu, &inputs, &mut values)
+        let values = weights.values(&places, &self.weights_place)?;
+        Ok((self.graph, values))
+    }
+
+    /// What the file holds beside the model that this crate does not keep, in words: the state of an optimizer, and the seeds
+    /// of layers that draw random numbers.
+    pub fn not_kept(&self) -> Vec<&'static str> {
+        self.weights.not_kept()
     }
 
     pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
@@ -147,6 +159,14 @@ impl KerasFile {
         let (graph, unsupported) = parsed;
         Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)? })
     }
+}
+
+/// The names and shapes of all tensors in a file of weights.
+pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> {
+    let place = path.display().to_string();
+    let bytes = super::read(path)?;
+    let meter = Meter::new(&place, bytes.len());
+    WeightsFile::open(bytes, place, meter)?.shapes()
 }
 
 /// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.

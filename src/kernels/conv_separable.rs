@@ -55,7 +55,7 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
     let product = problem.product();
     let mut plans = Vec::new();
     for tile in Tile::in_order(problem) {
-        let storage = 16 * tile.pixels * (tile.columns() / 4 | 1);
+        let storage = 16 * tile.pixels * ((tile.columns() / 4) | 1);
         let fits = INVOCATIONS <= caps.max_invocations && storage <= caps.workgroup_storage;
         if !fits || !caps.spells_out(16 * u64::from(tile.vectors), 0) {
             continue;

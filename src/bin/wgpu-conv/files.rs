@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{Contents, inspect};
+use wgpu_conv::formats::{Contents, KerasFile, inspect};
 use wgpu_conv::model::Model;
 use wgpu_conv::{AdapterChoice, Error, Gpu};
 
@@ -137,9 +137,21 @@ pub struct Convert {
 impl Convert {
     /// What is printed.
     pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
+        let in_place = self.from.canonicalize().is_ok_and(|from| self.to.canonicalize().is_ok_and(|to| to == from));
+        // What a file of Keras's holds beside the model is told, and never taken from the only file that has it.
+        let lost = KerasFile::open(&self.from).map(|file| file.not_kept()).unwrap_or_default();
+        if in_place && !lost.is_empty() {
+            let problem =
+                format!("{} would be lost in place, and it was left as it is; write to another file", lost.join(", "));
+            return Err(Error::Format { place: self.to.display().to_string(), problem });
+        }
         let model = Model::load(&Gpu::open(adapter)?, &self.from)?;
         model.save(&self.to)?;
         let values = model.count_params();
-        Ok(format!("{}: {} with {values} weight values\n", self.to.display(), model.name()).into())
+        let mut text = format!("{}: {} with {values} weight values\n", self.to.display(), model.name());
+        if !lost.is_empty() {
+            let _ = writeln!(text, "Not kept, for nothing here computes with it: {}", lost.join(", "));
+        }
+        Ok(text.into())
     }
 }
