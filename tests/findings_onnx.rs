@@ -444,7 +444,8 @@ fn resized_positions_are_those_of_onnxruntime() {
     assert!(cases.len() > 100, "{} cases", cases.len());
     let mut wrong = Vec::new();
     for case in cases {
-        let list = |key: &str| -> Vec<i64> { case[key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect() };
+        let list =
+            |key: &str| -> Vec<i64> { case[key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect() };
         let text = |name: &str, value: &serde_json::Value| Attribute {
             name: name.into(),
             s: Some(value.as_str().unwrap().as_bytes().to_vec()),
