@@ -690,14 +690,14 @@ mod tests {
     /// A few bytes must not ask for gigabytes, nor for the contents of other files.
     #[test]
     fn files_cannot_ask_for_more_than_they_are() {
-        let shapes = vec![ints("huge", &[2], &[1 << 40, 1 << 20]), ints("far", &[1], &[i64::MAX])];
+        let shapes = [ints("huge", &[2], &[1 << 40, 1 << 20]), ints("far", &[1], &[i64::MAX])];
         let nodes = vec![
             node("ConstantOfShape", &["huge"], &["a"], vec![]),
             node("Range", &["zero", "far", "one"], &["b"], vec![]),
             node("Expand", &["half", "far"], &["c"], vec![]),
             node("Tile", &["half", "far"], &["d"], vec![]),
         ];
-        let scalars = vec![ints("zero", &[], &[0]), ints("one", &[], &[1]), floats("half", &[1])];
+        let scalars = [ints("zero", &[], &[0]), ints("one", &[], &[1]), floats("half", &[1])];
         for node in nodes {
             let name = node.op_type.clone();
             let bytes = file(vec![node], [&shapes[..], &scalars[..]].concat(), image(), &["x"]);

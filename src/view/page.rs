@@ -318,7 +318,7 @@ impl Viewer<'_> {
                 "maps": count,
                 "height": height,
                 "width": width,
-                "units": if spatial { None } else { layer.output_shape().map(|shape| elements(shape)) },
+                "units": if spatial { None } else { layer.output_shape().map(elements) },
                 "columns": columns,
                 "rows": rows,
                 "links": links,
