@@ -363,16 +363,20 @@ impl Parser<'_> {
     /// otherwise in the file's order.
     fn connect(&self, graph: &mut Graph, json: &Json, stated: &[Stated]) -> Result<()> {
         let order = self.history_list(at(json, "/config/input_layers"))?;
+        let stated_inputs: HashMap<&str, usize> =
+            graph.inputs.iter().enumerate().map(|(index, (name, _))| (name.as_str(), index)).collect();
         let mut inputs = Vec::with_capacity(order.len());
         for read in &order {
-            let input = graph.inputs.iter().find(|(name, _)| *name == read.layer);
+            let input = stated_inputs.get(read.layer.as_str());
             let input = input.ok_or_else(|| self.broken(format!("there is no input layer {:?}", read.layer)))?;
-            inputs.push(input.clone());
+            inputs.push(graph.inputs[*input].clone());
         }
         if inputs.len() != graph.inputs.len() {
             return Err(self.broken("every input layer must be among `input_layers`, once"));
         }
         graph.inputs = inputs;
+        let input_places: HashMap<&str, usize> =
+            graph.inputs.iter().enumerate().map(|(index, (name, _))| (name.as_str(), index)).collect();
         let members: HashMap<&str, usize> =
             graph.members.iter().enumerate().map(|(index, member)| (member.name.as_str(), index)).collect();
         let applications: HashMap<(usize, u64), usize> =
@@ -380,7 +384,7 @@ impl Parser<'_> {
         // The application, or input, that `read` names, and which of its outputs.
         let find = |read: &Read, from_one: &dyn Fn(&Member) -> bool| -> Option<(Source, usize)> {
             let Some(&member) = members.get(read.layer.as_str()) else {
-                let input = graph.inputs.iter().position(|(name, _)| *name == read.layer);
+                let input = input_places.get(read.layer.as_str()).copied();
                 return input.filter(|_| read.number == 0 && read.output == 0).map(|index| (Source::Input(index), 0));
             };
             let number = read.number.saturating_sub(from_one(&graph.members[member]).into());

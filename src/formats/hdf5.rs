@@ -1,6 +1,6 @@
 //! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3) and the legacy `.h5` (§4).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use half::{bf16, f16};
@@ -19,8 +19,13 @@ pub(super) struct WeightsFile {
     budget: u64,
     /// Set once the attributes may be read.
     texts_checked: OnceCell<()>,
+    /// The groups in a group, by its path and their names: to look for one by its path reads all beside it.
+    groups: RefCell<HashMap<String, HashMap<String, Group>>>,
     meter: Meter,
 }
+
+/// The memory that a group of a file is counted as.
+const GROUP_BYTES: u64 = 512;
 
 impl WeightsFile {
     /// Opens the file `bytes`, called `place` in messages.
@@ -30,7 +35,7 @@ impl WeightsFile {
     pub(super) fn open(bytes: Vec<u8>, place: String, meter: Meter) -> Result<Self> {
         let budget = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self { file, place, budget, texts_checked: OnceCell::new(), meter })
+        Ok(Self { file, place, budget, texts_checked: OnceCell::new(), groups: RefCell::default(), meter })
     }
 
     /// What is left of the budget for the file.
@@ -40,7 +45,7 @@ impl WeightsFile {
 
     /// Whether there is a group at `path`.
     pub(super) fn has_group(&self, path: &str) -> bool {
-        self.file.group(path).is_ok()
+        matches!(self.found(path), Ok(Some(_)))
     }
 
     /// Whether any dataset stands below the group at `path`.
@@ -101,8 +106,10 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
     pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
-        let Ok(group) = self.file.group(path) else { return Ok(Vec::new()) };
+        let Some(group) = self.found(path)? else { return Ok(Vec::new()) };
         let names = group.datasets().map_err(|error| self.broken(path, error))?;
+        // Each is looked for among all.
+        self.meter.work((names.len() as u64).saturating_pow(2))?;
         (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string())).collect()
     }
 
@@ -187,10 +194,30 @@ impl WeightsFile {
     }
 
     fn group(&self, path: &str) -> Result<Group> {
-        if path.is_empty() {
-            return Ok(self.file.root());
+        self.found(path)?.ok_or_else(|| Error::format(self.at(path), "there is no such group"))
+    }
+
+    /// The group at `path`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where there are more groups beside those on the way than the budget allows.
+    fn found(&self, path: &str) -> Result<Option<Group>> {
+        let Some((parent, name)) = path.rsplit_once('/').or_else(|| (!path.is_empty()).then_some(("", path))) else {
+            return Ok(Some(self.file.root()));
+        };
+        if let Some(siblings) = self.groups.borrow().get(parent) {
+            return Ok(siblings.get(name).cloned());
         }
-        self.file.group(path).map_err(|error| self.broken(path, error))
+        let Some(group) = self.found(parent)? else { return Ok(None) };
+        let Ok(list) = group.iter_groups() else { return Ok(None) };
+        let mut siblings = HashMap::new();
+        for (name, group) in list {
+            self.meter.memory(GROUP_BYTES)?;
+            siblings.insert(name, group);
+        }
+        let found = siblings.get(name).cloned();
+        self.groups.borrow_mut().insert(parent.to_owned(), siblings);
+        Ok(found)
     }
 
     /// The place called `path` in the file, in words.

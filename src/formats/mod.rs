@@ -95,12 +95,11 @@ fn decode<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<
 #[cfg(feature = "keras")]
 fn json(text: &[u8], place: &str, meter: &crate::budget::Meter) -> crate::Result<serde_json::Value> {
     const VALUE: u64 = size_of::<serde_json::Value>() as u64;
-    // What grows has room for twice as many; a map has a table beside its entries, and at least four of them.
+    // With its text, if it has one. What grows has room for twice as many, and for four at first.
     let values = |byte: &u8| match byte {
         b',' => 2 * VALUE,
-        b':' => 2 * (VALUE + 64),
-        b'[' => 4 * VALUE,
-        b'{' => 6 * (VALUE + 64),
+        b':' => 3 * VALUE + 24,
+        b'[' | b'{' => 4 * VALUE + 16,
         _ => 0,
     };
     meter.memory(text.len() as u64 + text.iter().map(values).sum::<u64>())?;

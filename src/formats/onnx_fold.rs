@@ -142,7 +142,8 @@ impl Constant {
     }
 
     /// The integers, all of them known.
-    pub(super) fn known_ints(&self) -> Outcome<Vec<i64>> {
+    pub(super) fn known_ints(&self, meter: &Meter) -> Outcome<Vec<i64>> {
+        spend(meter, self.data.len(), Kind::Int)?;
         match &self.data {
             Data::Ints(values) => values.iter().copied().collect::<Result<_, _>>().map_err(|_| UNKNOWN.into()),
             _ => Err("it takes integers where it is given other elements".into()),
@@ -150,7 +151,8 @@ impl Constant {
     }
 
     /// The integers, unknown ones too.
-    pub(super) fn extents(&self) -> Outcome<Vec<Whole>> {
+    pub(super) fn extents(&self, meter: &Meter) -> Outcome<Vec<Whole>> {
+        spend(meter, self.data.len(), Kind::Int)?;
         match &self.data {
             Data::Ints(values) => Ok(values.to_vec()),
             _ => Err("it takes integers where it is given other elements".into()),
@@ -164,16 +166,16 @@ impl Constant {
         }
         Ok(match &self.data {
             Data::Floats(values) => values.clone(),
-            Data::Ints(_) => Arc::new(self.known_ints()?.into_iter().map(|value| value as f32).collect()),
+            Data::Ints(_) => Arc::new(self.known_ints(meter)?.into_iter().map(|value| value as f32).collect()),
             Data::Bools(values) => Arc::new(values.iter().map(|&value| f32::from(u8::from(value))).collect()),
         })
     }
 
     /// The only element.
-    pub(super) fn scalar(&self) -> Outcome<f32> {
+    pub(super) fn scalar(&self, meter: &Meter) -> Outcome<f32> {
         match (&self.data, self.data.len()) {
             (Data::Floats(values), 1) => Ok(values[0]),
-            (Data::Ints(_), 1) => Ok(self.known_ints()?[0] as f32),
+            (Data::Ints(_), 1) => Ok(self.known_ints(meter)?[0] as f32),
             (Data::Bools(values), 1) => Ok(f32::from(u8::from(values[0]))),
             (_, count) => Err(format!("it takes one number where it is given {count}")),
         }
@@ -195,6 +197,9 @@ impl Constant {
 
     /// The axes in the order `perm`.
     pub(super) fn transposed(&self, perm: &[usize], meter: &Meter) -> Outcome<Self> {
+        if perm.iter().copied().eq(0..self.shape.len()) {
+            return Ok(self.clone());
+        }
         let strides = strides_of(&self.shape);
         let shape = perm.iter().map(|&axis| self.shape[axis]).collect();
         let strides = perm.iter().map(|&axis| strides[axis] as isize).collect::<Vec<_>>();
@@ -214,10 +219,20 @@ impl Constant {
 
     /// The elements at `offset + Σ index·stride`, for every index of `shape`, in order.
     fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize, meter: &Meter) -> Outcome<Self> {
-        let left = product(&shape)?;
-        spend(meter, left, self.data.kind())?;
-        let positions = Walk { shape: &shape, strides, index: vec![0; shape.len()], position: offset, left };
-        let data = self.data.pick(left, positions);
+        let count = product(&shape)?;
+        spend(meter, count, self.data.kind())?;
+        // The last axis in a plain loop, the others by their index.
+        let (outer, row) = match shape.split_last() {
+            Some((&extent, outer)) => (outer, Row { extent, stride: strides[outer.len()] }),
+            None => (&[][..], Row { extent: 1, stride: 1 }),
+        };
+        let left = count.checked_div(row.extent).unwrap_or(0);
+        let starts = Walk { shape: outer, strides, index: vec![0; outer.len()], position: offset, left };
+        let data = match &self.data {
+            Data::Floats(values) => Data::Floats(row.gathered(values, starts, count)),
+            Data::Ints(values) => Data::Ints(row.gathered(values, starts, count)),
+            Data::Bools(values) => Data::Bools(row.gathered(values, starts, count)),
+        };
         Ok(Self { shape, data })
     }
 
@@ -247,9 +262,8 @@ impl Constant {
     /// For a number that an integer type does not have.
     fn cast(&self, to: i32, meter: &Meter) -> Outcome<Self> {
         let kind = kind_of(to).ok_or_else(|| format!("elements cannot be cast to {}", type_name(to)))?;
-        if kind != self.data.kind() {
-            spend(meter, self.data.len(), kind)?;
-        }
+        // Where the kind stays, the numbers are looked at all the same.
+        spend(meter, self.data.len(), kind)?;
         let whole = |value: f32| {
             // Every f32 below 2^63 in size is an i64 once its fraction is cut off.
             let fits = value.abs() < 2f32.powi(63);
@@ -267,7 +281,9 @@ impl Constant {
                 Data::Ints(Arc::new(values.iter().map(|&v| Ok(i64::from(v))).collect()))
             }
             (Data::Floats(values), Kind::Bool) => Data::Bools(Arc::new(values.iter().map(|&v| v != 0.0).collect())),
-            (Data::Ints(_), Kind::Bool) => Data::Bools(Arc::new(self.known_ints()?.iter().map(|&v| v != 0).collect())),
+            (Data::Ints(_), Kind::Bool) => {
+                Data::Bools(Arc::new(self.known_ints(meter)?.iter().map(|&v| v != 0).collect()))
+            }
         };
         if let (Data::Ints(values), Some((least, most))) = (&data, range_of(to)) {
             let beyond = |value: &&i64| !(least..=most).contains(*value);
@@ -299,6 +315,11 @@ fn range_of(data_type: i32) -> Option<(i64, i64)> {
 /// Counts a constant of `elements` that is about to be made.
 fn spend(meter: &Meter, elements: usize, kind: Kind) -> Outcome<()> {
     meter.array(elements as u64, kind.bytes()).map_err(|error| error.to_string())
+}
+
+/// Counts `steps` that are about to be taken.
+fn work(meter: &Meter, steps: usize) -> Outcome<()> {
+    meter.work(steps as u64).map_err(|error| error.to_string())
 }
 
 impl Kind {
@@ -385,6 +406,31 @@ fn from_fields(tensor: &TensorProto, kind: Kind) -> Outcome<Data> {
 fn unsigned(values: Vec<u64>) -> Outcome<Data> {
     let signed = values.into_iter().map(|value| i64::try_from(value).map(Ok)).collect::<Result<Vec<_>, _>>();
     Ok(Data::Ints(Arc::new(signed.map_err(|_| "integers of 2^63 and more cannot be read")?)))
+}
+
+/// The positions of one row of a [`Walk`].
+#[derive(Clone, Copy)]
+struct Row {
+    extent: usize,
+    stride: isize,
+}
+
+impl Row {
+    /// The `count` elements of the rows that begin at `starts`.
+    fn gathered<T: Copy>(self, values: &[T], starts: impl Iterator<Item = usize>, count: usize) -> Arc<Vec<T>> {
+        let mut gathered = Vec::with_capacity(count);
+        for start in starts {
+            match self.stride {
+                0 => gathered.extend(std::iter::repeat_n(values[start], self.extent)),
+                1 => gathered.extend_from_slice(&values[start..start + self.extent]),
+                stride => {
+                    let position = |index: usize| (start as isize + index as isize * stride) as usize;
+                    gathered.extend((0..self.extent).map(|index| values[position(index)]));
+                }
+            }
+        }
+        Arc::new(gathered)
+    }
 }
 
 /// Positions `position + Σ index·stride` over a box, last axis fastest.
@@ -509,9 +555,9 @@ pub(super) fn split_sizes(extent: usize, sizes: Option<&[i64]>, parts: usize) ->
 }
 
 /// The axes of Squeeze, Unsqueeze and the reductions: an input since opset 13 or 18, an attribute before.
-pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>) -> Outcome<Option<Vec<i64>>> {
+pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>, meter: &Meter) -> Outcome<Option<Vec<i64>>> {
     match input {
-        Some(axes) => axes.known_ints().map(Some),
+        Some(axes) => axes.known_ints(meter).map(Some),
         None => Ok(node.ints("axes").map(<[i64]>::to_vec)),
     }
 }
@@ -557,17 +603,17 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
         }),
         "Shape" => Ok(shape(node, &x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>())),
         "Size" => Ok(Constant { shape: Vec::new(), data: Data::Ints(Arc::new(vec![Ok(x.data.len() as i64)])) }),
-        "Reshape" => given(1).and_then(|target| reshape(node, x, target)),
+        "Reshape" => given(1).and_then(|target| reshape(node, x, target, meter)),
         "Flatten" => flat_axis(node, x.shape.len()).and_then(|axis| {
             let (rows, columns) = x.shape.split_at(axis);
             x.reshaped(vec![rows.iter().product(), columns.iter().product()])
         }),
-        "Squeeze" => axes_of(node, input(1)).and_then(|axes| {
+        "Squeeze" => axes_of(node, input(1), meter).and_then(|axes| {
             let dims = x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>();
             let dropped = squeezed(&dims, axes.as_deref())?;
             x.reshaped((0..x.shape.len()).filter(|axis| !dropped.contains(axis)).map(|axis| x.shape[axis]).collect())
         }),
-        "Unsqueeze" => axes_of(node, input(1)).and_then(|axes| {
+        "Unsqueeze" => axes_of(node, input(1), meter).and_then(|axes| {
             let axes = axes.ok_or("it must name axes")?;
             let added = axes_at(&axes, x.shape.len() + axes.len())?;
             let mut dims = x.shape.iter().copied();
@@ -577,7 +623,7 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
             )
         }),
         "Transpose" => permutation(node, x.shape.len()).and_then(|perm| x.transposed(&perm, meter)),
-        "Slice" => slices(node, inputs, x.shape.len()).and_then(|cuts| {
+        "Slice" => slices(node, inputs, x.shape.len(), meter).and_then(|cuts| {
             let strides = strides_of(&x.shape);
             let mut walk = (x.shape.clone(), strides.iter().map(|&stride| stride as isize).collect::<Vec<_>>(), 0);
             for (axis, start, end, step) in cuts {
@@ -589,13 +635,13 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
             x.walk(walk.0, &walk.1, walk.2, meter)
         }),
         "Gather" => given(1).and_then(|indices| gather(node, x, indices, meter)),
-        "Expand" => given(1).and_then(Constant::known_ints).and_then(|target| {
+        "Expand" => given(1).and_then(|list| list.known_ints(meter)).and_then(|target| {
             let target = extents(&target)?;
             x.expanded(&broadcast(&x.shape, &target)?, meter)
         }),
-        "Tile" => given(1).and_then(Constant::known_ints).and_then(|repeats| tile(x, &repeats, meter)),
+        "Tile" => given(1).and_then(|list| list.known_ints(meter)).and_then(|repeats| tile(x, &repeats, meter)),
         "ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin" => {
-            axes_of(node, input(1)).and_then(|axes| reduce(node, x, axes, meter))
+            axes_of(node, input(1), meter).and_then(|axes| reduce(node, x, axes, meter))
         }
         "Not" => match &x.data {
             Data::Bools(values) => spend(meter, values.len(), Kind::Bool).map(|()| Constant {
@@ -624,7 +670,7 @@ fn constant(node: &NodeProto, meter: &Meter) -> Outcome<Constant> {
 }
 
 fn constant_of_shape(node: &NodeProto, shape: &Constant, meter: &Meter) -> Outcome<Constant> {
-    let shape = extents(&shape.known_ints()?)?;
+    let shape = extents(&shape.known_ints(meter)?)?;
     let value = match node.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
         Some(tensor) => Constant::decode(tensor, meter)?,
         None => Constant::floats(vec![1], vec![0.0]),
@@ -694,9 +740,10 @@ pub(super) fn slices(
     node: &NodeProto,
     inputs: &[Option<&Constant>],
     rank: usize,
+    meter: &Meter,
 ) -> Outcome<Vec<(usize, i64, i64, i64)>> {
     let given = |index: usize, name: &str| match inputs.get(index).copied().flatten() {
-        Some(constant) => constant.known_ints().map(Some),
+        Some(constant) => constant.known_ints(meter).map(Some),
         None => Ok(node.ints(name).map(<[i64]>::to_vec)),
     };
     let (starts, ends) = (given(1, "starts")?, given(2, "ends")?);
@@ -711,8 +758,8 @@ pub(super) fn slices(
     (0..starts.len()).map(cut).collect()
 }
 
-fn reshape(node: &NodeProto, x: &Constant, target: &Constant) -> Outcome<Constant> {
-    let target = target.known_ints()?;
+fn reshape(node: &NodeProto, x: &Constant, target: &Constant, meter: &Meter) -> Outcome<Constant> {
+    let target = target.known_ints(meter)?;
     let keep_zero = node.int("allowzero", 0) != 0;
     let mut dims = Vec::with_capacity(target.len());
     for (axis, &dim) in target.iter().enumerate() {
@@ -751,7 +798,7 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outc
     shape[axis] = length.ok_or("its parts are too long together")?;
     spend(meter, product(&shape)?, first.data.kind())?;
     // Each row visits every part, also those without elements.
-    meter.work((outer as u64).saturating_mul(parts.len() as u64)).map_err(|error| error.to_string())?;
+    work(meter, outer.saturating_mul(parts.len()))?;
     fn joined<T: Copy>(outer: usize, parts: &[(&[T], usize)]) -> Arc<Vec<T>> {
         let rows = (0..outer).flat_map(|row| parts.iter().map(move |(values, block)| &values[row * block..][..*block]));
         let mut all = Vec::with_capacity(outer * parts.iter().map(|(_, block)| block).sum::<usize>());
@@ -778,7 +825,7 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outc
 fn gather(node: &NodeProto, x: &Constant, indices: &Constant, meter: &Meter) -> Outcome<Constant> {
     let axis = axis_at(node.int("axis", 0), x.shape.len())?;
     let positions =
-        indices.known_ints()?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Outcome<Vec<_>>>()?;
+        indices.known_ints(meter)?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Outcome<Vec<_>>>()?;
     let inner: usize = x.shape[axis + 1..].iter().product();
     let outer: usize = x.shape[..axis].iter().product();
     let shape = [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat();
@@ -794,7 +841,7 @@ fn gather(node: &NodeProto, x: &Constant, indices: &Constant, meter: &Meter) -> 
 fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>, meter: &Meter) -> Outcome<Vec<Constant>> {
     let axis = axis_at(node.int("axis", 0), x.shape.len())?;
     let sizes = match sizes {
-        Some(sizes) => Some(sizes.known_ints()?),
+        Some(sizes) => Some(sizes.known_ints(meter)?),
         None => node.ints("split").map(<[i64]>::to_vec),
     };
     let strides = strides_of(&x.shape);
@@ -802,6 +849,8 @@ fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>, meter: &Meter
     let mut start = 0;
     let mut parts = Vec::with_capacity(node.output.len());
     for size in split_sizes(x.shape[axis], sizes.as_deref(), node.output.len())? {
+        // A part without elements is one too.
+        spend(meter, 64, Kind::Float)?;
         let mut shape = x.shape.clone();
         shape[axis] = size;
         parts.push(x.walk(shape, &signed, (start * strides[axis]) as isize, meter)?);
@@ -825,7 +874,7 @@ fn tile(x: &Constant, repeats: &[i64], meter: &Meter) -> Outcome<Constant> {
 fn range(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
     let [Some(start), Some(limit), Some(delta)] = inputs else { return Err("it must have three inputs".into()) };
     if let Data::Ints(_) = start.data {
-        let one = |constant: &Constant| match constant.known_ints()?[..] {
+        let one = |constant: &Constant| match constant.known_ints(meter)?[..] {
             [value] => Ok(value),
             ref values => Err(format!("it takes one number where it is given {}", values.len())),
         };
@@ -834,7 +883,7 @@ fn range(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
         spend(meter, count, Kind::Int)?;
         return Ok(Constant::ints((0..count).map(|index| Ok(start + index as i64 * delta)).collect()));
     }
-    let (start, limit, delta) = (start.scalar()?, limit.scalar()?, delta.scalar()?);
+    let (start, limit, delta) = (start.scalar(meter)?, limit.scalar(meter)?, delta.scalar(meter)?);
     let count = ((f64::from(limit) - f64::from(start)) / f64::from(delta)).ceil().max(0.0);
     if !count.is_finite() {
         return Err(format!("no number of steps of {delta} leads from {start} to {limit}"));
@@ -866,7 +915,7 @@ fn product_of(left: &Constant, right: &Constant, meter: &Meter) -> Outcome<Const
     }
     let shape = vec![rows, columns];
     spend(meter, product(&shape)?, Kind::Float)?;
-    meter.work((a.len() as u64).saturating_mul(columns as u64)).map_err(|error| error.to_string())?;
+    work(meter, a.len().saturating_mul(columns))?;
     let element = |row: usize, column: usize| {
         let pairs = (0..inner).map(|k| f64::from(a[row * inner + k]) * f64::from(b[k * columns + column]));
         pairs.sum::<f64>() as f32
@@ -1070,6 +1119,7 @@ fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>, meter: &Meter)
         "ReduceMax" => "Max",
         _ => "Min",
     };
+    work(meter, x.data.len())?;
     // What is reduced to one element stands together.
     let ordered = x.transposed(&[kept, axes].concat(), meter)?;
     let data = match &ordered.data {

@@ -228,7 +228,7 @@ impl Apply<'_> {
     /// Input `index` as integers, or else the attribute `name`.
     pub(super) fn ints(&self, index: usize, name: &str) -> Outcome<Option<Vec<i64>>> {
         Ok(match self.constant(index)? {
-            Some(constant) => Some(constant.known_ints()?),
+            Some(constant) => Some(constant.known_ints(self.meter())?),
             None => self.node.ints(name).map(<[i64]>::to_vec),
         })
     }

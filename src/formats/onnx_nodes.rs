@@ -347,7 +347,7 @@ fn clip(a: &mut Apply) -> Outcome<Vec<Term>> {
         return one(x);
     }
     let bound = |index: usize, name: &str, none: f32| match a.constant(index)? {
-        Some(constant) => constant.scalar().map_err(Refusal::from),
+        Some(constant) => constant.scalar(a.meter()).map_err(Refusal::from),
         None => Ok(a.node.float(name, none)),
     };
     let (min, max) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
@@ -433,7 +433,7 @@ fn dropout(a: &mut Apply) -> Outcome<Vec<Term>> {
     if a.builder.opset < 7 && a.node.int("is_test", 0) == 0 {
         return Err(at("is_test", "dropout in training mode draws random numbers"));
     }
-    if a.constant(2)?.is_some_and(|training| training.scalar() != Ok(0.0)) {
+    if a.constant(2)?.is_some_and(|training| training.scalar(a.meter()) != Ok(0.0)) {
         return Err("dropout in training mode draws random numbers".into());
     }
     a.same()
@@ -458,7 +458,7 @@ fn reshape(a: &mut Apply) -> Outcome<Vec<Term>> {
     let dims = a.dims(x);
     let keep_zero = a.node.int("allowzero", 0) != 0;
     let target = match a.constant(1)? {
-        Some(target) => target.extents()?,
+        Some(target) => target.extents(a.meter())?,
         None => a.node.ints("shape").ok_or("it has no shape")?.iter().map(|&dim| Ok(dim)).collect(),
     };
     if target.len() > MOST_AXES {
@@ -490,14 +490,14 @@ fn flatten(a: &mut Apply) -> Outcome<Vec<Term>> {
 fn squeeze(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let dims = a.dims(x);
-    let axes = axes_of(a.node, a.constant(1)?)?;
+    let axes = axes_of(a.node, a.constant(1)?, a.meter())?;
     let dropped = squeezed(&dims, axes.as_deref())?;
     one(a.view(x, (0..dims.len()).filter(|axis| !dropped.contains(axis)).map(Extent::Axis).collect())?)
 }
 
 fn unsqueeze(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
-    let axes = axes_of(a.node, a.constant(1)?)?.ok_or_else(|| at("axes", "it must name axes"))?;
+    let axes = axes_of(a.node, a.constant(1)?, a.meter())?.ok_or_else(|| at("axes", "it must name axes"))?;
     let rank = a.dims(x).len() + axes.len();
     let added = axes_at(&axes, rank)?;
     let mut own = 0..;
@@ -526,7 +526,7 @@ fn slice(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let constants = (1..5).map(|index| a.constant(index)).collect::<Outcome<Vec<_>>>()?;
     let constants: Vec<_> = std::iter::once(None).chain(constants).collect();
-    let cuts = slices(a.node, &constants, rank)?;
+    let cuts = slices(a.node, &constants, rank, a.meter())?;
     one(a.sliced(x, &cuts)?)
 }
 
@@ -553,7 +553,8 @@ fn gather(a: &mut Apply) -> Outcome<Vec<Term>> {
     let extent =
         dims[axis].ok_or_else(|| format!("nothing can be gathered of axis {axis}, whose extent is not known"))?;
     let indices = a.required(1)?.clone();
-    let positions = indices.known_ints()?.iter().map(|&index| axis_at(index, extent)).collect::<Result<Vec<_>, _>>()?;
+    let positions =
+        indices.known_ints(a.meter())?.iter().map(|&index| axis_at(index, extent)).collect::<Result<Vec<_>, _>>()?;
     let runs: Vec<&[usize]> = positions.chunk_by(|left, right| left + 1 == *right).collect();
     if runs.is_empty() || runs.len() > 64 {
         return Err(format!("{} separate runs of positions are gathered; 1 to 64 can be", runs.len()).into());
@@ -568,13 +569,13 @@ fn gather(a: &mut Apply) -> Outcome<Vec<Term>> {
 
 fn expand(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
-    let target = a.required(1)?.extents()?;
+    let target = a.required(1)?.extents(a.meter())?;
     one(a.expanded(x, &target)?)
 }
 
 fn tile(a: &mut Apply) -> Outcome<Vec<Term>> {
     let mut x = a.value(0)?;
-    let repeats = a.required(1)?.known_ints()?;
+    let repeats = a.required(1)?.known_ints(a.meter())?;
     if repeats.len() != a.dims(x).len() {
         return Err(format!("{} repeats for {} axes", repeats.len(), a.dims(x).len()).into());
     }
@@ -591,11 +592,13 @@ fn pad(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let pads = a.ints(1, "pads")?.ok_or_else(|| at("pads", "it has no pads"))?;
     let value = match a.constant(2)? {
-        Some(value) => value.scalar()?,
+        Some(value) => value.scalar(a.meter())?,
         None => a.node.float("value", 0.0),
     };
     let axes = match a.constant(3)? {
-        Some(axes) => axes.known_ints()?.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => {
+            axes.known_ints(a.meter())?.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?
+        }
         None => (0..rank).collect(),
     };
     if pads.len() != 2 * axes.len() {
@@ -779,7 +782,7 @@ fn softmax(a: &mut Apply) -> Outcome<Vec<Term>> {
 fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let rank = a.dims(x).len();
-    let axes = match axes_of(a.node, a.constant(1)?)? {
+    let axes = match axes_of(a.node, a.constant(1)?, a.meter())? {
         Some(axes) if !axes.is_empty() => axes_at(&axes, rank)?,
         _ if a.node.int("noop_with_empty_axes", 0) != 0 => return a.same(),
         _ => (0..rank).collect(),

@@ -477,10 +477,11 @@ pub(super) fn resize(a: &mut Apply) -> Outcome<Vec<Term>> {
         None => (0..rank).collect(),
     };
     let scales = match a.constant(place)? {
+        Some(scales) if scales.data.len() > rank => return Err("it must have a scale for each axis".into()),
         Some(scales) => scales.to_floats(a.meter())?.to_vec(),
         None => a.node.attribute("scales").map(|attribute| attribute.floats.clone()).unwrap_or_default(),
     };
-    let sizes = a.constant(3)?.map(Constant::known_ints).transpose()?;
+    let sizes = a.constant(3)?.map(|sizes| sizes.known_ints(a.meter())).transpose()?;
     let to = match sizes {
         None if scales.len() == axes.len() => {
             let mut by_axis = vec![1.0; rank];

@@ -669,7 +669,13 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
         }
         Interpolation::Linear => resampled(input, &positions, Between::Linear),
         Interpolation::Cubic { a, exclude_outside } => {
-            resampled(input, &positions, Between::Cubic { a, exclude_outside })
+            let Estimate { exact, bound } = resampled(input, &positions, Between::Cubic { a, exclude_outside });
+            // The weights are polynomials computed in f32, whose terms reach 48·|a| where they come to less than 1: an error of
+            // some units of that in each, and what lies outside divides by a sum not far from 1.
+            let largest =
+                input.data.iter().filter(|value| value.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
+            let weights = 2.0 * 48.0 * a.abs().max(0.5) * UNIT * largest;
+            Estimate { bound: bound.map(|bound| bound + weights), exact }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `summary`, `inspect` and `convert`: model files.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -77,21 +79,21 @@ impl Inspect {
         }
         text.push('\n');
         if !layers.is_empty() {
-            let mut counts: Vec<(&str, usize)> = Vec::new();
-            for (_, class) in layers {
-                match counts.iter_mut().find(|(known, _)| known == class) {
-                    Some((_, count)) => *count += 1,
-                    None => counts.push((class, 1)),
-                }
+            // The most frequent first, and then as they come.
+            let mut by_class: HashMap<&str, (usize, usize)> = HashMap::new();
+            for (place, (_, class)) in layers.iter().enumerate() {
+                by_class.entry(class).or_insert((0, place)).0 += 1;
             }
-            counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+            let mut counts: Vec<_> = by_class.into_iter().collect();
+            counts.sort_by_key(|&(_, (count, place))| (Reverse(count), place));
             let _ = writeln!(text, "\n{} layer(s)", layers.len());
             let rows: Vec<_> =
-                counts.iter().map(|(class, count)| vec![format!("  {count}"), (*class).to_owned()]).collect();
+                counts.iter().map(|(class, (count, _))| vec![format!("  {count}"), (*class).to_owned()]).collect();
             text += &aligned(&rows);
         }
         if !weights.is_empty() {
-            let values: u64 = weights.iter().map(|(_, shape)| shape.dims().iter().product::<usize>() as u64).sum();
+            let values: u64 =
+                weights.iter().filter_map(|(_, shape)| shape.elements().ok()).fold(0, u64::saturating_add);
             let _ = writeln!(text, "\n{} tensor(s) of {values} values", weights.len());
             let rows: Vec<_> =
                 weights.iter().map(|(name, shape)| vec![format!("  {name}"), shape.to_string()]).collect();
