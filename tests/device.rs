@@ -16,12 +16,14 @@ use common::tolerance::{self, Storage};
 use wgpu_conv::layers::{
     ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
     GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D,
-    Normalization, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, UnitNormalization,
+    Merge, Normalization, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, UnitNormalization,
     UpSampling2D,
 };
+use wgpu_conv::model::Sequential;
 use wgpu_conv::plan::Problem;
 use wgpu_conv::{
-    Activation, Commands, DType, DataFormat, Error, Gpu, Interpolation, Padding, Result, Shape, Tensor, Tuning, wgpu,
+    Activation, Commands, DType, DataFormat, Error, Gpu, HostTensor, Interpolation, Padding, Result, Shape, Tensor,
+    Tuning, wgpu,
 };
 
 /// Errors that reached the handler of a device of the caller's: none must.
@@ -457,28 +459,36 @@ fn a_lost_device_is_an_error() {
     let Some((device, queue, _)) = device(|_| ()) else { return };
     for gpu in [Gpu::from_wgpu(device, queue), Gpu::new().expect("another device")] {
         let config = LayerConfig::from(Conv2D::new(4, 3));
+        let shape = [Some(1), Some(6), Some(6), Some(3)];
+        let built = Sequential::new(&gpu).with_input(shape).unwrap().with(Conv2D::new(4, 3)).unwrap();
+        let model = built.model().unwrap();
         let layer = config.build(&gpu, [1, 6, 6, 3]).expect("a layer");
         let input = tensor(&gpu, [1, 6, 6, 3], wave);
         let output = layer.call(&input).expect("a call");
+        model.call(&input).expect("a call");
+        let host = HostTensor::new([1, 6, 6, 3], wave(108)).expect("values");
         let mut recorded = Commands::new(&gpu);
         layer.record(&mut recorded, &input).expect("recorded");
         gpu.device().destroy();
-        // Work on a lost device is accepted in silence, as WebGPU has it; its values are an error, and nothing panics.
-        let _ = recorded.submit();
         let read = |tensor: Tensor| tensor.read::<f32>().map(drop);
-        let outcomes: [(&str, Result<()>); 6] = [
+        let outcomes: [(&str, Result<()>); 11] = [
+            ("what was recorded", recorded.submit()),
             ("what was there", read(output.clone())),
             ("an asynchronous read", pollster::block_on(output.read_async::<f32>()).map(drop)),
-            ("a call", layer.call(&input).and_then(read)),
-            (
-                "a call of another shape",
-                Tensor::from_slice(&gpu, [1, 7, 9, 3], &wave(189)).and_then(|x| layer.call(&x)).and_then(read),
-            ),
-            ("an upload", Tensor::from_slice(&gpu, [3], &[0.0f32; 3]).and_then(read)),
-            ("a layer", config.build(&gpu, [1, 6, 6, 3]).and_then(|layer| layer.call(&input)).and_then(read)),
+            ("a call", layer.call(&input).map(drop)),
+            ("a new shape", layer.call(&input.reshape([1, 4, 9, 3]).expect("a shape")).map(drop)),
+            ("an upload", Tensor::from_slice(&gpu, [3], &[0.0f32; 3]).map(drop)),
+            ("a layer", config.build(&gpu, [1, 6, 6, 3]).and_then(|layer| layer.call(&input)).map(drop)),
+            ("a model", model.call(&input).map(drop)),
+            ("a prediction", model.predict(&host).map(drop)),
+            ("waiting", gpu.synchronize()),
+            ("another handle", Tensor::from_slice(&gpu.apart(), [3], &[0.0f32; 3]).map(drop)),
         ];
         for (what, outcome) in outcomes {
-            assert!(matches!(outcome, Err(Error::Gpu { .. })), "{what}: {outcome:?}");
+            let said = outcome.as_ref().map_err(ToString::to_string);
+            let named =
+                matches!(&said, Err(text) if text.contains("the device was lost: ") && text.contains("open another"));
+            assert!(named && matches!(outcome, Err(Error::Gpu { .. })), "{what}: {said:?}");
         }
     }
 }
@@ -488,11 +498,9 @@ fn tensors_of_another_device_are_refused() {
     let (Some((device, queue, uncaptured)), Some(here)) = (device(|_| ()), gpu::gpu()) else { return };
     let there = Gpu::from_wgpu(device, queue);
     let input = tensor(&there, [1, 6, 6, 3], wave);
-    let layers: [LayerConfig; 2] = [Conv2D::new(4, 3).into(), ReLU::new().into()];
-    for layer in layers {
-        let layer = layer.build(&here, [1, 6, 6, 3]).expect("a layer");
-        let recorded = layer.record(&mut Commands::new(&there), &tensor(&here, [1, 6, 6, 3], wave));
-        for (argument, outcome) in [("input", layer.call(&input)), ("commands", recorded)] {
+    let shape = [Some(1), Some(6), Some(6), Some(3)];
+    let refused = |outcomes: [(&str, Result<()>); 2]| {
+        for (argument, outcome) in outcomes {
             match outcome {
                 Err(Error::Invalid { argument: named, received, .. }) => {
                     assert_eq!((&*named, received), (argument, format!("{argument} of another Gpu")));
@@ -500,7 +508,99 @@ fn tensors_of_another_device_are_refused() {
                 other => panic!("{argument}: {other:?}"),
             }
         }
+    };
+    let layers: [LayerConfig; 2] = [Conv2D::new(4, 3).into(), ReLU::new().into()];
+    for config in layers {
+        let layer = config.build(&here, [1, 6, 6, 3]).expect("a layer");
+        let own = tensor(&here, [1, 6, 6, 3], wave);
+        let recorded = layer.record(&mut Commands::new(&there), &own).map(drop);
+        refused([("input", layer.call(&input).map(drop)), ("commands", recorded)]);
+        let built = Sequential::new(&here).with_input(shape).unwrap().with(config).unwrap();
+        let model = built.model().unwrap();
+        let recorded = model.record(&mut Commands::new(&there), &[own]).map(drop);
+        refused([("input", model.call(&input).map(drop)), ("commands", recorded)]);
     }
+    let merge = LayerConfig::from(Merge::add()).build_all(&here, &[shape.into(), shape.into()]).expect("a layer");
+    let mixed = merge.call_all(&[tensor(&here, [1, 6, 6, 3], wave), input.clone()]).map(drop);
+    refused([("input", mixed), ("input", merge.call_all(&[input.clone(), input]).map(drop))]);
+    quiet(&uncaptured);
+}
+
+/// wgpu numbers buffers anew in each instance: the number of another's may be that of one here.
+#[test]
+fn buffers_of_another_device_are_refused() {
+    let (Some((device, queue, uncaptured)), Some(here)) = (device(|_| ()), gpu::gpu()) else { return };
+    let there = Gpu::from_wgpu(device.clone(), queue.clone());
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let descriptor = |mapped_at_creation| wgpu::BufferDescriptor { label: None, size: 1024, usage, mapped_at_creation };
+    let of = |gpu: &Gpu, buffer| Tensor::from_buffer(gpu, buffer, 0, [16, 16], DType::F32);
+    let refused = |outcome: Result<Tensor>| match outcome {
+        Err(Error::Invalid { argument, rule, .. }) => {
+            assert!(argument == "buffer" && rule.contains("made by the device"), "{rule}");
+        }
+        other => panic!("{other:?}"),
+    };
+    // As many as make sure that numbers meet.
+    for _ in 0..40 {
+        let (one, other) = (here.device().create_buffer(&descriptor(false)), device.create_buffer(&descriptor(false)));
+        refused(of(&there, one.clone()));
+        refused(of(&here, other.clone()));
+        assert_eq!(bits(&of(&here, one).expect("one's own")).len(), 256);
+        of(&there, other.clone()).expect("one's own");
+        of(&there.apart(), other).expect("another handle to the device");
+    }
+    let output = tensor(&there, [16, 16], wave);
+    refused(of(&here, output.buffer().0.clone()));
+    // Two devices of one adapter, and one that no `Gpu` stands for.
+    let Some((third, _queue, third_uncaptured)) = self::device(|_| ()) else { return };
+    refused(of(&there, third.create_buffer(&descriptor(false))));
+    refused(of(&there, device.create_buffer(&descriptor(true))));
+    assert_eq!(bits(&tensor(&there, [16, 16], wave)), bits(&output), "both devices are as they were");
+    quiet(&uncaptured);
+    assert!(third_uncaptured.lock().unwrap().len() <= 1);
+}
+
+#[test]
+fn what_was_not_submitted_is_not_read() {
+    let Some((device, queue, uncaptured)) = device(|_| ()) else { return };
+    let gpu = Gpu::from_wgpu(device, queue);
+    let shape = [None, Some(6), Some(6), Some(3)];
+    let layer = Conv2D::new(4, 3).build(&gpu, shape).expect("a layer");
+    let next = ReLU::new().build(&gpu, [None, Some(4), Some(4), Some(4)]).expect("a layer");
+    let built = Sequential::new(&gpu).with_input(shape).unwrap().with(Conv2D::new(4, 3)).unwrap();
+    let model = built.model().unwrap();
+    let input = tensor(&gpu, [2, 6, 6, 3], wave);
+    // What the memory held before.
+    let stale = bits(&layer.call(&input).expect("a call"));
+    let refused = |what: &str, outcome: Result<()>| match outcome {
+        Err(Error::Invalid { rule, .. }) => assert!(rule.contains("Commands::submit"), "{what}: {rule}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    let mut commands = Commands::new(&gpu);
+    let output = layer.record(&mut commands, &input).expect("recorded");
+    let compiled = model.record(&mut commands, std::slice::from_ref(&input)).expect("recorded").swap_remove(0);
+    let view = output.reshape([2, 64]).expect("a shape").reshape([2, 4, 4, 4]).expect("a shape");
+    for (what, tensor) in [("a layer's", &output), ("a model's", &compiled), ("a view", &view)] {
+        refused(what, tensor.read::<f32>().map(drop));
+        refused(what, pollster::block_on(tensor.read_async::<f32>()).map(drop));
+        refused(what, next.call(tensor).map(drop));
+        refused(what, next.record(&mut Commands::new(&gpu), tensor).map(drop));
+        refused(what, model.call(tensor).map(drop));
+    }
+    // The commands that compute it may read it, and everybody once they are submitted.
+    let chained = next.record(&mut commands, &view).expect("recorded");
+    let empty = layer.record(&mut commands, &tensor(&gpu, [0, 6, 6, 3], wave)).expect("recorded");
+    assert_eq!(empty.read::<f32>().expect("nothing to wait for"), [0.0; 0]);
+    commands.submit().expect("submitted");
+    assert_eq!(bits(&output), stale);
+    assert_eq!(bits(&compiled).len(), stale.len());
+    assert_eq!(bits(&chained), bits(&next.call(&output).expect("a call")));
+    // Dropped, nothing runs.
+    let mut dropped = Commands::new(&gpu);
+    let never = layer.record(&mut dropped, &input).expect("recorded");
+    drop(dropped);
+    refused("dropped", never.read::<f32>().map(drop));
+    refused("dropped", next.call(&never).map(drop));
     quiet(&uncaptured);
 }
 

@@ -221,7 +221,7 @@ impl Tape {
         for (index, step) in self.steps.iter().enumerate() {
             for value in step.values() {
                 if let none @ None = &mut memory[self.storage(value).0] {
-                    *none = Some(Tensor::uninitialized(&gpu, self.shape(value).clone(), self.dtype(value))?);
+                    *none = Some(Tensor::recorded(commands, self.shape(value).clone(), self.dtype(value))?);
                 }
             }
             for launch in self.launches(&gpu, step)? {
