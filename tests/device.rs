@@ -10,16 +10,16 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use common::reference::{ACTIVATIONS, Array, activate};
+use common::reference::{ACTIVATIONS, Array, activate, evaluate};
 use common::test_each;
 use common::tolerance::{self, Storage};
 use wgpu_conv::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout,
     GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D,
     Merge, Normalization, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, UnitNormalization,
-    UpSampling2D,
+    UpSampling2D, ZeroPadding2D,
 };
-use wgpu_conv::model::Sequential;
+use wgpu_conv::model::{Functional, Sequential};
 use wgpu_conv::plan::Problem;
 use wgpu_conv::{
     Activation, Commands, DType, DataFormat, Error, Gpu, HostTensor, Interpolation, Padding, Result, Shape, Tensor,
@@ -191,11 +191,102 @@ fn an_empty_batch_launches_nothing() {
         assert_eq!(output.read::<f32>().expect("no values"), [0.0; 0], "{name}");
         assert_eq!(gpu.counters().submissions, before.submissions, "{name}");
     }
-    let same =
-        Conv2D::new(3, 3).padding(Padding::Same).strides(2).build(&gpu, [None, None, None, Some(4)]).expect("a layer");
-    let output = same.call(&tensor(&gpu, [2, 0, 7, 4], wave)).expect("no height");
-    assert_eq!(output.shape().dims(), [2, 0, 4, 3]);
     quiet(&uncaptured);
+}
+
+/// Every layer, the reference and models take no images, and images without rows, or say that they do not.
+#[test]
+fn empty_images_are_computed_or_refused() {
+    let Some((device, queue, uncaptured)) = device(|_| ()) else { return };
+    let gpu = Gpu::from_wgpu(device, queue);
+    let mut taken = 0;
+    for config in every_layer() {
+        for shape in [[0, 6, 7, 4], [2, 0, 7, 4], [2, 6, 0, 4], [0, 0, 7, 4]] {
+            let name = format!("{} of {shape:?}", config.class_name());
+            let built = [None, Some(shape[1]), Some(shape[2]), Some(4)];
+            let expected = config.output_shape(shape).and_then(|expected| {
+                config.count_params(&[built.into()])?;
+                Ok(expected.known().expect("known"))
+            });
+            let called = config.build(&gpu, built).and_then(|layer| {
+                let graph = Functional::new(&gpu);
+                let symbol = graph.input("x", built)?;
+                let output = symbol.apply(config.clone())?;
+                let model = graph.model("model", &[&symbol], &[&output])?;
+                let input = tensor(&gpu, shape, wave);
+                let weights: Vec<Array> =
+                    layer.weights().iter().map(|w| Array::from_f32(w.shape().dims(), &w.value().values)).collect();
+                let exact = evaluate(&config, &weights, &[Array::new(shape, vec![])])?;
+                let predicted = model.predict(&HostTensor::new(shape, Vec::new())?)?;
+                let report = model.verify(std::slice::from_ref(&input))?;
+                assert_eq!(report.first_difference(), None, "{name}");
+                let output = layer.call(&input)?;
+                Ok((output.shape().clone(), output.read::<f32>()?, exact, predicted))
+            });
+            match (expected, called) {
+                (Ok(expected), Ok((shape, values, exact, predicted))) => {
+                    assert_eq!((&shape, exact.shape.as_slice()), (&expected, expected.dims()), "{name}");
+                    assert_eq!(
+                        (values.len() as u64, &predicted.shape),
+                        (expected.elements().unwrap(), &expected),
+                        "{name}"
+                    );
+                    assert_eq!(predicted.values, values, "{name}");
+                    assert_eq!(exact.to_f32(), values, "{name}");
+                    taken += 1;
+                }
+                (Err(_), Err(Error::Invalid { .. })) => {}
+                (expected, called) => panic!("{name}: {expected:?}, {called:?}"),
+            }
+        }
+    }
+    assert!(taken >= 60, "{taken} of 80 are taken");
+    quiet(&uncaptured);
+}
+
+/// What Keras makes nothing of, and what ONNX says of sets without elements.
+#[test]
+fn nothing_comes_of_nothing() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let transposed = Conv2DTranspose::new(3, 4).padding(Padding::Same).output_padding((0, 0)).strides(1);
+    let config = LayerConfig::from(transposed.data_format(DataFormat::ChannelsLast));
+    assert_eq!(config.output_shape([2, 1, 1, 5]).unwrap().to_string(), "(2, 0, 0, 3)");
+    let layer = config.build(&gpu, [None, None, None, Some(5)]).unwrap();
+    let output = layer.call(&tensor(&gpu, [2, 1, 1, 5], wave)).unwrap();
+    assert_eq!((output.shape().dims(), output.read::<f32>().unwrap()), (&[2, 0, 0, 3][..], vec![]));
+    let output = layer.call(&tensor(&gpu, [2, 3, 1, 5], wave)).unwrap();
+    assert_eq!(output.shape().dims(), [2, 2, 0, 3]);
+    assert!(layer.call(&tensor(&gpu, [2, 0, 1, 5], wave)).is_err(), "no pixels");
+
+    let empty = tensor(&gpu, [2, 0, 3], wave);
+    let sums = [Reduction::Sum, Reduction::SumSquare, Reduction::L1, Reduction::L2].map(|function| (function, 0.0));
+    let lowest =
+        [Reduction::Max, Reduction::LogSum, Reduction::LogSumExp].map(|function| (function, f32::NEG_INFINITY));
+    for (function, value) in sums.into_iter().chain(lowest).chain([(Reduction::Min, f32::INFINITY)]) {
+        for (axes, keepdims, shape) in
+            [(vec![1], true, vec![2, 1, 3]), (vec![1, 2], false, vec![2]), (vec![], false, vec![])]
+        {
+            let config = LayerConfig::from(Reduce::new(function).axes(axes).keepdims(keepdims));
+            let output = config.build(&gpu, [None, Some(0), Some(3)]).unwrap().call(&empty).unwrap();
+            let expected = vec![value; shape.iter().product()];
+            assert_eq!(
+                (output.shape().dims(), output.read::<f32>().unwrap()),
+                (&*shape, expected.clone()),
+                "{config:?}"
+            );
+            let exact = evaluate(&config, &[], &[Array::new([2, 0, 3], vec![])]).unwrap();
+            assert_eq!((&exact.shape, exact.to_f32()), (&shape, expected), "{config:?}");
+        }
+    }
+    let mean = LayerConfig::from(Reduce::new(Reduction::Mean).axes([1]));
+    assert!(mean.output_shape([2, 0, 3]).is_err(), "ONNX leaves it open");
+    assert_eq!(mean.output_shape([0, 0, 3]).unwrap().to_string(), "(0, 1, 3)");
+
+    // Zeros around an image without rows.
+    let padding = ZeroPadding2D::new(1).data_format(DataFormat::ChannelsLast);
+    let padded =
+        padding.build(&gpu, [None, None, None, Some(4)]).unwrap().call(&tensor(&gpu, [1, 0, 2, 4], wave)).unwrap();
+    assert_eq!((padded.shape().dims(), padded.read::<f32>().unwrap()), (&[1, 2, 4, 4][..], vec![0.0; 32]));
 }
 
 #[test]

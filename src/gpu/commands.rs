@@ -89,7 +89,11 @@ impl Gpu {
         let (mut constants, mut copies) = (Vec::with_capacity(step.bindings.len()), Vec::new());
         for binding in &step.bindings {
             let operand = binding.operand();
-            let buffer = |binding: &BufferBinding| Constant::Buffer(binding.clone());
+            // What has no elements is never read, but its binding must hold a vector.
+            let buffer = |binding: &BufferBinding| match binding.size {
+                0 => placeholder.clone(),
+                _ => Constant::Buffer(binding.clone()),
+            };
             let constant = match operand {
                 Operand::Input => buffer(bound.input),
                 Operand::Other => bound.other.map_or(placeholder.clone(), buffer),

@@ -116,6 +116,13 @@ impl Resize {
                 (extent(output as usize)?, scales[axis])
             }
         };
+        if input == 0 && output > 0 {
+            return Err(Error::invalid(
+                "input",
+                "an axis that is enlarged must not be empty",
+                format!("to={:?}", self.to),
+            ));
+        }
         Ok(Resampling { input, output, scale, coordinates: self.coordinates, interpolation: self.interpolation })
     }
 }
