@@ -14,9 +14,10 @@ use common::reference::{ACTIVATIONS, Array, activate, evaluate};
 use common::test_each;
 use common::tolerance::{self, Storage};
 use wgpu_conv::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D,
-    Merge, Normalization, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, UnitNormalization,
+    ActivationLayer, AveragePooling2D, BatchNormalization, BinaryFunction, Broadcast, Concatenate, Conv2D,
+    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D, Merge, Normalization, PReLU, Pad, PadMode,
+    Permute, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, Slice, UnitNormalization,
     UpSampling2D, ZeroPadding2D,
 };
 use wgpu_conv::model::{Functional, Sequential};
@@ -368,12 +369,51 @@ fn large_batches_are_split() {
     let (small, large) = (Gpu::from_wgpu(device, queue), gpu::gpu().expect("a device was opened"));
     assert_eq!(small.caps().max_binding, MEBIBYTE);
     // With fewer channels than Winograd's tiles take, which would round where the other kernels do not.
-    let rows: [(&str, LayerConfig, [usize; 4]); 5] = [
-        ("input and output above a binding", Conv2D::new(16, 3).padding(Padding::Same).into(), [7, 64, 64, 12]),
+    let (image, deep) = ([7, 64, 64, 12], [7, 30, 61, 64]);
+    let channels_first = DataFormat::ChannelsFirst;
+    let transposed = Conv2DTranspose::new(8, 3).strides(2).padding(Padding::Same);
+    let rows: Vec<(&str, LayerConfig, [usize; 4])> = vec![
+        ("input and output above a binding", Conv2D::new(16, 3).padding(Padding::Same).into(), image),
         ("output only", Conv2D::new(64, 1).into(), [9, 64, 33, 4]),
         ("input only", DepthwiseConv2D::new(3).strides(2).padding(Padding::Same).into(), [11, 64, 64, 20]),
-        ("channels first", Conv2D::new(16, 3).data_format(DataFormat::ChannelsFirst).into(), [6, 12, 66, 66]),
+        ("channels first", Conv2D::new(16, 3).data_format(channels_first).into(), [6, 12, 66, 66]),
         ("separable", SeparableConv2D::new(16, 3).padding(Padding::Same).into(), [5, 64, 64, 16]),
+        ("one large image", Dense::new(3).into(), [1, 300, 311, 12]),
+        ("transposed", transposed.clone().into(), [5, 64, 64, 12]),
+        ("transposed, channels first", transposed.data_format(channels_first).into(), [5, 12, 64, 64]),
+        ("transposed pointwise", Conv2DTranspose::new(24, 1).into(), [3, 64, 65, 12]),
+        ("activation", ReLU::new().max_value(6.0).into(), [7, 64, 65, 11]),
+        ("softmax", ActivationLayer::new(Activation::Softmax { axis: -1 }).into(), image),
+        ("softmax over rows", ActivationLayer::new(Activation::Softmax { axis: 1 }).into(), image),
+        ("batch normalization", BatchNormalization::new().into(), [1, 300, 311, 12]),
+        ("batch normalization, channels first", BatchNormalization::new().axis(1).into(), [7, 12, 64, 64]),
+        ("layer normalization", LayerNormalization::new().into(), image),
+        ("layer normalization of images", LayerNormalization::new().axis([1, 2, 3]).into(), image),
+        ("group normalization", GroupNormalization::new(3).into(), image),
+        ("unit normalization", UnitNormalization::new().axis([1, 2]).into(), image),
+        ("normalization", Normalization::new().into(), image),
+        ("rescaling", Rescaling::new(0.5).offset(2.0).into(), image),
+        ("parametric", PReLU::new().into(), image),
+        ("parametric by channel", PReLU::new().shared_axes([1, 2]).into(), [7, 64, 64, 20]),
+        ("max pooling", MaxPooling2D::new(2).into(), image),
+        ("mean pooling", AveragePooling2D::new(3).strides(1).padding(Padding::Same).into(), image),
+        ("max pooling, channels first", MaxPooling2D::new(3).data_format(channels_first).into(), [6, 12, 66, 66]),
+        ("global pooling", GlobalAveragePooling2D::new().into(), deep),
+        (
+            "global pooling, channels first",
+            GlobalMaxPooling2D::new().data_format(channels_first).into(),
+            [7, 12, 64, 64],
+        ),
+        ("padding", ZeroPadding2D::new([[1, 2], [0, 3]]).into(), deep),
+        ("padding, channels first", ZeroPadding2D::new(1).data_format(channels_first).into(), [7, 12, 64, 64]),
+        ("cropping", Cropping2D::new([[1, 2], [0, 3]]).into(), deep),
+        ("padding by edges", Pad::new([[0, 0], [1, 2], [0, 0], [2, -1]]).mode(PadMode::Edge).into(), image),
+        ("padding by reflection", Pad::new([[0, 0], [1, 2], [3, 0], [0, 0]]).mode(PadMode::Reflect).into(), deep),
+        ("enlarging", UpSampling2D::new(2).into(), [3, 64, 64, 12]),
+        ("resizing", Resize::new(ResizeTo::Sizes([70, 50])).interpolation(Interpolation::Linear).into(), image),
+        ("permutation", Permute::new([3, 1, 2]).into(), image),
+        ("reduction", Reduce::new(Reduction::L2).axes([1, 3]).into(), image),
+        ("slices backwards", Slice::new([-1, 9], [-99, 0]).axes([1, 2]).steps([-1, -2]).into(), [7, 64, 64, 12]),
     ];
     test_each(
         rows,
@@ -396,17 +436,37 @@ fn large_batches_are_split() {
             if split.1 > unsplit.1 { Err(format!("{} submissions", split.1)) } else { Ok(()) }
         },
     );
+    let pairs: Vec<(&str, LayerConfig, [[usize; 4]; 2])> = vec![
+        ("addition", Merge::add().into(), [image, image]),
+        ("an image added to all", Broadcast::new(BinaryFunction::Add).into(), [image, [1, 64, 64, 12]]),
+        ("a factor for each channel", Merge::multiply().into(), [deep, [7, 1, 1, 64]]),
+        ("concatenation", Concatenate::new().into(), [image, [7, 64, 64, 5]]),
+        ("concatenation of rows", Concatenate::new().axis(1).into(), [image, [7, 30, 64, 12]]),
+    ];
+    test_each(
+        pairs,
+        |(name, ..)| *name,
+        |(_, config, shapes)| {
+            let run = |gpu: &Gpu| -> Result<Vec<u32>> {
+                let layer = config.build_all(gpu, &shapes.map(Into::into))?;
+                Ok(bits(&layer.call_all(&shapes.map(|shape| tensor(gpu, shape, whole)))?))
+            };
+            let error = |error: Error| error.to_string();
+            let (split, unsplit) = (run(&small).map_err(error)?, run(&large).map_err(error)?);
+            if split == unsplit { Ok(()) } else { Err("the split result differs".to_owned()) }
+        },
+    );
     // One image is too large; and 16 of the next would have to go together for the second run to start aligned.
     let refusals = [
         ([1, 512, 513, 1], 512 * 513 * 4, "bytes of one storage binding"),
         (
             [17, 65, 63, 20],
             16 * 65 * 63 * 20 * 4,
-            "bytes of one storage binding of 16 images, whose runs start at multiples of 256 bytes",
+            "bytes of one storage binding of 16 parts, whose runs start at multiples of 256 bytes",
         ),
     ];
     for (shape, bytes, what) in refusals {
-        let layer = DepthwiseConv2D::new(1).build(&small, shape).expect("a layer");
+        let layer = DepthwiseConv2D::new(3).padding(Padding::Same).build(&small, shape).expect("a layer");
         match layer.call(&tensor(&small, shape, whole)) {
             Err(Error::Limit { resource, needed, limit }) => {
                 assert_eq!((&*resource, needed, limit), (what, bytes, MEBIBYTE));
