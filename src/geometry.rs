@@ -43,7 +43,7 @@ impl Padding {
 pub struct Axis {
     /// Input extent.
     pub input: u32,
-    /// Output extent; 0 only when `input` is 0.
+    /// Output extent.
     pub output: u32,
     /// Kernel taps.
     pub kernel: u32,
@@ -83,7 +83,7 @@ impl Axis {
 
     /// The axis whose forward relation a Keras transposed convolution of `extent` positions runs backwards: `output` is
     /// `extent`, `input` what the transposed convolution makes, `pad_before` what is cut off before it (spec
-    /// visualisation.md §6.1). `None` where nothing is left.
+    /// visualisation.md §6.1), which may be nothing. `None` without positions.
     pub(crate) fn transposed(
         extent: u32,
         kernel: u32,
@@ -105,7 +105,7 @@ impl Axis {
             }
         };
         let (input, pad_before) = (u32::try_from(length).ok()?, u32::try_from(cut).ok()?);
-        Some(Self { input, output: extent, kernel, stride, dilation, pad_before }).filter(|axis| axis.input > 0)
+        Some(Self { input, output: extent, kernel, stride, dilation, pad_before })
     }
 
     /// The axis with `pads` zeros before and after; `None` where no window fits.
@@ -329,7 +329,8 @@ mod tests {
         assert_eq!(padded(4, 5, 3, Padding::Same, 0), (10, 2));
         assert_eq!(padded(5, 5, 2, Padding::Same, 1), (10, 1));
         assert_eq!(padded(4, 4, 2, Padding::Valid, 1), (11, 0));
-        assert_eq!(Axis::transposed(1, 4, 1, 1, Padding::Same, Some(0)), None);
+        assert_eq!(padded(1, 4, 1, Padding::Same, 0), (0, 2));
+        assert_eq!(Axis::transposed(0, 4, 1, 1, Padding::Same, None), None);
     }
 
     #[test]

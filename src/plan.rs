@@ -245,6 +245,87 @@ impl Problem {
     }
 }
 
+/// Like parts of a problem, one behind the other in what it reads and writes: any number of neighbours are a smaller problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// How many there are.
+    pub(crate) count: u32,
+    /// Elements from one to the next in the input, in the other tensor, and in the output; 0 where all read the same.
+    pub(crate) steps: [u64; 3],
+}
+
+impl Problem {
+    /// The parts that the problem falls into, as many as there are; `None` where its tensors do not come in parts.
+    pub(crate) fn parts(&self) -> Option<Parts> {
+        let of = |count: u32, input: u64, output: u64| Some(Parts { count, steps: [input, output, output] });
+        let images = |geometry: &ConvGeometry<2>, read: u64, written: u64| {
+            let count = geometry.batch.max(1);
+            of(count, read / u64::from(count), written / u64::from(count))
+        };
+        match self {
+            Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
+                let ConvGeometry { batch, axes: [height, width], .. } = problem.geometry;
+                let pixels = batch.checked_mul(height.input)?.checked_mul(width.input)?;
+                of(pixels, problem.read()[0].into(), problem.written()[0].into())
+            }
+            Self::Conv(problem) => images(&problem.geometry, problem.read_elements(), problem.written_elements()),
+            Self::Pool(PoolProblem { geometry, .. }) => {
+                images(geometry, geometry.in_elements(), geometry.out_elements())
+            }
+            Self::Resize(ResizeProblem { batch, channels, input, output, .. }) => {
+                let each = |[height, width]: [u32; 2]| u64::from(height) * u64::from(width) * u64::from(*channels);
+                of(*batch, each(*input), each(*output))
+            }
+            Self::Map(MapProblem { elements, .. }) | Self::Cast(CastProblem { elements, .. }) => of(*elements, 1, 1),
+            Self::AlongAxis(AxisProblem { function, outer, extent, inner, .. }) => {
+                let each = |extent: u32| u64::from(extent) * u64::from(*inner);
+                of(*outer, each(*extent), each(function.output_extent(*extent)))
+            }
+            Self::Normalize(problem) => {
+                let NormalizeProblem { outer, spread, group, extent, group_step, .. } = *problem;
+                let set = u64::from(extent);
+                match (outer, spread, group_step) {
+                    // Every group is a part, for all take the same gamma.
+                    (1, 1, 0) => of(group, set, set),
+                    _ => of(
+                        outer,
+                        u64::from(spread) * u64::from(group) * set,
+                        u64::from(spread) * u64::from(group) * set,
+                    ),
+                }
+            }
+            Self::Move(problem) => problem.parts(),
+            Self::Binary(problem) => problem.parts(),
+            Self::Separable(_) | Self::Product(_) => None,
+        }
+    }
+
+    /// The problem of `count` of its [parts](Self::parts).
+    pub(crate) fn of_parts(&self, count: u32) -> Self {
+        let mut part = *self;
+        match &mut part {
+            Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
+                problem.geometry.batch = 1;
+                problem.geometry.axes = [Axis::pointwise(1), Axis::pointwise(count)];
+            }
+            Self::Conv(ConvProblem { geometry, .. }) | Self::Pool(PoolProblem { geometry, .. }) => {
+                geometry.batch = count
+            }
+            Self::Resize(problem) => problem.batch = count,
+            Self::Map(MapProblem { elements, .. }) | Self::Cast(CastProblem { elements, .. }) => *elements = count,
+            Self::AlongAxis(problem) => problem.outer = count,
+            Self::Normalize(problem) => match (problem.outer, problem.spread, problem.group_step) {
+                (1, 1, 0) => problem.group = count,
+                _ => problem.outer = count,
+            },
+            Self::Move(problem) => problem.axes[problem.outermost()].extent = count,
+            Self::Binary(problem) => problem.axes[problem.outermost()].extent = count,
+            Self::Separable(_) | Self::Product(_) => {}
+        }
+        part
+    }
+}
+
 /// Which way a convolution's relation of input and output is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -272,6 +353,11 @@ pub struct ConvProblem {
 }
 
 impl ConvProblem {
+    /// Whether every pixel is a convolution of its own, whose channels are neighbours.
+    fn takes_pixels_one_by_one(&self) -> bool {
+        self.geometry.is_pointwise() && self.data_format == DataFormat::ChannelsLast
+    }
+
     /// The channels, height and width of what is read, whichever way the relation is run.
     pub(crate) const fn read(&self) -> [u32; 3] {
         let ConvGeometry { in_channels, out_channels, axes: [h, w], .. } = self.geometry;
@@ -587,6 +673,28 @@ impl MoveProblem {
     pub fn elements(&self) -> u64 {
         self.axes.iter().map(|axis| u64::from(axis.extent)).product()
     }
+
+    /// The axis along which neighbours are furthest from each other in the output.
+    fn outermost(&self) -> usize {
+        let axes = self.axes.iter().enumerate().filter(|(_, axis)| axis.extent > 1);
+        axes.max_by_key(|(_, axis)| axis.to).map_or(0, |(index, _)| index)
+    }
+
+    /// The positions of the outermost axis, where all else that is read and written at one lies before the next.
+    fn parts(&self) -> Option<Parts> {
+        let outermost = self.outermost();
+        let MoveAxis { extent, from, to, reach } = self.axes[outermost];
+        let others = || self.axes.iter().enumerate().filter(|(index, _)| *index != outermost).map(|(_, axis)| axis);
+        let last = |axis: &MoveAxis| i64::from(axis.reach.map_or(axis.extent, |reach| reach.source)) - 1;
+        let ends = others().map(|axis| last(axis) * i64::from(axis.from));
+        let (least, most) = ends.fold((0, 0), |(least, most), end| (least + end.min(0), most + end.max(0)));
+        let [least, most] = [least, most].map(|end| i64::from(self.input_offset) + end);
+        let written = others().map(|axis| u64::from(axis.extent - 1) * u64::from(axis.to)).sum::<u64>();
+        let apart = least >= 0 && (from == 0 || most < i64::from(from));
+        let apart = apart && u64::from(self.output_offset) + written < to.into();
+        let step = u64::try_from(from).ok()?;
+        (reach.is_none() && apart).then_some(Parts { count: extent, steps: [step, 0, to.into()] })
+    }
 }
 
 /// A function of two values.
@@ -699,6 +807,31 @@ impl BinaryProblem {
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
         self.axes.iter().map(|axis| u64::from(axis.extent)).product()
+    }
+
+    fn outermost(&self) -> usize {
+        self.axes.iter().rposition(|axis| axis.extent > 1).unwrap_or(0)
+    }
+
+    /// The positions of the outermost axis, where all else that is read at one lies before the next, and a constant is the
+    /// same for all.
+    fn parts(&self) -> Option<Parts> {
+        let outermost = self.outermost();
+        let PairAxis { extent, left, right } = self.axes[outermost];
+        let inner = &self.axes[..outermost];
+        let step = |step: u32, side: fn(&PairAxis) -> u32| {
+            let read: u64 = inner.iter().map(|axis| u64::from(axis.extent - 1) * u64::from(side(axis))).sum();
+            (step == 0 || read < step.into()).then_some(u64::from(step))
+        };
+        let (left, right) = (step(left, |axis| axis.left)?, step(right, |axis| axis.right)?);
+        let output = inner.iter().map(|axis| u64::from(axis.extent)).product();
+        let steps = match self.sides {
+            Sides::InputOther => [left, right, output],
+            Sides::InputKernel if right == 0 => [left, 0, output],
+            Sides::KernelInput if left == 0 => [right, 0, output],
+            _ => return None,
+        };
+        Some(Parts { count: extent, steps })
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::geometry::indexable;
-use crate::gpu::{BufferBinding, Storage};
-use crate::{DType, Element, Error, Gpu, HostData, Result, Shape};
+use crate::gpu::{BufferBinding, Recording, Storage};
+use crate::{Commands, DType, Element, Error, Gpu, HostData, Result, Shape};
 
 /// An array on a device: contiguous, last axis fastest. Cloning is cheap and shares the values, which never change.
 ///
@@ -26,6 +26,8 @@ pub struct Tensor {
     storage: Arc<Storage>,
     /// Bytes into the storage.
     offset: u64,
+    /// The commands that compute it, where it was recorded.
+    recording: Option<Recording>,
 }
 
 /// An array on the host: what weights are set from and read into.
@@ -69,10 +71,11 @@ impl Tensor {
     /// A tensor over a buffer of the caller's, made on the same device, `offset` bytes into it.
     ///
     /// The buffer needs the usages `STORAGE` and `COPY_SRC`: what is read back, or through a texture, is copied. It must not
-    /// be written while operations on the tensor are pending.
+    /// be mapped, nor be written while operations on the tensor are pending.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where usage, offset or size do not fit.
+    /// [`Error::Invalid`] where usage, offset or size do not fit, and for a buffer of another device; [`Error::Gpu`] where the device
+    /// was lost. (In a browser, a buffer of another device is an error of the first readback.)
     pub fn from_buffer(
         gpu: &Gpu,
         buffer: wgpu::Buffer,
@@ -106,7 +109,9 @@ impl Tensor {
                 format!("{} bytes, offset={offset}, shape={shape} of {dtype}", buffer.size()),
             ));
         }
-        Ok(Self { gpu: gpu.clone(), shape, dtype, storage: Storage::foreign(buffer), offset })
+        #[cfg(not(target_arch = "wasm32"))]
+        gpu.check_owns(&buffer)?;
+        Ok(Self { gpu: gpu.clone(), shape, dtype, storage: Storage::foreign(buffer), offset, recording: None })
     }
 
     /// A tensor that an operation is about to write.
@@ -114,12 +119,32 @@ impl Tensor {
         require(gpu, dtype)?;
         let bytes = u64::from(indexable(&shape)?) * dtype.size() as u64;
         let storage = gpu.storage(bytes)?;
-        Ok(Self { gpu: gpu.clone(), shape, dtype, storage, offset: 0 })
+        Ok(Self { gpu: gpu.clone(), shape, dtype, storage, offset: 0, recording: None })
     }
 
     /// A tensor at the start of `memory`, which is large enough.
     pub(crate) fn within(gpu: &Gpu, memory: &BufferBinding, shape: Shape, dtype: DType) -> Self {
-        Self { gpu: gpu.clone(), shape, dtype, storage: memory.storage.clone(), offset: memory.offset }
+        let (storage, offset) = (memory.storage.clone(), memory.offset);
+        Self { gpu: gpu.clone(), shape, dtype, storage, offset, recording: None }
+    }
+
+    /// A tensor that `commands` are about to write: it has its values once they are submitted.
+    pub(crate) fn recorded(commands: &Commands, shape: Shape, dtype: DType) -> Result<Self> {
+        let tensor = Self::uninitialized(commands.gpu(), shape, dtype)?;
+        Ok(Self { recording: Some(commands.recording().clone()), ..tensor })
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] unless the values are there for `reader`: the commands it is recorded in, or what was submitted.
+    fn check_computed(&self, reader: Option<&Commands>) -> Result<()> {
+        if self.is_empty() || self.recording.as_ref().is_none_or(|recording| recording.is_done_for(reader)) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "input",
+            "the commands that compute a tensor must be submitted before anything else reads it: call `Commands::submit`",
+            format!("a tensor of shape {} that was recorded and not submitted", self.shape),
+        ))
     }
 
     /// The extents of the axes.
@@ -137,7 +162,8 @@ impl Tensor {
         &self.gpu
     }
 
-    /// The buffer that holds the values, and where in it they start, in bytes.
+    /// The buffer that holds the values, and where in it they start, in bytes. Those of a tensor that was
+    /// [recorded](Commands) are there once its commands are submitted.
     pub fn buffer(&self) -> (&wgpu::Buffer, u64) {
         (self.storage.buffer(), self.offset)
     }
@@ -162,12 +188,14 @@ impl Tensor {
     /// [`read_async`](Self::read_async).
     ///
     /// # Errors
-    /// [`Error::Invalid`] where `T` would lose precision; [`Error::Gpu`] where the device was lost.
+    /// [`Error::Invalid`] where `T` would lose precision, and for a tensor that was [recorded](Commands) and not submitted;
+    /// [`Error::Gpu`] where the device was lost.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read<T: Element>(&self) -> Result<Vec<T>> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
+        self.check_computed(None)?;
         self.decode(&self.gpu.read(&self.binding())?)
     }
 
@@ -179,6 +207,7 @@ impl Tensor {
         if self.is_empty() {
             return Ok(Vec::new());
         }
+        self.check_computed(None)?;
         self.decode(&self.gpu.read_async(&self.binding()).await?)
     }
 
@@ -212,6 +241,23 @@ impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tensor({} of {})", self.shape, self.dtype)
     }
+}
+
+/// Checks what something `built` on `gpu` is given: where it is recorded, and what it reads.
+///
+/// # Errors
+/// [`Error::Invalid`] for commands and inputs of another device, and for inputs whose values are not there for the commands.
+pub(crate) fn check_call(built: &str, gpu: &Gpu, commands: &Commands, inputs: &[Tensor]) -> Result<()> {
+    for (argument, other) in inputs.iter().map(|input| ("input", input.gpu())).chain([("commands", commands.gpu())]) {
+        if !other.is(gpu) {
+            return Err(Error::invalid(
+                argument,
+                format!("{built} must be called on the Gpu it was built on"),
+                format!("{argument} of another Gpu"),
+            ));
+        }
+    }
+    inputs.iter().try_for_each(|input| input.check_computed(Some(commands)))
 }
 
 fn check_length(shape: &Shape, length: usize) -> Result<()> {

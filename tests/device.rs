@@ -10,18 +10,21 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use common::reference::{ACTIVATIONS, Array, activate};
+use common::reference::{ACTIVATIONS, Array, activate, evaluate};
 use common::test_each;
 use common::tolerance::{self, Storage};
 use wgpu_conv::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D,
-    Normalization, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, UnitNormalization,
-    UpSampling2D,
+    ActivationLayer, AveragePooling2D, BatchNormalization, BinaryFunction, Broadcast, Concatenate, Conv2D,
+    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D, Merge, Normalization, PReLU, Pad, PadMode,
+    Permute, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo, SeparableConv2D, Slice, UnitNormalization,
+    UpSampling2D, ZeroPadding2D,
 };
+use wgpu_conv::model::{Functional, Sequential};
 use wgpu_conv::plan::Problem;
 use wgpu_conv::{
-    Activation, Commands, DType, DataFormat, Error, Gpu, Interpolation, Padding, Result, Shape, Tensor, Tuning, wgpu,
+    Activation, Commands, DType, DataFormat, Error, Gpu, HostTensor, Interpolation, Padding, Result, Shape, Tensor,
+    Tuning, wgpu,
 };
 
 /// Errors that reached the handler of a device of the caller's: none must.
@@ -189,11 +192,102 @@ fn an_empty_batch_launches_nothing() {
         assert_eq!(output.read::<f32>().expect("no values"), [0.0; 0], "{name}");
         assert_eq!(gpu.counters().submissions, before.submissions, "{name}");
     }
-    let same =
-        Conv2D::new(3, 3).padding(Padding::Same).strides(2).build(&gpu, [None, None, None, Some(4)]).expect("a layer");
-    let output = same.call(&tensor(&gpu, [2, 0, 7, 4], wave)).expect("no height");
-    assert_eq!(output.shape().dims(), [2, 0, 4, 3]);
     quiet(&uncaptured);
+}
+
+/// Every layer, the reference and models take no images, and images without rows, or say that they do not.
+#[test]
+fn empty_images_are_computed_or_refused() {
+    let Some((device, queue, uncaptured)) = device(|_| ()) else { return };
+    let gpu = Gpu::from_wgpu(device, queue);
+    let mut taken = 0;
+    for config in every_layer() {
+        for shape in [[0, 6, 7, 4], [2, 0, 7, 4], [2, 6, 0, 4], [0, 0, 7, 4]] {
+            let name = format!("{} of {shape:?}", config.class_name());
+            let built = [None, Some(shape[1]), Some(shape[2]), Some(4)];
+            let expected = config.output_shape(shape).and_then(|expected| {
+                config.count_params(&[built.into()])?;
+                Ok(expected.known().expect("known"))
+            });
+            let called = config.build(&gpu, built).and_then(|layer| {
+                let graph = Functional::new(&gpu);
+                let symbol = graph.input("x", built)?;
+                let output = symbol.apply(config.clone())?;
+                let model = graph.model("model", &[&symbol], &[&output])?;
+                let input = tensor(&gpu, shape, wave);
+                let weights: Vec<Array> =
+                    layer.weights().iter().map(|w| Array::from_f32(w.shape().dims(), &w.value().values)).collect();
+                let exact = evaluate(&config, &weights, &[Array::new(shape, vec![])])?;
+                let predicted = model.predict(&HostTensor::new(shape, Vec::new())?)?;
+                let report = model.verify(std::slice::from_ref(&input))?;
+                assert_eq!(report.first_difference(), None, "{name}");
+                let output = layer.call(&input)?;
+                Ok((output.shape().clone(), output.read::<f32>()?, exact, predicted))
+            });
+            match (expected, called) {
+                (Ok(expected), Ok((shape, values, exact, predicted))) => {
+                    assert_eq!((&shape, exact.shape.as_slice()), (&expected, expected.dims()), "{name}");
+                    assert_eq!(
+                        (values.len() as u64, &predicted.shape),
+                        (expected.elements().unwrap(), &expected),
+                        "{name}"
+                    );
+                    assert_eq!(predicted.values, values, "{name}");
+                    assert_eq!(exact.to_f32(), values, "{name}");
+                    taken += 1;
+                }
+                (Err(_), Err(Error::Invalid { .. })) => {}
+                (expected, called) => panic!("{name}: {expected:?}, {called:?}"),
+            }
+        }
+    }
+    assert!(taken >= 60, "{taken} of 80 are taken");
+    quiet(&uncaptured);
+}
+
+/// What Keras makes nothing of, and what ONNX says of sets without elements.
+#[test]
+fn nothing_comes_of_nothing() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let transposed = Conv2DTranspose::new(3, 4).padding(Padding::Same).output_padding((0, 0)).strides(1);
+    let config = LayerConfig::from(transposed.data_format(DataFormat::ChannelsLast));
+    assert_eq!(config.output_shape([2, 1, 1, 5]).unwrap().to_string(), "(2, 0, 0, 3)");
+    let layer = config.build(&gpu, [None, None, None, Some(5)]).unwrap();
+    let output = layer.call(&tensor(&gpu, [2, 1, 1, 5], wave)).unwrap();
+    assert_eq!((output.shape().dims(), output.read::<f32>().unwrap()), (&[2, 0, 0, 3][..], vec![]));
+    let output = layer.call(&tensor(&gpu, [2, 3, 1, 5], wave)).unwrap();
+    assert_eq!(output.shape().dims(), [2, 2, 0, 3]);
+    assert!(layer.call(&tensor(&gpu, [2, 0, 1, 5], wave)).is_err(), "no pixels");
+
+    let empty = tensor(&gpu, [2, 0, 3], wave);
+    let sums = [Reduction::Sum, Reduction::SumSquare, Reduction::L1, Reduction::L2].map(|function| (function, 0.0));
+    let lowest =
+        [Reduction::Max, Reduction::LogSum, Reduction::LogSumExp].map(|function| (function, f32::NEG_INFINITY));
+    for (function, value) in sums.into_iter().chain(lowest).chain([(Reduction::Min, f32::INFINITY)]) {
+        for (axes, keepdims, shape) in
+            [(vec![1], true, vec![2, 1, 3]), (vec![1, 2], false, vec![2]), (vec![], false, vec![])]
+        {
+            let config = LayerConfig::from(Reduce::new(function).axes(axes).keepdims(keepdims));
+            let output = config.build(&gpu, [None, Some(0), Some(3)]).unwrap().call(&empty).unwrap();
+            let expected = vec![value; shape.iter().product()];
+            assert_eq!(
+                (output.shape().dims(), output.read::<f32>().unwrap()),
+                (&*shape, expected.clone()),
+                "{config:?}"
+            );
+            let exact = evaluate(&config, &[], &[Array::new([2, 0, 3], vec![])]).unwrap();
+            assert_eq!((&exact.shape, exact.to_f32()), (&shape, expected), "{config:?}");
+        }
+    }
+    let mean = LayerConfig::from(Reduce::new(Reduction::Mean).axes([1]));
+    assert!(mean.output_shape([2, 0, 3]).is_err(), "ONNX leaves it open");
+    assert_eq!(mean.output_shape([0, 0, 3]).unwrap().to_string(), "(0, 1, 3)");
+
+    // Zeros around an image without rows.
+    let padding = ZeroPadding2D::new(1).data_format(DataFormat::ChannelsLast);
+    let padded =
+        padding.build(&gpu, [None, None, None, Some(4)]).unwrap().call(&tensor(&gpu, [1, 0, 2, 4], wave)).unwrap();
+    assert_eq!((padded.shape().dims(), padded.read::<f32>().unwrap()), (&[1, 2, 4, 4][..], vec![0.0; 32]));
 }
 
 #[test]
@@ -275,12 +369,51 @@ fn large_batches_are_split() {
     let (small, large) = (Gpu::from_wgpu(device, queue), gpu::gpu().expect("a device was opened"));
     assert_eq!(small.caps().max_binding, MEBIBYTE);
     // With fewer channels than Winograd's tiles take, which would round where the other kernels do not.
-    let rows: [(&str, LayerConfig, [usize; 4]); 5] = [
-        ("input and output above a binding", Conv2D::new(16, 3).padding(Padding::Same).into(), [7, 64, 64, 12]),
+    let (image, deep) = ([7, 64, 64, 12], [7, 30, 61, 64]);
+    let channels_first = DataFormat::ChannelsFirst;
+    let transposed = Conv2DTranspose::new(8, 3).strides(2).padding(Padding::Same);
+    let rows: Vec<(&str, LayerConfig, [usize; 4])> = vec![
+        ("input and output above a binding", Conv2D::new(16, 3).padding(Padding::Same).into(), image),
         ("output only", Conv2D::new(64, 1).into(), [9, 64, 33, 4]),
         ("input only", DepthwiseConv2D::new(3).strides(2).padding(Padding::Same).into(), [11, 64, 64, 20]),
-        ("channels first", Conv2D::new(16, 3).data_format(DataFormat::ChannelsFirst).into(), [6, 12, 66, 66]),
+        ("channels first", Conv2D::new(16, 3).data_format(channels_first).into(), [6, 12, 66, 66]),
         ("separable", SeparableConv2D::new(16, 3).padding(Padding::Same).into(), [5, 64, 64, 16]),
+        ("one large image", Dense::new(3).into(), [1, 300, 311, 12]),
+        ("transposed", transposed.clone().into(), [5, 64, 64, 12]),
+        ("transposed, channels first", transposed.data_format(channels_first).into(), [5, 12, 64, 64]),
+        ("transposed pointwise", Conv2DTranspose::new(24, 1).into(), [3, 64, 65, 12]),
+        ("activation", ReLU::new().max_value(6.0).into(), [7, 64, 65, 11]),
+        ("softmax", ActivationLayer::new(Activation::Softmax { axis: -1 }).into(), image),
+        ("softmax over rows", ActivationLayer::new(Activation::Softmax { axis: 1 }).into(), image),
+        ("batch normalization", BatchNormalization::new().into(), [1, 300, 311, 12]),
+        ("batch normalization, channels first", BatchNormalization::new().axis(1).into(), [7, 12, 64, 64]),
+        ("layer normalization", LayerNormalization::new().into(), image),
+        ("layer normalization of images", LayerNormalization::new().axis([1, 2, 3]).into(), image),
+        ("group normalization", GroupNormalization::new(3).into(), image),
+        ("unit normalization", UnitNormalization::new().axis([1, 2]).into(), image),
+        ("normalization", Normalization::new().into(), image),
+        ("rescaling", Rescaling::new(0.5).offset(2.0).into(), image),
+        ("parametric", PReLU::new().into(), image),
+        ("parametric by channel", PReLU::new().shared_axes([1, 2]).into(), [7, 64, 64, 20]),
+        ("max pooling", MaxPooling2D::new(2).into(), image),
+        ("mean pooling", AveragePooling2D::new(3).strides(1).padding(Padding::Same).into(), image),
+        ("max pooling, channels first", MaxPooling2D::new(3).data_format(channels_first).into(), [6, 12, 66, 66]),
+        ("global pooling", GlobalAveragePooling2D::new().into(), deep),
+        (
+            "global pooling, channels first",
+            GlobalMaxPooling2D::new().data_format(channels_first).into(),
+            [7, 12, 64, 64],
+        ),
+        ("padding", ZeroPadding2D::new([[1, 2], [0, 3]]).into(), deep),
+        ("padding, channels first", ZeroPadding2D::new(1).data_format(channels_first).into(), [7, 12, 64, 64]),
+        ("cropping", Cropping2D::new([[1, 2], [0, 3]]).into(), deep),
+        ("padding by edges", Pad::new([[0, 0], [1, 2], [0, 0], [2, -1]]).mode(PadMode::Edge).into(), image),
+        ("padding by reflection", Pad::new([[0, 0], [1, 2], [3, 0], [0, 0]]).mode(PadMode::Reflect).into(), deep),
+        ("enlarging", UpSampling2D::new(2).into(), [3, 64, 64, 12]),
+        ("resizing", Resize::new(ResizeTo::Sizes([70, 50])).interpolation(Interpolation::Linear).into(), image),
+        ("permutation", Permute::new([3, 1, 2]).into(), image),
+        ("reduction", Reduce::new(Reduction::L2).axes([1, 3]).into(), image),
+        ("slices backwards", Slice::new([-1, 9], [-99, 0]).axes([1, 2]).steps([-1, -2]).into(), [7, 64, 64, 12]),
     ];
     test_each(
         rows,
@@ -303,17 +436,37 @@ fn large_batches_are_split() {
             if split.1 > unsplit.1 { Err(format!("{} submissions", split.1)) } else { Ok(()) }
         },
     );
+    let pairs: Vec<(&str, LayerConfig, [[usize; 4]; 2])> = vec![
+        ("addition", Merge::add().into(), [image, image]),
+        ("an image added to all", Broadcast::new(BinaryFunction::Add).into(), [image, [1, 64, 64, 12]]),
+        ("a factor for each channel", Merge::multiply().into(), [deep, [7, 1, 1, 64]]),
+        ("concatenation", Concatenate::new().into(), [image, [7, 64, 64, 5]]),
+        ("concatenation of rows", Concatenate::new().axis(1).into(), [image, [7, 30, 64, 12]]),
+    ];
+    test_each(
+        pairs,
+        |(name, ..)| *name,
+        |(_, config, shapes)| {
+            let run = |gpu: &Gpu| -> Result<Vec<u32>> {
+                let layer = config.build_all(gpu, &shapes.map(Into::into))?;
+                Ok(bits(&layer.call_all(&shapes.map(|shape| tensor(gpu, shape, whole)))?))
+            };
+            let error = |error: Error| error.to_string();
+            let (split, unsplit) = (run(&small).map_err(error)?, run(&large).map_err(error)?);
+            if split == unsplit { Ok(()) } else { Err("the split result differs".to_owned()) }
+        },
+    );
     // One image is too large; and 16 of the next would have to go together for the second run to start aligned.
     let refusals = [
         ([1, 512, 513, 1], 512 * 513 * 4, "bytes of one storage binding"),
         (
             [17, 65, 63, 20],
             16 * 65 * 63 * 20 * 4,
-            "bytes of one storage binding of 16 images, whose runs start at multiples of 256 bytes",
+            "bytes of one storage binding of 16 parts, whose runs start at multiples of 256 bytes",
         ),
     ];
     for (shape, bytes, what) in refusals {
-        let layer = DepthwiseConv2D::new(1).build(&small, shape).expect("a layer");
+        let layer = DepthwiseConv2D::new(3).padding(Padding::Same).build(&small, shape).expect("a layer");
         match layer.call(&tensor(&small, shape, whole)) {
             Err(Error::Limit { resource, needed, limit }) => {
                 assert_eq!((&*resource, needed, limit), (what, bytes, MEBIBYTE));
@@ -457,28 +610,36 @@ fn a_lost_device_is_an_error() {
     let Some((device, queue, _)) = device(|_| ()) else { return };
     for gpu in [Gpu::from_wgpu(device, queue), Gpu::new().expect("another device")] {
         let config = LayerConfig::from(Conv2D::new(4, 3));
+        let shape = [Some(1), Some(6), Some(6), Some(3)];
+        let built = Sequential::new(&gpu).with_input(shape).unwrap().with(Conv2D::new(4, 3)).unwrap();
+        let model = built.model().unwrap();
         let layer = config.build(&gpu, [1, 6, 6, 3]).expect("a layer");
         let input = tensor(&gpu, [1, 6, 6, 3], wave);
         let output = layer.call(&input).expect("a call");
+        model.call(&input).expect("a call");
+        let host = HostTensor::new([1, 6, 6, 3], wave(108)).expect("values");
         let mut recorded = Commands::new(&gpu);
         layer.record(&mut recorded, &input).expect("recorded");
         gpu.device().destroy();
-        // Work on a lost device is accepted in silence, as WebGPU has it; its values are an error, and nothing panics.
-        let _ = recorded.submit();
         let read = |tensor: Tensor| tensor.read::<f32>().map(drop);
-        let outcomes: [(&str, Result<()>); 6] = [
+        let outcomes: [(&str, Result<()>); 11] = [
+            ("what was recorded", recorded.submit()),
             ("what was there", read(output.clone())),
             ("an asynchronous read", pollster::block_on(output.read_async::<f32>()).map(drop)),
-            ("a call", layer.call(&input).and_then(read)),
-            (
-                "a call of another shape",
-                Tensor::from_slice(&gpu, [1, 7, 9, 3], &wave(189)).and_then(|x| layer.call(&x)).and_then(read),
-            ),
-            ("an upload", Tensor::from_slice(&gpu, [3], &[0.0f32; 3]).and_then(read)),
-            ("a layer", config.build(&gpu, [1, 6, 6, 3]).and_then(|layer| layer.call(&input)).and_then(read)),
+            ("a call", layer.call(&input).map(drop)),
+            ("a new shape", layer.call(&input.reshape([1, 4, 9, 3]).expect("a shape")).map(drop)),
+            ("an upload", Tensor::from_slice(&gpu, [3], &[0.0f32; 3]).map(drop)),
+            ("a layer", config.build(&gpu, [1, 6, 6, 3]).and_then(|layer| layer.call(&input)).map(drop)),
+            ("a model", model.call(&input).map(drop)),
+            ("a prediction", model.predict(&host).map(drop)),
+            ("waiting", gpu.synchronize()),
+            ("another handle", Tensor::from_slice(&gpu.apart(), [3], &[0.0f32; 3]).map(drop)),
         ];
         for (what, outcome) in outcomes {
-            assert!(matches!(outcome, Err(Error::Gpu { .. })), "{what}: {outcome:?}");
+            let said = outcome.as_ref().map_err(ToString::to_string);
+            let named =
+                matches!(&said, Err(text) if text.contains("the device was lost: ") && text.contains("open another"));
+            assert!(named && matches!(outcome, Err(Error::Gpu { .. })), "{what}: {said:?}");
         }
     }
 }
@@ -488,11 +649,9 @@ fn tensors_of_another_device_are_refused() {
     let (Some((device, queue, uncaptured)), Some(here)) = (device(|_| ()), gpu::gpu()) else { return };
     let there = Gpu::from_wgpu(device, queue);
     let input = tensor(&there, [1, 6, 6, 3], wave);
-    let layers: [LayerConfig; 2] = [Conv2D::new(4, 3).into(), ReLU::new().into()];
-    for layer in layers {
-        let layer = layer.build(&here, [1, 6, 6, 3]).expect("a layer");
-        let recorded = layer.record(&mut Commands::new(&there), &tensor(&here, [1, 6, 6, 3], wave));
-        for (argument, outcome) in [("input", layer.call(&input)), ("commands", recorded)] {
+    let shape = [Some(1), Some(6), Some(6), Some(3)];
+    let refused = |outcomes: [(&str, Result<()>); 2]| {
+        for (argument, outcome) in outcomes {
             match outcome {
                 Err(Error::Invalid { argument: named, received, .. }) => {
                     assert_eq!((&*named, received), (argument, format!("{argument} of another Gpu")));
@@ -500,7 +659,99 @@ fn tensors_of_another_device_are_refused() {
                 other => panic!("{argument}: {other:?}"),
             }
         }
+    };
+    let layers: [LayerConfig; 2] = [Conv2D::new(4, 3).into(), ReLU::new().into()];
+    for config in layers {
+        let layer = config.build(&here, [1, 6, 6, 3]).expect("a layer");
+        let own = tensor(&here, [1, 6, 6, 3], wave);
+        let recorded = layer.record(&mut Commands::new(&there), &own).map(drop);
+        refused([("input", layer.call(&input).map(drop)), ("commands", recorded)]);
+        let built = Sequential::new(&here).with_input(shape).unwrap().with(config).unwrap();
+        let model = built.model().unwrap();
+        let recorded = model.record(&mut Commands::new(&there), &[own]).map(drop);
+        refused([("input", model.call(&input).map(drop)), ("commands", recorded)]);
     }
+    let merge = LayerConfig::from(Merge::add()).build_all(&here, &[shape.into(), shape.into()]).expect("a layer");
+    let mixed = merge.call_all(&[tensor(&here, [1, 6, 6, 3], wave), input.clone()]).map(drop);
+    refused([("input", mixed), ("input", merge.call_all(&[input.clone(), input]).map(drop))]);
+    quiet(&uncaptured);
+}
+
+/// wgpu numbers buffers anew in each instance: the number of another's may be that of one here.
+#[test]
+fn buffers_of_another_device_are_refused() {
+    let (Some((device, queue, uncaptured)), Some(here)) = (device(|_| ()), gpu::gpu()) else { return };
+    let there = Gpu::from_wgpu(device.clone(), queue.clone());
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let descriptor = |mapped_at_creation| wgpu::BufferDescriptor { label: None, size: 1024, usage, mapped_at_creation };
+    let of = |gpu: &Gpu, buffer| Tensor::from_buffer(gpu, buffer, 0, [16, 16], DType::F32);
+    let refused = |outcome: Result<Tensor>| match outcome {
+        Err(Error::Invalid { argument, rule, .. }) => {
+            assert!(argument == "buffer" && rule.contains("made by the device"), "{rule}");
+        }
+        other => panic!("{other:?}"),
+    };
+    // As many as make sure that numbers meet.
+    for _ in 0..40 {
+        let (one, other) = (here.device().create_buffer(&descriptor(false)), device.create_buffer(&descriptor(false)));
+        refused(of(&there, one.clone()));
+        refused(of(&here, other.clone()));
+        assert_eq!(bits(&of(&here, one).expect("one's own")).len(), 256);
+        of(&there, other.clone()).expect("one's own");
+        of(&there.apart(), other).expect("another handle to the device");
+    }
+    let output = tensor(&there, [16, 16], wave);
+    refused(of(&here, output.buffer().0.clone()));
+    // Two devices of one adapter, and one that no `Gpu` stands for.
+    let Some((third, _queue, third_uncaptured)) = self::device(|_| ()) else { return };
+    refused(of(&there, third.create_buffer(&descriptor(false))));
+    refused(of(&there, device.create_buffer(&descriptor(true))));
+    assert_eq!(bits(&tensor(&there, [16, 16], wave)), bits(&output), "both devices are as they were");
+    quiet(&uncaptured);
+    assert!(third_uncaptured.lock().unwrap().len() <= 1);
+}
+
+#[test]
+fn what_was_not_submitted_is_not_read() {
+    let Some((device, queue, uncaptured)) = device(|_| ()) else { return };
+    let gpu = Gpu::from_wgpu(device, queue);
+    let shape = [None, Some(6), Some(6), Some(3)];
+    let layer = Conv2D::new(4, 3).build(&gpu, shape).expect("a layer");
+    let next = ReLU::new().build(&gpu, [None, Some(4), Some(4), Some(4)]).expect("a layer");
+    let built = Sequential::new(&gpu).with_input(shape).unwrap().with(Conv2D::new(4, 3)).unwrap();
+    let model = built.model().unwrap();
+    let input = tensor(&gpu, [2, 6, 6, 3], wave);
+    // What the memory held before.
+    let stale = bits(&layer.call(&input).expect("a call"));
+    let refused = |what: &str, outcome: Result<()>| match outcome {
+        Err(Error::Invalid { rule, .. }) => assert!(rule.contains("Commands::submit"), "{what}: {rule}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    let mut commands = Commands::new(&gpu);
+    let output = layer.record(&mut commands, &input).expect("recorded");
+    let compiled = model.record(&mut commands, std::slice::from_ref(&input)).expect("recorded").swap_remove(0);
+    let view = output.reshape([2, 64]).expect("a shape").reshape([2, 4, 4, 4]).expect("a shape");
+    for (what, tensor) in [("a layer's", &output), ("a model's", &compiled), ("a view", &view)] {
+        refused(what, tensor.read::<f32>().map(drop));
+        refused(what, pollster::block_on(tensor.read_async::<f32>()).map(drop));
+        refused(what, next.call(tensor).map(drop));
+        refused(what, next.record(&mut Commands::new(&gpu), tensor).map(drop));
+        refused(what, model.call(tensor).map(drop));
+    }
+    // The commands that compute it may read it, and everybody once they are submitted.
+    let chained = next.record(&mut commands, &view).expect("recorded");
+    let empty = layer.record(&mut commands, &tensor(&gpu, [0, 6, 6, 3], wave)).expect("recorded");
+    assert_eq!(empty.read::<f32>().expect("nothing to wait for"), [0.0; 0]);
+    commands.submit().expect("submitted");
+    assert_eq!(bits(&output), stale);
+    assert_eq!(bits(&compiled).len(), stale.len());
+    assert_eq!(bits(&chained), bits(&next.call(&output).expect("a call")));
+    // Dropped, nothing runs.
+    let mut dropped = Commands::new(&gpu);
+    let never = layer.record(&mut dropped, &input).expect("recorded");
+    drop(dropped);
+    refused("dropped", never.read::<f32>().map(drop));
+    refused("dropped", next.call(&never).map(drop));
     quiet(&uncaptured);
 }
 

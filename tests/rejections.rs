@@ -799,7 +799,7 @@ fn moving_and_merging() {
         (
             "more cut than there is",
             all(Pad::new([[0, 0], [-2, -2]]).into(), &[&[2, 3]]),
-            "Invalid: `pads` must leave an extent that is not negative, and repeat something that is there; received pads=[[0, 0], [-2, -2]], input shape=(2, 3)",
+            "Invalid: `pads` must not cut off more than there is, and repeat something that is left; received pads=[[0, 0], [-2, -2]], input shape=(2, 3)",
         ),
         (
             "shapes that no product has",

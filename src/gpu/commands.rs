@@ -1,7 +1,7 @@
 //! Recording plans into one command encoder.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::pipeline::Pipeline;
 use super::texels::{SharedTexels, Texels};
@@ -12,9 +12,10 @@ use crate::{Error, Result};
 /// Operations recorded to run together: one encoder, one submission.
 ///
 /// [`Layer::record`](crate::layers::Layer::record) adds a layer; the tensors it returns hold their values once
-/// [`submit`](Self::submit) was called. Dropped without it, nothing runs.
+/// [`submit`](Self::submit) was called, and until then only these commands may read them. Dropped without it, nothing runs.
 pub struct Commands {
     gpu: Gpu,
+    recording: Recording,
     encoder: Option<wgpu::CommandEncoder>,
     pass: Option<wgpu::ComputePass<'static>>,
     /// What recorded dispatches use: it must not go back to the pool before they are submitted.
@@ -25,6 +26,17 @@ pub struct Commands {
     uploads: Vec<(Arc<Storage>, Vec<u8>)>,
     /// Where the times of the first and the last launch are written, if they are asked for, and whether there was one.
     clock: Option<(wgpu::QuerySet, bool)>,
+}
+
+/// Whether the commands that compute a tensor were submitted. Until then its memory holds what somebody else left there.
+#[derive(Clone, Default)]
+pub(crate) struct Recording(Arc<AtomicBool>);
+
+impl Recording {
+    /// Whether values are there for `reader`: commands that are recorded, or whoever reads what was submitted.
+    pub(crate) fn is_done_for(&self, reader: Option<&Commands>) -> bool {
+        self.0.load(Ordering::Acquire) || reader.is_some_and(|commands| Arc::ptr_eq(&self.0, &commands.recording.0))
+    }
 }
 
 /// A constant on a device.
@@ -77,7 +89,11 @@ impl Gpu {
         let (mut constants, mut copies) = (Vec::with_capacity(step.bindings.len()), Vec::new());
         for binding in &step.bindings {
             let operand = binding.operand();
-            let buffer = |binding: &BufferBinding| Constant::Buffer(binding.clone());
+            // What has no elements is never read, but its binding must hold a vector.
+            let buffer = |binding: &BufferBinding| match binding.size {
+                0 => placeholder.clone(),
+                _ => Constant::Buffer(binding.clone()),
+            };
             let constant = match operand {
                 Operand::Input => buffer(bound.input),
                 Operand::Other => bound.other.map_or(placeholder.clone(), buffer),
@@ -134,6 +150,7 @@ impl Commands {
     pub fn new(gpu: &Gpu) -> Self {
         Self {
             gpu: gpu.clone(),
+            recording: Recording::default(),
             encoder: None,
             pass: None,
             used: Vec::new(),
@@ -146,6 +163,11 @@ impl Commands {
     /// The device this records for.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
+    }
+
+    /// What tensors that are recorded here hold, to know when their values are there.
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// Adds the launches of `plan`.
@@ -251,9 +273,15 @@ impl Commands {
 
     pub(super) fn submit_indexed(mut self) -> Result<Option<wgpu::SubmissionIndex>> {
         self.pass = None;
-        let Some(encoder) = self.encoder.take() else { return Ok(None) };
-        let commands = self.gpu.guarded("recording", || encoder.finish())?;
-        self.gpu.submit("submission", &self.uploads, Some(commands)).map(Some)
+        let index = match self.encoder.take() {
+            Some(encoder) => {
+                let commands = self.gpu.guarded("recording", || encoder.finish())?;
+                Some(self.gpu.submit("submission", &self.uploads, Some(commands))?)
+            }
+            None => None,
+        };
+        self.recording.0.store(true, Ordering::Release);
+        Ok(index)
     }
 
     fn encoder(&mut self) -> &mut wgpu::CommandEncoder {

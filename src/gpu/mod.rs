@@ -15,12 +15,16 @@ mod timing;
 mod tune;
 
 use std::collections::HashMap;
+#[cfg(not(target_arch = "wasm32"))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use buffer::{Binding as BufferBinding, Storage, allocated};
 pub use commands::Commands;
-pub(crate) use commands::{Bound, Constant, Prepared};
+pub(crate) use commands::{Bound, Constant, Prepared, Recording};
 pub use open::AdapterChoice;
 pub(crate) use texels::SharedTexels;
 #[cfg(not(target_arch = "wasm32"))]
@@ -41,6 +45,10 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone)]
 pub struct Gpu(Arc<Inner>);
+
+/// What stands behind the [`Gpu`]s of the process.
+#[cfg(not(target_arch = "wasm32"))]
+static DEVICES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 
 struct Inner {
     device: wgpu::Device,
@@ -240,9 +248,7 @@ impl Gpu {
     ///
     /// In a browser the answer comes later than the call: there it is an error of the next readback.
     pub(crate) fn guarded<T>(&self, context: &str, make: impl FnOnce() -> T) -> Result<T> {
-        if let Some(reason) = self.0.lost.get() {
-            return Err(Error::gpu(context.to_owned(), format!("the device was lost: {reason}")));
-        }
+        self.check_present(context)?;
         let device = &self.0.device;
         let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
         let scopes = filters.map(|filter| device.push_error_scope(filter));
@@ -255,6 +261,65 @@ impl Gpu {
             None => Ok(made),
             Some(error) => Err(Error::gpu(context.to_owned(), error)),
         }
+    }
+
+    /// # Errors
+    /// [`Error::Gpu`] once the device was lost or destroyed. wgpu itself takes work for it from then on, and says nothing.
+    fn check_present(&self, context: &str) -> Result<()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.0.lost.get().is_none() && !self.refuses_the_impossible() {
+            let _ = self.0.lost.set("it was destroyed, or the driver gave it up".to_owned());
+        }
+        let Some(reason) = self.0.lost.get() else { return Ok(()) };
+        let why = format!("the device was lost: {reason}; open another `Gpu`, and build layers and models on that");
+        Err(Error::gpu(context.to_owned(), why))
+    }
+
+    /// Whether the device is there. A handler of its loss would be the caller's own where the device is, and wgpu calls it late;
+    /// but a device that is there says that no buffer is this large, and one that was lost says nothing.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn refuses_the_impossible(&self) -> bool {
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let (size, usage) = (u64::MAX, wgpu::BufferUsages::COPY_DST);
+        let _ = self.0.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage,
+            mapped_at_creation: false,
+        });
+        pollster::block_on(scope.pop()).is_some()
+    }
+
+    /// Whether `buffer` is one of this device, and is not mapped.
+    ///
+    /// wgpu has no question for that: it numbers buffers anew in each instance, and takes one of another instance for its own of
+    /// the same number. But what is done wrong with a buffer is reported to the device that made it, and unmapping what is not
+    /// mapped is wrong and has no effect. The other devices of the process await the report as well, so that none of them
+    /// panics over it.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn owns(&self, buffer: &wgpu::Buffer) -> bool {
+        let others: Vec<Self> = lock(&DEVICES).iter().filter_map(Weak::upgrade).map(Self).collect();
+        let await_on = |gpu: &Self| gpu.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let theirs: Vec<_> = others.iter().map(await_on).collect();
+        // Last: of two handles to one device, this one is told.
+        let ours = await_on(self);
+        // A device that no `Gpu` stands for may have a handler that panics.
+        let _ = catch_unwind(AssertUnwindSafe(|| buffer.unmap()));
+        let told = pollster::block_on(ours.pop()).is_some();
+        theirs.into_iter().rev().for_each(|scope| drop(pollster::block_on(scope.pop())));
+        told
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] for a buffer of another device; [`Error::Gpu`] where this one was lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn check_owns(&self, buffer: &wgpu::Buffer) -> Result<()> {
+        self.check_present("a tensor over a buffer")?;
+        if self.owns(buffer) {
+            return Ok(());
+        }
+        let rule = "the buffer must be made by the device of this Gpu, and must not be mapped";
+        Err(Error::invalid("buffer", rule, format!("a buffer of {} bytes that is not, or is mapped", buffer.size())))
     }
 
     /// The outcome of an error scope, which native backends know at once.

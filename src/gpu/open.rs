@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::{DEVICES, lock};
 use super::{Gpu, Inner, Plans, buffer, cooperative, pipeline};
 use crate::plan::{Caps, Texel};
 use crate::{Error, Result};
@@ -161,7 +163,7 @@ impl Gpu {
             binding_alignment: limits.min_storage_buffer_offset_alignment,
             texel_rows: texel_rows(&info, &limits),
         };
-        Self(Arc::new(Inner {
+        let gpu = Self(Arc::new(Inner {
             device,
             queue,
             info,
@@ -179,7 +181,14 @@ impl Gpu {
             lost,
             #[cfg(target_arch = "wasm32")]
             promised: Mutex::default(),
-        }))
+        }));
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let mut devices = lock(&DEVICES);
+            devices.retain(|other| other.strong_count() > 0);
+            devices.push(Arc::downgrade(&gpu.0));
+        }
+        gpu
     }
 }
 

@@ -76,10 +76,10 @@ impl Gpu {
 
     #[cfg(not(target_arch = "wasm32"))]
     fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        self.device()
-            .poll(wgpu::PollType::Wait { submission_index, timeout: None })
-            .map(drop)
-            .map_err(|error| Error::gpu("waiting for the device", error))
+        let waited = self.device().poll(wgpu::PollType::Wait { submission_index, timeout: None });
+        // A lost device has nothing to wait for, or does not know the submission.
+        self.check_present("waiting for the device")?;
+        waited.map(drop).map_err(|error| Error::gpu("waiting for the device", error))
     }
 
     fn begin(&self, mut commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Pending>> {
@@ -114,9 +114,14 @@ impl Gpu {
             }
         }
         let outcome = pending.mapped.receive().await;
-        outcome
-            .ok_or_else(|| Error::gpu("readback", "the device was lost before the values came"))?
-            .map_err(|error| Error::gpu("readback", error))?;
+        match outcome {
+            Some(Ok(())) => {}
+            failed => {
+                self.check_present("readback")?;
+                let why = failed.map(|outcome| format!("{outcome:?}")).unwrap_or_default();
+                return Err(Error::gpu("readback", format!("the values did not come: {why}")));
+            }
+        }
         // Mapped ranges are multiples of four bytes; an odd number of f16 is not.
         let range = ..pending.size.next_multiple_of(4);
         let view = pending.staging.buffer().get_mapped_range(range).map_err(|error| Error::gpu("readback", error))?;

@@ -7,7 +7,7 @@ use super::arguments::{common_setters, of_rank};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::AxisFunction;
-use crate::{DataFormat, PartialShape, Result, Settings};
+use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// A layer that makes one value of each channel's height and width.
 macro_rules! global_pooling {
@@ -60,13 +60,20 @@ macro_rules! global_pooling {
             /// The output shape for `input`; unknown extents stay unknown.
             ///
             /// # Errors
-            /// [`Error::Invalid`](crate::Error::Invalid) where [building](super::LayerConfig::build) the layer would
+            /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would
             /// refuse its arguments or `input`.
             pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
                 self.validate()?;
                 let input = input.into();
                 of_rank(&input, 4)?;
-                let (batch, channels, _) = self.data_format.split::<_, 2>(input.dims());
+                let (batch, channels, spatial) = self.data_format.split::<_, 2>(input.dims());
+                if spatial.contains(&Some(0)) && batch != Some(0) {
+                    return Err(Error::invalid(
+                        "input",
+                        "height and width of what is pooled must be at least 1",
+                        format!("input shape={input}"),
+                    ));
+                }
                 let kept = self.keepdims.then(|| self.data_format.join(batch, channels, [Some(1); 2]));
                 Ok(kept.unwrap_or_else(|| vec![batch, channels]).into())
             }

@@ -9,7 +9,7 @@ use super::describe::Declared;
 use crate::geometry::axis_index;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::{ConvProblem, Problem};
-use crate::tensor::require;
+use crate::tensor::{check_call, require};
 use crate::{Commands, DType, DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Rounding, Shape, Tensor};
 
 /// A layer built on a device: its description, its name and its weights.
@@ -257,15 +257,7 @@ impl Layer {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn record_all(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Tensor> {
-        for (argument, gpu) in inputs.iter().map(|input| ("input", input.gpu())).chain([("commands", commands.gpu())]) {
-            if !gpu.is(&self.gpu) {
-                return Err(Error::invalid(
-                    argument,
-                    format!("layer {} must be called on the Gpu it was built on", self.name),
-                    format!("{argument} of another Gpu"),
-                ));
-            }
-        }
+        check_call(&format!("layer {}", self.name), &self.gpu, commands, inputs)?;
         let mut tape = Tape::default();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;

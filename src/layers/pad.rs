@@ -75,16 +75,19 @@ impl Pad {
         }
         let mut output = Vec::with_capacity(input.rank());
         for (&dim, pads) in input.dims().iter().zip(&self.pads) {
+            let sum = |pick: fn(i32, i32) -> i32| pads.iter().map(|&pad| i64::from(pick(pad, 0))).sum::<i64>();
+            let [cut, more] = [sum(i32::min), sum(i32::max)];
+            let left = dim.map(|dim| dim as i64 + cut);
             // Nothing mirrors, and nothing repeats, what is not there.
-            let empty = dim == Some(0) && pads.iter().any(|&pad| pad > 0) && !matches!(self.mode, PadMode::Constant(_));
-            let padded = dim.map(|dim| dim as i64 + pads.iter().map(|&pad| i64::from(pad)).sum::<i64>());
-            if empty || padded.is_some_and(|padded| padded < 0) {
+            let empty = left == Some(0) && more > 0 && !matches!(self.mode, PadMode::Constant(_));
+            if empty || left.is_some_and(|left| left < 0) {
                 return Err(Error::invalid(
                     "pads",
-                    "`pads` must leave an extent that is not negative, and repeat something that is there",
+                    "`pads` must not cut off more than there is, and repeat something that is left",
                     format!("pads={:?}, input shape={input}", self.pads),
                 ));
             }
+            let padded = left.map(|left| left + more);
             output.push(padded.map(|padded| padded as usize));
         }
         Ok(output.into())

@@ -129,6 +129,16 @@ impl Reduce {
         self.validate()?;
         let input = input.into();
         let reduced = self.indices(&input)?;
+        let empty = |of_reduced| {
+            (0..input.rank()).any(|axis| reduced.contains(&axis) == of_reduced && input.dims()[axis] == Some(0))
+        };
+        if self.function == Reduction::Mean && empty(true) && !empty(false) {
+            return Err(Error::invalid(
+                "input",
+                "a mean must be taken over at least one value",
+                format!("axes={:?}, input shape={input}", self.axes),
+            ));
+        }
         let dims = input.dims().iter().enumerate().filter_map(|(axis, &dim)| match reduced.contains(&axis) {
             true => self.keepdims.then_some(Some(1)),
             false => Some(dim),

@@ -118,6 +118,13 @@ impl Resize {
             ResizeTo::Scales(scales) => (scaled(scales[axis], f32::floor)?, scales[axis]),
             ResizeTo::RoundedScales(scales) => (scaled(scales[axis], f32::round)?, scales[axis]),
         };
+        if input == 0 && output > 0 {
+            return Err(Error::invalid(
+                "input",
+                "an axis that is enlarged must not be empty",
+                format!("to={:?}", self.to),
+            ));
+        }
         let (precision, coordinates, interpolation) = (Precision::Single, self.coordinates, self.interpolation);
         Ok(Resampling { input, output, scale, precision, coordinates, interpolation })
     }

@@ -37,6 +37,7 @@ pub use verify::{Check, DEVIATION, Finding, LayerStatistics, VerifyReport};
 use self::program::Programs;
 use crate::layers::{Layer, Weight};
 use crate::ops::{self, Tape};
+use crate::tensor::check_call;
 use crate::{Commands, Error, Gpu, PartialShape, Result, Tensor};
 
 /// An input of a model.
@@ -458,7 +459,7 @@ impl Model {
     /// [`Error::Invalid`] for inputs that do not fit, naming the layer that refuses them; [`Error::Limit`] and
     /// [`Error::Gpu`] where the device cannot.
     pub fn record(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.check_tensors(inputs)?;
+        self.check_call(commands, inputs)?;
         self.program(inputs.iter().map(|input| (input.shape().clone(), input.dtype())).collect())?
             .record(commands, inputs)
     }
@@ -541,7 +542,7 @@ impl Model {
         commands: &mut Commands,
         inputs: &[Tensor],
     ) -> Result<(Vec<Recorded<'_>>, Vec<Tensor>)> {
-        self.check_tensors(inputs)?;
+        self.check_call(commands, inputs)?;
         let mut tape = Tape::default();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
@@ -588,16 +589,9 @@ impl Model {
         ))
     }
 
-    fn check_tensors(&self, inputs: &[Tensor]) -> Result<()> {
+    fn check_call(&self, commands: &Commands, inputs: &[Tensor]) -> Result<()> {
         self.check_inputs(inputs.len())?;
-        if inputs.iter().all(|input| input.gpu().is(&self.gpu)) {
-            return Ok(());
-        }
-        Err(Error::invalid(
-            "input",
-            format!("model `{}` must be called on the Gpu it was built on", self.name),
-            "input of another Gpu",
-        ))
+        check_call(&format!("model `{}`", self.name), &self.gpu, commands, inputs)
     }
 }
 

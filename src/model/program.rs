@@ -226,7 +226,6 @@ fn shared_in(order: &[usize], needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
 
 /// A model ready to run for one set of input shapes.
 pub(super) struct Program {
-    gpu: Gpu,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
     launches: Vec<Prepared>,
@@ -283,7 +282,7 @@ impl Program {
         }
         let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();
         let (inputs, outputs) = (tensors(tape.inputs())?, tensors(&outputs)?);
-        Ok(Self { inputs, outputs, launches: prepared, gpu: gpu.clone(), tunings })
+        Ok(Self { inputs, outputs, launches: prepared, tunings })
     }
 
     /// Records the program, reading `inputs` and writing new tensors.
@@ -294,7 +293,7 @@ impl Program {
         commands.replay("model", &self.launches)?;
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for from in &self.outputs {
-            let to = Tensor::uninitialized(&self.gpu, from.shape().clone(), from.dtype())?;
+            let to = Tensor::recorded(commands, from.shape().clone(), from.dtype())?;
             commands.copy(&from.binding(), &to.binding())?;
             outputs.push(to);
         }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Tape, Value, index_of};
+use super::{Span, Tape, Value, gather, index_of};
 use crate::geometry::extent;
-use crate::plan::{AxisFunction, AxisProblem, Problem};
+use crate::plan::{AxisFunction, AxisProblem, Outside, Problem};
 use crate::{Error, Result};
 
 /// `function` along `axis` of `input`, negative axes counted from the end.
@@ -29,7 +29,7 @@ pub(crate) fn along_axis(tape: &mut Tape, function: AxisFunction, axis: i32, inp
 /// Axes that are no neighbours are reduced one run after the other, the innermost first.
 ///
 /// # Errors
-/// [`Error::Invalid`] where nothing is there to take the mean or an extreme of.
+/// [`Error::Invalid`] where nothing is there to take the mean of.
 pub(crate) fn reduce(
     tape: &mut Tape,
     function: AxisFunction,
@@ -38,13 +38,9 @@ pub(crate) fn reduce(
     input: Value,
 ) -> Result<Value> {
     let dims = tape.shape(input).dims().to_vec();
-    let needs_values = matches!(function, AxisFunction::Mean | AxisFunction::Max | AxisFunction::Min);
-    if needs_values && axes.iter().any(|&axis| dims[axis] == 0) {
-        return Err(Error::invalid(
-            "input",
-            "a mean or an extreme must be taken over at least one value",
-            format!("input shape={}", tape.shape(input)),
-        ));
+    let (reduced, kept): (Vec<_>, Vec<_>) = (0..dims.len()).partition(|axis| axes.contains(axis));
+    if reduced.iter().any(|&axis| dims[axis] == 0) && kept.iter().all(|&axis| dims[axis] > 0) {
+        return nothing(tape, function, axes, keepdims, input);
     }
     let runs = runs(axes, dims.len());
     let mut value = input;
@@ -63,6 +59,33 @@ pub(crate) fn reduce(
     if keepdims {
         return Ok(value);
     }
+    without(tape, axes, &dims, value)
+}
+
+/// [`reduce`] of sets without elements: what ONNX says it is of each function.
+fn nothing(tape: &mut Tape, function: AxisFunction, axes: &[usize], keepdims: bool, input: Value) -> Result<Value> {
+    let value = match function {
+        AxisFunction::Max | AxisFunction::LogSum | AxisFunction::LogSumExp => f32::NEG_INFINITY,
+        AxisFunction::Min => f32::INFINITY,
+        AxisFunction::Mean => {
+            return Err(Error::invalid(
+                "input",
+                "a mean must be taken over at least one value",
+                format!("input shape={}", tape.shape(input)),
+            ));
+        }
+        _ => 0.0,
+    };
+    let dims = tape.shape(input).dims().to_vec();
+    // All of it lies outside of the input.
+    let span = |(axis, &dim): (usize, &usize)| Span::whole(if axes.contains(&axis) { 1 } else { dim });
+    let spans: Vec<Span> = dims.iter().enumerate().map(span).collect();
+    let value = gather(tape, &spans, Outside::fill(value), input)?;
+    if keepdims { Ok(value) } else { without(tape, axes, &dims, value) }
+}
+
+/// `value` without the axes that a reduction left with extent 1, where the input had extents `dims`.
+fn without(tape: &mut Tape, axes: &[usize], dims: &[usize], value: Value) -> Result<Value> {
     let kept = dims.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, &dim)| dim);
     tape.reshape(value, kept.collect::<Vec<_>>())
 }

@@ -15,6 +15,9 @@ pub(crate) fn resize(
 ) -> Result<Value> {
     let (batch, channels, _) = data_format.split::<_, 2>(tape.shape(input).dims());
     let output = data_format.join(batch, channels, [height.output as usize, width.output as usize]);
+    if output.contains(&0) {
+        return tape.uninitialized(output.into(), tape.dtype(input));
+    }
     let values: Vec<f32> = [height.table()?, width.table()?].concat().into_flattened();
     // Sources and weights are f32 whatever the images are.
     let table = Kernel::table(values);

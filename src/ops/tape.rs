@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Form, Kernel, one_pass};
 use crate::geometry::indexable;
 use crate::gpu::{Bound, BufferBinding, Commands};
-use crate::plan::{Binding, ConvProblem, Operand, Plan, Problem, Texel};
-use crate::{ConvGeometry, DType, DataFormat, Error, Gpu, Result, Rounding, Shape, Tensor};
+use crate::plan::{Binding, Operand, Parts, Plan, Problem, Texel};
+use crate::{DType, DataFormat, Error, Gpu, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -221,7 +221,7 @@ impl Tape {
         for (index, step) in self.steps.iter().enumerate() {
             for value in step.values() {
                 if let none @ None = &mut memory[self.storage(value).0] {
-                    *none = Some(Tensor::uninitialized(&gpu, self.shape(value).clone(), self.dtype(value))?);
+                    *none = Some(Tensor::recorded(commands, self.shape(value).clone(), self.dtype(value))?);
                 }
             }
             for launch in self.launches(&gpu, step)? {
@@ -248,35 +248,33 @@ impl Tape {
         outputs.iter().map(tensor).collect()
     }
 
-    /// How `step` is launched on `gpu`: at once, or a convolution in runs of images where a binding would exceed the
+    /// How `step` is launched on `gpu`: at once, or in runs of its [parts](Problem::parts) where a binding would exceed the
     /// device's limit.
     pub(crate) fn launches(&self, gpu: &Gpu, step: &Step) -> Result<Vec<Launch>> {
-        let whole = |value| Range { value, offset: 0, size: self.bytes(value) };
         let Operands { input, other, .. } = step.operands;
-        let Problem::Conv(problem) = step.problem else {
-            return Ok(vec![Launch {
-                plan: gpu.plan(&step.problem)?,
-                input: whole(input),
-                other: other.map(whole),
-                output: whole(step.output),
-            }]);
-        };
-        let batch = u64::from(problem.geometry.batch);
-        let (in_bytes, out_bytes) = (self.bytes(input) / batch, self.bytes(step.output) / batch);
-        let run = images_per_run(gpu, batch, in_bytes, out_bytes)?;
+        let values = [Some(input), other, Some(step.output)];
+        let bytes = values.map(|value| value.map_or(0, |value| self.bytes(value)));
+        let parts = step.problem.parts().unwrap_or(Parts { count: 1, steps: [0; 3] });
+        let sizes = values.map(|value| value.map_or(0, |value| self.dtype(value).size() as u64));
+        let steps = [0, 1, 2].map(|i| parts.steps[i] * sizes[i]);
+        let count = u64::from(parts.count);
+        let run = parts_per_run(gpu, count, bytes, steps)?;
         let mut launches = Vec::new();
         let mut first = 0;
-        while first < batch {
-            let images = run.min(batch - first);
-            let geometry = ConvGeometry { batch: images as u32, ..problem.geometry };
-            let part = |value, bytes| Range { value, offset: first * bytes, size: images * bytes };
+        while first < count {
+            let taken = run.min(count - first);
+            let range = |i: usize, value| match steps[i] {
+                step if step > 0 && run < count => Range { value, offset: first * step, size: taken * step },
+                _ => Range { value, offset: 0, size: bytes[i] },
+            };
+            let problem = if run < count { step.problem.of_parts(taken as u32) } else { step.problem };
             launches.push(Launch {
-                plan: gpu.plan(&Problem::Conv(ConvProblem { geometry, ..problem }))?,
-                input: part(input, in_bytes),
-                other: other.map(|other| part(other, out_bytes)),
-                output: part(step.output, out_bytes),
+                plan: gpu.plan(&problem)?,
+                input: range(0, input),
+                other: other.map(|other| range(1, other)),
+                output: range(2, step.output),
             });
-            first += images;
+            first += taken;
         }
         Ok(launches)
     }
@@ -374,26 +372,32 @@ fn unwritten() -> Error {
     Error::invalid("inputs", "a layer must read what was computed before it", "a value nothing has written")
 }
 
-/// The most images whose input and output each fit one binding, and whose bytes keep the next run's offset aligned.
-fn images_per_run(gpu: &Gpu, batch: u64, in_bytes: u64, out_bytes: u64) -> Result<u64> {
+/// The most parts whose share of every tensor fits one binding, and whose bytes keep the next run's offsets aligned: all
+/// `count` of them where that fits. `bytes` are those of the tensors, `steps` those from one part to the next, or 0 for a tensor
+/// that every part reads as a whole.
+fn parts_per_run(gpu: &Gpu, count: u64, bytes: [u64; 3], steps: [u64; 3]) -> Result<u64> {
     let caps = gpu.caps();
-    let larger = in_bytes.max(out_bytes);
-    let fit = caps.max_binding / larger.max(1);
-    if fit >= batch {
-        return Ok(batch);
+    let most = bytes.into_iter().max().unwrap_or(0);
+    if most <= caps.max_binding {
+        return Ok(count);
+    }
+    let whole = bytes.iter().zip(steps).filter(|(_, step)| *step == 0).map(|(bytes, _)| *bytes).max().unwrap_or(0);
+    if whole > caps.max_binding {
+        return Err(Error::limit("bytes of one storage binding", whole, caps.max_binding));
     }
     let alignment = u64::from(caps.binding_alignment);
-    let aligned = |images: &u64| [in_bytes, out_bytes].iter().all(|bytes| (images * bytes).is_multiple_of(alignment));
-    let step = (1..alignment).find(aligned).unwrap_or(alignment);
-    match fit / step * step {
-        0 if step == 1 => Err(Error::limit("bytes of one storage binding", larger, caps.max_binding)),
+    let larger = steps.into_iter().max().unwrap_or(0).max(1);
+    let aligned = |parts: &u64| steps.iter().all(|step| (parts * step).is_multiple_of(alignment));
+    let together = (1..alignment).find(aligned).unwrap_or(alignment);
+    match caps.max_binding / larger / together * together {
+        0 if together == 1 => Err(Error::limit("bytes of one storage binding", larger, caps.max_binding)),
         0 => Err(Error::limit(
             format!(
-                "bytes of one storage binding of {step} images, whose runs start at multiples of {alignment} bytes"
+                "bytes of one storage binding of {together} parts, whose runs start at multiples of {alignment} bytes"
             ),
-            step * larger,
+            together * larger,
             caps.max_binding,
         )),
-        images => Ok(images),
+        parts => Ok(parts),
     }
 }

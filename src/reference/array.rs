@@ -114,7 +114,7 @@ impl Array {
 
     /// `rate - 1` zeros between neighbours, along one axis.
     pub fn dilated(&self, axis: usize, rate: usize) -> Self {
-        let extent = (self.shape[axis] - 1) * rate + 1;
+        let extent = self.shape[axis].checked_sub(1).map_or(0, |last| last * rate + 1);
         self.rebuilt(axis, extent, 0.0, |i| i.is_multiple_of(rate).then_some(i / rate))
     }
 
@@ -173,7 +173,8 @@ impl Array {
             .map(|(axis, &extent)| if axes.contains(&axis) { 1 } else { extent })
             .collect();
         let size = axes.iter().map(|&axis| self.shape[axis]).product::<usize>();
-        Self::new(shape, moved.data.chunks(size.max(1)).map(function).collect::<Vec<_>>())
+        let sets = shape.iter().product::<usize>();
+        Self::new(shape, (0..sets).map(|set| function(&moved.data[set * size..(set + 1) * size])).collect::<Vec<_>>())
     }
 
     /// Arrays joined along one axis.
@@ -202,9 +203,13 @@ impl Array {
         let mut order: Vec<usize> = (0..rank).filter(|&i| i != axis).collect();
         order.push(axis);
         let moved = self.transposed(&order);
-        let lines: Vec<Vec<f64>> = moved.data.chunks(self.shape[axis].max(1)).map(function).collect();
+        let extent = self.shape[axis];
+        let count = moved.shape[..rank - 1].iter().product::<usize>();
+        let lines: Vec<Vec<f64>> =
+            (0..count).map(|line| function(&moved.data[line * extent..(line + 1) * extent])).collect();
         let mut shape = moved.shape;
-        shape[rank - 1] = lines.first().map_or(0, Vec::len);
+        // Where there is no line, one of zeros tells how long they would be.
+        shape[rank - 1] = lines.first().map_or_else(|| function(&vec![0.0; extent]).len(), Vec::len);
         let mut back: Vec<usize> = (0..rank - 1).collect();
         back.insert(axis, rank - 1);
         Self::new(shape, lines.concat()).transposed(&back)

@@ -97,8 +97,8 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
         panic!("kernel of shape {:?}", kernel.shape)
     };
     assert_eq!(channels, kernel_channels, "channels of input {:?} and kernel {:?}", input.shape, kernel.shape);
-    assert!(height >= kernel_h && width >= kernel_w, "{:?} does not fit into {:?}", kernel.shape, input.shape);
-    let (out_h, out_w) = ((height - kernel_h) / strides[0] + 1, (width - kernel_w) / strides[1] + 1);
+    let windows = |extent: usize, kernel: usize, stride| extent.checked_sub(kernel).map_or(0, |free| free / stride + 1);
+    let (out_h, out_w) = (windows(height, kernel_h, strides[0]), windows(width, kernel_w, strides[1]));
     let mut sums = Array::new([batch, out_h, out_w, filters], vec![0.0; batch * out_h * out_w * filters]);
     let mut magnitudes = sums.clone();
     let mut squares = sums.clone();

@@ -75,9 +75,19 @@ fn storage(policy: DTypePolicy) -> Result<Storage> {
 fn read(array: &Array, storage: Storage) -> Array {
     match storage {
         Storage::F32 => array.clone(),
-        Storage::F16 => array.map(|value| half::f16::from_f64(value).to_f64()),
-        Storage::BF16 => array.map(|value| half::bf16::from_f64(value).to_f64()),
+        Storage::F16 => array.map(|value| half::f16::from_f32(odd(value)).to_f64()),
+        Storage::BF16 => array.map(|value| half::bf16::from_f32(odd(value)).to_f64()),
     }
+}
+
+/// `value` as f32, so that rounding that to fewer bits rounds `value`: of the two f32 around it the one with an odd last bit,
+/// which lies beside no tie that `value` does not lie on. (`half` looks at the upper half of an f64 alone.)
+fn odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    if f64::from(nearest) == value || !nearest.is_finite() || nearest.to_bits() & 1 == 1 {
+        return nearest;
+    }
+    if f64::from(nearest) < value { nearest.next_up() } else { nearest.next_down() }
 }
 
 /// A layer with what it is given.
@@ -176,7 +186,7 @@ impl Given<'_> {
                 let last = layer.data_format == DataFormat::ChannelsLast || rank < 3;
                 let input = if last { input.clone() } else { input.transposed(&order) };
                 let rest: usize = input.shape.iter().skip(1).product();
-                plain(Estimate::exact(input.reshaped([input.data.len() / rest.max(1), rest])))
+                plain(Estimate::exact(input.reshaped([input.shape[0], rest])))
             }
             LayerConfig::GlobalAveragePooling2D(layer) => {
                 let axes = spatial(layer.data_format);
@@ -235,7 +245,7 @@ impl Given<'_> {
                 (Estimate::exact(input.clone()), Activation::Relu { negative_slope, max_value, threshold })
             }
             LayerConfig::RepeatVector(layer) => {
-                let [batch, features] = [input.shape[0], input.data.len() / input.shape[0].max(1)];
+                let [batch, features] = [input.shape[0], input.shape[1]];
                 plain(Estimate::exact(repeat(&input.reshaped([batch, 1, features]), 1, layer.n as usize)))
             }
             LayerConfig::Rescaling(layer) => {
@@ -250,7 +260,7 @@ impl Given<'_> {
             LayerConfig::Reshape(layer) => {
                 let known: usize =
                     layer.target_shape.iter().filter_map(|&extent| usize::try_from(extent).ok()).product();
-                let rest = input.data.len() / (input.shape[0] * known).max(1);
+                let rest = input.shape[1..].iter().product::<usize>() / known.max(1);
                 let extents = layer.target_shape.iter().map(|&extent| usize::try_from(extent).unwrap_or(rest));
                 let shape: Vec<usize> = [input.shape[0]].into_iter().chain(extents).collect();
                 plain(Estimate::exact(input.reshaped(shape)))

@@ -78,6 +78,10 @@ pub enum Between {
 pub fn resample(input: &Array, axis: usize, positions: &[f64], between: Between) -> Convolved {
     const REACH: isize = 3;
     let extent = input.shape[axis];
+    if positions.is_empty() {
+        let empty = input.slice(axis, 0, 0);
+        return Convolved { exact: empty.clone(), magnitude: empty, terms: 0, spread: None };
+    }
     let (repeated, weight): (isize, Box<dyn Fn(f64) -> f64>) = match between {
         Between::Linear => (REACH, Box::new(|d| (1.0 - d).max(0.0))),
         Between::Cubic { a, exclude_outside } => {
