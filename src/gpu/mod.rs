@@ -55,11 +55,14 @@ struct Inner {
     measurements: Mutex<tune::Measurements>,
     #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
     driver_cache: Mutex<Option<wgpu::PipelineCache>>,
+    /// The thread behind asynchronous reads, once there was one.
+    #[cfg(not(target_arch = "wasm32"))]
+    poller: Mutex<Option<readback::Poller>>,
     /// Why the device was lost, once it was.
     lost: Arc<OnceLock<String>>,
-    /// Outcomes of error scopes that the browser has not told yet.
+    /// Outcomes of error scopes that the browser has not told yet, in words.
     #[cfg(target_arch = "wasm32")]
-    promised: Mutex<Vec<std::pin::Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>>>,
+    promised: Mutex<Vec<std::pin::Pin<Box<dyn Future<Output = Option<String>>>>>>,
 }
 
 /// The plan chosen for each problem, and how plans are chosen.
@@ -261,10 +264,11 @@ impl Gpu {
         pollster::block_on(outcome)
     }
 
-    /// In a browser the outcome is a promise, kept for the next readback.
+    /// In a browser the outcome is a promise, kept for the next readback; in words, for the error itself holds values of
+    /// JavaScript, which cannot be sent to another thread as an [`Error`] can.
     #[cfg(target_arch = "wasm32")]
-    fn settle(&self, outcome: impl Future<Output = Option<wgpu::Error>> + 'static) -> Option<wgpu::Error> {
-        lock(&self.0.promised).push(Box::pin(outcome));
+    fn settle(&self, outcome: impl Future<Output = Option<wgpu::Error>> + 'static) -> Option<String> {
+        lock(&self.0.promised).push(Box::pin(async { outcome.await.map(|error| error.to_string()) }));
         None
     }
 }
