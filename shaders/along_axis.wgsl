@@ -14,7 +14,7 @@
 //   LOG_SUM_EXP  output[o, k]    = max x + ln sum over j of e^(x_j − max x)
 //
 // A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl. A team of several takes the values
-// of its line in turn; SPARSEMAX and GLU want a team of one.
+// of its line in turn; GLU wants a team of one.
 // Memory: one to four passes over the line; lines that lie side by side are read by neighbouring teams.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,7 +35,10 @@ const L2: u32 = 10u;
 const LOG_SUM: u32 = 11u;
 const LOG_SUM_EXP: u32 = 12u;
 
-const_assert TEAM == 1u || (FUNCTION != SPARSEMAX && FUNCTION != GLU);
+const_assert TEAM == 1u || FUNCTION != GLU;
+
+/// Passes of sparsemax.
+const PASSES: u32 = 64u;
 
 /// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
@@ -44,7 +47,7 @@ fn value(line: u32, i: u32) -> f32 {
     return f32(input[line + i * params.inner]);
 }
 
-/// What a sum over the line adds for `x`, given the line's maximum or threshold `t`.
+/// What a sum over the line adds for `x`, given the line's maximum `t`.
 fn term(x: f32, t: f32) -> f32 {
     if FUNCTION == MEAN || FUNCTION == SUM || FUNCTION == LOG_SUM {
         return x;
@@ -54,9 +57,6 @@ fn term(x: f32, t: f32) -> f32 {
     }
     if FUNCTION == L1 {
         return abs(x);
-    }
-    if FUNCTION == SPARSEMAX {
-        return select(0.0, x, x > t);
     }
     return exp(x - t);
 }
@@ -83,25 +83,28 @@ fn largest(line: u32, member: u32, factor: f32) -> f32 {
 }
 
 /// Michelot's algorithm: the threshold of a support, then the support above that threshold, until it stays.
-/// Values are taken relative to the line's maximum, which keeps the sums small.
-fn sparsemax_threshold(line: u32, most: f32) -> f32 {
+/// Values are taken relative to the line's maximum, which keeps the sums small. As Newton's method on a convex function it
+/// halves, with every pass, the function or its slope: 64 passes reach the last bit of lines of a million values.
+fn sparsemax_threshold(line: u32, member: u32, most: f32) -> f32 {
     var threshold = -1.0;
-    var support = params.extent + 1u;
-    loop {
+    var support = -1.0;
+    for (var turn = 0u; turn < PASSES; turn++) {
         var total = 0.0;
-        var count = 0u;
-        for (var i = 0u; i < params.extent; i++) {
+        var count = 0.0;
+        for (var i = member; i < params.extent; i += TEAM) {
             let x = value(line, i) - most;
             if x > threshold {
                 total += x;
-                count += 1u;
+                count += 1.0;
             }
         }
-        if count == support || count == 0u {
+        total = team_sum(member, total);
+        count = team_sum(member, count);
+        if count == support || count == 0.0 {
             break;
         }
         support = count;
-        threshold = (total - 1.0) / f32(count);
+        threshold = (total - 1.0) / count;
     }
     return threshold;
 }
@@ -163,8 +166,8 @@ fn main(
     }
     let most = largest(line, member, 1.0);
     if FUNCTION == SPARSEMAX {
-        let threshold = sparsemax_threshold(line, most);
-        for (var i = 0u; i < params.extent; i++) {
+        let threshold = sparsemax_threshold(line, member, most);
+        for (var i = member; i < params.extent; i += TEAM) {
             output[line + i * params.inner] = Elem(max(value(line, i) - most - threshold, 0.0));
         }
         return;

@@ -3,9 +3,8 @@
 //   output[p, f] = activate(bias[f] + sum over j of pixel[p, j] · kernel[j, f])
 //
 // where `lib/pixels_depthwise.wgsl` has the formula of the pixels. For each COLUMNS input channels the workgroup computes
-// the pixels of its tile into workgroup memory, a vector of four channels per invocation, transposed so that four
-// neighbouring pixels are a vector; an invocation then multiplies 4 pixels by VECTORS vectors of channels out of it. What
-// is between the two convolutions goes no further, and is computed once where one tile has all output channels.
+// the pixels of its tile into workgroup memory, a vector of four channels per invocation; an invocation then multiplies 4
+// pixels by VECTORS vectors of channels out of it. What is between the two convolutions goes no further, and is computed once where one tile has all output channels.
 //
 // Constants: SUMS = 4·VECTORS; PIXELS is a multiple of 4; the workgroup has COLUMNS × PIXELS/4 invocations.
 // Memory, for each COLUMNS input channels: per invocation one vector of the input for each tap, most of them its
@@ -17,9 +16,9 @@
 const ROWS: u32 = PIXELS / 4u;
 const_assert PIXELS % 4u == 0u;
 
-/// Values between the convolutions, four neighbouring pixels together: channel k of the step, pixels 4q to 4q + 3 at
-/// k·ROWS + q.
-var<workgroup> between: array<vec4<f32>, COLUMNS * ROWS>;
+/// Values between the convolutions: four channels of a pixel together. An odd number of vectors for each pixel spreads
+/// neighbouring pixels over the banks of the memory.
+var<workgroup> between: array<array<vec4<f32>, COLUMNS / 4u | 1u>, PIXELS>;
 
 @compute @workgroup_size(COLUMNS, ROWS)
 fn main(
@@ -40,7 +39,6 @@ fn main(
     // Neighbouring invocations bring neighbouring channels.
     let brought = invocation / (COLUMNS / 4u);
     let k = invocation % (COLUMNS / 4u) * 4u;
-    let to = k * ROWS + brought / 4u;
     let pixel = pixel_of(window_of(first_pixel + brought), 0u, 0u);
 
     var sums: array<vec4<f32>, SUMS>;
@@ -51,23 +49,21 @@ fn main(
     for (var start = 0u; start < params.in_c; start += COLUMNS) {
         workgroupBarrier();
         if start + k < params.in_c {
-            let four = pixel_four(pixel, start + k);
-            between[to][brought % 4u] = four.x;
-            between[to + ROWS][brought % 4u] = four.y;
-            between[to + 2u * ROWS][brought % 4u] = four.z;
-            between[to + 3u * ROWS][brought % 4u] = four.w;
+            between[brought][k / 4u] = pixel_four(pixel, start + k);
         }
         workgroupBarrier();
-        for (var j = 0u; j < min(COLUMNS, params.in_c - start); j++) {
-            let four = between[j * ROWS + local.y];
-            let row = (start + j) * row_stride();
+        for (var j = 0u; j < min(COLUMNS, params.in_c - start); j += 4u) {
+            let first = between[4u * local.y][j / 4u];
+            let second = between[4u * local.y + 1u][j / 4u];
+            let third = between[4u * local.y + 2u][j / 4u];
+            let fourth = between[4u * local.y + 3u][j / 4u];
             // unroll
             for (var v = 0u; v < VECTORS; v++) {
-                let weights = kernel_at(row + min(first_vector + v * COLUMNS, last_vector));
-                sums[4u * v] = fma(vec4(four.x), weights, sums[4u * v]);
-                sums[4u * v + 1u] = fma(vec4(four.y), weights, sums[4u * v + 1u]);
-                sums[4u * v + 2u] = fma(vec4(four.z), weights, sums[4u * v + 2u]);
-                sums[4u * v + 3u] = fma(vec4(four.w), weights, sums[4u * v + 3u]);
+                let rows = rows_at(0u, start + j, min(first_vector + v * COLUMNS, last_vector));
+                sums[4u * v] = multiply_add(sums[4u * v], first, rows);
+                sums[4u * v + 1u] = multiply_add(sums[4u * v + 1u], second, rows);
+                sums[4u * v + 2u] = multiply_add(sums[4u * v + 2u], third, rows);
+                sums[4u * v + 3u] = multiply_add(sums[4u * v + 3u], fourth, rows);
             }
         }
     }

@@ -1,28 +1,41 @@
-// Convolution as an implicit matrix product, one tile of TILE pixels by TILE output channels per workgroup:
+// Convolution as an implicit matrix product (implicit GEMM), a tile of PIXEL_TILE pixels by VECTOR_TILE vectors of four output
+// channels per workgroup:
 //
 //   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
 //
-// For each tap and each DEPTH input channels the workgroup stages both operands in workgroup memory, pixels transposed so
-// that four neighbouring ones are a vector; an invocation then multiplies 4 pixels by 4 channels out of it. Taps outside
-// the input are staged as zero. The tile of channels never leaves a group.
+// For each tap and each DEPTH input channels the workgroup stages both operands in workgroup memory; an invocation then
+// multiplies PIXELS pixels by VECTORS vectors of channels out of it, in registers (its register tile). Taps outside the input
+// are staged as zero. The tile of channels never leaves a group.
 //
-// Constants: TILE is 32 or 64; the workgroup has TILE/4 × TILE/4 invocations; DEPTH is a multiple of 4 and
-// TILE·DEPTH/4 a multiple of the invocations or less than them.
-// Memory: TILE·DEPTH values of either operand are read once per step for TILE·TILE·DEPTH multiply-adds. The kernel is
-// packed: channels of a group in fours on either side.
+// What does not change from step to step is computed once: where the windows of the pixels that an invocation stages begin.
+// A step adds to it, for integer products and divisions take several times as long as additions on most GPUs. No load stands
+// behind a branch, so that all of a step are under way together: those outside the input or the kernel read what the device
+// gives there, and zero is staged in its place.
+//
+// Constants: FOURS = DEPTH/4, of which SPELLED are spelled out in a row; the workgroup has VECTOR_TILE/VECTORS × PIXEL_TILE/PIXELS invocations, each of which stages
+// STAGED_PIXELS vectors of four input channels and STAGED_ROWS vectors of the kernel; SUMS = PIXELS·VECTORS.
+// Memory: (PIXEL_TILE + 4·VECTOR_TILE)·DEPTH values are read once per step for 4·PIXEL_TILE·VECTOR_TILE·DEPTH multiply-adds;
+// of workgroup memory PIXELS + 4·VECTORS vectors for 16·PIXELS·VECTORS of them. The kernel is packed: channels of a group in
+// fours on either side.
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-const SIDE: u32 = TILE / 4u;
-const INVOCATIONS: u32 = SIDE * SIDE;
-const_assert DEPTH % 4u == 0u;
+const COLUMNS: u32 = VECTOR_TILE / VECTORS;
+const LINES: u32 = PIXEL_TILE / PIXELS;
+const INVOCATIONS: u32 = COLUMNS * LINES;
+const DEPTH: u32 = 4u * FOURS;
+const_assert STAGED_PIXELS * INVOCATIONS == PIXEL_TILE * FOURS;
+const_assert STAGED_ROWS * INVOCATIONS == VECTOR_TILE * DEPTH;
+const_assert SUMS == PIXELS * VECTORS;
+const_assert FOURS % SPELLED == 0u;
 
-/// Input values, four neighbouring pixels together: channel k of the step, pixels 4q to 4q + 3 at k·SIDE + q.
-var<workgroup> pixels: array<vec4<f32>, DEPTH * SIDE>;
-/// Kernel values, four neighbouring output channels together, in the same order.
-var<workgroup> rows: array<vec4<f32>, DEPTH * SIDE>;
+/// Input values: four channels of a pixel together. An odd number of vectors for each pixel spreads neighbouring pixels over
+/// the banks of the memory.
+var<workgroup> pixels: array<array<vec4<f32>, FOURS | 1u>, PIXEL_TILE>;
+/// Kernel values: four output channels together, for each input channel of the step.
+var<workgroup> rows: array<array<vec4<f32>, VECTOR_TILE>, DEPTH>;
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size(COLUMNS, LINES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
@@ -33,62 +46,107 @@ fn main(
     if tile >= params.items {
         return;
     }
-    let pixel_tiles = (pixel_count() + TILE - 1u) / TILE;
-    let vector_tiles = (group_vectors() + SIDE - 1u) / SIDE;
-    let first_pixel = tile % pixel_tiles * TILE;
+    let pixel_tiles = (pixel_count() + PIXEL_TILE - 1u) / PIXEL_TILE;
+    let vector_tiles = (group_vectors() + VECTOR_TILE - 1u) / VECTOR_TILE;
+    let first_pixel = tile % pixel_tiles * PIXEL_TILE;
     let group = tile / pixel_tiles / vector_tiles;
-    let first_vector = tile / pixel_tiles % vector_tiles * SIDE;
+    let first_vector = tile / pixel_tiles % vector_tiles * VECTOR_TILE;
 
-    var sum_0 = vec4(0.0);
-    var sum_1 = vec4(0.0);
-    var sum_2 = vec4(0.0);
-    var sum_3 = vec4(0.0);
+    // The first row and column of each staged window, those before the input as numbers beyond its last, and where it lies.
+    let size = vec3(params.in_h, params.in_w, params.in_c);
+    let pad = vec2(params.pad_h, params.pad_w);
+    let staged_four = invocation % FOURS * 4u;
+    var corners: array<vec2<u32>, STAGED_PIXELS>;
+    var positions: array<u32, STAGED_PIXELS>;
+    // unroll
+    for (var s = 0u; s < STAGED_PIXELS; s++) {
+        let window = window_of(first_pixel + (invocation + s * INVOCATIONS) / FOURS);
+        corners[s] = window.xy - pad;
+        positions[s] = image_index(window.z, corners[s].x, corners[s].y, 0u, size);
+    }
+    let stride = row_stride();
+    let last_vector = group_vectors() - 1u;
+    let staged_row = invocation / VECTOR_TILE;
+    let first_row = staged_row * stride + group * group_vectors() + min(first_vector + invocation % VECTOR_TILE, last_vector);
+
+    var sums: array<vec4<f32>, SUMS>;
+    // unroll
+    for (var i = 0u; i < SUMS; i++) {
+        sums[i] = vec4(0.0);
+    }
+    var row_at = first_row;
     for (var ky = 0u; ky < KERNEL_H; ky++) {
         for (var kx = 0u; kx < KERNEL_W; kx++) {
+            let tap = vec2(ky * DILATION_H, kx * DILATION_W);
+            let moved = image_index(0u, tap.x, tap.y, 0u, size);
+            // The channels that a staged pixel has at this tap: none outside the input.
+            var channels: array<u32, STAGED_PIXELS>;
+            // unroll
+            for (var s = 0u; s < STAGED_PIXELS; s++) {
+                let place = corners[s] + tap;
+                channels[s] = select(0u, params.group_in, place.x < size.x && place.y < size.y);
+            }
             for (var start = 0u; start < padded_in(); start += DEPTH) {
                 workgroupBarrier();
-                // Each invocation brings four channels of one pixel, and spreads them over four rows.
-                for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
-                    let pixel = at / (DEPTH / 4u);
-                    let k = at % (DEPTH / 4u) * 4u;
-                    let four = staged_pixel(first_pixel + pixel, ky, kx, group, start + k);
-                    let to = k * SIDE + pixel / 4u;
-                    pixels[to][pixel % 4u] = four.x;
-                    pixels[to + SIDE][pixel % 4u] = four.y;
-                    pixels[to + 2u * SIDE][pixel % 4u] = four.z;
-                    pixels[to + 3u * SIDE][pixel % 4u] = four.w;
+                let channel = start + staged_four;
+                // unroll
+                for (var s = 0u; s < STAGED_PIXELS; s++) {
+                    let four = input_four(positions[s] + moved, group * params.group_in + channel);
+                    pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
+                        select(vec4(0.0), four, channel < channels[s]);
                 }
-                for (var at = invocation; at < SIDE * DEPTH; at += INVOCATIONS) {
-                    rows[at] = staged_row(first_vector + at % SIDE, ky, kx, group, start + at / SIDE);
+                // unroll
+                for (var s = 0u; s < STAGED_ROWS; s++) {
+                    let within = start + staged_row + s * (INVOCATIONS / VECTOR_TILE) < padded_in();
+                    let row = kernel_at(row_at + s * (INVOCATIONS / VECTOR_TILE) * stride);
+                    rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][invocation % VECTOR_TILE] =
+                        select(vec4(0.0), row, within);
                 }
+                row_at += min(DEPTH, padded_in() - start) * stride;
                 workgroupBarrier();
-                for (var k = 0u; k < DEPTH; k++) {
-                    let four = pixels[k * SIDE + local.y];
-                    let row = rows[k * SIDE + local.x];
-                    sum_0 = fma(vec4(four.x), row, sum_0);
-                    sum_1 = fma(vec4(four.y), row, sum_1);
-                    sum_2 = fma(vec4(four.z), row, sum_2);
-                    sum_3 = fma(vec4(four.w), row, sum_3);
+                for (var first = 0u; first < FOURS; first += SPELLED) {
+                    // unroll
+                    for (var f = 0u; f < SPELLED; f++) {
+                        var fours: array<vec4<f32>, PIXELS>;
+                        // unroll
+                        for (var p = 0u; p < PIXELS; p++) {
+                            fours[p] = pixels[local.y + p * LINES][first + f];
+                        }
+                        // unroll
+                        for (var v = 0u; v < VECTORS; v++) {
+                            let k = 4u * (first + f);
+                            let column = local.x + v * COLUMNS;
+                            let row_0 = rows[k][column];
+                            let row_1 = rows[k + 1u][column];
+                            let row_2 = rows[k + 2u][column];
+                            let row_3 = rows[k + 3u][column];
+                            // unroll
+                            for (var p = 0u; p < PIXELS; p++) {
+                                let xy = fma(vec4(fours[p].y), row_1, fma(vec4(fours[p].x), row_0, sums[v * PIXELS + p]));
+                                sums[v * PIXELS + p] = fma(vec4(fours[p].w), row_3, fma(vec4(fours[p].z), row_2, xy));
+                            }
+                        }
+                    }
                 }
             }
         }
     }
-    let vector = first_vector + local.x;
-    let pixel = first_pixel + local.y * 4u;
-    let channel = group * params.group_out + vector * 4u;
-    if vector < group_vectors() {
-        let offset = bias_of_four(channel);
-        if pixel < pixel_count() {
-            finish_four(pixel, channel, sum_0 + offset);
+    // unroll
+    for (var v = 0u; v < VECTORS; v++) {
+        let vector = first_vector + local.x + v * COLUMNS;
+        if vector <= last_vector {
+            let channel = group * params.group_out + vector * 4u;
+            let offset = bias_of_four(channel);
+            // unroll
+            for (var p = 0u; p < PIXELS; p++) {
+                finish(first_pixel + local.y + p * LINES, channel, sums[v * PIXELS + p] + offset);
+            }
         }
-        if pixel + 1u < pixel_count() {
-            finish_four(pixel + 1u, channel, sum_1 + offset);
-        }
-        if pixel + 2u < pixel_count() {
-            finish_four(pixel + 2u, channel, sum_2 + offset);
-        }
-        if pixel + 3u < pixel_count() {
-            finish_four(pixel + 3u, channel, sum_3 + offset);
-        }
+    }
+}
+
+fn finish(pixel: u32, channel: u32, sum: vec4<f32>) {
+    if pixel < pixel_count() {
+        finish_four(pixel, channel, sum);
     }
 }

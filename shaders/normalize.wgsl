@@ -18,10 +18,6 @@
 @group(0) @binding(3) var<storage, read> beta: array<Elem>;
 @group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 
-const STANDARD: u32 = 0u;
-const DEVIATION: u32 = 1u;
-const UNIT: u32 = 2u;
-
 /// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
 
@@ -74,7 +70,7 @@ fn main(
         mean = sum_of_powers(first, member, 0.0, false) / f32(count);
     }
     let squares = sum_of_powers(first, member, mean, true);
-    let factor = inverseSqrt(select(squares / f32(count) + epsilon, max(squares, epsilon), FUNCTION == UNIT));
+    let factor = factor_of(select(squares / f32(count), squares, FUNCTION == UNIT), epsilon);
     let shift = select(0.0, mean, FUNCTION == STANDARD);
 
     for (var i = member; i < count; i += TEAM) {

@@ -14,7 +14,7 @@
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Vec>;
-@group(0) @binding(2) var<storage, read_write> output: array<Vec>;
+@group(0) @binding(2) var<storage, read_write> output: array<Out>;
 
 const MAX: u32 = 0u;
 const AVERAGE: u32 = 1u;
@@ -68,9 +68,9 @@ fn main(
         count = taps_before(params.end_h, top, KERNEL_H, DILATION_H) * taps_before(params.end_w, left, KERNEL_W, DILATION_W);
     }
     if FUNCTION == MAX {
-        output[item] = Vec(most);
+        output[item] = Out(most);
     } else {
         // A window that covers nothing has no mean: it is 0.
-        output[item] = Vec(sum / Acc(f32(max(count, 1u))));
+        output[item] = Out(sum / Acc(f32(max(count, 1u))));
     }
 }

@@ -57,6 +57,9 @@ pub enum Activation {
     LogSigmoid,
     /// `clamp(x + 3, 0, 6) / 6`: Keras 3's, not tf.keras 2's (A3).
     HardSigmoid,
+    /// `clamp(0.2·x + 0.5, 0, 1)`: what `hard_sigmoid` meant in Keras 1 and 2. Files of theirs are read so; Keras 3 has no name
+    /// for it, so it is not written to configs.
+    HardSigmoid2,
     /// `x·sigmoid(x)`, also called swish.
     Silu,
     /// `x·hard_sigmoid(x)`, also called hard swish.
@@ -178,6 +181,7 @@ impl Activation {
     /// ```
     pub fn from_name(name: &str) -> Result<Self> {
         let canonical = match name {
+            Self::HARD_SIGMOID_2 => return Ok(Self::HardSigmoid2),
             "swish" => "silu",
             "hard_swish" => "hard_silu",
             "threshold" => {
@@ -199,10 +203,19 @@ impl Activation {
         })
     }
 
+    /// The name of [`HardSigmoid2`](Self::HardSigmoid2), which is none of Keras's.
+    pub(crate) const HARD_SIGMOID_2: &'static str = "hard_sigmoid_2";
+
     /// Keras's canonical name, whatever the parameters.
     pub fn name(&self) -> &'static str {
         let kind = std::mem::discriminant(self);
-        NAMES.iter().find(|(_, known)| std::mem::discriminant(known) == kind).map_or("threshold", |(name, _)| name)
+        match self {
+            Self::Threshold { .. } => "threshold",
+            Self::HardSigmoid2 => Self::HARD_SIGMOID_2,
+            _ => {
+                NAMES.iter().find(|(_, known)| std::mem::discriminant(known) == kind).map_or("linear", |(name, _)| name)
+            }
+        }
     }
 
     /// This activation along the channels of arrays of `rank` axes, where it works along an axis at all.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::{printable, printable_name};
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -12,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The caller's values contradict a rule or each other: change the call.
-    #[error("{rule}; received {received}")]
+    #[error("{}; received {}", printable(rule), printable(received))]
     Invalid {
         /// The argument at fault, by its public name (`strides`, `input`, …).
         argument: Cow<'static, str>,
@@ -22,15 +24,15 @@ pub enum Error {
         received: String,
     },
     /// Valid, but not implemented here.
-    #[error("{what} is not supported: {reason}")]
+    #[error("{} is not supported: {}", printable_name(what), printable(reason))]
     Unsupported {
         /// What was asked for.
         what: String,
         /// Where support stops, and the way round where there is one.
         reason: Cow<'static, str>,
     },
-    /// Valid, but this device cannot.
-    #[error("{resource}: {needed} needed, this device allows {limit}")]
+    /// Valid, but this device cannot; or more than the [`Budget`](crate::formats::Budget) for reading files allows.
+    #[error("{resource}: {needed} needed, {} {limit}", crate::budget::limited_by(resource))]
     Limit {
         /// The resource that ran out, with its unit.
         resource: Cow<'static, str>,
@@ -40,7 +42,7 @@ pub enum Error {
         limit: u64,
     },
     /// The driver or wgpu refused.
-    #[error("{context}: {source}")]
+    #[error("{}: {source}", printable(context))]
     Gpu {
         /// What was being done; the plan's name where there is one.
         context: Cow<'static, str>,
@@ -48,7 +50,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file or a configuration text does not hold what it should.
-    #[error("{place}: {problem}")]
+    #[error("{}: {}", printable_name(place), printable(problem))]
     Format {
         /// The file, and the place in it.
         place: String,

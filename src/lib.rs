@@ -33,7 +33,7 @@
 //! | 3 | `gpu`: device, pipelines, commands, readback, choice by measurement |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
-//! | 0 | `error`, `file`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
+//! | 0 | `error`, `text`, `budget`, `file`, `dtype`, `shape`, `geometry`, `resampling`, `strides`, `activation`, `unary`, `settings` |
 //!
 //! Floors 0 to 2 hold no wgpu type and no device: [`plan::Caps`] is plain data that `gpu` fills in. The command line
 //! stands above them all. `error` may be used everywhere, and [`Activation`], [`Settings`] are values like shapes.
@@ -84,6 +84,7 @@
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
 
 mod activation;
+mod budget;
 mod dtype;
 mod error;
 #[cfg(any(
@@ -110,6 +111,7 @@ mod settings;
 mod shape;
 mod strides;
 mod tensor;
+mod text;
 mod unary;
 #[cfg(feature = "view")]
 pub mod view;
@@ -126,6 +128,7 @@ pub use resampling::{Coordinates, Interpolation, Nearest};
 pub use settings::Settings;
 pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
+pub use text::printable;
 pub use unary::Unary;
 pub use wgpu;
 
@@ -135,7 +138,20 @@ mod tests {
 
     /// The floors of the crate documentation, lowest first.
     const FLOORS: [&[&str]; 8] = [
-        &["error", "file", "dtype", "shape", "geometry", "resampling", "strides", "activation", "unary", "settings"],
+        &[
+            "error",
+            "text",
+            "budget",
+            "file",
+            "dtype",
+            "shape",
+            "geometry",
+            "resampling",
+            "strides",
+            "activation",
+            "unary",
+            "settings",
+        ],
         &["plan"],
         &["kernels"],
         &["gpu"],
@@ -146,7 +162,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 36] = [
+    const ROOT: [(&str, &str); 37] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -176,6 +192,7 @@ mod tests {
         ("HostTensor", "tensor"),
         ("Tensor", "tensor"),
         ("Unary", "unary"),
+        ("printable", "text"),
         ("layers", "layers"),
         ("model", "model"),
         ("formats", "formats"),

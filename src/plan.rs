@@ -161,6 +161,7 @@ impl Elementwise {
                 | "relu6"
                 | "leaky_relu"
                 | "hard_sigmoid"
+                | "hard_sigmoid_2"
                 | "hard_silu"
                 | "hard_tanh"
                 | "hard_shrink"
@@ -976,6 +977,24 @@ pub struct Dispatch {
     pub workgroups: [u32; 3],
     /// The storage buffers and textures.
     pub bindings: Vec<Binding>,
+    /// Turns of the loops that its busiest invocation runs, all loops together; those that are [spelled
+    /// out](crate#unrolled-loops) count none.
+    pub turns: u64,
+}
+
+/// The most turns of loops that an invocation of any launch may run.
+///
+/// lavapipe ends an invocation after 65 535 turns, all its loops together, without a word; watchdogs of GPUs end what takes
+/// seconds. Half of that leaves room for what a driver counts differently. Longer sums are computed in parts.
+pub const MOST_TURNS: u64 = 1 << 15;
+
+/// The turns of loops within loops, outermost first, each of which runs `counts` times within one turn of the one before.
+pub(crate) fn nested_turns(counts: &[u64]) -> u64 {
+    let mut turns = 1u64;
+    counts.iter().fold(0, |sum: u64, &count| {
+        turns = turns.saturating_mul(count);
+        sum.saturating_add(turns)
+    })
 }
 
 impl Dispatch {
@@ -1012,6 +1031,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Turns of loops that the busiest invocation of any of its launches runs, the packing's included.
+    pub(crate) fn turns(&self) -> u64 {
+        let packing = self.packing.iter().map(|packing| packing.step.turns);
+        self.steps.iter().map(|step| step.turns).chain(packing).max().unwrap_or(0)
+    }
+
     /// The texels in which `operand` is read, if it is read as a texture.
     pub(crate) fn texel(&self, operand: Operand) -> Option<Texel> {
         self.steps.iter().flat_map(|step| &step.bindings).find_map(|binding| match *binding {

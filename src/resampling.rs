@@ -1,7 +1,8 @@
-//! Where the values of a resized axis come from: sources and weights, in f64.
+//! Where the values of a resized axis come from: sources and weights.
 //!
 //! The coordinates are those of ONNX's Resize (`coordinate_transformation_mode`, `nearest_mode`); Keras's UpSampling2D
-//! uses two of them.
+//! uses two of them. Which position is the nearest, or lies below, can hang on the last bit of a coordinate, so for ONNX they
+//! are computed as onnxruntime does, step by step in f32; for Keras, whose scales are whole, in f64.
 
 use crate::{Error, Result};
 
@@ -63,6 +64,26 @@ impl Interpolation {
     }
 }
 
+/// The type that coordinates and cubic weights are computed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precision {
+    Single,
+    Double,
+}
+
+impl Precision {
+    /// What one operation makes of its exact result. That of two f32 in f64, rounded once more, is that in f32.
+    fn round(self, value: f64) -> f64 {
+        match self {
+            Self::Single => f64::from(value as f32),
+            Self::Double => value,
+        }
+    }
+}
+
+/// How near to the middle between two positions a coordinate is taken for the middle; onnxruntime's.
+const MIDDLE: f64 = 1e-6;
+
 /// One axis to be resized.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Resampling {
@@ -70,6 +91,8 @@ pub(crate) struct Resampling {
     pub(crate) output: u32,
     /// Output positions per input position, as it was asked for: `output / input` need not equal it.
     pub(crate) scale: f64,
+    /// The type that coordinates are computed in.
+    pub(crate) precision: Precision,
     pub(crate) coordinates: Coordinates,
     pub(crate) interpolation: Interpolation,
 }
@@ -88,22 +111,30 @@ impl Resampling {
                 format!("extent={}, scale={}", self.input, self.scale),
             ));
         }
-        if self.input > 1 << 24 {
-            return Err(Error::limit("positions along a resized axis", self.input.into(), 1 << 24));
+        let most = self.input.max(self.output);
+        if most > 1 << 24 {
+            return Err(Error::limit("positions along a resized axis", most.into(), 1 << 24));
         }
-        Ok((0..self.output).flat_map(|o| self.taps(self.coordinate(o))).collect())
+        let mut table = Vec::with_capacity(self.output as usize * self.interpolation.taps() as usize);
+        table.extend((0..self.output).flat_map(|o| self.taps(self.coordinate(o))));
+        Ok(table)
     }
 
     fn coordinate(&self, o: u32) -> f64 {
-        let (n, m) = (f64::from(self.input), f64::from(self.output));
-        let half_pixel = (f64::from(o) + 0.5) / self.scale - 0.5;
+        let round = |value: f64| self.precision.round(value);
+        let (n, m, o, scale) = (f64::from(self.input), f64::from(self.output), f64::from(o), round(self.scale));
+        let half_pixel = || round(round(round(o + 0.5) / scale) - 0.5);
         match self.coordinates {
             Coordinates::PytorchHalfPixel if self.output == 1 => 0.0,
-            Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => half_pixel,
-            Coordinates::HalfPixelSymmetric => half_pixel + n / 2.0 * (1.0 - m / (self.scale * n)),
-            Coordinates::Asymmetric => f64::from(o) / self.scale,
+            Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => half_pixel(),
+            // onnxruntime has the adjustment in f32, and the rest of this one in f64.
+            Coordinates::HalfPixelSymmetric => {
+                let adjustment = round(m / round(scale * n));
+                round(n / 2.0 * (1.0 - adjustment) + (o + 0.5) / scale - 0.5)
+            }
+            Coordinates::Asymmetric => round(o / scale),
             Coordinates::AlignCorners if self.output == 1 => 0.0,
-            Coordinates::AlignCorners => f64::from(o) * (n - 1.0) / (m - 1.0),
+            Coordinates::AlignCorners => round(round(o * (n - 1.0)) / (m - 1.0)),
         }
     }
 
@@ -113,9 +144,10 @@ impl Resampling {
         let below = x.floor();
         match self.interpolation {
             Interpolation::Nearest(nearest) => {
+                let beyond_middle = x - below - 0.5;
                 let source = match nearest {
-                    Nearest::RoundPreferFloor => (x - 0.5).ceil(),
-                    Nearest::RoundPreferCeil => (x + 0.5).floor(),
+                    Nearest::RoundPreferFloor => below + f64::from(u8::from(beyond_middle > MIDDLE)),
+                    Nearest::RoundPreferCeil => below + f64::from(u8::from(beyond_middle >= -MIDDLE)),
                     Nearest::Floor => below,
                     Nearest::Ceil => x.ceil(),
                 };
@@ -125,7 +157,7 @@ impl Resampling {
             Interpolation::Cubic { a, exclude_outside } => {
                 let sources = [-1.0, 0.0, 1.0, 2.0].map(|step| below + step);
                 let counts = |source: f64| !exclude_outside || (0.0..=last).contains(&source);
-                let weights = sources.map(|s| if counts(s) { keys((x - s).abs(), a) } else { 0.0 });
+                let weights = sources.map(|s| if counts(s) { keys((x - s).abs(), a, self.precision) } else { 0.0 });
                 let total = if exclude_outside { weights.iter().sum() } else { 1.0 };
                 (0..4).map(|i| tap(sources[i], weights[i] / total)).collect()
             }
@@ -134,8 +166,17 @@ impl Resampling {
 }
 
 /// Keys's kernel at distance `d` from 0 to 2.
-fn keys(d: f64, a: f64) -> f64 {
-    if d <= 1.0 { ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0 } else { (((d - 5.0) * d + 8.0) * d - 4.0) * a }
+fn keys(d: f64, a: f64, precision: Precision) -> f64 {
+    let round = |value: f64| precision.round(value);
+    let (d, a) = (round(d), round(a));
+    // By Horner's rule, each product and each sum in its own rounding.
+    let horner =
+        |factors: &[f64]| factors[1..].iter().fold(factors[0], |sum, &factor| round(round(sum * d) + round(factor)));
+    if d <= 1.0 {
+        horner(&[round(a + 2.0), -round(a + 3.0), 0.0, 1.0])
+    } else {
+        horner(&[a, -5.0 * a, 8.0 * a, -4.0 * a])
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +184,8 @@ mod tests {
     use super::*;
 
     fn axis(input: u32, output: u32, coordinates: Coordinates, interpolation: Interpolation) -> Resampling {
-        Resampling { input, output, scale: f64::from(output) / f64::from(input), coordinates, interpolation }
+        let scale = f64::from(output) / f64::from(input);
+        Resampling { input, output, scale, precision: Precision::Double, coordinates, interpolation }
     }
 
     fn sources(coordinates: Coordinates, nearest: Nearest, input: u32, output: u32) -> Vec<f32> {
@@ -160,6 +202,27 @@ mod tests {
         assert_eq!(sources(HalfPixel, Nearest::RoundPreferFloor, 4, 2), [0.0, 2.0]);
         assert_eq!(sources(HalfPixel, Nearest::RoundPreferCeil, 4, 2), [1.0, 3.0]);
         assert_eq!(sources(HalfPixel, Nearest::Ceil, 4, 2), [1.0, 3.0]);
+    }
+
+    /// Coordinates that f64 puts on the other side of a position, or of a middle, than f32: onnxruntime 1.32's positions.
+    #[test]
+    fn positions_hang_on_the_last_bit() {
+        let picked = |input: u32, output, scale: Option<f64>, coordinates, nearest| -> Vec<f32> {
+            let scale = scale.unwrap_or(f64::from(output as f32 / input as f32));
+            let interpolation = Interpolation::Nearest(nearest);
+            let axis = Resampling { input, output, scale, precision: Precision::Single, coordinates, interpolation };
+            axis.table().unwrap().into_iter().map(|[source, _]| source).collect()
+        };
+        use Coordinates::{Asymmetric, HalfPixel, HalfPixelSymmetric, PytorchHalfPixel};
+        use Nearest::{Ceil, Floor, RoundPreferCeil, RoundPreferFloor};
+        assert_eq!(picked(10, 3, Some(1.0 / 3.0), Asymmetric, Floor), [0.0, 3.0, 6.0]);
+        assert_eq!(picked(23, 28, None, Asymmetric, RoundPreferFloor)[14], 11.0);
+        assert_eq!(picked(24, 28, None, HalfPixel, RoundPreferFloor)[17], 14.0);
+        assert_eq!(picked(33, 9, Some(0.3), HalfPixel, RoundPreferCeil)[4], 15.0);
+        assert_eq!(picked(24, 31, Some(1.3), PytorchHalfPixel, RoundPreferFloor)[19], 14.0);
+        assert_eq!(picked(23, 15, Some(2.0 / 3.0), HalfPixelSymmetric, Ceil)[5], 8.0);
+        assert_eq!(picked(5, 1, Some(0.3), HalfPixelSymmetric, Floor), [1.0]);
+        assert_eq!(picked(36, 12, Some(1.0 / 3.0), HalfPixelSymmetric, Floor)[..2], [0.0, 3.0]);
     }
 
     #[test]
@@ -203,7 +266,7 @@ mod tests {
     fn what_cannot_be_resized_is_refused() {
         let table = |input, scale| {
             let (coordinates, interpolation) = (Coordinates::HalfPixel, Interpolation::Linear);
-            Resampling { input, output: 2, scale, coordinates, interpolation }.table()
+            Resampling { input, output: 2, scale, precision: Precision::Single, coordinates, interpolation }.table()
         };
         assert!(table(0, 1.0).is_err() && table(2, 0.0).is_err() && table(2, f64::NAN).is_err());
         assert!(table(u32::MAX, 1.0).is_err());

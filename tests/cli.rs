@@ -249,7 +249,12 @@ fn mistakes_are_explained() {
     assert!(complaint(&["run", &model, &test_set, "--tensor", "nothing"]).contains("input_0"));
     assert!(complaint(&["run", &model, &test_set, "--compare", "nothing"]).contains("keras_pred"));
     assert!(complaint(&["run", &model, PICTURES, "--compare", "labels"]).contains("safetensors"));
-    assert!(complaint(&["run", &model, PICTURES, "--batch", "0"]).contains("batch_size"));
+    for [option, value] in [["--batch", "0"], ["--top", "0"], ["--scale", "nan"], ["--offset", "inf"]] {
+        let output = run(&["run", &model, PICTURES, option, value]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{option} {value}: {text}");
+        assert!(text.contains("it must be"), "{text}");
+    }
     assert_eq!(run(&["run"]).status.code(), Some(2));
     assert_eq!(run(&["fly"]).status.code(), Some(2));
 }

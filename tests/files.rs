@@ -364,7 +364,7 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("model.keras");
-    std::fs::write(&file, "old").unwrap();
+    std::fs::write(&file, "PK, and nothing else").unwrap();
     model.save(&file).unwrap();
     assert!(KerasFile::open(&file).unwrap().unsupported().is_empty());
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);

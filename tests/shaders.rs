@@ -18,7 +18,7 @@ use common::test_each;
 use naga::back::{glsl, hlsl, msl, spv, wgsl};
 use naga::proc::{BoundsCheckPolicies, Layouter};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use naga::{AddressSpace, Module, ShaderStage, Statement, StorageAccess, TypeInner};
 use table::{AXIS_ROWS, FORMATS, ROWS, Row};
 use wgpu_conv::plan::{
     Binding, Caps, CastProblem, Constant, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan,
@@ -357,6 +357,58 @@ fn agree(caps: &Caps, step: &Dispatch) -> Result<(), String> {
         return Err(format!("{memory} bytes of workgroup memory, there are {}", caps.workgroup_storage));
     }
     Ok(())
+}
+
+/// The stores to a single component of a vector in workgroup memory. WGSL takes them for writes of the whole vector: two
+/// invocations that write two components of one race, and drivers do read and write the whole.
+fn component_stores(module: &Module, info: &ModuleInfo) -> usize {
+    let stores = |function: &naga::Function, of: &naga::valid::FunctionInfo| {
+        let mut blocks = vec![&function.body];
+        let mut count = 0;
+        while let Some(block) = blocks.pop() {
+            for statement in block {
+                match statement {
+                    Statement::Block(inner) => blocks.push(inner),
+                    Statement::If { accept, reject, .. } => blocks.extend([accept, reject]),
+                    Statement::Switch { cases, .. } => blocks.extend(cases.iter().map(|case| &case.body)),
+                    Statement::Loop { body, continuing, .. } => blocks.extend([body, continuing]),
+                    Statement::Store { pointer, .. } => {
+                        let component = |inner: &TypeInner| {
+                            matches!(inner, TypeInner::ValuePointer { size: None, space: AddressSpace::WorkGroup, .. })
+                        };
+                        count += usize::from(component(of[*pointer].ty.inner_with(&module.types)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        count
+    };
+    let functions = module.functions.iter().map(|(handle, function)| stores(function, &info[handle]));
+    let entries = (module.entry_points.iter().enumerate())
+        .map(|(index, entry)| stores(&entry.function, info.get_entry_point(index)));
+    functions.chain(entries).sum()
+}
+
+#[test]
+fn vectors_of_workgroup_memory_are_stored_whole() {
+    let racing = "var<workgroup> pixels: array<vec4<f32>, 64>;
+        @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) {
+            for (var k = 0u; k < 4u; k++) { if k < i { pixels[i / 4u][i % 4u] = f32(k); } }
+        }";
+    let module = naga::front::wgsl::parse_str(racing).expect("a shader");
+    let info = validate(&module, racing, Capabilities::empty()).expect("a sound shader");
+    assert_eq!(component_stores(&module, &info), 1, "the search finds nothing");
+    let mut seen = HashSet::new();
+    for (name, caps, plans) in menu() {
+        for plan in &plans {
+            for step in launches(plan).filter(|step| seen.insert(step.shader.clone())) {
+                let (module, text) = parse(&step.shader).expect("a shader");
+                let info = validate(&module, &text, capabilities(&caps)).expect("a sound shader");
+                assert_eq!(component_stores(&module, &info), 0, "{name}: {}", plan.name);
+            }
+        }
+    }
 }
 
 /// Every shader in the language of every backend, and back.

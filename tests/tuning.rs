@@ -118,9 +118,10 @@ fn a_file_may_hold_anything() {
     gpu.save_tuning(&path).expect("a file");
     let text = std::fs::read_to_string(&path).expect("text");
     let line = text.lines().last().expect("a line");
+    let head = text.lines().next().expect("a head");
     let foreign = line.replacen(&gpu.info().name, "another", 1);
     let read = |lines: &str| {
-        std::fs::write(&path, lines).expect("a file");
+        std::fs::write(&path, format!("{head}\n{lines}")).expect("a file");
         let gpu = fresh().expect("a device");
         let count = gpu.load_tuning(&path).expect("a readable file");
         (count, gpu)
@@ -133,7 +134,7 @@ fn a_file_may_hold_anything() {
     }
     assert_eq!(read(&format!("{line} \n")).0, 0);
     assert_eq!(read(&format!("{line}x\n")).0, 0);
-    std::fs::write(&path, [b"\xff\xfe\n", whole.as_bytes()].concat()).expect("a file");
+    std::fs::write(&path, [head.as_bytes(), b"\n\xff\xfe\n", whole.as_bytes()].concat()).expect("a file");
     assert_eq!(gpu.load_tuning(&path).expect("a readable file"), 1);
 
     let (count, other) = read(&format!("{foreign}\nnonsense\n{whole}"));
@@ -153,6 +154,19 @@ fn a_file_may_hold_anything() {
     assert_eq!(count, 1);
     output(&gpu, Tuning::Measure);
     assert!(names(&gpu).contains(&fastest(&gpu)));
+
+    std::fs::write(&path, "a letter").expect("a file");
+    for refused in [gpu.load_tuning(&path).map(drop), gpu.save_tuning(&path), gpu.keep_tuning(&path).map(drop)] {
+        let message = refused.expect_err("a letter holds no times").to_string();
+        assert!(message.contains("left as it is"), "{message}");
+    }
+    assert_eq!(std::fs::read(&path).expect("the file"), b"a letter");
+    // What is measured is kept at once.
+    std::fs::remove_file(&path).expect("the file");
+    let keeping = fresh().expect("a device");
+    keeping.keep_tuning(&path).expect("a file");
+    output(&keeping, Tuning::Measure);
+    assert_eq!(fresh().expect("a device").load_tuning(&path).expect("the file"), 1);
 
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let place = folder.display().to_string();

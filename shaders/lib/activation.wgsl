@@ -114,6 +114,10 @@ fn log_sigmoid(x: Acc) -> Acc {
     return keep_nan(x, min(x, Acc(0.0)) - log1p_unit(exp_minus_abs(x)));
 }
 
+fn hard_sigmoid_2(x: Acc) -> Acc {
+    return keep_nan(x, clamp(fma(x, Acc(0.2), Acc(0.5)), Acc(0.0), Acc(1.0)));
+}
+
 fn hard_sigmoid(x: Acc) -> Acc {
     return keep_nan(x, clamp(x + Acc(3.0), Acc(0.0), Acc(6.0)) / Acc(6.0));
 }

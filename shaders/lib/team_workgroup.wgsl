@@ -26,8 +26,7 @@ fn team_sum(member: u32, share: f32) -> f32 {
             shares[member] += shares[member + half];
         }
     }
-    workgroupBarrier();
-    return shares[0];
+    return workgroupUniformLoad(&shares[0]);
 }
 
 /// The largest value of the team, the same for every member.
@@ -40,6 +39,5 @@ fn team_largest(member: u32, share: f32) -> f32 {
             shares[member] = larger(shares[member], shares[member + half]);
         }
     }
-    workgroupBarrier();
-    return shares[0];
+    return workgroupUniformLoad(&shares[0]);
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::weights::{Weights, places};
-use crate::file::replace;
+use crate::file::{FileKind, write_file};
 use crate::model::Model;
 use crate::{Error, Result};
 #[cfg(feature = "keras")]
-use {super::hdf5::WeightsFile, super::keras::Archive, super::keras_write};
+use {super::hdf5::WeightsFile, super::keras::Archive, super::keras_write, crate::budget::Meter};
 
 impl Model {
     /// Replaces the values of all weights by those in a file, whose content says which it is:
@@ -93,7 +93,7 @@ impl Model {
                 return Err(Error::invalid("path", rule, format!("path={place}")));
             }
         };
-        replace(path, &bytes)
+        write_file(path, &bytes, FileKind::Model)
     }
 }
 
@@ -102,12 +102,13 @@ impl Model {
 fn weights(bytes: Vec<u8>, model: &str, place: &str) -> Result<Weights> {
     #[cfg(feature = "keras")]
     {
+        let meter = Meter::new(place, bytes.len());
         if super::is_hdf5(&bytes) {
-            return Weights::of(WeightsFile::open(bytes, place.to_owned())?);
+            return Weights::of(WeightsFile::open(bytes, place.to_owned(), meter)?);
         }
         if bytes.starts_with(b"PK") {
-            let weights = Archive::open(&bytes, place)?.weights()?;
-            return Weights::of(WeightsFile::open(weights, format!("{place}, model.weights.h5"))?);
+            let weights = Archive::open(&bytes, place, &meter)?.weights()?;
+            return Weights::of(WeightsFile::open(weights, format!("{place}, model.weights.h5"), meter)?);
         }
     }
     #[cfg(feature = "safetensors")]

@@ -7,8 +7,9 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::UnsupportedLayer;
+use super::operators;
 use super::weights::{Place, sibling};
-use crate::layers::{LayerConfig, ReadOptions};
+use crate::layers::{LayerConfig, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input, in_layer};
 use crate::{Error, PartialShape, Result};
 
@@ -232,11 +233,11 @@ impl Parser<'_> {
     /// The model `json`; `around` is the path of the model it stands in, with a `/` at its end.
     fn model(&mut self, json: &Json, around: &str) -> Result<Graph> {
         let class = at(json, "/class_name").as_str().unwrap_or_default();
-        let sequential = match class {
-            "Sequential" => true,
-            "Functional" | "Model" => false,
-            _ => {
-                let reason = "only Sequential and Functional models can be described by a file";
+        let sequential = match model_kind(json) {
+            Some(kind) => kind == ModelKind::Sequential,
+            None => {
+                let reason = "only Sequential and Functional models can be described by a file; what a subclass of Model \
+                     computes is Python code: build it from inputs and outputs, and save that";
                 return Err(Error::unsupported(format!("{}: a model of class {class:?}", self.place), reason));
             }
         };
@@ -268,7 +269,8 @@ impl Parser<'_> {
             let group = sibling(&mut siblings, class);
             let path = format!("{around}{name}");
             let body = self.body(layer, class, &path)?;
-            let reads = if sequential { Ok(Vec::new()) } else { applications_of(layer) };
+            let operator = Origin::of(layer) == Origin::Operator;
+            let reads = if sequential { Ok(Vec::new()) } else { applications_of(layer, operator) };
             match (body, reads) {
                 (Ok(body), Ok(reads)) => {
                     graph.notes["keywords"][&name] = keywords_off(layer);
@@ -276,7 +278,7 @@ impl Parser<'_> {
                     let numbered = (0..).zip(reads);
                     let stated = |(number, (reads, listed))| Stated { member, number, reads, listed };
                     applications.extend(numbered.map(stated));
-                    let counted = matches!(class, "Functional" | "Model");
+                    let counted = model_kind(layer) == Some(ModelKind::Functional);
                     graph.members.push(Member { name, body, group, counted });
                 }
                 (Err(reason), _) | (_, Err(reason)) => {
@@ -292,20 +294,27 @@ impl Parser<'_> {
 
     /// What a layer of a model is, or why it cannot be built.
     fn body(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
-        let module = at(layer, "/module").as_str().unwrap_or("keras.layers");
-        let registered = at(layer, "/registered_name").as_str().unwrap_or(class);
-        if !module.split('.').any(|part| part == "keras") || registered != class {
-            return Ok(Err(format!("a custom class, {registered} of module {module}")));
-        }
-        if matches!(class, "Sequential" | "Functional" | "Model") {
+        if model_kind(layer).is_some() {
             return Ok(Ok(Body::Model(self.model(layer, &format!("{path}/"))?)));
         }
-        let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
+        let config = match Origin::of(layer) {
+            Origin::Custom(of) => {
+                return Ok(Err(format!(
+                    "a custom class, {of}: what it computes is Python code, which no file holds; put layers of Keras in its \
+                     place and save the model again"
+                )));
+            }
+            Origin::Operator => operators::layer(layer, class),
+            Origin::Keras => {
+                let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
+                config.map_err(|error| match error {
+                    Error::Unsupported { what, .. } if what.ends_with(class) => unsupported_class(layer, class),
+                    other => other.to_string(),
+                })
+            }
+        };
         self.layers += 1;
-        Ok(config.map(|config| Body::Layer(Box::new(config), self.layers - 1)).map_err(|error| match error {
-            Error::Unsupported { what, .. } if what.ends_with(class) => "the class is not supported".into(),
-            other => other.to_string(),
-        }))
+        Ok(config.map(|config| Body::Layer(Box::new(config), self.layers - 1)))
     }
 
     /// The graph of a Sequential.
@@ -354,16 +363,20 @@ impl Parser<'_> {
     /// otherwise in the file's order.
     fn connect(&self, graph: &mut Graph, json: &Json, stated: &[Stated]) -> Result<()> {
         let order = self.history_list(at(json, "/config/input_layers"))?;
+        let stated_inputs: HashMap<&str, usize> =
+            graph.inputs.iter().enumerate().map(|(index, (name, _))| (name.as_str(), index)).collect();
         let mut inputs = Vec::with_capacity(order.len());
         for read in &order {
-            let input = graph.inputs.iter().find(|(name, _)| *name == read.layer);
+            let input = stated_inputs.get(read.layer.as_str());
             let input = input.ok_or_else(|| self.broken(format!("there is no input layer {:?}", read.layer)))?;
-            inputs.push(input.clone());
+            inputs.push(graph.inputs[*input].clone());
         }
         if inputs.len() != graph.inputs.len() {
             return Err(self.broken("every input layer must be among `input_layers`, once"));
         }
         graph.inputs = inputs;
+        let input_places: HashMap<&str, usize> =
+            graph.inputs.iter().enumerate().map(|(index, (name, _))| (name.as_str(), index)).collect();
         let members: HashMap<&str, usize> =
             graph.members.iter().enumerate().map(|(index, member)| (member.name.as_str(), index)).collect();
         let applications: HashMap<(usize, u64), usize> =
@@ -371,7 +384,7 @@ impl Parser<'_> {
         // The application, or input, that `read` names, and which of its outputs.
         let find = |read: &Read, from_one: &dyn Fn(&Member) -> bool| -> Option<(Source, usize)> {
             let Some(&member) = members.get(read.layer.as_str()) else {
-                let input = graph.inputs.iter().position(|(name, _)| *name == read.layer);
+                let input = input_places.get(read.layer.as_str()).copied();
                 return input.filter(|_| read.number == 0 && read.output == 0).map(|index| (Source::Input(index), 0));
             };
             let number = read.number.saturating_sub(from_one(&graph.members[member]).into());
@@ -474,6 +487,38 @@ impl Parser<'_> {
     }
 }
 
+/// Which kind of model a config describes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ModelKind {
+    Sequential,
+    Functional,
+}
+
+/// The kind of model that `json` describes, if it is one. A subclass of Keras's Model that was made of inputs and outputs is
+/// described by its graph all the same.
+fn model_kind(json: &Json) -> Option<ModelKind> {
+    let class = at(json, "/class_name").as_str()?;
+    let graph = || ["layers", "input_layers", "output_layers"].iter().all(|key| json["config"].get(key).is_some());
+    match (Origin::of(json), class) {
+        (Origin::Keras, "Sequential") => Some(ModelKind::Sequential),
+        (Origin::Keras, "Functional" | "Model") => Some(ModelKind::Functional),
+        _ if graph() => Some(ModelKind::Functional),
+        _ => None,
+    }
+}
+
+/// Why a class of Keras's is not supported.
+fn unsupported_class(layer: &Json, class: &str) -> String {
+    match class {
+        "Lambda" => "it holds Python code, which is never run: put layers of Keras in its place".into(),
+        "TFOpLambda" | "SlicingOpLambda" => {
+            let function = at(layer, "/config/function").as_str().unwrap_or("TensorFlow's");
+            format!("the operator {function} is not supported: put a layer of Keras in its place")
+        }
+        _ => format!("Keras's {class} is not supported here yet"),
+    }
+}
+
 /// What a model's config says beside its graph.
 fn notes(json: &Json) -> Json {
     let mut notes = serde_json::Map::new();
@@ -489,15 +534,16 @@ fn notes(json: &Json) -> Json {
 }
 
 /// What each application of `layer` reads, and whether it is in the form of Keras 2, or why that cannot be done here.
-fn applications_of(layer: &Json) -> Result<Vec<(Vec<Read>, bool)>, String> {
+fn applications_of(layer: &Json, operator: bool) -> Result<Vec<(Vec<Read>, bool)>, String> {
     let nodes = at(layer, "/inbound_nodes").as_array().ok_or("it must have a list of `inbound_nodes`")?;
     if nodes.is_empty() {
         return Err("it is never applied".into());
     }
-    nodes.iter().map(application).collect()
+    nodes.iter().map(|node| application(node, operator)).collect()
 }
 
-fn application(node: &Json) -> Result<(Vec<Read>, bool), String> {
+/// Numbers that an `operator` is called with are its own affair.
+fn application(node: &Json, operator: bool) -> Result<(Vec<Read>, bool), String> {
     if let Some(reads) = node.as_array() {
         // Keras 2: a list of [layer, application, output, keyword arguments].
         let mut list = Vec::with_capacity(reads.len());
@@ -507,30 +553,33 @@ fn application(node: &Json) -> Result<(Vec<Read>, bool), String> {
         }
         return Ok((list, true));
     }
-    let tensor = |argument: &Json| {
-        let is_tensor = at(argument, "/class_name") == "__keras_tensor__";
-        is_tensor.then(|| history(at(argument, "/config/keras_history"))).flatten()
-    };
     let mut reads = Vec::new();
     for argument in at(node, "/args").as_array().into_iter().flatten() {
-        match (tensor(argument), argument.as_array()) {
-            (Some(read), _) => reads.push(read),
-            (None, Some(list)) => {
-                for argument in list {
-                    reads.push(tensor(argument).ok_or_else(|| format!("it is called with {argument}"))?);
-                }
-            }
-            (None, None) => return Err(format!("it is called with {argument}")),
+        if !(operator && argument.is_number() || tensors(argument, &mut reads)) {
+            return Err(format!("it is called with {argument}"));
         }
     }
-    keywords(at(node, "/kwargs"), |argument| match tensor(argument) {
-        Some(read) if reads.is_empty() => {
-            reads.push(read);
-            true
+    // The first argument may be named, as any.
+    let mut named = reads.is_empty();
+    keywords(at(node, "/kwargs"), |argument| std::mem::take(&mut named) && tensors(argument, &mut reads))?;
+    Ok((reads, false))
+}
+
+/// Adds the tensors that a call is given to `reads`: one, a list of them, or a map, whose values count in the order of their
+/// keys; false where there is anything else.
+fn tensors(argument: &Json, reads: &mut Vec<Read>) -> bool {
+    match argument {
+        Json::Object(tensor) if tensor.get("class_name").is_some_and(|class| class == "__keras_tensor__") => {
+            history(at(argument, "/config/keras_history")).map(|read| reads.push(read)).is_some()
+        }
+        Json::Array(list) => !list.is_empty() && list.iter().all(|argument| tensors(argument, reads)),
+        Json::Object(map) if !map.is_empty() && !map.contains_key("class_name") => {
+            let mut sorted: Vec<_> = map.iter().collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            sorted.into_iter().all(|(_, argument)| tensors(argument, reads))
         }
         _ => false,
-    })?;
-    Ok((reads, false))
+    }
 }
 
 /// The keyword arguments of each application of `layer` that are off.
@@ -544,7 +593,13 @@ fn keywords_off(layer: &Json) -> Json {
 }
 
 fn is_off(argument: &Json) -> bool {
-    matches!(argument, Json::Null | Json::Bool(false))
+    match argument {
+        Json::Null | Json::Bool(false) => true,
+        // The masks of several tensors.
+        Json::Array(list) => list.iter().all(Json::is_null),
+        Json::Object(map) => map.values().all(Json::is_null),
+        _ => false,
+    }
 }
 
 /// Checks that all keyword arguments of a call are off, but those that `taken` takes.
@@ -663,7 +718,8 @@ mod tests {
         assert!(changed("/config/layers/1/config/name", json!("x")).contains("two layers are called \"x\""));
         assert!(changed("/config/layers/0/config/batch_shape", json!([null, -4])).contains("must be a shape"));
         assert!(changed("/config/layers", json!("none")).contains("a list of `layers`"));
-        assert!(changed("/class_name", json!("Gadget")).contains("Gadget"));
+        let gadget = json!({"class_name": "Gadget", "config": {"name": "m"}});
+        assert!(refusal(&gadget).contains("a model of class \"Gadget\""));
         assert!(refusal(&one(json!([call(json!([read("a", 0)]))]))).contains("circle"));
         assert!(refusal(&one(json!([call(json!([read("x", 3)]))]))).contains("application 3 of \"x\""));
     }

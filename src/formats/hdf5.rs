@@ -1,13 +1,14 @@
 //! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3) and the legacy `.h5` (§4).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use half::{bf16, f16};
 use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, LibVer};
 
 use super::decode;
-use crate::{Error, HostTensor, Result};
+use crate::budget::Meter;
+use crate::{Error, HostTensor, Result, Shape};
 
 /// An open file of weights.
 pub(super) struct WeightsFile {
@@ -18,22 +19,85 @@ pub(super) struct WeightsFile {
     budget: u64,
     /// Set once the attributes may be read.
     texts_checked: OnceCell<()>,
+    /// The groups in a group, by its path and their names: to look for one by its path reads all beside it.
+    groups: RefCell<HashMap<String, HashMap<String, Group>>>,
+    meter: Meter,
 }
+
+/// The memory that a group of a file is counted as.
+const GROUP_BYTES: u64 = 512;
 
 impl WeightsFile {
     /// Opens the file `bytes`, called `place` in messages.
     ///
     /// # Errors
     /// [`Error::Format`] for anything that is not HDF5.
-    pub(super) fn open(bytes: Vec<u8>, place: String) -> Result<Self> {
+    pub(super) fn open(bytes: Vec<u8>, place: String, meter: Meter) -> Result<Self> {
         let budget = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self { file, place, budget, texts_checked: OnceCell::new() })
+        Ok(Self { file, place, budget, texts_checked: OnceCell::new(), groups: RefCell::default(), meter })
+    }
+
+    /// What is left of the budget for the file.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Whether there is a group at `path`.
     pub(super) fn has_group(&self, path: &str) -> bool {
-        self.file.group(path).is_ok()
+        matches!(self.found(path), Ok(Some(_)))
+    }
+
+    /// Whether any dataset stands below the group at `path`.
+    pub(super) fn holds_datasets(&self, path: &str) -> bool {
+        let mut found = false;
+        self.walk(path, &mut |_, _| found = true);
+        found
+    }
+
+    /// Whether any dataset stands below a group of this name, wherever that is.
+    pub(super) fn has_group_called(&self, name: &str) -> bool {
+        let mut found = false;
+        self.walk("", &mut |path, _| found |= path.split('/').any(|part| part == name));
+        found
+    }
+
+    /// Names and shapes of all datasets.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a dataset without a shape.
+    pub(super) fn shapes(&self) -> Result<Vec<(String, Shape)>> {
+        let mut shapes = Vec::new();
+        let mut broken = None;
+        self.walk("", &mut |path, dataset| match dataset.shape() {
+            Ok(dims) => {
+                let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
+                shapes.push((path.to_owned(), dims.into()));
+            }
+            Err(error) => broken = Some(self.broken(path, error)),
+        });
+        broken.map_or(Ok(shapes), Err)
+    }
+
+    /// Shows `see` every dataset below the group at `path`, to a depth and number that no file of Keras's has.
+    fn walk(&self, path: &str, see: &mut dyn FnMut(&str, &Dataset)) {
+        let mut groups = vec![(path.to_owned(), 0)];
+        let mut left = 1 << 20;
+        while let Some((path, depth)) = groups.pop() {
+            let Ok(group) = self.group(&path) else { continue };
+            let within = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            for name in group.datasets().unwrap_or_default() {
+                if let Ok(dataset) = group.dataset(&name) {
+                    see(&within(&name), &dataset);
+                }
+            }
+            for name in group.groups().unwrap_or_default() {
+                if left > 0 && depth < 64 {
+                    left -= 1;
+                    groups.push((within(&name), depth + 1));
+                }
+            }
+        }
     }
 
     /// The datasets `0`, `1`, … of the group at `path`, in that order; none where there is no such group, as Keras leaves
@@ -42,8 +106,10 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
     pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
-        let Ok(group) = self.file.group(path) else { return Ok(Vec::new()) };
+        let Some(group) = self.found(path)? else { return Ok(Vec::new()) };
         let names = group.datasets().map_err(|error| self.broken(path, error))?;
+        // Each is looked for among all.
+        self.meter.work((names.len() as u64).saturating_pow(2))?;
         (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string())).collect()
     }
 
@@ -128,10 +194,30 @@ impl WeightsFile {
     }
 
     fn group(&self, path: &str) -> Result<Group> {
-        if path.is_empty() {
-            return Ok(self.file.root());
+        self.found(path)?.ok_or_else(|| Error::format(self.at(path), "there is no such group"))
+    }
+
+    /// The group at `path`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where there are more groups beside those on the way than the budget allows.
+    fn found(&self, path: &str) -> Result<Option<Group>> {
+        let Some((parent, name)) = path.rsplit_once('/').or_else(|| (!path.is_empty()).then_some(("", path))) else {
+            return Ok(Some(self.file.root()));
+        };
+        if let Some(siblings) = self.groups.borrow().get(parent) {
+            return Ok(siblings.get(name).cloned());
         }
-        self.file.group(path).map_err(|error| self.broken(path, error))
+        let Some(group) = self.found(parent)? else { return Ok(None) };
+        let Ok(list) = group.iter_groups() else { return Ok(None) };
+        let mut siblings = HashMap::new();
+        for (name, group) in list {
+            self.meter.memory(GROUP_BYTES)?;
+            siblings.insert(name, group);
+        }
+        let found = siblings.get(name).cloned();
+        self.groups.borrow_mut().insert(parent.to_owned(), siblings);
+        Ok(found)
     }
 
     /// The place called `path` in the file, in words.
@@ -164,6 +250,7 @@ impl WeightsFile {
             return Err(Error::format(place, format!("the shape {dims:?} takes more bytes than the file has")));
         };
         self.budget -= bytes;
+        self.meter.memory(bytes / element.max(1) * size_of::<f32>() as u64)?;
         let raw = dataset.read_raw().map_err(broken)?;
         let values = match dataset.datatype().map_err(broken)? {
             Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
@@ -180,12 +267,26 @@ impl WeightsFile {
                     }
                 }
             }
+            // Counts, such as that of an adapted Normalization.
+            Datatype::FixedPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
+                match (size, layout.signed) {
+                    (1, true) => decode(&raw, |bytes| f32::from(i8::from_le_bytes(bytes))),
+                    (1, false) => decode(&raw, |bytes| f32::from(u8::from_le_bytes(bytes))),
+                    (2, true) => decode(&raw, |bytes| f32::from(i16::from_le_bytes(bytes))),
+                    (2, false) => decode(&raw, |bytes| f32::from(u16::from_le_bytes(bytes))),
+                    (4, true) => decode(&raw, |bytes| i32::from_le_bytes(bytes) as f32),
+                    (4, false) => decode(&raw, |bytes| u32::from_le_bytes(bytes) as f32),
+                    (8, true) => decode(&raw, |bytes| i64::from_le_bytes(bytes) as f32),
+                    (8, false) => decode(&raw, |bytes| u64::from_le_bytes(bytes) as f32),
+                    _ => return Err(Error::format(place, format!("no integers of {size} bytes can be weights"))),
+                }
+            }
             Datatype::Opaque { size: 2, .. } if self.check_heaps().is_ok() && is_bfloat16(dataset) => {
                 decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32())
             }
             other => {
-                let text = "weights must be little-endian floating point or Keras's bfloat16";
-                return Err(Error::format(place, format!("{text}; found {other:?}")));
+                let text = "weights must be little-endian numbers or Keras's bfloat16";
+                return Err(Error::format(place, format!("{text}; found {}", kind_of(&other))));
             }
         };
         HostTensor::new(dims, values).map_err(|error| Error::format(place, error.to_string()))
@@ -222,6 +323,15 @@ fn heap_texts(bytes: &[u8]) -> Option<HashMap<(u64, u32), u64>> {
 /// The 8 bytes at `at`; 0 beyond the end.
 fn word(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |&word| u64::from_le_bytes(word))
+}
+
+/// A type of data in words.
+fn kind_of(datatype: &Datatype) -> &'static str {
+    match datatype {
+        Datatype::FixedPoint { .. } | Datatype::FloatingPoint { .. } => "numbers whose bytes stand in another order",
+        Datatype::Opaque { .. } => "opaque bytes",
+        _ => "no numbers",
+    }
 }
 
 /// Whether Keras marked the opaque values of `dataset` as bfloat16.
@@ -291,7 +401,7 @@ mod tests {
     fn read(build: impl FnOnce(&mut hdf5_pure::FileBuilder)) -> Result<Vec<HostTensor>> {
         let mut builder = FileBuilder::new();
         build(&mut builder);
-        WeightsFile::open(builder.finish().unwrap(), "file".into())?.vars("vars")
+        WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0))?.vars("vars")
     }
 
     /// Two values of two bytes each, in the group `vars`.
@@ -315,6 +425,18 @@ mod tests {
             builder.add_group(vars.finish());
         });
         assert_eq!(doubles.unwrap(), [HostTensor::new([1, 2], vec![0.1, 2.0]).unwrap()]);
+    }
+
+    #[test]
+    fn counts_are_numbers() {
+        let counts = read(|builder| {
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_i32_data(&[-7, 360]).with_shape(&[2]);
+            vars.create_dataset("1").with_i64_data(&[1 << 40]).with_shape(&[]);
+            builder.add_group(vars.finish());
+        });
+        let counts = counts.unwrap();
+        assert_eq!((&counts[0].values[..], &counts[1].values[..]), (&[-7.0, 360.0][..], &[(1u64 << 40) as f32][..]));
     }
 
     #[test]
@@ -350,7 +472,7 @@ mod tests {
         let mut builder = FileBuilder::new();
         builder.set_attr("layer_names", AttrValue::VarLenStringArray(names.clone()));
         let honest = builder.finish().unwrap();
-        let open = |bytes: Vec<u8>| WeightsFile::open(bytes, "file".into()).unwrap();
+        let open = |bytes: Vec<u8>| WeightsFile::open(bytes, "file".into(), Meter::new("file", 0)).unwrap();
         assert_eq!(open(honest.clone()).texts("", "layer_names").unwrap(), Some(names));
         // The references follow each other: length, address, index.
         let reference = |length: u32| honest.windows(4).position(|window| window == length.to_le_bytes()).unwrap();
@@ -372,10 +494,11 @@ mod tests {
         let refused = |build: fn(&mut FileBuilder)| read(build).unwrap_err().to_string();
         let text = refused(|builder| {
             let mut vars = builder.create_group("vars");
-            vars.create_dataset("0").with_i32_data(&[1, 2]).with_shape(&[2]);
+            let opaque = Datatype::Opaque { size: 4, tag: Vec::new() };
+            vars.create_dataset("0").with_raw_data(opaque, vec![0; 8], 2);
             builder.add_group(vars.finish());
         });
-        assert!(text.contains("floating point"), "{text}");
+        assert!(text.contains("little-endian numbers"), "{text}");
         let text = refused(|builder| {
             let mut vars = builder.create_group("vars");
             vars.create_dataset("0").with_f32_data(&[0.0; 64]).with_shape(&[64]).with_chunks(&[16]).with_deflate(6);
@@ -388,6 +511,6 @@ mod tests {
             builder.add_group(vars.finish());
         });
         assert!(text.contains("vars"), "{text}");
-        assert!(WeightsFile::open(b"not HDF5".to_vec(), "file".into()).is_err());
+        assert!(WeightsFile::open(b"not HDF5".to_vec(), "file".into(), Meter::new("file", 0)).is_err());
     }
 }

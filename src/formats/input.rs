@@ -3,8 +3,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::model::Model;
-use crate::{DataFormat, Error, HostTensor, PartialShape, Result};
+#[cfg(feature = "npy")]
+use crate::budget::Meter;
+use crate::layers::{LayerConfig, PerChannel};
+use crate::model::{Block, Model, Port};
+use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Unary};
 
 /// The endings of files that inputs can be read from, in small letters.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "npy", "safetensors"];
@@ -63,6 +66,7 @@ pub struct InputReader {
     pub(super) scale: f32,
     pub(super) offset: f32,
     pub(super) tensor: Option<String>,
+    scaling: String,
 }
 
 impl InputReader {
@@ -79,13 +83,26 @@ impl InputReader {
             ));
         };
         let data_format = model.layers().iter().find_map(|(_, layer)| layer.config().data_format()).unwrap_or_default();
-        Ok(Self { shape: input.shape.clone(), data_format, scale: 1.0 / 255.0, offset: 0.0, tensor: None })
+        let (scale, scaling) = match takes_bytes(model, Port::Input(0)) {
+            Some(layer) => {
+                (1.0, format!("pixels are given as they are, 0 to 255: layer {layer} of the model scales them"))
+            }
+            None => (1.0 / 255.0, "pixels are divided by 255: no layer of the model scales them".to_owned()),
+        };
+        Ok(Self { shape: input.shape.clone(), data_format, scale, offset: 0.0, tensor: None, scaling })
     }
 
-    /// What a pixel value, 0 to 255, is multiplied by; 1/255 by default, which makes values from 0 to 1.
+    /// What a pixel value, 0 to 255, is multiplied by. By default 1 where the model itself begins with a layer that scales such
+    /// values, and else 1/255, which makes values from 0 to 1; [`scaling`](Self::scaling) says which, and why.
     pub fn scale(mut self, scale: f32) -> Self {
         self.scale = scale;
+        self.scaling = format!("pixels are multiplied by {scale}, as asked for");
         self
+    }
+
+    /// How pixels are scaled and why, in words.
+    pub fn scaling(&self) -> &str {
+        &self.scaling
     }
 
     /// What is added to a pixel after scaling; 0 by default.
@@ -122,6 +139,10 @@ impl InputReader {
     /// `array` with a batch axis, and a name for each of its inputs.
     fn batch(&self, array: HostTensor, place: String) -> Result<Inputs> {
         let HostTensor { shape, values } = array;
+        if shape.dims().get(1..).unwrap_or_default().contains(&0) {
+            let rule = format!("{place}: an input must not be empty");
+            return Err(Error::invalid("input", rule, format!("shape {shape}")));
+        }
         let fit = self.fit(shape.dims()).ok_or_else(|| {
             let rule = format!("{place}: the array must be one input of shape {}, or several", self.one());
             Error::invalid("input", rule, format!("shape {shape}"))
@@ -164,6 +185,71 @@ impl InputReader {
     }
 }
 
+/// The layer that scales values from 0 to 255, if one does before anything else of `model` computes with what comes from `port`.
+fn takes_bytes(model: &Model, port: Port) -> Option<String> {
+    // Scales of bytes lie near 1/255 and 1/128; what was adapted to bytes has a mean of some ten.
+    let small = |scale: f64| scale.abs() <= 1.0 / 64.0;
+    let readers = model.nodes().iter().enumerate().filter(|(_, node)| node.inputs.contains(&port));
+    for (index, node) in readers {
+        let block = &model.blocks()[node.block];
+        let found = match block {
+            Block::Model(inner) => {
+                let input = node.inputs.iter().position(|&input| input == port)?;
+                takes_bytes(inner, Port::Input(input)).map(|layer| format!("{}/{layer}", block.name()))
+            }
+            Block::Layer(layer) => {
+                let scales = match layer.config() {
+                    LayerConfig::Rescaling(rescaling) => match &rescaling.scale {
+                        PerChannel::One(scale) => small(*scale),
+                        PerChannel::Each(scales) => scales.iter().all(|&scale| small(scale)),
+                    },
+                    LayerConfig::Map(map) => {
+                        matches!(map.function, Unary::Affine { scale, .. } if small(scale.into()))
+                    }
+                    LayerConfig::Normalization(normalization) => {
+                        let weight =
+                            || layer.weights().iter().find(|weight| weight.name() == "mean").map(|it| it.value());
+                        let means = normalization.mean.as_ref().or_else(weight);
+                        means.is_some_and(|means| means.values.iter().any(|mean| mean.abs() > 4.0))
+                    }
+                    _ => false,
+                };
+                let passes_on = matches!(
+                    layer.config(),
+                    LayerConfig::Identity(_)
+                        | LayerConfig::Dropout(_)
+                        | LayerConfig::SpatialDropout2D(_)
+                        | LayerConfig::GaussianNoise(_)
+                        | LayerConfig::GaussianDropout(_)
+                        | LayerConfig::AlphaDropout(_)
+                        | LayerConfig::ActivityRegularization(_)
+                        | LayerConfig::ZeroPadding2D(_)
+                        | LayerConfig::Cropping2D(_)
+                        | LayerConfig::UpSampling2D(_)
+                        | LayerConfig::Resize(_)
+                        | LayerConfig::Reshape(_)
+                        | LayerConfig::Permute(_)
+                        | LayerConfig::Transpose(_)
+                        | LayerConfig::Flatten(_)
+                        | LayerConfig::Slice(_)
+                        | LayerConfig::Pad(_)
+                );
+                if scales {
+                    Some(block.name().to_owned())
+                } else if passes_on {
+                    takes_bytes(model, Port::Output(index, 0))
+                } else {
+                    None
+                }
+            }
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
 /// The inputs of `model` from the file at `path`, in the model's order, batch first: a `.safetensors` file with a tensor
 /// for each, called as the input is or `input_0`, `input_1`, …; or, for a model of one input, any file that
 /// [`InputReader`] reads.
@@ -191,7 +277,8 @@ pub(super) enum Fit {
 
 #[cfg(feature = "npy")]
 fn read_npy(path: &Path, place: &str) -> Result<HostTensor> {
-    super::npy::parse(&super::read(path)?, place)
+    let bytes = super::read(path)?;
+    super::npy::parse(&bytes, place, &Meter::new(place, bytes.len()))
 }
 
 #[cfg(not(feature = "npy"))]

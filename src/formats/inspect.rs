@@ -55,7 +55,15 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
         #[cfg(feature = "onnx")]
         "onnx" => OnnxFile::open(path).map(|file| onnx(&file)),
         #[cfg(feature = "keras")]
-        _ => KerasFile::open(path).map(|file| keras(&file)),
+        _ if path.to_string_lossy().to_lowercase().ends_with(".weights.h5") => Ok(Contents {
+            format: "weights of a Keras model",
+            name: None,
+            layers: Vec::new(),
+            weights: super::keras::weight_shapes(path)?,
+            obstacles: Vec::new(),
+        }),
+        #[cfg(feature = "keras")]
+        _ => KerasFile::open(path).map(keras),
         #[cfg(not(feature = "keras"))]
         _ => Err(crate::Error::unsupported(
             path.display().to_string(),
@@ -88,8 +96,9 @@ fn onnx(file: &OnnxFile) -> Contents {
     }
 }
 
+/// What would stand in the way is found by trying all that loading tries, but for the device.
 #[cfg(feature = "keras")]
-fn keras(file: &KerasFile) -> Contents {
+fn keras(file: KerasFile) -> Contents {
     let refused = file.unsupported().iter();
     let refused = refused.map(|layer| (layer.name.clone(), layer.class.clone()));
     let obstacle = |layer: &super::UnsupportedLayer| Obstacle {
@@ -97,11 +106,18 @@ fn keras(file: &KerasFile) -> Contents {
         kind: layer.class.clone(),
         reason: layer.reason.clone(),
     };
-    Contents {
+    let mut contents = Contents {
         format: "a Keras model",
         name: Some(file.name().to_owned()),
         layers: file.layers().into_iter().chain(refused).collect(),
         weights: Vec::new(),
         obstacles: file.unsupported().iter().map(obstacle).collect(),
+    };
+    if contents.obstacles.is_empty()
+        && let Err(error) = file.values()
+    {
+        let obstacle = |name: &str| Obstacle { name: name.into(), kind: "weights".into(), reason: error.to_string() };
+        contents.obstacles.push(obstacle(contents.name.as_deref().unwrap_or_default()));
     }
+    contents
 }

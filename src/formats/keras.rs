@@ -3,14 +3,16 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use serde_json::Value as Json;
 use zip::ZipArchive;
 
 use super::graph::{Body, Graph, Source, parse};
 use super::hdf5::WeightsFile;
+use super::keras_2;
 use super::weights::Weights;
+use crate::budget::Meter;
 use crate::layers::{Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
+use crate::text::printable_name;
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// A `.keras` file or a legacy `.h5` file of a whole model, read but not yet on a device.
@@ -18,8 +20,8 @@ use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 /// Reading it needs no device, so a program can look at a file before it opens one: [`unsupported`](Self::unsupported) lists
 /// everything that stands in the way of [`build`](Self::build).
 ///
-/// Files are not trusted: nothing in one is executed, no part takes more memory than in proportion to the file, and a
-/// damaged file is an error.
+/// Files are not trusted: nothing in one is executed, what reading it takes is [bounded](super::Budget), and a damaged file
+/// is an error.
 pub struct KerasFile {
     /// What messages call the file.
     place: String,
@@ -121,41 +123,63 @@ impl KerasFile {
     /// [`Error::Invalid`] naming the layer whose weights or input do not fit; [`Error::Limit`] and [`Error::Gpu`] where the
     /// device cannot hold the weights.
     pub fn build(self, gpu: &Gpu) -> Result<Model> {
+        let (graph, mut values) = self.values()?;
+        let inputs = graph.input_shapes();
+        built(graph, gpu, &inputs, &mut values)
+    }
+
+    /// The graph, and the values of the weights of its layers.
+    pub(super) fn values(self) -> Result<(Graph, Vec<Vec<HostTensor>>)> {
         if !self.unsupported.is_empty() {
             return Err(refused(&self.place, "built", &self.unsupported));
         }
         let places = self.graph.places()?;
         let mut weights = self.weights;
-        let mut values = weights.values(&places, &self.weights_place)?;
-        let inputs = self.graph.input_shapes();
-        built(self.graph, gpu, &inputs, &mut values)
+        let values = weights.values(&places, &self.weights_place)?;
+        Ok((self.graph, values))
+    }
+
+    /// What the file holds beside the model that this crate does not keep, in words: the state of an optimizer, and the seeds
+    /// of layers that draw random numbers.
+    pub fn not_kept(&self) -> Vec<&'static str> {
+        self.weights.not_kept()
     }
 
     pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
-        let (config, weights, weights_place) = if super::is_hdf5(&bytes) {
-            let file = WeightsFile::open(bytes, place.clone())?;
-            (Config::of_hdf5(&file, &place)?, file, place.clone())
+        let meter = Meter::new(&*place, bytes.len());
+        let (parsed, weights, weights_place) = if super::is_hdf5(&bytes) {
+            let file = WeightsFile::open(bytes, place.clone(), meter)?;
+            (Config::of_hdf5(&file, &place)?.parsed(options, file.meter())?, file, place.clone())
         } else {
-            let mut archive = Archive::open(&bytes, &place)?;
-            let config = Config::of_archive(&mut archive)?;
-            let weights_place = format!("{place}, model.weights.h5");
-            (config, WeightsFile::open(archive.weights()?, weights_place.clone())?, weights_place)
+            let mut archive = Archive::open(&bytes, &place, &meter)?;
+            let parsed = Config::of_archive(&mut archive)?.parsed(options, &meter)?;
+            let (weights, weights_place) = (archive.weights()?, format!("{place}, model.weights.h5"));
+            (parsed, WeightsFile::open(weights, weights_place.clone(), meter)?, weights_place)
         };
-        let (graph, unsupported) = config.parsed(options)?;
+        let (graph, unsupported) = parsed;
         Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)? })
     }
 }
 
+/// The names and shapes of all tensors in a file of weights.
+pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> {
+    let place = path.display().to_string();
+    let bytes = super::read(path)?;
+    let meter = Meter::new(&place, bytes.len());
+    WeightsFile::open(bytes, place, meter)?.shapes()
+}
+
 /// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.
 pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) -> Result<Architecture> {
-    let config = if super::is_hdf5(&bytes) {
-        Config::of_hdf5(&WeightsFile::open(bytes, place.to_owned())?, place)?
+    let meter = Meter::new(place, bytes.len());
+    let (graph, unsupported) = if super::is_hdf5(&bytes) {
+        let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
+        Config::of_hdf5(&file, place)?.parsed(options, file.meter())?
     } else if bytes.trim_ascii_start().starts_with(b"{") {
-        Config { text: bytes, place: place.to_owned() }
+        Config { text: bytes, place: place.to_owned(), version: None }.parsed(options, &meter)?
     } else {
-        Config::of_archive(&mut Archive::open(&bytes, place)?)?
+        Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?.parsed(options, &meter)?
     };
-    let (graph, unsupported) = config.parsed(options)?;
     architecture_of(&graph, &unsupported, place)
 }
 
@@ -167,6 +191,8 @@ fn architecture_of(graph: &Graph, unsupported: &[UnsupportedLayer], place: &str)
 struct Config {
     text: Vec<u8>,
     place: String,
+    /// The version of Keras that wrote the file, where it says so.
+    version: Option<String>,
 }
 
 impl Config {
@@ -175,7 +201,8 @@ impl Config {
         let text = text.ok_or_else(|| {
             Error::format(place, "the file holds weights without a model: make the model, then load them into it")
         })?;
-        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config") })
+        let version = file.texts("", "keras_version")?.and_then(|texts| texts.into_iter().next());
+        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config"), version })
     }
 
     fn of_archive(archive: &mut Archive) -> Result<Self> {
@@ -186,12 +213,18 @@ impl Config {
                 "a .keras file must hold config.json, and this one does not; is it another format?",
             )
         })?;
-        Ok(Self { text, place: format!("{}, config.json", archive.place) })
+        let metadata = archive.entry("metadata.json")?;
+        let metadata: serde_json::Value =
+            metadata.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let version = metadata["keras_version"].as_str().map(str::to_owned);
+        Ok(Self { text, place: format!("{}, config.json", archive.place), version })
     }
 
-    fn parsed(&self, options: ReadOptions) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-        let json: Json =
-            serde_json::from_slice(&self.text).map_err(|error| Error::format(&self.place, error.to_string()))?;
+    fn parsed(&self, options: ReadOptions, meter: &Meter) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+        let mut json = super::json(&self.text, &self.place, meter)?;
+        if keras_2::wrote(&json, self.version.as_deref()) {
+            keras_2::modern(&mut json);
+        }
         parse(&json, &self.place, options)
     }
 }
@@ -207,7 +240,9 @@ impl std::fmt::Debug for KerasFile {
 
 /// The error that lists all `layers` of `place` that cannot be built, or what else is to be done with them.
 pub(super) fn refused(place: &str, done: &str, layers: &[UnsupportedLayer]) -> Error {
-    let lines = layers.iter().map(|UnsupportedLayer { name, class, reason }| format!("\n  {name} ({class}): {reason}"));
+    let lines = layers.iter().map(|UnsupportedLayer { name, class, reason }| {
+        format!("\n  {} ({}): {reason}", printable_name(name), printable_name(class))
+    });
     let reason = format!("{} of its layers cannot be {done}:{}", layers.len(), lines.collect::<String>());
     Error::unsupported(place, reason)
 }
@@ -243,22 +278,27 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], values: &mut [Vec<Host
     Ok(model)
 }
 
-/// The entries of a zip file, none inflated to more than in proportion to the file.
+/// The entries of a zip file.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     place: &'a str,
-    limit: u64,
+    meter: &'a Meter,
 }
 
+/// How each entry begins in the list that a zip file has of them, and the memory that one takes once it is read.
+const ENTRY: (&[u8], u64) = (b"PK\x01\x02", 1024);
+
 impl<'a> Archive<'a> {
-    pub(super) fn open(bytes: &'a [u8], place: &'a str) -> Result<Self> {
+    pub(super) fn open(bytes: &'a [u8], place: &'a str, meter: &'a Meter) -> Result<Self> {
+        let entries = bytes.windows(ENTRY.0.len()).filter(|window| *window == ENTRY.0).count();
+        meter.memory(entries as u64 * ENTRY.1)?;
         let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
             Error::format(
                 place,
                 format!("neither a .keras file, which is a zip archive ({error}), nor an HDF5 file (.h5)"),
             )
         })?;
-        Ok(Self { zip, place, limit: (bytes.len() as u64).saturating_mul(16).saturating_add(64 << 20) })
+        Ok(Self { zip, place, meter })
     }
 
     /// The bytes of the weights.
@@ -283,10 +323,18 @@ impl<'a> Archive<'a> {
             Err(zip::result::ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(Error::format(place, error.to_string())),
         };
+        let size = entry.size();
+        self.meter.memory(size)?;
         let mut bytes = Vec::new();
-        entry.take(self.limit + 1).read_to_end(&mut bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        if bytes.len() as u64 > self.limit {
-            return Err(Error::format(place, format!("the entry inflates to more than {} bytes", self.limit)));
+        let reserved = usize::try_from(size).map(|size| bytes.try_reserve_exact(size));
+        if !matches!(reserved, Ok(Ok(()))) {
+            return Err(Error::format(place, format!("there is no memory for its {size} bytes")));
+        }
+        // One more than it says, to see whether that is all.
+        let read = entry.take(size.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| Error::format(&place, error.to_string()))?;
+        if bytes.len() as u64 != size {
+            return Err(Error::format(place, format!("the entry must inflate to the {size} bytes that it says")));
         }
         Ok(Some(bytes))
     }
@@ -316,7 +364,7 @@ mod tests {
     }
 
     fn entry(bytes: &[u8], name: &str) -> Vec<u8> {
-        Archive::open(bytes, "digits").unwrap().entry(name).unwrap().unwrap()
+        Archive::open(bytes, "digits", &Meter::new("digits", bytes.len())).unwrap().entry(name).unwrap().unwrap()
     }
 
     #[test]
@@ -364,8 +412,10 @@ mod tests {
         let npz = archive(&[("config.json", &config), ("model.weights.npz", b"")]);
         assert!(refused(&npz).contains("model.weights.npz"));
         assert!(refused(&archive(&[("config.json", b"{"), ("model.weights.h5", &weights)])).contains("config.json"));
-        let bomb = archive(&[("config.json", &vec![b' '; 80 << 20]), ("model.weights.h5", &weights)]);
-        assert!(refused(&bomb).contains("inflates to more than"));
+        // A few kilobytes, eight megabytes of text, half a gigabyte of numbers.
+        let text = format!("[{}1]", "1,".repeat(4 << 20));
+        let bomb = archive(&[("config.json", text.as_bytes()), ("model.weights.h5", &weights)]);
+        assert!(refused(&bomb).contains("bytes of memory (budget for reading)"), "{}", refused(&bomb));
         let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(
             refused(&archive(&[("config.json", nested.as_bytes()), ("model.weights.h5", &weights)]))
@@ -416,7 +466,7 @@ mod tests {
         let read_all = |bytes: Vec<u8>| -> Result<usize> {
             // A whole model's config is read, too.
             let _ = KerasFile::from_bytes(&bytes).map(|file| file.graph.places());
-            let mut weights = Weights::of(WeightsFile::open(bytes, "weights".into())?)?;
+            let mut weights = Weights::of(WeightsFile::open(bytes, "weights".into(), Meter::new("weights", 0))?)?;
             Ok(weights.values(&places, "weights")?.iter().map(Vec::len).sum())
         };
         for whole in files {

@@ -2,6 +2,9 @@
 //!
 //! Each format stands behind the feature named for it. They build layer descriptions, weights and tensors; nothing below
 //! knows of files.
+//!
+//! Files are not trusted: nothing in one is executed, no other file is opened for it, and what reading it may take is a
+//! stated [`Budget`]. A file is read as a whole, so it must have an end: a regular file, no pipe and no device.
 
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod files;
@@ -17,6 +20,8 @@ mod input;
 mod inspect;
 #[cfg(feature = "keras")]
 mod keras;
+#[cfg(feature = "keras")]
+mod keras_2;
 #[cfg(feature = "keras")]
 mod keras_write;
 #[cfg(any(feature = "keras", feature = "onnx"))]
@@ -35,6 +40,8 @@ mod onnx_nodes;
 mod onnx_proto;
 #[cfg(feature = "onnx")]
 mod onnx_windows;
+#[cfg(feature = "keras")]
+mod operators;
 #[cfg(feature = "safetensors")]
 mod safetensors;
 #[cfg(all(feature = "keras", feature = "verify", not(target_arch = "wasm32")))]
@@ -42,8 +49,18 @@ mod statistics;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod weights;
 
+pub use crate::budget::Budget;
 #[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors"))]
 use crate::file::read;
+#[cfg(any(
+    not(target_arch = "wasm32"),
+    feature = "keras",
+    feature = "image",
+    feature = "npy",
+    feature = "onnx",
+    feature = "safetensors"
+))]
+pub use crate::file::{FileKind, write_file};
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs};
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
@@ -67,4 +84,24 @@ fn is_hdf5(bytes: &[u8]) -> bool {
 #[cfg(any(feature = "keras", feature = "npy", feature = "onnx", feature = "safetensors"))]
 fn decode<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|&bytes| value(bytes)).collect()
+}
+
+/// The JSON in `text`, called `place` in messages. Its values take many times more memory than its text, so they are
+/// counted first: by the signs between them, those within texts too.
+///
+/// # Errors
+/// [`Error::Format`](crate::Error::Format) for anything else, [`Error::Limit`](crate::Error::Limit) where it is over the
+/// budget.
+#[cfg(feature = "keras")]
+fn json(text: &[u8], place: &str, meter: &crate::budget::Meter) -> crate::Result<serde_json::Value> {
+    const VALUE: u64 = size_of::<serde_json::Value>() as u64;
+    // With its text, if it has one. What grows has room for twice as many, and for four at first.
+    let values = |byte: &u8| match byte {
+        b',' => 2 * VALUE,
+        b':' => 3 * VALUE + 24,
+        b'[' | b'{' => 4 * VALUE + 16,
+        _ => 0,
+    };
+    meter.memory(text.len() as u64 + text.iter().map(values).sum::<u64>())?;
+    serde_json::from_slice(text).map_err(|error| crate::Error::format(place, error.to_string()))
 }

@@ -8,46 +8,45 @@
 use half::f16;
 
 use super::decode;
+use crate::budget::Meter;
 use crate::{Error, HostTensor, Result, Shape};
 
 /// The array in `bytes`, called `place` in messages.
 ///
 /// # Errors
 /// [`Error::Format`] for anything but an array of floating point; the message says how to convert others.
-pub(super) fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
+pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTensor> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
-    let broken = |what: &str| Error::format(place, format!("the header of the .npy file has no {what}: {header}"));
-    let kind = quoted(after(header, "descr").ok_or_else(|| broken("descr"))?);
-    let kind =
-        kind.ok_or_else(|| Error::format(place, "arrays of records are not inputs; save one field as float32"))?;
-    let by_column = match after(header, "fortran_order") {
-        Some(text) if text.starts_with("False") => false,
-        Some(text) if text.starts_with("True") => true,
-        _ => return Err(broken("fortran_order")),
+    let Header { kind, by_column, dims } = Header::of(header).map_err(|what| {
+        let shown: String = header.chars().take(200).collect();
+        Error::format(place, format!("the header of the .npy file {what}: {shown}"))
+    })?;
+    let Some(kind) = kind else {
+        return Err(Error::format(place, "arrays of records are not inputs; save one field as float32"));
     };
-    let dims = after(header, "shape").and_then(tuple).ok_or_else(|| broken("shape"))?;
+    let shape = Shape::from(dims);
+    let (elements, size) = (shape.elements()?, kind.get(2..).and_then(|size| size.parse().ok()).unwrap_or(1));
+    if !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2") {
+        let text =
+            format!("inputs must be floating point, and this array is {kind:?}: save it with `.astype(\"float32\")`");
+        return Err(Error::format(place, text));
+    }
+    if elements.checked_mul(size) != Some(data.len() as u64) {
+        let text = format!(
+            "the shape {shape} needs {elements} values of {size} bytes, and the file holds {} bytes of them",
+            data.len()
+        );
+        return Err(Error::format(place, text));
+    }
+    meter.array(elements, if by_column { 8 } else { 4 })?;
     let values = match kind {
         "<f4" => decode(data, f32::from_le_bytes),
         ">f4" => decode(data, f32::from_be_bytes),
         "<f8" => decode(data, |bytes| f64::from_le_bytes(bytes) as f32),
         ">f8" => decode(data, |bytes| f64::from_be_bytes(bytes) as f32),
         "<f2" => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        ">f2" => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
-        _ => {
-            return Err(Error::format(
-                place,
-                format!(
-                    "inputs must be floating point, and this array is {kind:?}: save it with `.astype(\"float32\")`"
-                ),
-            ));
-        }
+        _ => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
     };
-    let shape = Shape::from(dims);
-    let elements = shape.elements()?;
-    if elements != values.len() as u64 {
-        let text = format!("the shape {shape} needs {elements} values, and the file holds {}", values.len());
-        return Err(Error::format(place, text));
-    }
     let values = if by_column { by_row(&shape, &values) } else { values };
     Ok(HostTensor { shape, values })
 }
@@ -56,31 +55,109 @@ pub(super) fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
 fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;
     let (length, rest) = match rest {
-        [1, _, low, high, rest @ ..] => (u32::from(u16::from_le_bytes([*low, *high])), rest),
-        [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
+        [1, 0, low, high, rest @ ..] => (u32::from(u16::from_le_bytes([*low, *high])), rest),
+        [2 | 3, 0, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
         _ => return None,
     };
     let (header, data) = rest.split_at_checked(length as usize)?;
-    Some((std::str::from_utf8(header).ok()?.trim_end(), data))
+    Some((std::str::from_utf8(header).ok()?, data))
 }
 
-/// What follows the key `key` of a Python dictionary.
-fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    let (_, rest) = header.split_once(&format!("'{key}'")).or_else(|| header.split_once(&format!("\"{key}\"")))?;
-    Some(rest.trim_start().strip_prefix(':')?.trim_start())
+/// The most axes that an array may have, as in NumPy.
+const MOST_AXES: usize = 64;
+
+/// What a header says: a Python dictionary of three keys, in any order, and nothing else.
+struct Header<'a> {
+    /// The type of an element; `None` for records.
+    kind: Option<&'a str>,
+    by_column: bool,
+    dims: Vec<usize>,
 }
 
-/// The text between the quotes that `text` begins with.
-fn quoted(text: &str) -> Option<&str> {
+impl<'a> Header<'a> {
+    /// # Errors
+    /// What is wrong, to follow "the header".
+    fn of(text: &'a str) -> std::result::Result<Self, &'static str> {
+        let mut rest = text.trim().strip_prefix('{').ok_or("must be a dictionary")?.trim_start();
+        let (mut kind, mut by_column, mut dims) = (None, None, None);
+        loop {
+            if let Some(after) = rest.strip_prefix('}') {
+                if !after.is_empty() {
+                    return Err("must be nothing but a dictionary");
+                }
+                break;
+            }
+            let (key, after) = quoted(rest).ok_or("must have texts for keys")?;
+            rest = after.trim_start().strip_prefix(':').ok_or("must have a value for each key")?.trim_start();
+            let twice = match key {
+                "descr" => match quoted(rest) {
+                    Some((text, after)) => {
+                        rest = after;
+                        kind.replace(Some(text)).is_some()
+                    }
+                    // A list of fields; what follows it is not looked at, since the array is refused for it.
+                    None if rest.starts_with('[') => {
+                        return Ok(Self { kind: None, by_column: false, dims: Vec::new() });
+                    }
+                    None => return Err("has no descr that is read"),
+                },
+                "fortran_order" => {
+                    let (value, after) = match (rest.strip_prefix("True"), rest.strip_prefix("False")) {
+                        (Some(after), _) => (true, after),
+                        (_, Some(after)) => (false, after),
+                        _ => return Err("has no fortran_order that is True or False"),
+                    };
+                    rest = after;
+                    by_column.replace(value).is_some()
+                }
+                "shape" => {
+                    let (value, after) = tuple(rest).ok_or("has no shape of whole numbers")?;
+                    rest = after;
+                    dims.replace(value).is_some()
+                }
+                _ => return Err("has a key that is not known"),
+            };
+            if twice {
+                return Err("has a key twice");
+            }
+            rest = rest.trim_start();
+            match rest.strip_prefix(',') {
+                Some(after) => rest = after.trim_start(),
+                None if rest.starts_with('}') => {}
+                None => return Err("must have a comma between its values"),
+            }
+        }
+        Ok(Self {
+            kind: kind.ok_or("has no descr")?,
+            by_column: by_column.ok_or("has no fortran_order")?,
+            dims: dims.ok_or("has no shape")?,
+        })
+    }
+}
+
+/// The text between the quotes that `text` begins with, and what follows.
+fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-    text[1..].split_once(quote).map(|(inside, _)| inside)
+    text[1..].split_once(quote).filter(|(inside, _)| !inside.contains('\\'))
 }
 
-/// The numbers of the tuple that `text` begins with.
-fn tuple(text: &str) -> Option<Vec<usize>> {
-    let (inside, _) = text.strip_prefix('(')?.split_once(')')?;
-    let numbers = inside.split(',').map(str::trim).filter(|number| !number.is_empty());
-    numbers.map(|number| number.parse().ok()).collect()
+/// The numbers of the tuple that `text` begins with, and what follows: `()`, `(2,)`, `(2, 3)`; those that Python 2 wrote
+/// may end in an L.
+fn tuple(text: &str) -> Option<(Vec<usize>, &str)> {
+    let (inside, rest) = text.strip_prefix('(')?.split_once(')')?;
+    let inside = inside.trim();
+    if inside.is_empty() {
+        return Some((Vec::new(), rest));
+    }
+    let (numbers, comma) = inside.strip_suffix(',').map_or((inside, false), |numbers| (numbers, true));
+    let number = |text: &str| {
+        let text = text.trim();
+        let digits = text.strip_suffix('L').unwrap_or(text);
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    };
+    let numbers = numbers.split(',').map(number).collect::<Option<Vec<usize>>>()?;
+    // A number in parentheses is no tuple.
+    (numbers.len() <= MOST_AXES && (comma || numbers.len() > 1)).then_some((numbers, rest))
 }
 
 /// `values` of an array stored first axis fastest, in the order of last axis fastest.
@@ -110,6 +187,10 @@ mod tests {
         [&b"\x93NUMPY\x01\x00"[..], &length.to_le_bytes(), header.as_bytes(), data].concat()
     }
 
+    fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
+        super::parse(bytes, place, &Meter::new(place, bytes.len()))
+    }
+
     fn bytes(values: &[f32]) -> Vec<u8> {
         values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
@@ -122,6 +203,20 @@ mod tests {
         let header = header.replace("False", "True");
         let array = parse(&file(&header, &bytes(&[0., 3., 1., 4., 2., 5.])), "x.npy").unwrap();
         assert_eq!(array.values, [0., 1., 2., 3., 4., 5.]);
+    }
+
+    #[test]
+    fn headers_are_python() {
+        for header in [
+            "{'shape': (1, 2L), 'fortran_order': False, 'descr': '<f4'}",
+            "{\"descr\":\"<f4\",\"fortran_order\":False,\"shape\":(1,2),}",
+            "  { 'descr' : '<f4' , 'fortran_order' : False , 'shape' : ( 1 , 2 , ) }   \n",
+        ] {
+            let array = parse(&file(header, &bytes(&[1.0, 2.0])), "x.npy").unwrap();
+            assert_eq!(array.shape.dims(), [1, 2], "{header}");
+        }
+        let scalar = "{'descr': '<f4', 'fortran_order': False, 'shape': ()}";
+        assert!(parse(&file(scalar, &bytes(&[1.0])), "x.npy").unwrap().shape.dims().is_empty());
     }
 
     #[test]
@@ -143,6 +238,14 @@ mod tests {
         let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}";
         for (header, data, reason) in [
             (good, vec![0; 7], "needs 2 values"),
+            (good, vec![0; 9], "needs 2 values"),
+            (&good.replace("(2,)", "(2)"), vec![0; 8], "no shape"),
+            (&good.replace("(2,)", "(2,,)"), vec![0; 8], "no shape"),
+            (&good.replace("(2,)", "(+2,)"), vec![0; 8], "no shape"),
+            (&good.replace("}", ", 'shape': (2,)}"), vec![0; 8], "a key twice"),
+            (&good.replace("}", ", 'colour': 'red'}"), vec![0; 8], "not known"),
+            (&good.replace("}", "} + {}"), vec![0; 8], "nothing but"),
+            (&good.replace("False", "Falsehood"), vec![0; 8], "comma"),
             (&good.replace("<f4", "<i4"), vec![0; 8], "astype"),
             (&good.replace("'<f4'", "[('a', '<f4')]"), vec![0; 8], "records"),
             (&good.replace("(2,)", "(99999999999, 99999999999)"), vec![0; 8], "64 bits"),

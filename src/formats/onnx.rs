@@ -7,15 +7,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::rc::Rc;
 
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::onnx_fold::{BUDGET, Constant, Data, Kind, fold, kind_of, type_name};
+use super::onnx_fold::{Constant, Data, Kind, MOST_AXES, fold, kind_of, type_name};
 use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
 use super::onnx_nodes;
-use super::onnx_proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use crate::layers::{Layer, snake_case};
+use super::onnx_proto::{FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, decoded_bytes};
+use crate::budget::Meter;
+use crate::layers::{Layer, SharedOperands, snake_case};
 use crate::model::{AppliedLayer, Architecture, Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
@@ -32,12 +34,16 @@ const DOUBLE: i32 = 11;
 ///
 /// A layer is called as its node is, with `.` for `/`; where a node becomes several layers, the last has the node's name.
 ///
-/// Files are not trusted: nothing in one is executed, no other file is opened for it, what it takes in memory is in
-/// proportion to its size or bounded, and a damaged file is an error.
+/// Files are not trusted: nothing in one is executed, no other file is opened for it, what reading it takes is
+/// [bounded](super::Budget), and a damaged file is an error.
 pub struct OnnxFile {
     /// What messages call the file.
     place: String,
+    /// Bytes of the file.
+    size: usize,
     graph: GraphProto,
+    /// The operators that the file defines itself.
+    functions: Vec<FunctionProto>,
     opset: i64,
     /// The initializers, and the values given to inputs.
     constants: HashMap<String, Constant>,
@@ -61,8 +67,8 @@ impl OnnxFile {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`Error::Format`] where it cannot be read or is not an ONNX file; [`Error::Unsupported`] for an opset that is not
-    /// read.
+    /// [`Error::Format`] where it cannot be read, is not an ONNX file or contradicts itself; [`Error::Unsupported`] for an
+    /// opset that is not read; [`Error::Limit`] where reading it takes more than the [budget](super::Budget).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::parse(super::read(path)?.into(), path.display().to_string())
@@ -113,7 +119,8 @@ impl OnnxFile {
     /// longer takes that input. Integers are given as floating point.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the graph has no such input, or one of another shape.
+    /// [`Error::Invalid`] where the graph has no such input, or one of another shape; [`Error::Limit`] as from
+    /// [`open`](Self::open).
     pub fn with_value(mut self, name: &str, value: HostTensor) -> Result<Self> {
         let input = self.graph.input.iter().find(|input| input.name == name);
         let Some(input) = input.filter(|_| !self.constants.contains_key(name)) else {
@@ -132,12 +139,13 @@ impl OnnxFile {
             return Err(Error::invalid("value", rule, format!("shape {given}")));
         }
         let data = match kind_of(data_type) {
-            Some(Kind::Int) => Data::Ints(values.iter().map(|&v| Some(v as i64)).collect::<Vec<_>>().into()),
+            Some(Kind::Int) => Data::Ints(values.iter().map(|&v| Ok(v as i64)).collect::<Vec<_>>().into()),
             Some(Kind::Bool) => Data::Bools(values.iter().map(|&v| v != 0.0).collect::<Vec<_>>().into()),
             _ => Data::Floats(values.into()),
         };
         self.constants.insert(name.to_owned(), Constant { shape: given.dims().to_vec(), data });
-        self.translation = Translation::of(&self.graph, self.opset, &self.constants);
+        let meter = Meter::new(&*self.place, self.size);
+        self.translation = Translation::of(&self.graph, &self.functions, self.opset, &self.constants, meter)?;
         Ok(self)
     }
 
@@ -151,9 +159,10 @@ impl OnnxFile {
         let name = self.name().to_owned();
         let Translation { inputs, steps, outputs, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
+        let mut shared = SharedOperands::default();
         for Step { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
-            let layer = Layer::with_weights(gpu, config.named(&name), &shapes, weights);
+            let layer = Layer::with_shared(gpu, config.named(&name), &shapes, weights, &mut shared);
             let layer = layer.map_err(|error| in_layer(&name, error))?;
             let index = model.add_block(layer)?;
             model.apply(index, reads)?;
@@ -206,25 +215,71 @@ impl OnnxFile {
     }
 
     pub(super) fn parse(bytes: Bytes, place: String) -> Result<Self> {
+        let size = bytes.len();
+        let meter = Meter::new(&*place, size);
+        meter.memory(decoded_bytes(&bytes))?;
         let not_onnx = |why: String| Error::format(&place, format!("not an ONNX file ({why})"));
         let model = ModelProto::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
         let mut graph = model.graph.ok_or_else(|| not_onnx("it has no graph".into()))?;
-        let opset = model.opset_import.iter().find(|set| is_standard(&set.domain)).map(|set| set.version);
-        let opset = opset.ok_or_else(|| not_onnx("it names no version of the standard operators".into()))?;
+        let mut opsets = model.opset_import.iter().filter(|set| is_standard(&set.domain)).map(|set| set.version);
+        let opset = opsets.next().ok_or_else(|| not_onnx("it names no version of the standard operators".into()))?;
+        if let Some(other) = opsets.find(|&other| other != opset) {
+            return Err(not_onnx(format!("it names two versions of the standard operators, {opset} and {other}")));
+        }
         if !OPSETS.contains(&opset) {
             let range =
                 format!("opsets {} to {} are read; convert the model to one of them", OPSETS.start(), OPSETS.end());
             return Err(Error::unsupported(format!("{place}: opset {opset}"), range));
         }
+        check_names(&graph).map_err(|problem| Error::format(&place, problem))?;
         let mut constants = HashMap::new();
         for tensor in std::mem::take(&mut graph.initializer) {
-            let value = Constant::decode(&tensor)
-                .map_err(|why| Error::format(&place, format!("initializer {:?}: {why}", tensor.name)))?;
+            let value = Constant::decode(&tensor, &meter);
+            meter.check()?;
+            let value = value.map_err(|why| Error::format(&place, format!("initializer {:?}: {why}", tensor.name)))?;
             constants.insert(tensor.name, value);
         }
-        let translation = Translation::of(&graph, opset, &constants);
-        Ok(Self { place, graph, opset, constants, translation })
+        let functions = model.functions;
+        let translation = Translation::of(&graph, &functions, opset, &constants, meter)?;
+        Ok(Self { place, size, graph, functions, opset, constants, translation })
     }
+}
+
+/// Checks that every name in the graph is made once: by one node, or given as an input or an initializer, of which an input
+/// may have one for its value.
+fn check_names(graph: &GraphProto) -> std::result::Result<(), String> {
+    let mut makers: HashMap<&str, String> = HashMap::new();
+    let mut made = |name, maker: String| match makers.insert(name, maker) {
+        Some(other) => {
+            Err(format!("the name {name:?} must be made once, and is made by {other} and by {}", makers[name]))
+        }
+        None => Ok(()),
+    };
+    let inputs: HashSet<&str> = graph.input.iter().map(|input| input.name.as_str()).collect();
+    for input in &graph.input {
+        made(&input.name, "an input".into())?;
+    }
+    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+    let mut given = HashSet::new();
+    for tensor in graph.initializer.iter().chain(sparse) {
+        if !given.insert(tensor.name.as_str()) {
+            return Err(format!("the name {:?} must be given once, and is given by two initializers", tensor.name));
+        }
+        if !inputs.contains(tensor.name.as_str()) {
+            made(&tensor.name, "an initializer".into())?;
+        }
+    }
+    for (index, node) in graph.node.iter().enumerate() {
+        for name in node.output.iter().filter(|name| !name.is_empty()) {
+            made(name, format!("node {}", called(index, node)))?;
+        }
+    }
+    Ok(())
+}
+
+/// What messages call node number `index`.
+fn called(index: usize, node: &NodeProto) -> String {
+    if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name.clone() }
 }
 
 impl std::fmt::Debug for OnnxFile {
@@ -282,24 +337,41 @@ struct Translator<'a> {
     used: HashSet<&'a str>,
     /// Names of inputs and layers.
     names: HashSet<String>,
-    /// Bytes left for computed constants.
-    budget: u64,
+    /// How often a layer's name has been taken already, to find a free one without trying all.
+    taken: HashMap<String, usize>,
+    /// The operators that the file defines itself, by domain and name.
+    functions: HashSet<(&'a str, &'a str)>,
+    meter: Rc<Meter>,
     unsupported: Vec<UnsupportedNode>,
     needs_values: Vec<String>,
+    /// The inputs among `needs_values` that a node reads.
+    needed: HashSet<usize>,
 }
 
 impl Translation {
-    fn of(graph: &GraphProto, opset: i64, constants: &HashMap<String, Constant>) -> Self {
+    /// # Errors
+    /// [`Error::Limit`] where what the graph computes from constants, or its layers, are over the budget.
+    fn of(
+        graph: &GraphProto,
+        functions: &[FunctionProto],
+        opset: i64,
+        constants: &HashMap<String, Constant>,
+        meter: Meter,
+    ) -> Result<Self> {
+        let meter = Rc::new(meter);
         let reads = graph.node.iter().flat_map(|node| &node.input);
         let used = reads.chain(graph.output.iter().map(|output| &output.name)).map(String::as_str).collect();
         let mut translator = Translator {
-            builder: Builder { opset, ..Builder::default() },
+            builder: Builder::new(opset, meter.clone()),
             terms: HashMap::new(),
             used,
             names: HashSet::new(),
-            budget: BUDGET,
+            taken: HashMap::new(),
+            functions: functions.iter().map(|function| (&*function.domain, &*function.name)).collect(),
+            meter,
             unsupported: Vec::new(),
             needs_values: Vec::new(),
+            needed: HashSet::new(),
         };
         for (name, constant) in constants {
             translator.terms.insert(name, Term::Known(constant.clone()));
@@ -313,8 +385,9 @@ impl Translation {
         }
         for (index, node) in graph.node.iter().enumerate() {
             translator.node(index, node);
+            translator.meter.check()?;
         }
-        translator.finish(&graph.output)
+        Ok(translator.finish(&graph.output))
     }
 }
 
@@ -329,6 +402,9 @@ impl<'a> Translator<'a> {
         let reason = match (kind_of(data_type), shape) {
             (Some(Kind::Float), _) if data_type == DOUBLE => {
                 "double is not computed with; convert the model to float".into()
+            }
+            (Some(Kind::Float), Some(shape)) if shape.rank() > MOST_AXES => {
+                format!("it has {} axes, and an array at most {MOST_AXES}", shape.rank())
             }
             (Some(Kind::Float), Some(shape)) if !indexable(&shape) => format!("there is no array of shape {shape}"),
             (Some(Kind::Float), Some(shape)) => {
@@ -352,7 +428,7 @@ impl<'a> Translator<'a> {
 
     fn node(&mut self, index: usize, node: &'a NodeProto) {
         let first = self.builder.steps.len();
-        let called = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name.clone() };
+        let called = called(index, node);
         let mut outputs = match self.translated(node) {
             Ok(outputs) => outputs.into_iter(),
             Err(refusal) => {
@@ -361,9 +437,8 @@ impl<'a> Translator<'a> {
                 match refusal {
                     Refusal::Lost => {}
                     Refusal::NeedsValue(input) => {
-                        let name = self.builder.inputs[input].name.clone();
-                        if !self.needs_values.contains(&name) {
-                            self.needs_values.push(name);
+                        if self.needed.insert(input) {
+                            self.needs_values.push(self.builder.inputs[input].name.clone());
                         }
                     }
                     Refusal::Unsupported { attribute, reason } => {
@@ -385,13 +460,18 @@ impl<'a> Translator<'a> {
             if place + 1 < count {
                 name = format!("{name}.{}", snake_case(step.config.class_name()));
             }
-            let mut unique = name.clone();
-            let mut number = 0;
-            while !self.names.insert(unique.clone()) {
-                number += 1;
-                unique = format!("{name}_{number}");
-            }
-            step.name = unique;
+            step.name = if self.names.insert(name.clone()) {
+                name
+            } else {
+                let number = self.taken.entry(name.clone()).or_default();
+                loop {
+                    *number += 1;
+                    let unique = format!("{name}_{number}");
+                    if self.names.insert(unique.clone()) {
+                        break unique;
+                    }
+                }
+            };
         }
     }
 
@@ -399,6 +479,9 @@ impl<'a> Translator<'a> {
     fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<Term>, Refusal> {
         if !is_standard(&node.domain) {
             return Err(format!("operators of the domain {:?} are not known", node.domain).into());
+        }
+        if ["", "ai.onnx"].into_iter().any(|domain| self.functions.contains(&(domain, &node.op_type))) {
+            return Err("the file defines the operator itself, which is not supported".into());
         }
         let operator = onnx_nodes::operator(&node.op_type)?;
         operator.check(node)?;
@@ -416,28 +499,15 @@ impl<'a> Translator<'a> {
             Some(_) => None,
             None => Some(None),
         });
-        let folded = constants.collect::<Option<Vec<_>>>().and_then(|constants| fold(node, &constants));
+        let folded = constants.collect::<Option<Vec<_>>>().and_then(|constants| fold(node, &constants, &self.meter));
         let outputs = match folded {
-            Some(folded) => {
-                let outputs = folded?;
-                self.spend(outputs.iter().map(Constant::bytes).sum())?;
-                outputs.into_iter().map(Term::Known).collect()
-            }
+            Some(folded) => folded?.into_iter().map(Term::Known).collect(),
             None => operator.apply(Apply { builder: &mut self.builder, node, inputs })?,
         };
         match node.output.iter().skip(outputs.len()).find(|name| self.used.contains(name.as_str())) {
             Some(name) if !name.is_empty() => Err(format!("its output {name:?} is not computed").into()),
             _ => Ok(outputs),
         }
-    }
-
-    /// # Errors
-    /// Where the constants that the graph computes take more than [`BUDGET`].
-    fn spend(&mut self, bytes: u64) -> Result<(), Refusal> {
-        self.budget = self.budget.checked_sub(bytes).ok_or_else(|| {
-            Refusal::from(format!("the constants that the graph computes take more than {BUDGET} bytes"))
-        })?;
-        Ok(())
     }
 
     fn finish(mut self, outputs: &[ValueInfoProto]) -> Translation {
@@ -448,15 +518,16 @@ impl<'a> Translator<'a> {
                 Some(Term::Known(constant)) => {
                     let reason = "it does not depend on what the model is given, and is no part of a model";
                     self.refuse(&output.name, "Output", None, reason.into());
-                    known.extend(constant.to_host().map(|value| (output.name.clone(), value)));
+                    known.extend(constant.to_host(&self.meter).map(|value| (output.name.clone(), value)));
                 }
                 Some(Term::Lost) => {}
                 None => self.refuse(&output.name, "Output", None, "nothing makes it".into()),
             }
         }
-        let Self { builder, unsupported, needs_values, .. } = self;
-        let Builder { mut inputs, steps, shapes, .. } = builder;
-        inputs.retain(|input| !needs_values.contains(&input.name));
+        let Self { builder, unsupported, needs_values, needed, .. } = self;
+        let Builder { inputs, steps, shapes, .. } = builder;
+        let free = inputs.into_iter().enumerate().filter(|(index, _)| !needed.contains(index));
+        let inputs = free.map(|(_, input)| input).collect();
         Translation { inputs, steps, shapes, outputs: made, known, unsupported, needs_values }
     }
 }
@@ -510,7 +581,7 @@ mod tests {
         let output = outputs.iter().map(|name| info(name, 1, &[])).collect();
         let graph = GraphProto { node, initializer, input, output, ..GraphProto::default() };
         let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
-        ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }.encode_to_vec()
+        ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset], functions: vec![] }.encode_to_vec()
     }
 
     fn image() -> Vec<ValueInfoProto> {
@@ -619,18 +690,24 @@ mod tests {
     /// A few bytes must not ask for gigabytes, nor for the contents of other files.
     #[test]
     fn files_cannot_ask_for_more_than_they_are() {
-        let shapes = vec![ints("huge", &[2], &[1 << 40, 1 << 20]), ints("far", &[1], &[i64::MAX])];
+        let shapes = [ints("huge", &[2], &[1 << 40, 1 << 20]), ints("far", &[1], &[i64::MAX])];
         let nodes = vec![
             node("ConstantOfShape", &["huge"], &["a"], vec![]),
             node("Range", &["zero", "far", "one"], &["b"], vec![]),
             node("Expand", &["half", "far"], &["c"], vec![]),
             node("Tile", &["half", "far"], &["d"], vec![]),
         ];
-        let scalars = vec![ints("zero", &[], &[0]), ints("one", &[], &[1]), floats("half", &[1])];
-        let bytes = file(nodes, [shapes, scalars].concat(), image(), &["x"]);
-        let file = OnnxFile::from_bytes(&bytes).unwrap();
-        let refused: Vec<_> = file.unsupported().iter().map(|node| node.name.as_str()).collect();
-        assert_eq!(refused, ["ConstantOfShape_0", "Range_1", "Expand_2", "Tile_3"]);
+        let scalars = [ints("zero", &[], &[0]), ints("one", &[], &[1]), floats("half", &[1])];
+        for node in nodes {
+            let name = node.op_type.clone();
+            let bytes = file(vec![node], [&shapes[..], &scalars[..]].concat(), image(), &["x"]);
+            // What no array can be is a node that cannot be built, and what is over the budget ends the reading.
+            match OnnxFile::from_bytes(&bytes) {
+                Err(Error::Limit { resource, .. }) => assert!(resource.contains("memory") || resource.contains("work")),
+                Ok(file) => assert_eq!(file.unsupported().len(), 1, "{name}"),
+                Err(other) => panic!("{name}: {other}"),
+            }
+        }
         let outside = TensorProto { data_location: 1, ..ints("w", &[1 << 40], &[]) };
         let error = OnnxFile::from_bytes(&self::file(vec![], vec![outside], image(), &["x"])).unwrap_err();
         assert!(error.to_string().contains("lie in another file"), "{error}");

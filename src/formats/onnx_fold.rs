@@ -10,10 +10,10 @@ use half::{bf16, f16};
 use super::decode;
 use super::onnx_proto::{NodeProto, TensorProto};
 use crate::HostTensor;
+use crate::budget::Meter;
 
-/// Bytes that the constants a graph computes may take together: more than any published network needs, and a bound on
-/// what a small file can ask for.
-pub(super) const BUDGET: u64 = 1 << 30;
+/// The most axes that an array may have, as in NumPy.
+pub(super) const MOST_AXES: usize = 64;
 
 /// A tensor known without running the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +27,19 @@ pub(super) struct Constant {
 pub(super) enum Data {
     /// Any floating type, as f32.
     Floats(Arc<Vec<f32>>),
-    /// Any integer type; unknown where it is an extent that only a call knows.
-    Ints(Arc<Vec<Option<i64>>>),
+    /// Any integer type.
+    Ints(Arc<Vec<Whole>>),
     Bools(Arc<Vec<bool>>),
 }
+
+/// An integer, or an extent that only a call knows.
+pub(super) type Whole = Result<i64, Unknown>;
+
+/// An extent that only a call knows: the axis of the model's value whose extent it is, if nothing was computed from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unknown(pub(super) Option<u32>);
+
+const COMPUTED: Whole = Err(Unknown(None));
 
 /// The kinds of element that constants distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,26 +98,33 @@ pub(super) fn type_name(data_type: i32) -> String {
 
 impl Constant {
     /// The tensor of a file, checked: exactly as many elements as its extents say.
-    pub(super) fn decode(tensor: &TensorProto) -> Outcome<Self> {
-        if tensor.data_location != 0 {
+    pub(super) fn decode(tensor: &TensorProto, meter: &Meter) -> Outcome<Self> {
+        if tensor.data_location != 0 || !tensor.external_data.is_empty() {
             return Err("its elements lie in another file; save the model with its weights inside".into());
+        }
+        if tensor.segment.is_some() {
+            return Err("tensors in segments are not read".into());
         }
         let dims = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok());
         let shape = dims.collect::<Option<Vec<_>>>().ok_or("its extents must not be negative")?;
+        let elements = product(&shape)?;
         let kind = kind_of(tensor.data_type);
         let kind = kind.ok_or_else(|| format!("elements of {} cannot be read", type_name(tensor.data_type)))?;
+        // There are at most as many as the file has bytes; which of the shape's are there is checked below.
+        spend(meter, elements.min(tensor.stored_elements()), kind)?;
         let data = match &tensor.raw_data {
+            Some(_) if tensor.has_fields() => return Err("its elements stand in two places".into()),
             Some(raw) => from_raw(tensor.data_type, raw)?,
             None => from_fields(tensor, kind)?,
         };
-        if product(&shape) != Some(data.len()) {
+        if elements != data.len() {
             return Err(format!("its shape {shape:?} does not hold {} elements", data.len()));
         }
         Ok(Self { shape, data })
     }
 
     /// A list of integers.
-    pub(super) fn ints(values: Vec<Option<i64>>) -> Self {
+    pub(super) fn ints(values: Vec<Whole>) -> Self {
         Self { shape: vec![values.len()], data: Data::Ints(values.into()) }
     }
 
@@ -116,16 +132,27 @@ impl Constant {
         Self { shape, data: Data::Floats(values.into()) }
     }
 
-    /// The integers, all of them known.
-    pub(super) fn known_ints(&self) -> Outcome<Vec<i64>> {
+    /// Where its elements stand in memory: the same for copies of one constant, and for its reshapes.
+    pub(super) fn place(&self) -> usize {
         match &self.data {
-            Data::Ints(values) => values.iter().copied().collect::<Option<Vec<_>>>().ok_or_else(|| UNKNOWN.into()),
+            Data::Floats(values) => Arc::as_ptr(values).addr(),
+            Data::Ints(values) => Arc::as_ptr(values).addr(),
+            Data::Bools(values) => Arc::as_ptr(values).addr(),
+        }
+    }
+
+    /// The integers, all of them known.
+    pub(super) fn known_ints(&self, meter: &Meter) -> Outcome<Vec<i64>> {
+        spend(meter, self.data.len(), Kind::Int)?;
+        match &self.data {
+            Data::Ints(values) => values.iter().copied().collect::<Result<_, _>>().map_err(|_| UNKNOWN.into()),
             _ => Err("it takes integers where it is given other elements".into()),
         }
     }
 
     /// The integers, unknown ones too.
-    pub(super) fn extents(&self) -> Outcome<Vec<Option<i64>>> {
+    pub(super) fn extents(&self, meter: &Meter) -> Outcome<Vec<Whole>> {
+        spend(meter, self.data.len(), Kind::Int)?;
         match &self.data {
             Data::Ints(values) => Ok(values.to_vec()),
             _ => Err("it takes integers where it is given other elements".into()),
@@ -133,103 +160,176 @@ impl Constant {
     }
 
     /// The elements as floating point, whatever they are.
-    pub(super) fn to_floats(&self) -> Outcome<Arc<Vec<f32>>> {
+    pub(super) fn to_floats(&self, meter: &Meter) -> Outcome<Arc<Vec<f32>>> {
+        if self.data.kind() != Kind::Float {
+            spend(meter, self.data.len(), Kind::Float)?;
+        }
         Ok(match &self.data {
             Data::Floats(values) => values.clone(),
-            Data::Ints(_) => Arc::new(self.known_ints()?.into_iter().map(|value| value as f32).collect()),
+            Data::Ints(_) => Arc::new(self.known_ints(meter)?.into_iter().map(|value| value as f32).collect()),
             Data::Bools(values) => Arc::new(values.iter().map(|&value| f32::from(u8::from(value))).collect()),
         })
     }
 
     /// The only element.
-    pub(super) fn scalar(&self) -> Outcome<f32> {
-        match self.to_floats()?.as_slice() {
-            [value] => Ok(*value),
-            values => Err(format!("it takes one number where it is given {}", values.len())),
+    pub(super) fn scalar(&self, meter: &Meter) -> Outcome<f32> {
+        match (&self.data, self.data.len()) {
+            (Data::Floats(values), 1) => Ok(values[0]),
+            (Data::Ints(_), 1) => Ok(self.known_ints(meter)?[0] as f32),
+            (Data::Bools(values), 1) => Ok(f32::from(u8::from(values[0]))),
+            (_, count) => Err(format!("it takes one number where it is given {count}")),
         }
     }
 
     /// The tensor as a weight.
-    pub(super) fn to_host(&self) -> Outcome<HostTensor> {
-        Ok(HostTensor { shape: self.shape.clone().into(), values: self.to_floats()?.to_vec() })
+    pub(super) fn to_host(&self, meter: &Meter) -> Outcome<HostTensor> {
+        spend(meter, self.data.len(), Kind::Float)?;
+        Ok(HostTensor { shape: self.shape.clone().into(), values: self.to_floats(meter)?.to_vec() })
     }
 
     /// The same elements in another shape of as many.
     pub(super) fn reshaped(&self, shape: Vec<usize>) -> Outcome<Self> {
-        if product(&shape) != Some(self.data.len()) {
+        if product(&shape)? != self.data.len() {
             return Err(format!("its shape {:?} cannot become {shape:?}", self.shape));
         }
         Ok(Self { shape, data: self.data.clone() })
     }
 
     /// The axes in the order `perm`.
-    pub(super) fn transposed(&self, perm: &[usize]) -> Outcome<Self> {
+    pub(super) fn transposed(&self, perm: &[usize], meter: &Meter) -> Outcome<Self> {
+        if perm.iter().copied().eq(0..self.shape.len()) {
+            return Ok(self.clone());
+        }
         let strides = strides_of(&self.shape);
         let shape = perm.iter().map(|&axis| self.shape[axis]).collect();
         let strides = perm.iter().map(|&axis| strides[axis] as isize).collect::<Vec<_>>();
-        self.walk(shape, &strides, 0)
+        self.walk(shape, &strides, 0, meter)
     }
 
     /// Every axis from `first` on in the other direction.
-    pub(super) fn reversed(&self, first: usize) -> Outcome<Self> {
+    pub(super) fn reversed(&self, first: usize, meter: &Meter) -> Outcome<Self> {
         let mut strides: Vec<isize> = strides_of(&self.shape).iter().map(|&stride| stride as isize).collect();
         let mut offset = 0;
         for (stride, &dim) in strides.iter_mut().zip(&self.shape).skip(first) {
             offset += *stride * (dim as isize - 1);
             *stride = -*stride;
         }
-        self.walk(self.shape.clone(), &strides, offset)
+        self.walk(self.shape.clone(), &strides, offset, meter)
     }
 
     /// The elements at `offset + Σ index·stride`, for every index of `shape`, in order.
-    fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize) -> Outcome<Self> {
-        let left = product(&shape).ok_or_else(|| format!("there is no array of shape {shape:?}"))?;
-        let data = self.data.pick(Walk { shape: &shape, strides, index: vec![0; shape.len()], position: offset, left });
+    fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize, meter: &Meter) -> Outcome<Self> {
+        let count = product(&shape)?;
+        spend(meter, count, self.data.kind())?;
+        // The last axis in a plain loop, the others by their index.
+        let (outer, row) = match shape.split_last() {
+            Some((&extent, outer)) => (outer, Row { extent, stride: strides[outer.len()] }),
+            None => (&[][..], Row { extent: 1, stride: 1 }),
+        };
+        let left = count.checked_div(row.extent).unwrap_or(0);
+        let starts = Walk { shape: outer, strides, index: vec![0; outer.len()], position: offset, left };
+        let data = match &self.data {
+            Data::Floats(values) => Data::Floats(row.gathered(values, starts, count)),
+            Data::Ints(values) => Data::Ints(row.gathered(values, starts, count)),
+            Data::Bools(values) => Data::Bools(row.gathered(values, starts, count)),
+        };
         Ok(Self { shape, data })
     }
 
     /// The tensor repeated to `shape`, as broadcasting does.
-    pub(super) fn expanded(&self, shape: &[usize]) -> Outcome<Self> {
+    pub(super) fn expanded(&self, shape: &[usize], meter: &Meter) -> Outcome<Self> {
         let (rank, own) = (shape.len(), self.shape.len());
         let fits =
             own <= rank && self.shape.iter().zip(&shape[rank - own..]).all(|(&from, &to)| from == to || from == 1);
         if !fits {
             return Err(format!("its shape {:?} does not broadcast to {shape:?}", self.shape));
         }
-        elements(shape)?;
+        if self.shape == shape {
+            return Ok(self.clone());
+        }
         let mut strides = vec![0; rank];
         for (axis, stride) in strides_of(&self.shape).into_iter().enumerate() {
             if self.shape[axis] != 1 {
                 strides[rank - own + axis] = stride as isize;
             }
         }
-        self.walk(shape.to_vec(), &strides, 0)
+        self.walk(shape.to_vec(), &strides, 0, meter)
     }
 
-    /// The elements of another kind, as a C cast makes them.
-    fn cast(&self, kind: Kind) -> Outcome<Self> {
+    /// The elements as those of another type.
+    ///
+    /// # Errors
+    /// For a number that an integer type does not have.
+    fn cast(&self, to: i32, meter: &Meter) -> Outcome<Self> {
+        let kind = kind_of(to).ok_or_else(|| format!("elements cannot be cast to {}", type_name(to)))?;
+        // Where the kind stays, the numbers are looked at all the same.
+        spend(meter, self.data.len(), kind)?;
+        let whole = |value: f32| {
+            // Every f32 below 2^63 in size is an i64 once its fraction is cut off.
+            let fits = value.abs() < 2f32.powi(63);
+            fits.then_some(Ok(value as i64)).ok_or_else(|| format!("{value} cannot be cast to {}", type_name(to)))
+        };
         let data = match (&self.data, kind) {
             (Data::Floats(_), Kind::Float) | (Data::Ints(_), Kind::Int) | (Data::Bools(_), Kind::Bool) => {
                 self.data.clone()
             }
-            (_, Kind::Float) => Data::Floats(self.to_floats()?),
-            (Data::Floats(values), Kind::Int) => Data::Ints(Arc::new(values.iter().map(|&v| Some(v as i64)).collect())),
+            (_, Kind::Float) => Data::Floats(self.to_floats(meter)?),
+            (Data::Floats(values), Kind::Int) => {
+                Data::Ints(Arc::new(values.iter().map(|&value| whole(value)).collect::<Outcome<_>>()?))
+            }
             (Data::Bools(values), Kind::Int) => {
-                Data::Ints(Arc::new(values.iter().map(|&v| Some(i64::from(v))).collect()))
+                Data::Ints(Arc::new(values.iter().map(|&v| Ok(i64::from(v))).collect()))
             }
             (Data::Floats(values), Kind::Bool) => Data::Bools(Arc::new(values.iter().map(|&v| v != 0.0).collect())),
-            (Data::Ints(_), Kind::Bool) => Data::Bools(Arc::new(self.known_ints()?.iter().map(|&v| v != 0).collect())),
+            (Data::Ints(_), Kind::Bool) => {
+                Data::Bools(Arc::new(self.known_ints(meter)?.iter().map(|&v| v != 0).collect()))
+            }
         };
+        if let (Data::Ints(values), Some((least, most))) = (&data, range_of(to)) {
+            let beyond = |value: &&i64| !(least..=most).contains(*value);
+            if let Some(value) = values.iter().flatten().find(beyond) {
+                return Err(format!("{value} cannot be cast to {}", type_name(to)));
+            }
+        }
         Ok(Self { shape: self.shape.clone(), data })
     }
+}
 
-    pub(super) fn bytes(&self) -> u64 {
-        let size = match self.data {
-            Data::Floats(_) => 4,
-            Data::Ints(_) => 16,
-            Data::Bools(_) => 1,
-        };
-        self.data.len() as u64 * size
+/// The least and the greatest number of an integer type; `None` for other types.
+fn range_of(data_type: i32) -> Option<(i64, i64)> {
+    let signed = |bits: u32| Some((-1 << (bits - 1), (1 << (bits - 1)) - 1));
+    let unsigned = |bits: u32| Some((0, (1 << bits) - 1));
+    match data_type {
+        2 => unsigned(8),
+        3 => signed(8),
+        4 => unsigned(16),
+        5 => signed(16),
+        6 => signed(32),
+        7 => Some((i64::MIN, i64::MAX)),
+        12 => unsigned(32),
+        13 => Some((0, i64::MAX)),
+        _ => None,
+    }
+}
+
+/// Counts a constant of `elements` that is about to be made.
+fn spend(meter: &Meter, elements: usize, kind: Kind) -> Outcome<()> {
+    meter.array(elements as u64, kind.bytes()).map_err(|error| error.to_string())
+}
+
+/// Counts `steps` that are about to be taken.
+fn work(meter: &Meter, steps: usize) -> Outcome<()> {
+    meter.work(steps as u64).map_err(|error| error.to_string())
+}
+
+impl Kind {
+    /// Bytes that an element takes.
+    fn bytes(self) -> usize {
+        match self {
+            Self::Float => size_of::<f32>(),
+            Self::Int => size_of::<Whole>(),
+            Self::Bool => size_of::<bool>(),
+        }
     }
 }
 
@@ -250,21 +350,24 @@ impl Data {
         }
     }
 
-    fn pick(&self, positions: impl Iterator<Item = usize>) -> Self {
-        fn pick<T: Copy>(values: &[T], positions: impl Iterator<Item = usize>) -> Arc<Vec<T>> {
-            Arc::new(positions.map(|position| values[position]).collect())
+    /// The elements at `count` positions.
+    fn pick(&self, count: usize, positions: impl Iterator<Item = usize>) -> Self {
+        fn pick<T: Copy>(values: &[T], count: usize, positions: impl Iterator<Item = usize>) -> Arc<Vec<T>> {
+            let mut picked = Vec::with_capacity(count);
+            picked.extend(positions.map(|position| values[position]));
+            Arc::new(picked)
         }
         match self {
-            Self::Floats(values) => Self::Floats(pick(values, positions)),
-            Self::Ints(values) => Self::Ints(pick(values, positions)),
-            Self::Bools(values) => Self::Bools(pick(values, positions)),
+            Self::Floats(values) => Self::Floats(pick(values, count, positions)),
+            Self::Ints(values) => Self::Ints(pick(values, count, positions)),
+            Self::Bools(values) => Self::Bools(pick(values, count, positions)),
         }
     }
 }
 
 fn from_raw(data_type: i32, raw: &[u8]) -> Outcome<Data> {
     let floats = |values: Vec<f32>| Data::Floats(Arc::new(values));
-    let ints = |values: Vec<i64>| Data::Ints(Arc::new(values.into_iter().map(Some).collect()));
+    let ints = |values: Vec<i64>| Data::Ints(Arc::new(values.into_iter().map(Ok).collect()));
     let (size, data) = match data_type {
         1 => (4, floats(decode(raw, f32::from_le_bytes))),
         10 => (2, floats(decode(raw, |bytes| f16::from_le_bytes(bytes).to_f32()))),
@@ -293,16 +396,41 @@ fn from_fields(tensor: &TensorProto, kind: Kind) -> Outcome<Data> {
         (11, _) => Data::Floats(Arc::new(tensor.double_data.iter().map(|&value| value as f32).collect())),
         (10, _) => Data::Floats(Arc::new(narrow.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect())),
         (16, _) => Data::Floats(Arc::new(narrow.iter().map(|&bits| bf16::from_bits(bits as u16).to_f32()).collect())),
-        (7, _) => Data::Ints(Arc::new(tensor.int64_data.iter().map(|&value| Some(value)).collect())),
+        (7, _) => Data::Ints(Arc::new(tensor.int64_data.iter().map(|&value| Ok(value)).collect())),
         (12 | 13, _) => unsigned(tensor.uint64_data.clone())?,
         (_, Kind::Bool) => Data::Bools(Arc::new(narrow.iter().map(|&value| value != 0).collect())),
-        _ => Data::Ints(Arc::new(narrow.iter().map(|&value| Some(value.into())).collect())),
+        _ => Data::Ints(Arc::new(narrow.iter().map(|&value| Ok(value.into())).collect())),
     })
 }
 
 fn unsigned(values: Vec<u64>) -> Outcome<Data> {
-    let signed = values.into_iter().map(|value| i64::try_from(value).ok().map(Some)).collect::<Option<Vec<_>>>();
-    Ok(Data::Ints(Arc::new(signed.ok_or("integers of 2^63 and more cannot be read")?)))
+    let signed = values.into_iter().map(|value| i64::try_from(value).map(Ok)).collect::<Result<Vec<_>, _>>();
+    Ok(Data::Ints(Arc::new(signed.map_err(|_| "integers of 2^63 and more cannot be read")?)))
+}
+
+/// The positions of one row of a [`Walk`].
+#[derive(Clone, Copy)]
+struct Row {
+    extent: usize,
+    stride: isize,
+}
+
+impl Row {
+    /// The `count` elements of the rows that begin at `starts`.
+    fn gathered<T: Copy>(self, values: &[T], starts: impl Iterator<Item = usize>, count: usize) -> Arc<Vec<T>> {
+        let mut gathered = Vec::with_capacity(count);
+        for start in starts {
+            match self.stride {
+                0 => gathered.extend(std::iter::repeat_n(values[start], self.extent)),
+                1 => gathered.extend_from_slice(&values[start..start + self.extent]),
+                stride => {
+                    let position = |index: usize| (start as isize + index as isize * stride) as usize;
+                    gathered.extend((0..self.extent).map(|index| values[position(index)]));
+                }
+            }
+        }
+        Arc::new(gathered)
+    }
 }
 
 /// Positions `position + Σ index·stride` over a box, last axis fastest.
@@ -337,15 +465,16 @@ impl Iterator for Walk<'_> {
     }
 }
 
-fn product(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim))
-}
-
-/// The elements of a constant that is about to be made, larger than what it is made of.
-fn elements(shape: &[usize]) -> Outcome<usize> {
-    let limit = (BUDGET / 8) as usize;
-    let limited = product(shape).filter(|&product| product <= limit);
-    limited.ok_or_else(|| format!("a constant of shape {shape:?} has more than {limit} elements"))
+/// The number of elements of an array of a shape, if there can be one.
+fn product(shape: &[usize]) -> Outcome<usize> {
+    if shape.len() > MOST_AXES {
+        return Err(format!("it has {} axes, and an array at most {MOST_AXES}", shape.len()));
+    }
+    // Extents beside one of 0 must not overflow either, when strides are made of them.
+    let product = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim.max(1)));
+    let product = product.filter(|&product| isize::try_from(product).is_ok());
+    let product = product.ok_or_else(|| format!("there is no array of shape {shape:?}"))?;
+    Ok(if shape.contains(&0) { 0 } else { product })
 }
 
 fn strides_of(shape: &[usize]) -> Vec<usize> {
@@ -365,6 +494,9 @@ pub(super) fn axis_at(axis: i64, rank: usize) -> Outcome<usize> {
 
 /// `axes`, counted from the end where negative, ascending and each once.
 pub(super) fn axes_at(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
+    if axes.len() > rank || rank > MOST_AXES {
+        return Err(format!("{} axes cannot be named of {rank}", axes.len()));
+    }
     let mut found = axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Outcome<Vec<_>>>()?;
     found.sort_unstable();
     if found.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -423,30 +555,32 @@ pub(super) fn split_sizes(extent: usize, sizes: Option<&[i64]>, parts: usize) ->
 }
 
 /// The axes of Squeeze, Unsqueeze and the reductions: an input since opset 13 or 18, an attribute before.
-pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>) -> Outcome<Option<Vec<i64>>> {
+pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>, meter: &Meter) -> Outcome<Option<Vec<i64>>> {
     match input {
-        Some(axes) => axes.known_ints().map(Some),
+        Some(axes) => axes.known_ints(meter).map(Some),
         None => Ok(node.ints("axes").map(<[i64]>::to_vec)),
     }
 }
 
 /// The outputs of `node`, of which all inputs are constants; `None` where the operator is not computed on the host.
-pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>]) -> Option<Outcome<Vec<Constant>>> {
+pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Option<Outcome<Vec<Constant>>> {
     let one = |result: Outcome<Constant>| Some(result.map(|constant| vec![constant]));
     let input = |index: usize| inputs.get(index).copied().flatten();
     let given = |index: usize| input(index).ok_or_else(|| format!("input {index} is missing"));
     match node.op_type.as_str() {
-        "Constant" => return one(constant(node)),
-        "ConstantOfShape" => return one(given(0).and_then(|shape| constant_of_shape(node, shape))),
-        "Range" => return one(range(inputs)),
-        "Split" => return Some(given(0).and_then(|whole| split(node, whole, input(1)))),
-        "Where" => return one(select(inputs)),
-        "Concat" => return one(concat(node, inputs)),
+        "Constant" => return one(constant(node, meter)),
+        "ConstantOfShape" => return one(given(0).and_then(|shape| constant_of_shape(node, shape, meter))),
+        "Range" => return one(range(inputs, meter)),
+        "Gemm" => return one(gemm(node, inputs, meter)),
+        "MatMul" => return one(given(0).and_then(|left| product_of(left, given(1)?, meter))),
+        "Split" => return Some(given(0).and_then(|whole| split(node, whole, input(1), meter))),
+        "Where" => return one(select(inputs, meter)),
+        "Concat" => return one(concat(node, inputs, meter)),
         "Max" | "Min" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Equal" | "Less"
         | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
             let mut rest = inputs.iter().flatten().copied().cloned();
             let first = rest.next()?;
-            return one(rest.try_fold(first, |left, right| binary(&node.op_type, &left, &right)));
+            return one(rest.try_fold(first, |left, right| binary(node, &left, &right, meter)));
         }
         _ => {}
     }
@@ -455,22 +589,31 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>]) -> Option<Out
         "Identity" => Ok(x.clone()),
         "Cast" => {
             let to = i32::try_from(node.int("to", 0)).unwrap_or(0);
-            kind_of(to).ok_or_else(|| format!("elements cannot be cast to {}", type_name(to))).and_then(|k| x.cast(k))
+            x.cast(to, meter)
         }
-        "CastLike" => given(1).and_then(|like| x.cast(like.data.kind())),
+        "CastLike" => given(1).and_then(|like| {
+            x.cast(
+                match like.data.kind() {
+                    Kind::Float => 1,
+                    Kind::Int => 7,
+                    Kind::Bool => 9,
+                },
+                meter,
+            )
+        }),
         "Shape" => Ok(shape(node, &x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>())),
-        "Size" => Ok(Constant { shape: Vec::new(), data: Data::Ints(Arc::new(vec![Some(x.data.len() as i64)])) }),
-        "Reshape" => given(1).and_then(|target| reshape(node, x, target)),
+        "Size" => Ok(Constant { shape: Vec::new(), data: Data::Ints(Arc::new(vec![Ok(x.data.len() as i64)])) }),
+        "Reshape" => given(1).and_then(|target| reshape(node, x, target, meter)),
         "Flatten" => flat_axis(node, x.shape.len()).and_then(|axis| {
             let (rows, columns) = x.shape.split_at(axis);
             x.reshaped(vec![rows.iter().product(), columns.iter().product()])
         }),
-        "Squeeze" => axes_of(node, input(1)).and_then(|axes| {
+        "Squeeze" => axes_of(node, input(1), meter).and_then(|axes| {
             let dims = x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>();
             let dropped = squeezed(&dims, axes.as_deref())?;
             x.reshaped((0..x.shape.len()).filter(|axis| !dropped.contains(axis)).map(|axis| x.shape[axis]).collect())
         }),
-        "Unsqueeze" => axes_of(node, input(1)).and_then(|axes| {
+        "Unsqueeze" => axes_of(node, input(1), meter).and_then(|axes| {
             let axes = axes.ok_or("it must name axes")?;
             let added = axes_at(&axes, x.shape.len() + axes.len())?;
             let mut dims = x.shape.iter().copied();
@@ -479,8 +622,8 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>]) -> Option<Out
                 (0..total).filter_map(|axis| if added.contains(&axis) { Some(1) } else { dims.next() }).collect(),
             )
         }),
-        "Transpose" => permutation(node, x.shape.len()).and_then(|perm| x.transposed(&perm)),
-        "Slice" => slices(node, inputs, x.shape.len()).and_then(|cuts| {
+        "Transpose" => permutation(node, x.shape.len()).and_then(|perm| x.transposed(&perm, meter)),
+        "Slice" => slices(node, inputs, x.shape.len(), meter).and_then(|cuts| {
             let strides = strides_of(&x.shape);
             let mut walk = (x.shape.clone(), strides.iter().map(|&stride| stride as isize).collect::<Vec<_>>(), 0);
             for (axis, start, end, step) in cuts {
@@ -489,53 +632,53 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>]) -> Option<Out
                 walk.1[axis] = strides[axis] as isize * step as isize;
                 walk.2 += (first * strides[axis]) as isize;
             }
-            x.walk(walk.0, &walk.1, walk.2)
+            x.walk(walk.0, &walk.1, walk.2, meter)
         }),
-        "Gather" => given(1).and_then(|indices| gather(node, x, indices)),
-        "Expand" => given(1).and_then(Constant::known_ints).and_then(|target| {
+        "Gather" => given(1).and_then(|indices| gather(node, x, indices, meter)),
+        "Expand" => given(1).and_then(|list| list.known_ints(meter)).and_then(|target| {
             let target = extents(&target)?;
-            x.expanded(&broadcast(&x.shape, &target)?)
+            x.expanded(&broadcast(&x.shape, &target)?, meter)
         }),
-        "Tile" => given(1).and_then(Constant::known_ints).and_then(|repeats| tile(x, &repeats)),
+        "Tile" => given(1).and_then(|list| list.known_ints(meter)).and_then(|repeats| tile(x, &repeats, meter)),
         "ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin" => {
-            axes_of(node, input(1)).and_then(|axes| reduce(node, x, axes))
+            axes_of(node, input(1), meter).and_then(|axes| reduce(node, x, axes, meter))
         }
         "Not" => match &x.data {
-            Data::Bools(values) => Ok(Constant {
+            Data::Bools(values) => spend(meter, values.len(), Kind::Bool).map(|()| Constant {
                 shape: x.shape.clone(),
                 data: Data::Bools(Arc::new(values.iter().map(|value| !value).collect())),
             }),
             _ => Err("it takes booleans".into()),
         },
-        name => return unary(name, x).map(|result| result.map(|constant| vec![constant])),
+        name => return unary(name, x, meter).map(|result| result.map(|constant| vec![constant])),
     })
 }
 
 /// The value of a Constant node, in whichever attribute it stands.
-fn constant(node: &NodeProto) -> Outcome<Constant> {
+fn constant(node: &NodeProto, meter: &Meter) -> Outcome<Constant> {
     let one = |data| Ok(Constant { shape: Vec::new(), data });
-    let attribute = node.attribute.first().ok_or("it has no value")?;
+    let [attribute] = &node.attribute[..] else { return Err("it must have one value".into()) };
+    spend(meter, attribute.floats.len().max(attribute.ints.len()), Kind::Int)?;
     match attribute.name.as_str() {
-        "value" => Constant::decode(attribute.t.as_ref().ok_or("its value is no tensor")?),
+        "value" => Constant::decode(attribute.t.as_ref().ok_or("its value is no tensor")?, meter),
         "value_float" => one(Data::Floats(Arc::new(vec![attribute.f.unwrap_or_default()]))),
-        "value_int" => one(Data::Ints(Arc::new(vec![Some(attribute.i.unwrap_or_default())]))),
+        "value_int" => one(Data::Ints(Arc::new(vec![Ok(attribute.i.unwrap_or_default())]))),
         "value_floats" => Ok(Constant::floats(vec![attribute.floats.len()], attribute.floats.clone())),
-        "value_ints" => Ok(Constant::ints(attribute.ints.iter().map(|&value| Some(value)).collect())),
+        "value_ints" => Ok(Constant::ints(attribute.ints.iter().map(|&value| Ok(value)).collect())),
         other => Err(format!("a constant in the attribute {other} cannot be read")),
     }
 }
 
-fn constant_of_shape(node: &NodeProto, shape: &Constant) -> Outcome<Constant> {
-    let shape = extents(&shape.known_ints()?)?;
-    elements(&shape)?;
+fn constant_of_shape(node: &NodeProto, shape: &Constant, meter: &Meter) -> Outcome<Constant> {
+    let shape = extents(&shape.known_ints(meter)?)?;
     let value = match node.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
-        Some(tensor) => Constant::decode(tensor)?,
+        Some(tensor) => Constant::decode(tensor, meter)?,
         None => Constant::floats(vec![1], vec![0.0]),
     };
     if value.data.len() != 1 {
         return Err(format!("its value must be one number, not {}", value.data.len()));
     }
-    value.reshaped(Vec::new())?.expanded(&shape)
+    value.reshaped(Vec::new())?.expanded(&shape, meter)
 }
 
 fn extents(values: &[i64]) -> Outcome<Vec<usize>> {
@@ -548,8 +691,12 @@ pub(super) fn shape(node: &NodeProto, dims: &[Option<usize>]) -> Constant {
     let rank = dims.len() as i64;
     let bound = |position: i64| (if position < 0 { position + rank } else { position }).clamp(0, rank) as usize;
     let (start, end) = (bound(node.int("start", 0)), bound(node.int("end", rank)));
-    let dims = dims.get(start..end).unwrap_or_default();
-    Constant::ints(dims.iter().map(|dim| dim.map(|dim| dim as i64)).collect())
+    let dims = dims.iter().enumerate().take(end).skip(start);
+    let extent = |(axis, dim): (usize, &Option<usize>)| match dim {
+        Some(dim) => Ok(*dim as i64),
+        None => Err(Unknown(Some(axis as u32))),
+    };
+    Constant::ints(dims.map(extent).collect())
 }
 
 /// The axis before which Flatten cuts.
@@ -593,9 +740,10 @@ pub(super) fn slices(
     node: &NodeProto,
     inputs: &[Option<&Constant>],
     rank: usize,
+    meter: &Meter,
 ) -> Outcome<Vec<(usize, i64, i64, i64)>> {
     let given = |index: usize, name: &str| match inputs.get(index).copied().flatten() {
-        Some(constant) => constant.known_ints().map(Some),
+        Some(constant) => constant.known_ints(meter).map(Some),
         None => Ok(node.ints(name).map(<[i64]>::to_vec)),
     };
     let (starts, ends) = (given(1, "starts")?, given(2, "ends")?);
@@ -610,8 +758,8 @@ pub(super) fn slices(
     (0..starts.len()).map(cut).collect()
 }
 
-fn reshape(node: &NodeProto, x: &Constant, target: &Constant) -> Outcome<Constant> {
-    let target = target.known_ints()?;
+fn reshape(node: &NodeProto, x: &Constant, target: &Constant, meter: &Meter) -> Outcome<Constant> {
+    let target = target.known_ints(meter)?;
     let keep_zero = node.int("allowzero", 0) != 0;
     let mut dims = Vec::with_capacity(target.len());
     for (axis, &dim) in target.iter().enumerate() {
@@ -622,7 +770,7 @@ fn reshape(node: &NodeProto, x: &Constant, target: &Constant) -> Outcome<Constan
         });
     }
     if let Some(free) = target.iter().position(|&dim| dim == -1) {
-        let others = elements(&dims)?;
+        let others = product(&dims)?;
         if others == 0 || !x.data.len().is_multiple_of(others) {
             return Err(format!("its shape {:?} cannot become {target:?}", x.shape));
         }
@@ -631,7 +779,7 @@ fn reshape(node: &NodeProto, x: &Constant, target: &Constant) -> Outcome<Constan
     x.reshaped(dims)
 }
 
-fn concat(node: &NodeProto, inputs: &[Option<&Constant>]) -> Outcome<Constant> {
+fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
     let parts: Vec<&Constant> = inputs.iter().flatten().copied().collect();
     let first = *parts.first().ok_or("it has no inputs")?;
     let axis = axis_at(node.int("axis", 0), first.shape.len())?;
@@ -646,11 +794,16 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>]) -> Outcome<Constant> {
     let outer: usize = first.shape[..axis].iter().product();
     let block = |part: &Constant| part.data.len() / outer.max(1);
     let mut shape = first.shape.clone();
-    shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
-    elements(&shape)?;
+    let length = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(part.shape[axis]));
+    shape[axis] = length.ok_or("its parts are too long together")?;
+    spend(meter, product(&shape)?, first.data.kind())?;
+    // Each row visits every part, also those without elements.
+    work(meter, outer.saturating_mul(parts.len()))?;
     fn joined<T: Copy>(outer: usize, parts: &[(&[T], usize)]) -> Arc<Vec<T>> {
         let rows = (0..outer).flat_map(|row| parts.iter().map(move |(values, block)| &values[row * block..][..*block]));
-        Arc::new(rows.flatten().copied().collect())
+        let mut all = Vec::with_capacity(outer * parts.iter().map(|(_, block)| block).sum::<usize>());
+        all.extend(rows.flatten());
+        Arc::new(all)
     }
     macro_rules! join {
         ($variant:ident) => {{
@@ -669,25 +822,26 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>]) -> Outcome<Constant> {
     Ok(Constant { shape, data })
 }
 
-fn gather(node: &NodeProto, x: &Constant, indices: &Constant) -> Outcome<Constant> {
+fn gather(node: &NodeProto, x: &Constant, indices: &Constant, meter: &Meter) -> Outcome<Constant> {
     let axis = axis_at(node.int("axis", 0), x.shape.len())?;
     let positions =
-        indices.known_ints()?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Outcome<Vec<_>>>()?;
+        indices.known_ints(meter)?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Outcome<Vec<_>>>()?;
     let inner: usize = x.shape[axis + 1..].iter().product();
     let outer: usize = x.shape[..axis].iter().product();
     let shape = [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat();
-    elements(&shape)?;
+    let count = product(&shape)?;
+    spend(meter, count, x.data.kind())?;
     let row = |outer: usize| {
         let base = outer * x.shape[axis];
         positions.iter().flat_map(move |position| (0..inner).map(move |offset| (base + position) * inner + offset))
     };
-    Ok(Constant { shape, data: x.data.pick((0..outer).flat_map(row)) })
+    Ok(Constant { shape, data: x.data.pick(count, (0..outer).flat_map(row)) })
 }
 
-fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>) -> Outcome<Vec<Constant>> {
+fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>, meter: &Meter) -> Outcome<Vec<Constant>> {
     let axis = axis_at(node.int("axis", 0), x.shape.len())?;
     let sizes = match sizes {
-        Some(sizes) => Some(sizes.known_ints()?),
+        Some(sizes) => Some(sizes.known_ints(meter)?),
         None => node.ints("split").map(<[i64]>::to_vec),
     };
     let strides = strides_of(&x.shape);
@@ -695,15 +849,17 @@ fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>) -> Outcome<Ve
     let mut start = 0;
     let mut parts = Vec::with_capacity(node.output.len());
     for size in split_sizes(x.shape[axis], sizes.as_deref(), node.output.len())? {
+        // A part without elements is one too.
+        spend(meter, 64, Kind::Float)?;
         let mut shape = x.shape.clone();
         shape[axis] = size;
-        parts.push(x.walk(shape, &signed, (start * strides[axis]) as isize)?);
+        parts.push(x.walk(shape, &signed, (start * strides[axis]) as isize, meter)?);
         start += size;
     }
     Ok(parts)
 }
 
-fn tile(x: &Constant, repeats: &[i64]) -> Outcome<Constant> {
+fn tile(x: &Constant, repeats: &[i64], meter: &Meter) -> Outcome<Constant> {
     let repeats = extents(repeats)?;
     if repeats.len() != x.shape.len() {
         return Err(format!("{} repeats for {} axes", repeats.len(), x.shape.len()));
@@ -712,21 +868,28 @@ fn tile(x: &Constant, repeats: &[i64]) -> Outcome<Constant> {
     let walked: Vec<usize> = repeats.iter().zip(&x.shape).flat_map(|(&repeat, &dim)| [repeat, dim]).collect();
     let strides: Vec<isize> = strides_of(&x.shape).iter().flat_map(|&stride| [0, stride as isize]).collect();
     let shape: Vec<usize> = repeats.iter().zip(&x.shape).map(|(&repeat, &dim)| repeat.saturating_mul(dim)).collect();
-    elements(&shape)?;
-    x.walk(walked, &strides, 0)?.reshaped(shape)
+    x.walk(walked, &strides, 0, meter)?.reshaped(shape)
 }
 
-fn range(inputs: &[Option<&Constant>]) -> Outcome<Constant> {
+fn range(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
     let [Some(start), Some(limit), Some(delta)] = inputs else { return Err("it must have three inputs".into()) };
     if let Data::Ints(_) = start.data {
-        let one = |constant: &Constant| constant.known_ints().map(|values| values.first().copied().unwrap_or_default());
+        let one = |constant: &Constant| match constant.known_ints(meter)?[..] {
+            [value] => Ok(value),
+            ref values => Err(format!("it takes one number where it is given {}", values.len())),
+        };
         let (start, limit, delta) = (one(start)?, one(limit)?, one(delta)?);
         let count = steps(i128::from(limit) - i128::from(start), i128::from(delta))?;
-        return Ok(Constant::ints((0..count).map(|index| Some(start + index as i64 * delta)).collect()));
+        spend(meter, count, Kind::Int)?;
+        return Ok(Constant::ints((0..count).map(|index| Ok(start + index as i64 * delta)).collect()));
     }
-    let (start, limit, delta) = (start.scalar()?, limit.scalar()?, delta.scalar()?);
+    let (start, limit, delta) = (start.scalar(meter)?, limit.scalar(meter)?, delta.scalar(meter)?);
     let count = ((f64::from(limit) - f64::from(start)) / f64::from(delta)).ceil().max(0.0);
-    let count = elements(&[count as usize])?;
+    if !count.is_finite() {
+        return Err(format!("no number of steps of {delta} leads from {start} to {limit}"));
+    }
+    spend(meter, count as usize, Kind::Float)?;
+    let count = count as usize;
     Ok(Constant::floats(vec![count], (0..count).map(|index| start + index as f32 * delta).collect()))
 }
 
@@ -736,13 +899,62 @@ fn steps(span: i128, delta: i128) -> Outcome<usize> {
         return Err("a step must not be 0".into());
     }
     let count = (span + delta - delta.signum()) / delta;
-    elements(&[usize::try_from(count.max(0)).unwrap_or(usize::MAX)])
+    Ok(usize::try_from(count.max(0)).unwrap_or(usize::MAX))
 }
 
-fn select(inputs: &[Option<&Constant>]) -> Outcome<Constant> {
+/// The product of two matrices, added up in f64.
+fn product_of(left: &Constant, right: &Constant, meter: &Meter) -> Outcome<Constant> {
+    let (Data::Floats(a), Data::Floats(b)) = (&left.data, &right.data) else {
+        return Err("it takes floating point where it is given other elements".into());
+    };
+    let (&[rows, inner], &[other, columns]) = (&left.shape[..], &right.shape[..]) else {
+        return Err("of constants, only matrices are multiplied".into());
+    };
+    if inner != other {
+        return Err(format!("the shapes {:?} and {:?} do not fit together", left.shape, right.shape));
+    }
+    let shape = vec![rows, columns];
+    spend(meter, product(&shape)?, Kind::Float)?;
+    work(meter, a.len().saturating_mul(columns))?;
+    let element = |row: usize, column: usize| {
+        let pairs = (0..inner).map(|k| f64::from(a[row * inner + k]) * f64::from(b[k * columns + column]));
+        pairs.sum::<f64>() as f32
+    };
+    let values = (0..rows).flat_map(|row| (0..columns).map(move |column| element(row, column))).collect();
+    Ok(Constant::floats(shape, values))
+}
+
+fn gemm(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
+    let [Some(left), Some(right), bias @ ..] = inputs else { return Err("it must have two matrices".into()) };
+    let turned = |matrix: &Constant, name: &str| match (node.int(name, 0), matrix.shape.len()) {
+        (0, _) => Ok(matrix.clone()),
+        (_, 2) => matrix.transposed(&[1, 0], meter),
+        _ => Err("of constants, only matrices are multiplied".to_owned()),
+    };
+    let product = product_of(&turned(left, "transA")?, &turned(right, "transB")?, meter)?;
+    let scaled = |constant: &Constant, name: &str| {
+        let factor = node.float(name, 1.0);
+        spend(meter, constant.data.len(), Kind::Float)?;
+        let values = constant.to_floats(meter)?.iter().map(|value| value * factor).collect();
+        Ok::<_, String>(Constant::floats(constant.shape.clone(), values))
+    };
+    let product = scaled(&product, "alpha")?;
+    match bias.first().copied().flatten() {
+        None => Ok(product),
+        Some(bias) => {
+            let bias = scaled(bias, "beta")?.expanded(&product.shape, meter)?;
+            let node = NodeProto { op_type: "Add".into(), ..NodeProto::default() };
+            binary(&node, &product, &bias, meter)
+        }
+    }
+}
+
+fn select(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
     let [Some(condition), Some(yes), Some(no)] = inputs else { return Err("it must have three inputs".into()) };
     let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
-    let (condition, yes, no) = (condition.expanded(&shape)?, yes.expanded(&shape)?, no.expanded(&shape)?);
+    let [condition, yes, no] = [condition, yes, no].map(|choice| choice.expanded(&shape, meter));
+    let (condition, yes, no) = (condition?, yes?, no?);
+    spend(meter, yes.data.len(), yes.data.kind())?;
     let Data::Bools(condition) = &condition.data else { return Err("its condition must be boolean".into()) };
     fn chosen<T: Copy>(condition: &[bool], yes: &[T], no: &[T]) -> Arc<Vec<T>> {
         let pairs = yes.iter().zip(no);
@@ -757,12 +969,35 @@ fn select(inputs: &[Option<&Constant>]) -> Outcome<Constant> {
     Ok(Constant { shape, data })
 }
 
-fn binary(name: &str, left: &Constant, right: &Constant) -> Outcome<Constant> {
+fn binary(node: &NodeProto, left: &Constant, right: &Constant, meter: &Meter) -> Outcome<Constant> {
+    let name = node.op_type.as_str();
     let shape = broadcast(&left.shape, &right.shape)?;
-    let (left, right) = (left.expanded(&shape)?, right.expanded(&shape)?);
+    let (left, right) = (left.expanded(&shape, meter)?, right.expanded(&shape, meter)?);
+    spend(meter, left.data.len(), left.data.kind())?;
     let data = match (&left.data, &right.data) {
-        (Data::Floats(a), Data::Floats(b)) => float_binary(name, a, b)?,
-        (Data::Ints(a), Data::Ints(b)) => int_binary(name, a, b)?,
+        (Data::Floats(a), Data::Floats(b)) => {
+            let pairs = a.iter().zip(b.iter()).map(|(&a, &b)| (a, b));
+            match comparison(name) {
+                Some(compared) => Data::Bools(Arc::new(pairs.map(|(a, b)| compared(&a, &b)).collect())),
+                None => {
+                    let function = float_function(name)?;
+                    Data::Floats(Arc::new(pairs.map(|(a, b)| function(a, b)).collect()))
+                }
+            }
+        }
+        (Data::Ints(a), Data::Ints(b)) => {
+            let pairs = a.iter().zip(b.iter()).map(|(&a, &b)| (a, b));
+            match comparison(name) {
+                Some(compared) => {
+                    let values = pairs.map(|(a, b)| Ok::<_, Unknown>(compared(&a?, &b?)));
+                    Data::Bools(Arc::new(values.collect::<Result<_, _>>().map_err(|_| UNKNOWN)?))
+                }
+                None => {
+                    let function = int_function(name, node.int("fmod", 0) != 0)?;
+                    Data::Ints(Arc::new(pairs.map(|(a, b)| computed(name, function, a, b)).collect::<Outcome<_>>()?))
+                }
+            }
+        }
         (Data::Bools(a), Data::Bools(b)) => {
             let function: fn(bool, bool) -> bool = match name {
                 "And" => |a, b| a && b,
@@ -777,76 +1012,73 @@ fn binary(name: &str, left: &Constant, right: &Constant) -> Outcome<Constant> {
     Ok(Constant { shape, data })
 }
 
-fn float_binary(name: &str, left: &[f32], right: &[f32]) -> Outcome<Data> {
-    let pairs = || left.iter().zip(right).map(|(&a, &b)| (a, b));
-    let compared: Option<fn(f32, f32) -> bool> = match name {
-        "Equal" => Some(|a, b| a == b),
-        "Less" => Some(|a, b| a < b),
-        "LessOrEqual" => Some(|a, b| a <= b),
-        "Greater" => Some(|a, b| a > b),
-        "GreaterOrEqual" => Some(|a, b| a >= b),
-        _ => None,
-    };
-    if let Some(compared) = compared {
-        return Ok(Data::Bools(Arc::new(pairs().map(|(a, b)| compared(a, b)).collect())));
-    }
-    let function: fn(f32, f32) -> f32 = match name {
+fn comparison<T: PartialOrd>(name: &str) -> Option<fn(&T, &T) -> bool> {
+    Some(match name {
+        "Equal" => T::eq,
+        "Less" => T::lt,
+        "LessOrEqual" => T::le,
+        "Greater" => T::gt,
+        "GreaterOrEqual" => T::ge,
+        _ => return None,
+    })
+}
+
+fn float_function(name: &str) -> Outcome<fn(f32, f32) -> f32> {
+    Ok(match name {
         "Add" => |a, b| a + b,
         "Sub" => |a, b| a - b,
         "Mul" => |a, b| a * b,
         "Div" => |a, b| a / b,
         "Pow" => f32::powf,
-        "Max" => f32::max,
-        "Min" => f32::min,
+        // A NaN stays one, as in NumPy.
+        "Max" => |a, b| if a > b || a.is_nan() { a } else { b },
+        "Min" => |a, b| if a < b || a.is_nan() { a } else { b },
         _ => return Err(format!("{name} of floating point is not computed")),
-    };
-    Ok(Data::Floats(Arc::new(pairs().map(|(a, b)| function(a, b)).collect())))
+    })
 }
 
-fn int_binary(name: &str, left: &[Option<i64>], right: &[Option<i64>]) -> Outcome<Data> {
-    let compared: Option<fn(i64, i64) -> bool> = match name {
-        "Equal" => Some(|a, b| a == b),
-        "Less" => Some(|a, b| a < b),
-        "LessOrEqual" => Some(|a, b| a <= b),
-        "Greater" => Some(|a, b| a > b),
-        "GreaterOrEqual" => Some(|a, b| a >= b),
-        _ => None,
-    };
-    let pairs = left.iter().zip(right).map(|(&a, &b)| a.zip(b));
-    if let Some(compared) = compared {
-        let values = pairs.map(|pair| pair.map(|(a, b)| compared(a, b))).collect::<Option<Vec<_>>>();
-        return Ok(Data::Bools(Arc::new(values.ok_or(UNKNOWN)?)));
-    }
-    let function: fn(i64, i64) -> Option<i64> = match name {
+/// `None` of the function where the result is no integer of 64 bits. The rest of a division has the sign of the divisor, as
+/// in Python, or with `truncated` that of the dividend, as in C.
+fn int_function(name: &str, truncated: bool) -> Outcome<fn(i64, i64) -> Option<i64>> {
+    Ok(match name {
         "Add" => i64::checked_add,
         "Sub" => i64::checked_sub,
         "Mul" => i64::checked_mul,
         "Div" => i64::checked_div,
+        "Mod" if truncated => i64::checked_rem,
         "Mod" => |a, b| a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }),
         "Pow" => |a, b| a.checked_pow(u32::try_from(b).ok()?),
         "Max" => |a, b| Some(a.max(b)),
         "Min" => |a, b| Some(a.min(b)),
         _ => return Err(format!("{name} of integers is not computed")),
-    };
-    let value = |pair: Option<(i64, i64)>| match pair {
-        Some((a, b)) => {
-            function(a, b).map(Some).ok_or_else(|| format!("{name} of {a} and {b} is no integer of 64 bits"))
-        }
-        None => Ok(None),
-    };
-    Ok(Data::Ints(Arc::new(pairs.map(value).collect::<Outcome<_>>()?)))
+    })
 }
 
-fn unary(name: &str, x: &Constant) -> Option<Outcome<Constant>> {
+/// `function` of two integers; unknown where one is.
+fn computed(name: &str, function: fn(i64, i64) -> Option<i64>, left: Whole, right: Whole) -> Outcome<Whole> {
+    let (Ok(a), Ok(b)) = (left, right) else { return Ok(COMPUTED) };
+    function(a, b).map(Ok).ok_or_else(|| format!("{name} of {a} and {b} is no integer of 64 bits"))
+}
+
+fn unary(name: &str, x: &Constant, meter: &Meter) -> Option<Outcome<Constant>> {
     let made = |data| Some(Ok(Constant { shape: x.shape.clone(), data }));
+    if let Err(over) = spend(meter, x.data.len(), x.data.kind()) {
+        return Some(Err(over));
+    }
     if let Data::Ints(values) = &x.data {
         let function: fn(i64) -> Option<i64> = match name {
             "Neg" => i64::checked_neg,
             "Abs" => i64::checked_abs,
             _ => return None,
         };
-        let values = values.iter().map(|value| value.and_then(function)).collect();
-        return made(Data::Ints(Arc::new(values)));
+        let values = values.iter().map(|value| match value {
+            Ok(value) => function(*value).map(Ok).ok_or_else(|| format!("{name} of {value} is no integer of 64 bits")),
+            Err(_) => Ok(COMPUTED),
+        });
+        return match values.collect::<Outcome<_>>() {
+            Ok(values) => made(Data::Ints(Arc::new(values))),
+            Err(reason) => Some(Err(reason)),
+        };
     }
     let function: fn(f32) -> f32 = match name {
         "Neg" => |x| -x,
@@ -866,7 +1098,7 @@ fn unary(name: &str, x: &Constant) -> Option<Outcome<Constant>> {
     }
 }
 
-fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>) -> Outcome<Constant> {
+fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>, meter: &Meter) -> Outcome<Constant> {
     let rank = x.shape.len();
     let axes = match axes {
         Some(axes) if !axes.is_empty() => axes_at(&axes, rank)?,
@@ -874,7 +1106,6 @@ fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>) -> Outcome<Con
         _ => (0..rank).collect(),
     };
     let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
-    let ordered = x.transposed(&[kept.clone(), axes.clone()].concat())?;
     let count: usize = axes.iter().map(|&axis| x.shape[axis]).product();
     let keepdims = node.int("keepdims", 1) != 0;
     let dim = |axis: usize| if axes.contains(&axis) { keepdims.then_some(1) } else { Some(x.shape[axis]) };
@@ -882,17 +1113,31 @@ fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>) -> Outcome<Con
     if count == 0 {
         return Err("it reduces no elements".into());
     }
-    let binary_name = match node.op_type.as_str() {
+    let name = match node.op_type.as_str() {
         "ReduceProd" => "Mul",
         "ReduceSum" => "Add",
         "ReduceMax" => "Max",
         _ => "Min",
     };
-    let columns = ordered.reshaped(vec![ordered.data.len() / count, count])?.transposed(&[1, 0])?;
-    let rows = columns.shape[1];
-    let row = |index: usize| Constant { shape: vec![rows], data: columns.data.pick(index * rows..(index + 1) * rows) };
-    let total = (1..count).try_fold(row(0), |total, index| binary(binary_name, &total, &row(index)))?;
-    total.reshaped(shape)
+    work(meter, x.data.len())?;
+    // What is reduced to one element stands together.
+    let ordered = x.transposed(&[kept, axes].concat(), meter)?;
+    let data = match &ordered.data {
+        Data::Floats(values) => {
+            let function = float_function(name)?;
+            let total = |group: &[f32]| group[1..].iter().fold(group[0], |total, &value| function(total, value));
+            Data::Floats(Arc::new(values.chunks(count).map(total).collect()))
+        }
+        Data::Ints(values) => {
+            let function = int_function(name, false)?;
+            let total = |group: &[Whole]| {
+                group[1..].iter().try_fold(group[0], |total, &value| computed(name, function, total, value))
+            };
+            Data::Ints(Arc::new(values.chunks(count).map(total).collect::<Outcome<_>>()?))
+        }
+        Data::Bools(_) => return Err("it takes numbers where it is given booleans".into()),
+    };
+    Constant { shape: vec![data.len()], data }.reshaped(shape)
 }
 
 #[cfg(test)]
@@ -900,13 +1145,15 @@ mod tests {
     use super::*;
 
     fn ints(shape: &[usize], values: &[i64]) -> Constant {
-        Constant::ints(values.iter().map(|&value| Some(value)).collect()).reshaped(shape.to_vec()).unwrap()
+        Constant::ints(values.iter().map(|&value| Ok(value)).collect()).reshaped(shape.to_vec()).unwrap()
     }
 
     fn folded(operator: &str, inputs: &[&Constant]) -> Outcome<Constant> {
         let node = NodeProto { op_type: operator.into(), output: vec!["y".into()], ..NodeProto::default() };
         let inputs: Vec<_> = inputs.iter().map(|&input| Some(input)).collect();
-        fold(&node, &inputs).expect("the operator is computed on the host").map(|mut outputs| outputs.swap_remove(0))
+        fold(&node, &inputs, &Meter::new("x.onnx", 0))
+            .expect("the operator is computed on the host")
+            .map(|mut outputs| outputs.swap_remove(0))
     }
 
     /// Against Python's `range(extent)[start:end:step]`.
@@ -940,8 +1187,8 @@ mod tests {
         assert_eq!(folded("Mod", &[&left, &right]).unwrap(), ints(&[3], &[1, 1, 0]));
         assert!(folded("Mul", &[&left, &right]).is_err(), "2^63 is none");
         assert!(folded("Div", &[&left, &ints(&[], &[0])]).is_err());
-        let shape = Constant::ints(vec![None, Some(4)]);
-        assert_eq!(folded("Mul", &[&shape, &right]).unwrap(), Constant::ints(vec![None, Some(8)]));
+        let shape = Constant::ints(vec![Err(Unknown(Some(0))), Ok(4)]);
+        assert_eq!(folded("Mul", &[&shape, &right]).unwrap(), Constant::ints(vec![COMPUTED, Ok(8)]));
         assert!(folded("Equal", &[&shape, &right]).is_err());
         assert!(folded("ConstantOfShape", &[&shape]).is_err());
     }
@@ -950,7 +1197,7 @@ mod tests {
     fn arrays_are_cut_turned_and_joined_in_order() {
         let x = ints(&[2, 3], &[0, 1, 2, 3, 4, 5]);
         assert_eq!(folded("Transpose", &[&x]).unwrap(), ints(&[3, 2], &[0, 3, 1, 4, 2, 5]));
-        assert_eq!(x.reversed(1).unwrap(), ints(&[2, 3], &[2, 1, 0, 5, 4, 3]));
+        assert_eq!(x.reversed(1, &Meter::new("x.onnx", 0)).unwrap(), ints(&[2, 3], &[2, 1, 0, 5, 4, 3]));
         assert_eq!(folded("Tile", &[&x, &ints(&[2], &[1, 2])]).unwrap().shape, [2, 6]);
         let target = ints(&[3], &[2, 1, 3]);
         assert_eq!(folded("Expand", &[&x, &target]).unwrap(), ints(&[2, 2, 3], &[0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]));

@@ -1,7 +1,12 @@
 //! What ONNX operators become: layers with weights, under construction.
 
-use super::onnx_fold::{Constant, slice_of};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::onnx_fold::{Constant, Unknown, Whole, slice_of};
 use super::onnx_proto::NodeProto;
+use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, AveragePooling2D, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling2D,
     Pad, PadMode, Pads, Permute, Pool2D, Pooling, Reduce, Reduction, Slice, Transpose, View, ZeroPadding2D,
@@ -50,7 +55,8 @@ pub(super) fn at(attribute: &str, reason: impl Into<String>) -> Refusal {
 pub(super) struct Step {
     pub(super) name: String,
     pub(super) config: LayerConfig,
-    pub(super) weights: Vec<HostTensor>,
+    /// What was made of one constant in one way is one tensor, however many steps read it.
+    pub(super) weights: Vec<Arc<HostTensor>>,
     pub(super) reads: Vec<Port>,
 }
 
@@ -72,17 +78,29 @@ pub(super) fn indexable(shape: &PartialShape) -> bool {
     elements.is_some_and(|elements| elements <= u32::MAX.into())
 }
 
+/// Bytes of memory that a layer is counted as, beside its weights: its description, its name, its shapes, and what a model
+/// makes of them.
+const LAYER_BYTES: u64 = 4096;
+
 /// Layers under construction.
-#[derive(Default)]
 pub(super) struct Builder {
     pub(super) opset: i64,
+    pub(super) meter: Rc<Meter>,
     pub(super) inputs: Vec<Input>,
     pub(super) steps: Vec<Step>,
     /// What each step makes.
     pub(super) shapes: Vec<PartialShape>,
+    /// The weights so far, by the place in memory of the constant's elements and by what was made of them; with the
+    /// constant, so that the place stays its own.
+    weights: HashMap<(usize, String), (Constant, Arc<HostTensor>)>,
 }
 
 impl Builder {
+    pub(super) fn new(opset: i64, meter: Rc<Meter>) -> Self {
+        let (inputs, steps, shapes, weights) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
+        Self { opset, meter, inputs, steps, shapes, weights }
+    }
+
     /// The shape of a value.
     pub(super) fn shape(&self, value: Port) -> &PartialShape {
         match value {
@@ -95,10 +113,11 @@ impl Builder {
     pub(super) fn layer(
         &mut self,
         config: impl Into<LayerConfig>,
-        weights: Vec<HostTensor>,
+        weights: Vec<Arc<HostTensor>>,
         reads: &[Port],
     ) -> Result<Port, Refusal> {
         let config = config.into();
+        self.meter.memory(LAYER_BYTES)?;
         let shapes: Vec<_> = reads.iter().map(|&value| self.shape(value).clone()).collect();
         let shape = config.output_shape_all(&shapes).map_err(|error| Refusal::from(error.to_string()))?;
         if !indexable(&shape) {
@@ -209,9 +228,40 @@ impl Apply<'_> {
     /// Input `index` as integers, or else the attribute `name`.
     pub(super) fn ints(&self, index: usize, name: &str) -> Outcome<Option<Vec<i64>>> {
         Ok(match self.constant(index)? {
-            Some(constant) => Some(constant.known_ints()?),
+            Some(constant) => Some(constant.known_ints(self.meter())?),
             None => self.node.ints(name).map(<[i64]>::to_vec),
         })
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.builder.meter
+    }
+
+    /// What `make` makes of `constant`, as a weight; `form` tells it from other weights made of the same constant.
+    pub(super) fn weight(
+        &mut self,
+        constant: &Constant,
+        form: &str,
+        make: impl FnOnce(&Constant, &Meter) -> Result<HostTensor, String>,
+    ) -> Outcome<Arc<HostTensor>> {
+        let key = (constant.place(), format!("{form} of {:?}", constant.shape));
+        if let Some((_, weight)) = self.builder.weights.get(&key) {
+            return Ok(weight.clone());
+        }
+        let weight = Arc::new(make(constant, &self.builder.meter)?);
+        self.builder.weights.insert(key, (constant.clone(), weight.clone()));
+        Ok(weight)
+    }
+
+    /// `constant` as a weight, as it stands.
+    pub(super) fn plain_weight(&mut self, constant: &Constant) -> Outcome<Arc<HostTensor>> {
+        self.weight(constant, "plain", Constant::to_host)
+    }
+
+    /// Input `index` as a weight, as it stands.
+    pub(super) fn required_weight(&mut self, index: usize) -> Outcome<Arc<HostTensor>> {
+        let constant = self.required(index)?.clone();
+        self.plain_weight(&constant)
     }
 
     pub(super) fn dims(&self, value: Port) -> Vec<Option<usize>> {
@@ -231,7 +281,7 @@ impl Apply<'_> {
     pub(super) fn weighted(
         &mut self,
         config: impl Into<LayerConfig>,
-        weights: Vec<HostTensor>,
+        weights: Vec<Arc<HostTensor>>,
         read: Port,
     ) -> Outcome<Port> {
         self.builder.layer(config, weights, &[read])
@@ -289,7 +339,8 @@ impl Apply<'_> {
     ) -> Outcome<Port> {
         let (layer, shape) = (Broadcast::new(function), constant.shape.as_slice());
         let layer = if left { layer.constant_left(shape) } else { layer.constant_right(shape) };
-        self.weighted(layer, vec![constant.to_host()?], x)
+        let weight = self.plain_weight(constant)?;
+        self.weighted(layer, vec![weight], x)
     }
 
     /// A matrix product, of which one side may be a constant.
@@ -298,11 +349,13 @@ impl Apply<'_> {
             (Term::Made(left), Term::Made(right)) => self.layer(MatMul::new(), &[left, right]),
             (Term::Made(left), Term::Known(right)) => {
                 let layer = MatMul::new().constant_right(right.shape.as_slice());
-                self.weighted(layer, vec![right.to_host()?], left)
+                let weight = self.plain_weight(&right)?;
+                self.weighted(layer, vec![weight], left)
             }
             (Term::Known(left), Term::Made(right)) => {
                 let layer = MatMul::new().constant_left(left.shape.as_slice());
-                self.weighted(layer, vec![left.to_host()?], right)
+                let weight = self.plain_weight(&left)?;
+                self.weighted(layer, vec![weight], right)
             }
             _ => Err("it computes with constants alone".into()),
         }
@@ -366,16 +419,16 @@ impl Apply<'_> {
         }
     }
 
-    pub(super) fn expanded(&mut self, x: Port, target: &[Option<i64>]) -> Outcome<Port> {
+    pub(super) fn expanded(&mut self, x: Port, target: &[Whole]) -> Outcome<Port> {
         let dims = self.dims(x);
         let mut shape = Vec::with_capacity(target.len());
         for (axis, &extent) in target.iter().enumerate() {
-            let own = (axis + dims.len()).checked_sub(target.len()).and_then(|axis| dims[axis]);
+            let own = (axis + dims.len()).checked_sub(target.len()).map(|own| (own, dims[own]));
             shape.push(match extent {
-                Some(extent) => u32::try_from(extent).map_err(|_| format!("an extent of {extent} cannot be made"))?,
-                // The extent of a call, which is that of the input where the input has no other.
-                None if axis + dims.len() >= target.len() && own.is_none() => 1,
-                None => {
+                Ok(extent) => u32::try_from(extent).map_err(|_| format!("an extent of {extent} cannot be made"))?,
+                // The extent of a call along the same axis, which is that of the input.
+                Err(Unknown(Some(from))) if own == Some((from as usize, None)) => 1,
+                Err(_) => {
                     return Err(format!("extent {axis} of its shape is not known before the model is called").into());
                 }
             });

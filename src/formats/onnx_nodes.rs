@@ -4,13 +4,16 @@
 //! A row in [`OPERATORS`], with a function that reads the node and adds layers. Attributes that the row does not name are
 //! refused by name. What can be computed from constants belongs in `onnx_fold.rs`, and needs a row here too.
 
+use std::sync::Arc;
+
 use super::onnx_fold::{
-    Constant, Kind, axes_at, axes_of, axis_at, flat_axis, kind_of, permutation, shape, slices, split_sizes, squeezed,
-    type_name,
+    Constant, Data, Kind, MOST_AXES, Unknown, Whole, axes_at, axes_of, axis_at, flat_axis, kind_of, permutation, shape,
+    slices, split_sizes, squeezed, type_name,
 };
 use super::onnx_layers::{Apply, Outcome, Refusal, Span, Term, at, one, units_of};
-use super::onnx_proto::NodeProto;
+use super::onnx_proto::{AttributeType, NodeProto};
 use super::onnx_windows::{conv, conv_transpose, global_pool, pool, resize};
+use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, Axes, BatchNormalization, Dense, Extent, GroupNormalization, LayerNormalization, PadMode, Pooling,
     Reduction,
@@ -176,16 +179,93 @@ pub(super) fn operator(name: &str) -> Outcome<&'static Operator> {
 }
 
 impl Operator {
-    /// Refuses attributes that are not understood.
+    /// Refuses attributes, inputs and outputs that are not understood: what is left out of a node's meaning changes it.
     pub(super) fn check(&self, node: &NodeProto) -> Outcome<()> {
-        match node.attribute.iter().find(|attribute| !self.attributes.contains(&attribute.name.as_str())) {
-            Some(unknown) => Err(at(&unknown.name, "the attribute is not supported")),
-            None => Ok(()),
+        if let Some(unknown) =
+            node.attribute.iter().find(|attribute| !self.attributes.contains(&attribute.name.as_str()))
+        {
+            return Err(at(&unknown.name, "the attribute is not supported"));
         }
+        for (index, attribute) in node.attribute.iter().enumerate() {
+            if !attribute.is(attribute_type(self.name, &attribute.name)) {
+                return Err(at(&attribute.name, "its value is of another type than the operator's"));
+            }
+            // There are not more than the operator has before one of them stands there twice.
+            if node.attribute[..index].iter().any(|earlier| earlier.name == attribute.name) {
+                return Err(at(&attribute.name, "the attribute stands there twice"));
+            }
+        }
+        let (inputs, outputs) = most_of(self.name);
+        for (kind, names, most) in [("input", &node.input, inputs), ("output", &node.output, outputs)] {
+            if let Some(name) = names.iter().skip(most).find(|name| !name.is_empty()) {
+                return Err(format!("its {kind} {name:?} is none of the {most} that are understood").into());
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn apply(&self, mut apply: Apply) -> Outcome<Vec<Term>> {
         (self.map)(&mut apply)
+    }
+}
+
+/// How many inputs and outputs of an operator are understood, whatever is made of them.
+fn most_of(operator: &str) -> (usize, usize) {
+    match operator {
+        "Constant" => (0, 1),
+        "Concat" | "Max" | "Mean" | "Min" | "Sum" => (usize::MAX, 1),
+        "Add" | "And" | "CastLike" | "Div" | "Equal" | "Expand" | "Gather" | "Greater" | "GreaterOrEqual" | "Less"
+        | "LessOrEqual" | "MatMul" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Reshape" | "Squeeze" | "Sub"
+        | "Tile" | "Unsqueeze" | "Upsample" => (2, 1),
+        reduction if reduction.starts_with("Reduce") => (2, 1),
+        "Split" => (2, usize::MAX),
+        "Clip"
+        | "Conv"
+        | "ConvTranspose"
+        | "Gemm"
+        | "GroupNormalization"
+        | "InstanceNormalization"
+        | "Range"
+        | "Where" => (3, 1),
+        "Dropout" => (3, 2),
+        "LayerNormalization" => (3, 3),
+        "MaxPool" => (1, 2),
+        "Pad" | "Resize" => (4, 1),
+        // What has more is refused with its reason.
+        "BatchNormalization" => (5, 5),
+        "Slice" => (5, 1),
+        _ => (1, 1),
+    }
+}
+
+fn attribute_type(operator: &str, attribute: &str) -> AttributeType {
+    match attribute {
+        "value" if operator == "Pad" => AttributeType::Float,
+        "value" => AttributeType::Tensor,
+        "alpha"
+        | "beta"
+        | "bias"
+        | "cubic_coeff_a"
+        | "epsilon"
+        | "extrapolation_value"
+        | "gamma"
+        | "lambd"
+        | "max"
+        | "min"
+        | "momentum"
+        | "ratio"
+        | "value_float" => AttributeType::Float,
+        "scales" | "value_floats" => AttributeType::Floats,
+        "axes" | "consumed_inputs" | "dilations" | "ends" | "kernel_shape" | "output_padding" | "output_shape"
+        | "pads" | "perm" | "split" | "starts" | "strides" | "value_ints" => AttributeType::Ints,
+        "approximate"
+        | "auto_pad"
+        | "coordinate_transformation_mode"
+        | "keep_aspect_ratio_policy"
+        | "mode"
+        | "nearest_mode"
+        | "round_mode" => AttributeType::Text,
+        _ => AttributeType::Int,
     }
 }
 
@@ -245,9 +325,29 @@ fn mean(a: &mut Apply) -> Outcome<Vec<Term>> {
 }
 
 fn clip(a: &mut Apply) -> Outcome<Vec<Term>> {
-    let x = a.value(0)?;
+    let mut x = a.value(0)?;
+    let is_made = |a: &Apply, index: usize| matches!(a.inputs.get(index), Some(Some(Term::Made(Port::Output(..)))));
+    if is_made(a, 1) || is_made(a, 2) {
+        // The lower bound first: where they cross, the upper one counts.
+        for (index, function) in [(1, BinaryFunction::Maximum), (2, BinaryFunction::Minimum)] {
+            let Some(bound) = a.inputs.get(index).cloned().flatten() else { continue };
+            let single = match &bound {
+                Term::Made(bound) => a.dims(*bound).iter().all(|&dim| dim == Some(1)),
+                Term::Known(bound) => bound.data.len() == 1,
+                Term::Lost => return Err(Refusal::Lost),
+            };
+            if !single {
+                return Err(format!("its input {index} must be one number").into());
+            }
+            x = match a.pair(function, Term::Made(x), bound)? {
+                Term::Made(x) => x,
+                _ => return Err("its input is missing".into()),
+            };
+        }
+        return one(x);
+    }
     let bound = |index: usize, name: &str, none: f32| match a.constant(index)? {
-        Some(constant) => constant.scalar().map_err(Refusal::from),
+        Some(constant) => constant.scalar(a.meter()).map_err(Refusal::from),
         None => Ok(a.node.float(name, none)),
     };
     let (min, max) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
@@ -321,8 +421,8 @@ fn cast_like(a: &mut Apply) -> Outcome<Vec<Term>> {
     match (a.inputs.first().cloned().flatten(), a.inputs.get(1).and_then(Option::as_ref)) {
         // A constant takes the type of what the model computes with.
         (Some(Term::Known(constant)), Some(Term::Made(_))) => {
-            let values = constant.to_floats()?.to_vec();
-            Ok(vec![Term::Known(Constant::floats(constant.shape, values))])
+            let values = constant.to_floats(a.meter())?;
+            Ok(vec![Term::Known(Constant { shape: constant.shape, data: Data::Floats(values) })])
         }
         (Some(term @ Term::Made(_)), Some(Term::Made(_))) => Ok(vec![term]),
         _ => Err("the model's values are floating point, and stay so".into()),
@@ -330,7 +430,10 @@ fn cast_like(a: &mut Apply) -> Outcome<Vec<Term>> {
 }
 
 fn dropout(a: &mut Apply) -> Outcome<Vec<Term>> {
-    if a.constant(2)?.is_some_and(|training| training.scalar() != Ok(0.0)) {
+    if a.builder.opset < 7 && a.node.int("is_test", 0) == 0 {
+        return Err(at("is_test", "dropout in training mode draws random numbers"));
+    }
+    if a.constant(2)?.is_some_and(|training| training.scalar(a.meter()) != Ok(0.0)) {
         return Err("dropout in training mode draws random numbers".into());
     }
     a.same()
@@ -346,6 +449,7 @@ fn shape_of(a: &mut Apply) -> Outcome<Vec<Term>> {
 fn size_of(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let size = a.dims(x).into_iter().try_fold(1i64, |size, dim| size.checked_mul(i64::try_from(dim?).ok()?));
+    let size = size.ok_or(Unknown(None));
     Ok(vec![Term::Known(Constant::ints(vec![size]).reshaped(Vec::new())?)])
 }
 
@@ -354,16 +458,23 @@ fn reshape(a: &mut Apply) -> Outcome<Vec<Term>> {
     let dims = a.dims(x);
     let keep_zero = a.node.int("allowzero", 0) != 0;
     let target = match a.constant(1)? {
-        Some(target) => target.extents()?,
-        None => a.node.ints("shape").ok_or("it has no shape")?.iter().map(|&dim| Some(dim)).collect(),
+        Some(target) => target.extents(a.meter())?,
+        None => a.node.ints("shape").ok_or("it has no shape")?.iter().map(|&dim| Ok(dim)).collect(),
     };
-    let extent = |(axis, dim): (usize, Option<i64>)| match dim {
-        Some(0) if !keep_zero => Ok(Extent::Axis(axis)),
-        Some(-1) => Ok(Extent::Rest),
-        Some(dim) => usize::try_from(dim).map(Extent::Of).map_err(|_| format!("extent {dim} cannot be made")),
-        // The extent of a call, which can only be passed on from the same axis.
-        None if dims.get(axis) == Some(&None) => Ok(Extent::Axis(axis)),
-        None => Err(format!("extent {axis} of its shape is not known before the model is called")),
+    if target.len() > MOST_AXES {
+        return Err(format!("its shape would have {} axes", target.len()).into());
+    }
+    // An extent of a call is passed on along the same axis; any one other follows from the number of elements.
+    let passed_on = |axis: usize, dim: Whole| dim == Err(Unknown(Some(axis as u32))) && dims.get(axis) == Some(&None);
+    let open = |(axis, dim): (usize, &Whole)| *dim == Ok(-1) || dim.is_err() && !passed_on(axis, *dim);
+    let alone = target.iter().enumerate().filter(|&(axis, dim)| open((axis, dim))).count() == 1;
+    let extent = |(axis, dim): (usize, Whole)| match dim {
+        Ok(0) if !keep_zero => Ok(Extent::Axis(axis)),
+        Ok(-1) => Ok(Extent::Rest),
+        Ok(dim) => usize::try_from(dim).map(Extent::Of).map_err(|_| format!("extent {dim} cannot be made")),
+        Err(_) if passed_on(axis, dim) => Ok(Extent::Axis(axis)),
+        Err(_) if alone => Ok(Extent::Rest),
+        Err(_) => Err(format!("extent {axis} of its shape is not known before the model is called")),
     };
     let extents = target.into_iter().enumerate().map(extent).collect::<Result<_, _>>()?;
     one(a.view(x, extents)?)
@@ -379,14 +490,14 @@ fn flatten(a: &mut Apply) -> Outcome<Vec<Term>> {
 fn squeeze(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let dims = a.dims(x);
-    let axes = axes_of(a.node, a.constant(1)?)?;
+    let axes = axes_of(a.node, a.constant(1)?, a.meter())?;
     let dropped = squeezed(&dims, axes.as_deref())?;
     one(a.view(x, (0..dims.len()).filter(|axis| !dropped.contains(axis)).map(Extent::Axis).collect())?)
 }
 
 fn unsqueeze(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
-    let axes = axes_of(a.node, a.constant(1)?)?.ok_or_else(|| at("axes", "it must name axes"))?;
+    let axes = axes_of(a.node, a.constant(1)?, a.meter())?.ok_or_else(|| at("axes", "it must name axes"))?;
     let rank = a.dims(x).len() + axes.len();
     let added = axes_at(&axes, rank)?;
     let mut own = 0..;
@@ -415,7 +526,7 @@ fn slice(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let constants = (1..5).map(|index| a.constant(index)).collect::<Outcome<Vec<_>>>()?;
     let constants: Vec<_> = std::iter::once(None).chain(constants).collect();
-    let cuts = slices(a.node, &constants, rank)?;
+    let cuts = slices(a.node, &constants, rank, a.meter())?;
     one(a.sliced(x, &cuts)?)
 }
 
@@ -442,7 +553,8 @@ fn gather(a: &mut Apply) -> Outcome<Vec<Term>> {
     let extent =
         dims[axis].ok_or_else(|| format!("nothing can be gathered of axis {axis}, whose extent is not known"))?;
     let indices = a.required(1)?.clone();
-    let positions = indices.known_ints()?.iter().map(|&index| axis_at(index, extent)).collect::<Result<Vec<_>, _>>()?;
+    let positions =
+        indices.known_ints(a.meter())?.iter().map(|&index| axis_at(index, extent)).collect::<Result<Vec<_>, _>>()?;
     let runs: Vec<&[usize]> = positions.chunk_by(|left, right| left + 1 == *right).collect();
     if runs.is_empty() || runs.len() > 64 {
         return Err(format!("{} separate runs of positions are gathered; 1 to 64 can be", runs.len()).into());
@@ -457,13 +569,13 @@ fn gather(a: &mut Apply) -> Outcome<Vec<Term>> {
 
 fn expand(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
-    let target = a.required(1)?.extents()?;
+    let target = a.required(1)?.extents(a.meter())?;
     one(a.expanded(x, &target)?)
 }
 
 fn tile(a: &mut Apply) -> Outcome<Vec<Term>> {
     let mut x = a.value(0)?;
-    let repeats = a.required(1)?.known_ints()?;
+    let repeats = a.required(1)?.known_ints(a.meter())?;
     if repeats.len() != a.dims(x).len() {
         return Err(format!("{} repeats for {} axes", repeats.len(), a.dims(x).len()).into());
     }
@@ -480,11 +592,13 @@ fn pad(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let pads = a.ints(1, "pads")?.ok_or_else(|| at("pads", "it has no pads"))?;
     let value = match a.constant(2)? {
-        Some(value) => value.scalar()?,
+        Some(value) => value.scalar(a.meter())?,
         None => a.node.float("value", 0.0),
     };
     let axes = match a.constant(3)? {
-        Some(axes) => axes.known_ints()?.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => {
+            axes.known_ints(a.meter())?.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?
+        }
         None => (0..rank).collect(),
     };
     if pads.len() != 2 * axes.len() {
@@ -560,8 +674,9 @@ impl Apply<'_> {
 // Products, and functions along axes.
 
 /// A vector as the bias of `units`, repeated where it is one number.
-fn bias_of(constant: &Constant, units: usize, scale: f32) -> Outcome<HostTensor> {
-    let mut value = constant.expanded(&[1, units]).or_else(|_| constant.expanded(&[units]))?.to_host()?;
+fn bias_of(constant: &Constant, units: usize, scale: f32, meter: &Meter) -> Result<HostTensor, String> {
+    let expanded = constant.expanded(&[1, units], meter).or_else(|_| constant.expanded(&[units], meter))?;
+    let mut value = expanded.to_host(meter)?;
     value.shape = [units].into();
     value.values.iter_mut().for_each(|value| *value *= scale);
     Ok(value)
@@ -576,12 +691,18 @@ fn gemm(a: &mut Apply) -> Outcome<Vec<Term>> {
     }
     let product = match a.inputs.get(1).cloned().flatten() {
         Some(Term::Known(weights)) if weights.shape.len() == 2 => {
-            let kernel = if right { weights.transposed(&[1, 0])? } else { weights };
-            let units = kernel.shape[1];
-            let mut kernel = kernel.to_host()?;
-            kernel.values.iter_mut().for_each(|value| *value *= alpha);
-            let bias = match a.inputs.get(2) {
-                Some(Some(Term::Known(bias))) => bias_of(bias, units, beta).ok(),
+            let units = weights.shape[usize::from(!right)];
+            let kernel = a.weight(&weights, &format!("matrix, {right}, {alpha}"), |weights, meter| {
+                let turned = if right { weights.transposed(&[1, 0], meter)? } else { weights.clone() };
+                let mut kernel = turned.to_host(meter)?;
+                kernel.values.iter_mut().for_each(|value| *value *= alpha);
+                Ok(kernel)
+            })?;
+            let bias = match a.inputs.get(2).cloned() {
+                Some(Some(Term::Known(bias))) => {
+                    let form = format!("bias of {units}, {beta}");
+                    a.weight(&bias, &form, |bias, meter| bias_of(bias, units, beta, meter)).ok()
+                }
                 _ => None,
             };
             let dense = Dense::new(units_of(units)?).use_bias(bias.is_some());
@@ -604,7 +725,7 @@ fn gemm(a: &mut Apply) -> Outcome<Vec<Term>> {
     match a.inputs.get(2).cloned().flatten() {
         None => one(product),
         Some(Term::Known(bias)) => {
-            let values = bias.to_floats()?.iter().map(|value| value * beta).collect();
+            let values = bias.to_floats(a.meter())?.iter().map(|value| value * beta).collect();
             one(a.binary_with(BinaryFunction::Add, product, &Constant::floats(bias.shape, values), false)?)
         }
         Some(Term::Made(bias)) => {
@@ -623,7 +744,8 @@ fn matmul(a: &mut Apply) -> Outcome<Vec<Term>> {
         // Weights behind the features are a dense layer.
         (Term::Made(x), Term::Known(weights)) if weights.shape.len() == 2 && a.dims(*x).len() >= 2 => {
             let dense = Dense::new(units_of(weights.shape[1])?).use_bias(false);
-            one(a.weighted(dense, vec![weights.to_host()?], *x)?)
+            let (weight, x) = (a.plain_weight(weights)?, *x);
+            one(a.weighted(dense, vec![weight], x)?)
         }
         _ => one(a.product(left, right)?),
     }
@@ -660,7 +782,7 @@ fn softmax(a: &mut Apply) -> Outcome<Vec<Term>> {
 fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let rank = a.dims(x).len();
-    let axes = match axes_of(a.node, a.constant(1)?)? {
+    let axes = match axes_of(a.node, a.constant(1)?, a.meter())? {
         Some(axes) if !axes.is_empty() => axes_at(&axes, rank)?,
         _ if a.node.int("noop_with_empty_axes", 0) != 0 => return a.same(),
         _ => (0..rank).collect(),
@@ -682,22 +804,31 @@ fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
 
 // Normalisation.
 
+const TRAINING: &str = "in training it normalises by the statistics of the batch, which are not computed";
+
 fn batch_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     if a.node.int("training_mode", 0) != 0 {
-        return Err(at("training_mode", "statistics of the batch are only computed in training"));
+        return Err(at("training_mode", TRAINING));
+    }
+    if a.builder.opset < 7 && a.node.int("is_test", 0) == 0 {
+        return Err(at("is_test", TRAINING));
+    }
+    // So a node said that it trains before there was an attribute for it.
+    if let Some(name) = a.node.output.iter().skip(1).find(|name| !name.is_empty()) {
+        return Err(format!("its output {name:?} asks for training: {TRAINING}").into());
     }
     if a.builder.opset < 9 && a.node.int("spatial", 1) == 0 {
         return Err(at("spatial", "statistics for every position are not supported"));
     }
     let x = a.value(0)?;
-    let weights = (1..5).map(|index| Ok(a.required(index)?.to_host()?)).collect::<Outcome<Vec<_>>>()?;
+    let weights = (1..5).map(|index| a.required_weight(index)).collect::<Outcome<Vec<_>>>()?;
     let layer = BatchNormalization::new().axis(1).epsilon(f64::from(a.node.float("epsilon", 1e-5)));
     one(a.weighted(layer, weights, x)?)
 }
 
 fn instance_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
-    let (gamma, beta) = (a.required(1)?.to_host()?, a.required(2)?.to_host()?);
+    let (gamma, beta) = (a.required_weight(1)?, a.required_weight(2)?);
     let channels = gamma.shape.elements()?;
     let channels = i32::try_from(channels).map_err(|_| format!("{channels} channels are too many"))?;
     one(a.group_normalized(x, channels, vec![gamma, beta])?)
@@ -709,20 +840,25 @@ fn group_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let groups = groups.ok_or_else(|| at("num_groups", "it must be at least 1"))?;
     let channels = a.dims(x).get(1).copied().flatten().ok_or("the channels of its input must be known")?;
     // Before opset 21 there was one number for each group.
-    let spread = |constant: &Constant| {
+    let spread = |constant: &Constant, meter: &Meter| {
         if constant.shape == [channels] {
-            return constant.to_host();
+            return constant.to_host(meter);
         }
         let run = channels / groups as usize;
-        let column = constant.reshaped(vec![constant.shape.iter().product(), 1])?;
-        column.expanded(&[groups as usize, run])?.reshaped(vec![channels])?.to_host()
+        let column = constant.reshaped(vec![constant.data.len(), 1])?;
+        column.expanded(&[groups as usize, run], meter)?.reshaped(vec![channels])?.to_host(meter)
     };
-    let weights = vec![spread(a.required(1)?)?, spread(a.required(2)?)?];
+    let form = format!("{channels} channels in {groups} groups");
+    let weights = (1..3).map(|index| {
+        let constant = a.required(index)?.clone();
+        a.weight(&constant, &form, spread)
+    });
+    let weights = weights.collect::<Outcome<Vec<_>>>()?;
     one(a.group_normalized(x, groups, weights)?)
 }
 
 impl Apply<'_> {
-    fn group_normalized(&mut self, x: Port, groups: i32, weights: Vec<HostTensor>) -> Outcome<Port> {
+    fn group_normalized(&mut self, x: Port, groups: i32, weights: Vec<Arc<HostTensor>>) -> Outcome<Port> {
         let epsilon = f64::from(self.node.float("epsilon", 1e-5));
         self.weighted(GroupNormalization::new(groups).axis(1).epsilon(epsilon), weights, x)
     }
@@ -736,8 +872,11 @@ fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let epsilon = a.node.float("epsilon", 1e-5);
     let shape =
         dims[first..].iter().copied().collect::<Option<Vec<_>>>().ok_or("the extents normalised over must be known")?;
-    let scale = a.required(1)?.expanded(&shape)?.to_host()?;
-    let bias = a.constant(2)?.map(|bias| bias.expanded(&shape)?.to_host()).transpose()?;
+    let form = format!("{shape:?}");
+    let expanded = |constant: &Constant, meter: &Meter| constant.expanded(&shape, meter)?.to_host(meter);
+    let (scale, bias) = (a.required(1)?.clone(), a.constant(2)?.cloned());
+    let scale = a.weight(&scale, &form, expanded)?;
+    let bias = bias.map(|bias| a.weight(&bias, &form, expanded)).transpose()?;
     let layer = LayerNormalization::new()
         .axis(Axes::List(axes.iter().map(|&axis| axis as i32).collect()))
         .epsilon(f64::from(epsilon))

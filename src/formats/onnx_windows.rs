@@ -2,9 +2,12 @@
 //!
 //! Layers have two spatial axes. A line is an image of height 1; of three axes, one is unrolled.
 
-use super::onnx_fold::{Constant, axis_at};
+use std::sync::Arc;
+
+use super::onnx_fold::{Constant, axes_at, axis_at};
 use super::onnx_layers::{Apply, Outcome, Span, Term, at, one, padding_of, units_of};
 use super::onnx_proto::NodeProto;
+use crate::budget::Meter;
 use crate::layers::{
     Conv2D, DepthwiseConv2D, Extent, GlobalAveragePooling2D, GlobalMaxPooling2D, PadMode, Pooling, Reduction, Resize,
     ResizeTo, TransposedConv2D,
@@ -65,6 +68,19 @@ impl Apply<'_> {
     }
 }
 
+/// A kernel in Keras's order: `[filters, channels, height, width]` as `[height, width, channels, filters]`.
+fn ordered(weights: &Constant, meter: &Meter) -> Result<HostTensor, String> {
+    weights.transposed(&[2, 3, 1, 0], meter)?.to_host(meter)
+}
+
+impl Apply<'_> {
+    /// Input `index` as a weight, if it is there.
+    fn bias(&mut self, index: usize) -> Outcome<Option<Arc<HostTensor>>> {
+        let bias = self.constant(index)?.cloned();
+        bias.map(|bias| self.plain_weight(&bias)).transpose()
+    }
+}
+
 fn groups_of(a: &Apply) -> Outcome<usize> {
     let group = usize::try_from(a.node.int("group", 1)).ok().filter(|&group| group > 0);
     group.ok_or_else(|| at("group", "it must be at least 1"))
@@ -73,7 +89,7 @@ fn groups_of(a: &Apply) -> Outcome<usize> {
 pub(super) fn conv(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let weights = a.required(1)?.clone();
-    let bias = a.constant(2)?.map(Constant::to_host).transpose()?;
+    let bias = a.bias(2)?;
     let dims = a.dims(x);
     if weights.shape.len() != dims.len() || dims.len() < 3 {
         return Err(format!("its weights have {} axes for an input of {}", weights.shape.len(), dims.len()).into());
@@ -90,7 +106,7 @@ impl Apply<'_> {
         &mut self,
         x: Port,
         weights: &Constant,
-        bias: Option<HostTensor>,
+        bias: Option<Arc<HostTensor>>,
         groups: usize,
         spans: &[Span],
     ) -> Outcome<Port> {
@@ -115,7 +131,7 @@ impl Apply<'_> {
         &mut self,
         mut x: Port,
         weights: &Constant,
-        bias: Option<HostTensor>,
+        bias: Option<Arc<HostTensor>>,
         groups: usize,
         spans: [Span; 2],
     ) -> Outcome<Port> {
@@ -139,11 +155,12 @@ impl Apply<'_> {
         let size = spans.map(|span| span.kernel);
         let strides = spans.map(|span| span.stride);
         let dilation = spans.map(|span| span.dilation);
-        let ordered = weights.transposed(&[2, 3, 1, 0])?;
         let use_bias = bias.is_some();
         if per_group == 1 && groups > 1 {
             let multiplier = filters / groups;
-            let kernel = ordered.reshaped(vec![kh, kw, groups, multiplier])?.to_host()?;
+            let kernel = self.weight(weights, &format!("depthwise kernel of {groups}"), |weights, meter| {
+                weights.transposed(&[2, 3, 1, 0], meter)?.reshaped(vec![kh, kw, groups, multiplier])?.to_host(meter)
+            })?;
             let layer = DepthwiseConv2D::new(size)
                 .depth_multiplier(units_of(multiplier)?)
                 .data_format(DataFormat::ChannelsFirst)
@@ -162,7 +179,8 @@ impl Apply<'_> {
             .strided_dilation(true)
             .padding(padding)
             .use_bias(use_bias);
-        self.weighted(layer, std::iter::once(ordered.to_host()?).chain(bias).collect(), x)
+        let kernel = self.weight(weights, "kernel", ordered)?;
+        self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x)
     }
 
     /// A convolution over three axes as one over two, whose channels are those of all the slices that an output slice
@@ -171,7 +189,7 @@ impl Apply<'_> {
         &mut self,
         x: Port,
         weights: &Constant,
-        bias: Option<HostTensor>,
+        bias: Option<Arc<HostTensor>>,
         groups: usize,
         depth: Span,
         spans: [Span; 2],
@@ -202,7 +220,8 @@ impl Apply<'_> {
             self.view(stacked, vec![Extent::Axis(0), Extent::Of(stack), Extent::Of(slices), Extent::Of(h * w)])?;
         let stacked = self.transposed(stacked, &[0, 2, 1, 3])?;
         let images = self.view(stacked, vec![Extent::Rest, Extent::Of(stack), Extent::Of(h), Extent::Of(w)])?;
-        let weights = weights.transposed(&[0, 2, 1, 3, 4])?.reshaped(vec![filters, taps * per_group, kh, kw])?;
+        let weights = weights.transposed(&[0, 2, 1, 3, 4], self.meter())?;
+        let weights = weights.reshaped(vec![filters, taps * per_group, kh, kw])?;
         let y = self.conv2d(images, &weights, bias, groups, spans)?;
         let [_, _, Some(h), Some(w)] = self.dims(y)[..] else { return Err("its output has no known size".into()) };
         let y = self.view(y, vec![Extent::Rest, Extent::Of(slices), Extent::Of(filters), Extent::Of(h * w)])?;
@@ -221,7 +240,7 @@ struct Ends {
 pub(super) fn conv_transpose(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let weights = a.required(1)?.clone();
-    let bias = a.constant(2)?.map(Constant::to_host).transpose()?;
+    let bias = a.bias(2)?;
     let groups = groups_of(a)?;
     let dims = a.dims(x);
     let fits = weights.shape.len() == dims.len() && dims.len() >= 3 && weights.shape[0].is_multiple_of(groups);
@@ -286,7 +305,7 @@ impl Apply<'_> {
         &mut self,
         x: Port,
         weights: &Constant,
-        bias: Option<HostTensor>,
+        bias: Option<Arc<HostTensor>>,
         groups: usize,
         spans: [Span; 2],
         ends: [Ends; 2],
@@ -299,7 +318,7 @@ impl Apply<'_> {
             .pads(ends.map(|ends| [ends.before, ends.after]))
             .data_format(DataFormat::ChannelsFirst)
             .use_bias(bias.is_some());
-        let kernel = weights.transposed(&[2, 3, 1, 0])?.to_host()?;
+        let kernel = self.weight(weights, "kernel", ordered)?;
         self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x)
     }
 
@@ -309,7 +328,7 @@ impl Apply<'_> {
         &mut self,
         mut x: Port,
         weights: &Constant,
-        bias: Option<HostTensor>,
+        bias: Option<Arc<HostTensor>>,
         groups: usize,
         spans: &[Span],
         ends: &[Ends],
@@ -338,7 +357,8 @@ impl Apply<'_> {
         let (inner, outer) = (weights.shape[0] / groups, weights.shape[1]);
         let split = weights.reshaped([vec![groups, inner, outer], taps.clone()].concat())?;
         let perm: Vec<usize> = [0, 2, 1].into_iter().chain(3..3 + taps.len()).collect();
-        let turned = split.transposed(&perm)?.reversed(3)?.reshaped([vec![groups * outer, inner], taps].concat())?;
+        let turned = split.transposed(&perm, self.meter())?.reversed(3, self.meter())?;
+        let turned = turned.reshaped([vec![groups * outer, inner], taps].concat())?;
         self.convolved(x, &turned, bias, groups, &dense)
     }
 
@@ -449,14 +469,19 @@ pub(super) fn resize(a: &mut Apply) -> Outcome<Vec<Term>> {
     let old = a.node.op_type == "Upsample" || a.builder.opset < 11;
     let place = if old { 1 } else { 2 };
     let axes = match a.node.ints("axes") {
-        Some(axes) => axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => {
+            // Each once.
+            axes_at(axes, rank)?;
+            axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Result<Vec<_>, _>>()?
+        }
         None => (0..rank).collect(),
     };
     let scales = match a.constant(place)? {
-        Some(scales) => scales.to_floats()?.to_vec(),
+        Some(scales) if scales.data.len() > rank => return Err("it must have a scale for each axis".into()),
+        Some(scales) => scales.to_floats(a.meter())?.to_vec(),
         None => a.node.attribute("scales").map(|attribute| attribute.floats.clone()).unwrap_or_default(),
     };
-    let sizes = a.constant(3)?.map(Constant::known_ints).transpose()?;
+    let sizes = a.constant(3)?.map(|sizes| sizes.known_ints(a.meter())).transpose()?;
     let to = match sizes {
         None if scales.len() == axes.len() => {
             let mut by_axis = vec![1.0; rank];
@@ -505,20 +530,22 @@ fn sized(a: &Apply, dims: &[Option<usize>], axes: &[usize], sizes: &[i64]) -> Ou
     if policy == "stretch" {
         return Ok(ResizeTo::Sizes(image_axes(&wanted, 1)));
     }
-    // One scale for all axes named: the one by which no size is exceeded, or none fallen short of.
-    let scale = |axis: usize| Some(f64::from(wanted[axis - 2]) / dims[axis]? as f64);
-    let scales = axes.iter().filter(|&&axis| axis >= 2).map(|&axis| scale(axis)).collect::<Option<Vec<_>>>();
+    // One scale for all axes named, as f32: the one by which no size is exceeded, or none fallen short of.
+    let scale = |axis: usize| Some(by_axis[axis]? as f32 / dims[axis]? as f32);
+    let scales = axes.iter().map(|&axis| scale(axis)).collect::<Option<Vec<_>>>();
     let scales = scales.ok_or_else(|| at("keep_aspect_ratio_policy", "the extents of its input must be known"))?;
     let common = match policy {
-        "not_larger" => scales.iter().copied().fold(f64::INFINITY, f64::min),
-        "not_smaller" => scales.iter().copied().fold(0.0, f64::max),
+        "not_larger" => scales.iter().copied().fold(f32::INFINITY, f32::min),
+        "not_smaller" => scales.iter().copied().fold(0.0, f32::max),
         other => return Err(at("keep_aspect_ratio_policy", format!("{other:?} is not known"))),
     };
-    let size = |axis: usize| match dims[axis] {
-        Some(dim) if axes.contains(&axis) => (common * dim as f64).round() as u32,
-        _ => wanted[axis - 2],
-    };
-    Ok(ResizeTo::Sizes(image_axes(&(2..dims.len()).map(size).collect::<Vec<_>>(), 1)))
+    if common != 1.0 && axes.iter().any(|&axis| axis < 2) {
+        let reason = "batch and channels, which are among its axes, would be resized too; name the axes of the image";
+        return Err(at("keep_aspect_ratio_policy", reason));
+    }
+    let factors: Vec<_> =
+        (2..dims.len()).map(|axis| if axes.contains(&axis) { f64::from(common) } else { 1.0 }).collect();
+    Ok(ResizeTo::RoundedScales(image_axes(&factors, 1.0)))
 }
 
 fn coordinates(node: &NodeProto, old: bool) -> Outcome<Coordinates> {

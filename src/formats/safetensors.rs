@@ -8,6 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{InputReader, decode};
+use crate::budget::Meter;
 use crate::{Error, HostTensor, Result, Shape};
 
 impl InputReader {
@@ -116,6 +117,9 @@ pub(super) fn shapes(path: &Path) -> Result<Vec<(String, Shape)>> {
 }
 
 fn open<'a>(bytes: &'a [u8], place: &str) -> Result<SafeTensors<'a>> {
+    // The header is JSON. A tensor takes some twenty times the memory of its shortest entry.
+    let header = bytes.first_chunk().map_or(0, |&length| u64::from_le_bytes(length)).min(bytes.len() as u64);
+    Meter::new(place, bytes.len()).memory(header.saturating_mul(20))?;
     SafeTensors::deserialize(bytes).map_err(|error| Error::format(place, format!("not a .safetensors file: {error}")))
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::budget::Meter;
 use crate::model::LayerStatistics;
 use crate::{Error, Result};
 
@@ -14,8 +15,10 @@ use crate::{Error, Result};
 /// [`Error::Format`] where the file cannot be read or an entry lacks a field.
 pub fn read_layer_statistics(path: impl AsRef<Path>) -> Result<Vec<LayerStatistics>> {
     let path = path.as_ref();
-    let fail = |problem: String| Error::format(path.display().to_string(), problem);
-    let json: Value = serde_json::from_slice(&super::read(path)?).map_err(|error| fail(error.to_string()))?;
+    let place = path.display().to_string();
+    let fail = |problem: String| Error::format(&*place, problem);
+    let bytes = super::read(path)?;
+    let json = super::json(&bytes, &place, &Meter::new(&*place, bytes.len()))?;
     let entries = json.as_array().ok_or_else(|| fail("a list of layers must stand here".to_owned()))?;
     let layers = entries.iter().enumerate().filter(|(_, entry)| entry["class"] != "InputLayer");
     layers

@@ -168,6 +168,21 @@ impl Weights {
         })
     }
 
+    /// What the file holds beside the weights of a model, in words.
+    #[cfg(feature = "keras")]
+    pub(super) fn not_kept(&self) -> Vec<&'static str> {
+        let (file, root) = match self {
+            Self::Layers(file) => (file, ""),
+            Self::Legacy(file, root) => (file, *root),
+            #[cfg(feature = "safetensors")]
+            Self::Named(..) => return Vec::new(),
+        };
+        let optimizer = ["optimizer/vars", "optimizer_weights"].iter().any(|group| file.holds_datasets(group));
+        let seeds = root.is_empty() && file.has_group_called("seed_generator");
+        let found = [(optimizer, "the state of the optimizer"), (seeds, "the states of random seeds")];
+        found.into_iter().filter_map(|(there, what)| there.then_some(what)).collect()
+    }
+
     /// The values of the weights of `places`, all layers of a model in their order; as many as each declares, and of its
     /// shapes.
     ///

@@ -52,7 +52,8 @@ impl Gpu {
     pub fn save_pipeline_cache(&self, path: impl AsRef<Path>) -> Result<()> {
         let data = lock(&self.0.driver_cache).as_ref().and_then(wgpu::PipelineCache::get_data);
         let (Some(head), Some(data)) = (self.head(), data) else { return Ok(()) };
-        file::replace(path.as_ref(), &[head.as_bytes(), &checksum(&data).to_le_bytes(), &data].concat())
+        let bytes = [head.as_bytes(), &checksum(&data).to_le_bytes(), &data].concat();
+        file::write_file(path, &bytes, file::FileKind::PipelineCache)
     }
 
     /// What pipelines are compiled with: what was loaded, or an empty cache; none where the device has no such thing.

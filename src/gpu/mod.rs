@@ -53,6 +53,9 @@ struct Inner {
     plans: Mutex<Plans>,
     #[cfg(not(target_arch = "wasm32"))]
     measurements: Mutex<tune::Measurements>,
+    /// Where they are kept.
+    #[cfg(not(target_arch = "wasm32"))]
+    tuning_file: Mutex<Option<std::path::PathBuf>>,
     #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
     driver_cache: Mutex<Option<wgpu::PipelineCache>>,
     /// The thread behind asynchronous reads, once there was one.

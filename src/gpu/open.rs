@@ -160,6 +160,8 @@ impl Gpu {
             plans: Mutex::new(Plans::default()),
             #[cfg(not(target_arch = "wasm32"))]
             measurements: Mutex::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            tuning_file: Mutex::default(),
             #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
             driver_cache: Mutex::default(),
             #[cfg(not(target_arch = "wasm32"))]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Bound, BufferBinding, Constant, Gpu, lock};
 use crate::plan::{ConvProblem, Operand, Plan, Problem, SeparableProblem};
-use crate::{DType, Result, file};
+use crate::{DType, Error, Result, file};
 
 /// What was measured of each problem, by its text.
 pub(super) type Measurements = BTreeMap<String, Vec<Measurement>>;
@@ -91,7 +91,21 @@ impl Gpu {
             }
             text.push('\n');
         }
-        file::replace(path, text.as_bytes())
+        file::write_file(path, text.as_bytes(), file::FileKind::Tuning)
+    }
+
+    /// [Loads](Self::load_tuning) the measurements in a file, and from then on [writes](Self::save_tuning) them to it after each
+    /// problem that is measured, so that none is lost where the process ends early.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) where there is a file that cannot be read or is something else, and where none
+    /// can be written.
+    pub fn keep_tuning(&self, path: impl AsRef<Path>) -> Result<usize> {
+        let path = path.as_ref();
+        let count = self.load_tuning(path)?;
+        self.save_tuning(path)?;
+        *lock(&self.0.tuning_file) = Some(path.to_owned());
+        Ok(count)
     }
 
     /// Takes over what [`save_tuning`](Self::save_tuning) wrote on a device of this name with this driver, so that
@@ -157,13 +171,19 @@ impl Gpu {
         if fastest.is_some() {
             return fastest;
         }
-        match self.measure(&elements, candidates) {
+        let outcome = self.measure(&elements, candidates);
+        match outcome {
             Ok(plans) => {
                 for plan in &plans {
                     log::debug!("{} takes {:?}: {text}", plan.plan, plan.median());
                 }
                 let fastest = fastest_of(candidates, &plans);
                 measurements.insert(text, plans);
+                drop(measurements);
+                let file = lock(&self.0.tuning_file).clone();
+                if let Some(Err(error)) = file.map(|file| self.save_tuning(file)) {
+                    log::warn!("what was measured is not kept: {error}");
+                }
                 fastest
             }
             Err(error) => {
@@ -280,8 +300,15 @@ fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<(usize, D
 }
 
 /// The whole lines of the file at `path`, by device and problem.
+///
+/// # Errors
+/// [`Error::Format`] where there is a file that cannot be read or is something else.
 fn lines(path: &Path) -> Result<BTreeMap<(String, String), Vec<Measurement>>> {
     let text = file::read_if_any(path)?.unwrap_or_default();
+    if !file::FileKind::Tuning.is(&text) {
+        let problem = "is no file of times of kernels, and is left as it is; give the path of one, or of none yet";
+        return Err(Error::format(path.display().to_string(), problem));
+    }
     Ok(String::from_utf8_lossy(&text).split_inclusive('\n').filter_map(parsed).collect())
 }
 

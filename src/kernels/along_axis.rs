@@ -1,6 +1,7 @@
 //! Functions along one axis: softmax and its kin, glu, reductions.
 
 use super::item_count;
+use super::lines::{Finish, InParts, Lines, Term};
 use super::team::Team;
 use crate::Result;
 use crate::plan::{
@@ -16,6 +17,9 @@ params! {
         inner,
     }
 }
+
+/// Passes over a line that sparsemax may take, as `along_axis.wgsl` has it.
+const SPARSEMAX_PASSES: u64 = 64;
 
 pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let AxisProblem { function, outer, extent, inner, dtype } = *problem;
@@ -40,7 +44,6 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
             let items = lines * u64::from(extent / 2);
             (items, Team::alone(items, caps)?)
         }
-        AxisFunction::Sparsemax => (lines, Team::alone(lines, caps)?),
         _ => (lines, Team::choices(lines, extent.into(), inner == 1, caps)?),
     };
     let params = AxisParams { items: item_count(items)?, extent, inner };
@@ -62,9 +65,71 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
             params: params.words(),
             workgroups: team.workgroups,
             bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+            turns: turns(function, u64::from(extent).div_ceil(team.members())) + sums(function) * team.turns(),
         }],
         scratch: vec![],
         packing: None,
     };
-    Ok(teams.into_iter().map(plan).collect())
+    let mut plans: Vec<_> = teams.into_iter().map(plan).collect();
+    let lines = Lines { outer, spread: extent, groups: inner, extent: 1 };
+    if let Some(parts) = InParts::of(lines, dtype, caps)
+        && let Some(parts) = in_parts(function, parts)?
+    {
+        lines.insert(parts.plan(name), &mut plans, caps);
+    }
+    Ok(plans)
+}
+
+/// How often the members of a team add up what each has found.
+fn sums(function: AxisFunction) -> u64 {
+    if function == AxisFunction::Sparsemax { 1 + 2 * SPARSEMAX_PASSES } else { 2 }
+}
+
+/// Turns of the loops of a member of a team that takes `values` of a line, in runs of 64 where it adds them.
+fn turns(function: AxisFunction, values: u64) -> u64 {
+    let sum = values + values.div_ceil(64);
+    match function {
+        AxisFunction::Glu => 0,
+        AxisFunction::Max | AxisFunction::Min => values,
+        AxisFunction::Softmax | AxisFunction::LogSoftmax => 2 * values + sum,
+        AxisFunction::LogSumExp => values + sum,
+        AxisFunction::Sparsemax => 2 * values + SPARSEMAX_PASSES * (1 + values),
+        _ => sum,
+    }
+}
+
+/// The launches of a function in parts; `None` of those that have none.
+fn in_parts(function: AxisFunction, mut parts: InParts<'_>) -> Result<Option<InParts<'_>>> {
+    let output = Some(Operand::Output);
+    let (term, finish) = match function {
+        AxisFunction::Mean => (Term::Value, Finish::Mean),
+        AxisFunction::Sum => (Term::Value, Finish::Nothing),
+        AxisFunction::LogSum => (Term::Value, Finish::Logarithm),
+        AxisFunction::SumSquare => (Term::Square, Finish::Nothing),
+        AxisFunction::L2 => (Term::Square, Finish::Root),
+        AxisFunction::L1 => (Term::Magnitude, Finish::Nothing),
+        AxisFunction::Max => (Term::Largest, Finish::Nothing),
+        AxisFunction::Min => (Term::Smallest, Finish::Nothing),
+        AxisFunction::LogSumExp => {
+            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
+            parts.statistic(Term::Exponential, Some(largest), Finish::ShiftedLogarithm, output)?;
+            return Ok(Some(parts));
+        }
+        AxisFunction::Softmax | AxisFunction::LogSoftmax => {
+            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
+            let sum = parts.statistic(Term::Exponential, Some(largest), Finish::Nothing, None)?;
+            let bindings = vec![
+                Binding::Read(Operand::Input),
+                Binding::Write(Operand::Output),
+                Binding::Read(largest),
+                Binding::Read(sum),
+            ];
+            let logarithmic = ("LOGARITHMIC", Constant::Bool(function == AxisFunction::LogSoftmax));
+            parts.write(&[part!("softmax_write.wgsl")], &[logarithmic], bindings, |params| params)?;
+            return Ok(Some(parts));
+        }
+        AxisFunction::Sparsemax | AxisFunction::Glu => return Ok(None),
+    };
+    parts.statistic(term, None, finish, output)?;
+    Ok(Some(parts))
 }

@@ -70,6 +70,7 @@ fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
             params: with_axes(block.words(), words),
             workgroups: workgroups(items, caps)?,
             bindings: bindings_of(problem.sides),
+            turns: 0,
         }],
         scratch: vec![],
         packing: None,

@@ -37,6 +37,7 @@ pub(super) fn plans(problem: &CastProblem, caps: &Caps) -> Result<Vec<Plan>> {
             params: CastParams { items: item_count(items)? }.words(),
             workgroups: workgroups(items, caps)?,
             bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+            turns: 0,
         }],
         scratch: vec![],
         packing: None,

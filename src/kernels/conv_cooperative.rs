@@ -4,7 +4,7 @@
 //! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes the
 //! letter need not.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 use crate::{DType, Result};
 
@@ -26,6 +26,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if subgroup * SIDE * SIDE > caps.max_invocations || storage > caps.workgroup_storage {
         return Ok(Vec::new());
     }
+    let staged = (tile * depth / 4).div_ceil(subgroup * SIDE * SIDE);
     let items = geometry.tiles(tile, tile);
     let output = four_wide_output(problem);
     let launch = ConvLaunch {
@@ -46,6 +47,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         ],
         items,
         workgroups: caps.fold(items)?,
+        turns: product_turns(geometry, depth) * u64::from(1 + steps + 2 * staged)
+            + u64::from(WIDE * WIDE * edge * edge),
     };
     Ok(vec![Plan {
         name: format!("conv_cooperative_{}x4_{tile}x{tile}x{depth}", problem.dtype),

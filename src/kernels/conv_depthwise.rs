@@ -9,7 +9,7 @@ const MOST_SPAN: u64 = 32;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [_, w] = geometry.axes;
+    let [h, w] = geometry.axes;
     if geometry.group_in() != 1 {
         return Ok(Vec::new());
     }
@@ -37,6 +37,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ],
             items,
             workgroups: workgroups(items, caps)?,
+            turns: h.kernel.into(),
         };
         plans.push(Plan {
             name: format!("conv_depthwise_{}x{lanes}_1x{tile}", problem.dtype),

@@ -45,6 +45,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ],
             items,
             workgroups: workgroups(items, caps)?,
+            turns: u64::from(STRIP) + u64::from(pending),
         };
         plans.push(Plan {
             name: format!("conv_depthwise_strip_{}x{lanes}_{STRIP}x{tile}", problem.dtype),

@@ -2,10 +2,11 @@
 
 use super::{ConvLaunch, Input, channels_in_fours, workgroups};
 use crate::Result;
-use crate::plan::{Caps, ConvProblem, Plan, part};
+use crate::plan::{Caps, ConvProblem, Plan, nested_turns, part};
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [_, fours] = channels_in_fours(problem);
+    let [h, w] = problem.geometry.axes;
     let mut plans = Vec::new();
     for lanes in if fours { &[4, 1][..] } else { &[1] } {
         let items = problem.geometry.out_elements() / u64::from(*lanes);
@@ -18,6 +19,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[],
             items,
             workgroups: workgroups(items, caps)?,
+            turns: nested_turns(&[u64::from(h.kernel), u64::from(w.kernel), u64::from(problem.geometry.group_in())]),
         };
         plans.push(Plan {
             name: format!("conv_direct_{}x{lanes}", problem.dtype),

@@ -28,6 +28,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         constants: &[("FOUR", Constant::U32(4))],
         items,
         workgroups: workgroups(items, caps)?,
+        turns: 0,
     };
     let first = launch.begin(0, problem, caps)?;
     let packing = packing::in_fours(&columns, caps)?;

@@ -2,7 +2,7 @@
 
 use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::Result;
-use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 
 /// Input vectors that one invocation may hold: above it the row would leave the registers.
 const MOST_SPAN: u64 = 24;
@@ -11,7 +11,7 @@ const WIDE: u32 = 16;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [_, w] = geometry.axes;
+    let [h, w] = geometry.axes;
     let group_out = geometry.group_out();
     if geometry.group_in() < 2 || !(2..WIDE).contains(&group_out) {
         return Ok(Vec::new());
@@ -35,6 +35,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[("TILE", Constant::U32(tile)), ("SPAN", Constant::U32(span as u32))],
             items,
             workgroups: workgroups(items, caps)?,
+            turns: nested_turns(&[h.kernel.into(), geometry.group_in().div_ceil(4).into()]),
         };
         plans.push(Plan {
             name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),

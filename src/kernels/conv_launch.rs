@@ -58,6 +58,8 @@ pub(super) struct ConvLaunch<'a> {
     /// Invocations, or workgroups that work as one, with work to do.
     pub(super) items: u64,
     pub(super) workgroups: [u32; 3],
+    /// Turns of loops that its busiest invocation runs.
+    pub(super) turns: u64,
 }
 
 impl ConvLaunch<'_> {
@@ -137,7 +139,7 @@ impl ConvLaunch<'_> {
             constants,
             parts: [&[INDEX, IMAGE, vectors], activation, &[residual], &sources, self.parts].concat(),
         };
-        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings })
+        Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings, turns: self.turns })
     }
 
     /// The parts that read an input of `elements` and the kernel, and the bindings they read them by: textures where those

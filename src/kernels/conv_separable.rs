@@ -55,12 +55,13 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
     let product = problem.product();
     let mut plans = Vec::new();
     for tile in Tile::in_order(problem) {
-        let storage = 4 * tile.pixels * tile.columns();
+        let storage = 16 * tile.pixels * ((tile.columns() / 4) | 1);
         let fits = INVOCATIONS <= caps.max_invocations && storage <= caps.workgroup_storage;
         if !fits || !caps.spells_out(16 * u64::from(tile.vectors), 0) {
             continue;
         }
         let items = tile.workgroups(problem);
+        let steps = u64::from(product.geometry.in_channels.div_ceil(tile.columns()));
         let output = four_wide_output(&product);
         let launch = ConvLaunch {
             lanes: 4,
@@ -76,10 +77,11 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             ],
             items,
             workgroups: caps.fold(items)?,
+            turns: steps * u64::from(1 + tile.columns() / 4),
         };
         plans.push(Plan {
             name: format!("conv_separable_{}x4_{}x{}", product.dtype, tile.pixels, tile.filters()),
-            steps: vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem)],
+            steps: vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem, steps)],
             scratch: vec![],
             packing: None,
         });

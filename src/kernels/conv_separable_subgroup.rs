@@ -8,12 +8,15 @@ use crate::Result;
 use crate::plan::{Caps, Plan, SeparableProblem};
 
 pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    // An invocation has at most four pixels.
+    let product = problem.product();
+    let pixels = 4 * u64::from(product.geometry.in_channels.div_ceil(4));
     let plan = |mut plan: Plan| Plan {
         name: plan.name.replace("conv_subgroup", "conv_separable_subgroup"),
-        steps: vec![of_depthwise_pixels(plan.steps.swap_remove(0), problem)],
+        steps: vec![of_depthwise_pixels(plan.steps.swap_remove(0), problem, pixels)],
         ..plan
     };
-    Ok(conv_subgroup::plans(&problem.product(), caps)?.into_iter().map(plan).collect())
+    Ok(conv_subgroup::plans(&product, caps)?.into_iter().map(plan).collect())
 }
 
 /// Channels up to which one pass is faster than two where the depthwise convolution has one tap, as a normalisation before

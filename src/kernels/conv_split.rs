@@ -49,6 +49,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         constants: &[("SPLITS", Constant::U32(splits))],
         items,
         workgroups: workgroups(items, caps)?,
+        turns: splits.into(),
     };
     let last = launch.finish(parts.geometry.out_elements(), &sum, caps)?;
     let packing = packing(problem, splits, caps)?;

@@ -1,6 +1,8 @@
 //! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
 
-use super::{ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing};
+use super::{
+    ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing, product_turns,
+};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -40,6 +42,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ],
             items,
             workgroups: caps.fold(items)?,
+            turns: product_turns(geometry, 4) + u64::from(slots * subgroup * 2),
         };
         plans.push(Plan {
             name: format!("conv_subgroup_{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),

@@ -1,37 +1,118 @@
-//! Implicit matrix product through workgroup memory.
+//! Implicit matrix product (implicit GEMM) through workgroup memory.
+//!
+//! A workgroup computes a tile of the output, an invocation a *register tile* of that. Larger register tiles read less from
+//! workgroup memory for each product, larger workgroup tiles less from memory; both leave fewer workgroups to fill a device.
+//! So there is a family of them, and a cost that weighs one against the other.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing};
+use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
-/// Pixels and output channels of a workgroup's tile, and input channels of a step, best guess first.
-const TILES: [(u32, u32); 2] = [(64, 16), (32, 32)];
+/// A tile, in pixels and in vectors of four output channels.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// Of a workgroup.
+    pixels: u32,
+    vectors: u32,
+    /// Of an invocation.
+    own_pixels: u32,
+    own_vectors: u32,
+    /// Input channels of a step.
+    depth: u32,
+    /// Share of a GPU's multiply-adds that the instructions of the inner loop allow, in percent: as the compiler of AMD's
+    /// RDNA 2 writes it.
+    share: u64,
+}
+
+const TILES: [Tile; 4] = [
+    Tile { pixels: 32, vectors: 16, own_pixels: 4, own_vectors: 2, depth: 16, share: 83 },
+    Tile { pixels: 64, vectors: 16, own_pixels: 8, own_vectors: 1, depth: 16, share: 88 },
+    Tile { pixels: 128, vectors: 32, own_pixels: 8, own_vectors: 2, depth: 8, share: 92 },
+    Tile { pixels: 32, vectors: 8, own_pixels: 4, own_vectors: 1, depth: 16, share: 73 },
+];
+
+/// Invocations that a device of unknown size is taken to run at once.
+const AT_ONCE: u64 = 4096;
+
+impl Tile {
+    const fn invocations(self) -> u32 {
+        self.pixels / self.own_pixels * (self.vectors / self.own_vectors)
+    }
+
+    /// Fours of input channels in a step.
+    const fn fours(self) -> u32 {
+        self.depth / 4
+    }
+
+    /// Bytes of workgroup memory: an odd number of vectors for each pixel.
+    const fn storage(self) -> u32 {
+        16 * (self.pixels * (self.fours() | 1) + self.depth * self.vectors)
+    }
+
+    fn count(self, problem: &ConvProblem) -> u64 {
+        problem.geometry.tiles(self.pixels, 4 * self.vectors)
+    }
+
+    /// Fours of a step that are spelled out in a row; `None` where not even one may be.
+    fn spelled(self, caps: &Caps) -> Option<u32> {
+        let products = u64::from(4 * self.own_pixels * self.own_vectors);
+        let loads = u64::from(self.own_pixels + 4 * self.own_vectors);
+        [self.fours(), 1]
+            .into_iter()
+            .find(|&fours| caps.spells_out(products * u64::from(fours), loads * u64::from(fours)))
+    }
+
+    /// A time to compare tiles by: how often the device is filled, times what an invocation computes, by its share of the
+    /// device's speed.
+    fn cost(self, problem: &ConvProblem) -> u64 {
+        let rounds = (self.count(problem) * u64::from(self.invocations())).div_ceil(AT_ONCE);
+        rounds * u64::from(self.own_pixels * self.own_vectors) * 10_000 / self.share
+    }
+}
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
     if geometry.group_in() < 3 || geometry.group_out() < 4 {
         return Ok(Vec::new());
     }
+    let mut tiles = TILES;
+    tiles.sort_by_key(|tile| tile.cost(problem));
     let mut plans = Vec::new();
-    for (tile, depth) in TILES {
-        let storage = 2 * tile * depth * 4;
-        if tile * tile / 16 > caps.max_invocations || storage > caps.workgroup_storage {
-            continue;
-        }
-        let items = geometry.tiles(tile, tile);
+    for tile in tiles {
+        let fits = tile.invocations() <= caps.max_invocations && tile.storage() <= caps.workgroup_storage;
+        let (true, Some(spelled)) = (fits, tile.spelled(caps)) else { continue };
+        let items = tile.count(problem);
         let output = four_wide_output(problem);
+        let invocations = tile.invocations();
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, STAGE, part!("conv_tiled.wgsl")],
-            constants: &[("TILE", Constant::U32(tile)), ("DEPTH", Constant::U32(depth))],
+            parts: &[output, PRODUCT, part!("conv_tiled.wgsl")],
+            constants: &[
+                ("PIXEL_TILE", Constant::U32(tile.pixels)),
+                ("VECTOR_TILE", Constant::U32(tile.vectors)),
+                ("PIXELS", Constant::U32(tile.own_pixels)),
+                ("VECTORS", Constant::U32(tile.own_vectors)),
+                ("SUMS", Constant::U32(tile.own_pixels * tile.own_vectors)),
+                ("FOURS", Constant::U32(tile.fours())),
+                ("SPELLED", Constant::U32(spelled)),
+                ("STAGED_PIXELS", Constant::U32(tile.pixels * tile.fours() / invocations)),
+                ("STAGED_ROWS", Constant::U32(tile.vectors * tile.depth / invocations)),
+            ],
             items,
             workgroups: caps.fold(items)?,
+            turns: product_turns(geometry, tile.depth) * u64::from(1 + tile.fours() / spelled),
         };
+        let Tile { pixels, vectors, own_pixels, own_vectors, depth, .. } = tile;
         plans.push(Plan {
-            name: format!("conv_tiled_{}x4_{tile}x{tile}x{depth}", problem.dtype),
+            name: format!(
+                "conv_tiled_{}x4_{pixels}x{}x{depth}_{own_pixels}x{}",
+                problem.dtype,
+                4 * vectors,
+                4 * own_vectors
+            ),
             steps: vec![launch.dispatch(problem, caps)?],
             scratch: vec![],
             packing: packing::in_fours(problem, caps)?,

@@ -2,7 +2,7 @@
 
 use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::Result;
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, nested_turns, part};
 
 const TAPS: Part = part!("lib/taps.wgsl");
 
@@ -21,6 +21,7 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         constants: &tap_steps(problem),
         items,
         workgroups: workgroups(items, caps)?,
+        turns: tap_turns(problem, 1),
     };
     Ok(vec![Plan {
         name: format!("conv_transposed_direct_{}x1", problem.dtype),
@@ -58,6 +59,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[&[("TILE", Constant::U32(tile))][..], &tap_steps(problem)].concat(),
             items,
             workgroups: workgroups(items, caps)?,
+            turns: tap_turns(problem, 4),
         };
         plans.push(Plan {
             name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
@@ -70,9 +72,25 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 /// Taps from one that hits a position to the next that does, along height and width.
+fn steps(problem: &ConvProblem) -> [u32; 2] {
+    problem.geometry.axes.map(|axis| axis.stride / common(axis.stride, axis.dilation))
+}
+
+/// The same as constants of a shader.
 fn tap_steps(problem: &ConvProblem) -> [(&'static str, Constant); 2] {
-    let [h, w] = problem.geometry.axes.map(|axis| Constant::U32(axis.stride / common(axis.stride, axis.dilation)));
+    let [h, w] = steps(problem).map(Constant::U32);
     [("TAP_STEP_H", h), ("TAP_STEP_W", w)]
+}
+
+/// Turns of the loops that look for the first tap of either axis, and over the taps that hit and their channels, `lanes` at
+/// a time.
+fn tap_turns(problem: &ConvProblem, lanes: u32) -> u64 {
+    let geometry = &problem.geometry;
+    let [step_h, step_w] = steps(problem);
+    let [h, w] = geometry.axes;
+    let [rows, columns] = [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)];
+    let hits = [rows, columns, geometry.group_out().div_ceil(lanes)].map(u64::from);
+    u64::from(step_h) + u64::from(rows) * u64::from(step_w) + nested_turns(&hits)
 }
 
 /// The greatest common divisor.

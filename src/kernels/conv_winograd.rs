@@ -9,7 +9,9 @@
 
 use super::{ConvLaunch, Input, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, part};
+use crate::plan::{
+    Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, nested_turns, part,
+};
 use crate::{DType, DataFormat, Error, Result};
 
 /// Fewest channels on either side: below, the transforms outweigh what the products save, and their error shows.
@@ -156,6 +158,8 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
             constants: &constants,
             items,
             workgroups,
+            // The last loop over the outputs of a row is not spelled out.
+            turns: u64::from(tile.outputs * tile.outputs),
         })
     };
     let parts = [tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
@@ -188,5 +192,6 @@ fn kernel_packing(tile: Tile, problem: &ConvProblem, pairs: u64, caps: &Caps) ->
         return Err(Error::limit("elements of a packed kernel", elements, u32::MAX.into()));
     }
     let parts = [tile.part, part!("winograd_kernel.wgsl")];
-    packing::launch(&problem.geometry, &tile.constants(), &parts, pairs, elements, caps)
+    let turns = 3 + nested_turns(&[tile.edge().into(); 2]);
+    packing::launch(&problem.geometry, &tile.constants(), &parts, [pairs, elements, turns], caps)
 }

@@ -32,6 +32,7 @@ pub(super) fn plans(problem: &MapProblem, caps: &Caps) -> Result<Vec<Plan>> {
             params: MapParams { items: item_count(items)?, act_0, act_1, act_2 }.words(),
             workgroups: workgroups(items, caps)?,
             bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+            turns: 0,
         }],
         scratch: vec![],
         packing: None,

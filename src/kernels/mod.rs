@@ -15,6 +15,7 @@ mod conv_direct;
 mod conv_gathered;
 mod conv_grouped;
 mod conv_launch;
+mod conv_parts;
 mod conv_separable;
 mod conv_separable_subgroup;
 mod conv_split;
@@ -22,6 +23,7 @@ mod conv_subgroup;
 mod conv_tiled;
 mod conv_transposed;
 mod conv_winograd;
+mod lines;
 mod map;
 mod move_axes;
 mod normalize;
@@ -35,21 +37,22 @@ use conv_launch::{ConvLaunch, Input, from_scratch};
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, Operand, Part, Plan, Problem,
-    SeparableProblem, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand, Part, Plan,
+    Problem, SeparableProblem, nested_turns, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
 /// Every plan that solves `problem` within `caps`, best guess first; for a convolution `conv_direct` is always among
-/// them, or `conv_transposed_direct`. Two convolutions in one may have none: they can be solved one by one.
+/// them, or `conv_transposed_direct`, but where its sums are too long for one invocation. Two convolutions in one may have none: they can be solved one by one.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for f16 where `caps` has none, [`Error::Limit`] for sizes that no shader here can address.
+/// [`Error::Unsupported`] for f16 where `caps` has none, [`Error::Limit`] for sizes that no shader here can address, and for
+/// sums that none computes in [few enough turns](crate::plan::MOST_TURNS).
 pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
     if problem.uses_f16() && !caps.f16 {
         return Err(Error::unsupported("f16", "these capabilities have no SHADER_F16; compute in f32"));
     }
-    match problem {
+    let plans = match problem {
         Problem::Conv(problem) => conv_candidates(problem, caps),
         Problem::Separable(problem) => separable_candidates(problem, caps),
         Problem::Map(problem) => map::plans(problem, caps),
@@ -61,6 +64,20 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Move(problem) => move_axes::plans(problem, caps),
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
+    }?;
+    within_turns(plans)
+}
+
+/// The plans no launch of which runs longer than [`MOST_TURNS`] allows.
+///
+/// # Errors
+/// [`Error::Limit`] where that leaves none.
+fn within_turns(mut plans: Vec<Plan>) -> Result<Vec<Plan>> {
+    let least = plans.iter().map(Plan::turns).min();
+    plans.retain(|plan| plan.turns() <= MOST_TURNS);
+    match least {
+        Some(least) if plans.is_empty() => Err(Error::limit("turns of the loops of one invocation", least, MOST_TURNS)),
+        _ => Ok(plans),
     }
 }
 
@@ -100,7 +117,8 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         (false, true) => [strips, rows, grouped, gathered, subgroup, winograd, direct, tiled, split, cooperative],
         (false, false) => [rows, strips, grouped, cooperative, split, gathered, tiled, winograd, direct, subgroup],
     };
-    Ok(families.concat())
+    let parts = conv_parts::plans(problem, caps).unwrap_or_default();
+    Ok(families.into_iter().chain([parts]).flatten().collect())
 }
 
 /// A kernel that reads fours of channels wastes most of them on a narrow group.
@@ -142,6 +160,12 @@ fn check(geometry: &ConvGeometry<2>) -> Result<()> {
     Ok(())
 }
 
+/// Turns of the loops over taps and over steps of `depth` input channels.
+fn product_turns(geometry: &ConvGeometry<2>, depth: u32) -> u64 {
+    let [height, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
+    nested_turns(&[height, width, geometry.group_in().div_ceil(depth).into()])
+}
+
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
 const WORKGROUP: u32 = 64;
 
@@ -152,9 +176,10 @@ const PIXELS: Part = part!("lib/pixels.wgsl");
 /// Pixels of a product that a depthwise convolution makes.
 const DEPTHWISE_PIXELS: Part = part!("lib/pixels_depthwise.wgsl");
 
-/// `launch`, a product of pixels that are read, with those that the depthwise convolution of `problem` makes.
-fn of_depthwise_pixels(launch: Dispatch, problem: &SeparableProblem) -> Dispatch {
-    let Dispatch { mut shader, mut bindings, params, workgroups } = launch.rebound(|operand| match operand {
+/// `launch`, a product of pixels that are read, with those that the depthwise convolution of `problem` makes, of which an
+/// invocation computes `pixels` times four channels.
+fn of_depthwise_pixels(launch: Dispatch, problem: &SeparableProblem, pixels: u64) -> Dispatch {
+    let Dispatch { mut shader, mut bindings, params, workgroups, turns } = launch.rebound(|operand| match operand {
         Operand::Kernel => Operand::ThenKernel,
         Operand::Bias => Operand::ThenBias,
         other => other,
@@ -180,7 +205,8 @@ fn of_depthwise_pixels(launch: Dispatch, problem: &SeparableProblem) -> Dispatch
     }
     bindings.truncate(4);
     bindings.extend([Binding::Read(Operand::Other), kernel, Binding::Read(Operand::Bias)]);
-    Dispatch { shader, bindings, params, workgroups }
+    let turns = turns + pixels * nested_turns(&[height.kernel.into(), width.kernel.into()]);
+    Dispatch { shader, bindings, params, workgroups, turns }
 }
 
 /// What a workgroup stages for it.

@@ -71,6 +71,7 @@ pub(super) fn dispatch(problem: &MoveProblem, lanes: u32, caps: &Caps) -> Result
         params: with_axes(block.words(), problem.axes.map(words)),
         workgroups: workgroups(items, caps)?,
         bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+        turns: 0,
     })
 }
 

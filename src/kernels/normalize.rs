@@ -1,6 +1,7 @@
 //! Normalisation by statistics of the input itself.
 
 use super::item_count;
+use super::lines::{Finish, InParts, LineParams, Lines, Term};
 use super::team::Team;
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, LARGEST, NormalizeFunction, NormalizeProblem, Operand, Plan, Shader,
@@ -62,7 +63,7 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
                 ],
-                parts: vec![INDEX, LARGEST, team.part, part!("normalize.wgsl")],
+                parts: vec![INDEX, LARGEST, team.part, part!("lib/normalize.wgsl"), part!("normalize.wgsl")],
             },
             params: params.words(),
             workgroups: team.workgroups,
@@ -72,9 +73,50 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
                 Binding::Read(Operand::Bias),
                 Binding::Write(Operand::Output),
             ],
+            turns: turns(function, length.div_ceil(team.members())) + 2 * team.turns(),
         }],
         scratch: vec![],
         packing: None,
     };
-    Ok(Team::choices(lines, length, dense, caps)?.into_iter().map(plan).collect())
+    let mut plans: Vec<_> = Team::choices(lines, length, dense, caps)?.into_iter().map(plan).collect();
+    let lines = Lines { outer, spread, groups: group, extent };
+    if let Some(parts) = InParts::of(lines, dtype, caps) {
+        lines.insert(in_parts(problem, number, parts)?.plan(name), &mut plans, caps);
+    }
+    Ok(plans)
+}
+
+/// Turns of the loops of a member of a team that takes `values` of a line: sums in runs of 64, then the values written.
+fn turns(function: NormalizeFunction, values: u64) -> u64 {
+    let sums = if function == NormalizeFunction::Unit { 1 } else { 2 };
+    sums * (values + values.div_ceil(64)) + values
+}
+
+/// The launches in parts.
+fn in_parts<'a>(problem: &NormalizeProblem, number: u32, mut parts: InParts<'a>) -> Result<InParts<'a>> {
+    let NormalizeProblem { function, epsilon, spread_step, group_step, run, .. } = *problem;
+    let (mean, squares) = if function == NormalizeFunction::Unit {
+        let squares = parts.statistic(Term::Square, None, Finish::Nothing, None)?;
+        (squares, squares)
+    } else {
+        let mean = parts.statistic(Term::Value, None, Finish::Mean, None)?;
+        (mean, parts.statistic(Term::Square, Some(mean), Finish::Mean, None)?)
+    };
+    let bindings = vec![
+        Binding::Read(Operand::Input),
+        Binding::Read(Operand::Kernel),
+        Binding::Read(Operand::Bias),
+        Binding::Write(Operand::Output),
+        Binding::Read(squares),
+        Binding::Read(mean),
+    ];
+    let constants = [
+        ("FUNCTION", Constant::U32(number)),
+        ("HAS_GAMMA", Constant::Bool(problem.gamma)),
+        ("HAS_BETA", Constant::Bool(problem.beta)),
+    ];
+    let shaders = [part!("lib/normalize.wgsl"), part!("normalize_write.wgsl")];
+    let own = |params| LineParams { epsilon, spread_step, group_step, run, ..params };
+    parts.write(&shaders, &constants, bindings, own)?;
+    Ok(parts)
 }

@@ -28,7 +28,7 @@ pub(super) fn in_fours(problem: &ConvProblem, caps: &Caps) -> Result<Option<Pack
     }
     let elements = filled(geometry);
     let constants = [("Elem", Constant::Type(problem.dtype.name(), 1))];
-    launch(geometry, &constants, &[part!("pack_kernel.wgsl")], elements, elements, caps).map(Some)
+    launch(geometry, &constants, &[part!("pack_kernel.wgsl")], [elements, elements, 0], caps).map(Some)
 }
 
 /// Elements of the kernel with every group's channels in fours on either side.
@@ -38,13 +38,13 @@ pub(super) fn filled(geometry: &ConvGeometry) -> u64 {
     taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
 }
 
-/// The packing by a shader of these constants and parts, `items` invocations of which write `elements`.
+/// The packing by a shader of these constants and parts, `items` invocations of which write `elements` in so many `turns` of
+/// loops each.
 pub(super) fn launch(
     geometry: &ConvGeometry,
     constants: &[(&'static str, Constant)],
     parts: &[Part],
-    items: u64,
-    elements: u64,
+    [items, elements, turns]: [u64; 3],
     caps: &Caps,
 ) -> Result<Packing> {
     let shader = Shader {
@@ -60,6 +60,7 @@ pub(super) fn launch(
         params: params.words(),
         workgroups: workgroups(items, caps)?,
         bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+        turns,
     };
     Ok(Packing { step, elements })
 }

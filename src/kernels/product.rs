@@ -27,6 +27,9 @@ params! {
     }
 }
 
+/// Terms of a run, as `product.wgsl` has it.
+const RUN: u32 = 64;
+
 pub(super) fn plans(problem: &ProductProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [right_term, right_column] = problem.right;
     let apart = |axis: &PairAxis| axis.right.is_multiple_of(4);
@@ -73,6 +76,7 @@ fn plan(problem: &ProductProblem, lanes: u32, tile: u32, caps: &Caps) -> Result<
             params: with_axes(block.words(), words),
             workgroups: workgroups(items, caps)?,
             bindings: bindings_of(problem.sides),
+            turns: u64::from(problem.terms) + u64::from(problem.terms.div_ceil(RUN)),
         }],
         scratch: vec![],
         packing: None,

@@ -2,7 +2,7 @@
 
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{
-    Binding, Caps, Constant, Dispatch, IMAGE, INDEX, Operand, Plan, ResizeProblem, Shader, params, part,
+    Binding, Caps, Constant, Dispatch, IMAGE, INDEX, Operand, Plan, ResizeProblem, Shader, nested_turns, params, part,
 };
 use crate::{DataFormat, Error, Result};
 
@@ -55,6 +55,7 @@ pub(super) fn plans(problem: &ResizeProblem, caps: &Caps) -> Result<Vec<Plan>> {
                     Binding::Read(Operand::Kernel),
                     Binding::Write(Operand::Output),
                 ],
+                turns: nested_turns(&taps.map(u64::from)),
             }],
             scratch: vec![],
             packing: None,

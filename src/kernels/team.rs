@@ -13,6 +13,8 @@ const MANY: u64 = 1 << 14;
 pub(super) struct Team {
     /// The WGSL.
     pub(super) part: Part,
+    /// Whether a workgroup takes a line together.
+    shared: bool,
     /// Invocations of a workgroup.
     pub(super) workgroup: u32,
     /// Workgroups of the launch.
@@ -22,10 +24,21 @@ pub(super) struct Team {
 }
 
 impl Team {
+    /// How many share a line.
+    pub(super) fn members(&self) -> u64 {
+        if self.shared { self.workgroup.into() } else { 1 }
+    }
+
+    /// Turns of the loop by which they add up what each has found.
+    pub(super) fn turns(&self) -> u64 {
+        if self.shared { u64::from(self.workgroup.ilog2() + 1) } else { 0 }
+    }
+
     /// An invocation for each of `lines`.
     pub(super) fn alone(lines: u64, caps: &Caps) -> Result<Vec<Self>> {
         Ok(vec![Self {
             part: part!("lib/team_alone.wgsl"),
+            shared: false,
             workgroup: WORKGROUP,
             workgroups: super::workgroups(lines, caps)?,
             suffix: format!("{WORKGROUP}"),
@@ -42,6 +55,7 @@ impl Team {
         if let (true, Ok(workgroups)) = (length >= SHORT, caps.fold(lines)) {
             let shared = Self {
                 part: part!("lib/team_workgroup.wgsl"),
+                shared: true,
                 workgroup: size,
                 workgroups,
                 suffix: format!("{size}_shared"),

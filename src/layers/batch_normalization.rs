@@ -190,8 +190,8 @@ impl Describe for BatchNormalization {
     }
 
     /// The scale and the shift that the weights come to.
-    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
-        let named = |name| weights.iter().find(|weight| weight.name == name).map(|weight| &weight.value);
+    fn operands(&self, weights: &[Weight]) -> Vec<Arc<HostTensor>> {
+        let named = |name| weights.iter().find(|weight| weight.name == name).map(Weight::value);
         let channels = weights[0].value.values.len();
         let value = |name, channel, default: f64| {
             named(name).map_or(default, |tensor: &HostTensor| f64::from(tensor.values[channel]))
@@ -204,7 +204,7 @@ impl Describe for BatchNormalization {
             shifts.push((value("beta", channel, 0.0) - value("moving_mean", channel, 0.0) * scale) as f32);
         }
         let shape = weights[0].value.shape.clone();
-        vec![HostTensor { shape: shape.clone(), values: scales }, HostTensor { shape, values: shifts }]
+        [scales, shifts].map(|values| Arc::new(HostTensor { shape: shape.clone(), values })).into()
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

@@ -447,6 +447,8 @@ impl LayerConfig {
                 codec.field("seed", &mut layer.seed)?;
                 brief_common(codec, &mut layer.common)?;
                 codec.field("data_format", &mut layer.data_format)?;
+                // tf.keras 2 writes its parent's.
+                codec.dropped("noise_shape", Value::is_null)?;
             }
             Self::ZeroPadding2D(layer) => {
                 common(codec, &mut layer.common)?;
@@ -557,15 +559,14 @@ fn weights(
     Ok(())
 }
 
-/// Arguments of Conv2D that tf.keras 2 also writes for the other convolutions, where they have no effect (F1).
+/// Arguments of Conv2D that tf.keras 2 also writes for the other convolutions, where they have no effect whatever they say:
+/// there is no weight called `kernel`.
 fn conv2d_leftovers(codec: &mut Codec) -> Result<()> {
     codec.dropped("groups", |json| integer(json) == Some(1))?;
-    codec.dropped("kernel_initializer", |json| {
-        let read = Option::<Initializer>::read("kernel_initializer", json);
-        read.is_ok_and(|initializer| initializer.is_none_or(|i| i == Initializer::glorot_uniform()))
-    })?;
-    codec.dropped("kernel_regularizer", Value::is_null)?;
-    codec.dropped("kernel_constraint", Value::is_null)
+    for inert in ["kernel_initializer", "kernel_regularizer", "kernel_constraint"] {
+        codec.dropped(inert, |_| true)?;
+    }
+    Ok(())
 }
 
 fn leaky(codec: &mut Codec, negative_slope: &mut f32) -> Result<()> {
@@ -720,19 +721,59 @@ fn unwrapped<'a>(key: &str, json: &'a Value) -> Result<(&'a str, &'a Value)> {
     let (Some(class), Some(config)) = (json["class_name"].as_str(), json.get("config")) else {
         return Err(invalid(key, format!("`{key}` must be a name or an object with `class_name` and `config`"), json));
     };
-    let foreign = |module: &str| {
-        !["keras", "tf_keras", "tensorflow", "builtins", OPERATORS].contains(&module.split('.').next().unwrap_or(""))
+    let custom = match Origin::of(json) {
+        _ if class == "__lambda__" => Some("a function of Python code".into()),
+        Origin::Keras => None,
+        Origin::Operator => Some("an operator".into()),
+        Origin::Custom(of) => Some(of),
     };
-    let custom = json["module"].as_str().is_some_and(foreign)
-        || json["registered_name"].as_str().is_some_and(|name| name.contains('>'))
-        || class == "__lambda__";
-    if custom {
+    if let Some(of) = custom {
         return Err(Error::unsupported(
-            format!("the custom object {class} as `{key}`"),
+            format!("the custom object {class} as `{key}`, {of},"),
             "code from files is never run; construct it by the builder methods",
         ));
     }
     Ok((class, config))
+}
+
+/// Where the class of an object in a config comes from: its module decides what its name means, and never the bare name. A
+/// user's own class may be called `ReLU`, and the operator `keras.ops.add` is not the layer `Add`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Keras's layers, models, initializers and so on, or this crate's own.
+    Keras,
+    /// An operator of `keras.ops`.
+    Operator,
+    /// Anything else: in words.
+    Custom(String),
+}
+
+impl Origin {
+    /// The origin of `json`, an object with a `class_name`. Keras 2 and configs by hand name no module; `null` is what Keras 3
+    /// writes for a class of the program that saved the file.
+    pub(crate) fn of(json: &Value) -> Self {
+        let class = json["class_name"].as_str().unwrap_or_default();
+        let registered = json["registered_name"].as_str().unwrap_or(class);
+        let module = match json.get("module") {
+            None => "keras",
+            Some(Value::String(module)) => module,
+            Some(_) => return Self::Custom(format!("{registered}, a class of the program that saved the file")),
+        };
+        let parts: Vec<&str> = module.split('.').collect();
+        let keras = match parts[0] {
+            "keras" | "tf_keras" | "builtins" | OPERATORS => true,
+            "tensorflow" => parts.contains(&"keras"),
+            _ => false,
+        };
+        // What Keras itself keeps beside its layers, for one of its models.
+        let beside = ["applications", "utils", "legacy"].iter().any(|part| parts.contains(part));
+        // A function is registered by its own name.
+        let renamed = registered != class && (class != "function" || registered.contains('>'));
+        if !keras || beside || renamed {
+            return Self::Custom(format!("{registered} of module {module}"));
+        }
+        if parts.contains(&"ops") { Self::Operator } else { Self::Keras }
+    }
 }
 
 /// A value with a form in JSON.
@@ -1022,12 +1063,16 @@ impl Form for Vec<Extent> {
 
 impl Form for ResizeTo {
     fn read(key: &str, json: &Value) -> Result<Self> {
-        match (json.get("sizes"), json.get("scales").and_then(Value::as_array).map(Vec::as_slice)) {
-            (Some(sizes), None) => Form::read("sizes", sizes).map(Self::Sizes),
-            (None, Some([height, width])) => {
-                Ok(Self::Scales([f64::read("scales", height)?, f64::read("scales", width)?]))
-            }
-            _ => Err(invalid(key, format!("`{key}` must hold two `sizes` or two `scales`"), json)),
+        let one = json.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+        let scales = |name: &'static str, value: &Value| match value.as_array().map(Vec::as_slice) {
+            Some([height, width]) => Ok([f64::read(name, height)?, f64::read(name, width)?]),
+            _ => Err(invalid(key, format!("`{name}` must hold two numbers"), value)),
+        };
+        match one.map(|(name, value)| (name.as_str(), value)) {
+            Some(("sizes", sizes)) => Form::read("sizes", sizes).map(Self::Sizes),
+            Some(("scales", value)) => scales("scales", value).map(Self::Scales),
+            Some(("rounded_scales", value)) => scales("rounded_scales", value).map(Self::RoundedScales),
+            _ => Err(invalid(key, format!("`{key}` must hold two `sizes`, `scales` or `rounded_scales`"), json)),
         }
     }
 
@@ -1035,6 +1080,7 @@ impl Form for ResizeTo {
         Ok(match self {
             Self::Sizes(sizes) => json!({"sizes": sizes}),
             Self::Scales(scales) => json!({"scales": scales}),
+            Self::RoundedScales(scales) => json!({"rounded_scales": scales}),
         })
     }
 }
@@ -1450,6 +1496,12 @@ impl Form for Activation {
     }
 
     fn write(&self) -> Result<Value> {
+        if *self == Self::HardSigmoid2 {
+            return Err(Error::unsupported(
+                "Keras 2's hard_sigmoid in a config",
+                "Keras 3 has no name for it; save the weights alone (.weights.h5 or .safetensors)",
+            ));
+        }
         if Self::from_name(self.name()).is_ok_and(|default| default == *self) {
             return Ok(self.name().into());
         }
@@ -2123,20 +2175,19 @@ mod tests {
                 config[key] = value;
                 LayerConfig::from_config(class, &config)
             };
-            let initializer = json!({"class_name": "GlorotUniform", "config": {"seed": null}});
+            let initializer = json!({"class_name": "HeNormal", "config": {"seed": null}});
             let plain = read("groups", json!(1)).unwrap();
-            assert_eq!(read("kernel_initializer", Value::Null).unwrap(), plain);
-            assert_eq!(read("kernel_initializer", initializer).unwrap(), plain);
-            assert_eq!(read("kernel_regularizer", Value::Null).unwrap(), plain);
             for (key, value) in [
-                ("groups", json!(2)),
+                ("kernel_initializer", Value::Null),
+                ("kernel_initializer", initializer),
                 ("kernel_initializer", json!("zeros")),
                 ("kernel_regularizer", json!("l2")),
                 ("kernel_constraint", json!("non_neg")),
             ] {
-                let error = read(key, value).unwrap_err().to_string();
-                assert!(error.starts_with(&format!("{class} takes no argument `{key}`")), "{error}");
+                assert_eq!(read(key, value).unwrap(), plain);
             }
+            let error = read("groups", json!(2)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{class} takes no argument `groups`")), "{error}");
         }
         let axis = LayerConfig::from_config("BatchNormalization", &json!({"axis": [3]})).unwrap();
         assert_eq!(axis, BatchNormalization::new().axis(3).into());
@@ -2311,21 +2362,21 @@ mod tests {
                 "Conv2D",
                 json!({"filters": 4, "kernel_size": 2, "kernel_constraint": foreign}),
                 "",
-                "the custom object Mine as `kernel_constraint` is not supported: \
+                "the custom object Mine as `kernel_constraint`, Mine of module mine.layers, is not supported: \
                  code from files is never run; construct it by the builder methods",
             ),
             (
                 "Activation",
                 json!({"activation": lambda}),
                 "",
-                "the custom object __lambda__ as `activation` is not supported: \
+                "the custom object __lambda__ as `activation`, a function of Python code, is not supported: \
                  code from files is never run; construct it by the builder methods",
             ),
             (
                 "Dense",
                 json!({"units": 1, "kernel_regularizer": custom}),
                 "",
-                "the custom object L2 as `kernel_regularizer` is not supported: \
+                "the custom object L2 as `kernel_regularizer`, mine>L2 of module keras, is not supported: \
                  code from files is never run; construct it by the builder methods",
             ),
             (

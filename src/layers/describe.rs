@@ -72,7 +72,7 @@ pub(crate) trait Describe {
     }
 
     /// What the forward pass reads of the weights.
-    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
+    fn operands(&self, weights: &[Weight]) -> Vec<Arc<HostTensor>> {
         weights.iter().map(|weight| weight.value.clone()).collect()
     }
 

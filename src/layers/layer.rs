@@ -1,5 +1,6 @@
 //! Built layers: a description with its weights on a device.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,12 +37,27 @@ pub struct Layer {
     operands: Vec<Arc<Kernel>>,
 }
 
+/// What devices hold, or will, of weights that layers have in common.
+#[cfg(feature = "onnx")]
+#[derive(Default)]
+pub(crate) struct SharedOperands(HashMap<(usize, DType, Option<Rounding>), Arc<Kernel>>);
+
+#[cfg(feature = "onnx")]
+impl SharedOperands {
+    /// Puts the operand that is of the same tensor in the place of `operand`, if there is one.
+    fn take(&mut self, operand: &mut Arc<Kernel>) {
+        let key = (operand.place(), operand.dtype(), operand.rounding());
+        *operand = self.0.entry(key).or_insert_with(|| operand.clone()).clone();
+    }
+}
+
 /// One weight of a layer, in its variable type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
     pub(super) name: &'static str,
     trainable: bool,
-    pub(super) value: HostTensor,
+    /// Layers that are given one tensor have it in common.
+    pub(super) value: Arc<HostTensor>,
 }
 
 impl Weight {
@@ -75,7 +91,11 @@ impl Layer {
                     return Err(Error::limit("bytes of one buffer", bytes, gpu.caps().max_buffer));
                 }
             }
-            declared.iter().map(|weight| weight.initializer.values(&weight.shape, dtype)).collect()
+            let value = |weight: &Declared| {
+                let values = weight.initializer.values(&weight.shape, dtype)?;
+                Ok(Arc::new(HostTensor { shape: weight.shape.clone(), values }))
+            };
+            declared.iter().map(value).collect()
         })
     }
 
@@ -92,8 +112,26 @@ impl Layer {
     ) -> Result<Self> {
         Self::make(gpu, config.into(), inputs, |name, declared, _| {
             check_weights(name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
-            Ok(values.into_iter().map(|value| value.values).collect())
+            Ok(values.into_iter().map(Arc::new).collect())
         })
+    }
+
+    /// [`with_weights`](Self::with_weights), with weights that other layers may have in common with it: what a device gets of
+    /// them it gets once.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn with_shared(
+        gpu: &Gpu,
+        config: impl Into<LayerConfig>,
+        inputs: &[PartialShape],
+        values: Vec<Arc<HostTensor>>,
+        shared: &mut SharedOperands,
+    ) -> Result<Self> {
+        let mut layer = Self::make(gpu, config.into(), inputs, |name, declared, _| {
+            check_weights(name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
+            Ok(values)
+        })?;
+        layer.operands.iter_mut().for_each(|operand| shared.take(operand));
+        Ok(layer)
     }
 
     /// The layer with what `values` makes of its name, its declared weights and its compute type.
@@ -101,7 +139,7 @@ impl Layer {
         gpu: &Gpu,
         config: LayerConfig,
         inputs: &[PartialShape],
-        values: impl FnOnce(&str, &[Declared], DType) -> Result<Vec<Vec<f32>>>,
+        values: impl FnOnce(&str, &[Declared], DType) -> Result<Vec<Arc<HostTensor>>>,
     ) -> Result<Self> {
         config.output_shape_all(inputs)?;
         let policy = config.common().dtype;
@@ -111,8 +149,10 @@ impl Layer {
         let name = config.common().name.clone().unwrap_or_else(|| unique_name(config.class_name()));
         let declared = config.describe().weights(inputs)?;
         let values = values(&name, &declared, dtype)?;
-        let weights = declared.into_iter().zip(values).map(|(Declared { name, shape, trainable, .. }, values)| {
-            Weight { name, trainable, value: stored(policy, HostTensor { shape, values }) }
+        let weights = declared.into_iter().zip(values).map(|(Declared { name, trainable, .. }, value)| Weight {
+            name,
+            trainable,
+            value: stored(policy, value),
         });
         let weights: Vec<Weight> = weights.collect();
         let operands = config.kernels(&weights, dtype, rounding);
@@ -146,7 +186,7 @@ impl Layer {
 
     /// The values of all weights, in Keras's order.
     pub fn get_weights(&self) -> Vec<HostTensor> {
-        self.weights.iter().map(|weight| weight.value.clone()).collect()
+        self.weights.iter().map(|weight| HostTensor::clone(&weight.value)).collect()
     }
 
     /// Replaces the values of all weights, given in Keras's order, converted to the variable type.
@@ -158,7 +198,7 @@ impl Layer {
         check_weights(&self.name, self.weights.iter().map(|weight| (weight.name, weight.shape())), values)?;
         let policy = self.config.common().dtype;
         for (weight, value) in self.weights.iter_mut().zip(values) {
-            weight.value = stored(policy, value.clone());
+            weight.value = stored(policy, Arc::new(value.clone()));
         }
         self.operands = self.config.kernels(&self.weights, self.dtype, self.rounding);
         Ok(())
@@ -320,7 +360,7 @@ impl LayerConfig {
         let (dtype, rounding) = self.common().dtype.compute().ok_or_else(float64_unsupported)?;
         let unset = |declared: Declared| {
             let Declared { name, shape, trainable, .. } = declared;
-            Weight { name, trainable, value: HostTensor { shape, values: Vec::new() } }
+            Weight { name, trainable, value: Arc::new(HostTensor { shape, values: Vec::new() }) }
         };
         let weights: Vec<_> = self.describe().weights(&shapes)?.into_iter().map(unset).collect();
         let mut tape = Tape::default();
@@ -349,8 +389,9 @@ impl LayerConfig {
 pub(crate) fn check_weights<'a>(
     layer: &str,
     expected: impl ExactSizeIterator<Item = (&'static str, &'a Shape)>,
-    values: &[HostTensor],
+    values: &[impl Borrow<HostTensor>],
 ) -> Result<()> {
+    let values: Vec<&HostTensor> = values.iter().map(Borrow::borrow).collect();
     if values.len() != expected.len() {
         let shapes: Vec<_> = values.iter().map(|value| value.shape.to_string()).collect();
         let expected: Vec<_> = expected.map(|(name, shape)| format!("{name} {shape}")).collect();
@@ -381,14 +422,14 @@ fn float64_unsupported() -> Error {
 }
 
 /// `value` as a variable of `policy` holds it.
-fn stored(policy: DTypePolicy, mut value: HostTensor) -> HostTensor {
+fn stored(policy: DTypePolicy, mut value: Arc<HostTensor>) -> Arc<HostTensor> {
     let round = match policy.variables() {
         Some((DType::F16, _)) => Some(Rounding::Float16),
         Some((DType::F32, rounding)) => rounding,
         None => None,
     };
     if let Some(round) = round {
-        value.values.iter_mut().for_each(|v| *v = round.round(*v));
+        Arc::make_mut(&mut value).values.iter_mut().for_each(|v| *v = round.round(*v));
     }
     value
 }

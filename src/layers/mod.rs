@@ -65,6 +65,8 @@ pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
+pub(crate) use config::Origin;
+#[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv2d::Conv2D;
@@ -81,6 +83,8 @@ pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,
 };
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
+#[cfg(feature = "onnx")]
+pub(crate) use layer::SharedOperands;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::check_weights;
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors", feature = "view"))]

@@ -158,10 +158,10 @@ impl Describe for Normalization {
     }
 
     /// The scale and the shift that the statistics come to.
-    fn operands(&self, weights: &[Weight]) -> Vec<HostTensor> {
+    fn operands(&self, weights: &[Weight]) -> Vec<Arc<HostTensor>> {
         let (mean, variance) = match (&self.mean, &self.variance) {
             (Some(mean), Some(variance)) => (mean, variance),
-            _ => (&weights[0].value, &weights[1].value),
+            _ => (weights[0].value(), weights[1].value()),
         };
         let deviation = |variance: f32| f64::from(variance).sqrt().max(EPSILON);
         let pairs = mean.values.iter().zip(&variance.values).map(|(&mean, &variance)| {
@@ -169,7 +169,7 @@ impl Describe for Normalization {
             if self.invert { (deviation, mean) } else { (1.0 / deviation, -mean / deviation) }
         });
         let (scale, shift) = pairs.map(|(scale, shift)| (scale as f32, shift as f32)).unzip();
-        [scale, shift].map(|values| HostTensor { shape: mean.shape.clone(), values }).into()
+        [scale, shift].map(|values| Arc::new(HostTensor { shape: mean.shape.clone(), values })).into()
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

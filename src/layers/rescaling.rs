@@ -162,11 +162,11 @@ impl Describe for Rescaling {
     }
 
     /// The scale and the offset, equally long.
-    fn operands(&self, _weights: &[super::Weight]) -> Vec<HostTensor> {
+    fn operands(&self, _weights: &[super::Weight]) -> Vec<Arc<HostTensor>> {
         let count = self.count();
         let spread = |values: &[f64]| {
             let values: Vec<f32> = values.iter().cycle().take(count).map(|&value| value as f32).collect();
-            HostTensor { shape: [count].into(), values }
+            Arc::new(HostTensor { shape: [count].into(), values })
         };
         vec![spread(self.scale.as_slice()), spread(self.offset.as_slice())]
     }

@@ -7,7 +7,7 @@ use super::arguments::{common_setters, of_rank};
 use super::describe::Describe;
 use crate::geometry::extent;
 use crate::ops::{self, Kernel, Tape, Value};
-use crate::resampling::Resampling;
+use crate::resampling::{Precision, Resampling};
 use crate::{Coordinates, DataFormat, Error, Interpolation, Nearest, PartialShape, Result, Settings};
 
 /// The size that a [`Resize`] layer gives an image.
@@ -15,12 +15,15 @@ use crate::{Coordinates, DataFormat, Error, Interpolation, Nearest, PartialShape
 pub enum ResizeTo {
     /// Height and width.
     Sizes([u32; 2]),
-    /// Factors of height and width; the output has `floor(extent · factor)`.
+    /// Factors of height and width; the output has `floor(extent · factor)`, computed in f32.
     Scales([f64; 2]),
+    /// Factors of height and width; the output has `extent · factor`, rounded, computed in f32. What ONNX makes of sizes that
+    /// keep the aspect ratio.
+    RoundedScales([f64; 2]),
 }
 
 /// An image at another size. Keras has only [`UpSampling2D`](super::UpSampling2D); this is ONNX's `Resize` and `Upsample`
-/// over height and width.
+/// over height and width, with the extents and coordinates of onnxruntime. An image that keeps its size stays as it is.
 ///
 /// # Shapes
 /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
@@ -108,15 +111,15 @@ impl Resize {
 
     fn axis(&self, axis: usize, dim: usize) -> Result<Resampling> {
         let input = extent(dim)?;
+        // A float beyond the integers becomes the largest, which is refused.
+        let scaled = |scale: f64, whole: fn(f32) -> f32| extent(whole(input as f32 * scale as f32) as usize);
         let (output, scale) = match self.to {
-            ResizeTo::Sizes(sizes) => (sizes[axis], f64::from(sizes[axis]) / f64::from(input)),
-            ResizeTo::Scales(scales) => {
-                let output = (f64::from(input) * scales[axis]).floor();
-                // A float beyond the integers becomes the largest, which is refused.
-                (extent(output as usize)?, scales[axis])
-            }
+            ResizeTo::Sizes(sizes) => (sizes[axis], f64::from(sizes[axis] as f32 / input as f32)),
+            ResizeTo::Scales(scales) => (scaled(scales[axis], f32::floor)?, scales[axis]),
+            ResizeTo::RoundedScales(scales) => (scaled(scales[axis], f32::round)?, scales[axis]),
         };
-        Ok(Resampling { input, output, scale, coordinates: self.coordinates, interpolation: self.interpolation })
+        let (precision, coordinates, interpolation) = (Precision::Single, self.coordinates, self.interpolation);
+        Ok(Resampling { input, output, scale, precision, coordinates, interpolation })
     }
 }
 
@@ -138,7 +141,9 @@ impl Describe for Resize {
         self.common.validate()?;
         let sound = match self.to {
             ResizeTo::Sizes(sizes) => !sizes.contains(&0),
-            ResizeTo::Scales(scales) => scales.iter().all(|scale| scale.is_finite() && *scale > 0.0),
+            ResizeTo::Scales(scales) | ResizeTo::RoundedScales(scales) => {
+                scales.iter().all(|scale| scale.is_finite() && *scale > 0.0)
+            }
         };
         if !sound {
             return Err(Error::invalid("to", "sizes and scales must be positive", format!("to={:?}", self.to)));
@@ -157,6 +162,11 @@ impl Describe for Resize {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let (_, _, [height, width]) = self.data_format.split(tape.shape(inputs[0]).dims());
-        ops::resize(tape, self.data_format, [self.axis(0, height)?, self.axis(1, width)?], inputs[0])
+        let axes = [self.axis(0, height)?, self.axis(1, width)?];
+        // An image that keeps its size stays as it is, whatever its scales and coordinates.
+        if axes.iter().all(|axis| axis.output == axis.input) {
+            return Ok(inputs[0]);
+        }
+        ops::resize(tape, self.data_format, axes, inputs[0])
     }
 }

@@ -9,10 +9,10 @@ use crate::ops::{self, Kernel, Statistics, Tape, Value};
 use crate::plan::NormalizeFunction;
 use crate::{PartialShape, Result, Settings};
 
-/// Below it, the sum of squares is taken for this.
-const EPSILON: f64 = 1e-12;
+/// Below it, the sum of squares is taken for this: Keras takes norms below 10⁻¹² for that.
+const EPSILON: f64 = 1e-24;
 
-/// Each example divided by its Euclidean norm over some axes: `input / √max(Σ input², 10⁻¹²)`.
+/// Each example divided by its Euclidean norm over some axes: `input / √max(Σ input², 10⁻²⁴)`.
 ///
 /// # Shapes
 /// Input and output of the same shape, of any rank.

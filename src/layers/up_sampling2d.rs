@@ -7,7 +7,7 @@ use super::describe::Describe;
 use super::{Common, Pair};
 use crate::geometry::extent;
 use crate::ops::{self, Kernel, Tape, Value};
-use crate::resampling::Resampling;
+use crate::resampling::{Precision, Resampling};
 use crate::{Coordinates, DataFormat, Error, Interpolation, Nearest, PartialShape, Result, Settings};
 
 /// How [`UpSampling2D`] fills the pixels between those of its input.
@@ -169,7 +169,8 @@ impl Describe for UpSampling2D {
         let (_, _, spatial) = self.data_format.split::<_, 2>(tape.shape(inputs[0]).dims());
         let axis = |axis: usize| -> Result<Resampling> {
             let (input, output) = (extent(spatial[axis])?, self.enlarged(axis, spatial[axis])?);
-            Ok(Resampling { input, output, scale: f64::from(self.size[axis]), coordinates, interpolation })
+            let (scale, precision) = (f64::from(self.size[axis]), Precision::Double);
+            Ok(Resampling { input, output, scale, precision, coordinates, interpolation })
         };
         ops::resize(tape, self.data_format, [axis(0)?, axis(1)?], inputs[0])
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::ops::{Kernel, Operands, Storage, Tape, Value};
 use crate::plan::{BinaryFunction, ConvProblem, Direction, Elementwise, Epilogue, Problem};
-use crate::{DataFormat, HostTensor};
+use crate::{DataFormat, HostTensor, Shape};
 
 /// Kernels and biases that scales and shifts were folded into, by the addresses of what they were made of, so that
 /// programs of one model share them.
@@ -37,11 +37,14 @@ pub(super) fn fuse(tape: &mut Tape, outputs: &[Value], folded: &mut Folded) {
 }
 
 /// Lets convolutions of zero-padded images read the images themselves.
+///
+/// A step that is computed as a convolution need not be one over that picture: batch normalization of `[2, 6, 6, 4]` runs over
+/// 72 pixels in a row, and has nowhere to pad. So the convolution must see the padded picture as it is.
 fn pad(tape: &mut Tape) {
     for index in 0..tape.steps.len() {
         let step = &tape.steps[index];
         let (Problem::Conv(conv), Some(&pad)) = (step.problem, tape.pad_of(step.operands.input)) else { continue };
-        if pad.data_format != conv.data_format || conv.direction != Direction::Forward {
+        if conv.direction != Direction::Forward || !sees(&conv, tape.shape(pad.padded), pad.data_format) {
             continue;
         }
         let (_, _, extents) = pad.data_format.split::<_, 2>(tape.shape(pad.source).dims());
@@ -53,6 +56,13 @@ fn pad(tape: &mut Tape) {
         tape.steps[index].problem = Problem::Conv(ConvProblem { geometry, ..conv });
         tape.steps[index].operands.input = pad.source;
     }
+}
+
+/// Whether what a convolution reads is the picture of this shape: its images, rows, columns and channels, as they lie.
+fn sees(problem: &ConvProblem, shape: &Shape, data_format: DataFormat) -> bool {
+    let (batch, channels, [height, width]) = data_format.split::<_, 2>(shape.dims());
+    let read = problem.read().map(|extent| extent as usize);
+    problem.data_format == data_format && problem.geometry.batch as usize == batch && read == [channels, height, width]
 }
 
 /// Takes away the steps whose results nothing reads.
@@ -264,15 +274,32 @@ mod tests {
         assert_eq!(tape.steps.len(), 2);
     }
 
-    #[test]
-    fn padding_goes_into_the_convolution() {
-        let mut tape = Tape::default();
-        let source = input(&mut tape);
+    /// `source` with two rows above it, one below and a column after it.
+    fn padded(tape: &mut Tape, source: Value) -> Value {
         let padded = tape.uninitialized([2, 12, 8, 4].into(), DType::F32).unwrap();
         let padding = MapProblem { elements: 768, dtype: DType::F32, activation: Elementwise::LINEAR };
         tape.step_into(Problem::Map(padding), source, padded);
         tape.note_pad(Pad { padded, source, data_format: DataFormat::ChannelsLast, before: [2, 0] });
-        let y = convolved(&mut tape, padded);
+        padded
+    }
+
+    #[test]
+    fn padding_stays_before_what_sees_no_picture() {
+        let mut tape = Tape::default();
+        let source = input(&mut tape);
+        let picture = padded(&mut tape, source);
+        let y = normalized(&mut tape, picture);
+        fuse(&mut tape, &[y], &mut Folded::new());
+        assert_eq!(tape.steps.len(), 2);
+        assert_eq!(tape.steps[1].operands.input, picture);
+    }
+
+    #[test]
+    fn padding_goes_into_the_convolution() {
+        let mut tape = Tape::default();
+        let source = input(&mut tape);
+        let picture = padded(&mut tape, source);
+        let y = convolved(&mut tape, picture);
         fuse(&mut tape, &[y], &mut Folded::new());
         let [step] = &tape.steps[..] else { panic!("{} steps", tape.steps.len()) };
         let Problem::Conv(conv) = step.problem else { panic!("{:?}", step.problem) };

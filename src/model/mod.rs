@@ -19,6 +19,7 @@ mod summary;
 #[cfg(all(feature = "verify", not(target_arch = "wasm32")))]
 mod verify;
 
+use std::collections::HashMap;
 use std::fmt;
 
 pub use architecture::{AppliedLayer, Architecture};
@@ -170,6 +171,8 @@ pub struct Model {
     sequential: bool,
     inputs: Vec<Input>,
     blocks: Vec<Block>,
+    /// The names of inputs, and those of blocks with their places.
+    names: HashMap<String, Option<usize>>,
     nodes: Vec<Node>,
     outputs: Vec<Port>,
     programs: Programs,
@@ -190,6 +193,7 @@ impl Model {
             sequential: false,
             inputs: Vec::new(),
             blocks: Vec::new(),
+            names: HashMap::new(),
             nodes: Vec::new(),
             outputs: (0..inputs.len()).map(Port::Input).collect(),
             programs: Programs::default(),
@@ -205,7 +209,7 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] naming the input where its name is taken.
     pub(crate) fn add_input(&mut self, input: Input) -> Result<Port> {
-        self.refuse_taken(&input.name)?;
+        self.take_name(&input.name, None)?;
         self.inputs.push(input);
         Ok(Port::Input(self.inputs.len() - 1))
     }
@@ -216,14 +220,30 @@ impl Model {
     /// [`Error::Invalid`] naming the block where its name is taken.
     pub(crate) fn add_block(&mut self, block: impl Into<Block>) -> Result<usize> {
         let block = block.into();
-        self.refuse_taken(block.name())?;
+        self.take_name(block.name(), Some(self.blocks.len()))?;
         self.blocks.push(block);
         Ok(self.blocks.len() - 1)
     }
 
-    fn refuse_taken(&self, name: &str) -> Result<()> {
-        let mut taken = self.inputs.iter().map(|input| input.name.as_str()).chain(self.blocks.iter().map(Block::name));
-        if taken.any(|other| other == name) { Err(name_taken(name)) } else { Ok(()) }
+    fn take_name(&mut self, name: &str, block: Option<usize>) -> Result<()> {
+        self.check_free(name)?;
+        self.names.insert(name.to_owned(), block);
+        Ok(())
+    }
+
+    fn check_free(&self, name: &str) -> Result<()> {
+        if self.names.contains_key(name) { Err(name_taken(name)) } else { Ok(()) }
+    }
+
+    /// Takes away the last block, which is number `index` and no longer applied.
+    fn remove_block(&mut self, index: usize) {
+        let block = self.blocks.remove(index);
+        self.names.remove(block.name());
+    }
+
+    /// The place among the blocks of the one called `name`.
+    fn named(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied().flatten()
     }
 
     /// Applies block number `block` to `inputs`, which stand before it; returns the number of the application.
@@ -397,16 +417,16 @@ impl Model {
     /// their names: a whole name goes first.
     fn within<'a>(&self, which: LayerKey<'a>) -> Option<(usize, &'a str)> {
         let LayerKey::Name(path) = which else { return None };
-        if self.blocks.iter().any(|block| block.name() == path) {
+        if self.named(path).is_some() {
             return None;
         }
         let (name, rest) = path.split_once('/')?;
-        Some((self.blocks.iter().position(|block| block.name() == name)?, rest))
+        Some((self.named(name)?, rest))
     }
 
     fn position(&self, which: LayerKey) -> Result<usize> {
         let found = match which {
-            LayerKey::Name(name) => self.blocks.iter().position(|block| block.name() == name),
+            LayerKey::Name(name) => self.named(name),
             LayerKey::Index(index) => (index < self.blocks.len()).then_some(index),
         };
         found.ok_or_else(|| {

@@ -67,6 +67,9 @@ impl Model {
     /// Those of [`call_all`](Self::call_all).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn warm_up(&self, inputs: &[Shape]) -> Result<()> {
+        self.check_inputs(inputs.len())?;
+        // What the device cannot hold is refused here, before the zeros for it are made.
+        self.program(inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect())?;
         let zeros =
             |shape: &Shape| Ok(HostTensor { shape: shape.clone(), values: vec![0.0; shape.elements()? as usize] });
         self.predict_all(&inputs.iter().map(zeros).collect::<Result<Vec<_>>>()?).map(drop)

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Model;
-use crate::{Result, Shape, Tensor};
+use crate::{DType, Result, Shape, Tensor};
 
 /// What [`Model::profile`] measured; medians, unless said otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +100,11 @@ impl Model {
         let mut state = seed;
         let mut inputs = Vec::with_capacity(shapes.len());
         for shape in shapes {
+            // What the device cannot hold is refused before it is made.
+            let tensor = Tensor::uninitialized(self.gpu(), shape.clone(), DType::F32)?;
             let values: Vec<f32> = (0..shape.elements()?).map(|_| number(&mut state)).collect();
-            inputs.push(Tensor::from_slice(self.gpu(), shape, &values)?);
+            tensor.write(bytemuck::cast_slice(&values))?;
+            inputs.push(tensor);
         }
         Ok(inputs)
     }

@@ -280,7 +280,7 @@ fn extend(model: &mut Model, step: &Step) -> Result<()> {
     let index = match step {
         Step::New(config) => {
             if let Some(name) = &config.common().name {
-                model.refuse_taken(name)?;
+                model.check_free(name)?;
             }
             let layer = config.build(&model.gpu, model.shape(model.outputs[0])).map_err(|error| {
                 let name = config.common().name.as_deref().unwrap_or(config.class_name());
@@ -302,7 +302,7 @@ fn append(model: &mut Model, index: usize, new: bool) -> Result<()> {
         }
         Err(error) => {
             if new {
-                model.blocks.pop();
+                model.remove_block(index);
             }
             Err(error)
         }
@@ -312,16 +312,17 @@ fn append(model: &mut Model, index: usize, new: bool) -> Result<()> {
 impl Model {
     /// The place of the layer called `name`.
     fn index_of(&self, name: &str) -> Result<usize> {
-        let names: Vec<_> = self.blocks.iter().map(Block::name).collect();
-        let found = names.iter().position(|other| *other == name);
-        found.ok_or_else(|| super::no_such_layer(&self.name, &names, format!("{name:?}")))
+        self.named(name).ok_or_else(|| {
+            let names: Vec<_> = self.blocks.iter().map(Block::name).collect();
+            super::no_such_layer(&self.name, &names, format!("{name:?}"))
+        })
     }
 
     /// Takes away the last application of a chain, and its layer if nothing else applies it.
     fn pop(&mut self) -> bool {
         let Some(node) = self.nodes.pop() else { return false };
         if self.nodes.iter().all(|other| other.block != node.block) {
-            self.blocks.remove(node.block);
+            self.remove_block(node.block);
         }
         self.set_outputs(node.inputs);
         true

@@ -11,9 +11,8 @@ use crate::{DType, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
 
 /// A constant that operations read, on the host; a device gets it in the form that a plan asks for, when one first does.
 pub(crate) struct Kernel {
-    shape: Shape,
-    /// Empty where only planning is wanted.
-    values: Vec<f32>,
+    /// Without values where only planning is wanted. In common with the layer's weight that it is, and with other layers'.
+    value: Arc<HostTensor>,
     dtype: DType,
     rounding: Option<Rounding>,
     /// Whether its memory comes from the pool and goes back there.
@@ -41,24 +40,29 @@ impl Form {
 
 impl Kernel {
     /// `value`, stored as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.
-    pub(crate) fn new(value: HostTensor, dtype: DType, rounding: Option<Rounding>) -> Arc<Self> {
-        let HostTensor { shape, values } = value;
-        Arc::new(Self { shape, values, dtype, rounding, pooled: false, forms: Mutex::default() })
+    pub(crate) fn new(value: impl Into<Arc<HostTensor>>, dtype: DType, rounding: Option<Rounding>) -> Arc<Self> {
+        Arc::new(Self { value: value.into(), dtype, rounding, pooled: false, forms: Mutex::default() })
     }
 
     /// A table in f32 that is made anew whenever its operation is: the next of its size takes over its memory.
     pub(crate) fn table(values: Vec<f32>) -> Arc<Self> {
-        let shape = [values.len()].into();
-        Arc::new(Self { shape, values, dtype: DType::F32, rounding: None, pooled: true, forms: Mutex::default() })
+        let value = Arc::new(HostTensor { shape: [values.len()].into(), values });
+        Arc::new(Self { value, dtype: DType::F32, rounding: None, pooled: true, forms: Mutex::default() })
+    }
+
+    /// Where its values stand on the host: kernels of one tensor have one place.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn place(&self) -> usize {
+        Arc::as_ptr(&self.value).addr()
     }
 
     pub(crate) fn shape(&self) -> &Shape {
-        &self.shape
+        &self.value.shape
     }
 
     /// The values, before any rounding.
     pub(crate) fn values(&self) -> &[f32] {
-        &self.values
+        &self.value.values
     }
 
     pub(crate) fn dtype(&self) -> DType {
@@ -73,7 +77,7 @@ impl Kernel {
     pub(crate) fn bytes(&self, form: &Form) -> Result<u64> {
         let elements = match &form.packing {
             Some(packing) => packing.elements,
-            None => self.shape.elements()?,
+            None => self.shape().elements()?,
         };
         let bytes = elements * self.dtype.size() as u64;
         Ok(form.texel.map_or_else(|| allocated(bytes), |texel| texel.allocated(bytes)))
@@ -112,15 +116,15 @@ impl Kernel {
     fn upload(&self, gpu: &Gpu) -> Result<Tensor> {
         let rounded = |value: &f32| self.rounding.map_or(*value, |rounding| rounding.round(*value));
         let tensor = if self.pooled {
-            Tensor::uninitialized(gpu, self.shape.clone(), self.dtype)?
+            Tensor::uninitialized(gpu, self.shape().clone(), self.dtype)?
         } else {
-            owned(gpu, self.shape.clone(), self.dtype)?
+            owned(gpu, self.shape().clone(), self.dtype)?
         };
         match self.dtype {
-            DType::F32 if self.rounding.is_none() => tensor.write(bytemuck::cast_slice(&self.values))?,
-            DType::F32 => tensor.write(bytemuck::cast_slice(&self.values.iter().map(rounded).collect::<Vec<_>>()))?,
+            DType::F32 if self.rounding.is_none() => tensor.write(bytemuck::cast_slice(self.values()))?,
+            DType::F32 => tensor.write(bytemuck::cast_slice(&self.values().iter().map(rounded).collect::<Vec<_>>()))?,
             DType::F16 => {
-                let values: Vec<f16> = self.values.iter().map(|&value| f16::from_f32(value)).collect();
+                let values: Vec<f16> = self.values().iter().map(|&value| f16::from_f32(value)).collect();
                 tensor.write(bytemuck::cast_slice(&values))?;
             }
         }

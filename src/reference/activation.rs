@@ -106,6 +106,7 @@ pub fn activate(name: &str, parameters: &[(&str, f64)], input: &Array) -> Array 
         "sigmoid" => input.map(sigmoid),
         "log_sigmoid" => input.map(|x| -softplus(-x)),
         "hard_sigmoid" => input.map(hard_sigmoid),
+        "hard_sigmoid_2" => input.map(|x| (0.2 * x + 0.5).clamp(0.0, 1.0)),
         "silu" => input.map(|x| x * sigmoid(x)),
         "hard_silu" => input.map(|x| x * hard_sigmoid(x)),
         "gelu" if get("approximate", 0.0) != 0.0 => {

@@ -15,7 +15,7 @@ pub fn sum(inputs: &[Array], signs: &[f64]) -> Convolved {
         let first = parts.next().unwrap_or_else(|| Array::new([], [0.0]));
         parts.fold(first, |sum, part| sum.zip(&part, |a, b| a + b))
     };
-    Convolved { exact: folded(|x| x), magnitude: folded(f64::abs), terms: inputs.len() }
+    Convolved { exact: folded(|x| x), magnitude: folded(f64::abs), terms: inputs.len(), spread: None }
 }
 
 /// The product of matrices, over any number of leading axes that broadcast: `[…, n, k]` times `[…, k, m]`.
@@ -35,7 +35,7 @@ pub fn matmul(left: &Array, right: &Array) -> Convolved {
         sums
     };
     let exact = summed(&left, &right);
-    Convolved { exact, magnitude: summed(&left.map(f64::abs), &right.map(f64::abs)), terms }
+    Convolved { exact, magnitude: summed(&left.map(f64::abs), &right.map(f64::abs)), terms, spread: None }
 }
 
 /// Keras's Dot: for each element of the batch, the sum over one axis of each.

@@ -42,10 +42,15 @@ pub struct Convolved {
     pub magnitude: Array,
     /// Number of products in one output element.
     pub terms: usize,
+    /// For each output element √ Σ (input · kernel)² and `|bias|`, of sums of products of inputs with weights; `None` of other
+    /// sums, whose terms may be all alike.
+    pub spread: Option<Array>,
 }
 
 /// Outputs along an axis whose sums the largest tiles of Winograd's convolution mix.
 const MIXED: usize = 4;
+/// How much larger than its outputs the values of a tile may be that Winograd's convolution rounds.
+const TRANSFORMED: f64 = 8.0;
 
 impl Convolved {
     /// The same result as a 3×3 convolution may compute it by Winograd's algorithm, which makes the outputs of a tile of up to
@@ -56,8 +61,10 @@ impl Convolved {
             let near = |i: usize| i.saturating_sub(MIXED - 1)..(i + MIXED).min(line.len());
             (0..line.len()).map(|i| line[near(i)].iter().copied().fold(0.0, f64::max)).collect()
         };
-        let magnitude = self.magnitude.along(first, largest_near).along(first + 1, largest_near);
-        Self { magnitude, ..self }
+        let near = |of: &Array| of.along(first, largest_near).along(first + 1, largest_near);
+        // A tile's outputs are as large as their sums, or as what they were made of.
+        let spread = self.spread.map(|spread| near(&spread.zip(&self.exact, |s, y| TRANSFORMED * (s + y.abs()))));
+        Self { magnitude: near(&self.magnitude), spread, ..self }
     }
 }
 
@@ -82,8 +89,9 @@ fn prepared(input: &Array, kernel: &Array, window: &Window) -> Array {
     input
 }
 
-/// The plain sum: one group, channels last, no padding, no dilation. Returns the sums and the sums of magnitudes.
-fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 2] {
+/// The plain sum: one group, channels last, no padding, no dilation. Returns the sums, the sums of magnitudes and those of
+/// squares.
+fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
     let [batch, height, width, channels] = input.shape[..] else { panic!("input of shape {:?}", input.shape) };
     let [kernel_h, kernel_w, kernel_channels, filters] = kernel.shape[..] else {
         panic!("kernel of shape {:?}", kernel.shape)
@@ -93,12 +101,14 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 2] {
     let (out_h, out_w) = ((height - kernel_h) / strides[0] + 1, (width - kernel_w) / strides[1] + 1);
     let mut sums = Array::new([batch, out_h, out_w, filters], vec![0.0; batch * out_h * out_w * filters]);
     let mut magnitudes = sums.clone();
+    let mut squares = sums.clone();
     for n in 0..batch {
         for oy in 0..out_h {
             for ox in 0..out_w {
                 let start = ((n * out_h + oy) * out_w + ox) * filters;
                 let sum = &mut sums.data[start..start + filters];
                 let magnitude = &mut magnitudes.data[start..start + filters];
+                let square = &mut squares.data[start..start + filters];
                 for ky in 0..kernel_h {
                     for kx in 0..kernel_w {
                         let pixel = (n * height + oy * strides[0] + ky) * width + ox * strides[1] + kx;
@@ -106,8 +116,10 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 2] {
                             let value = input.data[pixel * channels + c];
                             let row = ((ky * kernel_w + kx) * channels + c) * filters;
                             for (f, &weight) in kernel.data[row..row + filters].iter().enumerate() {
-                                sum[f] += value * weight;
-                                magnitude[f] += (value * weight).abs();
+                                let product = value * weight;
+                                sum[f] += product;
+                                magnitude[f] += product.abs();
+                                square[f] += product * product;
                             }
                         }
                     }
@@ -115,25 +127,30 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 2] {
             }
         }
     }
-    [sums, magnitudes]
+    [sums, magnitudes, squares]
 }
 
 /// Adds the bias per channel and returns to the data format that was asked for.
-fn finished(parts: Vec<[Array; 2]>, bias: Option<&Array>, terms: usize, channels_first: bool) -> Convolved {
-    let (sums, magnitudes): (Vec<_>, Vec<_>) = parts.into_iter().map(|[sum, magnitude]| (sum, magnitude)).unzip();
-    let [mut exact, mut magnitude] = [Array::joined(3, &sums), Array::joined(3, &magnitudes)];
+fn finished(parts: Vec<[Array; 3]>, bias: Option<&Array>, terms: usize, channels_first: bool) -> Convolved {
+    let joined = |which: usize| {
+        let parts: Vec<Array> = parts.iter().map(|part| part[which].clone()).collect();
+        Array::joined(3, &parts)
+    };
+    let [mut exact, mut magnitude, squares] = [0, 1, 2].map(joined);
+    let mut spread = squares.map(f64::sqrt);
     if let Some(bias) = bias {
         assert_eq!(bias.shape, [exact.shape[3]], "shape of the bias");
         let channels = bias.data.len();
         for (i, (sum, magnitude)) in exact.data.iter_mut().zip(&mut magnitude.data).enumerate() {
             *sum += bias.data[i % channels];
             *magnitude += bias.data[i % channels].abs();
+            spread.data[i] += bias.data[i % channels].abs();
         }
     }
     if channels_first {
-        [exact, magnitude] = [exact.to_channels_first(), magnitude.to_channels_first()];
+        [exact, magnitude, spread] = [&exact, &magnitude, &spread].map(Array::to_channels_first);
     }
-    Convolved { exact, magnitude, terms }
+    Convolved { exact, magnitude, terms, spread: Some(spread) }
 }
 
 /// Conv2D with groups. `kernel` is `[kernel_h, kernel_w, channels / groups, filters]`; strides and dilation may both
@@ -183,7 +200,7 @@ pub fn separable_conv2d(
     let weights = pointwise_kernel.map(f64::abs);
     let bias = bias.map(|bias| bias.map(f64::abs));
     let Convolved { magnitude, .. } = conv2d(&between.magnitude, &weights, bias.as_ref(), 1, &pointwise);
-    Convolved { exact, magnitude, terms: between.terms + terms + 3 }
+    Convolved { exact, magnitude, terms: between.terms + terms + 3, spread: None }
 }
 
 /// Dense: the last axis times `kernel` `[inputs, units]`, plus bias.
@@ -196,7 +213,10 @@ pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
     let mut shape = input.shape.clone();
     *shape.last_mut().expect("a scalar has no last axis") = kernel.shape[3];
     result.exact.shape.clone_from(&shape);
-    result.magnitude.shape = shape;
+    result.magnitude.shape.clone_from(&shape);
+    if let Some(spread) = &mut result.spread {
+        spread.shape = shape;
+    }
     result
 }
 
@@ -247,10 +267,11 @@ pub fn conv2d_transpose(input: &Array, kernel: &Array, bias: Option<&Array>, tra
         kept[axis] = [before, full + extra - before - after];
     }
     let parts = correlate(&input, &kernel, [1, 1]);
-    let [mut sums, mut magnitudes] = parts;
+    let [mut sums, mut magnitudes, mut squares] = parts;
     for (axis, [start, extent]) in kept.into_iter().enumerate() {
         sums = sums.slice(axis + 1, start, extent);
         magnitudes = magnitudes.slice(axis + 1, start, extent);
+        squares = squares.slice(axis + 1, start, extent);
     }
-    finished(vec![[sums, magnitudes]], bias, terms, window.channels_first)
+    finished(vec![[sums, magnitudes, squares]], bias, terms, window.channels_first)
 }

@@ -269,7 +269,7 @@ impl Given<'_> {
             }
             LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
             LayerConfig::UnitNormalization(layer) => {
-                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-12))
+                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-24))
             }
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
             LayerConfig::Transpose(layer) => {
@@ -555,7 +555,7 @@ fn reduce(input: &Array, function: Reduction, axes: &[usize]) -> Estimate {
     let terms = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
     let sum = |array: &Array| array.reduced(axes, |set| set.iter().sum());
     let summed = |array: &Array| -> Estimate {
-        Convolved { exact: sum(array), magnitude: sum(&array.map(f64::abs)), terms }.into()
+        Convolved { exact: sum(array), magnitude: sum(&array.map(f64::abs)), terms, spread: None }.into()
     };
     // A function of a sum, which passes an error on by its slope and makes one of its own.
     let then = |of: Estimate, function: fn(f64) -> f64, slope: fn(f64) -> f64, own: fn(f64) -> f64| {
@@ -609,53 +609,56 @@ fn up_sampling(input: &Array, layer: &layers::UpSampling2D) -> Estimate {
 fn resampled(input: &Array, positions: &[(usize, Vec<f64>); 2], between: Between) -> Estimate {
     let [(first, rows), (second, columns)] = positions;
     let over = |array: &Array| resample(array, *first, rows, between);
-    let Convolved { exact, magnitude, terms } = over(input);
+    let Convolved { exact, magnitude, terms, .. } = over(input);
     let columns = |array: &Array| resample(array, *second, columns, between);
     let (exact, across) = (columns(&exact), columns(&magnitude));
-    Convolved { exact: exact.exact, magnitude: across.magnitude, terms: terms * exact.terms + 2 }.into()
+    Convolved { exact: exact.exact, magnitude: across.magnitude, terms: terms * exact.terms + 2, spread: None }.into()
 }
 
+/// ONNX's Resize by onnxruntime's arithmetic, which is f32: where a position lies follows from it.
 fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
+    let extents = spatial(layer.data_format).map(|axis| input.shape[axis]);
+    let sizes = [0, 1].map(|i| {
+        let from = extents[i] as f32;
+        match layer.to {
+            ResizeTo::Sizes(sizes) => (sizes[i] as usize, sizes[i] as f32 / from),
+            ResizeTo::Scales(scales) => ((from * scales[i] as f32) as usize, scales[i] as f32),
+            ResizeTo::RoundedScales(scales) => ((from * scales[i] as f32).round() as usize, scales[i] as f32),
+        }
+    });
+    if sizes.map(|(to, _)| to) == extents {
+        return Estimate::exact(input.clone());
+    }
     let positions = [0, 1].map(|i| {
         let axis = spatial(layer.data_format)[i];
-        let from = input.shape[axis] as f64;
-        let (to, scale) = match layer.to {
-            ResizeTo::Sizes(sizes) => (f64::from(sizes[i]), f64::from(sizes[i]) / from),
-            ResizeTo::Scales(scales) => ((from * scales[i]).floor(), scales[i]),
-        };
-        let centre = |o: f64| (o + 0.5) / scale - 0.5;
-        let position = |o: usize| match (layer.coordinates, o as f64) {
+        let (from, (to, scale)) = (extents[i] as f32, sizes[i]);
+        let centre = |o: f32| (o + 0.5) / scale - 0.5;
+        let position = |o: usize| match (layer.coordinates, o as f32) {
             (Coordinates::HalfPixel, o) => centre(o),
             // What of the scaled extent the output lacks, it lacks at both ends alike.
-            (Coordinates::HalfPixelSymmetric, o) => centre(o) + (from - to / scale) / 2.0,
-            (Coordinates::PytorchHalfPixel, o) => {
-                if to == 1.0 {
-                    0.0
-                } else {
-                    centre(o)
-                }
+            (Coordinates::HalfPixelSymmetric, o) => {
+                let lacking = 1.0 - f64::from(to as f32 / (scale * from));
+                (f64::from(from) / 2.0 * lacking + (f64::from(o) + 0.5) / f64::from(scale) - 0.5) as f32
             }
+            (Coordinates::PytorchHalfPixel | Coordinates::AlignCorners, _) if to == 1 => 0.0,
+            (Coordinates::PytorchHalfPixel, o) => centre(o),
             (Coordinates::Asymmetric, o) => o / scale,
-            (Coordinates::AlignCorners, o) => {
-                if to == 1.0 {
-                    0.0
-                } else {
-                    o * (from - 1.0) / (to - 1.0)
-                }
-            }
+            (Coordinates::AlignCorners, o) => o * (from - 1.0) / (to as f32 - 1.0),
         };
-        (axis, (0..to as usize).map(position).collect::<Vec<_>>())
+        let position = |o: usize| f64::from(position(o));
+        (axis, (0..to).map(position).collect::<Vec<_>>())
     });
     match layer.interpolation {
         Interpolation::Nearest(nearest) => {
             let picked = positions.iter().fold(input.clone(), |array, (axis, positions)| {
                 let last = input.shape[*axis] as f64 - 1.0;
                 let place = |&position: &f64| {
+                    let in_the_middle = (position.fract().abs() - 0.5).abs() <= 1e-6;
                     let place = match nearest {
                         Nearest::Floor => position.floor(),
                         Nearest::Ceil => position.ceil(),
-                        Nearest::RoundPreferFloor if position.fract().abs() == 0.5 => position.floor(),
-                        Nearest::RoundPreferCeil if position.fract().abs() == 0.5 => position.ceil(),
+                        Nearest::RoundPreferFloor if in_the_middle => position.floor(),
+                        Nearest::RoundPreferCeil if in_the_middle => position.ceil(),
                         Nearest::RoundPreferFloor | Nearest::RoundPreferCeil => position.round(),
                     };
                     place.clamp(0.0, last) as usize
@@ -666,7 +669,13 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
         }
         Interpolation::Linear => resampled(input, &positions, Between::Linear),
         Interpolation::Cubic { a, exclude_outside } => {
-            resampled(input, &positions, Between::Cubic { a, exclude_outside })
+            let Estimate { exact, bound } = resampled(input, &positions, Between::Cubic { a, exclude_outside });
+            // The weights are polynomials computed in f32, whose terms reach 48·|a| where they come to less than 1: an error of
+            // some units of that in each, and what lies outside divides by a sum not far from 1.
+            let largest =
+                input.data.iter().filter(|value| value.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
+            let weights = 2.0 * 48.0 * a.abs().max(0.5) * UNIT * largest;
+            Estimate { bound: bound.map(|bound| bound + weights), exact }
         }
     }
 }

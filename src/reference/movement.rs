@@ -53,7 +53,7 @@ pub fn mix(input: &Array, axis: usize, table: &[Vec<(usize, f64)>]) -> Convolved
         })
     };
     let terms = table.iter().map(Vec::len).max().unwrap_or(0);
-    Convolved { exact: mixed(input, |w| w), magnitude: mixed(&input.map(f64::abs), f64::abs), terms }
+    Convolved { exact: mixed(input, |w| w), magnitude: mixed(&input.map(f64::abs), f64::abs), terms, spread: None }
 }
 
 /// How elements between positions are found.

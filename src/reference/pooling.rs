@@ -73,12 +73,12 @@ pub fn average_pool(input: &Array, axes: &[PoolAxis], count_padding: bool) -> Co
     let counts = sums(&input.map(|_| 1.0), f64::from(u8::from(count_padding)));
     let mean = |array: &Array| sums(array, 0.0).zip(&counts, |sum, count| sum / count);
     let terms = axes.iter().map(|axis| axis.size).product();
-    Convolved { exact: mean(input), magnitude: mean(&input.map(f64::abs)), terms }
+    Convolved { exact: mean(input), magnitude: mean(&input.map(f64::abs)), terms, spread: None }
 }
 
 /// The mean over `axes`, which stay with extent 1.
 pub fn mean(input: &Array, axes: &[usize]) -> Convolved {
     let terms = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
     let over = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / terms as f64);
-    Convolved { exact: over(input), magnitude: over(&input.map(f64::abs)), terms }
+    Convolved { exact: over(input), magnitude: over(&input.map(f64::abs)), terms, spread: None }
 }

@@ -1,6 +1,7 @@
 //! The layers of a model, or of a sketch of one, in the order of computation: what they are called, what they read, and
 //! which map of theirs is made of which maps of those.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -167,13 +168,14 @@ fn channels_last(dims: &[usize], values: Vec<f32>) -> Vec<f32> {
 /// The layers of `architecture`, inputs first.
 pub(super) fn of_architecture(architecture: &Architecture) -> Vec<LayerView> {
     let mut layers = Vec::new();
+    let mut names = Names::default();
     for input in architecture.inputs() {
-        let mut layer = LayerView::new(input.name.clone(), "InputLayer", Vec::new());
+        let mut layer = LayerView::new(names.free(input.name.clone()), "InputLayer", Vec::new());
         layer.output_shape = without_batch(&input.shape);
         layers.push(layer);
     }
     for applied in architecture.layers() {
-        let name = free_name(&layers, applied.path.clone());
+        let name = names.free(applied.path.clone());
         let mut layer = LayerView::new(name, applied.config.class_name(), applied.inputs.clone());
         layer.parameters = applied.parameters;
         layer.format = applied.config.data_format();
@@ -194,8 +196,8 @@ pub(super) fn of_architecture(architecture: &Architecture) -> Vec<LayerView> {
 /// The layers of `sketch`, and the places of those that nobody reads.
 pub(super) fn of_sketch(sketch: Sketch) -> (Vec<LayerView>, Vec<usize>) {
     let layers = sketch.layers;
-    let read = |place: &usize| layers.iter().any(|layer| layer.inputs.contains(place));
-    let outputs = (0..layers.len()).filter(|place| !read(place)).collect();
+    let read: HashSet<usize> = layers.iter().flat_map(|layer| layer.inputs.iter().copied()).collect();
+    let outputs = (0..layers.len()).filter(|place| !read.contains(place)).collect();
     (layers, outputs)
 }
 
@@ -206,13 +208,33 @@ pub(super) fn link(layers: &mut [LayerView]) {
     }
 }
 
-/// `name`, with a number behind it where it is taken.
-fn free_name(layers: &[LayerView], name: String) -> String {
-    let taken = |name: &str| layers.iter().any(|layer| layer.name == name);
-    if !taken(&name) {
-        return name;
+/// The names of layers: each once.
+#[derive(Default)]
+struct Names {
+    taken: HashSet<String>,
+    /// The last number behind a name.
+    numbers: HashMap<String, usize>,
+}
+
+impl Names {
+    fn of(layers: &[LayerView]) -> Self {
+        Self { taken: layers.iter().map(|layer| layer.name.clone()).collect(), numbers: HashMap::new() }
     }
-    (2..).map(|number| format!("{name}:{number}")).find(|name| !taken(name)).unwrap_or(name)
+
+    /// `name`, with a number behind it where it is taken.
+    fn free(&mut self, name: String) -> String {
+        if self.taken.insert(name.clone()) {
+            return name;
+        }
+        let number = self.numbers.entry(name.clone()).or_insert(1);
+        loop {
+            *number += 1;
+            let numbered = format!("{name}:{number}");
+            if self.taken.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
+    }
 }
 
 fn without_batch(shape: &PartialShape) -> Option<Vec<usize>> {
@@ -365,7 +387,7 @@ impl Sketch {
         let config = config.into();
         let name = match &config.common().name {
             Some(name) => name.clone(),
-            None => free_name(&self.layers, crate::layers::snake_case(config.class_name())),
+            None => Names::of(&self.layers).free(crate::layers::snake_case(config.class_name())),
         };
         let first = config.data_format() == Some(DataFormat::ChannelsFirst);
         let shapes = inputs.iter().map(|&input| {

@@ -27,9 +27,21 @@ impl Extents {
                 Self { count: 1, height: units.div_ceil(width.max(1)), width, spatial: false }
             }
             [before @ .., width, count] => {
-                Self { count: *count, height: before.iter().product(), width: *width, spatial: true }
+                Self { count: *count, height: elements(before), width: *width, spatial: true }
             }
         }
+    }
+}
+
+/// The number of elements of a shape, which may be a file's: at most the largest number there is.
+pub(super) fn elements(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |product, &dim| product.saturating_mul(dim))
+}
+
+impl Extents {
+    /// Values, or places for them, in one map.
+    pub(super) fn room(&self) -> usize {
+        self.height.saturating_mul(self.width)
     }
 }
 
@@ -102,7 +114,7 @@ impl<'a> Maps<'a> {
 
     /// As many pixels as the map has room for: those of a map without values are the fainter end of its colour.
     fn padded(&self, mut pixels: Vec<Pixel>) -> Vec<Pixel> {
-        let room = self.extents.height * self.extents.width;
+        let room = self.extents.room();
         let fill = if self.values.is_empty() { Pixel::Value(0.0) } else { Pixel::Empty };
         pixels.resize(room, fill);
         pixels

@@ -10,10 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::graph::Links;
-use super::maps::{Extents, Maps, Range, grid};
+use super::maps::{Extents, Maps, Pixel, Range, elements, grid};
 use super::picture::{MARKER, Sheet, rgb_png, short, spoken};
 use super::{LayerView, Status, Viewer};
 use crate::Result;
+use crate::budget::Meter;
 use crate::model::{grouped, top};
 
 /// Shades of maps in a page: more cannot be told apart, and fewer do where the sheets would be too large.
@@ -70,8 +71,13 @@ impl Viewer<'_> {
     /// The page of the model as it is now: each layer open or closed, with what it made of the last input.
     ///
     /// # Errors
-    /// [`Error::Limit`](crate::Error::Limit) for layers of more than 2^28 values.
+    /// [`Error::Limit`](crate::Error::Limit) for layers of more than 2^28 values, and where their maps together take more than
+    /// the [`Budget`](crate::formats::Budget) for one file: a small file may describe large ones.
     pub fn page(&self, page: &Page) -> Result<String> {
+        let meter = Meter::new(&*self.title, 0);
+        for maps in self.layers.iter().filter_map(LayerView::maps) {
+            meter.array(maps.extents.room() as u64, 2 * size_of::<Pixel>())?;
+        }
         let sheets = self.sheets_within(SHEETS)?;
         let title = escaped(page.title.as_deref().unwrap_or(&self.title));
         let mut html = String::new();
@@ -312,7 +318,7 @@ impl Viewer<'_> {
                 "maps": count,
                 "height": height,
                 "width": width,
-                "units": if spatial { None } else { layer.output_shape().map(|shape| shape.iter().product::<usize>()) },
+                "units": if spatial { None } else { layer.output_shape().map(elements) },
                 "columns": columns,
                 "rows": rows,
                 "links": links,

@@ -4,6 +4,7 @@
 use super::look::{Color, ResolvedLook, Status};
 use super::maps::{Maps, Pixel, Range, grid, opacity};
 use super::{LayerView, Viewer, font};
+use crate::budget::Meter;
 use crate::model::LayerKey;
 use crate::{Error, Result};
 
@@ -61,7 +62,8 @@ impl Viewer<'_> {
     ///
     /// # Errors
     /// Those of [`get_layer`](Self::get_layer); [`Error::Invalid`] for a layer whose shape is not known yet, a channel that
-    /// it does not have, and a scale of 0; [`Error::Limit`] for more than 2^28 pixels.
+    /// it does not have, and a scale of 0; [`Error::Limit`] for more than 2^28 pixels, or than the
+    /// [`Budget`](crate::formats::Budget) allows.
     pub fn picture<'a>(&self, which: impl Into<LayerKey<'a>>, picture: &Picture) -> Result<Vec<u8>> {
         let layer = self.get_layer(which)?;
         let Some(maps) = layer.maps() else {
@@ -76,9 +78,15 @@ impl Viewer<'_> {
         if picture.scale == 0 {
             return Err(Error::invalid("scale", "`scale` must be at least 1", "scale=0"));
         }
+        let open = picture.channel.is_none() && layer.status() == Status::Open;
+        let room = maps.extents.room().saturating_mul(if open { count } else { 1 });
+        if room > LIMIT {
+            return Err(Error::limit("pixels of a picture", room as u64, LIMIT as u64));
+        }
+        Meter::new(layer.name(), 0).array(room as u64, size_of::<Pixel>())?;
         let drawn = match picture.channel {
             Some(channel) => vec![maps.pixels(channel)],
-            None if layer.status() == Status::Open => (0..count).map(|map| maps.pixels(map)).collect(),
+            None if open => (0..count).map(|map| maps.pixels(map)).collect(),
             None => vec![maps.aggregated(layer.look().aggregation_strategy)],
         };
         let text = picture.caption.then(|| caption(layer, &maps, picture.channel));
@@ -151,6 +159,7 @@ impl Sheet {
         if size > LIMIT {
             return Err(Error::limit("pixels of a picture", size as u64, LIMIT as u64));
         }
+        Meter::new("a picture", 0).array(size as u64, size_of::<Dot>())?;
         Ok(Self { width, height, dots: vec![Dot::Background; size] })
     }
 
@@ -164,7 +173,7 @@ impl Sheet {
     ) -> Result<Self> {
         let (width, height) = (maps.extents.width.saturating_mul(scale), maps.extents.height.saturating_mul(scale));
         let (columns, rows) = grid(drawn.len(), look.layer_shape);
-        let (across, down) = (width + width / 2, height + height / 2);
+        let (across, down) = (width.saturating_add(width / 2), height.saturating_add(height / 2));
         let span =
             |count: usize, step: usize, size: usize| (count.max(1) - 1).saturating_mul(step).saturating_add(size);
         let grid_height = span(rows, down, height);

@@ -372,7 +372,7 @@ fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let sums = mix(&first.exact, 2, &columns).exact;
         let magnitude = mix(&first.magnitude, 2, &columns).magnitude;
         // One more product: that of the weights.
-        let mixed = Convolved { exact: sums, magnitude, terms: taps[0] * taps[1] + 1 };
+        let mixed = Convolved { exact: sums, magnitude, terms: taps[0] * taps[1] + 1, spread: None };
         let table: Vec<f64> =
             rows.iter().chain(&columns).flatten().flat_map(|&(source, weight)| [source as f64, weight]).collect();
         for data_format in FORMATS {

@@ -368,6 +368,7 @@ fn in_groups(x: &Array, kernel: &Array, bias: Option<&Array>, groups: usize, wal
         exact: joined(|part| part.exact.clone()),
         magnitude: joined(|part| part.magnitude.clone()),
         terms: parts[0].terms,
+        spread: None,
     }
 }
 
@@ -415,7 +416,7 @@ fn transposed(dtype: DType) -> Vec<Case> {
                     DataFormat::ChannelsFirst => array.to_channels_first(),
                 };
                 let [exact, magnitude] = [&convolved.exact, &convolved.magnitude].map(laid_out);
-                let convolved = Convolved { exact, magnitude, terms: convolved.terms };
+                let convolved = Convolved { exact, magnitude, terms: convolved.terms, spread: None };
                 let function = Activation::from_name(activation).expect("a Keras name");
                 let problem = ConvProblem {
                     geometry: ConvGeometry {

@@ -4,7 +4,7 @@ use wgpu_conv::layers::{Conv2D, DepthwiseConv2D, LayerConfig, SeparableConv2D};
 use wgpu_conv::{Activation, DType, DTypePolicy, DataFormat, HostTensor, Padding};
 
 use super::common::reference::{self, Array, Convolved, Window, activate};
-use super::common::tolerance::{self, Expected, Storage, accumulated, stored};
+use super::common::tolerance::{self, Estimate, Expected, Storage, accumulated, stored};
 
 /// Which layer, with the arguments that only it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +248,7 @@ impl Row {
         data_format: DataFormat,
         storage: Storage,
     ) -> Expected {
-        let mut bound = convolved.magnitude.map(|magnitude| accumulated(convolved.terms, magnitude));
+        let Estimate { mut bound, .. } = convolved.clone().into();
         if let Kind::Separable { multiplier, .. } = self.kind {
             bound = self.separable_bound(operands, convolved, multiplier, data_format, storage);
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wgpu_conv::model::{MemoryReport, Model, Profile};
 use wgpu_conv::{AdapterChoice, Error, Gpu, Shape};
 
-use crate::output::{Report, adapter, aligned, milliseconds, on};
+use crate::output::{Report, adapter, aligned, at_least_one, milliseconds, on};
 use crate::tune::Tune;
 
 /// The arguments of `bench`.
@@ -22,7 +22,7 @@ pub struct Bench {
     #[arg(value_name = "INPUT-SHAPE")]
     shapes: Vec<Extents>,
     /// Runs of which the median is printed
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one)]
     runs: usize,
     /// Print JSON
     #[arg(long)]
@@ -58,7 +58,6 @@ impl Bench {
         };
         let memory = model.memory_report(&shapes)?;
         let profile = model.profile(&model.sample_inputs(&shapes, 0)?, self.runs)?;
-        self.tune.end(&gpu)?;
         if self.json {
             return Ok(self.json(&model, &shapes, &profile, &memory).into());
         }
@@ -80,7 +79,7 @@ impl Bench {
             "as the host waits for it, a submission each: the adapter has no clock"
         };
         let shapes: Vec<_> = shapes.iter().map(ToString::to_string).collect();
-        let runs = self.runs.max(1);
+        let runs = self.runs;
         let _ = writeln!(text, "Each layer by itself, {clock}; medians of {runs} runs.\n");
         let rows = [
             ("all layers, one by one", milliseconds(profile.total())),
@@ -109,7 +108,7 @@ impl Bench {
             "model": model.name(),
             "adapter": adapter(model.gpu()),
             "inputs": shapes.iter().map(|shape| json!(shape.dims())).collect::<Value>(),
-            "runs": self.runs.max(1),
+            "runs": self.runs,
             "clock": if profile.device_clock { "device" } else { "host" },
             "layers": layers.collect::<Value>(),
             "layers_ms": ms(profile.total()),

@@ -1,11 +1,13 @@
 //! `summary`, `inspect` and `convert`: model files.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{Contents, inspect};
+use wgpu_conv::formats::{Contents, KerasFile, inspect};
 use wgpu_conv::model::Model;
 use wgpu_conv::{AdapterChoice, Error, Gpu};
 
@@ -77,21 +79,21 @@ impl Inspect {
         }
         text.push('\n');
         if !layers.is_empty() {
-            let mut counts: Vec<(&str, usize)> = Vec::new();
-            for (_, class) in layers {
-                match counts.iter_mut().find(|(known, _)| known == class) {
-                    Some((_, count)) => *count += 1,
-                    None => counts.push((class, 1)),
-                }
+            // The most frequent first, and then as they come.
+            let mut by_class: HashMap<&str, (usize, usize)> = HashMap::new();
+            for (place, (_, class)) in layers.iter().enumerate() {
+                by_class.entry(class).or_insert((0, place)).0 += 1;
             }
-            counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+            let mut counts: Vec<_> = by_class.into_iter().collect();
+            counts.sort_by_key(|&(_, (count, place))| (Reverse(count), place));
             let _ = writeln!(text, "\n{} layer(s)", layers.len());
             let rows: Vec<_> =
-                counts.iter().map(|(class, count)| vec![format!("  {count}"), (*class).to_owned()]).collect();
+                counts.iter().map(|(class, (count, _))| vec![format!("  {count}"), (*class).to_owned()]).collect();
             text += &aligned(&rows);
         }
         if !weights.is_empty() {
-            let values: u64 = weights.iter().map(|(_, shape)| shape.dims().iter().product::<usize>() as u64).sum();
+            let values: u64 =
+                weights.iter().filter_map(|(_, shape)| shape.elements().ok()).fold(0, u64::saturating_add);
             let _ = writeln!(text, "\n{} tensor(s) of {values} values", weights.len());
             let rows: Vec<_> =
                 weights.iter().map(|(name, shape)| vec![format!("  {name}"), shape.to_string()]).collect();
@@ -137,9 +139,21 @@ pub struct Convert {
 impl Convert {
     /// What is printed.
     pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
+        let in_place = self.from.canonicalize().is_ok_and(|from| self.to.canonicalize().is_ok_and(|to| to == from));
+        // What a file of Keras's holds beside the model is told, and never taken from the only file that has it.
+        let lost = KerasFile::open(&self.from).map(|file| file.not_kept()).unwrap_or_default();
+        if in_place && !lost.is_empty() {
+            let problem =
+                format!("{} would be lost in place, and it was left as it is; write to another file", lost.join(", "));
+            return Err(Error::Format { place: self.to.display().to_string(), problem });
+        }
         let model = Model::load(&Gpu::open(adapter)?, &self.from)?;
         model.save(&self.to)?;
         let values = model.count_params();
-        Ok(format!("{}: {} with {values} weight values\n", self.to.display(), model.name()).into())
+        let mut text = format!("{}: {} with {values} weight values\n", self.to.display(), model.name());
+        if !lost.is_empty() {
+            let _ = writeln!(text, "Not kept, for nothing here computes with it: {}", lost.join(", "));
+        }
+        Ok(text.into())
     }
 }

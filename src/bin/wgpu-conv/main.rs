@@ -13,7 +13,8 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use wgpu_conv::{AdapterChoice, Error, Gpu};
+use wgpu_conv::formats::Budget;
+use wgpu_conv::{AdapterChoice, Error, Gpu, printable};
 
 use output::{Report, aligned, kind};
 
@@ -123,6 +124,10 @@ struct Cli {
     /// What to compute on: an index or part of a name from `wgpu-conv adapters`, `hardware`, `software` or `best`
     #[arg(long, global = true, value_name = "WHICH", default_value = "best")]
     adapter: AdapterChoice,
+    /// How many times the usual memory and work reading a file may take: 512 MiB and a few seconds beyond what is in
+    /// proportion to its size, so that a small file cannot ask for more. Raise it for files that you trust
+    #[arg(long, global = true, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    budget: u64,
     #[command(subcommand)]
     command: Command,
 }
@@ -156,6 +161,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let Budget { memory, work } = Budget::default();
+    Budget { memory: memory.saturating_mul(cli.budget), work: work.saturating_mul(cli.budget) }.install();
     let report = match &cli.command {
         Command::Run(run) => run.report(&cli.adapter),
         Command::Summary(summary) => summary.report(&cli.adapter),
@@ -167,31 +174,54 @@ fn main() -> ExitCode {
         Command::Adapters => adapters(),
     };
     match report {
-        Ok(Report { text, sound }) => match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(Report { text, sound }) => match io::stdout().lock().write_all(printable(&text).as_bytes()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&format!("writing the output: {error}")),
             _ if sound => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         },
-        Err(error) => fail(&format!("{error}\nnext: {}", next_step(&error))),
+        Err(error) => fail(&format!("{error}\nnext: {}", next_step(&cli.command, &error))),
     }
 }
 
 fn fail(message: &str) -> ExitCode {
     // There is nowhere left to say that standard error is closed.
-    let _ = writeln!(io::stderr(), "error: {message}");
+    let _ = writeln!(io::stderr(), "error: {}", printable(message));
     ExitCode::FAILURE
 }
 
-fn next_step(error: &Error) -> &'static str {
+fn next_step(command: &Command, error: &Error) -> &'static str {
     match error {
-        Error::Format { .. } => "check the path and the file; `wgpu-conv inspect FILE` says what it holds",
+        Error::Format { problem, .. } if problem.starts_with("cannot be read") => {
+            "check the path, and whether you may read it"
+        }
+        Error::Format { problem, .. }
+            if problem.contains("left as it is") || problem.starts_with("cannot be written") =>
+        {
+            "choose another path to write to"
+        }
+        Error::Format { place, .. } if is_input(place) => {
+            "give a whole picture (.png, .jpg) or array (.npy, .safetensors): save it again where it was made"
+        }
+        _ if matches!(command, Command::Inspect(_)) => {
+            "give a model or weights: .keras, .h5, .onnx, .safetensors, whole as it was saved"
+        }
+        Error::Format { .. } => "check the file; `wgpu-conv inspect FILE` says what it holds",
         Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
+        Error::Limit { resource, .. } if resource.contains("budget") => {
+            "if you trust the file, allow it more: --budget 8 is eight times as much"
+        }
         Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
         Error::Unsupported { .. } => {
             "`wgpu-conv inspect FILE` lists all that stands in the way; the README's tables say what is supported"
         }
         _ => "`wgpu-conv COMMAND --help` shows how models and inputs are given",
     }
+}
+
+/// Whether the place of an error is a picture or an array.
+fn is_input(place: &str) -> bool {
+    let file = place.split(", ").next().unwrap_or(place).to_lowercase();
+    [".png", ".jpg", ".jpeg", ".npy"].iter().any(|ending| file.ends_with(ending))
 }
 
 fn adapters() -> Result<Report, Error> {

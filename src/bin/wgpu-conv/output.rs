@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
-use wgpu_conv::{Error, Gpu};
+use wgpu_conv::{Error, Gpu, printable};
 
 /// Columns of a terminal that every table fits.
 const COLUMNS: usize = 80;
@@ -24,7 +24,36 @@ impl From<String> for Report {
 
 impl From<Value> for Report {
     fn from(json: Value) -> Self {
-        format!("{json:#}\n").into()
+        // What is left to escape stands within strings, where JSON has a form for it.
+        let mut text = String::new();
+        for c in format!("{json:#}\n").chars() {
+            if *printable(c.encode_utf8(&mut [0; 4])) == *c.encode_utf8(&mut [0; 4]) {
+                text.push(c);
+            } else {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            }
+        }
+        text.into()
+    }
+}
+
+/// A count of things, one at least.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be 1 or more".into()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// A number that is one.
+pub fn finite(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        Ok(_) => Err("it must be finite".into()),
+        Err(error) => Err(format!("{error}")),
     }
 }
 
@@ -53,7 +82,7 @@ pub fn kind(adapter: &AdapterInfo) -> &'static str {
 /// Lines of cells in columns, without what would move a terminal's cursor. What does not fit a terminal is cut from the
 /// widest column: from the front, since paths and names differ at their ends.
 pub fn aligned(lines: &[Vec<String>]) -> String {
-    let clean = |cell: &String| cell.replace(char::is_control, "\u{fffd}");
+    let clean = |cell: &String| printable(cell).replace(['\n', '\t'], " ");
     let lines: Vec<Vec<String>> = lines.iter().map(|line| line.iter().map(clean).collect()).collect();
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();

@@ -9,9 +9,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use wgpu_conv::formats::{InputReader, Inputs, input_files, read_labels};
 use wgpu_conv::model::{Model, top};
-use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor};
+use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable};
 
-use crate::output::{Report, adapter, aligned, lines, on};
+use crate::output::{Report, adapter, aligned, at_least_one, finite, lines, on};
 use crate::progress::Progress;
 use crate::tune::Tune;
 
@@ -30,7 +30,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Labels to print for each input, best first
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one)]
     top: usize,
     /// Inputs to print at most; 0 prints all
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -41,14 +41,14 @@ pub struct Run {
     /// The tensor of the same .safetensors files that holds the right labels: prints how many the model gets right
     #[arg(long, value_name = "NAME")]
     compare: Option<String>,
-    /// What pixel values, 0 to 255, are multiplied by; 1/255 by default
-    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    /// What pixel values, 0 to 255, are multiplied by; by default 1 where the model itself scales them, else 1/255
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = finite)]
     scale: Option<f32>,
     /// What is added to pixels after scaling
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
     offset: f32,
     /// Inputs computed together
-    #[arg(long, value_name = "N", default_value_t = wgpu_conv::model::BATCH_SIZE)]
+    #[arg(long, value_name = "N", default_value_t = wgpu_conv::model::BATCH_SIZE, value_parser = at_least_one)]
     batch: usize,
     #[command(flatten)]
     tune: Tune,
@@ -64,6 +64,15 @@ struct Row {
     expected: Option<i64>,
 }
 
+/// What came of all files.
+struct Outcome {
+    rows: Vec<Row>,
+    /// What was done to make the files fit.
+    notes: Vec<String>,
+    /// The files that could not be read, and why.
+    failed: Vec<(String, String)>,
+}
+
 impl Run {
     /// What is printed.
     pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
@@ -72,29 +81,44 @@ impl Run {
         let gpu = Gpu::open(adapter)?;
         self.tune.begin(&gpu)?;
         let model = Model::load(&gpu, &self.model)?;
-        let (rows, notes) = self.rows(&model, &files)?;
-        self.tune.end(&gpu)?;
-        if let (Some(labels), Some(row)) = (&labels, rows.first()) {
-            let classes = row.output.values.len();
-            if labels.len() != classes {
+        let Outcome { rows, notes, failed } = self.rows(&model, &files)?;
+        if let Some(labels) = &labels {
+            // The output's length may depend on the input.
+            let other = |row: &&Row| row.output.shape.rank() == 1 && row.output.values.len() != labels.len();
+            if let Some(row) = rows.iter().find(other) {
+                let classes = row.output.values.len();
                 let problem = format!("{} lines for the {classes} labels of {}", labels.len(), model.name());
+                let problem = format!("{problem} for {}", row.input);
                 let place = self.labels.as_deref().unwrap_or(Path::new("")).display().to_string();
                 return Err(Error::Format { place, problem });
             }
         }
-        let name = |index: usize| labels.as_ref().map_or_else(|| index.to_string(), |labels| labels[index].clone());
+        let name = |index: usize| {
+            labels.as_ref().and_then(|labels| labels.get(index).cloned()).unwrap_or_else(|| index.to_string())
+        };
         let right = rows.iter().filter(|row| row.expected.is_some() && row.expected == row.label()).count();
-        if self.json {
-            return Ok(self.json(&gpu, &model, &rows, &notes, name, right).into());
-        }
-        for note in &notes {
-            let _ = writeln!(io::stderr(), "note: {note}");
-        }
-        Ok(self.table(&gpu, &model, &rows, name, right).into())
+        let report: Report = if self.json {
+            let mut all = self.json(&gpu, &model, &rows, &notes, name, right);
+            if !failed.is_empty() {
+                all["failed"] =
+                    failed.iter().map(|(input, why)| json!({"input": input, "error": why})).collect::<Value>();
+            }
+            all.into()
+        } else {
+            self.table(&gpu, &model, &rows, name, right).into()
+        };
+        Ok(Report { sound: failed.is_empty(), ..report })
     }
 
-    /// What `model` makes of `files`, and what was done to make them fit.
-    fn rows(&self, model: &Model, files: &[PathBuf]) -> Result<(Vec<Row>, Vec<String>), Error> {
+    /// Says something while the work goes on.
+    fn say(&self, text: &str) {
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{}", printable(text));
+        }
+    }
+
+    /// What `model` makes of `files`. One that cannot be read or computed does not cost the others their results.
+    fn rows(&self, model: &Model, files: &[PathBuf]) -> Result<Outcome, Error> {
         let mut reader = InputReader::new(model)?.offset(self.offset);
         if let Some(scale) = self.scale {
             reader = reader.scale(scale);
@@ -103,17 +127,45 @@ impl Run {
             reader = reader.tensor(tensor);
         }
         let progress = Progress::new("inputs");
-        let (mut rows, mut notes) = (Vec::new(), Vec::new());
+        let (mut rows, mut notes, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let picture = |file: &PathBuf| {
+            let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+            ["png", "jpg", "jpeg"].contains(&ending.as_str())
+        };
+        if files.iter().any(picture) {
+            notes.push(reader.scaling().to_owned());
+            self.say(&format!("note: {}", reader.scaling()));
+        }
+        progress.expect(files.len());
         for files in files.chunks(self.batch.max(1)) {
             let mut expected = Vec::new();
             let mut read = Vec::with_capacity(files.len());
             for file in files {
-                let inputs = reader.read(file)?;
+                let inputs = match reader.read(file) {
+                    Ok(inputs) if inputs.names.is_empty() => {
+                        let problem = "holds no inputs".to_owned();
+                        Err(Error::Format { place: file.display().to_string(), problem })
+                    }
+                    other => other,
+                };
+                let inputs = match inputs {
+                    Ok(inputs) => inputs,
+                    Err(error) if files.len() == 1 && rows.is_empty() && failed.is_empty() => return Err(error),
+                    Err(error) => {
+                        self.say(&format!("error: {error}"));
+                        failed.push((file.display().to_string(), error.to_string()));
+                        progress.done(1);
+                        continue;
+                    }
+                };
                 if let Some(tensor) = &self.compare {
                     expected.extend(right_labels(file, tensor, inputs.names.len())?);
                 }
-                progress.expect(inputs.names.len());
-                notes.extend(inputs.note.clone());
+                progress.expect(inputs.names.len().saturating_sub(1));
+                if let Some(note) = &inputs.note {
+                    self.say(&format!("note: {note}"));
+                    notes.push(note.clone());
+                }
                 read.push(inputs);
             }
             let mut expected = expected.into_iter();
@@ -126,14 +178,15 @@ impl Run {
                     progress.done(outputs.len());
                     for (output, input) in outputs.into_iter().zip(names.by_ref()) {
                         let scores = output.shape.rank() == 1;
-                        let best = if scores { top(&output.values, self.top.max(1)) } else { Vec::new() };
+                        let labelled = scores && !output.values.iter().all(|score| score.is_nan());
+                        let best = if labelled { top(&output.values, self.top) } else { Vec::new() };
                         rows.push(Row { input, best, output, time, expected: expected.next() });
                     }
                     start = Instant::now();
                 }
             }
         }
-        Ok((rows, notes))
+        Ok(Outcome { rows, notes, failed })
     }
 
     fn table(&self, gpu: &Gpu, model: &Model, rows: &[Row], name: impl Fn(usize) -> String, right: usize) -> String {
@@ -145,7 +198,11 @@ impl Run {
                 _ => label.to_string(),
             });
             let time = format!("{:.3} ms", row.time.as_secs_f64() * 1e3);
-            let mut line = [row.input.clone(), format!("output {}", row.output.shape), String::new(), time];
+            let unlabelled = match row.output.shape.rank() {
+                1 => "no label: the output is NaN".to_owned(),
+                _ => format!("output {}", row.output.shape),
+            };
+            let mut line = [row.input.clone(), unlabelled, String::new(), time];
             if let Some(&(label, score)) = row.best.first() {
                 [line[1], line[2]] = [name(label), format!("{score:.4}")];
             }

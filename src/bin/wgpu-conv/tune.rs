@@ -15,16 +15,11 @@ pub struct Tune {
 }
 
 impl Tune {
-    /// Has `gpu` choose so, from what the file knows.
+    /// Has `gpu` choose so, from what the file knows, and keep what it measures there as it goes.
     pub fn begin(&self, gpu: &Gpu) -> Result<(), Error> {
         let Some(file) = &self.tune else { return Ok(()) };
-        gpu.load_tuning(file)?;
+        gpu.keep_tuning(file)?;
         gpu.set_tuning(Tuning::Measure);
         Ok(())
-    }
-
-    /// Keeps what was measured.
-    pub fn end(&self, gpu: &Gpu) -> Result<(), Error> {
-        self.tune.as_ref().map_or(Ok(()), |file| gpu.save_tuning(file))
     }
 }

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use wgpu_conv::formats::{InputReader, read_inputs};
+use wgpu_conv::formats::{FileKind, InputReader, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, Tensor};
 
-use crate::output::{Report, lines, on};
+use crate::output::{Report, at_least_one, finite, lines, on};
 
 /// The arguments of `view`.
 #[derive(Args)]
@@ -30,7 +30,7 @@ pub struct View {
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
     /// Pixels for each value in those pictures
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one)]
     zoom: usize,
     /// Let layers lie flat on the page
     #[arg(long)]
@@ -48,11 +48,11 @@ pub struct View {
     /// The tensor of a .safetensors file that holds the inputs; by default the only one that fits the model
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
-    /// What pixel values, 0 to 255, are multiplied by; 1/255 by default
-    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    /// What pixel values, 0 to 255, are multiplied by; by default 1 where the model itself scales them, else 1/255
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = finite)]
     scale: Option<f32>,
     /// What is added to pixels after scaling
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
     offset: f32,
     /// A colour for layers of a class, as in Conv2D=#F7FE2E
     #[arg(long, value_name = "CLASS=COLOR")]
@@ -89,7 +89,7 @@ impl View {
             ref names => names.iter().try_for_each(|name| viewer.open_layer(*name))?,
         }
         let html = viewer.page(page)?;
-        write(&self.output, html.as_bytes())?;
+        write_file(&self.output, html.as_bytes(), FileKind::Page)?;
         let mut text = format!("{}: {} layers, {} bytes\n", self.output.display(), viewer.layers().len(), html.len());
         if let Some(folder) = &self.png {
             let count = self.pictures(&viewer, folder)?;
@@ -138,22 +138,17 @@ impl View {
 
     /// Writes a picture of each layer; how many there are.
     fn pictures(&self, viewer: &Viewer, folder: &Path) -> Result<usize, Error> {
-        std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+        std::fs::create_dir_all(folder).map_err(|error| Error::Format {
+            place: folder.display().to_string(),
+            problem: format!("cannot be made: {error}"),
+        })?;
         let drawable = |layer: &&LayerView| layer.map_count().is_some();
         for (place, layer) in viewer.layers().iter().filter(drawable).enumerate() {
             let name: String =
                 layer.name().chars().map(|c| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
             let picture = viewer.picture(layer.name(), &Picture::new().scale(self.zoom).caption(true))?;
-            write(&folder.join(format!("{place:03}_{name}.png")), &picture)?;
+            write_file(folder.join(format!("{place:03}_{name}.png")), &picture, FileKind::Picture)?;
         }
         Ok(viewer.layers().iter().filter(drawable).count())
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    std::fs::write(path, bytes).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    Error::Format { place: path.display().to_string(), problem: format!("cannot be written: {error}") }
 }

@@ -1,0 +1,5 @@
+// Nothing is subtracted from the values of a line.
+
+fn shift_of(line: u32) -> f32 {
+    return 0.0;
+}

@@ -1,0 +1,34 @@
+// The end of a convolution whose sums were computed in parts, one output vector per invocation:
+//
+//   output[i] = activate(bias + sum over parts of input[part, i])
+//
+// in the order of the parts. Constants: PARTS.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<Acc>;
+@group(0) @binding(3) var<storage, read> bias: array<Vec>;
+@group(0) @binding(4) var<storage, read_write> output: array<Vec>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    var sum = input[item];
+    for (var part = 1u; part < PARTS; part++) {
+        sum += input[part * params.items + item];
+    }
+    let vector = image_place(item, vec3(params.out_h, params.out_w, params.out_c / LANES)).w;
+    if HAS_BIAS {
+        sum += unpacked(bias[vector]);
+    }
+    if HAS_RESIDUAL {
+        sum += residual_at(item);
+    }
+    output[item] = packed(activate(sum));
+}

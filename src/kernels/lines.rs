@@ -1,0 +1,240 @@
+//! Long lines of values in parts: what is known of a line (its mean, its largest value, …) is computed by many invocations, each
+//! of which takes a part, and then by fewer that take the parts, until there is one. No invocation runs long, however long the
+//! line.
+
+use super::{WORKGROUP, item_count, workgroups};
+use crate::plan::{Binding, Caps, Constant, Dispatch, INDEX, LARGEST, Operand, Plan, Shader, params, part};
+use crate::{DType, Error, Result};
+
+/// Most values of a part.
+const PART: u64 = 1024;
+/// Values of a line from which parts are on the menu.
+const LONG: u64 = 4096;
+/// Values of a line from which hardware computes few lines in parts first: one workgroup leaves most of a GPU idle.
+const VERY_LONG: u64 = 1 << 16;
+/// Lines that are few.
+const FEW: u64 = 64;
+
+params! {
+    /// The uniform block of `line_parts.wgsl`, `softmax_write.wgsl` and `normalize_write.wgsl`.
+    LineParams {
+        /// Invocations with work to do.
+        items,
+        /// Parts of each line.
+        parts,
+        spread,
+        groups,
+        extent,
+        /// Values of a line of the input.
+        total,
+        /// The bits of epsilon.
+        epsilon,
+        spread_step,
+        group_step,
+        run,
+    }
+}
+
+/// Lines (o, g) of `[outer, spread, groups, extent]`, each of all its spread and extent.
+#[derive(Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) outer: u32,
+    pub(super) spread: u32,
+    pub(super) groups: u32,
+    pub(super) extent: u32,
+}
+
+/// What is taken of each value; `line_parts.wgsl` has the formulas.
+#[derive(Clone, Copy)]
+pub(super) enum Term {
+    Value,
+    Square,
+    Magnitude,
+    Exponential,
+    Largest,
+    Smallest,
+}
+
+/// What is made of the sum.
+#[derive(Clone, Copy)]
+pub(super) enum Finish {
+    Nothing,
+    Mean,
+    Root,
+    Logarithm,
+    ShiftedLogarithm,
+}
+
+impl Lines {
+    /// How many there are.
+    fn count(self) -> u64 {
+        u64::from(self.outer) * u64::from(self.groups)
+    }
+
+    /// Values of each.
+    fn length(self) -> u64 {
+        u64::from(self.spread) * u64::from(self.extent)
+    }
+
+    /// Puts a plan in parts where it belongs among those that compute a line in one go.
+    pub(super) fn insert(self, parts: Plan, plans: &mut Vec<Plan>, caps: &Caps) {
+        let first = !caps.software && self.length() >= VERY_LONG && self.count() < FEW;
+        // A processor pays for barriers: the first of its plans is that of an invocation for each line.
+        let at = if first {
+            0
+        } else if caps.software {
+            plans.len().min(1)
+        } else {
+            plans.len()
+        };
+        plans.insert(at, parts);
+    }
+}
+
+/// The launches of a plan in parts, one after the other.
+pub(super) struct InParts<'a> {
+    lines: Lines,
+    dtype: DType,
+    caps: &'a Caps,
+    steps: Vec<Dispatch>,
+    scratch: Vec<u64>,
+}
+
+impl<'a> InParts<'a> {
+    /// Nothing launched yet; `None` where the lines are too short for parts to be of use.
+    pub(super) fn of(lines: Lines, dtype: DType, caps: &'a Caps) -> Option<Self> {
+        (lines.length() >= LONG && lines.count() > 0).then_some(Self {
+            lines,
+            dtype,
+            caps,
+            steps: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// A scratch buffer of `elements` f32.
+    fn scratch(&mut self, elements: u64) -> Result<Operand> {
+        let bytes = 4 * elements;
+        if bytes > self.caps.max_binding {
+            return Err(Error::limit("bytes of one storage binding", bytes, self.caps.max_binding));
+        }
+        self.scratch.push(bytes);
+        Ok(Operand::Scratch(self.scratch.len() - 1))
+    }
+
+    /// Computes a statistic of every line into a scratch buffer, which is returned, or into `output`; `shift` is one that was
+    /// computed before.
+    pub(super) fn statistic(
+        &mut self,
+        term: Term,
+        shift: Option<Operand>,
+        finish: Finish,
+        output: Option<Operand>,
+    ) -> Result<Operand> {
+        let mut lines = self.lines;
+        let (mut input, mut dtype, mut term) = (Operand::Input, self.dtype, term);
+        loop {
+            let parts = lines.length().div_ceil(PART);
+            let last = parts == 1;
+            let (written, out) = match output {
+                Some(output) if last => (output, self.dtype),
+                _ => (self.scratch(lines.count() * parts)?, DType::F32),
+            };
+            let shifted = shift.filter(|_| match (term, finish) {
+                (Term::Square | Term::Exponential, _) => true,
+                (_, Finish::ShiftedLogarithm) => last,
+                _ => false,
+            });
+            let finish = if last { finish } else { Finish::Nothing };
+            let step = self.launch(lines, parts, [(input, dtype), (written, out)], term, shifted, finish)?;
+            self.steps.push(step);
+            if last {
+                return Ok(written);
+            }
+            lines = Lines { outer: item_count(lines.count())?, spread: 1, groups: 1, extent: item_count(parts)? };
+            (input, dtype) = (written, DType::F32);
+            if !matches!(term, Term::Largest | Term::Smallest) {
+                term = Term::Value;
+            }
+        }
+    }
+
+    fn launch(
+        &self,
+        lines: Lines,
+        parts: u64,
+        [(input, dtype), (output, out)]: [(Operand, DType); 2],
+        term: Term,
+        shift: Option<Operand>,
+        finish: Finish,
+    ) -> Result<Dispatch> {
+        let items = lines.count() * parts;
+        let mut bindings = vec![Binding::Read(input), Binding::Write(output)];
+        bindings.extend(shift.map(Binding::Read));
+        let shifted = if shift.is_some() { part!("lib/line_shift.wgsl") } else { part!("lib/line_shift_none.wgsl") };
+        Ok(Dispatch {
+            shader: Shader {
+                params: LineParams::WGSL,
+                activation: None,
+                constants: vec![
+                    ("WORKGROUP", Constant::U32(WORKGROUP)),
+                    ("TERM", Constant::U32(term as u32)),
+                    ("FINISH", Constant::U32(finish as u32)),
+                    ("DENSE", Constant::Bool(lines.extent > 1 || lines.groups == 1)),
+                    ("Elem", Constant::Type(dtype.name(), 1)),
+                    ("Out", Constant::Type(out.name(), 1)),
+                    ("Acc", Constant::Type("f32", 1)),
+                    ("AccBits", Constant::Type("u32", 1)),
+                ],
+                parts: vec![INDEX, LARGEST, shifted, part!("line_parts.wgsl")],
+            },
+            params: LineParams { parts: item_count(parts)?, ..self.params(lines, items)? }.words(),
+            workgroups: workgroups(items, self.caps)?,
+            bindings,
+            turns: lines.length().div_ceil(parts),
+        })
+    }
+
+    /// The uniform block of a launch of `items` over `lines`.
+    fn params(&self, lines: Lines, items: u64) -> Result<LineParams> {
+        let Lines { spread, groups, extent, .. } = lines;
+        let total = item_count(self.lines.length())?;
+        Ok(LineParams { items: item_count(items)?, parts: 1, spread, groups, extent, total, ..LineParams::default() })
+    }
+
+    /// Writes every value of the output by a shader of its own, which has `bindings`; `params` completes its uniform block.
+    pub(super) fn write(
+        &mut self,
+        parts: &[crate::plan::Part],
+        constants: &[(&'static str, Constant)],
+        bindings: Vec<Binding>,
+        params: impl FnOnce(LineParams) -> LineParams,
+    ) -> Result<()> {
+        let items = self.lines.count() * self.lines.length();
+        let own = [
+            ("WORKGROUP", Constant::U32(WORKGROUP)),
+            ("Elem", Constant::Type(self.dtype.name(), 1)),
+            ("Acc", Constant::Type("f32", 1)),
+            ("AccBits", Constant::Type("u32", 1)),
+        ];
+        self.steps.push(Dispatch {
+            shader: Shader {
+                params: LineParams::WGSL,
+                activation: None,
+                constants: [&own, constants].concat(),
+                parts: [&[INDEX, LARGEST], parts].concat(),
+            },
+            params: params(self.params(self.lines, items)?).words(),
+            workgroups: workgroups(items, self.caps)?,
+            bindings,
+            turns: 0,
+        });
+        Ok(())
+    }
+
+    /// The plan of what was launched.
+    pub(super) fn plan(self, name: &str) -> Plan {
+        let Self { dtype, steps, scratch, .. } = self;
+        Plan { name: format!("{name}_{dtype}x1_parts"), steps, scratch, packing: None }
+    }
+}

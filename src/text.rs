@@ -1,0 +1,69 @@
+//! The one door for text that comes from files and callers, on its way to people.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// `text` without what would move a terminal's cursor, change its colours or turn its direction: names in files may hold any
+/// character. Each such character is written as `\u{1b}`; lines and tabs stay.
+///
+/// Everything that this crate says passes through here: errors, summaries, and what the program prints.
+///
+/// ```
+/// assert_eq!(wgpu_conv::printable("conv\u{1b}[2J"), "conv\\u{1b}[2J");
+/// ```
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| !matches!(c, '\n' | '\t') && is_hidden(c))
+}
+
+/// The same for a name, which stands in one line.
+pub(crate) fn printable_name(text: &str) -> Cow<'_, str> {
+    escaped(text, is_hidden)
+}
+
+fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&hidden) {
+        return text.into();
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            let _ = write!(clean, "{}", c.escape_unicode());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean.into()
+}
+
+/// Whether a character is none that is seen where it stands: controls, those that turn the direction of text or have no width,
+/// separators of lines and paragraphs, and tags.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_shown() {
+        assert_eq!(printable("Größe 卷积 🙂\n\tä"), "Größe 卷积 🙂\n\tä");
+        assert_eq!(printable_name("a\nb"), "a\\u{a}b");
+        for hidden in ["\u{1b}", "\u{7f}", "\u{9b}", "\u{202e}", "\u{2066}", "\u{200b}", "\u{feff}", "\r", "\u{8}"] {
+            let text = format!("a{hidden}b");
+            assert!(!printable(&text).contains(hidden), "{hidden:?}");
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! ONNX files of kinds that were computed wrongly, or refused though they need not be: right, or refused with the reason.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use std::path::{Path, PathBuf};
+
+use common::fixtures;
+use prost::Message;
+use wgpu_conv::formats::OnnxFile;
+use wgpu_conv::model::Model;
+use wgpu_conv::{Error, HostTensor, Shape};
+
+/// What a file comes to: outputs within a deviation, or a refusal that says so.
+enum Right {
+    Within(f64),
+    Refused(&'static str),
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/findings/onnx").join(name)
+}
+
+#[test]
+fn every_file_is_right_or_refused_with_its_reason() {
+    use Right::{Refused, Within};
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut wrong = Vec::new();
+    for (name, right) in [
+        ("clip_computed_min", Within(1e-5)),
+        ("dequantized_weight", Refused("DequantizeLinear): the operator is not supported")),
+        ("div_no_nan", Refused("known before the model runs")),
+        ("external_data", Refused("lie in another file")),
+        ("gemm_constant_input", Within(1e-5)),
+        ("integer_input", Refused("input x must be given a value")),
+        ("onnx_bn7_five_outputs", Refused("training")),
+        ("redefine", Refused("must be made once")),
+        ("cos_int", Refused("budget")),
+        ("reduce300", Refused("budget")),
+        ("reshape_one_unknown", Within(1e-5)),
+        ("resize_keep_aspect_not_larger_linear", Within(1e-5)),
+        ("resize_keep_aspect_not_larger_nearest", Within(0.0)),
+        ("resize_scale_1_3", Within(0.0)),
+    ] {
+        let model = Model::load(&gpu, fixture(&format!("{name}.onnx")));
+        match (model, right) {
+            (Err(error), Refused(reason)) if error.to_string().contains(reason) => {}
+            (Ok(_), Refused(reason)) => wrong.push(format!("{name}: loaded, and must be refused with {reason:?}")),
+            (Err(error), _) => wrong.push(format!("{name}: {error}")),
+            (Ok(model), Within(most)) => match deviation(&model, name) {
+                Ok(dev) if dev <= most => {}
+                Ok(dev) => wrong.push(format!("{name}: deviates by {dev:e}")),
+                Err(why) => wrong.push(format!("{name}: {why}")),
+            },
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// How far the model's outputs are from those beside the file.
+fn deviation(model: &Model, name: &str) -> Result<f64, String> {
+    let tensors = fixtures::tensors(&fixture(&format!("{name}.safetensors")))?;
+    let host = |key: &str| {
+        let array = tensors.get(key).ok_or_else(|| format!("there is no {key}"))?;
+        let values = array.data.iter().map(|&value| value as f32).collect();
+        Ok::<_, String>(HostTensor { shape: array.shape.as_slice().into(), values })
+    };
+    let inputs =
+        (0..model.inputs().len()).map(|index| host(&format!("input_{index}"))).collect::<Result<Vec<_>, _>>()?;
+    let outputs = model.predict_all(&inputs).map_err(|error| error.to_string())?;
+    let mut most = 0.0f64;
+    for (index, output) in outputs.iter().enumerate() {
+        let expected = host(&format!("expected_{index}"))?;
+        if output.shape != expected.shape {
+            return Err(format!("output {index} has the shape {}, and must have {}", output.shape, expected.shape));
+        }
+        let expected: Vec<f64> = expected.values.iter().map(|&value| value.into()).collect();
+        most = most.max(fixtures::dev(&output.values, &expected));
+    }
+    Ok(most)
+}
+
+// The fields of an ONNX file that the tests below write, with the numbers `onnx/onnx.proto` gives them.
+
+#[derive(Clone, PartialEq, Message)]
+struct File {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "25")]
+    functions: Vec<Node>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<Value>,
+}
+
+/// An application of an operator; in `functions` the name of one, in its first field.
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(float, optional, tag = "2")]
+    f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    s: Option<Vec<u8>>,
+    #[prost(int64, repeated, tag = "8")]
+    ints: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    r#type: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    float_data: Vec<f32>,
+    #[prost(int64, repeated, tag = "7")]
+    int64_data: Vec<i64>,
+    #[prost(string, tag = "8")]
+    name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    r#type: Option<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Dims>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dims {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dim>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dim {
+    #[prost(int64, optional, tag = "1")]
+    value: Option<i64>,
+}
+
+/// An input of floats; negative extents are unknown.
+fn value(name: &str, dims: &[i64]) -> Value {
+    let dim = dims.iter().map(|&dim| Dim { value: (dim >= 0).then_some(dim) }).collect();
+    let tensor = Some(TensorType { elem_type: 1, shape: Some(Dims { dim }) });
+    Value { name: name.into(), r#type: Some(Type { tensor }) }
+}
+
+fn node(operator: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<Attribute>) -> Node {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let (input, output) = (owned(inputs), owned(outputs));
+    Node { input, output, op_type: operator.into(), attribute, ..Node::default() }
+}
+
+fn int(name: &str, i: i64) -> Attribute {
+    Attribute { name: name.into(), i: Some(i), r#type: 2, ..Attribute::default() }
+}
+
+fn floats(name: &str, dims: &[i64], value: f32) -> Tensor {
+    let float_data = vec![value; dims.iter().product::<i64>() as usize];
+    Tensor { name: name.into(), dims: dims.to_vec(), data_type: 1, float_data, ..Tensor::default() }
+}
+
+fn ints(name: &str, values: &[i64]) -> Tensor {
+    let (dims, int64_data) = (vec![values.len() as i64], values.to_vec());
+    Tensor { name: name.into(), dims, data_type: 7, int64_data, ..Tensor::default() }
+}
+
+/// A file of one input `x` of shape (1, 2, 4, 4) and the output `y`.
+fn file(opset: i64, node: Vec<Node>, initializer: Vec<Tensor>) -> File {
+    let (input, output) = (vec![value("x", &[1, 2, 4, 4])], vec![value("y", &[])]);
+    let graph = Graph { node, name: "g".into(), initializer, input, output };
+    let opset_import = vec![OperatorSet { domain: String::new(), version: opset }];
+    File { ir_version: 8, graph: Some(graph), opset_import, functions: vec![] }
+}
+
+/// Why the file is refused, or what of it would be; empty where nothing stands in its way.
+fn refusal(file: &File) -> String {
+    match OnnxFile::from_bytes(&file.encode_to_vec()) {
+        Err(error) => error.to_string(),
+        Ok(file) => file.unsupported().iter().map(|node| format!("{node}\n")).collect(),
+    }
+}
+
+#[test]
+fn nothing_that_changes_a_nodes_meaning_is_ignored() {
+    let statistics = || ["g", "b", "m", "v"].map(|name| floats(name, &[2], 1.0)).to_vec();
+    let normalized = |outputs: &[&str], attributes| {
+        vec![node("BatchNormalization", &["x", "g", "b", "m", "v"], outputs, attributes)]
+    };
+    let five = ["y", "m2", "v2", "m3", "v3"];
+    let rows = [
+        // Training, in the words of each opset.
+        ("five outputs", file(7, normalized(&five, vec![]), statistics()), "training"),
+        ("two outputs", file(9, normalized(&["y", "m2"], vec![]), statistics()), "training"),
+        ("training mode", file(15, normalized(&["y"], vec![int("training_mode", 1)]), statistics()), "training"),
+        ("no test", file(6, normalized(&["y"], vec![]), statistics()), "training"),
+        ("a test", file(6, normalized(&["y"], vec![int("is_test", 1)]), statistics()), ""),
+        ("inference", file(15, normalized(&["y"], vec![int("training_mode", 0)]), statistics()), ""),
+        ("unnamed outputs", file(9, normalized(&["y", "", ""], vec![]), statistics()), ""),
+        ("dropout, no test", file(6, vec![node("Dropout", &["x"], &["y"], vec![])], vec![]), "random"),
+        ("dropout, a test", file(6, vec![node("Dropout", &["x"], &["y"], vec![int("is_test", 1)])], vec![]), ""),
+        ("dropout", file(7, vec![node("Dropout", &["x"], &["y", "mask"], vec![])], vec![]), ""),
+        // Outputs, inputs and attributes.
+        (
+            "indices that are read",
+            file(13, vec![pool(&["p", "i"]), node("Add", &["p", "i"], &["y"], vec![])], vec![]),
+            "\"i\" is not computed",
+        ),
+        ("indices that are not", file(13, vec![pool(&["y", "i"])], vec![]), ""),
+        ("a second output", file(13, vec![node("Relu", &["x"], &["y", "z"], vec![])], vec![]), "output \"z\""),
+        ("a second input", file(13, vec![node("Relu", &["x", "x"], &["y"], vec![])], vec![]), "input \"x\""),
+        ("an unknown attribute", file(13, vec![node("Relu", &["x"], &["y"], vec![int("depth", 1)])], vec![]), "depth"),
+        (
+            "an attribute of another type",
+            file(13, vec![node("Softmax", &["x"], &["y"], vec![number("axis", 1.0)])], vec![]),
+            "another type",
+        ),
+        (
+            "an attribute twice",
+            file(13, vec![node("Softmax", &["x"], &["y"], vec![int("axis", 1), int("axis", 2)])], vec![]),
+            "twice",
+        ),
+        (
+            "an operator of the file's own",
+            File {
+                functions: vec![Node { input: vec!["Relu".into()], ..Node::default() }],
+                ..file(13, vec![node("Relu", &["x"], &["y"], vec![])], vec![])
+            },
+            "defines the operator itself",
+        ),
+    ];
+    for (name, file, reason) in rows {
+        let refused = refusal(&file);
+        let right = if reason.is_empty() { refused.is_empty() } else { refused.contains(reason) };
+        assert!(right, "{name}: {refused:?}");
+    }
+    let mut two = file(13, vec![node("Relu", &["x"], &["y"], vec![])], vec![]);
+    two.opset_import.push(OperatorSet { domain: "ai.onnx".into(), version: 12 });
+    assert!(refusal(&two).contains("two versions"), "{}", refusal(&two));
+}
+
+fn pool(outputs: &[&str]) -> Node {
+    let size = Attribute { name: "kernel_shape".into(), ints: vec![2, 2], r#type: 7, ..Attribute::default() };
+    node("MaxPool", &["x"], outputs, vec![size])
+}
+
+fn number(name: &str, f: f32) -> Attribute {
+    Attribute { name: name.into(), f: Some(f), r#type: 1, ..Attribute::default() }
+}
+
+/// A writer may leave out a 0: an axis that is said to be there is 0, and not the operator's default.
+#[test]
+fn an_attribute_without_its_number_is_zero() {
+    let axis = Attribute { name: "axis".into(), r#type: 2, ..Attribute::default() };
+    let file = file(13, vec![node("Flatten", &["x"], &["y"], vec![axis])], vec![]);
+    let architecture = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap().architecture().unwrap();
+    assert_eq!(architecture.layers()[0].output_shape.to_string(), "(1, 32)");
+}
+
+#[test]
+fn a_name_that_is_made_twice_is_refused() {
+    let relu = |input: &str, output: &str| node("Relu", &[input], &[output], vec![]);
+    for (name, file) in [
+        ("by two nodes", file(13, vec![relu("x", "y"), relu("x", "y")], vec![])),
+        ("by one node", file(13, vec![node("Split", &["x"], &["y", "y"], vec![int("axis", 1)])], vec![])),
+        ("by a node and an input", file(13, vec![relu("x", "x"), relu("x", "y")], vec![])),
+        ("by a node and an initializer", file(13, vec![relu("x", "w"), relu("w", "y")], vec![floats("w", &[1], 0.0)])),
+        ("by two initializers", file(13, vec![relu("x", "y")], vec![floats("w", &[1], 0.0), floats("w", &[1], 1.0)])),
+    ] {
+        let refused = refusal(&file);
+        assert!(refused.contains("must be"), "{name}: {refused:?}");
+    }
+    let mut two = file(13, vec![relu("x", "y")], vec![]);
+    two.graph.as_mut().unwrap().input.push(value("x", &[1]));
+    assert!(refusal(&two).contains("must be made once"), "{}", refusal(&two));
+    // A name without text is no name, and an initializer may be the value of an input.
+    let mut sound = file(13, vec![relu("x", "y"), node("Split", &["x"], &["", ""], vec![int("axis", 1)])], vec![]);
+    sound.graph.as_mut().unwrap().input.push(value("w", &[1]));
+    sound.graph.as_mut().unwrap().initializer.push(floats("w", &[1], 0.0));
+    assert_eq!(refusal(&sound), "");
+}
+
+/// An extent that only a call knows goes on along its own axis; elsewhere it is taken only where nothing else is open.
+#[test]
+fn unknown_extents_are_not_taken_for_each_other() {
+    let open = |nodes, initializers| {
+        let mut file = file(17, nodes, initializers);
+        file.graph.as_mut().unwrap().input = vec![value("x", &[-1, 3, -1])];
+        file
+    };
+    let shape = || node("Shape", &["x"], &["s"], vec![]);
+    let gathered = |index: &str, output: &str| node("Gather", &["s", index], &[output], vec![int("axis", 0)]);
+    let joined = |parts: &[&str]| node("Concat", parts, &["t"], vec![int("axis", 0)]);
+    let reshaped = || node("Reshape", &["x", "t"], &["y"], vec![]);
+    let constants = || vec![ints("0", &[0]), ints("2", &[2]), ints("three", &[3]), ints("rest", &[-1])];
+    let swapped = open(
+        vec![shape(), gathered("0", "b"), gathered("2", "w"), joined(&["w", "three", "b"]), reshaped()],
+        constants(),
+    );
+    assert!(refusal(&swapped).contains("not known before the model is called"), "{}", refusal(&swapped));
+    let kept = open(
+        vec![shape(), gathered("0", "b"), gathered("2", "w"), joined(&["b", "three", "w"]), reshaped()],
+        constants(),
+    );
+    assert_eq!(refusal(&kept), "");
+    let moved = open(vec![shape(), gathered("2", "w"), joined(&["w", "rest"]), reshaped()], constants());
+    assert!(refusal(&moved).contains("not known"), "{}", refusal(&moved));
+    let alone = open(vec![shape(), gathered("2", "w"), joined(&["0", "w", "three"]), reshaped()], constants());
+    assert_eq!(refusal(&alone), "");
+}
+
+#[test]
+fn casts_and_remainders_of_constants_are_right_or_refused() {
+    let folded = |nodes: Vec<Node>, constants| {
+        let mut file = file(17, nodes, constants);
+        file.graph.as_mut().unwrap().output = vec![value("c", &[])];
+        let file = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap();
+        file.known_outputs().first().map(|(_, value)| value.values.clone())
+    };
+    let cast = |to| vec![node("Cast", &["k"], &["c"], vec![int("to", to)])];
+    // To uint8, int8, int32 and int64.
+    assert_eq!(folded(cast(2), vec![ints("k", &[255])]), Some(vec![255.0]));
+    assert_eq!(folded(cast(2), vec![ints("k", &[256])]), None);
+    assert_eq!(folded(cast(3), vec![ints("k", &[-129])]), None);
+    assert_eq!(folded(cast(6), vec![floats("k", &[1], 3e9)]), None);
+    assert_eq!(folded(cast(7), vec![floats("k", &[1], f32::NAN)]), None);
+    assert_eq!(folded(cast(7), vec![floats("k", &[1], -2.7)]), Some(vec![-2.0]));
+    let rest = |fmod| vec![node("Mod", &["k", "d"], &["c"], vec![int("fmod", fmod)])];
+    assert_eq!(folded(rest(0), vec![ints("k", &[-7]), ints("d", &[3])]), Some(vec![2.0]));
+    assert_eq!(folded(rest(1), vec![ints("k", &[-7]), ints("d", &[3])]), Some(vec![-1.0]));
+}
+
+/// Forty products with one matrix hold it once, on the host and on the device.
+#[test]
+fn weights_in_common_are_there_once() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let chain = |count: usize| {
+        let name = |index: usize| if index == count { "y".to_owned() } else { format!("h{index}") };
+        let nodes = (0..count).map(|index| {
+            let input = if index == 0 { "x".to_owned() } else { name(index) };
+            node("Gemm", &[&input, "w", "b"], &[&name(index + 1)], vec![])
+        });
+        let mut file = file(17, nodes.collect(), vec![floats("w", &[64, 64], 0.01), floats("b", &[64], 0.5)]);
+        file.graph.as_mut().unwrap().input = vec![value("x", &[1, 64])];
+        OnnxFile::from_bytes(&file.encode_to_vec()).unwrap().build(&gpu).unwrap()
+    };
+    let shape: [Shape; 1] = [[1, 64].into()];
+    let (one, forty) = (chain(1), chain(40));
+    let weights = |model: &Model| model.memory_report(&shape).unwrap().weights;
+    assert_eq!(weights(&one), weights(&forty));
+    let places: std::collections::HashSet<_> =
+        forty.weights().iter().map(|(_, weight)| weight.value().values.as_ptr()).collect();
+    assert_eq!(places.len(), 2, "the matrix and the bias");
+    let output = forty.predict(&HostTensor::new([1, 64], vec![1.0; 64]).unwrap()).unwrap();
+    // Each step makes h of 0.64 h + 0.5.
+    let expected = (0..40).fold(1.0f64, |h, _| 0.64 * h + 0.5);
+    assert!(output.values.iter().all(|&value| (f64::from(value) - expected).abs() < 1e-5), "{expected}: {output:?}");
+}
+
+#[test]
+fn setting_one_layers_weights_leaves_the_others() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let nodes = vec![
+        Node { name: "first".into(), ..node("Gemm", &["x", "w"], &["h"], vec![]) },
+        Node { name: "second".into(), ..node("Gemm", &["h", "w"], &["y"], vec![]) },
+    ];
+    let mut file = file(17, nodes, vec![floats("w", &[2, 2], 1.0)]);
+    file.graph.as_mut().unwrap().input = vec![value("x", &[1, 2])];
+    let mut model = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap().build(&gpu).unwrap();
+    let input = HostTensor::new([1, 2], vec![1.0, 2.0]).unwrap();
+    assert_eq!(model.predict(&input).unwrap().values, [6.0, 6.0]);
+    let twice = HostTensor::new([2, 2], vec![2.0; 4]).unwrap();
+    model.get_layer_mut("first").unwrap().set_weights(&[twice]).unwrap();
+    assert_eq!(model.predict(&input).unwrap().values, [12.0, 12.0]);
+}
+
+/// Which position is the nearest hangs on the last bit of a coordinate: `resize.json` has what onnxruntime 1.32 picks where
+/// f64 would pick another, one case or more for every kind of coordinate and rounding, and sizes that keep the aspect ratio.
+/// The input counts its positions.
+#[test]
+fn resized_positions_are_those_of_onnxruntime() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let path = fixture("../resize.json");
+    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases = cases.as_array().unwrap();
+    assert!(cases.len() > 100, "{} cases", cases.len());
+    let mut wrong = Vec::new();
+    for case in cases {
+        let list =
+            |key: &str| -> Vec<i64> { case[key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect() };
+        let text = |name: &str, value: &serde_json::Value| Attribute {
+            name: name.into(),
+            s: Some(value.as_str().unwrap().as_bytes().to_vec()),
+            r#type: 3,
+            ..Attribute::default()
+        };
+        let shape = list("shape");
+        let rank = shape.len() as i64;
+        let axes = case.get("axes").map_or_else(|| (2..2 + rank).collect(), |_| list("axes"));
+        let mut attributes = vec![
+            text("coordinate_transformation_mode", &case["transform"]),
+            text("nearest_mode", &case["nearest"]),
+            Attribute { name: "axes".into(), ints: axes, r#type: 7, ..Attribute::default() },
+        ];
+        attributes.extend(case.get("policy").map(|policy| text("keep_aspect_ratio_policy", policy)));
+        let (inputs, to) = match case.get("scales") {
+            Some(scales) => {
+                let float_data: Vec<f32> =
+                    scales.as_array().unwrap().iter().map(|scale| scale.as_f64().unwrap() as f32).collect();
+                let dims = vec![float_data.len() as i64];
+                (vec!["x", "", "to"], Tensor { name: "to".into(), dims, data_type: 1, float_data, ..Tensor::default() })
+            }
+            None => (vec!["x", "", "", "to"], ints("to", &list("sizes"))),
+        };
+        let mut file = file(19, vec![node("Resize", &inputs, &["y"], attributes)], vec![to]);
+        let dims = [&[1, 1][..], &shape].concat();
+        file.graph.as_mut().unwrap().input = vec![value("x", &dims)];
+        let model = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap().build(&gpu).unwrap();
+        let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
+        let count = (0..dims.iter().product::<usize>()).map(|position| position as f32).collect();
+        let output = model.predict(&HostTensor::new(dims, count).unwrap()).unwrap();
+        let expected: Vec<f32> = list("values").iter().map(|&value| value as f32).collect();
+        let extents: Vec<i64> = output.shape.dims()[2..].iter().map(|&dim| dim as i64).collect();
+        if extents != list("output") || output.values != expected {
+            wrong.push(case.to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), cases.len(), &wrong[..wrong.len().min(5)]);
+}
+
+/// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
+#[test]
+fn large_graphs_are_read_in_proportion() {
+    let start = std::time::Instant::now();
+    let named = |index: usize| {
+        let input = if index == 0 { "x".to_owned() } else { format!("h{index}") };
+        let output = if index == 19_999 { "y".to_owned() } else { format!("h{}", index + 1) };
+        Node { name: "same".into(), ..node("Relu", &[&input], &[&output], vec![]) }
+    };
+    let chain = file(17, (0..20_000).map(named).collect(), vec![]).encode_to_vec();
+    let chain = OnnxFile::from_bytes(&chain).unwrap();
+    assert_eq!(chain.architecture().unwrap().layers().len(), 20_000);
+    let parts: Vec<String> = (0..100_000).map(|index| format!("p{index}")).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let mut split = file(17, vec![node("Split", &["x"], &parts, vec![int("axis", 1)])], vec![]);
+    split.graph.as_mut().unwrap().input = vec![value("x", &[1, 100_000])];
+    let split = OnnxFile::from_bytes(&split.encode_to_vec());
+    assert!(matches!(split, Ok(_) | Err(Error::Limit { .. })), "{split:?}");
+    let inputs = (0..20_000).map(|index| value(&format!("i{index}"), &[1]));
+    let mut wide = file(17, vec![node("Relu", &["x"], &["y"], vec![])], vec![]);
+    wide.graph.as_mut().unwrap().input.extend(inputs);
+    assert_eq!(refusal(&wide), "");
+    assert!(start.elapsed().as_secs() < 20, "it took {:?}", start.elapsed());
+    if let Some(gpu) = gpu::gpu() {
+        let start = std::time::Instant::now();
+        let model = chain.build(&gpu).unwrap();
+        assert_eq!(model.layers().len(), 20_000);
+        assert!(start.elapsed().as_secs() < 20, "building took {:?}", start.elapsed());
+    }
+}

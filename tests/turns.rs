@@ -1,0 +1,348 @@
+//! No invocation runs long: every plan says how many turns its loops take, none that is offered takes more than allowed, and
+//! what is too long for one invocation is computed in parts, rightly.
+
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use wgpu_conv::layers::{
+    ActivationLayer, AveragePooling2D, Dense, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Layer,
+    LayerConfig, LayerNormalization, MaxPooling2D, UnitNormalization,
+};
+use wgpu_conv::plan::{
+    AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
+    NormalizeProblem, PoolFunction, PoolProblem, Problem,
+};
+use wgpu_conv::{
+    Activation, Axis, ConvGeometry, DType, DataFormat, Error, Gpu, HostTensor, Padding, Tensor, Tuning, candidates,
+};
+
+/// Unit roundoff of f32.
+const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// What devices allow: the least that WebGPU asks for, and the two software adapters.
+fn devices() -> [Caps; 3] {
+    let lavapipe = Caps {
+        software: true,
+        u64: true,
+        subgroup: Some(8),
+        max_invocations: 1024,
+        workgroup_storage: 32 << 10,
+        max_buffer: i32::MAX as u64,
+        binding_alignment: 32,
+        texel_rows: 16_384,
+        ..Caps::FLOOR
+    };
+    let swiftshader = Caps { software: true, max_binding: 1 << 30, max_buffer: 1 << 30, ..Caps::FLOOR };
+    [Caps::FLOOR, lavapipe, swiftshader]
+}
+
+/// An axis of `output` windows of `kernel` taps with this stride.
+fn axis(output: u32, kernel: u32, stride: u32) -> Axis {
+    let input = (output - 1) * stride + kernel;
+    Axis { input, output, kernel, stride, dilation: 1, pad_before: 0 }
+}
+
+/// Problems from small to the largest tensors that 32 bits can number.
+fn problems() -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let epilogue = Epilogue { bias: true, residual: false, activation: Elementwise::new(&Activation::RELU).unwrap() };
+    for data_format in [DataFormat::ChannelsLast, DataFormat::ChannelsFirst] {
+        for (kernel, stride) in [([1, 1], 1), ([3, 3], 1), ([3, 3], 2), ([3, 39], 1), ([65, 1], 1), ([300, 300], 7)] {
+            let [height, width] = kernel.map(|kernel| axis(5, kernel, stride));
+            for channels in [1u32, 3, 4, 64, 1000, 4096, 100_000, 10_000_000] {
+                for (groups, filters) in [(1, 1), (1, 2), (1, 64), (1, 1000), (channels, channels), (channels, 2)] {
+                    let out_channels = if groups == 1 { filters } else { channels.saturating_mul(filters.min(2)) };
+                    let geometry =
+                        ConvGeometry { batch: 1, groups, in_channels: channels, out_channels, axes: [height, width] };
+                    for direction in [Direction::Forward, Direction::BackwardInput] {
+                        let dtype = DType::F32;
+                        problems.push(Problem::Conv(ConvProblem { geometry, direction, dtype, data_format, epilogue }));
+                    }
+                }
+            }
+        }
+        for window in [[2, 2], [7, 7], [255, 255], [256, 256], [1, 30_000], [3000, 3000], [32_000, 32_000]] {
+            let axes = window.map(|kernel| axis(1, kernel, 1));
+            let geometry = ConvGeometry { batch: 2, groups: 3, in_channels: 3, out_channels: 3, axes };
+            for function in
+                [PoolFunction::Max, PoolFunction::Average, PoolFunction::AveragePadded { pad_after: [1; 2] }]
+            {
+                problems.push(Problem::Pool(PoolProblem { function, geometry, dtype: DType::F32, data_format }));
+            }
+        }
+    }
+    for extent in [1, 31, 4096, 32_768, 33_124, 65_536, 1_000_000, 10_000_000, u32::MAX - 64] {
+        for (outer, inner) in [(1, 1), (1, 3), (7, 1), (100, 1)] {
+            for function in [
+                AxisFunction::Softmax,
+                AxisFunction::LogSoftmax,
+                AxisFunction::Sparsemax,
+                AxisFunction::Glu,
+                AxisFunction::Mean,
+                AxisFunction::Max,
+                AxisFunction::Min,
+                AxisFunction::Sum,
+                AxisFunction::SumSquare,
+                AxisFunction::L1,
+                AxisFunction::L2,
+                AxisFunction::LogSum,
+                AxisFunction::LogSumExp,
+            ] {
+                problems.push(Problem::AlongAxis(AxisProblem { function, outer, extent, inner, dtype: DType::F32 }));
+            }
+            for function in [NormalizeFunction::Standard, NormalizeFunction::Deviation, NormalizeFunction::Unit] {
+                problems.push(Problem::Normalize(NormalizeProblem {
+                    function,
+                    outer,
+                    spread: extent,
+                    group: inner,
+                    extent: 1,
+                    epsilon: 1e-3f32.to_bits(),
+                    gamma: true,
+                    beta: true,
+                    spread_step: 0,
+                    group_step: 1,
+                    run: 1,
+                    dtype: DType::F32,
+                }));
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn no_launch_runs_longer_than_allowed() {
+    let (mut plans, mut refused) = (0, 0);
+    for caps in devices() {
+        for problem in problems() {
+            match candidates(&problem, &caps) {
+                Ok(offered) => {
+                    assert!(!offered.is_empty(), "no plan for {problem:?}");
+                    for plan in offered {
+                        let steps = plan.steps.iter().chain(plan.packing.iter().map(|packing| &packing.step));
+                        for step in steps {
+                            assert!(step.turns <= MOST_TURNS, "{}: {} turns for {problem:?}", plan.name, step.turns);
+                        }
+                        plans += 1;
+                    }
+                }
+                Err(Error::Limit { .. }) => refused += 1,
+                Err(error) => panic!("{error} for {problem:?}"),
+            }
+        }
+    }
+    println!("{plans} plans within {MOST_TURNS} turns, {refused} problems refused");
+    assert!(plans > 10_000 && refused > 0, "{plans} plans, {refused} refused");
+}
+
+/// Sizes that must run everywhere.
+#[test]
+fn long_sums_have_a_plan() {
+    for caps in devices() {
+        for problem in problems() {
+            let runs = match problem {
+                Problem::Conv(ConvProblem { geometry, direction: Direction::Forward, .. }) => {
+                    geometry.terms() <= 20_000_000
+                        && [geometry.in_elements(), geometry.kernel_elements()].iter().all(|&n| n < 1 << 32)
+                }
+                Problem::Pool(PoolProblem { geometry, .. }) => geometry.axes.iter().all(|axis| axis.kernel <= 3000),
+                Problem::AlongAxis(problem) => {
+                    let most = if problem.function == AxisFunction::Sparsemax { 100_000 } else { 10_000_000 };
+                    problem.extent <= most
+                        && u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
+                }
+                Problem::Normalize(problem) => {
+                    u64::from(problem.outer * problem.group) * u64::from(problem.spread) < 1 << 30
+                }
+                _ => false,
+            };
+            if runs {
+                let plans = candidates(&problem, &caps);
+                assert!(plans.is_ok(), "{:?} for {problem:?} on {caps:?}", plans.err());
+            }
+        }
+    }
+}
+
+/// Numbers of either sign, the same for a seed everywhere.
+fn numbers(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+/// The outputs of `layer` for `values` of `shape`, by the kernel that is chosen and by those of `pins`, one after the other.
+fn outputs(gpu: &Gpu, layer: &Layer, shape: &[usize], values: &[f32], pins: &[&str]) -> Vec<(String, Vec<f32>)> {
+    let input = Tensor::from_slice(gpu, shape.to_vec(), values).unwrap();
+    let run = || layer.call(&input).and_then(|output| output.read::<f32>()).unwrap();
+    let mut all = vec![("chosen".to_owned(), run())];
+    for pin in pins {
+        gpu.set_tuning(Tuning::Pin((*pin).to_owned()));
+        all.push(((*pin).to_owned(), run()));
+    }
+    gpu.set_tuning(Tuning::Heuristic);
+    all
+}
+
+/// Holds `outputs` to `exact`, each within its `bound`.
+fn hold(what: &str, outputs: &[(String, Vec<f32>)], exact: &[f64], bound: impl Fn(usize) -> f64) {
+    for (kernel, values) in outputs {
+        assert_eq!(values.len(), exact.len(), "{what} by {kernel}");
+        for (i, (&value, &exact)) in values.iter().zip(exact).enumerate() {
+            let off = (f64::from(value) - exact).abs();
+            assert!(
+                off <= bound(i),
+                "{what} by {kernel}, output {i}: {value}, exactly {exact}: {off:e} > {:e}",
+                bound(i)
+            );
+        }
+    }
+}
+
+/// Dense layers of many inputs, against a sum in f64: within 32 √n u √Σ (x·k)², which a kernel that leaves out a part of a
+/// thousandth does not reach.
+#[test]
+fn dense_layers_of_many_inputs() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    for (inputs, units, batch) in
+        [(8_192, 4, 3), (66_000, 1, 1), (73_728, 2, 2), (200_001, 5, 1), (1_000_000, 1, 1), (10_000_000, 1, 1)]
+    {
+        let mut layer = Dense::new(units).build(&gpu, [batch, inputs]).unwrap();
+        let (kernel, bias) = (numbers(1, inputs * units as usize), numbers(2, units as usize));
+        layer
+            .set_weights(&[
+                HostTensor::new([inputs, units as usize], kernel.clone()).unwrap(),
+                HostTensor::new([units as usize], bias.clone()).unwrap(),
+            ])
+            .unwrap();
+        let input = numbers(3, batch * inputs);
+        let units = units as usize;
+        let products = |output: usize| {
+            let (kernel, row) = (&kernel, &input[output / units * inputs..][..inputs]);
+            row.iter().enumerate().map(move |(i, &x)| f64::from(x) * f64::from(kernel[i * units + output % units]))
+        };
+        let exact: Vec<f64> =
+            (0..batch * units).map(|o| products(o).sum::<f64>() + f64::from(bias[o % units])).collect();
+        let spread: Vec<f64> = (0..batch * units).map(|o| products(o).map(|p| p * p).sum::<f64>().sqrt()).collect();
+        let convolution = layer.config().convolutions([batch, inputs]).unwrap()[0];
+        let names: Vec<String> =
+            gpu.candidates(&Problem::Conv(convolution)).unwrap().into_iter().map(|plan| plan.name).collect();
+        let pins: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert!(names.iter().any(|name| name.starts_with("conv_parts")), "{names:?}");
+        let outputs = outputs(&gpu, &layer, &[batch, inputs], &input, &pins);
+        hold(&format!("Dense of {inputs}"), &outputs, &exact, |o| {
+            32.0 * (inputs as f64).sqrt() * UNIT * spread[o] / 8.0 + 4.0 * UNIT * exact[o].abs()
+        });
+    }
+}
+
+#[test]
+fn softmax_of_long_lines() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    for (lines, length) in [(2, 5_000), (3, 32_768), (1, 33_124), (2, 70_001), (1, 1_000_000), (1, 10_000_000)] {
+        let input: Vec<f32> = numbers(5, lines * length).into_iter().map(|x| 8.0 * x).collect();
+        let sums: Vec<f64> = input.chunks(length).map(|line| line.iter().map(|&x| f64::from(x).exp()).sum()).collect();
+        for (activation, logarithmic) in
+            [(Activation::Softmax { axis: -1 }, false), (Activation::LogSoftmax { axis: -1 }, true)]
+        {
+            let exact: Vec<f64> = (input.iter().enumerate())
+                .map(|(i, &x)| {
+                    let (x, sum) = (f64::from(x), sums[i / length]);
+                    if logarithmic { x - sum.ln() } else { x.exp() / sum }
+                })
+                .collect();
+            let name = if logarithmic { "log_softmax" } else { "softmax" };
+            let pin = format!("{name}_f32x1_parts");
+            let layer = ActivationLayer::new(activation).build(&gpu, [lines, length]).unwrap();
+            let outputs = outputs(&gpu, &layer, &[lines, length], &input, &[&pin]);
+            hold(&format!("{name} of {length}"), &outputs, &exact, |i| {
+                if logarithmic { 4e-6 * exact[i].abs() + 4e-6 } else { 2e-5 * exact[i] }
+            });
+        }
+    }
+}
+
+#[test]
+fn sparsemax_of_long_lines() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    for length in [6, 700, 5_000, 33_124, 100_000] {
+        let input: Vec<f32> = numbers(6, length).into_iter().map(|x| 2.0 * x).collect();
+        let mut sorted: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let (mut sum, mut threshold) = (0.0, 0.0);
+        for (k, x) in sorted.iter().enumerate() {
+            sum += x;
+            let candidate = (sum - 1.0) / (k + 1) as f64;
+            if *x > candidate {
+                threshold = candidate;
+            }
+        }
+        let exact: Vec<f64> = input.iter().map(|&x| (f64::from(x) - threshold).max(0.0)).collect();
+        let layer = ActivationLayer::new(Activation::Sparsemax { axis: -1 }).build(&gpu, [1, length]).unwrap();
+        hold(&format!("sparsemax of {length}"), &outputs(&gpu, &layer, &[1, length], &input, &[]), &exact, |_| 2e-6);
+    }
+}
+
+/// Global pooling, windows as large as the picture, and normalisations over it: 160×160, 256×256, 1024×1024, 3200×3200.
+#[test]
+fn pictures_as_one_line() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    for (side, channels) in [(70usize, 4usize), (160, 2), (256, 3), (1024, 4), (3200, 1)] {
+        let shape = [1, side, side, channels];
+        let (pixels, count) = (side * side, side * side * channels);
+        let input: Vec<f32> = numbers(7, count).into_iter().map(|x| 3.0 + x).collect();
+        let channel = |c: usize| input.iter().skip(c).step_by(channels).map(|&x| f64::from(x));
+        let means: Vec<f64> = (0..channels).map(|c| channel(c).sum::<f64>() / pixels as f64).collect();
+        let largest: Vec<f64> = (0..channels).map(|c| channel(c).fold(f64::MIN, f64::max)).collect();
+        let window = [side as u32; 2];
+        let build = |config: LayerConfig| config.build(&gpu, shape).unwrap();
+        let what = |layer: &str| format!("{layer} of {side}×{side}×{channels}");
+        let near = |values: &'static str, exact: Vec<f64>, layer: LayerConfig, pins: &[&str], tolerance: f64| {
+            let outputs = outputs(&gpu, &build(layer), &shape, &input, pins);
+            hold(&what(values), &outputs, &exact, |i| tolerance * (1.0 + exact[i].abs()));
+        };
+        near("global average", means.clone(), GlobalAveragePooling2D::new().into(), &["mean_f32x1_parts"], 2e-6);
+        near("global maximum", largest.clone(), GlobalMaxPooling2D::new().into(), &["max_f32x1_parts"], 0.0);
+        near(
+            "average",
+            means.clone(),
+            AveragePooling2D::new(window).padding(Padding::Valid).into(),
+            &["pool_average_by_axis_f32x1"],
+            2e-6,
+        );
+        near("maximum", largest, MaxPooling2D::new(window).into(), &["pool_max_by_axis_f32x1"], 0.0);
+        let variance: Vec<f64> =
+            (0..channels).map(|c| channel(c).map(|x| (x - means[c]).powi(2)).sum::<f64>() / pixels as f64).collect();
+        let instance = (0..count)
+            .map(|i| (f64::from(input[i]) - means[i % channels]) / (variance[i % channels] + 1e-3).sqrt())
+            .collect();
+        near("instance normalization", instance, GroupNormalization::new(-1).into(), &["normalize_f32x1_parts"], 5e-6);
+        let mean = means.iter().sum::<f64>() / channels as f64;
+        let deviation =
+            (input.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count as f64 + 1e-3).sqrt();
+        let whole: Vec<f64> = input.iter().map(|&x| (f64::from(x) - mean) / deviation).collect();
+        near("group normalization", whole.clone(), GroupNormalization::new(1).into(), &["normalize_f32x1_parts"], 5e-6);
+        near(
+            "layer normalization",
+            whole,
+            LayerNormalization::new().axis([1, 2, 3]).into(),
+            &["normalize_f32x1_parts"],
+            5e-6,
+        );
+        let norm = input.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        let unit = input.iter().map(|&x| f64::from(x) / norm).collect();
+        near(
+            "unit normalization",
+            unit,
+            UnitNormalization::new().axis([1, 2, 3]).into(),
+            &["normalize_unit_f32x1_parts"],
+            5e-6,
+        );
+    }
+}
