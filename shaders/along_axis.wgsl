@@ -168,7 +168,8 @@ fn main(
     if FUNCTION == SPARSEMAX {
         let threshold = sparsemax_threshold(line, member, most);
         for (var i = member; i < params.extent; i += TEAM) {
-            output[line + i * params.inner] = Elem(max(value(line, i) - most - threshold, 0.0));
+            // A line with a NaN has a largest value that is one, and is NaN throughout.
+            output[line + i * params.inner] = Elem(larger(value(line, i) - most - threshold, 0.0));
         }
         return;
     }
@@ -181,5 +182,7 @@ fn main(
 
 fn glu_gate(x: f32) -> f32 {
     let t = exp(-abs(x));
-    return select(t, 1.0, x >= 0.0) / (1.0 + t);
+    let gate = select(t, 1.0, x >= 0.0) / (1.0 + t);
+    // Seen by its bits, since shaders may assume that NaN does not occur.
+    return select(gate, x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
 }

@@ -35,7 +35,9 @@ fn main(
     let step = image_index(0u, 0u, 0u, 1u, size);
     let corner = place.yz * vec2(STRIDE_H, STRIDE_W) - vec2(params.pad_h, params.pad_w);
 
+    // Products are summed in runs, and then the runs: the error grows with both lengths, not with their product.
     var sum = Acc(0.0);
+    var run = Acc(0.0);
     let first = part * LENGTH;
     let last = min(first + LENGTH, KERNEL_H * KERNEL_W * params.group_in);
     var j = first % params.group_in;
@@ -45,7 +47,11 @@ fn main(
         let at = corner + vec2(tap / KERNEL_W * DILATION_H, tap % KERNEL_W * DILATION_W);
         if at.x < size.x && at.y < size.y {
             let x = f32(input[image_index(place.x, at.x, at.y, first_channel, size) + j * step]);
-            sum = fma(Acc(x), unpacked(kernel[t * vectors + vector]), sum);
+            run = fma(Acc(x), unpacked(kernel[t * vectors + vector]), run);
+        }
+        if (t & 63u) == 63u {
+            sum += run;
+            run = Acc(0.0);
         }
         j++;
         if j == params.group_in {
@@ -53,5 +59,5 @@ fn main(
             tap++;
         }
     }
-    output[item] = sum;
+    output[item] = sum + run;
 }

@@ -22,6 +22,9 @@ const EXPONENTIAL: u32 = 3u;
 const LARGEST: u32 = 4u;
 const SMALLEST: u32 = 5u;
 
+/// Values of a run.
+const RUN: u32 = 32u;
+
 const NOTHING: u32 = 0u;
 const MEAN: u32 = 1u;
 const ROOT: u32 = 2u;
@@ -87,7 +90,10 @@ fn main(
     let gap = (params.groups - 1u) * params.extent;
     let shift = shift_of(line);
 
+    // Values are summed in runs, and then the runs: the error grows with both lengths, not with their product.
     var total = 0.0;
+    var run = 0.0;
+    var filled = 0u;
     if TERM == LARGEST || TERM == SMALLEST {
         // The first value of the part stands in for those that it has none of.
         total = term(f32(input[first + part + part / params.extent * gap]), shift);
@@ -97,8 +103,17 @@ fn main(
         if TERM == LARGEST || TERM == SMALLEST {
             total = larger(total, x);
         } else {
-            total += x;
+            run += x;
+            filled++;
+            if filled == RUN {
+                total += run;
+                run = 0.0;
+                filled = 0u;
+            }
         }
+    }
+    if TERM != LARGEST && TERM != SMALLEST {
+        total += run;
     }
     if TERM == SMALLEST {
         total = -total;

@@ -50,6 +50,8 @@ fn main(
         if iy < 0 || iy >= i32(params.in_h) {
             continue;
         }
+        // A row of taps is summed by itself: the error grows with both lengths, not with their product.
+        var row = Acc(0.0);
         for (var kx = 0u; kx < KERNEL_W; kx++) {
             let ix = i32(left + kx * DILATION_W) - i32(params.pad_w);
             if ix < 0 || ix >= i32(params.in_w) {
@@ -59,10 +61,11 @@ fn main(
             if FUNCTION == MAX {
                 most = larger(most, x);
             } else {
-                sum += x;
+                row += x;
                 count += 1u;
             }
         }
+        sum += row;
     }
     if FUNCTION == AVERAGE_PADDED {
         count = taps_before(params.end_h, top, KERNEL_H, DILATION_H) * taps_before(params.end_w, left, KERNEL_W, DILATION_W);

@@ -147,9 +147,8 @@ fn replace(target: &Path, bytes: &[u8], permissions: Option<std::fs::Permissions
     use std::io::Write;
 
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let mut name = std::ffi::OsString::from(format!(".{random:016x}."));
-    name.push(target.file_name().unwrap_or_default());
-    let temporary = target.with_file_name(name);
+    // Without the target's name, which may be as long as names can be.
+    let temporary = target.with_file_name(format!(".{random:016x}.tmp"));
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     let written = || -> std::io::Result<()> {
         if let Some(permissions) = permissions {

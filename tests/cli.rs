@@ -140,10 +140,14 @@ fn models_are_converted() {
     }
     let place = |name: &str| std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).display().to_string();
     let (copy, weights) = (place("converted.keras"), place("converted.safetensors"));
-    assert!(printed(&["convert", &digits("model_legacy.h5"), &copy]).contains("digits_dscnn with 9466 weight values"));
+    assert!(
+        printed(&["convert", &digits("model_legacy.h5"), &copy, "--overwrite"])
+            .contains("digits_dscnn with 9466 weight values")
+    );
     let right = ["run", &copy, &digits("expected.safetensors"), "--tensor", "input_0", "--compare", "labels"];
     assert!(printed(&right).ends_with("356 of 360 right (98.9 %)\n"));
-    printed(&["convert", &copy, &weights]);
+    printed(&["convert", &copy, &weights, "--overwrite"]);
+    assert!(complaint(&["convert", &copy, &weights]).contains("--overwrite"));
     assert!(printed(&["inspect", &weights]).contains("stem/kernel"));
     assert!(complaint(&["convert", &copy, &place("converted.onnx")]).contains(".weights.h5"));
     assert!(complaint(&["convert", "missing.keras", &weights]).contains("missing.keras"));

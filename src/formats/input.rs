@@ -187,8 +187,8 @@ impl InputReader {
 
 /// The layer that scales values from 0 to 255, if one does before anything else of `model` computes with what comes from `port`.
 fn takes_bytes(model: &Model, port: Port) -> Option<String> {
-    // Scales of bytes lie near 1/255 and 1/128; what was adapted to bytes has a mean of some ten.
-    let small = |scale: f64| scale.abs() <= 1.0 / 64.0;
+    // Scales of bytes lie from 1/255 to 1/58, ImageNet's deviation; what was adapted to bytes has a mean of some ten.
+    let small = |scale: f64| scale.abs() <= 1.0 / 16.0;
     let readers = model.nodes().iter().enumerate().filter(|(_, node)| node.inputs.contains(&port));
     for (index, node) in readers {
         let block = &model.blocks()[node.block];
@@ -206,7 +206,7 @@ fn takes_bytes(model: &Model, port: Port) -> Option<String> {
                     LayerConfig::Map(map) => {
                         matches!(map.function, Unary::Affine { scale, .. } if small(scale.into()))
                     }
-                    LayerConfig::Normalization(normalization) => {
+                    LayerConfig::Normalization(normalization) if !normalization.invert => {
                         let weight =
                             || layer.weights().iter().find(|weight| weight.name() == "mean").map(|it| it.value());
                         let means = normalization.mean.as_ref().or_else(weight);
@@ -223,6 +223,8 @@ fn takes_bytes(model: &Model, port: Port) -> Option<String> {
                         | LayerConfig::GaussianDropout(_)
                         | LayerConfig::AlphaDropout(_)
                         | LayerConfig::ActivityRegularization(_)
+                        | LayerConfig::AveragePooling2D(_)
+                        | LayerConfig::MaxPooling2D(_)
                         | LayerConfig::ZeroPadding2D(_)
                         | LayerConfig::Cropping2D(_)
                         | LayerConfig::UpSampling2D(_)

@@ -39,6 +39,18 @@ impl std::str::FromStr for AdapterChoice {
     }
 }
 
+impl std::fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Best => f.write_str("the best adapter"),
+            Self::Index(index) => write!(f, "index {index}"),
+            Self::Name(part) => write!(f, "the name `{part}`"),
+            Self::Hardware => f.write_str("hardware"),
+            Self::Software => f.write_str("software"),
+        }
+    }
+}
+
 /// The backends this build may use on this system, by name.
 const BACKENDS: [(wgpu::Backends, &str); 4] = [
     (wgpu::Backends::VULKAN, "Vulkan"),
@@ -212,7 +224,7 @@ async fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
         None => {
             let wanted = match (choice, std::env::var("WGPU_ADAPTER_NAME")) {
                 (AdapterChoice::Best, Ok(part)) => format!("WGPU_ADAPTER_NAME={part}"),
-                _ => format!("{choice:?}"),
+                (choice, _) => choice.to_string(),
             };
             let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
             Err(Error::gpu("choosing an adapter", format!("none fits {wanted}; there are {}", names.join(", "))))

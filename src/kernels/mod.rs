@@ -65,6 +65,10 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
     }?;
+    // Two convolutions in one may have no plan.
+    if let Problem::Separable(_) = problem {
+        return Ok(plans.into_iter().filter(|plan| plan.turns() <= MOST_TURNS).collect());
+    }
     within_turns(plans)
 }
 

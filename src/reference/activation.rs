@@ -1,6 +1,7 @@
 //! The activations of Keras, and the functions of one number that ONNX adds.
 
 use super::Array;
+use super::array::larger;
 
 /// The thirty activations of Keras 3.15, by their canonical names.
 pub const ACTIVATIONS: [&str; 30] = [
@@ -99,7 +100,7 @@ pub fn activate(name: &str, parameters: &[(&str, f64)], input: &Array) -> Array 
         }
         "celu" => {
             let alpha = get("alpha", 1.0);
-            input.map(|x| x.max(0.0) + alpha * (x.min(0.0) / alpha).exp_m1())
+            input.map(|x| larger(x, 0.0) + alpha * (x.min(0.0) / alpha).exp_m1())
         }
         "selu" => input.map(|x| SELU_SCALE * if x > 0.0 { x } else { SELU_ALPHA * x.exp_m1() }),
         "exponential" => input.map(f64::exp),
@@ -136,7 +137,7 @@ pub fn activate(name: &str, parameters: &[(&str, f64)], input: &Array) -> Array 
             let (threshold, otherwise) = (required("threshold"), required("default_value"));
             input.map(|x| if x > threshold { x } else { otherwise })
         }
-        "sparse_plus" => input.map(|x| if x >= 1.0 { x } else { 0.25 * (x.max(-1.0) + 1.0).powi(2) }),
+        "sparse_plus" => input.map(|x| if x >= 1.0 { x } else { 0.25 * (larger(x, -1.0) + 1.0).powi(2) }),
         "sparse_sigmoid" => input.map(|x| (0.5 * (x + 1.0)).clamp(0.0, 1.0)),
         "softmax" => input.along(axis, softmax),
         "log_softmax" => input.along(axis, |line| {
@@ -156,6 +157,9 @@ pub fn activate(name: &str, parameters: &[(&str, f64)], input: &Array) -> Array 
 
 /// relu with all its parameters, in the order of Keras' own steps.
 fn relu(x: f64, slope: f64, cap: f64, threshold: f64) -> f64 {
+    if x.is_nan() {
+        return x;
+    }
     let positive = if x > threshold { x.max(0.0) } else { 0.0 };
     positive.min(cap) - slope * (threshold - x).max(0.0)
 }
@@ -170,7 +174,7 @@ fn hard_sigmoid(x: f64) -> f64 {
 }
 
 fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
+    larger(x, 0.0) + (-x.abs()).exp().ln_1p()
 }
 
 fn softmax(line: &[f64]) -> Vec<f64> {
@@ -181,6 +185,9 @@ fn softmax(line: &[f64]) -> Vec<f64> {
 
 /// The projection on the simplex (Martins and Astudillo 2016, algorithm 1). Keras 3.8 to 3.15 compute something else.
 fn sparsemax(line: &[f64]) -> Vec<f64> {
+    if line.iter().any(|x| x.is_nan()) {
+        return vec![f64::NAN; line.len()];
+    }
     let mut sorted = line.to_vec();
     sorted.sort_by(|a, b| b.total_cmp(a));
     let (mut sum, mut tau) = (0.0, 0.0);

@@ -215,3 +215,13 @@ impl Array {
         (0..self.shape.len()).map(|axis| self.shape[axis + 1..].iter().product()).collect()
     }
 }
+
+/// The larger of two numbers, NaN where either is: `f64::max` passes over it, and Keras does not.
+pub(super) fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// The smaller of two numbers, NaN where either is.
+pub(super) fn smaller(a: f64, b: f64) -> f64 {
+    -larger(-a, -b)
+}

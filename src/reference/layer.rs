@@ -1,5 +1,6 @@
 //! Layers from their descriptions.
 
+use super::array::larger;
 use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
@@ -506,7 +507,7 @@ fn along(input: &Array, axes: &[usize], values: &[f64]) -> Array {
 }
 
 fn largest(set: &[f64]) -> f64 {
-    set.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    set.iter().copied().fold(f64::NEG_INFINITY, larger)
 }
 
 /// Zeros around height and width, or, where a number is negative, less of them.

@@ -1,5 +1,6 @@
 //! Normalisations, each with the error that `f32` may make: differences and quotients do not fit the rule for sums.
 
+use super::array::larger;
 use super::tolerance::{UNIT, accumulated};
 use super::{Array, Estimate};
 
@@ -86,7 +87,7 @@ pub fn normalize(input: &Array, axes: &[usize], norm: &Norm<'_>) -> Estimate {
 pub fn unit_normalize(input: &Array, axes: &[usize], epsilon: f64) -> Estimate {
     let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
     let squares = input.reduced(axes, |set| set.iter().map(|x| x * x).sum::<f64>());
-    let exact = input.zip(&squares, |x, squares| x / squares.max(epsilon).sqrt());
+    let exact = input.zip(&squares, |x, squares| x / larger(squares, epsilon).sqrt());
     let bound = exact.map(|y| accumulated(n, 0.5 * y.abs()) + 4.0 * UNIT * y.abs());
     Estimate { exact, bound }
 }

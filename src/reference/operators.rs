@@ -1,6 +1,7 @@
 //! Merging layers and the operators that ONNX adds, from their descriptions.
 
 use super::activation::erfc;
+use super::array::{larger, smaller};
 use super::tolerance::{UNIT, accumulated, function_error};
 use super::{Array, Estimate, Storage, dot, matmul, sum, unit_normalize};
 use crate::Unary;
@@ -34,7 +35,7 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
         Unary::Cos => of(&f64::cos),
         Unary::Tan => of(&f64::tan),
         Unary::Square => of(&|x| x * x),
-        Unary::Clip { min, max } => of(&|x| x.max(min.into()).min(max.into())),
+        Unary::Clip { min, max } => of(&|x| smaller(larger(x, min.into()), max.into())),
         Unary::Affine { scale, offset } => affine(scale, offset, &|y| y),
         Unary::Pow { exponent } => of(&|x| x.powf(exponent.into())),
         Unary::ClippedAffine { scale, offset } => affine(scale, offset, &|y| y.clamp(0.0, 1.0)),
@@ -63,8 +64,8 @@ pub(super) fn binary(left: &Array, right: &Array, function: BinaryFunction) -> E
         BinaryFunction::Subtract => of(&|a, b| a - b, 1.0),
         BinaryFunction::Multiply => of(&|a, b| a * b, 1.0),
         BinaryFunction::Divide => of(&|a, b| a / b, 4.0),
-        BinaryFunction::Maximum => of(&f64::max, 0.0),
-        BinaryFunction::Minimum => of(&f64::min, 0.0),
+        BinaryFunction::Maximum => of(&larger, 0.0),
+        BinaryFunction::Minimum => of(&smaller, 0.0),
         BinaryFunction::Power => {
             let exact = left.zip(right, f64::powf);
             Estimate { bound: exact.map(|y| function_error("pow", 0.0, y)), exact }
@@ -100,8 +101,8 @@ pub(super) fn merge(inputs: &[Array], kind: MergeKind, storage: Storage) -> Esti
         MergeKind::Subtract => summed(&[1.0, -1.0], 1.0),
         MergeKind::Multiply => folded(|a, b| a * b, UNIT + storage.unit()),
         MergeKind::Average => summed(&vec![1.0; inputs.len()], count),
-        MergeKind::Maximum => folded(f64::max, 0.0),
-        MergeKind::Minimum => folded(f64::min, 0.0),
+        MergeKind::Maximum => folded(larger, 0.0),
+        MergeKind::Minimum => folded(smaller, 0.0),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pooling, one axis after the other: the largest of the largest, and sums of sums beside counts of counts.
 
+use super::array::larger;
 use super::{Array, Convolved};
 
 /// How a pooling window walks along one axis.
@@ -62,7 +63,7 @@ fn pooled(input: &Array, axes: &[PoolAxis], [fill, beyond]: [f64; 2], function: 
 
 /// The largest element of each window; padding is never the largest.
 pub fn max_pool(input: &Array, axes: &[PoolAxis]) -> Array {
-    let largest = |window: &[f64]| window.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let largest = |window: &[f64]| window.iter().copied().fold(f64::NEG_INFINITY, larger);
     pooled(input, axes, [f64::NEG_INFINITY; 2], largest)
 }
 

@@ -56,8 +56,16 @@ impl Bench {
         } else {
             self.shapes.iter().map(|Extents(extents)| extents.as_slice().into()).collect()
         };
+        if let Some(empty) = shapes.iter().find(|shape| shape.dims().contains(&0)) {
+            return Err(Error::Invalid {
+                argument: "INPUT-SHAPE".into(),
+                rule: "every extent of an input that is measured must be 1 or more".into(),
+                received: empty.to_string(),
+            });
+        }
         let memory = model.memory_report(&shapes)?;
         let profile = model.profile(&model.sample_inputs(&shapes, 0)?, self.runs)?;
+        self.tune.end(&gpu)?;
         if self.json {
             return Ok(self.json(&model, &shapes, &profile, &memory).into());
         }

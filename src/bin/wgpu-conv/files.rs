@@ -134,6 +134,9 @@ pub struct Convert {
     /// The file to write: .keras, or the weights alone as .weights.h5 or .safetensors
     #[arg(value_name = "OUT")]
     to: PathBuf,
+    /// Replace OUT where it is there already
+    #[arg(long)]
+    overwrite: bool,
 }
 
 impl Convert {
@@ -148,6 +151,10 @@ impl Convert {
             return Err(Error::Format { place: self.to.display().to_string(), problem });
         }
         let model = Model::load(&Gpu::open(adapter)?, &self.from)?;
+        if self.to.exists() && !self.overwrite {
+            let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
+            return Err(Error::Format { place: self.to.display().to_string(), problem });
+        }
         model.save(&self.to)?;
         let values = model.count_params();
         let mut text = format!("{}: {} with {values} weight values\n", self.to.display(), model.name());

@@ -82,6 +82,7 @@ impl Run {
         self.tune.begin(&gpu)?;
         let model = Model::load(&gpu, &self.model)?;
         let Outcome { rows, notes, failed } = self.rows(&model, &files)?;
+        self.tune.end(&gpu)?;
         if let Some(labels) = &labels {
             // The output's length may depend on the input.
             let other = |row: &&Row| row.output.shape.rank() == 1 && row.output.values.len() != labels.len();
@@ -137,6 +138,8 @@ impl Run {
             self.say(&format!("note: {}", reader.scaling()));
         }
         progress.expect(files.len());
+        // The error of a single file is the command's own.
+        let alone = files.len() == 1;
         for files in files.chunks(self.batch.max(1)) {
             let mut expected = Vec::new();
             let mut read = Vec::with_capacity(files.len());
@@ -150,7 +153,7 @@ impl Run {
                 };
                 let inputs = match inputs {
                     Ok(inputs) => inputs,
-                    Err(error) if files.len() == 1 && rows.is_empty() && failed.is_empty() => return Err(error),
+                    Err(error) if alone => return Err(error),
                     Err(error) => {
                         self.say(&format!("error: {error}"));
                         failed.push((file.display().to_string(), error.to_string()));

@@ -22,4 +22,9 @@ impl Tune {
         gpu.set_tuning(Tuning::Measure);
         Ok(())
     }
+
+    /// Writes once more what was measured, so that the command fails where the file could not be written on the way.
+    pub fn end(&self, gpu: &Gpu) -> Result<(), Error> {
+        self.tune.as_ref().map_or(Ok(()), |file| gpu.save_tuning(file))
+    }
 }

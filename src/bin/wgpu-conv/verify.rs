@@ -9,7 +9,7 @@ use wgpu_conv::formats::{read_inputs, read_layer_statistics};
 use wgpu_conv::model::{Check, Finding, Model, VerifyReport};
 use wgpu_conv::{AdapterChoice, Error, Gpu, Tensor};
 
-use crate::output::{Report, adapter, aligned, on};
+use crate::output::{Report, adapter, aligned, at_least_one, on};
 use crate::progress::Progress;
 
 /// The arguments of `verify`.
@@ -25,7 +25,7 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
     /// Random inputs computed together
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     batch: usize,
     /// Height and width of random inputs where the model leaves them open
     #[arg(long, value_name = "N", default_value_t = 32)]
