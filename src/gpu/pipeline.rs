@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{Gpu, lock};
-use crate::plan::{Binding, Dispatch, Shader};
 use crate::Result;
+use crate::plan::{Binding, Dispatch, Shader};
 
 /// The compiled pipeline of every shader used so far, by the shader itself.
 #[derive(Default)]
@@ -60,7 +60,8 @@ impl Gpu {
             let share = missing.len().div_ceil(threads).max(1);
             let shares: Vec<_> =
                 missing.chunks(share).map(|share| scope.spawn(move || share.iter().try_for_each(compile))).collect();
-            let failed = || crate::Error::gpu("compiling pipelines", "a thread ended before its pipelines were compiled");
+            let failed =
+                || crate::Error::gpu("compiling pipelines", "a thread ended before its pipelines were compiled");
             shares.into_iter().try_for_each(|share| share.join().unwrap_or_else(|_| Err(failed())))
         })
     }
