@@ -310,28 +310,6 @@ fn fuzz(name: &str, ending: &str, format: Format, seeds: &[Vec<u8>], read: fn(&m
     assert!(found.is_empty(), "{name}, FUZZ_SEED={seed}, {tried} files: {found:#?}");
 }
 
-/// What the rest of this file relies on.
-#[test]
-fn faults_are_seen() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut trial = Trial { path: Path::new("none"), stored: 0, gpu: None, faults: Vec::new() };
-    trial.step("fine", |_| Ok(()));
-    trial.step("an error", |_| inspect("none.onnx"));
-    assert_eq!(trial.faults, [""; 0]);
-    trial.step("a", |_| -> Result<()> { panic!("at the disco") });
-    trial.step("b", |_| Ok(vec![1_u8; 513 << 20]));
-    trial.step("c", |_| LayerConfig::from_config("\u{1b}[2J", &json!({})));
-    let computing = computed();
-    trial.step("d", |_| {
-        while computed() - computing <= LONGEST {
-            std::hint::spin_loop();
-        }
-        Ok(())
-    });
-    assert_eq!(trial.faults[..2], ["a: panicked: at the disco", "b: 513 MiB at once, of 512"]);
-    assert!(trial.faults.last().is_some_and(|fault| fault.starts_with("d: it took ")), "{:?}", trial.faults);
-}
-
 #[test]
 fn keras() {
     fuzz("keras", ".keras", Format::Keras, &seeds("keras", &[".keras"]), model);
