@@ -605,6 +605,40 @@ fn reading_without_blocking() {
     quiet(&uncaptured);
 }
 
+/// The threads of this process that poll devices for such reads, those of the other tests included; on Linux.
+fn pollers() -> usize {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0 };
+    let names = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "wgpu-conv poll").count()
+}
+
+#[test]
+fn reads_without_blocking_share_one_thread() {
+    let Some((device, queue, uncaptured)) = device(|_| ()) else { return };
+    let gpu = Gpu::from_wgpu(device, queue);
+    let all: Vec<_> = (1..60).map(wave).collect();
+    let tensors: Vec<_> =
+        all.iter().map(|values| Tensor::from_slice(&gpu, [values.len()], values).expect("a tensor")).collect();
+    let mut readings: Vec<_> = tensors.iter().map(|tensor| Box::pin(tensor.read_async::<f32>())).collect();
+    let mut early: Vec<_> = readings
+        .iter_mut()
+        .map(|reading| match reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => Some(read),
+            Poll::Pending => None,
+        })
+        .collect();
+    if cfg!(target_os = "linux") {
+        // Each of the few other tests that read so has a device of its own.
+        assert!((1..10).contains(&pollers()), "{} threads for {} reads", pollers(), readings.len());
+    }
+    // The last to begin is the first to be waited for.
+    for ((reading, early), values) in readings.into_iter().zip(&mut early).zip(&all).rev() {
+        let read = early.take().unwrap_or_else(|| pollster::block_on(reading));
+        assert_eq!(read.expect("values"), *values);
+    }
+    quiet(&uncaptured);
+}
+
 #[test]
 fn a_lost_device_is_an_error() {
     let Some((device, queue, _)) = device(|_| ()) else { return };

@@ -44,7 +44,7 @@ mod onnx_windows;
 mod operators;
 #[cfg(feature = "safetensors")]
 mod safetensors;
-#[cfg(all(feature = "keras", feature = "verify"))]
+#[cfg(all(feature = "keras", feature = "verify", not(target_arch = "wasm32")))]
 mod statistics;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod weights;
@@ -71,7 +71,7 @@ pub use keras::{KerasFile, UnsupportedLayer};
 pub use onnx::{OnnxFile, UnsupportedNode};
 #[cfg(feature = "safetensors")]
 pub use safetensors::read_labels;
-#[cfg(all(feature = "keras", feature = "verify"))]
+#[cfg(all(feature = "keras", feature = "verify", not(target_arch = "wasm32")))]
 pub use statistics::read_layer_statistics;
 
 /// Whether `bytes` are an HDF5 file.

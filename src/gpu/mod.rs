@@ -66,6 +66,9 @@ struct Inner {
     tuning_file: Mutex<Option<std::path::PathBuf>>,
     #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
     driver_cache: Mutex<Option<wgpu::PipelineCache>>,
+    /// The thread behind asynchronous reads, once there was one.
+    #[cfg(not(target_arch = "wasm32"))]
+    poller: Mutex<Option<readback::Poller>>,
     /// Why the device was lost, once it was.
     lost: Arc<OnceLock<String>>,
     /// Outcomes of error scopes that the browser has not told yet, in words.

@@ -178,6 +178,8 @@ impl Gpu {
             tuning_file: Mutex::default(),
             #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
             driver_cache: Mutex::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            poller: Mutex::default(),
             lost,
             #[cfg(target_arch = "wasm32")]
             promised: Mutex::default(),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{Gpu, lock};
+use crate::Result;
 use crate::plan::{Binding, Dispatch, Shader};
-use crate::{Error, Result};
 
 /// The compiled pipeline of every shader used so far, by the shader itself.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Gpu {
     /// host has threads.
     ///
     /// # Errors
-    /// [`Error::Gpu`] naming one that fails.
+    /// [`Error::Gpu`](crate::Error::Gpu) naming one that fails.
     pub(crate) fn compile_all(&self, dispatches: &[(&str, &Dispatch)]) -> Result<()> {
         let missing: HashMap<&Shader, _> = {
             let pipelines = lock(&self.0.pipelines.pipelines);
@@ -60,7 +60,8 @@ impl Gpu {
             let share = missing.len().div_ceil(threads).max(1);
             let shares: Vec<_> =
                 missing.chunks(share).map(|share| scope.spawn(move || share.iter().try_for_each(compile))).collect();
-            let failed = || Error::gpu("compiling pipelines", "a thread ended before its pipelines were compiled");
+            let failed =
+                || crate::Error::gpu("compiling pipelines", "a thread ended before its pipelines were compiled");
             shares.into_iter().try_for_each(|share| share.join().unwrap_or_else(|_| Err(failed())))
         })
     }

@@ -1,6 +1,8 @@
 //! From the device back to the host.
 
 use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::mpsc::{Sender, channel};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
@@ -15,7 +17,6 @@ struct Pending {
     staging: Arc<Storage>,
     size: u64,
     mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
-    submission: Option<wgpu::SubmissionIndex>,
 }
 
 impl Drop for Pending {
@@ -35,8 +36,8 @@ impl Gpu {
     /// Submits `commands` and returns the bytes of each of `sources` after them, in one submission.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn read_after(&self, commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Vec<u8>>> {
-        let pending = self.begin(commands, sources)?;
-        self.wait(pending.last().and_then(|pending| pending.submission.clone()))?;
+        let (pending, submission) = self.begin(commands, sources)?;
+        self.wait(submission)?;
         pending.into_iter().map(|pending| pollster::block_on(self.finish(pending))).collect()
     }
 
@@ -47,17 +48,11 @@ impl Gpu {
 
     /// [`read_after`](Self::read_after) without blocking.
     pub(crate) async fn read_after_async(&self, commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Vec<u8>>> {
-        let all = self.begin(commands, sources)?;
+        let (all, submission) = self.begin(commands, sources)?;
         #[cfg(not(target_arch = "wasm32"))]
-        {
-            // Mapping callbacks run only while somebody polls the device; a browser does so by itself.
-            let (gpu, submission) = (self.clone(), all.last().and_then(|pending| pending.submission.clone()));
-            std::thread::spawn(move || {
-                if let Err(error) = gpu.wait(submission) {
-                    log::error!("{error}");
-                }
-            });
-        }
+        self.poll_until(submission)?;
+        #[cfg(target_arch = "wasm32")]
+        drop(submission);
         let mut read = Vec::with_capacity(all.len());
         for pending in all {
             read.push(self.finish(pending).await?);
@@ -82,7 +77,26 @@ impl Gpu {
         waited.map(drop).map_err(|error| Error::gpu("waiting for the device", error))
     }
 
-    fn begin(&self, mut commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Pending>> {
+    /// Has the device polled until `submission` has run, by a thread of its own: the callback of a mapping runs only while
+    /// somebody polls. (A browser polls by itself.)
+    #[cfg(not(target_arch = "wasm32"))]
+    fn poll_until(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let mut poller = super::lock(&self.0.poller);
+        let started = match poller.take() {
+            Some(started) => started,
+            None => start_poller(self.device().clone()).map_err(|error| Error::gpu("starting a thread", error))?,
+        };
+        started.send(submission).map_err(|error| Error::gpu("polling the device", error.to_string()))?;
+        *poller = Some(started);
+        Ok(())
+    }
+
+    /// Submits `commands` with copies of `sources`, and asks for the mapping of each; tells the submission.
+    fn begin(
+        &self,
+        mut commands: Commands,
+        sources: &[BufferBinding],
+    ) -> Result<(Vec<Pending>, Option<wgpu::SubmissionIndex>)> {
         let mut stagings = Vec::with_capacity(sources.len());
         for source in sources {
             let staging = self.staging(source.size)?;
@@ -92,7 +106,7 @@ impl Gpu {
         let submission = commands.submit_indexed()?;
         let map = |(staging, size): (Arc<Storage>, u64)| {
             let (sender, mapped) = oneshot_channel();
-            let pending = Pending { gpu: self.clone(), staging, size, mapped, submission: submission.clone() };
+            let pending = Pending { gpu: self.clone(), staging, size, mapped };
             self.guarded("readback", || {
                 pending.staging.buffer().map_async(wgpu::MapMode::Read, .., move |outcome| {
                     let _ = sender.send(outcome);
@@ -100,7 +114,7 @@ impl Gpu {
             })?;
             Ok(pending)
         };
-        stagings.into_iter().map(map).collect()
+        Ok((stagings.into_iter().map(map).collect::<Result<_>>()?, submission))
     }
 
     async fn finish(&self, pending: Pending) -> Result<Vec<u8>> {
@@ -127,4 +141,23 @@ impl Gpu {
         let view = pending.staging.buffer().get_mapped_range(range).map_err(|error| Error::gpu("readback", error))?;
         Ok(view[..pending.size as usize].to_vec())
     }
+}
+
+/// Where asynchronous reads tell what they wait for.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) type Poller = Sender<Option<wgpu::SubmissionIndex>>;
+
+/// A thread that polls `device` until each submission it is told of has run, one after another. It ends with its last
+/// sender.
+#[cfg(not(target_arch = "wasm32"))]
+fn start_poller(device: wgpu::Device) -> std::io::Result<Poller> {
+    let (sender, submissions) = channel();
+    std::thread::Builder::new().name("wgpu-conv poll".into()).spawn(move || {
+        for submission_index in submissions {
+            if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
+                log::error!("waiting for the device: {error}");
+            }
+        }
+    })?;
+    Ok(sender)
 }

@@ -16,7 +16,7 @@ mod profile;
 mod program;
 mod sequential;
 mod summary;
-#[cfg(feature = "verify")]
+#[cfg(all(feature = "verify", not(target_arch = "wasm32")))]
 mod verify;
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub use program::MemoryReport;
 pub use sequential::Sequential;
 #[cfg(feature = "view")]
 pub(crate) use summary::grouped;
-#[cfg(feature = "verify")]
+#[cfg(all(feature = "verify", not(target_arch = "wasm32")))]
 pub use verify::{Check, DEVIATION, Finding, LayerStatistics, VerifyReport};
 
 use self::program::Programs;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::{Block, Input, LayerKey, Model, Port, Recorded, summary};
 use crate::layers::{Layer, LayerConfig, Piped, Weight};
-use crate::{Error, Gpu, HostTensor, PartialShape, Result, Tensor};
+use crate::{Error, Gpu, PartialShape, Result, Tensor};
 
 /// A chain of layers, each reading what the one before it made.
 ///
@@ -217,7 +217,7 @@ impl Sequential {
     /// # Errors
     /// Those of [`build`](Self::build) and [`Model::predict`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn predict(&self, data: &HostTensor) -> Result<HostTensor> {
+    pub fn predict(&self, data: &crate::HostTensor) -> Result<crate::HostTensor> {
         self.build_for(&data.shape)?.predict(data)
     }
 
