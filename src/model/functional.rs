@@ -237,9 +237,8 @@ impl Model {
         let needed = self.needed(outputs);
         let mut blocks = vec![None; self.blocks.len()];
         let mut nodes = vec![None; self.nodes.len()];
-        let kept = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
-        for node in (0..self.nodes.len()).filter(|&node| needed[node]) {
-            nodes[node] = Some(kept(&needed[..node]));
+        for (kept, node) in (0..self.nodes.len()).filter(|&node| needed[node]).enumerate() {
+            nodes[node] = Some(kept);
             blocks[self.nodes[node].block] = Some(0);
         }
         for (next, block) in blocks.iter_mut().flatten().enumerate() {
@@ -267,6 +266,9 @@ impl Model {
             Port::Output(..) => None,
         };
         self.inputs = inputs.iter().filter_map(named).collect();
+        let inputs = self.inputs.iter().map(|input| (input.name.clone(), None));
+        let blocks = self.blocks.iter().enumerate().map(|(index, block)| (block.name().to_owned(), Some(index)));
+        self.names = inputs.chain(blocks).collect();
     }
 }
 
