@@ -161,7 +161,9 @@ fn relu(x: f64, slope: f64, cap: f64, threshold: f64) -> f64 {
         return x;
     }
     let positive = if x > threshold { x.max(0.0) } else { 0.0 };
-    positive.min(cap) - slope * (threshold - x).max(0.0)
+    // No slope is none, of −∞ too.
+    let below = if slope == 0.0 { 0.0 } else { slope * (threshold - x).max(0.0) };
+    positive.min(cap) - below
 }
 
 fn sigmoid(x: f64) -> f64 {
