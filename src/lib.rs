@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// README.md's programs are compiled as they stand there, with the features that they need.
+#![cfg_attr(any(not(doctest), feature = "keras"), doc = include_str!("../README.md"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //!
 //! # How the crate is built
 //!

@@ -154,7 +154,7 @@ fn files() -> Vec<PathBuf> {
             if path.is_dir() { folders.push(path) } else { files.push(path) }
         }
     }
-    for name in ["Cargo.toml", "README.md", "CHANGELOG.md", "rustfmt.toml", ".gitignore"] {
+    for name in ["Cargo.toml", "README.md", "SECURITY.md", "CHANGELOG.md", "rustfmt.toml", ".gitignore"] {
         files.push(Path::new(ROOT).join(name));
     }
     files
