@@ -86,6 +86,7 @@
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
 
 mod activation;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "each format counts what it takes itself"))]
 mod budget;
 mod dtype;
 mod error;

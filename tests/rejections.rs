@@ -777,11 +777,6 @@ fn moving_and_merging() {
             "Invalid: `strides > 1` is not supported in conjunction with `dilation_rate > 1`; received strides=[2, 2], dilation_rate=[2, 2]",
         ),
         (
-            "a transposed convolution of nothing",
-            all(Conv2DTranspose::new(4, 2).padding(Padding::Same).output_padding(0).into(), &[&[1, 1, 1, 5]]),
-            "Invalid: the computed output size must not be zero or negative; received input shape=(1, 1, 1, 5), kernel_size=[2, 2], dilation_rate=[1, 1], strides=[1, 1], padding=same, output_padding=Some([0, 0])",
-        ),
-        (
             "starts without ends",
             all(Slice::new([0, 1], [2]).into(), &[&[2, 3]]),
             "Invalid: `starts`, `ends`, `axes` and `steps` must be equally many, and no step 0; received starts=[0, 1], ends=[2], axes=[], steps=[]",
@@ -972,7 +967,7 @@ fn calls() {
             GlobalAveragePooling2D::new().into(),
             [1, 5, 5, 3],
             [1, 0, 5, 3].into(),
-            "Invalid: a mean or an extreme must be taken over at least one value; received input shape=(1, 0, 5, 3)",
+            "Invalid: height and width of what is pooled must be at least 1; received input shape=(1, 0, 5, 3)",
         ),
     ];
     test_each(
@@ -1382,12 +1377,6 @@ mod json {
                 "Invalid: DepthwiseConv2D takes no argument `groups`; received groups=2",
             ),
             (
-                "kernel_initializer of DepthwiseConv2D",
-                "DepthwiseConv2D",
-                json!({"kernel_size": 3, "kernel_initializer": "ones"}),
-                "Invalid: DepthwiseConv2D takes no argument `kernel_initializer`; received kernel_initializer=\"ones\"",
-            ),
-            (
                 "lora_rank",
                 "Conv2D",
                 json!({"filters": 4, "kernel_size": 3, "lora_rank": 2}),
@@ -1398,14 +1387,14 @@ mod json {
                 "Conv2D",
                 json!({"filters": 4, "kernel_size": 3, "activation":
                 {"class_name": "__lambda__", "config": {}}}),
-                "Unsupported: the custom object __lambda__ as `activation` is not supported: code from files is never run; construct it by the builder methods",
+                "Unsupported: the custom object __lambda__ as `activation`, a function of Python code, is not supported: code from files is never run; construct it by the builder methods",
             ),
             (
                 "F2: a custom object",
                 "Conv2D",
                 json!({"filters": 4, "kernel_size": 3, "activation":
                 {"module": "mine", "class_name": "Act", "config": {}, "registered_name": "mine>Act"}}),
-                "Unsupported: the custom object Act as `activation` is not supported: code from files is never run; construct it by the builder methods",
+                "Unsupported: the custom object Act as `activation`, mine>Act of module mine, is not supported: code from files is never run; construct it by the builder methods",
             ),
             (
                 "K1: kernel_size before filters",

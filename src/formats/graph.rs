@@ -308,7 +308,9 @@ impl Parser<'_> {
             Origin::Keras => {
                 let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
                 config.map_err(|error| match error {
-                    Error::Unsupported { what, .. } if what.ends_with(class) => unsupported_class(layer, class),
+                    Error::Unsupported { what, .. } if what == format!("the layer class {class}") => {
+                        unsupported_class(layer, class)
+                    }
                     other => other.to_string(),
                 })
             }

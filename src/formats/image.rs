@@ -99,7 +99,10 @@ fn decoded(
     meter.array(samples, 4)?;
     meter.work((samples / 16).saturating_mul(scans))?;
     let size = fitted([height, width])?;
-    Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, size))
+    // The PNG decoder has a place that panics on palettes that are cut short.
+    let image = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| DynamicImage::from_decoder(decoder)));
+    let image = image.map_err(|_| Error::format(place, "the image is damaged: its decoder gave up"))?;
+    Ok((image.map_err(broken)?, size))
 }
 
 /// The passes over a JPEG image, of which each part of the file is one; `None` where the file ends before the image does.
