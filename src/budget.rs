@@ -98,17 +98,6 @@ impl Account {
     }
 }
 
-#[cfg_attr(
-    not(any(
-        feature = "keras",
-        feature = "image",
-        feature = "npy",
-        feature = "onnx",
-        feature = "safetensors",
-        feature = "view"
-    )),
-    expect(dead_code, reason = "files are read behind features only")
-)]
 impl Meter {
     /// The process's budget for the file `place` of `stored` bytes.
     pub(crate) fn new(place: impl Into<String>, stored: usize) -> Self {
