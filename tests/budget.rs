@@ -3,43 +3,22 @@
 
 #![expect(unsafe_code, reason = "an allocator that counts is an implementation of an unsafe trait")]
 
+#[path = "common/counting.rs"]
+pub mod counting;
 #[path = "common/gpu.rs"]
 pub mod gpu;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use counting::{MOST, NOW};
 use wgpu_conv::formats::{Budget, InputReader, KerasFile, OnnxFile, inspect};
 use wgpu_conv::layers::{Identity, ReLU};
 use wgpu_conv::model::{Architecture, Model, Sequential};
 use wgpu_conv::view::{Page, Viewer};
 use wgpu_conv::{Error, Result};
-
-/// Counts the bytes that are there, and the most that ever were.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// Sound: each call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Tests of this file run one after another: they count what the whole process allocates.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -14,19 +14,21 @@
 
 #![expect(unsafe_code, reason = "an allocator that counts is an implementation of an unsafe trait")]
 
+#[path = "common/counting.rs"]
+pub mod counting;
 #[path = "common/gpu.rs"]
 pub mod gpu;
 #[path = "fuzz/mutate.rs"]
 pub mod mutate;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use counting::{MOST, NOW};
 use mutate::{Format, Random, entries, mutant};
 use serde_json::{Value, json};
 use wgpu_conv::formats::{Budget, InputReader, inspect, read_labels};
@@ -34,29 +36,6 @@ use wgpu_conv::layers::{Flatten, LayerConfig};
 use wgpu_conv::model::{Architecture, Model, Sequential};
 use wgpu_conv::view::{Page, Viewer};
 use wgpu_conv::{Gpu, Result, Settings, printable};
-
-/// Counts the bytes that are there, and the most that ever were.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// Sound: each call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Formats are tried one after another: what is counted is what the whole process allocates.
 static ALONE: Mutex<()> = Mutex::new(());

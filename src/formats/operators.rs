@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use super::graph::at;
-use crate::layers::{ActivationLayer, Broadcast, LayerConfig, Map};
+use crate::layers::{ActivationLayer, Broadcast, LayerConfig, Map, snake_case};
 use crate::plan::BinaryFunction;
 use crate::{Activation, Unary};
 
@@ -20,7 +20,7 @@ enum Argument {
 /// Why there is none, in words.
 pub(super) fn layer(node: &Json, class: &str) -> Result<LayerConfig, String> {
     let refused =
-        |why: &str| format!("the operator keras.ops.{} {why}: put a layer of Keras in its place", snake(class));
+        |why: &str| format!("the operator keras.ops.{} {why}: put a layer of Keras in its place", snake_case(class));
     let name = at(node, "/config/name").as_str().or(at(node, "/name").as_str()).unwrap_or_default();
     let config = at(node, "/config").as_object().into_iter().flatten();
     let has_own = config.clone().any(|(key, _)| !matches!(key.as_str(), "name" | "trainable" | "dtype"));
@@ -56,11 +56,6 @@ pub(super) fn layer(node: &Json, class: &str) -> Result<LayerConfig, String> {
         _ => return Err(refused("with these arguments is not supported")),
     };
     Ok(layer.named(name))
-}
-
-/// An operator's name as it is called in Python: `TrueDivide` is `true_divide`.
-fn snake(class: &str) -> String {
-    crate::layers::snake_case(class)
 }
 
 fn binary(class: &str) -> Option<BinaryFunction> {

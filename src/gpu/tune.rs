@@ -171,8 +171,7 @@ impl Gpu {
         if fastest.is_some() {
             return fastest;
         }
-        let outcome = self.measure(&elements, candidates);
-        match outcome {
+        match self.measure(&elements, candidates) {
             Ok(plans) => {
                 for plan in &plans {
                     log::debug!("{} takes {:?}: {text}", plan.plan, plan.median());

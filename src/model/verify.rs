@@ -117,7 +117,6 @@ impl Model {
     ///
     /// # Errors
     /// Those of [`call_recorded`](Self::call_recorded), and [`Error::Unsupported`](crate::Error::Unsupported) for a layer that the reference lacks.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn verify(&self, inputs: &[Tensor]) -> Result<VerifyReport> {
         self.verify_with(inputs, |_| ())
     }
@@ -126,7 +125,6 @@ impl Model {
     ///
     /// # Errors
     /// Those of [`verify`](Self::verify).
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn verify_with(&self, inputs: &[Tensor], mut seen: impl FnMut(&Check)) -> Result<VerifyReport> {
         let (applications, outputs) = self.record_layers(inputs)?;
         let mut layers = Vec::with_capacity(applications.len());
@@ -149,7 +147,6 @@ impl Model {
     /// # Errors
     /// Those of [`call_recorded`](Self::call_recorded); [`Error::Invalid`](crate::Error::Invalid) where `recorded` names a layer that the model
     /// does not have.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn verify_recorded(&self, inputs: &[Tensor], recorded: &[LayerStatistics]) -> Result<VerifyReport> {
         let (applications, outputs) = self.record_layers(inputs)?;
         let mut expected: Vec<Option<&LayerStatistics>> = vec![None; applications.len()];
@@ -185,7 +182,6 @@ impl Model {
     }
 
     /// The compiled model's outputs against `outputs`, which the layers made one by one.
-    #[cfg(not(target_arch = "wasm32"))]
     fn compiled_against(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Result<Vec<Check>> {
         let limit = self.layers().iter().map(|(_, layer)| output_deviation(layer.config())).fold(DEVIATION, f64::max);
         let mut checks = Vec::with_capacity(outputs.len());
@@ -200,7 +196,6 @@ impl Model {
 }
 
 impl Recorded<'_> {
-    #[cfg(not(target_arch = "wasm32"))]
     fn against_reference(&self) -> Result<Check> {
         let inputs = self.inputs.iter().map(array).collect::<Result<Vec<_>>>()?;
         let weights = self.layer.weights().iter().map(|weight| host_array(weight.value())).collect::<Vec<_>>();
@@ -209,7 +204,6 @@ impl Recorded<'_> {
     }
 
     /// The check, as yet without a finding, and what is worst about the tensor.
-    #[cfg(not(target_arch = "wasm32"))]
     fn against_statistics(&self, expected: &LayerStatistics) -> Result<(Check, Option<Finding>)> {
         let mut check = Check {
             name: self.path.clone(),
@@ -277,7 +271,6 @@ fn output_deviation(layer: &LayerConfig) -> f64 {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 fn check(name: String, class: String, tensor: &Tensor, expected: &reference::Expected) -> Result<Check> {
     let shape = tensor.shape().clone();
     if shape.dims() != expected.exact.shape {
@@ -292,7 +285,6 @@ fn check(name: String, class: String, tensor: &Tensor, expected: &reference::Exp
 }
 
 /// A tensor's values on the host.
-#[cfg(not(target_arch = "wasm32"))]
 fn array(tensor: &Tensor) -> Result<Array> {
     let shape = tensor.shape().dims();
     Ok(match tensor.dtype() {
