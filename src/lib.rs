@@ -16,10 +16,11 @@
 //! kernel needs to be fast is data in a [`Plan`](plan::Plan), so that choosing, testing and timing read one list, the
 //! menu of [`candidates`].
 //!
-//! A layer runs nothing itself: it writes its operations on a *tape*, as data (`ops/tape.rs`). A single call records the
-//! tape as it stands, but for two convolutions that are taken in one pass (`ops/one_pass.rs`). A
-//! [`Model`](model::Model) lowers all its layers onto one tape for the shapes of a call, fuses it (`model/fuse.rs`), lets
-//! its values share buffers by liveness, binds every launch, and replays that from then on (`model/program.rs`).
+//! A layer runs nothing itself: it writes what it means on a *tape*, as data (`ops/tape.rs`): a list of steps, each a
+//! problem with what it reads and writes by name (`ops/step.rs`). Rules rewrite the tape so that less runs
+//! (`ops/rewrite`). The call of one layer then records it. A [`Model`](model::Model) lowers all its layers onto one tape for
+//! the shapes of a call, rewrites it, lets its values share buffers by liveness, binds every launch, and replays that from
+//! then on (`model/program.rs`).
 //!
 //! ## Floors
 //!
@@ -52,7 +53,7 @@
 //! | tile | what one invocation or workgroup computes |
 //! | epilogue | bias, then what is added, then activation |
 //! | tape | operations on values, in order, before anything runs |
-//! | program | a model's tape, fused, with its memory and its bound launches |
+//! | program | a model's tape, rewritten, with its memory and its bound launches |
 //! | params | the uniform block |
 //!
 //! ## Unrolled loops

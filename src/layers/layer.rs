@@ -242,6 +242,7 @@ impl Layer {
     pub fn record_all(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Tensor> {
         check_call(&format!("layer {}", self.name), &self.gpu, commands, inputs)?;
         let mut tape = Tape::default();
+        tape.place = self.name.as_str().into();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
         let output = self.lower(&mut tape, &values)?;

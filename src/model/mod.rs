@@ -9,7 +9,6 @@
 
 mod architecture;
 mod functional;
-mod fuse;
 mod predict;
 #[cfg(not(target_arch = "wasm32"))]
 mod profile;
@@ -464,6 +463,7 @@ impl Model {
             let path = format!("{place}{}", block.name());
             let outputs = match block {
                 Block::Layer(layer) => {
+                    tape.place = path.as_str().into();
                     let output = layer.lower(tape, &inputs).map_err(|error| in_layer(layer.name(), error))?;
                     seen(Applied { path, layer, inputs, output });
                     vec![output]

@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Model;
-use super::fuse::{Folded, fuse};
 use crate::gpu::{Prepared, SharedTexels, allocated};
-use crate::ops::{Bytes, Form, Kernel, Launch, Passing, Refill, Tape, Value, one_pass};
+use crate::ops::rewrite::{self, Folded};
+use crate::ops::{Bytes, Form, Kernel, Launch, Passing, Refill, Tape, Value};
 use crate::plan::{Operand, Texel};
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 
@@ -107,8 +107,7 @@ impl Model {
         let inputs = key.iter().map(|(shape, dtype)| tape.input(shape.clone(), *dtype)).collect::<Result<Vec<_>>>()?;
         let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
         let mut folded = self.programs.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        fuse(&mut tape, &outputs, &mut folded);
-        one_pass(&mut tape, &self.gpu, &outputs)?;
+        rewrite::of_program(&mut tape, &self.gpu, &outputs, &mut folded)?;
         Schedule::new(&self.gpu, tape, outputs)
     }
 }
@@ -153,9 +152,9 @@ impl Schedule {
             need(output, tape.steps.len(), tape.steps.len());
         }
         for (index, step) in tape.steps.iter().enumerate() {
-            step.values().for_each(|value| need(value, index, index));
+            step.values().for_each(|(_, value)| need(value, index, index));
         }
-        let launches = tape.steps.iter().map(|step| tape.launches(gpu, step)).collect::<Result<Vec<_>>>()?;
+        let launches = tape.steps.iter().map(|step| Launch::of(gpu, &tape, step)).collect::<Result<Vec<_>>>()?;
         for (index, launches) in launches.iter().enumerate() {
             for bytes in launches.iter().flat_map(|launch| &launch.plan.scratch) {
                 needs.push(Need { bytes: *bytes, first: index, last: index });
@@ -174,7 +173,9 @@ impl Schedule {
     /// What the launches read that is constant.
     fn constants(&self) -> impl Iterator<Item = (&Arc<Kernel>, Form)> {
         let launches = self.tape.steps.iter().zip(&self.launches);
-        launches.flat_map(|(step, launches)| launches.iter().flat_map(|launch| step.constants(&launch.plan)))
+        launches
+            .flat_map(|(step, launches)| launches.iter().flat_map(|launch| step.constants(&launch.plan)))
+            .map(|(_, kernel, form)| (kernel, form))
     }
 
     fn constant_bytes(&self) -> Bytes {
@@ -277,12 +278,10 @@ impl Program {
                     .map(|(&size, &slot)| memory[slot].clone().sized(size))
                     .collect();
                 let whole = |value| Ok(tensor(value)?.binding());
-                launch.bind(&gpu, step, whole, |bound| {
-                    plan.steps.iter().try_for_each(|dispatch| {
-                        prepared.push(gpu.prepare(&plan.name, dispatch, bound, &scratch, &mut shared)?);
-                        Ok(())
-                    })
-                })?;
+                let bound = launch.bound(&gpu, step, whole)?;
+                for dispatch in &plan.steps {
+                    prepared.push(gpu.prepare(&plan.name, dispatch, &bound, &scratch, &mut shared)?);
+                }
             }
         }
         let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();

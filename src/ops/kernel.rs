@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::gpu::{Bound, BufferBinding, Commands, Constant, Prepared, Recording, SharedTexels, Texels, allocated};
+use crate::gpu::{Bound, BufferBinding, Commands, Prepared, Recording, Resource, SharedTexels, Texels, allocated};
 use crate::plan::{
     BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, Operand, Packing, Plan, Problem, Sides, Texel,
 };
@@ -78,7 +78,7 @@ impl Form {
 
 /// A constant in one form on a device.
 struct Held {
-    constant: Constant,
+    resource: Resource,
     /// The version of the values that it was made of, and the commands that did.
     made: Mutex<Option<(u64, Recording)>>,
 }
@@ -242,18 +242,18 @@ impl Kernel {
     }
 
     /// Where `form` is on `gpu`, to be bound; [`refills`](Self::refills) give it its values.
-    pub(crate) fn on(&self, gpu: &Gpu, form: &Form) -> Result<Constant> {
+    pub(crate) fn on(&self, gpu: &Gpu, form: &Form) -> Result<Resource> {
         match self.links(form).last() {
-            None => Ok(Constant::Buffer(self.values_on(gpu)?)),
-            Some((link, bytes)) => Ok(self.held(gpu, form, link, *bytes)?.constant.clone()),
+            None => Ok(Resource::Buffer(self.values_on(gpu)?)),
+            Some((link, bytes)) => Ok(self.held(gpu, form, link, *bytes)?.resource.clone()),
         }
     }
 
     /// Where the values are as other constants are computed from them.
     fn exact_on(&self, gpu: &Gpu) -> Result<BufferBinding> {
         match self.on(gpu, &Form::EXACT)? {
-            Constant::Buffer(buffer) => Ok(buffer),
-            Constant::Texels(_) => Err(Error::gpu("constants", "a texture where a buffer is read")),
+            Resource::Buffer(buffer) => Ok(buffer),
+            Resource::Texels(_) => Err(Error::gpu("constants", "a texture where a buffer is read")),
         }
     }
 
@@ -262,11 +262,11 @@ impl Kernel {
         if let Some(held) = forms.get(form) {
             return Ok(held.clone());
         }
-        let constant = match last {
-            Link::Texels(texel) => Constant::Texels(gpu.texels(*texel, bytes, self.is_pooled())?),
-            _ => Constant::Buffer(gpu.memory(bytes)?),
+        let resource = match last {
+            Link::Texels(texel) => Resource::Texels(gpu.texels(*texel, bytes, self.is_pooled())?),
+            _ => Resource::Buffer(gpu.memory(bytes)?),
         };
-        let held = Arc::new(Held { constant, made: Mutex::default() });
+        let held = Arc::new(Held { resource, made: Mutex::default() });
         forms.insert(form.clone(), held.clone());
         Ok(held)
     }
@@ -332,15 +332,18 @@ impl Kernel {
                 Link::Pack(packing) => ("pack", std::slice::from_ref(&packing.step)),
                 Link::Texels(_) => ("texels", &[][..]),
             };
-            let to = match &held.constant {
-                Constant::Texels(texels) if index + 1 == links.len() => {
+            let to = match &held.resource {
+                Resource::Texels(texels) if index + 1 == links.len() => {
                     launches.push(Filling::Copy(read[0].clone(), texels.clone()));
                     break;
                 }
-                Constant::Buffer(buffer) if index + 1 == links.len() => buffer.clone(),
+                Resource::Buffer(buffer) if index + 1 == links.len() => buffer.clone(),
                 _ => passing.memory(gpu, index, *bytes)?,
             };
-            let bound = Bound { other: read.get(1), ..Bound::new(&read[0], &to) };
+            let mut bound = Bound::new(read[0].clone(), to.clone());
+            if let Some(right) = read.get(1) {
+                bound.bind(Operand::Other, Resource::Buffer(right.clone()));
+            }
             for step in steps {
                 launches.push(Filling::Launch(gpu.prepare(name, step, &bound, &[], &mut passing.texels)?));
             }
