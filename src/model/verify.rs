@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::{Model, Recorded};
 use crate::layers::LayerConfig;
-use crate::reference::{self, Array, Difference};
+use crate::reference::{self, Array, Difference, Storage};
 use crate::{DType, DTypePolicy, HostTensor, Result, Shape, Tensor};
 
 /// Deviation of recorded statistics, and of a compiled model's outputs from its layers' own, that is still agreement:
@@ -188,7 +188,9 @@ impl Model {
         for (index, (compiled, layered)) in self.call_all(inputs)?.iter().zip(outputs).enumerate() {
             let exact = array(layered)?;
             let largest = exact.data.iter().filter(|v| v.is_finite()).fold(0.05, |most: f64, v| most.max(v.abs()));
-            let expected = reference::Expected { bound: vec![limit * largest; exact.data.len()], exact };
+            let storage = if layered.dtype() == DType::F16 { Storage::F16 } else { Storage::F32 };
+            let bound = vec![limit * largest; exact.data.len()];
+            let expected = reference::Expected { bound, exact, overflow: storage.overflow() };
             checks.push(check(format!("output {index}"), self.name().to_owned(), compiled, &expected)?);
         }
         Ok(checks)
@@ -264,10 +266,8 @@ fn error(received: f64, expected: f64, allowed: f64) -> f64 {
 fn output_deviation(layer: &LayerConfig) -> f64 {
     match layer.common().dtype {
         DTypePolicy::Float32 | DTypePolicy::Float64 => DEVIATION,
-        DTypePolicy::Float16 | DTypePolicy::MixedFloat16 | DTypePolicy::EmulatedFloat16 => {
-            16.0 * reference::Storage::F16.unit()
-        }
-        DTypePolicy::BFloat16 | DTypePolicy::MixedBFloat16 => 16.0 * reference::Storage::BF16.unit(),
+        DTypePolicy::Float16 | DTypePolicy::MixedFloat16 | DTypePolicy::EmulatedFloat16 => 16.0 * Storage::F16.unit(),
+        DTypePolicy::BFloat16 | DTypePolicy::MixedBFloat16 => 16.0 * Storage::BF16.unit(),
     }
 }
 
@@ -278,8 +278,7 @@ fn check(name: String, class: String, tensor: &Tensor, expected: &reference::Exp
         return Ok(Check { name, class, shape, error: f64::INFINITY, finding: Some(finding) });
     }
     let got = array(tensor)?.data;
-    let elements = got.iter().zip(&expected.exact.data).zip(&expected.bound);
-    let error = elements.map(|((&got, &exact), &bound)| error(got, exact, bound)).fold(0.0, f64::max);
+    let error = got.iter().enumerate().map(|(i, &got)| expected.error(i, got)).fold(0.0, f64::max);
     let finding = expected.difference(&got).map(Finding::Elements);
     Ok(Check { name, class, shape, error, finding })
 }
