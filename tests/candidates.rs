@@ -425,7 +425,7 @@ fn layers_that_are_convolutions_inside() {
                     let exact = common::reference::batch_normalization(&x, &norm, axis);
                     // One product and a shift, both of numbers rounded to f32: |x|/√(v + ε) + |mean|/√(v + ε) + |beta|.
                     let magnitude = exact.map(|_| 2.5 + 1.25 * 2.5 + 1.25);
-                    common::reference::Convolved { exact, magnitude, terms: 1, spread: None }
+                    common::reference::Convolved { exact, partial: magnitude.clone(), magnitude, terms: 1 }
                 }
             };
             let expected = expected(&convolved, "linear", &[], storage(DType::F32));

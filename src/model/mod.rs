@@ -31,7 +31,7 @@ pub use sequential::Sequential;
 #[cfg(feature = "view")]
 pub(crate) use summary::grouped;
 #[cfg(all(feature = "verify", not(target_arch = "wasm32")))]
-pub use verify::{Check, DEVIATION, Finding, LayerStatistics, VerifyReport};
+pub use verify::{Check, DEVIATION, Finding, LayerStatistics, SUSPECT, VerifyReport};
 
 use self::program::Programs;
 use crate::layers::Layer;

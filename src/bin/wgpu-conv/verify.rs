@@ -80,13 +80,23 @@ impl Verify {
     fn text(&self, gpu: &Gpu, model: &Model, report: &VerifyReport) -> String {
         let mut cells = vec![["layer", "class", "output", "error", ""].map(str::to_owned).to_vec()];
         let row = |check: &Check| {
-            let verdict = if check.finding.is_some() { "DIFFERS" } else { "ok" };
+            let verdict = match check.finding {
+                None => "ok",
+                Some(_) if check.limit < 1.0 => "DIFFERS*",
+                Some(_) => "DIFFERS",
+            };
             let cells = [&check.name, &check.class, &check.shape.to_string(), &error(check.error), verdict];
             cells.map(ToString::to_string).to_vec()
         };
         cells.extend(report.layers.iter().chain(&report.outputs).map(row));
         let mut text = aligned(&cells);
-        text += "error: the largest, in units of what is allowed\n\n";
+        text += "error: the largest, in units of what is allowed\n";
+        let closely = |check: &&Check| check.limit < 1.0;
+        if let Some(check) = report.layers.iter().find(closely) {
+            let _ =
+                writeln!(text, "* held to {} of the limit: its difference passes the limit further on", check.limit);
+        }
+        text.push('\n');
         let _ = match report.first_difference() {
             None => writeln!(text, "All of {} agrees with {}, on {}.", model.name(), self.truth(), on(gpu)),
             Some(Check { name, class, finding: Some(finding), .. }) => {
@@ -140,6 +150,7 @@ fn check(check: &Check) -> Value {
         "class": check.class,
         "shape": check.shape.dims(),
         "error": check.error,
+        "limit": check.limit,
         "difference": finding,
     })
 }
