@@ -96,7 +96,8 @@ mod error;
     feature = "image",
     feature = "npy",
     feature = "onnx",
-    feature = "safetensors"
+    feature = "safetensors",
+    feature = "view"
 ))]
 mod file;
 pub mod formats;
@@ -131,7 +132,7 @@ pub use resampling::{Coordinates, Interpolation, Nearest};
 pub use settings::Settings;
 pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
-pub use text::printable;
+pub use text::{printable, printable_name};
 pub use unary::Unary;
 pub use wgpu;
 
@@ -165,7 +166,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 37] = [
+    const ROOT: [(&str, &str); 38] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -196,6 +197,7 @@ mod tests {
         ("Tensor", "tensor"),
         ("Unary", "unary"),
         ("printable", "text"),
+        ("printable_name", "text"),
         ("layers", "layers"),
         ("model", "model"),
         ("formats", "formats"),

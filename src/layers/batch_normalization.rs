@@ -57,7 +57,7 @@ weight_setters!(BatchNormalization {
 impl Default for BatchNormalization {
     fn default() -> Self {
         Self {
-            common: Common::new(&Settings::current_or_default()),
+            common: Common::new(&Settings::current()),
             axis: -1,
             momentum: 0.99,
             epsilon: 1e-3,
@@ -151,7 +151,6 @@ impl Describe for BatchNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if !self.momentum.is_finite() || !self.epsilon.is_finite() {
             return Err(Error::invalid(

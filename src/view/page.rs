@@ -15,7 +15,9 @@ use super::picture::{MARKER, Sheet, rgb_png, short, spoken};
 use super::{LayerView, Status, Viewer};
 use crate::Result;
 use crate::budget::Meter;
+use crate::file::PAGE;
 use crate::model::{grouped, top};
+use crate::text::printable_name;
 
 /// Shades of maps in a page: more cannot be told apart, and fewer do where the sheets would be too large.
 const SHADES: [u8; 3] = [64, 13, 5];
@@ -83,7 +85,7 @@ impl Viewer<'_> {
         let mut html = String::new();
         let _ = write!(
             html,
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{PAGE}\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
@@ -313,7 +315,7 @@ impl Viewer<'_> {
                 .filter(|_| layer.neural_value().is_some())
                 .map(|maps| (0..count).map(|map| range(maps.range(map))).collect());
             json!({
-                "name": layer.name(),
+                "name": printable_name(layer.name()),
                 "inputs": layer.inputs(),
                 "maps": count,
                 "height": height,
@@ -402,17 +404,16 @@ fn milliseconds(seconds: f64) -> String {
     if value < 0.1 { format!("{:.1} µs", value * 1e3) } else { format!("{value:.2} ms") }
 }
 
-/// `text` as part of HTML, attributes included.
+/// `text`, which stands in one line, as part of HTML, attributes included.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in printable_name(text).chars() {
         match letter {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            letter if letter.is_control() => escaped.push('\u{fffd}'),
             letter => escaped.push(letter),
         }
     }
