@@ -92,10 +92,7 @@ impl Error {
     }
 
     /// What is not supported for each of several `parts`, a line for each.
-    #[cfg_attr(
-        not(any(feature = "keras", feature = "onnx")),
-        expect(dead_code, reason = "only models in files have parts")
-    )]
+    #[cfg(any(feature = "keras", feature = "onnx", test))]
     pub(crate) fn unsupported_parts(
         what: impl Into<String>,
         summary: &str,

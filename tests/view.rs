@@ -240,7 +240,7 @@ fn a_page_has_sheets_scores_and_times() {
     assert!(page.contains(&format!("<tr class=\"best\"><th scope=\"row\">{}</th>", labels[best])), "{best}");
     assert_eq!(page.matches("<th scope=\"row\">").count(), 5);
     // Every layer says what its brightness means, and the input is shown in its colours.
-    assert_eq!(page.matches("<dt>Scale</dt>").count(), 7, "{page}");
+    assert_eq!(page.matches("<span class=\"ramp\"").count(), 7, "{page}");
     assert!(page.contains("alt=\"The input input in colour, 6 by 7\""));
     viewer.clear();
     assert!(!viewer.page(&Page::new()).unwrap().contains("id=\"sheet-1\""));

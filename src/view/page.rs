@@ -248,12 +248,12 @@ impl Viewer<'_> {
             if let Some((least, most)) = maps.and_then(Maps::full_range) {
                 let (look, ends) = (layer.look(), [least, most].map(short));
                 let faint = look.color.over(self.look.background, look.min_opacity);
-                let ends = match count {
-                    0 | 1 => ends,
-                    _ => ["a map's smallest", "its greatest"].map(str::to_owned),
+                let (term, ends) = match count {
+                    0 | 1 => ("Scale", ends),
+                    _ => ("Each map", ["smallest", "greatest"].map(str::to_owned)),
                 };
                 let ramp = format!("<span class=\"ramp\" style=\"--faint:{faint};--full:{}\"></span>", look.color);
-                fact("Scale", &format!("{} {ramp} {}", ends[0], ends[1]));
+                fact(term, &format!("{} {ramp} {}", ends[0], ends[1]));
             }
             if let Some(marked) = maps.map(Maps::marked).filter(|&marked| marked > 0) {
                 fact("Not finite", &grouped(marked as u64));
