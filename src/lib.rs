@@ -31,7 +31,7 @@
 //! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
-//! | 4 | `tensor` |
+//! | 4 | `tensor`, `variable` |
 //! | 3 | `gpu`: device, pipelines, commands, readback, choice by measurement |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
@@ -65,9 +65,9 @@
 //! ## Where it departs from the first drawing
 //!
 //! - Activations and settings stand on floor 0, since descriptions, plans and operations all speak of them.
-//! - A [`Layer`](layers::Layer) keeps its weights' values on the host; a device gets them when a plan first asks, in the
-//!   form that it asks for. Setting and getting weights never waits for the device, a compiled model holds packed and
-//!   folded kernels only, and a file is written without reading a device.
+//! - A weight is a [`Variable`]: on the host until something computes with it, then on the device in one copy. What kernels
+//!   read instead of it, folded with a batch normalization or packed, is made on the device by recorded launches, and made
+//!   again when the weight has changed (`ops/kernel.rs`); a compiled model stays compiled.
 //! - Descriptions implement one internal trait (`layers/describe.rs`): with fifty of them, a match over the variants for
 //!   every question put each layer in eight places. The list of variants makes the enum, and a layer is one file.
 //! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
@@ -117,6 +117,7 @@ mod strides;
 mod tensor;
 mod text;
 mod unary;
+mod variable;
 #[cfg(feature = "view")]
 pub mod view;
 
@@ -134,6 +135,7 @@ pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
 pub use text::{printable, printable_name};
 pub use unary::Unary;
+pub use variable::Variable;
 pub use wgpu;
 
 #[cfg(test)]
@@ -159,7 +161,7 @@ mod tests {
         &["plan"],
         &["kernels"],
         &["gpu"],
-        &["tensor"],
+        &["tensor", "variable"],
         &["ops"],
         &["layers"],
         &["model", "formats", "reference", "view"],
@@ -196,6 +198,7 @@ mod tests {
         ("HostTensor", "tensor"),
         ("Tensor", "tensor"),
         ("Unary", "unary"),
+        ("Variable", "variable"),
         ("printable", "text"),
         ("printable_name", "text"),
         ("layers", "layers"),

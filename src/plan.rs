@@ -367,17 +367,13 @@ impl ConvProblem {
         }
     }
 
-    /// The written channel that element `index` of the kernel works for: `[kh, kw, j, f]`, where the last axis runs over
-    /// the forward relation's output channels.
-    pub(crate) const fn channel_written(&self, index: usize) -> usize {
-        let [outputs, group_in, group_out] = [
-            self.geometry.out_channels as usize,
-            self.geometry.group_in() as usize,
-            self.geometry.group_out() as usize,
-        ];
+    /// How many neighbours in the kernel work for one written channel, the next so many for the next channel; `None` where the
+    /// groups of a transposed convolution have their channels apart.
+    pub(crate) const fn kernel_run(&self) -> Option<usize> {
         match self.direction {
-            Direction::Forward => index % outputs,
-            Direction::BackwardInput => index % outputs / group_out * group_in + index / outputs % group_in,
+            Direction::Forward => Some(1),
+            Direction::BackwardInput if self.geometry.groups == 1 => Some(self.geometry.out_channels as usize),
+            Direction::BackwardInput => None,
         }
     }
 

@@ -17,7 +17,7 @@ use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
 use super::onnx_nodes;
 use super::onnx_proto::{FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, decoded_bytes};
 use crate::budget::Meter;
-use crate::layers::{Layer, SharedOperands, snake_case};
+use crate::layers::{Layer, SharedWeights, snake_case};
 use crate::model::{AppliedLayer, Architecture, Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
@@ -160,7 +160,7 @@ impl OnnxFile {
         let name = self.name().to_owned();
         let Translation { inputs, steps, outputs, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
-        let mut shared = SharedOperands::default();
+        let mut shared = SharedWeights::default();
         for Step { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
             let layer = Layer::with_shared(gpu, config.named(&name), &shapes, weights, &mut shared);

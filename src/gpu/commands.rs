@@ -242,7 +242,7 @@ impl Commands {
     }
 
     /// Adds a copy of all of `from` to `to`.
-    pub(super) fn fill(&mut self, from: &BufferBinding, to: &Texels) -> Result<()> {
+    pub(crate) fn fill(&mut self, from: &BufferBinding, to: &Texels) -> Result<()> {
         self.pass = None;
         let gpu = self.gpu.clone();
         gpu.guarded("copy", || to.fill(self.encoder(), from))?;

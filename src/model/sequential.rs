@@ -4,8 +4,8 @@ use std::ops::BitOr;
 use std::sync::OnceLock;
 
 use super::{Block, Input, LayerKey, Model, Port, Recorded, summary};
-use crate::layers::{Layer, LayerConfig, Piped, Weight};
-use crate::{Error, Gpu, PartialShape, Result, Tensor};
+use crate::layers::{Layer, LayerConfig, Piped};
+use crate::{Error, Gpu, PartialShape, Result, Tensor, Variable};
 
 /// A chain of layers, each reading what the one before it made.
 ///
@@ -250,7 +250,7 @@ impl Sequential {
     }
 
     /// Every weight with its path `<layer>/<weight>`; none while the input shape is unknown.
-    pub fn weights(&self) -> Vec<(String, &Weight)> {
+    pub fn weights(&self) -> Vec<(String, &Variable)> {
         self.built.get().map_or_else(Vec::new, Model::weights)
     }
 

@@ -198,7 +198,8 @@ impl Model {
 impl Recorded<'_> {
     fn against_reference(&self) -> Result<Check> {
         let inputs = self.inputs.iter().map(array).collect::<Result<Vec<_>>>()?;
-        let weights = self.layer.weights().iter().map(|weight| host_array(weight.value())).collect::<Vec<_>>();
+        let weights = self.layer.weights().iter().map(|weight| Ok(host_array(&weight.read()?)));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
         let expected = reference::expect(self.layer.config(), &weights, &inputs)?;
         check(self.path.clone(), self.layer.config().class_name().to_owned(), &self.output, &expected)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Form, Kernel, one_pass};
+use super::{Form, Kernel, Passing, one_pass};
 use crate::geometry::indexable;
 use crate::gpu::{Bound, BufferBinding, Commands};
 use crate::plan::{Binding, Operand, Parts, Plan, Problem, Texel};
@@ -215,6 +215,7 @@ impl Tape {
         one_pass(&mut self, &gpu, outputs)?;
         let last = self.last_uses(outputs);
         let mut memory: Vec<Option<Tensor>> = vec![None; self.storages];
+        let mut passing = Passing::default();
         for (value, tensor) in self.inputs.iter().zip(inputs) {
             memory[self.storage(*value).0] = Some(tensor.clone());
         }
@@ -225,6 +226,11 @@ impl Tape {
                 }
             }
             for launch in self.launches(&gpu, step)? {
+                let mut refills = Vec::new();
+                for (kernel, form) in step.constants(&launch.plan) {
+                    kernel.refill(&gpu, &form, &mut passing, &mut refills)?;
+                }
+                refills.iter().try_for_each(|refill| refill.record(commands))?;
                 let whole = |value| {
                     let tensor: Option<&Tensor> = memory[self.storage(value).0].as_ref();
                     tensor.map(Tensor::binding).ok_or_else(unwritten)
@@ -291,7 +297,7 @@ impl Step {
             (then_kernel, Operand::ThenKernel),
             (then_bias, Operand::ThenBias),
         ]
-        .map(|(kernel, operand)| Some((kernel.as_ref()?, Form::of(plan, operand))))
+        .map(|(kernel, operand)| kernel.as_ref().map(|kernel| (kernel, Form::of(plan, operand, kernel))))
     }
 
     /// What is constant, each in the form that `plan` reads it in.
