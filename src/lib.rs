@@ -97,7 +97,8 @@ mod error;
     feature = "image",
     feature = "npy",
     feature = "onnx",
-    feature = "safetensors"
+    feature = "safetensors",
+    feature = "view"
 ))]
 mod file;
 pub mod formats;
@@ -133,7 +134,7 @@ pub use resampling::{Coordinates, Interpolation, Nearest};
 pub use settings::Settings;
 pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
-pub use text::printable;
+pub use text::{printable, printable_name};
 pub use unary::Unary;
 pub use variable::Variable;
 pub use wgpu;
@@ -200,6 +201,7 @@ mod tests {
         ("Unary", "unary"),
         ("Variable", "variable"),
         ("printable", "text"),
+        ("printable_name", "text"),
         ("layers", "layers"),
         ("model", "model"),
         ("formats", "formats"),

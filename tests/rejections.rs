@@ -834,7 +834,7 @@ fn building() {
         (
             "D13: float64",
             conv().dtype(DTypePolicy::Float64).into(),
-            "Unsupported: float64 as a compute dtype is not supported: shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or set `floatx` in keras.json",
+            "Unsupported: float64 as a compute dtype is not supported: shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or call `Settings::set_floatx`",
         ),
         (
             "an array of another shape",

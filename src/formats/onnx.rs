@@ -71,6 +71,7 @@ impl OnnxFile {
     /// opset that is not read; [`Error::Limit`] where reading it takes more than the [budget](super::Budget).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        super::foreign::check(path)?;
         Self::parse(super::read(path)?.into(), path.display().to_string())
     }
 
@@ -203,11 +204,10 @@ impl OnnxFile {
         if unsupported.is_empty() && needs_values.is_empty() {
             return Ok(());
         }
-        let lines = unsupported.iter().map(|node| format!("\n  {node}"));
-        let inputs = needs_values.iter().map(|name| format!("\n  input {name} must be given a value"));
-        let what = format!("{} of its nodes cannot be built:", unsupported.len());
-        let reason = lines.chain(inputs).fold(what, |text, line| text + &line);
-        Err(Error::unsupported(&*self.place, reason))
+        let nodes = unsupported.iter().map(ToString::to_string);
+        let inputs = needs_values.iter().map(|name| format!("input {name} must be given a value"));
+        let summary = format!("{} of its nodes cannot be built:", unsupported.len());
+        Err(Error::unsupported_parts(&*self.place, &summary, nodes.chain(inputs)))
     }
 
     fn free_inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {

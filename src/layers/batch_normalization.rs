@@ -58,7 +58,7 @@ weight_setters!(BatchNormalization {
 impl Default for BatchNormalization {
     fn default() -> Self {
         Self {
-            common: Common::new(&Settings::current_or_default()),
+            common: Common::new(&Settings::current()),
             axis: -1,
             momentum: 0.99,
             epsilon: 1e-3,
@@ -152,7 +152,6 @@ impl Describe for BatchNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if !self.momentum.is_finite() || !self.epsilon.is_finite() {
             return Err(Error::invalid(

@@ -42,7 +42,7 @@ const LEAST: f64 = 1e-14;
 impl Dot {
     /// A layer that sums over `axes`: one axis, or one for each input.
     pub fn new(axes: impl Into<Axes>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), axes: axes.into(), normalize: false }
+        Self { common: Common::new(&Settings::current()), axes: axes.into(), normalize: false }
     }
 
     /// Whether both inputs are first divided by their lengths along the axis: the cosine of their angle; false by default.
@@ -110,7 +110,6 @@ impl Describe for Dot {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let sound = match &self.axes {
             Axes::One(_) => true,

@@ -389,8 +389,8 @@ pub(crate) fn check_weights<'a>(
 fn float64_unsupported() -> Error {
     Error::unsupported(
         "float64 as a compute dtype",
-        "shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or set `floatx` in \
-         keras.json",
+        "shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or call \
+         `Settings::set_floatx`",
     )
 }
 

@@ -45,13 +45,7 @@ common_setters!(Normalization, common);
 
 impl Default for Normalization {
     fn default() -> Self {
-        Self {
-            common: Common::new(&Settings::current_or_default()),
-            axis: vec![-1],
-            mean: None,
-            variance: None,
-            invert: false,
-        }
+        Self { common: Common::new(&Settings::current()), axis: vec![-1], mean: None, variance: None, invert: false }
     }
 }
 
@@ -120,7 +114,6 @@ impl Describe for Normalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let shape = |value: &Option<HostTensor>| value.as_ref().map(|value| value.shape.clone());
         let (mean, variance) = (shape(&self.mean), shape(&self.variance));

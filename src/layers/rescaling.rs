@@ -77,7 +77,7 @@ common_setters!(Rescaling, common);
 impl Rescaling {
     /// A layer that multiplies by `scale`, one number or one for each channel.
     pub fn new(scale: impl Into<PerChannel>) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             scale: scale.into(),
@@ -142,7 +142,6 @@ impl Describe for Rescaling {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let count = self.count();
         for (argument, values) in [("scale", self.scale.as_slice()), ("offset", self.offset.as_slice())] {

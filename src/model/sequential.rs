@@ -241,7 +241,10 @@ impl Sequential {
             None => Err(Error::invalid(
                 "layer",
                 "a Sequential must have been built, by an input shape or a call, before its layers can be had",
-                format!("{:?}", which.into()),
+                match which.into() {
+                    LayerKey::Name(name) => format!("{name:?}"),
+                    LayerKey::Index(index) => format!("index {index}"),
+                },
             )),
         }
     }
