@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Common, activated_shape};
 use crate::ops::{self, Kernel, Tape, Value};
@@ -65,5 +67,19 @@ impl Describe for ActivationLayer {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         ops::activate(tape, &self.activation, inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for ActivationLayer {
+    const REQUIRED: &'static [&'static str] = &["activation"];
+
+    fn template() -> Self {
+        Self::new(Activation::Linear)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("activation", &mut self.activation)
     }
 }

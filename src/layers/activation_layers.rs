@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, leaky};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Activation, Error, PartialShape, Result, Settings};
@@ -141,3 +143,39 @@ activation_layer!(
         axis: i32 = -1
     } => Softmax
 );
+
+#[cfg(feature = "keras")]
+impl Configured for ELU {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("alpha", &mut self.alpha)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for LeakyReLU {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        leaky(codec, &mut self.negative_slope)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Softmax {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axis", &mut self.axis)
+    }
+}

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "keras")]
+use serde_json::Value as Json;
+
 use super::arguments::{common_setters, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
@@ -208,5 +213,30 @@ impl Describe for BatchNormalization {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         ops::scale_and_shift(tape, self.axis, inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for BatchNormalization {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axis", &mut self.axis)?;
+        codec.field("momentum", &mut self.momentum)?;
+        codec.field("epsilon", &mut self.epsilon)?;
+        codec.field("center", &mut self.center)?;
+        codec.field("scale", &mut self.scale)?;
+        codec.order(&["beta_initializer", "gamma_initializer"]);
+        codec.field("moving_mean_initializer", &mut self.moving_mean_initializer)?;
+        codec.field("moving_variance_initializer", &mut self.moving_variance_initializer)?;
+        weights(codec, &mut [("beta", &mut self.beta), ("gamma", &mut self.gamma)], |_| Ok(()))?;
+        codec.field("synchronized", &mut self.synchronized)?;
+        codec.fixed("renorm", false.into())?;
+        codec.ignored("renorm_clipping", Json::Null);
+        codec.ignored("renorm_momentum", 0.99.into());
+        Ok(())
     }
 }

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Side, Tape, Value};
@@ -240,5 +242,32 @@ impl MatMul {
     #[expect(clippy::unused_self, reason = "as Broadcast")]
     fn combine(&self, tape: &mut Tape, left: Side<'_>, right: Side<'_>) -> Result<Value> {
         ops::matmul(tape, left, right)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Broadcast {
+    const REQUIRED: &'static [&'static str] = &["function"];
+
+    fn template() -> Self {
+        Self::new(BinaryFunction::Add)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("function", &mut self.function)?;
+        codec.field("constant", &mut self.constant)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for MatMul {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("constant", &mut self.constant)
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::{Describe, index_of};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings};
@@ -103,5 +105,17 @@ impl Describe for Concatenate {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let axis = index_of(self.axis, &tape.shape(inputs[0]).into())?;
         ops::concatenate(tape, axis, inputs)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Concatenate {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axis", &mut self.axis)
     }
 }

@@ -71,7 +71,9 @@ impl LayerConfig {
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn from_config_with(class_name: &str, config: &Value, options: ReadOptions) -> Result<Self> {
-        let (mut layer, required) = Self::template(class_name)?;
+        let (mut layer, required) = Self::template(class_name).ok_or_else(|| {
+            Error::unsupported(format!("the layer class {class_name}"), "the layers read are those of `LayerConfig`")
+        })?;
         let map = object(class_name, config)?;
         if let Some(missing) = required.iter().find(|key| !map.contains_key(**key)) {
             return Err(Error::invalid(
@@ -87,6 +89,7 @@ impl LayerConfig {
         }
         let mut codec = Codec::reader(class_name, map);
         layer.fields(&mut codec)?;
+        codec.dropped("activity_regularizer", Value::is_null)?;
         for shape in ["batch_input_shape", "input_shape"] {
             codec.dropped(shape, |json| Option::<PartialShape>::read(shape, json).is_ok())?;
         }
@@ -127,368 +130,10 @@ impl LayerConfig {
         };
         Ok((Self::from_config(class, config)?, built))
     }
-
-    /// A layer of the class to read arguments into, and the arguments that have no default.
-    fn template(class_name: &str) -> Result<(Self, &'static [&'static str])> {
-        Ok(match class_name {
-            "Activation" => (ActivationLayer::new(Activation::Linear).into(), &["activation"]),
-            "ActivityRegularization" => (ActivityRegularization::new(0.0, 0.0).into(), &[]),
-            "AlphaDropout" => (AlphaDropout::new(0.0).into(), &["rate"]),
-            "AveragePooling2D" => (AveragePooling2D::default().into(), &[]),
-            "BatchNormalization" => (BatchNormalization::new().into(), &[]),
-            "Broadcast" => (Broadcast::new(BinaryFunction::Add).into(), &["function"]),
-            "Concatenate" => (Concatenate::new().into(), &[]),
-            "Conv2D" => (Conv2D::new(1, 1).into(), &["filters", "kernel_size"]),
-            "Conv2DTranspose" => (Conv2DTranspose::new(1, 1).into(), &["filters", "kernel_size"]),
-            "Cropping2D" => (Cropping2D::new(0).into(), &[]),
-            "Dense" => (Dense::new(1).into(), &["units"]),
-            "DepthwiseConv2D" => (DepthwiseConv2D::new(1).into(), &["kernel_size"]),
-            "Dot" => (Dot::new(1).into(), &["axes"]),
-            "Dropout" => (Dropout::new(0.0).into(), &["rate"]),
-            "ELU" => (ELU::new().into(), &[]),
-            "Expand" => (Expand::new([]).into(), &["shape"]),
-            "Flatten" => (Flatten::new().into(), &[]),
-            "GaussianDropout" => (GaussianDropout::new(0.0).into(), &["rate"]),
-            "GaussianNoise" => (GaussianNoise::new(0.0).into(), &["stddev"]),
-            "GlobalAveragePooling2D" => (GlobalAveragePooling2D::new().into(), &[]),
-            "GlobalMaxPooling2D" => (GlobalMaxPooling2D::new().into(), &[]),
-            "GroupNormalization" => (GroupNormalization::default().into(), &[]),
-            "Identity" => (Identity::new().into(), &[]),
-            "LayerNormalization" => (LayerNormalization::new().into(), &[]),
-            "LeakyReLU" => (LeakyReLU::new().into(), &[]),
-            "Map" => (super::Map::new(Unary::Abs).into(), &["function"]),
-            "MatMul" => (MatMul::new().into(), &[]),
-            "MaxPooling2D" => (MaxPooling2D::default().into(), &[]),
-            "Normalization" => (Normalization::new().into(), &[]),
-            "PReLU" => (PReLU::new().into(), &[]),
-            "Pad" => (Pad::new([]).into(), &["pads"]),
-            "Permute" => (Permute::new([]).into(), &["dims"]),
-            "Pool2D" => (Pool2D::new(Pooling::Max, 1).into(), &["function", "kernel_size"]),
-            "Reduce" => (Reduce::new(Reduction::Mean).into(), &["function"]),
-            "ReLU" => (ReLU::new().into(), &[]),
-            "RepeatVector" => (RepeatVector::new(1).into(), &["n"]),
-            "Rescaling" => (Rescaling::new(1.0).into(), &["scale"]),
-            "Reshape" => (Reshape::new([]).into(), &["target_shape"]),
-            "Resize" => (Resize::new(ResizeTo::Sizes([1; 2])).into(), &["to"]),
-            "SeparableConv2D" => (SeparableConv2D::new(1, 1).into(), &["filters", "kernel_size"]),
-            "Slice" => (Slice::new([], []).into(), &["starts", "ends"]),
-            "Softmax" => (Softmax::new().into(), &[]),
-            "SpatialDropout2D" => (SpatialDropout2D::new(0.0).into(), &["rate"]),
-            "Transpose" => (Transpose::new([]).into(), &["order"]),
-            "TransposedConv2D" => (TransposedConv2D::new(1, 1).into(), &["filters", "kernel_size"]),
-            "UnitNormalization" => (UnitNormalization::new().into(), &[]),
-            "UpSampling2D" => (UpSampling2D::default().into(), &[]),
-            "View" => (View::new([]).into(), &["extents"]),
-            "ZeroPadding2D" => (ZeroPadding2D::new(1).into(), &[]),
-            other => match MergeKind::ALL.into_iter().find(|kind| kind.name() == other) {
-                Some(kind) => (Merge::new(kind).into(), &[]),
-                None => {
-                    return Err(Error::unsupported(
-                        format!("the layer class {class_name}"),
-                        "the layers read are those of `LayerConfig`",
-                    ));
-                }
-            },
-        })
-    }
-
-    fn fields(&mut self, codec: &mut Codec) -> Result<()> {
-        match self {
-            Self::Activation(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("activation", &mut layer.activation)?;
-            }
-            Self::AveragePooling2D(AveragePooling2D { common, window, data_format })
-            | Self::MaxPooling2D(MaxPooling2D { common, window, data_format }) => {
-                self::common(codec, common)?;
-                codec.field("pool_size", &mut window.kernel_size)?;
-                codec.field("padding", &mut window.padding)?;
-                if matches!(codec.mode, Mode::Read { .. }) {
-                    window.strides = window.kernel_size;
-                }
-                codec.field_or_null("strides", &mut window.strides)?;
-                codec.field("data_format", data_format)?;
-            }
-            Self::BatchNormalization(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axis", &mut layer.axis)?;
-                codec.field("momentum", &mut layer.momentum)?;
-                codec.field("epsilon", &mut layer.epsilon)?;
-                codec.field("center", &mut layer.center)?;
-                codec.field("scale", &mut layer.scale)?;
-                codec.order(&["beta_initializer", "gamma_initializer"]);
-                codec.field("moving_mean_initializer", &mut layer.moving_mean_initializer)?;
-                codec.field("moving_variance_initializer", &mut layer.moving_variance_initializer)?;
-                weights(codec, &mut [("beta", &mut layer.beta), ("gamma", &mut layer.gamma)], |_| Ok(()))?;
-                codec.field("synchronized", &mut layer.synchronized)?;
-                codec.fixed("renorm", false.into())?;
-                codec.ignored("renorm_clipping", Value::Null);
-                codec.ignored("renorm_momentum", 0.99.into());
-            }
-            Self::Conv2D(layer) => {
-                let order = ["filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"];
-                convolution(codec, &order, &mut layer.arguments, vec![("kernel", &mut layer.kernel)])?;
-                codec.field("filters", &mut layer.filters)?;
-                codec.field("groups", &mut layer.groups)?;
-                return Ok(());
-            }
-            Self::Dense(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.optional("activity_regularizer", &mut layer.activity_regularizer)?;
-                codec.order(&["units"]);
-                codec.field("activation", &mut layer.activation)?;
-                codec.field("use_bias", &mut layer.use_bias)?;
-                weights(codec, &mut [("kernel", &mut layer.kernel), ("bias", &mut layer.bias)], |_| Ok(()))?;
-                codec.field("units", &mut layer.units)?;
-                codec.fixed("quantization_config", Value::Null)?;
-                return Ok(());
-            }
-            Self::DepthwiseConv2D(layer) => {
-                let order = ["depth_multiplier"];
-                convolution(codec, &order, &mut layer.arguments, vec![("depthwise", &mut layer.depthwise)])?;
-                codec.field("depth_multiplier", &mut layer.depth_multiplier)?;
-                codec.dropped("filters", Value::is_null)?;
-                return conv2d_leftovers(codec);
-            }
-            Self::Dropout(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("rate", &mut layer.rate)?;
-                codec.field("seed", &mut layer.seed)?;
-                codec.field("noise_shape", &mut layer.noise_shape)?;
-            }
-            Self::GlobalAveragePooling2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("data_format", &mut layer.data_format)?;
-                codec.field("keepdims", &mut layer.keepdims)?;
-            }
-            Self::GlobalMaxPooling2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("data_format", &mut layer.data_format)?;
-                codec.field("keepdims", &mut layer.keepdims)?;
-            }
-            Self::GroupNormalization(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("groups", &mut layer.groups)?;
-                codec.field("axis", &mut layer.axis)?;
-                codec.field("epsilon", &mut layer.epsilon)?;
-                codec.field("center", &mut layer.center)?;
-                codec.field("scale", &mut layer.scale)?;
-                weights(codec, &mut [("beta", &mut layer.beta), ("gamma", &mut layer.gamma)], |_| Ok(()))?;
-            }
-            Self::LayerNormalization(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axis", &mut layer.axis)?;
-                codec.field("epsilon", &mut layer.epsilon)?;
-                codec.field("center", &mut layer.center)?;
-                codec.field("scale", &mut layer.scale)?;
-                codec.field("rms_scaling", &mut layer.rms_scaling)?;
-                weights(codec, &mut [("beta", &mut layer.beta), ("gamma", &mut layer.gamma)], |_| Ok(()))?;
-            }
-            Self::Normalization(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axis", &mut layer.axis)?;
-                codec.field("invert", &mut layer.invert)?;
-                codec.field("mean", &mut layer.mean)?;
-                codec.field("variance", &mut layer.variance)?;
-            }
-            Self::Pool2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("function", &mut layer.function)?;
-                codec.field("kernel_size", &mut layer.kernel_size)?;
-                codec.field("strides", &mut layer.strides)?;
-                codec.field("dilation_rate", &mut layer.dilation_rate)?;
-                codec.field("pads", &mut layer.pads)?;
-                codec.field("ceil_mode", &mut layer.ceil_mode)?;
-                codec.field("data_format", &mut layer.data_format)?;
-            }
-            Self::Reduce(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("function", &mut layer.function)?;
-                codec.field("axes", &mut layer.axes)?;
-                codec.field("keepdims", &mut layer.keepdims)?;
-            }
-            Self::ReLU(layer) => {
-                common(codec, &mut layer.common)?;
-                rectifier(codec, &mut layer.max_value, &mut layer.negative_slope, &mut layer.threshold)?;
-            }
-            Self::Rescaling(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("scale", &mut layer.scale)?;
-                codec.field("offset", &mut layer.offset)?;
-            }
-            Self::Resize(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("to", &mut layer.to)?;
-                codec.field("coordinates", &mut layer.coordinates)?;
-                codec.field("interpolation", &mut layer.interpolation)?;
-                codec.field("data_format", &mut layer.data_format)?;
-            }
-            Self::UnitNormalization(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axis", &mut layer.axis)?;
-            }
-            Self::UpSampling2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("size", &mut layer.size)?;
-                codec.field("data_format", &mut layer.data_format)?;
-                codec.field("interpolation", &mut layer.interpolation)?;
-            }
-            Self::ActivityRegularization(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("l1", &mut layer.l1)?;
-                codec.field("l2", &mut layer.l2)?;
-            }
-            Self::AlphaDropout(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("rate", &mut layer.rate)?;
-                codec.field("seed", &mut layer.seed)?;
-                codec.field("noise_shape", &mut layer.noise_shape)?;
-            }
-            Self::Broadcast(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("function", &mut layer.function)?;
-                codec.field("constant", &mut layer.constant)?;
-            }
-            Self::Concatenate(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axis", &mut layer.axis)?;
-            }
-            Self::Conv2DTranspose(layer) => {
-                let order =
-                    ["filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate"];
-                convolution(codec, &order, &mut layer.arguments, vec![("kernel", &mut layer.kernel)])?;
-                codec.field("filters", &mut layer.filters)?;
-                let mut more = layer.output_padding.map(Extra);
-                codec.field("output_padding", &mut more)?;
-                layer.output_padding = more.map(|Extra(more)| more);
-                return codec.dropped("groups", |json| integer(json) == Some(1));
-            }
-            Self::Cropping2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("cropping", &mut layer.cropping)?;
-                codec.field("data_format", &mut layer.data_format)?;
-            }
-            Self::Dot(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axes", &mut layer.axes)?;
-                codec.field("normalize", &mut layer.normalize)?;
-            }
-            Self::ELU(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("alpha", &mut layer.alpha)?;
-            }
-            Self::Expand(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("shape", &mut layer.shape)?;
-            }
-            Self::Flatten(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("data_format", &mut layer.data_format)?;
-            }
-            Self::GaussianDropout(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("rate", &mut layer.rate)?;
-                codec.field("seed", &mut layer.seed)?;
-            }
-            Self::GaussianNoise(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("stddev", &mut layer.stddev)?;
-                codec.field("seed", &mut layer.seed)?;
-            }
-            Self::Identity(layer) => common(codec, &mut layer.common)?,
-            Self::LeakyReLU(layer) => {
-                common(codec, &mut layer.common)?;
-                leaky(codec, &mut layer.negative_slope)?;
-            }
-            Self::Map(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("function", &mut layer.function)?;
-            }
-            Self::MatMul(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("constant", &mut layer.constant)?;
-            }
-            Self::Merge(layer) => common(codec, &mut layer.common)?,
-            Self::PReLU(layer) => {
-                common(codec, &mut layer.common)?;
-                weights(codec, &mut [("alpha", &mut layer.alpha)], |_| Ok(()))?;
-                codec.field("shared_axes", &mut layer.shared_axes)?;
-            }
-            Self::Pad(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("pads", &mut layer.pads)?;
-                codec.field("mode", &mut layer.mode)?;
-            }
-            Self::Permute(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("dims", &mut layer.dims)?;
-            }
-            Self::RepeatVector(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("n", &mut layer.n)?;
-            }
-            Self::Reshape(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("target_shape", &mut layer.target_shape)?;
-            }
-            Self::Slice(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("starts", &mut layer.starts)?;
-                codec.field("ends", &mut layer.ends)?;
-                codec.field("axes", &mut layer.axes)?;
-                codec.field("steps", &mut layer.steps)?;
-            }
-            Self::Softmax(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("axis", &mut layer.axis)?;
-            }
-            Self::SpatialDropout2D(layer) => {
-                codec.field("rate", &mut layer.rate)?;
-                codec.field("seed", &mut layer.seed)?;
-                brief_common(codec, &mut layer.common)?;
-                codec.field("data_format", &mut layer.data_format)?;
-                // tf.keras 2 writes its parent's.
-                codec.dropped("noise_shape", Value::is_null)?;
-            }
-            Self::ZeroPadding2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("padding", &mut layer.padding)?;
-                codec.field("data_format", &mut layer.data_format)?;
-            }
-            Self::SeparableConv2D(layer) => {
-                let kernels = vec![("depthwise", &mut layer.depthwise), ("pointwise", &mut layer.pointwise)];
-                convolution(codec, &["depth_multiplier", "filters"], &mut layer.arguments, kernels)?;
-                codec.field("depth_multiplier", &mut layer.depth_multiplier)?;
-                codec.field("filters", &mut layer.filters)?;
-                return conv2d_leftovers(codec);
-            }
-            Self::Transpose(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("order", &mut layer.order)?;
-            }
-            Self::TransposedConv2D(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("filters", &mut layer.filters)?;
-                codec.field("kernel_size", &mut layer.kernel_size)?;
-                codec.field("strides", &mut layer.strides)?;
-                codec.field("dilation_rate", &mut layer.dilation_rate)?;
-                codec.field("groups", &mut layer.groups)?;
-                codec.field("pads", &mut layer.pads)?;
-                codec.field("data_format", &mut layer.data_format)?;
-                codec.field("use_bias", &mut layer.use_bias)?;
-                weights(codec, &mut [("kernel", &mut layer.kernel), ("bias", &mut layer.bias)], |_| Ok(()))?;
-            }
-            Self::View(layer) => {
-                common(codec, &mut layer.common)?;
-                codec.field("extents", &mut layer.extents)?;
-            }
-        }
-        codec.dropped("activity_regularizer", Value::is_null)
-    }
 }
 
 /// What every layer has. Keras never writes `autocast`, but reads it.
-fn common(codec: &mut Codec, common: &mut Common) -> Result<()> {
+pub(super) fn common(codec: &mut Codec, common: &mut Common) -> Result<()> {
     codec.field("name", &mut common.name)?;
     codec.field("trainable", &mut common.trainable)?;
     codec.field("dtype", &mut common.dtype)?;
@@ -499,7 +144,7 @@ fn common(codec: &mut Codec, common: &mut Common) -> Result<()> {
 }
 
 /// [`common`] as SpatialDropout2D is written: the name of the policy, and `trainable` only where it is not.
-fn brief_common(codec: &mut Codec, own: &mut Common) -> Result<()> {
+pub(super) fn brief_common(codec: &mut Codec, own: &mut Common) -> Result<()> {
     codec.field("name", &mut own.name)?;
     let mut trainable = (!own.trainable).then_some(false);
     codec.optional("trainable", &mut trainable)?;
@@ -514,7 +159,7 @@ fn brief_common(codec: &mut Codec, own: &mut Common) -> Result<()> {
 }
 
 /// What the convolutions have; written in `order` first.
-fn convolution<'a>(
+pub(super) fn convolution<'a>(
     codec: &mut Codec,
     order: &[&str],
     arguments: &'a mut ConvArguments,
@@ -541,7 +186,7 @@ fn convolution<'a>(
 
 /// The options of named weights: all initializers, then all regularizers with the one for the `activity`, then all
 /// constraints.
-fn weights(
+pub(super) fn weights(
     codec: &mut Codec,
     weights: &mut [(&str, &mut WeightOptions)],
     activity: impl FnOnce(&mut Codec) -> Result<()>,
@@ -561,7 +206,7 @@ fn weights(
 
 /// Arguments of Conv2D that tf.keras 2 also writes for the other convolutions, where they have no effect whatever they say:
 /// there is no weight called `kernel`.
-fn conv2d_leftovers(codec: &mut Codec) -> Result<()> {
+pub(super) fn conv2d_leftovers(codec: &mut Codec) -> Result<()> {
     codec.dropped("groups", |json| integer(json) == Some(1))?;
     for inert in ["kernel_initializer", "kernel_regularizer", "kernel_constraint"] {
         codec.dropped(inert, |_| true)?;
@@ -569,7 +214,7 @@ fn conv2d_leftovers(codec: &mut Codec) -> Result<()> {
     Ok(())
 }
 
-fn leaky(codec: &mut Codec, negative_slope: &mut f32) -> Result<()> {
+pub(super) fn leaky(codec: &mut Codec, negative_slope: &mut f32) -> Result<()> {
     codec.field("negative_slope", negative_slope)?;
     // Its name in tf.keras 2.
     if let Some(alpha) = codec.take("alpha") {
@@ -578,14 +223,31 @@ fn leaky(codec: &mut Codec, negative_slope: &mut f32) -> Result<()> {
     Ok(())
 }
 
-fn rectifier(codec: &mut Codec, max: &mut Option<f32>, slope: &mut f32, threshold: &mut f32) -> Result<()> {
+pub(super) fn rectifier(codec: &mut Codec, max: &mut Option<f32>, slope: &mut f32, threshold: &mut f32) -> Result<()> {
     codec.field("max_value", max)?;
     codec.field("negative_slope", slope)?;
     codec.field("threshold", threshold)
 }
 
+/// A layer's arguments in configs, as its file says them.
+pub(super) trait Configured: Sized {
+    /// The arguments that have no default.
+    const REQUIRED: &'static [&'static str] = &[];
+
+    /// A layer to read arguments into, with the defaults of those that have some.
+    fn template() -> Self;
+
+    /// The template of a class that is called `class`, where the one of [`LayerConfig`] is called `name`.
+    fn of_class(class: &str, name: &str) -> Option<Self> {
+        (class == name).then(Self::template)
+    }
+
+    /// Takes each argument out of a config, or puts it into one, in the order in which Keras checks them (K1).
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()>;
+}
+
 /// One pass over the fields of a class: out of a config, or into one.
-struct Codec<'a> {
+pub(super) struct Codec<'a> {
     class: &'a str,
     mode: Mode<'a>,
 }
@@ -600,8 +262,13 @@ impl<'a> Codec<'a> {
         Self { class, mode: Mode::Read { map, known: Vec::new() } }
     }
 
+    /// Whether it takes fields out of a config.
+    pub(super) fn reads(&self) -> bool {
+        matches!(self.mode, Mode::Read { .. })
+    }
+
     /// When reading: what the config holds at `key`, which is known from now on.
-    fn take(&mut self, key: &str) -> Option<&'a Value> {
+    pub(super) fn take(&mut self, key: &str) -> Option<&'a Value> {
         match &mut self.mode {
             Mode::Read { map, known } => {
                 known.push(key.to_owned());
@@ -612,7 +279,7 @@ impl<'a> Codec<'a> {
     }
 
     /// A value that is always written, and keeps what it has where the config read lacks it.
-    fn field<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
+    pub(super) fn field<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
         if let Some(json) = self.take(key) {
             *value = T::read(key, json)?;
         }
@@ -623,7 +290,7 @@ impl<'a> Codec<'a> {
     }
 
     /// A value that is written only where there is one.
-    fn optional<T: Form>(&mut self, key: &str, value: &mut Option<T>) -> Result<()> {
+    pub(super) fn optional<T: Form>(&mut self, key: &str, value: &mut Option<T>) -> Result<()> {
         if value.is_none() && matches!(self.mode, Mode::Write(_)) {
             return Ok(());
         }
@@ -631,7 +298,7 @@ impl<'a> Codec<'a> {
     }
 
     /// A field that keeps its default where the config says null.
-    fn field_or_null<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
+    pub(super) fn field_or_null<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
         match self.take(key) {
             Some(Value::Null) => Ok(()),
             _ => self.field(key, value),
@@ -639,7 +306,7 @@ impl<'a> Codec<'a> {
     }
 
     /// An argument of which only one value is implemented.
-    fn fixed(&mut self, key: &str, only: Value) -> Result<()> {
+    pub(super) fn fixed(&mut self, key: &str, only: Value) -> Result<()> {
         if let Some(json) = self.take(key).filter(|json| **json != only) {
             return Err(Error::unsupported(
                 format!("{key}={json} of {}", self.class),
@@ -651,7 +318,7 @@ impl<'a> Codec<'a> {
     }
 
     /// An argument without effect here: its default is written, whatever was read.
-    fn ignored(&mut self, key: &str, default: Value) {
+    pub(super) fn ignored(&mut self, key: &str, default: Value) {
         self.take(key);
         if let Mode::Write(map) = &mut self.mode {
             map.insert(key.to_owned(), default);
@@ -659,7 +326,12 @@ impl<'a> Codec<'a> {
     }
 
     /// An argument that the class does not have, but may be read with a `neutral` value.
-    fn dropped(&mut self, key: &str, neutral: impl FnOnce(&Value) -> bool) -> Result<()> {
+    ///
+    /// Where a field has taken the key, the class has it after all.
+    pub(super) fn dropped(&mut self, key: &str, neutral: impl FnOnce(&Value) -> bool) -> Result<()> {
+        if matches!(&self.mode, Mode::Read { known, .. } if known.iter().any(|known| known == key)) {
+            return Ok(());
+        }
         match self.take(key) {
             Some(json) if !neutral(json) => Err(self.unknown(key, json)),
             _ => Ok(()),
@@ -667,7 +339,7 @@ impl<'a> Codec<'a> {
     }
 
     /// When writing: puts the keys in this order, before their values are known.
-    fn order(&mut self, keys: &[&str]) {
+    pub(super) fn order(&mut self, keys: &[&str]) {
         if let Mode::Write(map) = &mut self.mode {
             map.extend(keys.iter().map(|key| ((*key).to_owned(), Value::Null)));
         }
@@ -777,7 +449,7 @@ impl Origin {
 }
 
 /// A value with a form in JSON.
-trait Form: Sized {
+pub(super) trait Form: Sized {
     /// The value of `json`, found at `key` and checked.
     fn read(key: &str, json: &Value) -> Result<Self>;
     /// The form.
@@ -836,7 +508,7 @@ impl Form for f32 {
 }
 
 /// A whole number, also where written as a float (D3).
-fn integer(json: &Value) -> Option<i64> {
+pub(super) fn integer(json: &Value) -> Option<i64> {
     let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 2f64.powi(53)).then_some(value as i64);
     json.as_i64().or_else(|| json.as_f64().and_then(whole))
 }
@@ -1145,7 +817,7 @@ impl Form for Interpolation {
 }
 
 /// Height and width, or one number for both; not negative.
-struct Extra([u32; 2]);
+pub(super) struct Extra(pub(super) [u32; 2]);
 
 impl Form for Extra {
     fn read(key: &str, json: &Value) -> Result<Self> {

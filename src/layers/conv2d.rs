@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, convolution};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Tape, Value};
@@ -136,5 +138,22 @@ impl Describe for Conv2D {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         let geometry = self.arguments.geometry(tape.shape(inputs[0]), self.groups, self.filters)?;
         ops::conv(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Conv2D {
+    const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
+
+    fn template() -> Self {
+        Self::new(1, 1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        let order = ["filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"];
+        convolution(codec, &order, &mut self.arguments, vec![("kernel", &mut self.kernel)])?;
+        codec.field("filters", &mut self.filters)?;
+        codec.field("groups", &mut self.groups)?;
+        Ok(())
     }
 }

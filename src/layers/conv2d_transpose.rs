@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{Common, ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, Extra, convolution, integer};
 use super::describe::{Declared, Describe};
 use super::{Initializer, activated_shape};
 use crate::geometry::extent;
@@ -159,5 +161,24 @@ impl Describe for Conv2DTranspose {
         let geometry = self.geometry(tape.shape(inputs[0]))?;
         let args = ConvArgs { direction: Direction::BackwardInput, ..self.arguments.conv(geometry) };
         ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Conv2DTranspose {
+    const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
+
+    fn template() -> Self {
+        Self::new(1, 1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        let order = ["filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate"];
+        convolution(codec, &order, &mut self.arguments, vec![("kernel", &mut self.kernel)])?;
+        codec.field("filters", &mut self.filters)?;
+        let mut more = self.output_padding.map(Extra);
+        codec.field("output_padding", &mut more)?;
+        self.output_padding = more.map(|Extra(more)| more);
+        codec.dropped("groups", |json| integer(json) == Some(1))
     }
 }

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "keras")]
+use serde_json::Value as Json;
+
 use super::arguments::{channels, common_setters, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer, Regularizer, WeightOptions, activated_shape};
 use crate::geometry::extent;
@@ -150,5 +155,26 @@ impl Describe for Dense {
         output.push(self.units as usize);
         let product = tape.reshape(product, output)?;
         if self.activation.axis().is_none() { Ok(product) } else { ops::activate(tape, &self.activation, product) }
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Dense {
+    const REQUIRED: &'static [&'static str] = &["units"];
+
+    fn template() -> Self {
+        Self::new(1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.optional("activity_regularizer", &mut self.activity_regularizer)?;
+        codec.order(&["units"]);
+        codec.field("activation", &mut self.activation)?;
+        codec.field("use_bias", &mut self.use_bias)?;
+        weights(codec, &mut [("kernel", &mut self.kernel), ("bias", &mut self.bias)], |_| Ok(()))?;
+        codec.field("units", &mut self.units)?;
+        codec.fixed("quantization_config", Json::Null)?;
+        Ok(())
     }
 }

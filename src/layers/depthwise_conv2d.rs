@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "keras")]
+use serde_json::Value as Json;
+
 use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Tape, Value};
@@ -120,5 +125,22 @@ impl Describe for DepthwiseConv2D {
         let channels = self.arguments.channels(&shape.into())?;
         let geometry = self.arguments.geometry(shape, channels, self.out_channels(channels)?)?;
         ops::conv(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for DepthwiseConv2D {
+    const REQUIRED: &'static [&'static str] = &["kernel_size"];
+
+    fn template() -> Self {
+        Self::new(1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        let order = ["depth_multiplier"];
+        convolution(codec, &order, &mut self.arguments, vec![("depthwise", &mut self.depthwise)])?;
+        codec.field("depth_multiplier", &mut self.depth_multiplier)?;
+        codec.dropped("filters", Json::is_null)?;
+        conv2d_leftovers(codec)
     }
 }

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Axes, Common};
 use crate::geometry::axis_index;
@@ -149,5 +151,20 @@ impl Describe for Dot {
             Some(shape) => tape.reshape(product, shape),
             None => Ok(product),
         }
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Dot {
+    const REQUIRED: &'static [&'static str] = &["axes"];
+
+    fn template() -> Self {
+        Self::new(1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axes", &mut self.axes)?;
+        codec.field("normalize", &mut self.normalize)
     }
 }

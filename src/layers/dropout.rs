@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Common, Seed};
 use crate::ops::{Kernel, Tape, Value};
@@ -90,5 +92,21 @@ impl Describe for Dropout {
 
     fn lower(&self, _tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         Ok(inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Dropout {
+    const REQUIRED: &'static [&'static str] = &["rate"];
+
+    fn template() -> Self {
+        Self::new(0.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("rate", &mut self.rate)?;
+        codec.field("seed", &mut self.seed)?;
+        codec.field("noise_shape", &mut self.noise_shape)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
@@ -94,5 +96,17 @@ impl Describe for Flatten {
         let [batch, rest @ ..] = tape.shape(input).dims() else { return Ok(input) };
         let shape = [*batch, rest.iter().product()];
         tape.reshape(input, shape)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Flatten {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("data_format", &mut self.data_format)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::{common_setters, of_rank};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::AxisFunction;
@@ -148,3 +150,29 @@ global_pooling!(
     Max,
     "takes the maximum over"
 );
+
+#[cfg(feature = "keras")]
+impl Configured for GlobalAveragePooling2D {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("data_format", &mut self.data_format)?;
+        codec.field("keepdims", &mut self.keepdims)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for GlobalMaxPooling2D {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("data_format", &mut self.data_format)?;
+        codec.field("keepdims", &mut self.keepdims)
+    }
+}

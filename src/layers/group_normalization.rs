@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{common_setters, finite_epsilon, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, index_of, known_extent};
 use super::layer_normalization::gamma_and_beta;
 use super::{Common, Initializer, WeightOptions};
@@ -168,5 +170,22 @@ impl Describe for GroupNormalization {
         let statistics = Statistics::in_groups(shape, axis, self.groups_of(shape.dims()[axis]));
         let weights = gamma_and_beta(self.scale, self.center, operands);
         ops::normalize(tape, NormalizeFunction::Standard, self.epsilon, &statistics, inputs[0], weights)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for GroupNormalization {
+    fn template() -> Self {
+        Self::default()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("groups", &mut self.groups)?;
+        codec.field("axis", &mut self.axis)?;
+        codec.field("epsilon", &mut self.epsilon)?;
+        codec.field("center", &mut self.center)?;
+        codec.field("scale", &mut self.scale)?;
+        weights(codec, &mut [("beta", &mut self.beta), ("gamma", &mut self.gamma)], |_| Ok(()))
     }
 }

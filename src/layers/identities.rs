@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "keras")]
+use serde_json::Value as Json;
+
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, brief_common, common};
 use super::describe::Describe;
 use super::{Common, Seed};
 use crate::ops::{Kernel, Tape, Value};
@@ -284,5 +289,93 @@ impl AlphaDropout {
     pub fn noise_shape(mut self, noise_shape: impl Into<PartialShape>) -> Self {
         self.noise_shape = Some(noise_shape.into());
         self
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for ActivityRegularization {
+    fn template() -> Self {
+        Self::new(0.0, 0.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("l1", &mut self.l1)?;
+        codec.field("l2", &mut self.l2)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for AlphaDropout {
+    const REQUIRED: &'static [&'static str] = &["rate"];
+
+    fn template() -> Self {
+        Self::new(0.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("rate", &mut self.rate)?;
+        codec.field("seed", &mut self.seed)?;
+        codec.field("noise_shape", &mut self.noise_shape)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for GaussianDropout {
+    const REQUIRED: &'static [&'static str] = &["rate"];
+
+    fn template() -> Self {
+        Self::new(0.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("rate", &mut self.rate)?;
+        codec.field("seed", &mut self.seed)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for GaussianNoise {
+    const REQUIRED: &'static [&'static str] = &["stddev"];
+
+    fn template() -> Self {
+        Self::new(0.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("stddev", &mut self.stddev)?;
+        codec.field("seed", &mut self.seed)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Identity {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for SpatialDropout2D {
+    const REQUIRED: &'static [&'static str] = &["rate"];
+
+    fn template() -> Self {
+        Self::new(0.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        codec.field("rate", &mut self.rate)?;
+        codec.field("seed", &mut self.seed)?;
+        brief_common(codec, &mut self.common)?;
+        codec.field("data_format", &mut self.data_format)?;
+        // tf.keras 2 writes its parent's.
+        codec.dropped("noise_shape", Json::is_null)
     }
 }

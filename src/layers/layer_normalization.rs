@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{common_setters, finite_epsilon, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, distinct, index_of, known_extent};
 use super::{Axes, Common, Initializer, WeightOptions};
 use crate::ops::{self, Kernel, Statistics, Tape, Value};
@@ -164,4 +166,21 @@ impl Describe for LayerNormalization {
 /// Gamma and beta among a layer's operands, which are those that it has, in this order.
 pub(super) fn gamma_and_beta(scale: bool, center: bool, operands: &[Arc<Kernel>]) -> [Option<&Arc<Kernel>>; 2] {
     [operands.first().filter(|_| scale), operands.last().filter(|_| center)]
+}
+
+#[cfg(feature = "keras")]
+impl Configured for LayerNormalization {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axis", &mut self.axis)?;
+        codec.field("epsilon", &mut self.epsilon)?;
+        codec.field("center", &mut self.center)?;
+        codec.field("scale", &mut self.scale)?;
+        codec.field("rms_scaling", &mut self.rms_scaling)?;
+        weights(codec, &mut [("beta", &mut self.beta), ("gamma", &mut self.gamma)], |_| Ok(()))
+    }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::Elementwise;
@@ -68,5 +70,19 @@ impl Describe for Map {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         ops::map(tape, Elementwise::of_unary(&self.function), inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Map {
+    const REQUIRED: &'static [&'static str] = &["function"];
+
+    fn template() -> Self {
+        Self::new(Unary::Abs)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("function", &mut self.function)
     }
 }

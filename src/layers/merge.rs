@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Side, Tape, Value};
 use crate::plan::{BinaryFunction, Elementwise};
@@ -193,5 +195,20 @@ impl Describe for Merge {
             });
         }
         merged.ok_or_else(|| Error::invalid("inputs", "a merging layer must be given at least 1 input", "0 inputs"))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Merge {
+    fn template() -> Self {
+        Self::new(MergeKind::Add)
+    }
+
+    fn of_class(class: &str, _name: &str) -> Option<Self> {
+        MergeKind::ALL.into_iter().find(|kind| kind.name() == class).map(Self::new)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)
     }
 }

@@ -4,8 +4,9 @@
 //! description built for a number of input channels on a [`Gpu`], with its weights.
 //!
 //! # Recipe: add a layer
-//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs, and what it comes to (`describe.rs`).
-//! 2. A line in [the list of layers](LayerConfig), and its arguments in `config.rs`.
+//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs, its arguments in configs (`Configured`), and what it
+//!    comes to (`Describe`). A part that is forgotten does not compile.
+//! 2. A line in [the list of layers](LayerConfig).
 //! 3. Its rows in `tests/rejections.rs` and its suite in `tests/conformance.rs`.
 //! 4. The support table of the README.
 
@@ -151,6 +152,23 @@ macro_rules! layer_variants {
             pub(crate) fn describe(&self) -> &dyn Describe {
                 match self {
                     $(Self::$variant(layer) => layer),*
+                }
+            }
+        }
+
+        #[cfg(feature = "keras")]
+        impl LayerConfig {
+            /// A layer of the class to read arguments into, and the arguments that have no default; `None` for no class of these.
+            fn template(class: &str) -> Option<(Self, &'static [&'static str])> {
+                $(if let Some(layer) = <$layer as config::Configured>::of_class(class, stringify!($variant)) {
+                    return Some((layer.into(), <$layer as config::Configured>::REQUIRED));
+                })*
+                None
+            }
+
+            fn fields(&mut self, codec: &mut config::Codec<'_>) -> Result<()> {
+                match self {
+                    $(Self::$variant(layer) => config::Configured::fields(layer, codec)),*
                 }
             }
         }

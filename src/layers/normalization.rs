@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe, distinct, index_of, known_extent};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Numbers, Tape, Value};
@@ -180,5 +182,20 @@ impl Describe for Normalization {
             _ => 1,
         };
         ops::scale_and_shift_runs(tape, after, inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Normalization {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axis", &mut self.axis)?;
+        codec.field("invert", &mut self.invert)?;
+        codec.field("mean", &mut self.mean)?;
+        codec.field("variance", &mut self.variance)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Span, Tape, Value};
 use crate::plan::Outside;
@@ -199,5 +201,34 @@ impl Describe for Expand {
             Some(shape) => ops::expand(tape, shape.dims(), inputs[0]),
             None => Ok(inputs[0]),
         }
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Expand {
+    const REQUIRED: &'static [&'static str] = &["shape"];
+
+    fn template() -> Self {
+        Self::new([])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("shape", &mut self.shape)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Pad {
+    const REQUIRED: &'static [&'static str] = &["pads"];
+
+    fn template() -> Self {
+        Self::new([])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("pads", &mut self.pads)?;
+        codec.field("mode", &mut self.mode)
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Common, Pair};
 use crate::ops::{self, Kernel, Pad, Span, Tape, Value};
@@ -205,5 +207,31 @@ impl Describe for Cropping2D {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         self.moved(tape, inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Cropping2D {
+    fn template() -> Self {
+        Self::new(0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("cropping", &mut self.cropping)?;
+        codec.field("data_format", &mut self.data_format)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for ZeroPadding2D {
+    fn template() -> Self {
+        Self::new(1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("padding", &mut self.padding)?;
+        codec.field("data_format", &mut self.data_format)
     }
 }

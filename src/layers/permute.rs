@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings};
@@ -82,5 +84,19 @@ impl Describe for Permute {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         ops::permute(tape, &self.order().collect::<Vec<_>>(), inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Permute {
+    const REQUIRED: &'static [&'static str] = &["dims"];
+
+    fn template() -> Self {
+        Self::new([])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("dims", &mut self.dims)
     }
 }

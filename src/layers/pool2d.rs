@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{common_setters, of_rank, positive};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Common, Pair};
 use crate::geometry::{Axis, extent};
@@ -237,5 +239,25 @@ impl Describe for Pool2D {
             Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: [after_h, after_w] },
         };
         ops::pool(tape, function, self.data_format, [h, w], inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Pool2D {
+    const REQUIRED: &'static [&'static str] = &["function", "kernel_size"];
+
+    fn template() -> Self {
+        Self::new(Pooling::Max, 1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("function", &mut self.function)?;
+        codec.field("kernel_size", &mut self.kernel_size)?;
+        codec.field("strides", &mut self.strides)?;
+        codec.field("dilation_rate", &mut self.dilation_rate)?;
+        codec.field("pads", &mut self.pads)?;
+        codec.field("ceil_mode", &mut self.ceil_mode)?;
+        codec.field("data_format", &mut self.data_format)
     }
 }

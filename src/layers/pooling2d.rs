@@ -107,6 +107,25 @@ macro_rules! pooling {
             }
         }
 
+        #[cfg(feature = "keras")]
+        impl super::config::Configured for $layer {
+            fn template() -> Self {
+                Self::default()
+            }
+
+            fn fields(&mut self, codec: &mut super::config::Codec<'_>) -> Result<()> {
+                let window = &mut self.window;
+                super::config::common(codec, &mut self.common)?;
+                codec.field("pool_size", &mut window.kernel_size)?;
+                codec.field("padding", &mut window.padding)?;
+                if codec.reads() {
+                    window.strides = window.kernel_size;
+                }
+                codec.field_or_null("strides", &mut window.strides)?;
+                codec.field("data_format", &mut self.data_format)
+            }
+        }
+
         impl Describe for $layer {
             fn common(&self) -> &Common {
                 &self.common

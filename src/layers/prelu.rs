@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{common_setters, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
 use crate::ops::{self, Kernel, Side, Tape, Value};
@@ -118,5 +120,18 @@ impl Describe for PReLU {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         let (input, slope) = (Side::Value(inputs[0]), Side::Constant(&operands[0]));
         ops::binary(tape, BinaryFunction::Prelu, input, slope, Elementwise::LINEAR)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for PReLU {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        weights(codec, &mut [("alpha", &mut self.alpha)], |_| Ok(()))?;
+        codec.field("shared_axes", &mut self.shared_axes)
     }
 }

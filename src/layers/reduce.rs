@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::{Describe, distinct, index_of};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::AxisFunction;
@@ -175,5 +177,21 @@ impl Describe for Reduce {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let axes = self.indices(&tape.shape(inputs[0]).into())?;
         ops::reduce(tape, self.function.function(), &axes, self.keepdims, inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Reduce {
+    const REQUIRED: &'static [&'static str] = &["function"];
+
+    fn template() -> Self {
+        Self::new(Reduction::Mean)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("function", &mut self.function)?;
+        codec.field("axes", &mut self.axes)?;
+        codec.field("keepdims", &mut self.keepdims)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, rectifier};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Activation, Error, PartialShape, Result, Settings};
@@ -112,5 +114,17 @@ impl Describe for ReLU {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         ops::activate(tape, &self.activation(), inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for ReLU {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        rectifier(codec, &mut self.max_value, &mut self.negative_slope, &mut self.threshold)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::{common_setters, positive};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings};
@@ -72,5 +74,19 @@ impl Describe for RepeatVector {
         let (single, repeated) = ([*batch, 1, *features], [*batch, self.n as usize, *features]);
         let vector = tape.reshape(inputs[0], single)?;
         ops::expand(tape, &repeated, vector)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for RepeatVector {
+    const REQUIRED: &'static [&'static str] = &["n"];
+
+    fn template() -> Self {
+        Self::new(1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("n", &mut self.n)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Numbers, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
@@ -174,5 +176,20 @@ impl Describe for Rescaling {
         let dims = tape.shape(inputs[0]).dims();
         let after = if self.count() > 1 { dims[dims.len() - self.axes_after()..].iter().product() } else { 1 };
         ops::scale_and_shift_runs(tape, after, inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Rescaling {
+    const REQUIRED: &'static [&'static str] = &["scale"];
+
+    fn template() -> Self {
+        Self::new(1.0)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("scale", &mut self.scale)?;
+        codec.field("offset", &mut self.offset)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings};
@@ -92,5 +94,19 @@ impl Describe for Reshape {
             Some(shape) => tape.reshape(inputs[0], shape),
             None => Ok(inputs[0]),
         }
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Reshape {
+    const REQUIRED: &'static [&'static str] = &["target_shape"];
+
+    fn template() -> Self {
+        Self::new([])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("target_shape", &mut self.target_shape)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::{common_setters, of_rank};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::geometry::extent;
 use crate::ops::{self, Kernel, Tape, Value};
@@ -174,5 +176,22 @@ impl Describe for Resize {
             return Ok(inputs[0]);
         }
         ops::resize(tape, self.data_format, axes, inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Resize {
+    const REQUIRED: &'static [&'static str] = &["to"];
+
+    fn template() -> Self {
+        Self::new(ResizeTo::Sizes([1; 2]))
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("to", &mut self.to)?;
+        codec.field("coordinates", &mut self.coordinates)?;
+        codec.field("interpolation", &mut self.interpolation)?;
+        codec.field("data_format", &mut self.data_format)
     }
 }

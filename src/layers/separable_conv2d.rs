@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
 use crate::geometry::extent;
@@ -137,5 +139,22 @@ impl Describe for SeparableConv2D {
         let between = ops::conv(tape, &depthwise, inputs[0], &operands[0], None)?;
         let between = ops::rounded(tape, between)?;
         ops::conv(tape, &pointwise, between, &operands[1], operands.get(2))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for SeparableConv2D {
+    const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
+
+    fn template() -> Self {
+        Self::new(1, 1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        let kernels = vec![("depthwise", &mut self.depthwise), ("pointwise", &mut self.pointwise)];
+        convolution(codec, &["depth_multiplier", "filters"], &mut self.arguments, kernels)?;
+        codec.field("depth_multiplier", &mut self.depth_multiplier)?;
+        codec.field("filters", &mut self.filters)?;
+        conv2d_leftovers(codec)
     }
 }

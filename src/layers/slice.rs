@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::{Describe, distinct, index_of};
 use crate::ops::{self, Kernel, Span, Tape, Value};
 use crate::plan::Outside;
@@ -129,6 +131,23 @@ impl Describe for Slice {
         let spans = self.spans(&tape.shape(inputs[0]).into())?;
         let spans: Vec<Span> = spans.into_iter().flatten().collect();
         ops::gather(tape, &spans, Outside::ZERO, inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Slice {
+    const REQUIRED: &'static [&'static str] = &["starts", "ends"];
+
+    fn template() -> Self {
+        Self::new([], [])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("starts", &mut self.starts)?;
+        codec.field("ends", &mut self.ends)?;
+        codec.field("axes", &mut self.axes)?;
+        codec.field("steps", &mut self.steps)
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings};
@@ -80,5 +82,19 @@ impl Describe for Transpose {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let order: Vec<usize> = self.order.iter().map(|&axis| axis as usize).collect();
         ops::permute(tape, &order, inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Transpose {
+    const REQUIRED: &'static [&'static str] = &["order"];
+
+    fn template() -> Self {
+        Self::new([])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("order", &mut self.order)
     }
 }

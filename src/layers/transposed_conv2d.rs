@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{common_setters, of_rank, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, Pair, WeightOptions};
 use crate::geometry::{Axis, ConvGeometry, extent};
@@ -237,5 +239,27 @@ impl Describe for TransposedConv2D {
         let (direction, activation) = (Direction::BackwardInput, Activation::Linear);
         let args = ConvArgs { geometry, direction, data_format: self.data_format, activation };
         ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for TransposedConv2D {
+    const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
+
+    fn template() -> Self {
+        Self::new(1, 1)
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("filters", &mut self.filters)?;
+        codec.field("kernel_size", &mut self.kernel_size)?;
+        codec.field("strides", &mut self.strides)?;
+        codec.field("dilation_rate", &mut self.dilation_rate)?;
+        codec.field("groups", &mut self.groups)?;
+        codec.field("pads", &mut self.pads)?;
+        codec.field("data_format", &mut self.data_format)?;
+        codec.field("use_bias", &mut self.use_bias)?;
+        weights(codec, &mut [("kernel", &mut self.kernel), ("bias", &mut self.bias)], |_| Ok(()))
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::{Describe, distinct, index_of};
 use super::{Axes, Common};
 use crate::ops::{self, Kernel, Statistics, Tape, Value};
@@ -83,5 +85,17 @@ impl Describe for UnitNormalization {
         let axes = self.axis.as_slice().iter().map(|&axis| index_of(axis, &shape)).collect::<Result<Vec<_>>>()?;
         let statistics = Statistics::over(tape.shape(inputs[0]), &axes)?;
         ops::normalize(tape, NormalizeFunction::Unit, EPSILON, &statistics, inputs[0], [None, None])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for UnitNormalization {
+    fn template() -> Self {
+        Self::new()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("axis", &mut self.axis)
     }
 }

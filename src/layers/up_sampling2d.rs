@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{common_setters, of_rank, positive};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Common, Pair};
 use crate::geometry::extent;
@@ -172,5 +174,19 @@ impl Describe for UpSampling2D {
             Ok(Resampling { input, output, scale, precision, coordinates, interpolation })
         };
         ops::resize(tape, self.data_format, [axis(0)?, axis(1)?], inputs[0])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for UpSampling2D {
+    fn template() -> Self {
+        Self::default()
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("size", &mut self.size)?;
+        codec.field("data_format", &mut self.data_format)?;
+        codec.field("interpolation", &mut self.interpolation)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Common;
 use super::arguments::common_setters;
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::ops::{Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings, Shape};
@@ -122,6 +124,20 @@ impl Describe for View {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let shape = self.output_shape(tape.shape(inputs[0]))?.known().unwrap_or_default();
         tape.reshape(inputs[0], shape)
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for View {
+    const REQUIRED: &'static [&'static str] = &["extents"];
+
+    fn template() -> Self {
+        Self::new([])
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        common(codec, &mut self.common)?;
+        codec.field("extents", &mut self.extents)
     }
 }
 
