@@ -14,8 +14,8 @@ use crate::{Error, HostTensor, Result, Shape};
 /// The array in `bytes`, called `place` in messages.
 ///
 /// # Errors
-/// [`Error::Format`] for anything but an array of floating point; the message says how to convert others.
-pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTensor> {
+/// [`Error::Format`] for anything but an array of floating point or of bytes; the message says how to convert others.
+pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
     let Header { kind, by_column, dims } = Header::of(header).map_err(|what| {
         let shown: String = header.chars().take(200).collect();
@@ -26,9 +26,10 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTens
     };
     let shape = Shape::from(dims);
     let (elements, size) = (shape.elements()?, kind.get(2..).and_then(|size| size.parse().ok()).unwrap_or(1));
-    if !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2") {
-        let text =
-            format!("inputs must be floating point, and this array is {kind:?}: save it with `.astype(\"float32\")`");
+    if !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2" | "|u1" | "|i1" | "|b1") {
+        let text = format!(
+            "inputs must be floating point or bytes, and this array is {kind:?}: save it with `.astype(\"float32\")`"
+        );
         return Err(Error::format(place, text));
     }
     if elements.checked_mul(size) != Some(data.len() as u64) {
@@ -45,10 +46,19 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTens
         "<f8" => decode(data, |bytes| f64::from_le_bytes(bytes) as f32),
         ">f8" => decode(data, |bytes| f64::from_be_bytes(bytes) as f32),
         "<f2" => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        _ => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
+        ">f2" => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
+        "|i1" => decode(data, |[byte]: [u8; 1]| f32::from(byte as i8)),
+        _ => data.iter().map(|&byte| byte.into()).collect(),
     };
     let values = if by_column { by_row(&shape, &values) } else { values };
-    Ok(HostTensor { shape, values })
+    Ok(Array { tensor: HostTensor { shape, values }, is_bytes: kind == "|u1" })
+}
+
+/// An array of a file.
+pub(super) struct Array {
+    pub(super) tensor: HostTensor,
+    /// Whether its elements are bytes from 0 to 255, as those of pictures.
+    pub(super) is_bytes: bool,
 }
 
 /// The header and the data.
@@ -188,7 +198,7 @@ mod tests {
     }
 
     fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
-        super::parse(bytes, place, &Meter::new(place, bytes.len()))
+        super::parse(bytes, place, &Meter::new(place, bytes.len())).map(|array| array.tensor)
     }
 
     fn bytes(values: &[f32]) -> Vec<u8> {
@@ -220,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_float_type_is_read() {
+    fn floats_and_bytes_are_read() {
         let header = |kind| format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (1,)}}");
         for (kind, data) in [
             ("<f2", &f16::from_f32(1.5).to_le_bytes()[..]),
@@ -230,6 +240,9 @@ mod tests {
             (">f8", &1.5f64.to_be_bytes()[..]),
         ] {
             assert_eq!(parse(&file(&header(kind), data), "x.npy").unwrap().values, [1.5], "{kind}");
+        }
+        for (kind, byte, value) in [("|u1", 200, 200.0), ("|i1", 200, -56.0), ("|b1", 1, 1.0)] {
+            assert_eq!(parse(&file(&header(kind), &[byte]), "x.npy").unwrap().values, [value], "{kind}");
         }
     }
 
