@@ -16,8 +16,7 @@ fn main() -> wgpu_conv::Result<()> {
     let picture = Tensor::from_slice(&gpu, [1, height, width, 1], &pixels)?;
 
     // Keras's order of a depthwise kernel: [kernel height, kernel width, channels, depth multiplier].
-    let mut layer =
-        DepthwiseConv2D::new(3).padding(Padding::Same).use_bias(false).build(&gpu, [1, height, width, 1])?;
+    let layer = DepthwiseConv2D::new(3).padding(Padding::Same).use_bias(false).build(&gpu, [1, height, width, 1])?;
     let laplace = [0.0, 1.0, 0.0, 1.0, -4.0, 1.0, 0.0, 1.0, 0.0].to_vec();
     layer.set_weights(&[HostTensor::new([3, 3, 1, 1], laplace)?])?;
 

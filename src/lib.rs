@@ -168,7 +168,7 @@ mod tests {
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 38] = [
+    const ROOT: [(&str, &str); 39] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),

@@ -299,6 +299,53 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
     Ok(vec![InputReader::new(model)?.read(path)?.data])
 }
 
+/// Writes `tensors` in f32 to the file at `path`, by its ending: `.npy`, which holds one, whose name is not kept, or
+/// `.safetensors`. An existing file of such arrays is replaced.
+///
+/// # Errors
+/// [`Error::Invalid`] for another ending, and for more or less than one tensor in `.npy`; [`Error::Unsupported`] for formats
+/// whose feature is off; those of [`write_file`](super::write_file).
+///
+/// ```
+/// use wgpu_conv::HostTensor;
+/// use wgpu_conv::formats::write_arrays;
+///
+/// # #[cfg(feature = "npy")] {
+/// let path = std::env::temp_dir().join(format!("wgpu-conv-scores-{}.npy", std::process::id()));
+/// write_arrays(&path, &[("scores", &HostTensor::new([2, 3], vec![0.5; 6])?)])?;
+/// assert!(std::fs::read(&path).unwrap().starts_with(b"\x93NUMPY"));
+/// # std::fs::remove_file(&path).unwrap();
+/// # }
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub fn write_arrays(path: impl AsRef<Path>, tensors: &[(&str, &HostTensor)]) -> Result<()> {
+    let path = path.as_ref();
+    let bytes = match (ending(path).as_str(), tensors) {
+        #[cfg(feature = "npy")]
+        ("npy", [(_, tensor)]) => super::npy::write(tensor),
+        #[cfg(feature = "npy")]
+        ("npy", several) => {
+            let rule = "a .npy file must hold one array; several fit in .safetensors";
+            return Err(Error::invalid("path", rule, format!("{} arrays", several.len())));
+        }
+        #[cfg(feature = "safetensors")]
+        ("safetensors", tensors) => {
+            let named: Vec<_> = tensors.iter().map(|&(name, tensor)| (name.to_owned(), tensor)).collect();
+            super::safetensors::write(&named, &path.display().to_string())?
+        }
+        #[cfg(not(all(feature = "npy", feature = "safetensors")))]
+        (ending @ ("npy" | "safetensors"), _) => {
+            let reason = format!("this build lacks the feature `{ending}`");
+            return Err(Error::unsupported(path.display().to_string(), reason));
+        }
+        _ => {
+            let rule = "the name of a file of arrays must end in .npy or .safetensors";
+            return Err(Error::invalid("path", rule, format!("path={}", path.display())));
+        }
+    };
+    super::write_file(path, &bytes, super::FileKind::Arrays)
+}
+
 /// How an array fits a model's input.
 pub(super) enum Fit {
     One,

@@ -61,6 +61,23 @@ pub(super) struct Array {
     pub(super) is_bytes: bool,
 }
 
+/// The bytes of a file of `tensor`, in f32.
+pub(super) fn write(tensor: &HostTensor) -> Vec<u8> {
+    let extents: String = tensor.shape.dims().iter().map(|extent| format!("{extent}, ")).collect();
+    let shape = match tensor.shape.rank() {
+        1 => extents.trim_end(),
+        _ => extents.trim_end_matches(", "),
+    };
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
+    // With the ten bytes before it and the end of its line it fills whole lines of 64 bytes, as NumPy has it. Its length has
+    // two bytes: it is far shorter, for no tensor has as many axes.
+    let length = (header.len() + 11).next_multiple_of(64) - 10;
+    let header = format!("{header:<width$}\n", width = length - 1);
+    let mut bytes = [b"\x93NUMPY\x01\0", &(length as u16).to_le_bytes()[..], header.as_bytes()].concat();
+    bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
 /// The header and the data.
 fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;
@@ -213,6 +230,19 @@ mod tests {
         let header = header.replace("False", "True");
         let array = parse(&file(&header, &bytes(&[0., 3., 1., 4., 2., 5.])), "x.npy").unwrap();
         assert_eq!(array.values, [0., 1., 2., 3., 4., 5.]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for dims in [&[][..], &[3], &[2, 3], &[1, 0, 4], &[1; 40]] {
+            let count: usize = dims.iter().product();
+            let tensor = HostTensor::new(dims, (0..count).map(|i| i as f32 - 0.5).collect()).unwrap();
+            let bytes = write(&tensor);
+            assert_eq!((bytes.len() - 4 * count) % 64, 0, "{dims:?}");
+            assert_eq!(parse(&bytes, "x.npy").unwrap(), tensor);
+        }
+        let text = String::from_utf8_lossy(&write(&HostTensor::new([3], vec![0.0; 3]).unwrap())).into_owned();
+        assert!(text.contains("'shape': (3,), }"), "{text}");
     }
 
     #[test]
