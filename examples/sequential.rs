@@ -28,7 +28,10 @@ fn main() -> wgpu_conv::Result<()> {
     }
 
     // Each row sums to one: they are the scores of one picture.
-    let pictures = HostTensor::new([4, 32, 32, 3], (0..4 * 32 * 32 * 3).map(|i| (i % 255) as f32 / 255.0).collect())?;
+    let pictures = HostTensor::new(
+        [4, 32, 32, 3],
+        (0..4 * 32 * 32 * 3).map(|i| (i % 251) as f32 / 251.0 * (i / 3072) as f32).collect(),
+    )?;
     let scores = network.predict(&pictures)?;
     for row in scores.values.chunks(10) {
         println!("{:.3?}, together {:.3}", row, row.iter().sum::<f32>());

@@ -55,6 +55,8 @@ pub enum FileKind {
     Page,
     /// A PNG picture that this crate has written.
     Picture,
+    /// Arrays: `.npy` or `.safetensors`.
+    Arrays,
     /// Times of kernels.
     Tuning,
     /// What a driver has compiled.
@@ -85,6 +87,7 @@ impl FileKind {
                 }
                 Self::Page => begins(b"<!DOCTYPE html>") && marked(PAGE),
                 Self::Picture => begins(b"\x89PNG\r\n\x1a\n") && marked(&PICTURE.join("\0")),
+                Self::Arrays => begins(b"\x93NUMPY") || is_safetensors(bytes),
                 Self::Tuning => begins(TUNING.as_bytes()),
                 Self::PipelineCache => begins(b"wgpu_pipeline_cache"),
             }
@@ -96,6 +99,7 @@ impl FileKind {
             Self::Model => "a model or weights",
             Self::Page => "a page of this program's",
             Self::Picture => "a picture of this program's",
+            Self::Arrays => "arrays",
             Self::Tuning => "times of kernels",
             Self::PipelineCache => "a pipeline cache",
         }
@@ -236,6 +240,8 @@ mod tests {
             (FileKind::Page, b"<!doctype html>".to_vec(), false),
             (FileKind::Picture, png("tEXtSoftware\0wgpu-conv"), true),
             (FileKind::Picture, png("tEXtSoftware\0a camera"), false),
+            (FileKind::Arrays, b"\x93NUMPY\x01\0".to_vec(), true),
+            (FileKind::Arrays, b"1,2,3".to_vec(), false),
             (FileKind::Tuning, b"# Times of kernels: ...".to_vec(), true),
             (FileKind::Tuning, b"# Times".to_vec(), false),
         ] {

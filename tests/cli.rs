@@ -424,6 +424,38 @@ fn one_bad_picture_costs_no_other_its_result() {
 }
 
 #[test]
+fn outputs_are_written_as_they_are() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let folder = folder("outputs");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let test_set = ["run", &digits("model.keras"), &digits("expected.safetensors"), "--tensor", "input_0"];
+    let written =
+        |file: &str| [&test_set[..], &["-o", file]].concat().iter().map(|it| it.to_string()).collect::<Vec<_>>();
+    let run_with = |arguments: &[String]| run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    for file in ["scores.npy", "scores.safetensors"] {
+        let (text, errors, code) = all_of(run_with(&written(&path(file))));
+        assert!(code == Some(0) && text.contains(&format!("{file}: (360, 10)")), "{text}{errors}");
+        // What is there stays, unless asked for.
+        let (_, errors, code) = all_of(run_with(&written(&path(file))));
+        assert!(code == Some(1) && errors.contains("--overwrite"), "{errors}");
+        assert_eq!(run_with(&[&written(&path(file))[..], &["--overwrite".to_owned()]].concat()).status.code(), Some(0));
+    }
+    // They are Keras's scores.
+    let npy = std::fs::read(path("scores.npy")).unwrap();
+    let scores: Vec<f32> =
+        npy[npy.len() - 4 * 3600..].chunks(4).map(|it| f32::from_le_bytes(it.try_into().unwrap())).collect();
+    let file = std::fs::read(digits("expected.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let expected = file.tensor("output_0").unwrap();
+    let expected = expected.data().chunks(4).map(|it| f32::from_le_bytes(it.try_into().unwrap()));
+    assert!(scores.iter().zip(expected).all(|(score, expected)| (score - expected).abs() <= 1e-3));
+    let (_, errors, code) = all_of(run_with(&written(&path("scores.csv"))));
+    assert!(code == Some(1) && errors.contains("must end in .safetensors"), "{errors}");
+}
+
+#[test]
 fn what_nothing_is_said_of_is_told_so() {
     if gpu::gpu().is_none() {
         return;

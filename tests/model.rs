@@ -304,8 +304,37 @@ mod digits {
         let planes: Vec<_> = reader.read(&small).unwrap().data.values.iter().map(|value| value.round()).collect();
         assert_eq!(planes, [0., 3., 6., 9., 1., 4., 7., 10., 2., 5., 8., 11.]);
 
+        // Axes that are moved before the first layer that knows its layout, as ONNX models of pictures do.
+        let moved = Sequential::new(&gpu)
+            .with_input([None, Some(2), Some(2), Some(3)])
+            .unwrap()
+            .with(wgpu_conv::layers::Transpose::new([0, 3, 1, 2]))
+            .unwrap()
+            .with(Conv2D::new(1, 1).data_format(wgpu_conv::DataFormat::ChannelsFirst))
+            .unwrap();
+        let reader = InputReader::new(moved.model().unwrap()).unwrap().scale(1.0);
+        let inputs = reader.read(&small).unwrap();
+        assert_eq!(inputs.data.shape.dims(), [1, 2, 2, 3]);
+        let pixels: Vec<_> = inputs.data.values.iter().map(|value| value.round()).collect();
+        assert_eq!(pixels, (0u8..12).map(f32::from).collect::<Vec<_>>());
+
         std::fs::write(&small, b"\x89PNG\r\n\x1a\nnothing").unwrap();
         assert!(reader.read(&small).unwrap_err().to_string().contains("small.png"));
+    }
+
+    /// As Keras takes them, and with a word where that may not be meant.
+    #[test]
+    fn arrays_of_bytes_are_taken_as_they_are() {
+        let Some(gpu) = gpu::gpu() else { return };
+        let file = scratch("bytes").join("bytes.npy");
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 1), }\n";
+        let data: Vec<u8> = (0..64).map(|i| i * 4).collect();
+        let length = (header.len() as u16).to_le_bytes();
+        std::fs::write(&file, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat()).unwrap();
+        let model = Model::load(&gpu, fixture("model.keras")).unwrap();
+        let inputs = InputReader::new(&model).unwrap().read(&file).unwrap();
+        assert_eq!(inputs.data.values, data.iter().map(|&byte| f32::from(byte)).collect::<Vec<_>>());
+        assert!(inputs.note.unwrap().contains("taken as they are"));
     }
 
     #[test]

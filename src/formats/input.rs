@@ -57,7 +57,8 @@ impl Inputs {
 /// resized, by area-weighted linear interpolation, and [`Inputs::note`] says so. A pixel of value `v`, 0 to 255, becomes
 /// `v·scale + offset`; 16-bit images are brought to the same range.
 ///
-/// Arrays (`.npy`, `.safetensors`) are taken as they are: one input, or several along a first axis of their own.
+/// Arrays (`.npy`, `.safetensors`) are taken as they are, those of bytes too: one input, or several along a first axis of their
+/// own. [`Inputs::note`] says so where a `.npy` holds bytes from 0 to 255 for a model that does not scale them.
 #[derive(Clone, Debug)]
 pub struct InputReader {
     pub(super) shape: PartialShape,
@@ -67,6 +68,8 @@ pub struct InputReader {
     pub(super) offset: f32,
     pub(super) tensor: Option<String>,
     scaling: String,
+    /// Whether a layer of the model scales values from 0 to 255.
+    takes_bytes: bool,
 }
 
 impl InputReader {
@@ -82,14 +85,16 @@ impl InputReader {
                 format!("{} inputs", model.inputs().len()),
             ));
         };
-        let data_format = model.layers().iter().find_map(|(_, layer)| layer.config().data_format()).unwrap_or_default();
-        let (scale, scaling) = match takes_bytes(model, Port::Input(0)) {
+        let data_format = layout(model, &input.shape);
+        let takes = takes_bytes(model, Port::Input(0));
+        let takes_bytes = takes.is_some();
+        let (scale, scaling) = match takes {
             Some(layer) => {
                 (1.0, format!("pixels are given as they are, 0 to 255: layer {layer} of the model scales them"))
             }
             None => (1.0 / 255.0, "pixels are divided by 255: no layer of the model scales them".to_owned()),
         };
-        Ok(Self { shape: input.shape.clone(), data_format, scale, offset: 0.0, tensor: None, scaling })
+        Ok(Self { shape: input.shape.clone(), data_format, scale, offset: 0.0, tensor: None, scaling, takes_bytes })
     }
 
     /// What a pixel value, 0 to 255, is multiplied by. By default 1 where the model itself begins with a layer that scales such
@@ -127,7 +132,15 @@ impl InputReader {
         let place = path.display().to_string();
         match ending(path).as_str() {
             "png" | "jpg" | "jpeg" => self.read_image(path, place),
-            "npy" => self.batch(read_npy(path, &place)?, place),
+            "npy" => {
+                let (array, is_bytes) = read_npy(path, &place)?;
+                let note = format!(
+                    "{place}: bytes are taken as they are, 0 to 255, and no layer of the model scales them; save them as \
+                     float32, divided by 255, if the model was trained so"
+                );
+                let inputs = self.batch(array, place)?;
+                Ok(Inputs { note: (is_bytes && !self.takes_bytes).then_some(note), ..inputs })
+            }
             "safetensors" => self.batch(self.read_safetensors(path, &place)?, place),
             _ => Err(Error::unsupported(
                 format!("{place}: an input of this kind"),
@@ -182,6 +195,22 @@ impl InputReader {
     #[cfg(not(feature = "safetensors"))]
     fn read_safetensors(&self, _: &Path, place: &str) -> Result<HostTensor> {
         Err(feature_off(place, "safetensors"))
+    }
+}
+
+/// Where the channels of a model's input of this shape stand: where the first layer that knows expects them. Where axes are moved
+/// before it, as in ONNX models of pictures, there are the channels where there are as few as a picture has.
+fn layout(model: &Model, input: &PartialShape) -> DataFormat {
+    let layers = model.layers();
+    let mut formats = layers.iter().map(|(_, layer)| match layer.config() {
+        LayerConfig::Transpose(_) | LayerConfig::Permute(_) => Some(None),
+        config => config.data_format().map(Some),
+    });
+    let few = |extent: &Option<usize>| matches!(extent, Some(1 | 3 | 4));
+    match (formats.find_map(|format| format), input.dims()) {
+        (Some(Some(format)), _) => format,
+        (_, [_, first, _, last]) if few(first) && !few(last) => DataFormat::ChannelsFirst,
+        _ => DataFormat::ChannelsLast,
     }
 }
 
@@ -270,6 +299,53 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
     Ok(vec![InputReader::new(model)?.read(path)?.data])
 }
 
+/// Writes `tensors` in f32 to the file at `path`, by its ending: `.npy`, which holds one, whose name is not kept, or
+/// `.safetensors`. An existing file of such arrays is replaced.
+///
+/// # Errors
+/// [`Error::Invalid`] for another ending, and for more or less than one tensor in `.npy`; [`Error::Unsupported`] for formats
+/// whose feature is off; those of [`write_file`](super::write_file).
+///
+/// ```
+/// use wgpu_conv::HostTensor;
+/// use wgpu_conv::formats::write_arrays;
+///
+/// # #[cfg(feature = "npy")] {
+/// let path = std::env::temp_dir().join(format!("wgpu-conv-scores-{}.npy", std::process::id()));
+/// write_arrays(&path, &[("scores", &HostTensor::new([2, 3], vec![0.5; 6])?)])?;
+/// assert!(std::fs::read(&path).unwrap().starts_with(b"\x93NUMPY"));
+/// # std::fs::remove_file(&path).unwrap();
+/// # }
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub fn write_arrays(path: impl AsRef<Path>, tensors: &[(&str, &HostTensor)]) -> Result<()> {
+    let path = path.as_ref();
+    let bytes = match (ending(path).as_str(), tensors) {
+        #[cfg(feature = "npy")]
+        ("npy", [(_, tensor)]) => super::npy::write(tensor),
+        #[cfg(feature = "npy")]
+        ("npy", several) => {
+            let rule = "a .npy file must hold one array; several fit in .safetensors";
+            return Err(Error::invalid("path", rule, format!("{} arrays", several.len())));
+        }
+        #[cfg(feature = "safetensors")]
+        ("safetensors", tensors) => {
+            let named: Vec<_> = tensors.iter().map(|&(name, tensor)| (name.to_owned(), tensor)).collect();
+            super::safetensors::write(&named, &path.display().to_string())?
+        }
+        #[cfg(not(all(feature = "npy", feature = "safetensors")))]
+        (ending @ ("npy" | "safetensors"), _) => {
+            let reason = format!("this build lacks the feature `{ending}`");
+            return Err(Error::unsupported(path.display().to_string(), reason));
+        }
+        _ => {
+            let rule = "the name of a file of arrays must end in .npy or .safetensors";
+            return Err(Error::invalid("path", rule, format!("path={}", path.display())));
+        }
+    };
+    super::write_file(path, &bytes, super::FileKind::Arrays)
+}
+
 /// How an array fits a model's input.
 pub(super) enum Fit {
     One,
@@ -277,13 +353,14 @@ pub(super) enum Fit {
 }
 
 #[cfg(feature = "npy")]
-fn read_npy(path: &Path, place: &str) -> Result<HostTensor> {
+fn read_npy(path: &Path, place: &str) -> Result<(HostTensor, bool)> {
     let bytes = super::read(path)?;
-    super::npy::parse(&bytes, place, &Meter::new(place, bytes.len()))
+    let array = super::npy::parse(&bytes, place, &Meter::new(place, bytes.len()))?;
+    Ok((array.tensor, array.is_bytes))
 }
 
 #[cfg(not(feature = "npy"))]
-fn read_npy(_: &Path, place: &str) -> Result<HostTensor> {
+fn read_npy(_: &Path, place: &str) -> Result<(HostTensor, bool)> {
     Err(feature_off(place, "npy"))
 }
 

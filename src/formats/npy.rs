@@ -14,8 +14,8 @@ use crate::{Error, HostTensor, Result, Shape};
 /// The array in `bytes`, called `place` in messages.
 ///
 /// # Errors
-/// [`Error::Format`] for anything but an array of floating point; the message says how to convert others.
-pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTensor> {
+/// [`Error::Format`] for anything but an array of floating point or of bytes; the message says how to convert others.
+pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
     let Header { kind, by_column, dims } = Header::of(header).map_err(|what| {
         let shown: String = header.chars().take(200).collect();
@@ -26,9 +26,10 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTens
     };
     let shape = Shape::from(dims);
     let (elements, size) = (shape.elements()?, kind.get(2..).and_then(|size| size.parse().ok()).unwrap_or(1));
-    if !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2") {
-        let text =
-            format!("inputs must be floating point, and this array is {kind:?}: save it with `.astype(\"float32\")`");
+    if !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2" | "|u1" | "|i1" | "|b1") {
+        let text = format!(
+            "inputs must be floating point or bytes, and this array is {kind:?}: save it with `.astype(\"float32\")`"
+        );
         return Err(Error::format(place, text));
     }
     if elements.checked_mul(size) != Some(data.len() as u64) {
@@ -45,10 +46,36 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<HostTens
         "<f8" => decode(data, |bytes| f64::from_le_bytes(bytes) as f32),
         ">f8" => decode(data, |bytes| f64::from_be_bytes(bytes) as f32),
         "<f2" => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        _ => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
+        ">f2" => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
+        "|i1" => decode(data, |[byte]: [u8; 1]| f32::from(byte as i8)),
+        _ => data.iter().map(|&byte| byte.into()).collect(),
     };
     let values = if by_column { by_row(&shape, &values) } else { values };
-    Ok(HostTensor { shape, values })
+    Ok(Array { tensor: HostTensor { shape, values }, is_bytes: kind == "|u1" })
+}
+
+/// An array of a file.
+pub(super) struct Array {
+    pub(super) tensor: HostTensor,
+    /// Whether its elements are bytes from 0 to 255, as those of pictures.
+    pub(super) is_bytes: bool,
+}
+
+/// The bytes of a file of `tensor`, in f32.
+pub(super) fn write(tensor: &HostTensor) -> Vec<u8> {
+    let extents: String = tensor.shape.dims().iter().map(|extent| format!("{extent}, ")).collect();
+    let shape = match tensor.shape.rank() {
+        1 => extents.trim_end(),
+        _ => extents.trim_end_matches(", "),
+    };
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
+    // With the ten bytes before it and the end of its line it fills whole lines of 64 bytes, as NumPy has it. Its length has
+    // two bytes: it is far shorter, for no tensor has as many axes.
+    let length = (header.len() + 11).next_multiple_of(64) - 10;
+    let header = format!("{header:<width$}\n", width = length - 1);
+    let mut bytes = [b"\x93NUMPY\x01\0", &(length as u16).to_le_bytes()[..], header.as_bytes()].concat();
+    bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
 }
 
 /// The header and the data.
@@ -188,7 +215,7 @@ mod tests {
     }
 
     fn parse(bytes: &[u8], place: &str) -> Result<HostTensor> {
-        super::parse(bytes, place, &Meter::new(place, bytes.len()))
+        super::parse(bytes, place, &Meter::new(place, bytes.len())).map(|array| array.tensor)
     }
 
     fn bytes(values: &[f32]) -> Vec<u8> {
@@ -206,6 +233,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_read() {
+        for dims in [&[][..], &[3], &[2, 3], &[1, 0, 4], &[1; 40]] {
+            let count: usize = dims.iter().product();
+            let tensor = HostTensor::new(dims, (0..count).map(|i| i as f32 - 0.5).collect()).unwrap();
+            let bytes = write(&tensor);
+            assert_eq!((bytes.len() - 4 * count) % 64, 0, "{dims:?}");
+            assert_eq!(parse(&bytes, "x.npy").unwrap(), tensor);
+        }
+        let text = String::from_utf8_lossy(&write(&HostTensor::new([3], vec![0.0; 3]).unwrap())).into_owned();
+        assert!(text.contains("'shape': (3,), }"), "{text}");
+    }
+
+    #[test]
     fn headers_are_python() {
         for header in [
             "{'shape': (1, 2L), 'fortran_order': False, 'descr': '<f4'}",
@@ -220,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn every_float_type_is_read() {
+    fn floats_and_bytes_are_read() {
         let header = |kind| format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (1,)}}");
         for (kind, data) in [
             ("<f2", &f16::from_f32(1.5).to_le_bytes()[..]),
@@ -230,6 +270,9 @@ mod tests {
             (">f8", &1.5f64.to_be_bytes()[..]),
         ] {
             assert_eq!(parse(&file(&header(kind), data), "x.npy").unwrap().values, [1.5], "{kind}");
+        }
+        for (kind, byte, value) in [("|u1", 200, 200.0), ("|i1", 200, -56.0), ("|b1", 1, 1.0)] {
+            assert_eq!(parse(&file(&header(kind), &[byte]), "x.npy").unwrap().values, [value], "{kind}");
         }
     }
 

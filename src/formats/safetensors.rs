@@ -1,5 +1,6 @@
 //! Tensors from `.safetensors` files.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -76,15 +77,15 @@ pub(super) fn tensors(bytes: &[u8], place: &str) -> Result<HashMap<String, HostT
 ///
 /// # Errors
 /// [`Error::Format`] where there are more than one can hold.
-pub(super) fn write(tensors: &[(String, HostTensor)], place: &str) -> Result<Vec<u8>> {
+pub(super) fn write<T: Borrow<HostTensor>>(tensors: &[(String, T)], place: &str) -> Result<Vec<u8>> {
     let broken = |error: safetensors::SafeTensorError| Error::format(place, error.to_string());
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
-        .map(|(_, tensor)| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .map(|(_, tensor)| tensor.borrow().values.iter().flat_map(|value| value.to_le_bytes()).collect())
         .collect();
     let mut views = Vec::with_capacity(tensors.len());
     for ((name, tensor), bytes) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, tensor.shape.dims().to_vec(), bytes).map_err(broken)?;
+        let view = TensorView::new(Dtype::F32, tensor.borrow().shape.dims().to_vec(), bytes).map_err(broken)?;
         views.push((name, view));
     }
     safetensors::serialize(views, None).map_err(broken)

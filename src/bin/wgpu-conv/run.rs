@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{InputReader, Inputs, input_files, read_inputs, read_labels};
+use wgpu_conv::formats::{InputReader, Inputs, input_files, read_inputs, read_labels, write_arrays};
 use wgpu_conv::model::{Model, top};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable, printable_name};
 
@@ -50,6 +50,13 @@ pub struct Run {
     /// What is added to pixels after scaling
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
     offset: f32,
+    /// A file to write the outputs to as they are, along the axis of inputs: .npy for a model of one output, or .safetensors
+    /// with output_0, output_1, …
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file of outputs where it is there already
+    #[arg(long, requires = "output")]
+    overwrite: bool,
     /// Inputs computed together
     #[arg(long, value_name = "N", default_value_t = wgpu_conv::model::BATCH_SIZE, value_parser = at_least_one)]
     batch: usize,
@@ -124,6 +131,8 @@ struct Results<'a> {
     notes: Vec<String>,
     /// What could not be read or computed, and why.
     failed: Vec<(String, Error)>,
+    /// The outputs of all inputs, for the file that they are written to.
+    outputs: Vec<HostTensor>,
     rows: usize,
     right: usize,
     compared: usize,
@@ -146,6 +155,7 @@ impl Run {
                 received: format!("{} input(s), {} output(s)", model.inputs().len(), model.output_shapes().len()),
             });
         }
+        self.check_output(model.output_shapes().len())?;
         if let [shape] = &model.output_shapes()[..]
             && let &[_, Some(classes)] = shape.dims()
         {
@@ -161,6 +171,7 @@ impl Run {
             results: Vec::new(),
             notes: Vec::new(),
             failed: Vec::new(),
+            outputs: Vec::new(),
             rows: 0,
             right: 0,
             compared: 0,
@@ -170,6 +181,26 @@ impl Run {
         results.fill()?;
         self.tune.end(&gpu)?;
         results.report(&gpu)
+    }
+
+    /// # Errors
+    /// Where `outputs` tensors could not be written to the file that is asked for, as far as can be told before.
+    fn check_output(&self, outputs: usize) -> Result<(), Error> {
+        let Some(file) = &self.output else { return Ok(()) };
+        let place = file.display().to_string();
+        if file.exists() && !self.overwrite {
+            let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
+            return Err(Error::Format { place, problem });
+        }
+        let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        if ending == "safetensors" || ending == "npy" && outputs == 1 {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            argument: "--output".into(),
+            rule: "a file of outputs must end in .safetensors, or in .npy for a model of one output".into(),
+            received: format!("{place} for {outputs} output(s)"),
+        })
     }
 
     /// # Errors
@@ -335,6 +366,11 @@ impl Results<'_> {
                 return self.failed(row.input.clone(), error);
             }
         }
+        if self.run.output.is_some()
+            && let Err(error) = self.keep(&row)
+        {
+            return self.failed(row.input.clone(), error);
+        }
         let odd = row.outputs.iter().find(|output| output.best.is_ok() && output.nan() > 0);
         if let Some(output) = odd {
             let (nan, all) = (output.nan(), output.value.values.len());
@@ -354,6 +390,36 @@ impl Results<'_> {
                 _ => true,
             });
         }
+    }
+
+    /// Keeps the outputs of a row, to be written when all have come.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they have other extents than those before.
+    fn keep(&mut self, row: &Row) -> Result<(), Error> {
+        if self.outputs.is_empty() {
+            let none = |output: &Output| HostTensor {
+                shape: [&[0], output.value.shape.dims()].concat().into(),
+                values: Vec::new(),
+            };
+            self.outputs = row.outputs.iter().map(none).collect();
+        }
+        for (kept, output) in self.outputs.iter().zip(&row.outputs) {
+            if kept.shape.dims()[1..] != *output.value.shape.dims() {
+                return Err(Error::Invalid {
+                    argument: "--output".into(),
+                    rule: "outputs that are written to one file must have the same extents".into(),
+                    received: format!("{} for {}, after {}", output.value.shape, row.input, kept.shape),
+                });
+            }
+        }
+        for (kept, output) in self.outputs.iter_mut().zip(&row.outputs) {
+            kept.values.extend(&output.value.values);
+            let mut dims = kept.shape.dims().to_vec();
+            dims[0] += 1;
+            kept.shape = dims.into();
+        }
+        Ok(())
     }
 
     /// Takes in, and says, that an input came to nothing.
@@ -389,6 +455,12 @@ impl Results<'_> {
         if !self.heard {
             return Ok(String::new().into());
         }
+        let file = self.run.output.as_ref().map(|file| file.display().to_string());
+        if let Some(file) = &file {
+            let names: Vec<_> = (0..self.outputs.len()).map(|index| format!("output_{index}")).collect();
+            let outputs: Vec<_> = names.iter().map(String::as_str).zip(&self.outputs).collect();
+            write_arrays(file, &outputs)?;
+        }
         let percent = 100.0 * self.right as f64 / self.compared.max(1) as f64;
         if self.run.json {
             let mut all = json!({
@@ -399,6 +471,12 @@ impl Results<'_> {
             });
             if self.run.compare.is_some() {
                 all["compared"] = json!({"right": self.right, "of": self.compared, "percent": percent});
+            }
+            if let Some(file) = file {
+                all["output"] = json!({
+                    "file": file,
+                    "shapes": self.outputs.iter().map(|output| json!(output.shape.dims())).collect::<Value>(),
+                });
             }
             if !sound {
                 let failed = self.failed.iter();
@@ -415,6 +493,10 @@ impl Results<'_> {
         let _ = writeln!(text, "{} input(s) through {name} in {total:.1} ms on {}", self.rows, on(gpu));
         if !sound {
             let _ = writeln!(text, "{} could not be read or computed, as told above", self.failed.len());
+        }
+        if let Some(file) = file {
+            let shapes: Vec<_> = self.outputs.iter().map(|output| output.shape.to_string()).collect();
+            let _ = writeln!(text, "{}: {}", printable_name(&file), shapes.join(", "));
         }
         if self.run.compare.is_some() {
             let _ = writeln!(text, "{} of {} right ({percent:.1} %)", self.right, self.compared);
@@ -462,7 +544,7 @@ struct Table {
 
 impl Table {
     const SCORE: usize = 9;
-    const TIME: usize = 10;
+    const TIME: usize = 12;
 
     fn of(run: &Run, labels: &[String]) -> Self {
         let longest = labels.iter().map(|label| printable_name(label).chars().count()).max().unwrap_or(0);
