@@ -1,8 +1,8 @@
 //! Functions along one axis: softmax and its kin, glu, reductions.
 
-use super::item_count;
 use super::lines::{Finish, InParts, Lines, Term};
 use super::team::Team;
+use super::{item_count, within};
 use crate::Result;
 use crate::plan::{
     AxisFunction, AxisProblem, Binding, Caps, Constant, Dispatch, INDEX, LARGEST, Operand, Plan, Shader, params, part,
@@ -30,6 +30,7 @@ fn sparsemax_passes(extent: u32) -> u32 {
 pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let AxisProblem { function, outer, extent, inner, dtype } = *problem;
     let lines = u64::from(outer) * u64::from(inner);
+    within("elements of one tensor", lines.saturating_mul(extent.into()), u32::MAX.into())?;
     let (number, name) = match function {
         AxisFunction::Softmax => (0, "softmax"),
         AxisFunction::LogSoftmax => (1, "log_softmax"),

@@ -241,7 +241,8 @@ impl<'a> InParts<'a> {
             };
             let read = [Operand::Input, largest, threshold].map(Binding::Read);
             self.step(above, [&read[..1], &[Binding::Write(shares)], &read[1..]].concat(), with_parts)?;
-            let next = Own { parts: &[part!("sparsemax_threshold.wgsl")], constants: &first, items: lines, turns: parts };
+            let next =
+                Own { parts: &[part!("sparsemax_threshold.wgsl")], constants: &first, items: lines, turns: parts };
             self.step(next, vec![Binding::Read(shares), Binding::Write(threshold)], with_parts)?;
         }
         Ok(threshold)

@@ -141,14 +141,7 @@ fn whole(problem: &PoolProblem, lanes: u32, dtypes: [DType; 2], caps: &Caps) -> 
     launch(problem, lanes, part!("pool.wgsl"), share, nested_turns(&[h.into(), w.into()]), caps)
 }
 
-fn launch(
-    problem: &PoolProblem,
-    lanes: u32,
-    shader: Part,
-    share: Share,
-    turns: u64,
-    caps: &Caps,
-) -> Result<Dispatch> {
+fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: u64, caps: &Caps) -> Result<Dispatch> {
     let PoolProblem { function, geometry, data_format, .. } = *problem;
     let Share { length, parts, first, outputs, dtypes: [dtype, out] } = share;
     let axes = geometry.axes;

@@ -264,17 +264,16 @@ fn products(dtype: DType) -> Vec<Case> {
         ("batch", &[3, 5, 4], &[3, 4, 8], &[3]),
         ("one matrix for all", &[2, 3, 5, 4], &[4, 6], &[2, 3]),
         ("crossing batches", &[2, 1, 5, 4], &[3, 4, 8], &[2, 3]),
+        ("sums in parts", &[2, 3, 8203], &[8203, 5], &[2]),
+        ("sums in parts, in fours", &[2, 8200], &[3, 8200, 4], &[3]),
     ] {
         let (a, b) = (drawn(left, 10, dtype), drawn(right, 11, dtype));
-        let Convolved { exact, magnitude, .. } = matmul(&a, &b);
+        let convolved = matmul(&a, &b);
         let [m, k] = left[left.len() - 2..] else { unreachable!("two axes") };
         let n = right[right.len() - 1];
-        let bound: Vec<f64> = exact
-            .data
-            .iter()
-            .zip(&magnitude.data)
-            .map(|(&value, &magnitude)| stored(storage(dtype), value, accumulated(k, magnitude)))
-            .collect();
+        let spread = matmul(&a.map(square), &b.map(square)).exact.map(f64::sqrt);
+        let Expected { exact, bound } =
+            expected(&Convolved { spread: Some(spread), ..convolved }, "linear", &[], storage(dtype));
         // Each side as it is, and stored transposed.
         for (flipped, sides) in
             [([false; 2], Sides::InputOther), ([true, false], Sides::InputKernel), ([false, true], Sides::KernelInput)]
@@ -326,6 +325,10 @@ fn products(dtype: DType) -> Vec<Case> {
     cases
 }
 
+fn square(x: f64) -> f64 {
+    x * x
+}
+
 /// One axis of a transposed convolution.
 #[derive(Clone, Copy)]
 struct Along {
@@ -368,7 +371,7 @@ fn in_groups(x: &Array, kernel: &Array, bias: Option<&Array>, groups: usize, wal
         exact: joined(|part| part.exact.clone()),
         magnitude: joined(|part| part.magnitude.clone()),
         terms: parts[0].terms,
-        spread: None,
+        spread: Some(joined(|part| part.spread.clone().expect("that of a convolution"))),
     }
 }
 
@@ -393,6 +396,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
         ("groups", [along(4, 3, 2, 1, 0), along(3, 3, 1, 1, -1)], 6, 8, 2, "linear"),
         ("groups in fours", [along(3, 3, 2, 1, 0), along(9, 2, 2, 0, 0)], 8, 16, 2, "relu6"),
         ("depthwise", [along(4, 3, 2, 1, 0), along(5, 3, 2, 0, -1)], 5, 5, 5, "linear"),
+        ("sums in parts", [along(2, 4, 2, 1, 0), along(3, 3, 1, 0, -1)], 1367, 3, 1, "relu"),
+        ("sums in parts, groups", [along(2, 3, 2, 1, 0), dilated(along(2, 2, 1, 0, 0), 2)], 4100, 4, 2, "linear"),
     ] {
         let kernel_size = axes.map(|axis| axis.kernel as usize);
         let [input_h, input_w] = axes.map(|axis| axis.input as usize);
@@ -416,7 +421,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
                     DataFormat::ChannelsFirst => array.to_channels_first(),
                 };
                 let [exact, magnitude] = [&convolved.exact, &convolved.magnitude].map(laid_out);
-                let convolved = Convolved { exact, magnitude, terms: convolved.terms, spread: None };
+                let spread = convolved.spread.as_ref().map(laid_out);
+                let convolved = Convolved { exact, magnitude, terms: convolved.terms, spread };
                 let function = Activation::from_name(activation).expect("a Keras name");
                 let problem = ConvProblem {
                     geometry: ConvGeometry {
