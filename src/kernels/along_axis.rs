@@ -1,6 +1,6 @@
 //! Functions along one axis: softmax and its kin, glu, reductions.
 
-use super::lines::{Finish, InParts, Lines, Term};
+use super::lines::{Finish, InParts, LOGARITHM, Lines, Term};
 use super::team::Team;
 use super::{item_count, within};
 use crate::Result;
@@ -69,7 +69,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
                 ],
-                parts: vec![INDEX, LARGEST, team.part, part!("along_axis.wgsl")],
+                parts: vec![INDEX, LARGEST, LOGARITHM, team.part, part!("along_axis.wgsl")],
             },
             params: params.words(),
             workgroups: team.workgroups,
@@ -121,7 +121,7 @@ fn in_parts(function: AxisFunction, extent: u32, mut parts: InParts<'_>) -> Resu
         AxisFunction::Max => (Term::Largest, Finish::Nothing),
         AxisFunction::Min => (Term::Smallest, Finish::Nothing),
         AxisFunction::LogSumExp => {
-            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
+            let largest = parts.statistic(Term::Largest, None, Finish::Finite, None)?;
             parts.statistic(Term::Exponential, Some(largest), Finish::ShiftedLogarithm, output)?;
             return Ok(Some(parts));
         }
