@@ -11,7 +11,7 @@
 //   L1           output[o, k]    = sum over j of |x_j|
 //   L2           output[o, k]    = √ sum over j of x_j²
 //   LOG_SUM      output[o, k]    = ln sum over j of x_j
-//   LOG_SUM_EXP  output[o, k]    = max x + ln sum over j of e^(x_j − max x)
+//   LOG_SUM_EXP  output[o, k]    = max x + ln sum over j of e^(x_j − max x), with 0 for an infinite max x
 //
 // A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl. A team of several takes the values
 // of its line in turn; GLU wants a team of one.
@@ -127,11 +127,11 @@ fn reduced(line: u32, member: u32) -> f32 {
             return sqrt(sum_of_terms(line, member, 0.0));
         }
         case LOG_SUM {
-            return log(sum_of_terms(line, member, 0.0));
+            return logarithm(sum_of_terms(line, member, 0.0));
         }
         case LOG_SUM_EXP {
-            let most = largest(line, member, 1.0);
-            return most + log(sum_of_terms(line, member, most));
+            let most = finite(largest(line, member, 1.0));
+            return most + logarithm(sum_of_terms(line, member, most));
         }
         default {
             return sum_of_terms(line, member, 0.0);

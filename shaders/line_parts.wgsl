@@ -6,7 +6,8 @@
 // So no invocation runs long, and neighbours read neighbours. A second launch takes the parts as its lines, until there is one.
 //
 //   TERM    VALUE x,  SQUARE (x − shift)²,  MAGNITUDE |x|,  EXPONENTIAL e^(x − shift),  LARGEST and SMALLEST x, NaN where one is
-//   FINISH  NOTHING y,  MEAN y / total,  ROOT √y,  LOGARITHM ln y,  SHIFTED_LOGARITHM shift + ln y
+//   FINISH  NOTHING y,  MEAN y / total,  ROOT √y,  LOGARITHM ln y,  SHIFTED_LOGARITHM shift + ln y,
+//           FINITE y, or 0 where that is infinite
 //
 // Constants: DENSE tells whether the values of a line are neighbours, rather than those of different lines.
 // Memory: every value is read once.
@@ -30,6 +31,7 @@ const MEAN: u32 = 1u;
 const ROOT: u32 = 2u;
 const LOGARITHM: u32 = 3u;
 const SHIFTED_LOGARITHM: u32 = 4u;
+const FINITE: u32 = 5u;
 
 fn term(x: f32, shift: f32) -> f32 {
     switch TERM {
@@ -60,10 +62,13 @@ fn finish(y: f32, shift: f32) -> f32 {
             return sqrt(y);
         }
         case LOGARITHM {
-            return log(y);
+            return logarithm(y);
         }
         case SHIFTED_LOGARITHM {
-            return shift + log(y);
+            return shift + logarithm(y);
+        }
+        case FINITE {
+            return finite(y);
         }
         default {
             return y;

@@ -149,40 +149,38 @@ impl<const R: usize> ConvGeometry<R> {
 
     /// Products summed for one output element: `kh·kw·cin/groups`.
     pub fn terms(&self) -> u64 {
-        self.axes.iter().map(|axis| u64::from(axis.kernel)).product::<u64>() * u64::from(self.group_in())
+        product(self.axes.map(|axis| axis.kernel)).saturating_mul(self.group_in().into())
     }
 
     /// Output positions of all inputs of the batch.
     pub fn pixels(&self) -> u64 {
-        self.axes.iter().map(|axis| u64::from(axis.output)).product::<u64>() * u64::from(self.batch)
+        product(self.axes.map(|axis| axis.output)).saturating_mul(self.batch.into())
     }
 
     /// Tiles of so many pixels and output channels, none of which leaves a group.
     pub(crate) fn tiles(&self, pixels: u32, channels: u32) -> u64 {
-        let of_group = self.pixels().div_ceil(pixels.into()) * u64::from(self.group_out().div_ceil(channels));
-        of_group * u64::from(self.groups)
+        let of_group = self.pixels().div_ceil(pixels.into()).saturating_mul(self.group_out().div_ceil(channels).into());
+        of_group.saturating_mul(self.groups.into())
     }
 
     /// Input elements.
     pub fn in_elements(&self) -> u64 {
-        self.axes.iter().map(|axis| u64::from(axis.input)).product::<u64>()
-            * u64::from(self.batch)
-            * u64::from(self.in_channels)
+        product(self.axes.map(|axis| axis.input)).saturating_mul(product([self.batch, self.in_channels]))
     }
 
     /// Output elements.
     pub fn out_elements(&self) -> u64 {
-        self.pixels() * u64::from(self.out_channels)
+        self.pixels().saturating_mul(self.out_channels.into())
     }
 
     /// Kernel elements: `kh·kw·cin/groups·cout`.
     pub fn kernel_elements(&self) -> u64 {
-        self.terms() * u64::from(self.out_channels)
+        self.terms().saturating_mul(self.out_channels.into())
     }
 
     /// Floating-point operations of the direct algorithm, two for each product and its addition.
     pub fn flops(&self) -> u64 {
-        2 * self.terms() * self.out_elements()
+        self.terms().saturating_mul(self.out_elements()).saturating_mul(2)
     }
 
     /// The pointwise convolution to `out_channels` that reads this one's output.
@@ -265,6 +263,11 @@ impl<const R: usize> Window<R> {
 /// [`Error::Limit`] above `u32::MAX`.
 pub(crate) fn extent(extent: usize) -> Result<u32> {
     u32::try_from(extent).map_err(|_| Error::limit("elements along one axis", extent as u64, u32::MAX.into()))
+}
+
+/// The product of `factors`, or the largest number where it is beyond.
+pub(crate) fn product(factors: impl IntoIterator<Item = u32>) -> u64 {
+    factors.into_iter().fold(1, |product: u64, factor| product.saturating_mul(factor.into()))
 }
 
 /// The elements of `shape`, which shaders must be able to number in 32 bits.

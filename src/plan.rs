@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::geometry::{Axis, ConvGeometry};
+use crate::geometry::{Axis, ConvGeometry, product};
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};
 use crate::strides::{MoveAxes, broadcast, move_axes, pair_axes, paired};
 use crate::{Activation, DType, DataFormat, Error, Result, Rounding, Unary};
@@ -408,12 +408,12 @@ impl ConvProblem {
 
     /// Elements of what is read.
     pub(crate) fn read_elements(&self) -> u64 {
-        u64::from(self.geometry.batch) * self.read().iter().map(|&extent| u64::from(extent)).product::<u64>()
+        product(self.read()).saturating_mul(self.geometry.batch.into())
     }
 
     /// Elements of what is written.
     pub(crate) fn written_elements(&self) -> u64 {
-        u64::from(self.geometry.batch) * self.written().iter().map(|&extent| u64::from(extent)).product::<u64>()
+        product(self.written()).saturating_mul(self.geometry.batch.into())
     }
 
     /// The channels, height and width of what is written.
@@ -696,7 +696,7 @@ impl MoveProblem {
 
     /// Elements that are written.
     pub fn elements(&self) -> u64 {
-        self.axes.iter().map(|axis| u64::from(axis.extent)).product()
+        product(self.axes.map(|axis| axis.extent))
     }
 
     /// The axis along which neighbours are furthest from each other in the output.
@@ -831,7 +831,7 @@ impl BinaryProblem {
 
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
-        self.axes.iter().map(|axis| u64::from(axis.extent)).product()
+        product(self.axes.map(|axis| axis.extent))
     }
 
     fn outermost(&self) -> usize {
@@ -900,8 +900,7 @@ impl ProductProblem {
 
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
-        let batch: u64 = self.batch.iter().map(|axis| u64::from(axis.extent)).product();
-        batch * u64::from(self.rows) * u64::from(self.columns)
+        product(self.batch.map(|axis| axis.extent)).saturating_mul(product([self.rows, self.columns]))
     }
 }
 

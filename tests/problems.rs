@@ -121,3 +121,38 @@ fn the_largest_keeps_nan() {
         }
     }
 }
+
+/// Logarithms of sums that have none, and of infinite ones: as IEEE 754 and ONNX Runtime have them, by every candidate.
+#[test]
+fn logarithms_of_any_sum() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let launcher = Launcher::new(gpu);
+    let (infinity, nan) = (f32::INFINITY, f32::NAN);
+    use AxisFunction::{LogSum, LogSumExp};
+    for (function, filling, value, exact) in [
+        (LogSum, -1.0, -1.0, nan),
+        (LogSum, 0.0, -1.0, nan),
+        (LogSum, 0.0, 0.0, -infinity),
+        (LogSum, 1.0, infinity, infinity),
+        (LogSum, 1.0, -infinity, nan),
+        (LogSum, 1.0, nan, nan),
+        (LogSumExp, -infinity, 2.0, 2.0),
+        (LogSumExp, -infinity, -infinity, -infinity),
+        (LogSumExp, 1.0, infinity, infinity),
+        (LogSumExp, -infinity, infinity, infinity),
+        (LogSumExp, 1.0, nan, nan),
+    ] {
+        for (extent, inner) in [(8u32, 1u32), (64, 3), (5000, 1), (5000, 2)] {
+            let problem = AxisProblem { function, outer: 1, extent, inner, dtype: DType::F32 };
+            let mut input = vec![filling; (extent * inner) as usize];
+            input[(extent / 2 * inner) as usize] = value;
+            let given = [(Operand::Input, input.into_iter().flat_map(f32::to_ne_bytes).collect())];
+            for plan in launcher.gpu().candidates(&Problem::AlongAxis(problem)).expect("plans") {
+                let output = launcher.launch(&plan, &given, inner as usize * 4).expect("a launch");
+                let got = values(&output, DType::F32)[0];
+                let right = got == exact || (got.is_nan() && exact.is_nan());
+                assert!(right, "{} of {extent}×{inner} {filling} and {value}: {got}, not {exact}", plan.name);
+            }
+        }
+    }
+}

@@ -3,14 +3,17 @@
 
 #[path = "common/gpu.rs"]
 pub mod gpu;
+#[path = "common/launch.rs"]
+pub mod launch;
 
+use launch::Launcher;
 use wgpu_conv::layers::{
     ActivationLayer, AveragePooling2D, Dense, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Layer,
     LayerConfig, LayerNormalization, MaxPooling2D, UnitNormalization,
 };
 use wgpu_conv::plan::{
     AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
-    NormalizeProblem, PoolFunction, PoolProblem, Problem,
+    NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem, ProductProblem, Sides,
 };
 use wgpu_conv::{
     Activation, Axis, ConvGeometry, DType, DataFormat, Error, Gpu, HostTensor, Padding, Tensor, Tuning, candidates,
@@ -61,7 +64,17 @@ fn problems() -> Vec<Problem> {
                 }
             }
         }
-        for window in [[2, 2], [7, 7], [255, 255], [256, 256], [1, 30_000], [3000, 3000], [32_000, 32_000]] {
+        for window in [
+            [2, 2],
+            [7, 7],
+            [255, 255],
+            [256, 256],
+            [1, 30_000],
+            [20_000, 1],
+            [1, 70_001],
+            [3000, 3000],
+            [15_000, 15_000],
+        ] {
             let axes = window.map(|kernel| axis(1, kernel, 1));
             let geometry = ConvGeometry { batch: 2, groups: 3, in_channels: 3, out_channels: 3, axes };
             for function in
@@ -108,6 +121,11 @@ fn problems() -> Vec<Problem> {
             }
         }
     }
+    for (rows, columns, terms) in [(1, 1, 10_000_000), (7, 3, 32_264), (4, 8, 100_000), (4096, 4096, 100_000)] {
+        let sizes = [rows, columns, terms];
+        let problem = ProductProblem::new(&[], sizes, [terms, 1], [columns, 1], Sides::InputOther, DType::F32);
+        problems.push(Problem::Product(problem.unwrap()));
+    }
     problems
 }
 
@@ -142,16 +160,15 @@ fn long_sums_have_a_plan() {
     for caps in devices() {
         for problem in problems() {
             let runs = match problem {
-                Problem::Conv(ConvProblem { geometry, direction: Direction::Forward, .. }) => {
-                    geometry.terms() <= 20_000_000
-                        && [geometry.in_elements(), geometry.kernel_elements()].iter().all(|&n| n < 1 << 32)
+                Problem::Conv(ConvProblem { geometry, .. }) => {
+                    let elements = [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()];
+                    geometry.terms() <= 1 << 29 && elements.iter().all(|&elements| elements < 1 << 32)
                 }
-                Problem::Pool(PoolProblem { geometry, .. }) => geometry.axes.iter().all(|axis| axis.kernel <= 3000),
+                Problem::Pool(_) => true,
                 Problem::AlongAxis(problem) => {
-                    let most = if problem.function == AxisFunction::Sparsemax { 100_000 } else { 10_000_000 };
-                    problem.extent <= most
-                        && u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
+                    u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
                 }
+                Problem::Product(_) => true,
                 Problem::Normalize(problem) => {
                     u64::from(problem.outer * problem.group) * u64::from(problem.spread) < 1 << 30
                 }
@@ -271,8 +288,18 @@ fn softmax_of_long_lines() {
 #[test]
 fn sparsemax_of_long_lines() {
     let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
-    for length in [6, 700, 5_000, 33_124, 100_000] {
-        let input: Vec<f32> = numbers(6, length).into_iter().map(|x| 2.0 * x).collect();
+    // Numbers of which a few are above the threshold, and numbers so near each other that all are.
+    for (length, scale) in [
+        (6, 2.0),
+        (700, 2.0),
+        (5_000, 2.0),
+        (33_124, 2.0),
+        (100_000, 1e-6),
+        (300_000, 2.0),
+        (3_000_000, 1e-3),
+        (10_000_000, 2.0),
+    ] {
+        let input: Vec<f32> = numbers(6, length).into_iter().map(|x| scale * x).collect();
         let mut sorted: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let (mut sum, mut threshold) = (0.0, 0.0);
@@ -285,7 +312,15 @@ fn sparsemax_of_long_lines() {
         }
         let exact: Vec<f64> = input.iter().map(|&x| (f64::from(x) - threshold).max(0.0)).collect();
         let layer = ActivationLayer::new(Activation::Sparsemax { axis: -1 }).build(&gpu, [1, length]).unwrap();
-        hold(&format!("sparsemax of {length}"), &outputs(&gpu, &layer, &[1, length], &input, &[]), &exact, |_| 2e-6);
+        hold(
+            &format!("sparsemax of {length}"),
+            &outputs(&gpu, &layer, &[1, length], &input, &["sparsemax_f32x1_parts"]),
+            &exact,
+            |i| {
+                // What the subtraction of the largest value rounds, and the threshold.
+                6.0 * UNIT * f64::from(scale) + 1e-5 * exact[i]
+            },
+        );
     }
 }
 
@@ -344,5 +379,153 @@ fn pictures_as_one_line() {
             &["normalize_unit_f32x1_parts"],
             5e-6,
         );
+    }
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_ne_bytes()).collect()
+}
+
+/// The outputs of every plan in parts that `problem` has on the device and, where buffers are as small as `binding` bytes, in
+/// rounds.
+fn in_parts(
+    launcher: &Launcher,
+    problem: &Problem,
+    binding: u64,
+    given: &[(Operand, Vec<u8>)],
+    count: usize,
+) -> Outputs {
+    let caps = *launcher.gpu().caps();
+    let mut outputs = Vec::new();
+    for caps in [caps, Caps { max_binding: binding, ..caps }] {
+        let plans = candidates(problem, &caps).unwrap().into_iter().filter(|plan| plan.name.contains("parts"));
+        for plan in plans {
+            let name = format!("{} in {} launches", plan.name, plan.steps.len());
+            let output = launcher.launch(&plan, given, 4 * count).unwrap();
+            let word = |word: &[u8]| f32::from_ne_bytes(word.try_into().unwrap());
+            outputs.push((name, output.chunks_exact(4).map(word).collect()));
+        }
+    }
+    assert!(outputs.iter().any(|(name, _)| !name.ends_with(" 2 launches")), "none in rounds");
+    outputs
+}
+
+type Outputs = Vec<(String, Vec<f32>)>;
+
+/// What a sum of `products` may miss: see `dense_layers_of_many_inputs`.
+fn sum_and_bound(products: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let (count, sum) = (products.clone().count() as f64, products.clone().sum::<f64>());
+    let spread = products.map(|product| product * product).sum::<f64>().sqrt();
+    (sum, 4.0 * count.sqrt() * UNIT * spread + 4.0 * UNIT * sum.abs())
+}
+
+/// Matrix products of many terms, in one round and in several.
+#[test]
+fn products_of_many_terms() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    let launcher = Launcher::new(gpu);
+    for (rows, columns, terms) in
+        [(3usize, 5usize, 32_264usize), (5, 8, 100_001), (2, 4, 1_000_000), (2, 3, 10_000_000)]
+    {
+        let (left, right) = (numbers(8, rows * terms), numbers(9, terms * columns));
+        let sizes = [rows, columns, terms].map(|extent| extent as u32);
+        let strides = [[terms as u32, 1], [columns as u32, 1]];
+        let problem = ProductProblem::new(&[], sizes, strides[0], strides[1], Sides::InputOther, DType::F32).unwrap();
+        let given = [(Operand::Input, bytes(&left)), (Operand::Other, bytes(&right))];
+        let sums: Vec<(f64, f64)> = (0..rows * columns)
+            .map(|at| {
+                let (row, column) = (at / columns, at % columns);
+                let product = |k: usize| f64::from(left[row * terms + k]) * f64::from(right[k * columns + column]);
+                sum_and_bound((0..terms).map(product))
+            })
+            .collect();
+        let exact: Vec<f64> = sums.iter().map(|(sum, _)| *sum).collect();
+        // Four outputs' parts at a time.
+        let binding = 16 * terms.div_ceil(1 << 14) as u64;
+        let outputs = in_parts(&launcher, &Problem::Product(problem), binding, &given, rows * columns);
+        hold(&format!("{rows}×{terms} by {terms}×{columns}"), &outputs, &exact, |at| sums[at].1);
+    }
+}
+
+/// Transposed convolutions of many channels, one output channel for all: a pixel is hit by 2 × 2 taps, of 2 × 2 pixels.
+#[test]
+fn transposed_convolutions_of_many_channels() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    let launcher = Launcher::new(gpu);
+    let axis = Axis { input: 6, output: 2, kernel: 4, stride: 2, dilation: 1, pad_before: 0 };
+    for (channels, filters) in [(20_000usize, 4usize), (500_000, 1)] {
+        let geometry = ConvGeometry {
+            batch: 1,
+            groups: 1,
+            in_channels: filters as u32,
+            out_channels: channels as u32,
+            axes: [axis, axis],
+        };
+        let epilogue =
+            Epilogue { bias: true, residual: false, activation: Elementwise::new(&Activation::Linear).unwrap() };
+        let problem = ConvProblem {
+            geometry,
+            direction: Direction::BackwardInput,
+            dtype: DType::F32,
+            data_format: DataFormat::ChannelsLast,
+            epilogue,
+        };
+        let (input, kernel, bias) =
+            (numbers(11, 4 * channels), numbers(12, 16 * filters * channels), numbers(13, filters));
+        let given = [(Operand::Input, bytes(&input)), (Operand::Kernel, bytes(&kernel)), (Operand::Bias, bytes(&bias))];
+        let sums: Vec<(f64, f64)> = (0..36 * filters)
+            .map(|at| {
+                let (y, x, filter) = (at / filters / 6, at / filters % 6, at % filters);
+                let hits = |at: usize| (0..2usize).filter(move |i| at >= 2 * i && at - 2 * i < 4);
+                let pixels = hits(y).flat_map(|iy| hits(x).map(move |ix| (iy, ix)));
+                let (input, kernel) = (&input, &kernel);
+                let products = pixels.flat_map(move |(iy, ix)| {
+                    let tap = (y - 2 * iy) * 4 + x - 2 * ix;
+                    (0..channels).map(move |f| {
+                        let weight = kernel[(tap * filters + filter) * channels + f];
+                        f64::from(input[(iy * 2 + ix) * channels + f]) * f64::from(weight)
+                    })
+                });
+                sum_and_bound(products.chain([f64::from(bias[filter])]))
+            })
+            .collect();
+        let exact: Vec<f64> = sums.iter().map(|(sum, _)| *sum).collect();
+        let binding = 64 * (4 * channels).div_ceil(1 << 14) as u64;
+        let outputs = in_parts(&launcher, &Problem::Conv(problem), binding, &given, exact.len());
+        hold(&format!("{channels} channels transposed"), &outputs, &exact, |at| sums[at].1);
+    }
+}
+
+/// Windows of many rows or columns, in one round and in several.
+#[test]
+fn windows_of_many_rows() {
+    let Some(gpu) = gpu::gpu().map(|gpu| gpu.apart()) else { return };
+    let launcher = Launcher::new(gpu);
+    for (window, channels) in [([20_000usize, 1usize], 3usize), ([1, 40_000], 4), ([70_000, 1], 4)] {
+        let [height, width] = window;
+        let along = |window: usize| axis(if window > 1 { 9 } else { 1 }, window as u32, 1);
+        let axes = [along(height), along(width)];
+        let input = numbers(14, axes[0].input as usize * axes[1].input as usize * channels);
+        let channel = channels as u32;
+        let geometry = ConvGeometry { batch: 1, groups: channel, in_channels: channel, out_channels: channel, axes };
+        for function in [PoolFunction::Max, PoolFunction::Average] {
+            let problem = PoolProblem { function, geometry, dtype: DType::F32, data_format: DataFormat::ChannelsLast };
+            let taps = height * width;
+            let sums: Vec<(f64, f64)> = (0..9 * channels)
+                .map(|at| {
+                    let values =
+                        (0..taps).map(|tap| f64::from(input[(at / channels + tap) * channels + at % channels]));
+                    match function {
+                        PoolFunction::Max => (values.fold(f64::MIN, f64::max), 0.0),
+                        _ => (values.sum::<f64>() / taps as f64, 64.0 * UNIT / (taps as f64).sqrt()),
+                    }
+                })
+                .collect();
+            let exact: Vec<f64> = sums.iter().map(|(sum, _)| *sum).collect();
+            let binding = 32 * taps.div_ceil(1 << 14) as u64;
+            let outputs =
+                in_parts(&launcher, &Problem::Pool(problem), binding, &[(Operand::Input, bytes(&input))], exact.len());
+            hold(&format!("{function:?} of {height}×{width}"), &outputs, &exact, |at| sums[at].1);
+        }
     }
 }

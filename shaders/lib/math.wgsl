@@ -1,7 +1,8 @@
 // Element-wise functions beside Keras's activations; stands behind lib/activation.wgsl, whose helpers it uses.
 
 /// ln x for normal x > 0: x = m·2^e with m in [√½, √2), ln m = 2·artanh((m − 1) / (m + 1)). No driver's log is trusted
-/// for what lies near 1; subnormal x, 0, negative x and infinity are left to it.
+/// for what lies near 1; subnormal x, 0 and infinity are left to it. NaN of
+/// negative x.
 fn sound_log(x: Acc) -> Acc {
     let bits = bitcast<AccBits>(x);
     let shifted = bits - AccBits(0x3f3504f3u);
@@ -14,7 +15,7 @@ fn sound_log(x: Acc) -> Acc {
     // ln 2 in two parts, of which the product of e with the first is exact.
     let near = e * Acc(0.693359375) + (series - e * Acc(2.1219444e-4));
     let normal = (x >= Acc(1.1754944e-38)) & (bits < AccBits(0x7f800000u));
-    return select(log(x), near, normal);
+    return select(select(log(x), near, normal), bitcast<Acc>(bits | AccBits(0x7fc00000u)), x < Acc(0.0));
 }
 
 /// x^y: whole exponents up to 64 by multiplication, others as e^{y·ln |x|}, with the sign of x where y is odd. A fraction

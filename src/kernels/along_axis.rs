@@ -1,8 +1,8 @@
 //! Functions along one axis: softmax and its kin, glu, reductions.
 
-use super::item_count;
-use super::lines::{Finish, InParts, Lines, Term};
+use super::lines::{Finish, InParts, LOGARITHM, Lines, Term};
 use super::team::Team;
+use super::{item_count, within};
 use crate::Result;
 use crate::plan::{
     AxisFunction, AxisProblem, Binding, Caps, Constant, Dispatch, INDEX, LARGEST, Operand, Plan, Shader, params, part,
@@ -30,6 +30,7 @@ fn sparsemax_passes(extent: u32) -> u32 {
 pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let AxisProblem { function, outer, extent, inner, dtype } = *problem;
     let lines = u64::from(outer) * u64::from(inner);
+    within("elements of one tensor", lines.saturating_mul(extent.into()), u32::MAX.into())?;
     let (number, name) = match function {
         AxisFunction::Softmax => (0, "softmax"),
         AxisFunction::LogSoftmax => (1, "log_softmax"),
@@ -68,7 +69,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
                 ],
-                parts: vec![INDEX, LARGEST, team.part, part!("along_axis.wgsl")],
+                parts: vec![INDEX, LARGEST, LOGARITHM, team.part, part!("along_axis.wgsl")],
             },
             params: params.words(),
             workgroups: team.workgroups,
@@ -120,7 +121,7 @@ fn in_parts(function: AxisFunction, extent: u32, mut parts: InParts<'_>) -> Resu
         AxisFunction::Max => (Term::Largest, Finish::Nothing),
         AxisFunction::Min => (Term::Smallest, Finish::Nothing),
         AxisFunction::LogSumExp => {
-            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
+            let largest = parts.statistic(Term::Largest, None, Finish::Finite, None)?;
             parts.statistic(Term::Exponential, Some(largest), Finish::ShiftedLogarithm, output)?;
             return Ok(Some(parts));
         }

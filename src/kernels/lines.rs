@@ -7,6 +7,8 @@ use super::{WORKGROUP, item_count, workgroups};
 use crate::plan::{Binding, Caps, Constant, Dispatch, INDEX, LARGEST, Operand, Part, Plan, Shader, params, part};
 use crate::{DType, Error, Result};
 
+/// Logarithms of sums.
+pub(super) const LOGARITHM: Part = part!("lib/logarithm.wgsl");
 /// Most values of a part.
 const PART: u64 = 1024;
 /// Values of a line from which parts are on the menu.
@@ -66,6 +68,7 @@ pub(super) enum Finish {
     Root,
     Logarithm,
     ShiftedLogarithm,
+    Finite,
 }
 
 /// A launch on lines by a shader of its own.
@@ -207,7 +210,7 @@ impl<'a> InParts<'a> {
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
                 ],
-                parts: vec![INDEX, LARGEST, shifted, part!("line_parts.wgsl")],
+                parts: vec![INDEX, LARGEST, LOGARITHM, shifted, part!("line_parts.wgsl")],
             },
             params: LineParams { parts: item_count(parts)?, ..self.params(lines, items)? }.words(),
             workgroups: workgroups(items, self.caps)?,

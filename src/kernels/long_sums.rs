@@ -14,7 +14,7 @@ const LONGEST: u64 = 1 << 14;
 /// Bytes of a round's parts: what every device can bind.
 const SCRATCH: u64 = Caps::FLOOR.max_binding;
 /// Rounds of a plan, which lists its launches one by one.
-const MOST_ROUNDS: u64 = 1 << 10;
+const MOST_ROUNDS: u64 = 1 << 8;
 
 /// The sums of `outputs` outputs in parts.
 pub(super) struct LongSums {

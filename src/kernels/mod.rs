@@ -47,7 +47,8 @@ use crate::{DType, DataFormat, Error, Result};
 /// them, or `conv_transposed_direct`, but where its sums are too long for one invocation. Two convolutions in one may have none: they can be solved one by one.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for f16 where `caps` has none, [`Error::Limit`] for sizes that no shader here can address, and for
+/// [`Error::Invalid`] for numbers that no such problem has, a stride of 0 say, [`Error::Unsupported`] for f16 where `caps` has
+/// none, [`Error::Limit`] for sizes that no shader here can address, and for
 /// sums that none computes in [few enough turns](crate::plan::MOST_TURNS).
 pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
     if problem.uses_f16() && !caps.f16 {
@@ -150,20 +151,32 @@ pub(crate) fn one_pass_pays(problem: &SeparableProblem, caps: &Caps) -> bool {
 }
 
 /// # Errors
-/// [`Error::Limit`] where an element or a coordinate cannot be numbered in a shader's 32 bits.
+/// [`Error::Invalid`] for numbers that no convolution has, [`Error::Limit`] where an element or a coordinate cannot be numbered in
+/// a shader's 32 bits.
 fn check(geometry: &ConvGeometry<2>) -> Result<()> {
+    let ConvGeometry { groups, in_channels, out_channels, axes, .. } = *geometry;
+    let whole = groups > 0 && in_channels.is_multiple_of(groups) && out_channels.is_multiple_of(groups);
+    if !whole || axes.iter().any(|axis| axis.kernel == 0 || axis.stride == 0 || axis.dilation == 0) {
+        return Err(Error::invalid(
+            "geometry",
+            "kernels, strides, dilations and groups must be positive, and groups divide the channels",
+            format!("{geometry:?}"),
+        ));
+    }
     for elements in [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()] {
-        if elements > u64::from(u32::MAX) {
-            return Err(Error::limit("elements of one tensor", elements, u32::MAX.into()));
-        }
+        within("elements of one tensor", elements, u32::MAX.into())?;
     }
-    for axis in &geometry.axes {
-        let reach = u64::from(axis.output) * u64::from(axis.stride) + axis.effective_kernel();
-        if reach > i32::MAX as u64 {
-            return Err(Error::limit("positions along a padded axis", reach, i32::MAX as u64));
-        }
-    }
-    Ok(())
+    axes.iter().try_for_each(|axis| {
+        let windows = u64::from(axis.output) * u64::from(axis.stride);
+        let reach = windows.saturating_add(axis.effective_kernel()).saturating_add(axis.pad_before.into());
+        within("positions along a padded axis", reach, i32::MAX as u64)
+    })
+}
+
+/// # Errors
+/// [`Error::Limit`] where `received` exceeds `limit`.
+fn within(what: &'static str, received: u64, limit: u64) -> Result<()> {
+    if received > limit { Err(Error::limit(what, received, limit)) } else { Ok(()) }
 }
 
 /// Turns of the loops over taps and over steps of `depth` input channels.
@@ -286,7 +299,7 @@ fn with_axes<const N: usize>(mut block: Vec<u32>, axes: [[u32; N]; MOST_AXES]) -
 
 /// `items` as the shaders count them; a whole last workgroup must be countable too.
 fn item_count(items: u64) -> Result<u32> {
-    u32::try_from(items + u64::from(WORKGROUP))
+    u32::try_from(items.saturating_add(WORKGROUP.into()))
         .map(|padded| padded - WORKGROUP)
         .map_err(|_| Error::limit("invocations of one dispatch", items, u64::from(u32::MAX - WORKGROUP)))
 }

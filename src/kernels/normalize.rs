@@ -1,8 +1,8 @@
 //! Normalisation by statistics of the input itself.
 
-use super::item_count;
 use super::lines::{Finish, InParts, LineParams, Lines, Term};
 use super::team::Team;
+use super::{item_count, within};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, LARGEST, NormalizeFunction, NormalizeProblem, Operand, Plan, Shader,
     params, part,
@@ -28,8 +28,9 @@ params! {
 pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let NormalizeProblem { function, outer, spread, group, extent, dtype, .. } = *problem;
     let (lines, length) = (u64::from(outer) * u64::from(group), u64::from(spread) * u64::from(extent));
-    if lines.saturating_mul(length) > u64::from(u32::MAX) {
-        return Err(Error::limit("elements of one tensor", lines.saturating_mul(length), u32::MAX.into()));
+    within("elements of one tensor", lines.saturating_mul(length), u32::MAX.into())?;
+    if problem.run == 0 {
+        return Err(Error::invalid("run", "an element of gamma must serve at least one value", "run=0"));
     }
     let (number, name) = match function {
         NormalizeFunction::Standard => (0, "normalize"),

@@ -3,7 +3,7 @@
 use super::binary::bindings_of;
 use super::lines::{Term, combine};
 use super::long_sums::{LongSums, to_scratch};
-use super::{accumulator, item_count, with_axes, workgroups};
+use super::{accumulator, item_count, with_axes, within, workgroups};
 use crate::plan::{Caps, Constant, Dispatch, INDEX, PairAxis, Plan, ProductProblem, Shader, params, part};
 use crate::{DType, Result};
 
@@ -59,13 +59,14 @@ pub(super) fn plans(problem: &ProductProblem, caps: &Caps) -> Result<Vec<Plan>> 
         && problem.columns.is_multiple_of(4)
         && problem.batch.iter().all(apart);
     let ProductProblem { rows, columns, terms, dtype, .. } = *problem;
-    let batch: u64 = problem.batch.iter().map(|axis| u64::from(axis.extent)).product();
+    within("elements of one tensor", problem.elements(), u32::MAX.into())?;
+    let batch = crate::geometry::product(problem.batch.map(|axis| axis.extent));
     let mut plans = Vec::new();
     for (lanes, tile) in [(4, 4), (4, 1), (1, 4), (1, 1)] {
         if (lanes == 4 && !fours) || (tile > 1 && tile > rows) {
             continue;
         }
-        let tiles = batch * u64::from(rows.div_ceil(tile)) * u64::from(columns / lanes);
+        let tiles = batch.saturating_mul(u64::from(rows.div_ceil(tile)) * u64::from(columns / lanes));
         let whole = Share { length: terms, parts: 1, first: 0, tiles, out: dtype };
         plans.push(Plan {
             name: format!("product_{dtype}x{lanes}_{tile}x{lanes}"),

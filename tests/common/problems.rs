@@ -91,7 +91,7 @@ const POOL: PoolRow = PoolRow {
     more: [0, 0],
 };
 
-const POOLS: [PoolRow; 12] = [
+const POOLS: [PoolRow; 16] = [
     POOL,
     PoolRow { name: "primes", shape: [1, 7, 13, 5], size: [3, 2], strides: [2, 1], ..POOL },
     PoolRow { name: "fours", shape: [2, 8, 9, 8], size: [2, 2], strides: [2, 2], ..POOL },
@@ -112,6 +112,25 @@ const POOLS: [PoolRow; 12] = [
     },
     PoolRow { name: "stride above the window", shape: [1, 11, 13, 4], size: [2, 1], strides: [5, 3], ..POOL },
     PoolRow { name: "the whole image", shape: [2, 9, 7, 20], size: [9, 7], ..POOL },
+    PoolRow {
+        name: "columns, then rows",
+        shape: [2, 13, 14, 5],
+        size: [8, 9],
+        strides: [2, 3],
+        pads: [[3, 1], [2, 4]],
+        more: [1, 0],
+        ..POOL
+    },
+    PoolRow { name: "columns, then rows, dilated", shape: [1, 40, 21, 8], size: [9, 8], dilation: [3, 2], ..POOL },
+    PoolRow {
+        name: "in parts",
+        shape: [1, 93, 100, 3],
+        size: [90, 92],
+        pads: [[2, 1], [0, 5]],
+        strides: [3, 4],
+        ..POOL
+    },
+    PoolRow { name: "in parts, in fours", shape: [2, 9000, 2, 4], size: [8999, 1], dilation: [1, 3], ..POOL },
 ];
 
 impl PoolRow {
@@ -196,7 +215,7 @@ fn layer_of(function: AxisFunction, dtype: DType) -> LayerConfig {
 }
 
 /// `[outer, extent, inner]`, around the sizes of teams and runs.
-const LINES: [[usize; 3]; 10] = [
+const LINES: [[usize; 3]; 12] = [
     [1, 2, 1],
     [3, 10, 7],
     [5, 32, 1],
@@ -207,6 +226,9 @@ const LINES: [[usize; 3]; 10] = [
     [2, 1026, 3],
     [257, 40, 1],
     [2, 50, 129],
+    // In parts, those of different lines side by side.
+    [2, 4098, 3],
+    [5, 8200, 1],
 ];
 
 fn reductions(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
@@ -252,7 +274,7 @@ const fn grouped(name: &'static str, shape: [u32; 4], channels: u32, run: u32) -
     NormalizeRow { name, shape, weights: channels as usize, spread_step: 0, group_step: channels / shape[2], run }
 }
 
-const NORMALIZE: [NormalizeRow; 10] = [
+const NORMALIZE: [NormalizeRow; 14] = [
     layer("one value", [1, 1, 1, 1]),
     layer("the last axis", [10, 1, 1, 11]),
     layer("the last axis, long", [3, 1, 1, 1500]),
@@ -263,6 +285,10 @@ const NORMALIZE: [NormalizeRow; 10] = [
     grouped("groups, channels last", [2, 35, 3, 4], 12, 1),
     grouped("groups, channels first", [2, 1, 3, 4 * 35], 12, 35),
     grouped("instances, channels first", [3, 1, 8, 77], 8, 77),
+    layer("the last axis in parts", [3, 1, 1, 4100]),
+    layer("two axes in the middle in parts", [2, 4200, 5, 1]),
+    grouped("groups in parts, channels last", [2, 1030, 3, 4], 12, 1),
+    grouped("groups in parts, channels first", [2, 1, 3, 4 * 1030], 12, 1030),
 ];
 
 fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {

@@ -264,6 +264,8 @@ fn products(dtype: DType) -> Vec<Case> {
         ("batch", &[3, 5, 4], &[3, 4, 8], &[3]),
         ("one matrix for all", &[2, 3, 5, 4], &[4, 6], &[2, 3]),
         ("crossing batches", &[2, 1, 5, 4], &[3, 4, 8], &[2, 3]),
+        ("sums in parts", &[2, 3, 8203], &[8203, 5], &[2]),
+        ("sums in parts, in fours", &[2, 8200], &[3, 8200, 4], &[3]),
     ] {
         let (a, b) = (drawn(left, 10, dtype), drawn(right, 11, dtype));
         let expected = expected(&matmul(&a, &b), "linear", &[], storage(dtype));
@@ -318,6 +320,10 @@ fn products(dtype: DType) -> Vec<Case> {
         }
     }
     cases
+}
+
+fn square(x: f64) -> f64 {
+    x * x
 }
 
 /// One axis of a transposed convolution.
@@ -387,6 +393,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
         ("groups", [along(4, 3, 2, 1, 0), along(3, 3, 1, 1, -1)], 6, 8, 2, "linear"),
         ("groups in fours", [along(3, 3, 2, 1, 0), along(9, 2, 2, 0, 0)], 8, 16, 2, "relu6"),
         ("depthwise", [along(4, 3, 2, 1, 0), along(5, 3, 2, 0, -1)], 5, 5, 5, "linear"),
+        ("sums in parts", [along(2, 4, 2, 1, 0), along(3, 3, 1, 0, -1)], 1367, 3, 1, "relu"),
+        ("sums in parts, groups", [along(2, 3, 2, 1, 0), dilated(along(2, 2, 1, 0, 0), 2)], 4100, 4, 2, "linear"),
     ] {
         let kernel_size = axes.map(|axis| axis.kernel as usize);
         let [input_h, input_w] = axes.map(|axis| axis.input as usize);

@@ -348,7 +348,7 @@ const fn separable(multiplier: u32, filters: u32) -> Kind {
 }
 
 /// The corners that kernels are written wrong at.
-pub const ROWS: [Row; 55] = [
+pub const ROWS: [Row; 58] = [
     row("one of everything", dense(1), [1, 1], 1),
     row("one output pixel", dense(3), [3, 5], 2).kernel(3, 5),
     row("primes", dense(11), [7, 13], 5).kernel(3, 5).then("relu"),
@@ -382,6 +382,9 @@ pub const ROWS: [Row; 55] = [
     row("pointwise, two tiles and one", dense(129), [3, 43], 65),
     row("pointwise, few pixels", dense(40), [1, 1], 36).batch(2),
     row("pointwise, long sums", dense(32), [2, 3], 1024).batch(2).then("relu"),
+    row("sums in parts", dense(3), [3, 4], 2051).kernel(2, 2).batch(2),
+    row("sums in parts, in fours", dense(8), [3, 4], 916).kernel(3, 3).strides(2, 1).same().then("relu"),
+    row("sums in parts, in groups", grouped(8, 2), [1, 2], 8).kernel(64, 33).same().bare(),
     row("pointwise, one filter", dense(1), [6, 7], 17),
     row("pointwise, stride", dense(8), [7, 10], 4).strides(2, 3),
     row("tile of 3x3", dense(64), [8, 8], 16).kernel(3, 3).same(),
