@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::arguments::common_setters;
-use super::describe::Describe;
+use super::describe::{Describe, least_norm};
 use super::{Axes, Common};
 use crate::geometry::axis_index;
 use crate::ops::{self, Kernel, Statistics, Tape, Value};
@@ -32,17 +32,21 @@ pub struct Dot {
     pub axes: Axes,
     /// Whether both inputs are first divided by their lengths along the axis; false by default.
     pub normalize: bool,
+    /// The least length that is divided by: Keras 3's 10⁻⁷ by default. Files of Keras 2 mean 10⁻⁶, which Keras 3 has no argument
+    /// for: such a layer is written to none of its files.
+    pub epsilon: f64,
 }
 
 common_setters!(Dot, common);
 
-/// What the squared length is held above: the square of Keras's epsilon.
-const LEAST: f64 = 1e-14;
-
 impl Dot {
+    /// Keras 3's least length.
+    pub(super) const EPSILON: f64 = 1e-7;
+
     /// A layer that sums over `axes`: one axis, or one for each input.
     pub fn new(axes: impl Into<Axes>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), axes: axes.into(), normalize: false }
+        let common = Common::new(&Settings::current_or_default());
+        Self { common, axes: axes.into(), normalize: false, epsilon: Self::EPSILON }
     }
 
     /// Whether both inputs are first divided by their lengths along the axis: the cosine of their angle; false by default.
@@ -105,6 +109,10 @@ impl Dot {
 }
 
 impl Describe for Dot {
+    fn module(&self) -> &'static str {
+        if self.epsilon == Self::EPSILON { super::KERAS } else { super::OPERATORS }
+    }
+
     fn common(&self) -> &Common {
         &self.common
     }
@@ -112,6 +120,7 @@ impl Describe for Dot {
     fn validate(&self) -> Result<()> {
         Settings::current()?;
         self.common.validate()?;
+        least_norm(self.epsilon)?;
         let sound = match &self.axes {
             Axes::One(_) => true,
             Axes::List(axes) => axes.len() == 2,
@@ -142,7 +151,14 @@ impl Describe for Dot {
         if self.normalize {
             for (side, axis) in sides.iter_mut().zip(axes) {
                 let statistics = Statistics::over(tape.shape(*side), &[axis])?;
-                *side = ops::normalize(tape, NormalizeFunction::Unit, LEAST, &statistics, *side, [None, None])?;
+                *side = ops::normalize(
+                    tape,
+                    NormalizeFunction::Unit,
+                    self.epsilon.powi(2),
+                    &statistics,
+                    *side,
+                    [None, None],
+                )?;
             }
         }
         let product = ops::batch_dot(tape, axes, sides[0], sides[1])?;

@@ -106,11 +106,12 @@ pub(super) fn merge(inputs: &[Array], kind: MergeKind, storage: Storage) -> Esti
     }
 }
 
-/// Keras's Dot; both sides may be divided by their lengths first, which are at least `10⁻⁷`, and are then stored.
-pub(super) fn batch_dot(sides: [&Array; 2], axes: [usize; 2], normalize: bool, storage: Storage) -> Estimate {
+/// Keras's Dot; both sides may be divided by their lengths first, held above the `least` one given, and are then
+/// stored.
+pub(super) fn batch_dot(sides: [&Array; 2], axes: [usize; 2], least: Option<f64>, storage: Storage) -> Estimate {
     let [left, right] = [0, 1].map(|i| {
-        if normalize {
-            unit_normalize(sides[i], &[axes[i]], 1e-14).stored(storage)
+        if let Some(least) = least {
+            unit_normalize(sides[i], &[axes[i]], least.powi(2)).stored(storage)
         } else {
             Estimate::exact(sides[i].clone())
         }
