@@ -15,6 +15,7 @@
 //
 // A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl. A team of several takes the values
 // of its line in turn; GLU wants a team of one.
+// Constants: PASSES, of sparsemax.
 // Memory: one to four passes over the line; lines that lie side by side are read by neighbouring teams.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -36,9 +37,6 @@ const LOG_SUM: u32 = 11u;
 const LOG_SUM_EXP: u32 = 12u;
 
 const_assert TEAM == 1u || FUNCTION != GLU;
-
-/// Passes of sparsemax.
-const PASSES: u32 = 64u;
 
 /// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
@@ -82,29 +80,33 @@ fn largest(line: u32, member: u32, factor: f32) -> f32 {
     return team_largest(member, most);
 }
 
-/// Michelot's algorithm: the threshold of a support, then the support above that threshold, until it stays.
-/// Values are taken relative to the line's maximum, which keeps the sums small. As Newton's method on a convex function it
-/// halves, with every pass, the function or its slope: 64 passes reach the last bit of lines of a million values.
+/// Michelot's algorithm, which is Newton's method on the sum of what is above the threshold, less 1: the threshold of a support,
+/// then the support above that threshold, until it stays. PASSES reach the last bit.
+/// Values are taken relative to the line's maximum and to the threshold so far, which keeps the sums small.
 fn sparsemax_threshold(line: u32, member: u32, most: f32) -> f32 {
     var threshold = -1.0;
     var support = -1.0;
     for (var turn = 0u; turn < PASSES; turn++) {
-        var total = 0.0;
+        var excess = 0.0;
         var count = 0.0;
         for (var i = member; i < params.extent; i += TEAM) {
             let x = value(line, i) - most;
             if x > threshold {
-                total += x;
+                excess += x - threshold;
                 count += 1.0;
             }
         }
-        total = team_sum(member, total);
+        excess = team_sum(member, excess);
         count = team_sum(member, count);
-        if count == support || count == 0.0 {
+        // A line with a NaN has nothing above.
+        if count == 0.0 {
+            break;
+        }
+        threshold += (excess - 1.0) / count;
+        if count == support {
             break;
         }
         support = count;
-        threshold = (total - 1.0) / count;
     }
     return threshold;
 }

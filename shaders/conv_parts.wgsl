@@ -1,9 +1,10 @@
-// Long sums of a convolution in parts, one part of one output vector per invocation:
+// Long sums of a convolution or a transposed one in parts, one part of one output vector per invocation:
 //
-//   output[part, p, f] = sum over t = (tap, j) from part·LENGTH, LENGTH of them, of input[pixel p at tap, g·group_in + j]
-//                                                                              · kernel[tap, j, f]
+//   output[part, p − first, f] = sum over t = (tap, j) from part·LENGTH, LENGTH of them, of
+//       input[position of the tap, g·group_in + j] · kernel[the same tap, j, f]
 //
-// The terms of a sum are numbered as the kernel lies. Taps outside the input are skipped. sum_parts.wgsl adds the parts up.
+// The terms of a sum are numbered by lib/terms.wgsl or lib/terms_transposed.wgsl. Taps outside the input are skipped.
+// sum_parts.wgsl adds the parts up.
 //
 // Constants: PARTS, LENGTH. With LANES = 4 the channels are last and every group has fours of output channels.
 // Memory: for each term a scalar of the input and a vector of the kernel, as in conv_direct.wgsl.
@@ -28,26 +29,25 @@ fn main(
     let outputs = params.items / PARTS;
     let part = item / outputs;
     let vectors = params.out_c / LANES;
-    let place = image_place(item % outputs, vec3(params.out_h, params.out_w, vectors));
+    let place = image_place(params.first + item % outputs, vec3(params.out_h, params.out_w, vectors));
     let vector = place.w;
     let first_channel = vector * LANES / params.group_out * params.group_in;
     let size = vec3(params.in_h, params.in_w, params.in_c);
     let step = image_index(0u, 0u, 0u, 1u, size);
-    let corner = place.yz * vec2(STRIDE_H, STRIDE_W) - vec2(params.pad_h, params.pad_w);
+    let start = window_start(place);
 
     // Products are summed in runs, and then the runs: the error grows with both lengths, not with their product.
     var sum = Acc(0.0);
     var run = Acc(0.0);
     let first = part * LENGTH;
-    let last = min(first + LENGTH, KERNEL_H * KERNEL_W * params.group_in);
     var j = first % params.group_in;
     var tap = first / params.group_in;
+    let last = min(first + LENGTH, term_count());
     for (var t = first; t < last; t++) {
-        // Rows and columns before the input are numbers beyond its last.
-        let at = corner + vec2(tap / KERNEL_W * DILATION_H, tap % KERNEL_W * DILATION_W);
+        let at = tap_position(place, start, tap);
         if at.x < size.x && at.y < size.y {
             let x = f32(input[image_index(place.x, at.x, at.y, first_channel, size) + j * step]);
-            run = fma(Acc(x), unpacked(kernel[t * vectors + vector]), run);
+            run = fma(Acc(x), unpacked(kernel[kernel_vector(start, tap, j, vector)]), run);
         }
         if (t & 63u) == 63u {
             sum += run;

@@ -1,7 +1,7 @@
 // A statistic of every line of [outer, spread, groups, extent], in parts: a line (o, g) has the count = spread·extent values
 // of all s and e, and part p of it those numbered p, p + parts, p + 2·parts, … One part per invocation:
 //
-//   output[line·parts + p] = finish(sum, the largest or the smallest of term(x_i))
+//   output[(first + line)·parts + p] = finish(sum, the largest or the smallest of term(x_i))
 //
 // So no invocation runs long, and neighbours read neighbours. A second launch takes the parts as its lines, until there is one.
 //
@@ -118,5 +118,5 @@ fn main(
     if TERM == SMALLEST {
         total = -total;
     }
-    output[line * params.parts + part] = Out(finish(total, shift));
+    output[(params.first + line) * params.parts + part] = Out(finish(total, shift));
 }

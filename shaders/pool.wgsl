@@ -3,29 +3,13 @@
 //   output[n, oy, ox, c] = f over ky, kx of
 //       input[n, oy·STRIDE_H + ky·DILATION_H − pad_h, ox·STRIDE_W + kx·DILATION_W − pad_w, c]
 //
-//   MAX             the largest; NaN where one is
-//   AVERAGE         the sum divided by the number of taps inside the input
-//   AVERAGE_PADDED  the sum divided by the number of taps inside the padded input, which ends at end_h, end_w
+//   MAX      the largest; NaN where one is
+//   AVERAGE  the sum divided by the number of taps inside the part of the padded input that counts: lib/window.wgsl
 //
 // Taps outside the input are skipped.
 //
 // Constants: LANES divides channels, and is 1 where the channels are first.
 // Memory: every tap is one read; neighbouring windows find theirs in the cache.
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Vec>;
-@group(0) @binding(2) var<storage, read_write> output: array<Out>;
-
-const MAX: u32 = 0u;
-const AVERAGE: u32 = 1u;
-const AVERAGE_PADDED: u32 = 2u;
-
-const_assert LANES == 1u || CHANNELS_LAST;
-
-/// How many of `taps` taps, `dilation` apart from `start` on, come before `end`.
-fn taps_before(end: u32, start: u32, taps: u32, dilation: u32) -> u32 {
-    return min(taps, (max(end, start) - start + dilation - 1u) / dilation);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -38,13 +22,12 @@ fn main(
         return;
     }
     let place = image_place(item, vec3(params.out_h, params.out_w, params.channels / LANES));
-    let in_size = vec3(params.in_h, params.in_w, params.channels / LANES);
+    let in_size = input_size();
     let top = place.y * STRIDE_H;
     let left = place.z * STRIDE_W;
 
     var most = Acc(bitcast<f32>(params.least));
     var sum = Acc(0.0);
-    var count = 0u;
     for (var ky = 0u; ky < KERNEL_H; ky++) {
         let iy = i32(top + ky * DILATION_H) - i32(params.pad_h);
         if iy < 0 || iy >= i32(params.in_h) {
@@ -62,18 +45,13 @@ fn main(
                 most = larger(most, x);
             } else {
                 row += x;
-                count += 1u;
             }
         }
         sum += row;
     }
-    if FUNCTION == AVERAGE_PADDED {
-        count = taps_before(params.end_h, top, KERNEL_H, DILATION_H) * taps_before(params.end_w, left, KERNEL_W, DILATION_W);
-    }
     if FUNCTION == MAX {
         output[item] = Out(most);
     } else {
-        // A window that covers nothing has no mean: it is 0.
-        output[item] = Out(sum / Acc(f32(max(count, 1u))));
+        output[item] = Out(sum / Acc(divisor(top, left)));
     }
 }

@@ -6,6 +6,9 @@
 //
 // Invocations run along the columns, as the output lies. Rows beyond the last are computed from the last and not stored.
 //
+// Long sums are computed in parts, of `length` terms each, for some of the outputs at a time: then the output is scratch memory
+// [parts, outputs], and TILE is 1.
+//
 // Constants: RANK, TILE. With LANES = 4 the columns of the right side lie side by side and come in fours, and its strides
 // and the output's are counted in vectors.
 // Memory, for each term: TILE values of the left side and one vector of the right for TILE·LANES products.
@@ -13,7 +16,7 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> left: array<Elem>;
 @group(0) @binding(2) var<storage, read> right: array<Vec>;
-@group(0) @binding(3) var<storage, read_write> output: array<Vec>;
+@group(0) @binding(3) var<storage, read_write> output: array<Out>;
 
 /// Terms are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
@@ -45,9 +48,12 @@ fn main(
         return;
     }
     let tiles = (params.rows + TILE - 1u) / TILE;
-    let column = item % params.columns;
-    let first = item / params.columns % tiles * TILE;
-    let batch = item / params.columns / tiles;
+    let share = params.items / params.parts;
+    let part = item / share;
+    let tile = params.first + item % share;
+    let column = tile % params.columns;
+    let first = tile / params.columns % tiles * TILE;
+    let batch = tile / params.columns / tiles;
     var place = Place(batch, 0u, column * params.right_column);
     place = along(0u, params.extent_0, params.left_0, params.right_0, place);
     place = along(1u, params.extent_1, params.left_1, params.right_1, place);
@@ -63,13 +69,14 @@ fn main(
         rows[t] = place.left + min(first + t, params.rows - 1u) * params.left_row;
         sums[t] = Acc(0.0);
     }
-    for (var start = 0u; start < params.terms; start += RUN) {
+    let last = min((part + 1u) * params.length, params.terms);
+    for (var start = part * params.length; start < last; start += RUN) {
         var run: array<Acc, TILE>;
         // unroll
         for (var t = 0u; t < TILE; t++) {
             run[t] = Acc(0.0);
         }
-        for (var k = start; k < min(start + RUN, params.terms); k++) {
+        for (var k = start; k < min(start + RUN, last); k++) {
             let b = Acc(right[place.right + k * params.right_term]);
             // unroll
             for (var t = 0u; t < TILE; t++) {
@@ -84,7 +91,8 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if first + t < params.rows {
-            output[(batch * params.rows + first + t) * params.columns + column] = Vec(sums[t]);
+            let at = (batch * params.rows + first + t) * params.columns + column;
+            output[at - params.first + part * share] = Out(sums[t]);
         }
     }
 }

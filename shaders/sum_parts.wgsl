@@ -1,6 +1,6 @@
 // The end of a convolution whose sums were computed in parts, one output vector per invocation:
 //
-//   output[i] = activate(bias + sum over parts of input[part, i])
+//   output[first + i] = activate(bias + sum over parts of input[part, i])
 //
 // in the order of the parts. Constants: PARTS.
 
@@ -19,16 +19,23 @@ fn main(
     if item >= params.items {
         return;
     }
-    var sum = input[item];
-    for (var part = 1u; part < PARTS; part++) {
-        sum += input[part * params.items + item];
+    // Parts are summed in runs, and then the runs: the error grows with both lengths, not with their product.
+    var sum = Acc(0.0);
+    var run = Acc(0.0);
+    for (var part = 0u; part < PARTS; part++) {
+        run += input[part * params.items + item];
+        if (part & 63u) == 63u {
+            sum += run;
+            run = Acc(0.0);
+        }
     }
-    let vector = image_place(item, vec3(params.out_h, params.out_w, params.out_c / LANES)).w;
+    sum += run;
+    let vector = image_place(params.first + item, vec3(params.out_h, params.out_w, params.out_c / LANES)).w;
     if HAS_BIAS {
         sum += unpacked(bias[vector]);
     }
     if HAS_RESIDUAL {
-        sum += residual_at(item);
+        sum += residual_at(params.first + item);
     }
-    output[item] = packed(activate(sum));
+    output[params.first + item] = packed(activate(sum));
 }

@@ -1,6 +1,7 @@
 //! The one error type.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::text::{printable, printable_name};
 
@@ -9,12 +10,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, in the kinds a caller acts on differently.
 ///
-/// Every message states the rule first and then the values received.
-#[derive(Debug, thiserror::Error)]
+/// Every message states the rule first and then the values received. What it quotes, names in files above all, may hold any
+/// character: each message is one line of [printable](crate::printable_name) text, but for lists of what is not supported, which
+/// have a line for each, and for what drivers say. `Debug` writes the message too, so that a `main` that returns a [`Result`]
+/// tells people what went wrong.
+///
+/// ```
+/// let error = wgpu_conv::Shape::from([usize::MAX, 2]).elements().unwrap_err();
+/// assert_eq!(format!("{error:?}"), error.to_string());
+/// ```
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The caller's values contradict a rule or each other: change the call.
-    #[error("{}; received {}", printable(rule), printable(received))]
+    #[error("{}; received {}", printable_name(rule), printable_name(received))]
     Invalid {
         /// The argument at fault, by its public name (`strides`, `input`, …).
         argument: Cow<'static, str>,
@@ -32,7 +41,7 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
     /// Valid, but this device cannot; or more than the [`Budget`](crate::formats::Budget) for reading files allows.
-    #[error("{resource}: {needed} needed, {} {limit}", crate::budget::limited_by(resource))]
+    #[error("{}: {needed} needed, {} {limit}", printable_name(resource), crate::budget::limited_by(resource))]
     Limit {
         /// The resource that ran out, with its unit.
         resource: Cow<'static, str>,
@@ -42,7 +51,7 @@ pub enum Error {
         limit: u64,
     },
     /// The driver or wgpu refused.
-    #[error("{}: {source}", printable(context))]
+    #[error("{}: {}", printable_name(context), printable(&source.to_string()))]
     Gpu {
         /// What was being done; the plan's name where there is one.
         context: Cow<'static, str>,
@@ -50,13 +59,19 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file or a configuration text does not hold what it should.
-    #[error("{}: {}", printable_name(place), printable(problem))]
+    #[error("{}: {}", printable_name(place), printable_name(problem))]
     Format {
         /// The file, and the place in it.
         place: String,
         /// What is wrong there.
         problem: String,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {
@@ -69,6 +84,25 @@ impl Error {
     }
 
     pub(crate) fn unsupported(what: impl Into<String>, reason: impl Into<Cow<'static, str>>) -> Self {
+        let reason = match reason.into() {
+            Cow::Borrowed(reason) => reason.into(),
+            Cow::Owned(reason) => printable_name(&reason).into_owned().into(),
+        };
+        Self::Unsupported { what: what.into(), reason }
+    }
+
+    /// What is not supported for each of several `parts`, a line for each.
+    #[cfg(any(feature = "keras", feature = "onnx", test))]
+    pub(crate) fn unsupported_parts(
+        what: impl Into<String>,
+        summary: &str,
+        parts: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut reason = summary.to_owned();
+        for part in parts {
+            reason += "\n  ";
+            reason += &printable_name(&part);
+        }
         Self::Unsupported { what: what.into(), reason: reason.into() }
     }
 
@@ -98,5 +132,31 @@ impl Error {
     )]
     pub(crate) fn format(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Format { place: place.into(), problem: problem.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name that ends its line, goes back and turns the text must not be able to write a message of its own.
+    #[test]
+    fn no_name_writes_a_line_of_its_own() {
+        let name = "a\nall is well\r\u{1b}[2J\u{202e}";
+        let source = || format!("refused {name}");
+        for error in [
+            Error::invalid("x", format!("rule of {name}"), name),
+            Error::unsupported(name, format!("not {name}")),
+            Error::limit(format!("bytes of {name}"), 2, 1),
+            Error::format(name, format!("bad {name}")),
+        ] {
+            let text = error.to_string();
+            assert!(!text.contains(char::is_control) && !text.contains('\u{202e}'), "{text}");
+            assert!(text.contains("a\\u{a}all is well\\u{d}\\u{1b}[2J\\u{202e}"), "{text}");
+        }
+        let driver = Error::gpu(format!("running {name}"), source()).to_string();
+        assert!(!driver.contains(['\r', '\u{1b}', '\u{202e}']), "{driver}");
+        let list = Error::unsupported_parts("m", "2 of its layers:", [name.to_owned(), "b".to_owned()]).to_string();
+        assert_eq!(list.lines().count(), 3, "{list}");
     }
 }

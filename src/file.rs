@@ -8,9 +8,10 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Format`] where it cannot be read, and for anything but a regular file: a pipe or a device may have no end.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     use std::io::Read;
 
+    let path = path.as_ref();
     let refused = |problem: String| Error::format(path.display().to_string(), problem);
     let broken = |error: std::io::Error| refused(format!("cannot be read: {error}"));
     // Before it is opened: opening a pipe waits for someone to write to it.
@@ -31,10 +32,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 /// The bytes of the file at `path`; `None` where there is none.
 ///
 /// # Errors
-/// [`Error::Format`] where there is one that cannot be read.
-#[cfg(not(target_arch = "wasm32"))]
+/// [`Error::Format`] where there is one that cannot be read, or where it cannot be told.
+#[cfg(any(not(target_arch = "wasm32"), feature = "keras"))]
 pub(crate) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>> {
-    if path.exists() { read(path).map(Some) } else { Ok(None) }
+    use std::io::ErrorKind;
+
+    match std::fs::metadata(path) {
+        // Browsers have no files.
+        Err(error) if [ErrorKind::NotFound, ErrorKind::Unsupported].contains(&error.kind()) => Ok(None),
+        _ => read(path).map(Some),
+    }
 }
 
 /// What a file is that this crate writes: an existing file is overwritten only where it is of the same kind, so that a slip of
@@ -42,11 +49,11 @@ pub(crate) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
-    /// A model or weights: `.keras`, HDF5 or `.safetensors`.
+    /// A model or weights: `.keras`, HDF5 with Keras's groups, or `.safetensors`.
     Model,
-    /// A page of HTML.
+    /// A page of HTML that this crate has written: see [`Viewer::page`](../view/struct.Viewer.html#method.page).
     Page,
-    /// A PNG picture.
+    /// A PNG picture that this crate has written.
     Picture,
     /// Times of kernels.
     Tuning,
@@ -56,17 +63,28 @@ pub enum FileKind {
 
 /// What a file of times of kernels begins with.
 pub(crate) const TUNING: &str = "# Times of kernels";
+/// What tells a page of this crate from others; it stands near the beginning.
+pub(crate) const PAGE: &str = "<meta name=\"generator\" content=\"wgpu-conv\">";
+/// What tells a picture of this crate from others: the keyword and the text of a PNG's text chunk.
+pub(crate) const PICTURE: [&str; 2] = ["Software", "wgpu-conv"];
+
+/// How far into a page or a picture its mark may stand.
+const MARKED: usize = 1024;
 
 impl FileKind {
-    /// Whether a file that begins with `bytes` is one, or is empty.
+    /// Whether `bytes` are a file of this kind, or of none at all.
     pub(crate) fn is(self, bytes: &[u8]) -> bool {
-        let begins = |with: &[u8]| bytes.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        let begins = |with: &[u8]| bytes.starts_with(with);
+        let marked = |with: &str| holds(&bytes[..bytes.len().min(MARKED)], with);
         bytes.is_empty()
             || match self {
-                // A safetensors file begins with the length of its header, which is JSON.
-                Self::Model => begins(b"PK") || begins(b"\x89HDF") || bytes.get(8) == Some(&b'{'),
-                Self::Page => begins(b"<!DOCTYPE html>"),
-                Self::Picture => begins(b"\x89PNG"),
+                Self::Model => {
+                    begins(b"PK\x03\x04") && holds(bytes, "config.json") && holds(bytes, "model.weights.h5")
+                        || begins(b"\x89HDF\r\n\x1a\n") && (holds(bytes, "layers") || holds(bytes, "layer_names"))
+                        || is_safetensors(bytes)
+                }
+                Self::Page => begins(b"<!DOCTYPE html>") && marked(PAGE),
+                Self::Picture => begins(b"\x89PNG\r\n\x1a\n") && marked(&PICTURE.join("\0")),
                 Self::Tuning => begins(TUNING.as_bytes()),
                 Self::PipelineCache => begins(b"wgpu_pipeline_cache"),
             }
@@ -76,12 +94,27 @@ impl FileKind {
     const fn name(self) -> &'static str {
         match self {
             Self::Model => "a model or weights",
-            Self::Page => "a page of HTML",
-            Self::Picture => "a PNG picture",
+            Self::Page => "a page of this program's",
+            Self::Picture => "a picture of this program's",
             Self::Tuning => "times of kernels",
             Self::PipelineCache => "a pipeline cache",
         }
     }
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// A safetensors file is the length of its header, the header as JSON, which has a place for each tensor, and their bytes.
+fn is_safetensors(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };
+    let header = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length));
+    header.is_some_and(|header| {
+        header.starts_with(b"{") && header.trim_ascii_end().ends_with(b"}") && {
+            holds(header, "\"data_offsets\"") || header.trim_ascii_end() == b"{}" || holds(header, "\"__metadata__\"")
+        }
+    })
 }
 
 /// Puts `bytes` at `path` as a whole: a reader finds what was there before, or all of them. Everything that this crate and its
@@ -91,7 +124,8 @@ impl FileKind {
 /// pipe or a terminal, is written to.
 ///
 /// # Errors
-/// [`Error::Format`] where it cannot be written, and where an existing file is not of this `kind`: it is left as it is.
+/// [`Error::Format`] where it cannot be written, and where an existing file is not of this `kind` or must not be written to: it
+/// is left as it is.
 ///
 /// ```
 /// use wgpu_conv::formats::{FileKind, write_file};
@@ -106,19 +140,23 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Resul
     let path = path.as_ref();
     let place = path.display().to_string();
     let broken = |error: std::io::Error| Error::format(&place, format!("cannot be written: {error}"));
+    let kept = |problem: String| {
+        let advice = "and it was left as it is; give another path, or move it away first";
+        Error::format(&place, format!("{problem}, {advice}"))
+    };
     let target = target_of(path).map_err(broken)?;
     match std::fs::metadata(&target) {
         Ok(found) if found.is_dir() => Err(Error::format(&place, "is a folder; give the path of a file in it")),
         Ok(found) if found.is_file() => {
-            let mut start = Vec::new();
-            let file = std::fs::File::open(&target).map_err(broken)?;
-            std::io::Read::read_to_end(&mut std::io::Read::take(file, 64), &mut start).map_err(broken)?;
-            if !kind.is(&start) {
-                let problem = format!(
-                    "there is a file that is not {}, and it was left as it is; give another path, or move it away first",
-                    kind.name()
-                );
-                return Err(Error::format(&place, problem));
+            // A new file would take the place of one that is protected; where nobody may write to it, nor may the superuser.
+            let writable = std::fs::OpenOptions::new().write(true).open(&target);
+            match writable {
+                Ok(_) if !found.permissions().readonly() => {}
+                Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => return Err(broken(error)),
+                _ => return Err(kept("there is a file that must not be written to".into())),
+            }
+            if !kind.is(&read(&target)?) {
+                return Err(kept(format!("there is a file that is not {}", kind.name())));
             }
             replace(&target, bytes, Some(found.permissions())).map_err(broken)
         }
@@ -164,25 +202,68 @@ fn replace(target: &Path, bytes: &[u8], permissions: Option<std::fs::Permissions
     })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
     use super::*;
 
+    /// A file of each kind as this crate writes it, as short as it may be.
+    fn page(text: &str) -> Vec<u8> {
+        format!("<!DOCTYPE html>\n<html>\n<head>\n{PAGE}\n{text}").into_bytes()
+    }
+
+    #[test]
+    fn kinds_are_told_from_what_is_like_them() {
+        let zip = |names: &[&str]| [b"PK\x03\x04", names.join("\0").as_bytes()].concat();
+        let safetensors = |header: &str| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat();
+        let hdf5 = |text: &str| [b"\x89HDF\r\n\x1a\n", text.as_bytes()].concat();
+        let png = |text: &str| [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", text.as_bytes()].concat();
+        let tensor = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;
+        for (kind, file, expected) in [
+            (FileKind::Model, zip(&["metadata.json", "config.json", "model.weights.h5"]), true),
+            (FileKind::Model, zip(&["config.json", "notes.txt"]), false),
+            (FileKind::Model, zip(&["[Content_Types].xml"]), false),
+            (FileKind::Model, hdf5("...layers...vars"), true),
+            (FileKind::Model, hdf5("layer_names"), true),
+            (FileKind::Model, hdf5("temperatures"), false),
+            (FileKind::Model, safetensors(tensor), true),
+            (FileKind::Model, safetensors("{}"), true),
+            // A brace in the ninth place of a text.
+            (FileKind::Model, b"int main {return 0;}".to_vec(), false),
+            (FileKind::Model, safetensors("{\"a\": 1}"), false),
+            (FileKind::Model, [&9u64.to_le_bytes()[..], b"{}"].concat(), false),
+            (FileKind::Page, page(""), true),
+            (FileKind::Page, b"<!DOCTYPE html>\n<html>my own page".to_vec(), false),
+            (FileKind::Page, b"<!doctype html>".to_vec(), false),
+            (FileKind::Picture, png("tEXtSoftware\0wgpu-conv"), true),
+            (FileKind::Picture, png("tEXtSoftware\0a camera"), false),
+            (FileKind::Tuning, b"# Times of kernels: ...".to_vec(), true),
+            (FileKind::Tuning, b"# Times".to_vec(), false),
+        ] {
+            assert_eq!(kind.is(&file), expected, "{kind:?}: {:?}", String::from_utf8_lossy(&file));
+        }
+    }
+
+    #[cfg(unix)]
     #[test]
     fn links_and_modes_stay_and_foreign_files_too() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
         let folder = std::env::temp_dir().join(format!("wgpu-conv-file-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let [file, link, letter] = ["page.html", "link.html", "letter.html"].map(|name| folder.join(name));
-        write_file(&file, b"<!doctype html>old", FileKind::Page).unwrap();
+        write_file(&file, &page("old"), FileKind::Page).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         symlink("page.html", &link).unwrap();
-        write_file(&link, b"<!DOCTYPE html>new", FileKind::Page).unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"<!DOCTYPE html>new");
+        write_file(&link, &page("new"), FileKind::Page).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), page("new"));
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        // What nobody may write to.
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+        let error = write_file(&link, &page("newer"), FileKind::Page).unwrap_err().to_string();
+        assert!(error.contains("must not be written to") && error.contains("left as it is"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), page("new"));
         std::fs::write(&letter, "Dear reader").unwrap();
         for kind in [FileKind::Model, FileKind::Page, FileKind::Picture, FileKind::Tuning, FileKind::PipelineCache] {
             let error = write_file(&letter, b"x", kind).unwrap_err().to_string();
@@ -192,7 +273,7 @@ mod tests {
         assert!(write_file(&folder, b"x", FileKind::Page).unwrap_err().to_string().contains("is a folder"));
         let dangling = folder.join("dangling.html");
         symlink("made.html", &dangling).unwrap();
-        write_file(&dangling, b"<!DOCTYPE html>", FileKind::Page).unwrap();
+        write_file(&dangling, &page(""), FileKind::Page).unwrap();
         assert!(folder.join("made.html").is_file());
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5, "a temporary file is left");
         std::fs::remove_dir_all(&folder).unwrap();

@@ -16,10 +16,11 @@
 //! kernel needs to be fast is data in a [`Plan`](plan::Plan), so that choosing, testing and timing read one list, the
 //! menu of [`candidates`].
 //!
-//! A layer runs nothing itself: it writes its operations on a *tape*, as data (`ops/tape.rs`). A single call records the
-//! tape as it stands, but for two convolutions that are taken in one pass (`ops/one_pass.rs`). A
-//! [`Model`](model::Model) lowers all its layers onto one tape for the shapes of a call, fuses it (`model/fuse.rs`), lets
-//! its values share buffers by liveness, binds every launch, and replays that from then on (`model/program.rs`).
+//! A layer runs nothing itself: it writes what it means on a *tape*, as data (`ops/tape.rs`): a list of steps, each a
+//! problem with what it reads and writes by name (`ops/step.rs`). Rules rewrite the tape so that less runs
+//! (`ops/rewrite`). The call of one layer then records it. A [`Model`](model::Model) lowers all its layers onto one tape for
+//! the shapes of a call, rewrites it, lets its values share buffers by liveness, binds every launch, and replays that from
+//! then on (`model/program.rs`).
 //!
 //! ## Floors
 //!
@@ -31,7 +32,7 @@
 //! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
-//! | 4 | `tensor` |
+//! | 4 | `tensor`, `variable` |
 //! | 3 | `gpu`: device, pipelines, commands, readback, choice by measurement |
 //! | 2 | `kernels`: the menu |
 //! | 1 | [`plan`] |
@@ -52,7 +53,7 @@
 //! | tile | what one invocation or workgroup computes |
 //! | epilogue | bias, then what is added, then activation |
 //! | tape | operations on values, in order, before anything runs |
-//! | program | a model's tape, fused, with its memory and its bound launches |
+//! | program | a model's tape, rewritten, with its memory and its bound launches |
 //! | params | the uniform block |
 //!
 //! ## Unrolled loops
@@ -65,9 +66,9 @@
 //! ## Where it departs from the first drawing
 //!
 //! - Activations and settings stand on floor 0, since descriptions, plans and operations all speak of them.
-//! - A [`Layer`](layers::Layer) keeps its weights' values on the host; a device gets them when a plan first asks, in the
-//!   form that it asks for. Setting and getting weights never waits for the device, a compiled model holds packed and
-//!   folded kernels only, and a file is written without reading a device.
+//! - A weight is a [`Variable`]: on the host until something computes with it, then on the device in one copy. What kernels
+//!   read instead of it, folded with a batch normalization or packed, is made on the device by recorded launches, and made
+//!   again when the weight has changed (`ops/kernel.rs`); a compiled model stays compiled.
 //! - Descriptions implement one internal trait (`layers/describe.rs`): with fifty of them, a match over the variants for
 //!   every question put each layer in eight places. The list of variants makes the enum, and a layer is one file.
 //! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
@@ -96,7 +97,8 @@ mod error;
     feature = "image",
     feature = "npy",
     feature = "onnx",
-    feature = "safetensors"
+    feature = "safetensors",
+    feature = "view"
 ))]
 mod file;
 pub mod formats;
@@ -116,6 +118,7 @@ mod strides;
 mod tensor;
 mod text;
 mod unary;
+mod variable;
 #[cfg(feature = "view")]
 pub mod view;
 
@@ -131,8 +134,9 @@ pub use resampling::{Coordinates, Interpolation, Nearest};
 pub use settings::Settings;
 pub use shape::{DataFormat, PartialShape, Shape};
 pub use tensor::{HostTensor, Tensor};
-pub use text::printable;
+pub use text::{printable, printable_name};
 pub use unary::Unary;
+pub use variable::Variable;
 pub use wgpu;
 
 #[cfg(test)]
@@ -158,14 +162,14 @@ mod tests {
         &["plan"],
         &["kernels"],
         &["gpu"],
-        &["tensor"],
+        &["tensor", "variable"],
         &["ops"],
         &["layers"],
         &["model", "formats", "reference", "view"],
     ];
 
     /// What the crate root re-exports, by the module it comes from.
-    const ROOT: [(&str, &str); 37] = [
+    const ROOT: [(&str, &str); 39] = [
         ("Activation", "activation"),
         ("DType", "dtype"),
         ("DTypePolicy", "dtype"),
@@ -195,7 +199,9 @@ mod tests {
         ("HostTensor", "tensor"),
         ("Tensor", "tensor"),
         ("Unary", "unary"),
+        ("Variable", "variable"),
         ("printable", "text"),
+        ("printable_name", "text"),
         ("layers", "layers"),
         ("model", "model"),
         ("formats", "formats"),

@@ -226,6 +226,23 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// What it is called in messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Conv(_) => "convolution",
+            Self::Separable(_) => "separable convolution",
+            Self::Map(_) => "function of each element",
+            Self::AlongAxis(_) => "function along an axis",
+            Self::Cast(_) => "cast",
+            Self::Pool(_) => "pooling",
+            Self::Normalize(_) => "normalisation",
+            Self::Resize(_) => "resizing",
+            Self::Move(_) => "movement",
+            Self::Binary(_) => "function of two",
+            Self::Product(_) => "matrix product",
+        }
+    }
+
     /// Whether a tensor of the problem is stored as f16.
     pub(crate) fn uses_f16(&self) -> bool {
         let dtypes = match self {
@@ -252,6 +269,18 @@ pub(crate) struct Parts {
     pub(crate) count: u32,
     /// Elements from one to the next in the input, in the other tensor, and in the output; 0 where all read the same.
     pub(crate) steps: [u64; 3],
+}
+
+impl Parts {
+    /// Elements from one part to the next in what is called `operand`; 0 where all parts have the same.
+    pub(crate) const fn step(&self, operand: Operand) -> u64 {
+        match operand {
+            Operand::Input => self.steps[0],
+            Operand::Other => self.steps[1],
+            Operand::Output => self.steps[2],
+            _ => 0,
+        }
+    }
 }
 
 impl Problem {
@@ -367,17 +396,13 @@ impl ConvProblem {
         }
     }
 
-    /// The written channel that element `index` of the kernel works for: `[kh, kw, j, f]`, where the last axis runs over
-    /// the forward relation's output channels.
-    pub(crate) const fn channel_written(&self, index: usize) -> usize {
-        let [outputs, group_in, group_out] = [
-            self.geometry.out_channels as usize,
-            self.geometry.group_in() as usize,
-            self.geometry.group_out() as usize,
-        ];
+    /// How many neighbours in the kernel work for one written channel, the next so many for the next channel; `None` where the
+    /// groups of a transposed convolution have their channels apart.
+    pub(crate) const fn kernel_run(&self) -> Option<usize> {
         match self.direction {
-            Direction::Forward => index % outputs,
-            Direction::BackwardInput => index % outputs / group_out * group_in + index / outputs % group_in,
+            Direction::Forward => Some(1),
+            Direction::BackwardInput if self.geometry.groups == 1 => Some(self.geometry.out_channels as usize),
+            Direction::BackwardInput => None,
         }
     }
 

@@ -6,9 +6,10 @@ use crate::{DTypePolicy, DataFormat, Error, Result};
 
 /// The defaults that a layer takes when it is constructed.
 ///
-/// The process's own come from Keras's `keras.json`, read once, when first needed, if the crate feature `keras` is on;
-/// they are Keras's built-in defaults otherwise and where there is no such file. An argument beats a setter, a setter
-/// the file. Changing them does not change layers that exist. Nothing is ever written.
+/// The process's own are Keras's built-in defaults until others are [installed](Self::install): those of the user's
+/// `keras.json`, for instance, with the feature `keras` by `Settings::load_user()?.install()`. Nothing is read unasked, so that a
+/// program computes the same for every user. An argument beats a setter, a setter the settings. Changing them does not
+/// change layers that exist. Nothing is ever written.
 ///
 /// ```
 /// use wgpu_conv::{DataFormat, Settings, layers::Conv2D};
@@ -37,53 +38,34 @@ impl Default for Settings {
     }
 }
 
-/// The process's settings, once known.
+/// The process's settings, once installed.
 static CURRENT: RwLock<Option<Settings>> = RwLock::new(None);
 
 impl Settings {
     /// The process's settings.
-    ///
-    /// # Errors
-    /// [`Error::Format`] for a `keras.json` that cannot be read or holds a wrong value; the next call reads it again.
-    pub fn current() -> Result<Self> {
-        let known = *CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(settings) = known {
-            return Ok(settings);
-        }
-        let read = Self::from_process()?;
-        let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(*current.get_or_insert(read))
+    pub fn current() -> Self {
+        CURRENT.read().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
     }
 
-    /// The process's settings, or Keras's where `keras.json` is faulty; [`current`](Self::current) then says how, when
-    /// the layer is validated.
-    pub(crate) fn current_or_default() -> Self {
-        Self::current().unwrap_or_default()
-    }
-
-    /// Makes these the process's settings, whatever `keras.json` says.
+    /// Makes these the process's settings.
     pub fn install(self) {
         *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = Some(self);
     }
 
     /// Changes where layers constructed from now on expect the channels. Keras's name, in any letter case, becomes a
     /// [`DataFormat`] by [`DataFormat::from_name`].
-    ///
-    /// # Errors
-    /// Those of [`current`](Self::current).
-    pub fn set_image_data_format(image_data_format: DataFormat) -> Result<()> {
-        Self { image_data_format, ..Self::current()? }.install();
-        Ok(())
+    pub fn set_image_data_format(image_data_format: DataFormat) {
+        Self { image_data_format, ..Self::current() }.install();
     }
 
     /// Changes the type that layers constructed from now on store and compute in: float16, bfloat16, float32 or float64.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for any other policy, which is no type; those of [`current`](Self::current).
+    /// [`Error::Invalid`] for any other policy, which is no type.
     pub fn set_floatx(floatx: DTypePolicy) -> Result<()> {
         match floatx {
             DTypePolicy::Float16 | DTypePolicy::BFloat16 | DTypePolicy::Float32 | DTypePolicy::Float64 => {
-                Self { floatx, ..Self::current()? }.install();
+                Self { floatx, ..Self::current() }.install();
                 Ok(())
             }
             _ => Err(Error::invalid(
@@ -93,40 +75,47 @@ impl Settings {
             )),
         }
     }
-
-    #[cfg(not(feature = "keras"))]
-    fn from_process() -> Result<Self> {
-        Ok(Self::default())
-    }
 }
 
 #[cfg(feature = "keras")]
 mod file {
     use std::ffi::OsString;
-    use std::io::ErrorKind;
     use std::path::{Path, PathBuf};
 
     use serde_json::Value;
 
     use super::*;
+    use crate::budget::Meter;
+    use crate::file::read_if_any;
+    use crate::text::printable_name;
 
     impl Settings {
+        /// The settings in the user's `keras.json`, where Keras itself looks for it: see
+        /// [`keras_json_path`](Self::keras_json_path). The defaults where there is none.
+        ///
+        /// # Errors
+        /// Those of [`load`](Self::load).
+        ///
+        /// ```no_run
+        /// wgpu_conv::Settings::load_user()?.install();
+        /// # Ok::<(), wgpu_conv::Error>(())
+        /// ```
+        pub fn load_user() -> Result<Self> {
+            Self::keras_json_path().map_or_else(|| Ok(Self::default()), Self::load)
+        }
+
         /// The settings in the file at `path`; the defaults where there is none.
         ///
         /// As in Keras, keys may be absent or unknown, and a file that is no JSON at all counts as absent, here with a
         /// logged warning.
         ///
         /// # Errors
-        /// [`Error::Format`] naming the file: unreadable, JSON but not an object, or a known key with a wrong value.
+        /// [`Error::Format`] naming the file: unreadable, no regular file, JSON but not an object, or a known key with a wrong
+        /// value; [`Error::Limit`] where it is over the [budget](crate::formats::Budget).
         pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-            let place = path.as_ref().display().to_string();
-            match std::fs::read(path) {
-                Ok(bytes) => Self::parse(&bytes, &place),
-                Err(error) if [ErrorKind::NotFound, ErrorKind::Unsupported].contains(&error.kind()) => {
-                    Ok(Self::default())
-                }
-                Err(error) => Err(Error::format(place, format!("cannot be read: {error}"))),
-            }
+            let path = path.as_ref();
+            let place = path.display().to_string();
+            read_if_any(path)?.map_or_else(|| Ok(Self::default()), |bytes| Self::parse(&bytes, &place))
         }
 
         /// The settings in `text`, the content of a `keras.json`, by the rules of [`load`](Self::load).
@@ -145,7 +134,7 @@ mod file {
             Self::parse(text.as_bytes(), FILE)
         }
 
-        /// The file that [`current`](Self::current) reads: `keras.json` in the directory `KERAS_HOME`, or in `.keras`
+        /// The file that [`load_user`](Self::load_user) reads: `keras.json` in the directory `KERAS_HOME`, or in `.keras`
         /// in the home directory, or in the system's temporary directory where home, as far as its permission bits tell,
         /// is not writable. `None` on the web, which has no files.
         pub fn keras_json_path() -> Option<PathBuf> {
@@ -155,14 +144,14 @@ mod file {
             Some(locate(std::env::var_os("KERAS_HOME"), std::env::home_dir(), std::env::temp_dir))
         }
 
-        pub(super) fn from_process() -> Result<Self> {
-            Self::keras_json_path().map_or_else(|| Ok(Self::default()), Self::load)
-        }
-
         fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+            // What an array within an array takes for each of its bytes, the most that any text does.
+            const EACH: u64 = 4 * size_of::<Value>() as u64 + 16;
+            Meter::new(place, bytes.len()).memory(EACH.saturating_mul(bytes.len() as u64))?;
             let json = match serde_json::from_slice(bytes) {
                 Ok(json) => json,
                 Err(error) => {
+                    let place = printable_name(place);
                     log::warn!("{place} is not JSON and is ignored: {error}");
                     return Ok(Self::default());
                 }
@@ -286,6 +275,17 @@ mod file {
             // A directory is there, but cannot be read as a file.
             let error = Settings::load(&directory).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{}: cannot be read", directory.display())), "{error}");
+            // What has no end is not read.
+            if cfg!(unix) {
+                let error = Settings::load("/dev/zero").unwrap_err().to_string();
+                assert!(error.contains("no regular file"), "{error}");
+            }
+        }
+
+        #[test]
+        fn what_it_takes_is_bounded() {
+            let text = "[".repeat(4 << 20);
+            assert!(matches!(Settings::from_json(&text), Err(Error::Limit { .. })));
         }
 
         #[test]

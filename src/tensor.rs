@@ -122,6 +122,12 @@ impl Tensor {
         Ok(Self { gpu: gpu.clone(), shape, dtype, storage, offset: 0, recording: None })
     }
 
+    /// A tensor whose memory no pool keeps: it lives as long as a layer does, and the next is of another size.
+    pub(crate) fn owned(gpu: &Gpu, shape: Shape, dtype: DType) -> Result<Self> {
+        let bytes = shape.elements()? * dtype.size() as u64;
+        Ok(Self::within(gpu, &gpu.memory(bytes)?, shape, dtype))
+    }
+
     /// A tensor at the start of `memory`, which is large enough.
     pub(crate) fn within(gpu: &Gpu, memory: &BufferBinding, shape: Shape, dtype: DType) -> Self {
         let (storage, offset) = (memory.storage.clone(), memory.offset);

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// `text` without what would move a terminal's cursor, change its colours or turn its direction: names in files may hold any
-/// character. Each such character is written as `\u{1b}`; lines and tabs stay.
+/// Text of several lines without what would move a terminal's cursor, change its colours or turn its direction: names in files may hold any
+/// character. Each such character is written as `\u{1b}`; lines and tabs stay, so names in it pass through [`printable_name`] first.
 ///
-/// Everything that this crate says passes through here: errors, summaries, and what the program prints.
+/// Everything that this crate says passes through here: errors, summaries, pages, and what the program prints.
 ///
 /// ```
 /// assert_eq!(wgpu_conv::printable("conv\u{1b}[2J"), "conv\\u{1b}[2J");
@@ -15,8 +15,13 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| !matches!(c, '\n' | '\t') && is_hidden(c))
 }
 
-/// The same for a name, which stands in one line.
-pub(crate) fn printable_name(text: &str) -> Cow<'_, str> {
+/// A name, or other text from a file, as one line: [`printable`], and ends of lines and tabs are written out as well, so that a
+/// name cannot look like a line that somebody else has written.
+///
+/// ```
+/// assert_eq!(wgpu_conv::printable_name("conv\nAll is well."), "conv\\u{a}All is well.");
+/// ```
+pub fn printable_name(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
 }
 

@@ -267,7 +267,7 @@ fn many_layers_are_built_in_proportion() {
     let stored = std::fs::metadata(&path).unwrap().len() as usize;
     let contents = bounded("inspect", stored, || inspect(&path)).unwrap();
     assert_eq!((contents.layers.len(), contents.obstacles.len()), (COUNT, 0));
-    let mut read = bounded("load", stored, || Model::load(&gpu, &path)).unwrap();
+    let read = bounded("load", stored, || Model::load(&gpu, &path)).unwrap();
     assert_eq!(read.layers().len(), COUNT);
     bounded("load_weights", stored, || read.load_weights(&path)).unwrap();
     std::fs::remove_file(path).unwrap();

@@ -49,7 +49,7 @@ fn build(
     dtype: DType,
 ) -> wgpu_conv::Result<(Layer, Tensor)> {
     let shape = row.input_shape(data_format);
-    let mut layer = row.layer(data_format, dtype).build(gpu, shape)?;
+    let layer = row.layer(data_format, dtype).build(gpu, shape)?;
     layer.set_weights(&operands.host_weights())?;
     let input = match data_format {
         DataFormat::ChannelsLast => operands.input.clone(),
@@ -401,8 +401,8 @@ fn layers_that_are_convolutions_inside() {
             let mut numbers = Numbers::new(3);
             let mut values = |count: usize| (0..count).map(|_| numbers.unit(storage(DType::F32))).collect::<Vec<_>>();
             let x = Array::new(*shape, values(shape.iter().product()));
-            let mut layer = config.build(&gpu, *shape).map_err(error)?;
-            let mut weights = layer.get_weights();
+            let layer = config.build(&gpu, *shape).map_err(error)?;
+            let mut weights = layer.get_weights().unwrap();
             for weight in &mut weights {
                 let drawn = values(weight.values.len());
                 // A variance is positive; a weight of that kind does not mind.
@@ -425,7 +425,7 @@ fn layers_that_are_convolutions_inside() {
                     let exact = common::reference::batch_normalization(&x, &norm, axis);
                     // One product and a shift, both of numbers rounded to f32: |x|/√(v + ε) + |mean|/√(v + ε) + |beta|.
                     let magnitude = exact.map(|_| 2.5 + 1.25 * 2.5 + 1.25);
-                    common::reference::Convolved { exact, magnitude, terms: 1, spread: None }
+                    common::reference::Convolved { exact, partial: magnitude.clone(), magnitude, terms: 1 }
                 }
             };
             let expected = expected(&convolved, "linear", &[], storage(DType::F32));

@@ -71,6 +71,22 @@ fn summaries_are_printed() {
     assert_eq!(json["layers"][0]["weights"][0], serde_json::json!({"name": "kernel", "shape": [3, 3, 1, 16]}));
 }
 
+/// A new folder for the files of a test.
+fn folder(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// An ONNX model whose only node is of an operator that nobody has.
+fn unknown_onnx(model: &str, node: &str) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| [&[number, bytes.len() as u8][..], bytes].concat();
+    let node = [field(0x0a, b"x"), field(0x12, b"y"), field(0x1a, node.as_bytes()), field(0x22, b"Fold")].concat();
+    let graph = [field(0x0a, &node), field(0x12, model.as_bytes())].concat();
+    [&b"\x08\x08"[..], &field(0x3a, &graph), &field(0x42, b"\x0a\x00\x10\x11")].concat()
+}
+
 /// Without a GPU: none is opened.
 #[test]
 fn files_are_inspected() {
@@ -83,13 +99,8 @@ fn files_are_inspected() {
         serde_json::from_str(&printed(&["inspect", &digits("expected.safetensors"), "--json"])).unwrap();
     assert!(json["weights"].as_array().unwrap().iter().any(|tensor| tensor["name"] == "labels"), "{json}");
     assert!(complaint(&["inspect", "missing.keras"]).contains("missing.keras"));
-    // A model whose only node is of an operator that nobody has.
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("unknown.onnx");
-    let node = b"\x0a\x01x\x12\x01y\x1a\x04fold\x22\x04Fold";
-    let graph = [&[0x0a, node.len() as u8][..], node, b"\x12\x01g"].concat();
-    let opset = b"\x0a\x00\x10\x11";
-    let model = [&b"\x08\x08\x3a"[..], &[graph.len() as u8], &graph, b"\x42", &[opset.len() as u8], opset].concat();
-    std::fs::write(&file, model).unwrap();
+    let file = folder("inspected").join("unknown.onnx");
+    std::fs::write(&file, unknown_onnx("g", "fold")).unwrap();
     let output = run(&["inspect", file.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.code() == Some(1) && text.contains("an ONNX model, model g"), "{text}");
@@ -247,7 +258,7 @@ fn mistakes_are_explained() {
     }
     let (model, test_set) = (digits("model.keras"), digits("expected.safetensors"));
     assert!(complaint(&["run", "missing.keras", PICTURES]).contains("missing.keras"));
-    assert!(complaint(&["run", &test_set, PICTURES]).contains("zip archive"));
+    assert!(complaint(&["run", &test_set, PICTURES]).contains("weights without a model"));
     assert!(complaint(&["run", &model, "missing.png"]).contains("missing.png"));
     assert!(complaint(&["run", &model, &model]).contains("safetensors"));
     assert!(complaint(&["run", &model, &test_set, "--tensor", "nothing"]).contains("input_0"));
@@ -287,6 +298,7 @@ fn a_model_is_written_as_a_page_and_pictures() {
 fn run_without_adapter(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgpu-conv"));
     command.env("WGPU_BACKEND", "vulkan");
+    command.env("WGPU_ADAPTER_NAME", "none");
     for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
         command.env(variable, "/nonexistent.json");
     }
@@ -296,7 +308,7 @@ fn run_without_adapter(arguments: &[&str]) -> Output {
 #[test]
 fn an_architecture_is_drawn_without_an_adapter() {
     let model = digits("model.keras");
-    assert_eq!(run_without_adapter(&["summary", &model]).status.code(), Some(1), "there is an adapter");
+    assert_eq!(run_without_adapter(&["verify", &model]).status.code(), Some(1), "there is an adapter");
     let folder = std::env::temp_dir().join(format!("wgpu-conv-shapes-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let in_folder = |name: &str| folder.join(name).display().to_string();
@@ -315,4 +327,182 @@ fn an_architecture_is_drawn_without_an_adapter() {
     }
     assert!(std::fs::read(folder.join("maps/004_dw1.png")).unwrap().starts_with(b"\x89PNG"));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What was printed on standard output and standard error, and the exit status.
+fn all_of(output: Output) -> (String, String, Option<i32>) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+#[test]
+fn models_are_summed_up_and_converted_without_an_adapter() {
+    let folder = folder("no_adapter");
+    let path = |name: &str| folder.join(name).display().to_string();
+    for file in ["model.keras", "model_legacy.h5", "model.onnx"] {
+        let (text, errors, code) = all_of(run_without_adapter(&["summary", &digits(file)]));
+        assert!(code == Some(0) && text.contains("Total params: 9,"), "{file}: {text}{errors}");
+    }
+    let (text, errors, code) =
+        all_of(run_without_adapter(&["convert", &digits("model_legacy.h5"), &path("a.keras"), "--json"]));
+    assert_eq!(code, Some(0), "{errors}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&json["model"], &json["values"]), (&"digits_dscnn".into(), &9466.into()));
+    // The weights are those of the file: what nothing computes is not lost on the way.
+    let (_, errors, code) = all_of(run_without_adapter(&["convert", &path("a.keras"), &path("a.safetensors")]));
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, errors, code) = all_of(run_without_adapter(&["convert", &digits("model.keras"), &path("b.safetensors")]));
+    assert_eq!(code, Some(0), "{errors}");
+    let [a, b] = ["a.safetensors", "b.safetensors"].map(|name| std::fs::read(folder.join(name)).unwrap());
+    assert!(a == b && a.len() > 4 * 9466 && a[a.len() / 2..].iter().any(|&byte| byte != 0));
+}
+
+/// A name in a file that ends its line and goes on as if the program had said it.
+#[test]
+fn names_in_files_write_no_lines_of_their_own() {
+    let folder = folder("forged");
+    let forged = "fold\n0 errors: ALL IS WELL\r\u{1b}[2J\u{202e}";
+    let file = folder.join("forged.onnx");
+    std::fs::write(&file, unknown_onnx(forged, forged)).unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [&["inspect", file][..], &["summary", file], &["view", file, "--shape-only", "-o", file]] {
+        let (text, errors, code) = all_of(run(arguments));
+        assert_eq!(code, Some(1), "{arguments:?}");
+        for line in text.lines().chain(errors.lines()) {
+            assert!(!line.starts_with("0 errors"), "{arguments:?}: {text}{errors}");
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+        }
+        assert!(text.contains("fold\\u{a}0 errors") || errors.contains("fold\\u{a}0 errors"), "{text}{errors}");
+    }
+    // The name of a file is one as well.
+    let (_, errors, _) = all_of(run(&["inspect", "no\nerror: forged"]));
+    assert!(!errors.contains("\nerror: forged"), "{errors}");
+}
+
+#[test]
+fn one_bad_picture_costs_no_other_its_result() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let folder = folder("one_bad");
+    for (name, picture) in [("a.png", "digit_7_048.png"), ("c.png", "digit_7_048.png")] {
+        std::fs::copy(format!("{PICTURES}/{picture}"), folder.join(name)).unwrap();
+    }
+    std::fs::write(folder.join("b.png"), b"\x89PNG\r\n\x1a\nno more").unwrap();
+    let pictures = folder.to_str().unwrap();
+    let (text, errors, code) = all_of(run(&["run", &digits("model.keras"), pictures, "--batch", "1"]));
+    assert_eq!(code, Some(1), "{text}{errors}");
+    assert!(text.contains("a.png") && text.contains("c.png") && !text.contains("b.png"), "{text}");
+    assert!(errors.contains("error: ") && errors.contains("b.png"), "{errors}");
+    assert!(text.ends_with("1 could not be read or computed, as told above\n"), "{text}");
+    let (text, _, code) = all_of(run(&["run", &digits("model.keras"), pictures, "--json"]));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, json["results"].as_array().unwrap().len()), (Some(1), 2));
+    assert!(json["failed"][0]["input"].as_str().unwrap().ends_with("b.png"), "{json}");
+    // With right labels, too: what lacks them is told, and the others are compared.
+    let test_set = digits("expected.safetensors");
+    let (text, errors, code) = all_of(run(&[
+        "run",
+        &digits("model.keras"),
+        &test_set,
+        pictures,
+        "--compare",
+        "labels",
+        "--tensor",
+        "input_0",
+    ]));
+    assert!(code == Some(1) && text.contains("356 of 360 right (98.9 %)"), "{text}{errors}");
+    // A file that is not there, and a folder without inputs, among others.
+    let picture = format!("{PICTURES}/digit_7_048.png");
+    let empty = folder.join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let (text, errors, code) =
+        all_of(run(&["run", &digits("model.keras"), "missing.png", empty.to_str().unwrap(), &picture]));
+    assert!(code == Some(1) && text.contains("digit_7_048.png"), "{text}{errors}");
+    assert!(errors.contains("missing.png") && errors.contains("no file ending in"), "{errors}");
+    assert_narrow(text.lines().take(2));
+}
+
+#[test]
+fn what_nothing_is_said_of_is_told_so() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    // An array whose numbers are none.
+    let file = folder("nan").join("nan.npy");
+    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 8, 8, 1), }");
+    let nan = [f32::NAN.to_le_bytes(); 64].concat();
+    std::fs::write(&file, [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), &nan].concat()).unwrap();
+    let file = file.to_str().unwrap();
+    let text = printed(&["run", &digits("model.keras"), file]);
+    assert!(text.contains("no label: the output is NaN"), "{text}");
+    assert_narrow(text.lines().take(2));
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&["run", &digits("model.keras"), file, "--json"])).unwrap();
+    assert_eq!(json["results"][0]["reason"], "no label: the output is NaN");
+    assert_eq!((&json["results"][0]["top"], &json["results"][0]["nan"]), (&serde_json::json!([]), &10.into()));
+}
+
+#[test]
+fn hints_fit() {
+    let folder = folder("hints");
+    let path = |name: &str| folder.join(name).display().to_string();
+    std::fs::write(path("model.tflite"), b"\x1c\0\0\0TFL3").unwrap();
+    std::fs::create_dir(path("saved")).unwrap();
+    std::fs::write(path("saved/saved_model.pb"), b"").unwrap();
+    std::fs::write(path("labels.txt"), b"\xff\xfe").unwrap();
+    for command in ["inspect", "summary"] {
+        for (file, hint) in [("model.tflite", "--tflite"), ("saved", "--saved-model")] {
+            let text = complaint(&[command, &path(file)]);
+            assert!(text.contains(hint) && text.contains("next: convert it there"), "{text}");
+            assert!(!text.contains("next: `wgpu-conv inspect"), "{text}");
+        }
+    }
+    let text = complaint(&["run", &digits("model.keras"), PICTURES, "--labels", &path("labels.txt")]);
+    assert!(text.contains("next: give a text file"), "{text}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgpu-conv"));
+    command.env("WGPU_BACKEND", "foo").args(["verify", &digits("model.keras")]);
+    let (_, text, _) = all_of(command.output().unwrap());
+    assert!(text.contains("vulkan, metal, dx12") && text.contains("received foo"), "{text}");
+    // A keras.json that is faulty stops the program, which reads it, and says what it is.
+    std::fs::write(path("keras.json"), r#"{"floatx": "float8"}"#).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgpu-conv"));
+    command.env("KERAS_HOME", &folder).args(["summary", &digits("model.keras")]);
+    let (_, text, code) = all_of(command.output().unwrap());
+    assert!(code == Some(1) && text.contains("keras.json: `floatx` must be") && text.contains("next: mend"), "{text}");
+}
+
+#[test]
+fn pages_take_the_place_of_pages_alone() {
+    let folder = folder("pages");
+    let path = |name: &str| folder.join(name).display().to_string();
+    std::fs::write(path("mine.html"), "<!DOCTYPE html>\n<html><title>Mine</title></html>\n").unwrap();
+    std::fs::write(path("mine.zip"), b"PK\x03\x04 photos").unwrap();
+    std::fs::create_dir(path("maps")).unwrap();
+    std::fs::write(path("maps/000_input_layer.png"), b"\x89PNG\r\n\x1a\n a photo").unwrap();
+    let view = |page: &str| run(&["view", &digits("model.keras"), "--shape-only", "-o", &path(page), "--json"]);
+    for (file, kept) in [("mine.html", "Mine"), ("mine.zip", "photos")] {
+        let (_, errors, code) = all_of(view(file));
+        assert!(code == Some(1) && errors.contains("left as it is"), "{errors}");
+        assert!(String::from_utf8_lossy(&std::fs::read(path(file)).unwrap()).contains(kept));
+    }
+    for _ in 0..2 {
+        let (text, errors, code) = all_of(view("page.html"));
+        assert_eq!(code, Some(0), "{errors}");
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["bytes"].as_u64(), Some(std::fs::metadata(path("page.html")).unwrap().len()));
+    }
+    let pictures =
+        ["view", &digits("model.keras"), "--shape-only", "-o", &path("page.html"), "--png", &path("maps"), "--json"];
+    for _ in 0..2 {
+        let json: serde_json::Value = serde_json::from_str(&printed(&pictures)).unwrap();
+        assert_eq!(json["pictures"].as_array().unwrap().len(), 14, "{json}");
+    }
+}
+
+#[test]
+fn adapters_are_told_to_programs() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let json: serde_json::Value = serde_json::from_str(&printed(&["adapters", "--json"])).unwrap();
+    assert!(json.as_array().unwrap().iter().any(|adapter| adapter["name"] == gpu.info().name.as_str()), "{json}");
 }

@@ -204,7 +204,7 @@ fn check_layer(gpu: &Gpu, case: &Case, policy: Option<&str>, limit: f64) -> Outc
     let error = |error: Error| fail(error.to_string());
     let shapes: Vec<PartialShape> = case.x.iter().map(|x| Shape::from(x.shape.as_slice()).into()).collect();
     let promised = described.output_shape_all(&shapes).map_err(error)?;
-    let mut layer = described.build_all(gpu, &shapes).map_err(error)?;
+    let layer = described.build_all(gpu, &shapes).map_err(error)?;
     let declared: Vec<_> = layer.weights().iter().map(|w| (w.name().to_owned(), w.shape().dims().to_vec())).collect();
     let expected: Vec<_> = case.weights.iter().map(|(name, array)| (name.clone(), array.shape.clone())).collect();
     if declared != expected {
@@ -637,7 +637,7 @@ fn initializers() {
             let options = ReadOptions::default();
             let layer =
                 LayerConfig::from_config_with(class, &config, options).and_then(|layer| layer.build(&gpu, input));
-            let weights = layer.map_err(|error| error.to_string())?.get_weights();
+            let weights = layer.map_err(|error| error.to_string())?.get_weights().unwrap();
             let values = &weights[weight];
             if values.shape.dims() != shape {
                 return Err(format!("shape {}, Keras has {shape:?}", values.shape));

@@ -76,7 +76,7 @@ fn tensor(gpu: &Gpu, shape: impl Into<Shape>, values: fn(usize) -> Vec<f32>) -> 
 
 /// Gives every weight of a layer whole numbers.
 fn make_whole(layer: &mut wgpu_conv::layers::Layer) {
-    let mut weights = layer.get_weights();
+    let mut weights = layer.get_weights().unwrap();
     for weight in &mut weights {
         weight.values = whole(weight.values.len());
     }
@@ -215,8 +215,11 @@ fn empty_images_are_computed_or_refused() {
                 let output = symbol.apply(config.clone())?;
                 let model = graph.model("model", &[&symbol], &[&output])?;
                 let input = tensor(&gpu, shape, wave);
-                let weights: Vec<Array> =
-                    layer.weights().iter().map(|w| Array::from_f32(w.shape().dims(), &w.value().values)).collect();
+                let weights: Vec<Array> = layer
+                    .weights()
+                    .iter()
+                    .map(|w| Array::from_f32(w.shape().dims(), &w.read().unwrap().values))
+                    .collect();
                 let exact = evaluate(&config, &weights, &[Array::new(shape, vec![])])?;
                 let predicted = model.predict(&HostTensor::new(shape, Vec::new())?)?;
                 let report = model.verify(std::slice::from_ref(&input))?;

@@ -70,17 +70,17 @@ fn outputs(model: &Model, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, Stri
     outputs.iter().map(read).collect()
 }
 
-fn for_every_layer(model: &mut Model, change: impl Fn(&mut Layer)) {
+fn for_every_layer(model: &mut Model, change: impl Fn(&Layer)) {
     let paths: Vec<_> = model.layers().into_iter().map(|(path, _)| path).collect();
     for path in paths {
-        change(model.get_layer_mut(&path).unwrap());
+        change(model.get_layer(&path).unwrap());
     }
 }
 
 /// Sets every weight to 0.
 fn forget(model: &mut Model) {
     for_every_layer(model, |layer| {
-        let mut values = layer.get_weights();
+        let mut values = layer.get_weights().unwrap();
         values.iter_mut().for_each(|value| value.values.fill(0.0));
         layer.set_weights(&values).unwrap();
     });
@@ -90,7 +90,7 @@ fn forget(model: &mut Model) {
 fn learn(model: &mut Model) {
     let count = std::cell::Cell::new(0u32);
     for_every_layer(model, |layer| {
-        let mut values = layer.get_weights();
+        let mut values = layer.get_weights().unwrap();
         for value in values.iter_mut().flat_map(|value| &mut value.values) {
             count.set(count.get() + 1);
             *value = 0.05 + (count.get() % 1009) as f32 / 5003.0;
@@ -110,7 +110,7 @@ fn weights(model: &Model) -> Vec<(String, Vec<usize>, Vec<u32>)> {
     let bits = |value: &HostTensor| value.values.iter().map(|value| value.to_bits()).collect();
     let weights = model.weights().into_iter();
     let mut weights: Vec<_> =
-        weights.map(|(path, weight)| (path, weight.shape().dims().to_vec(), bits(weight.value()))).collect();
+        weights.map(|(path, weight)| (path, weight.shape().dims().to_vec(), bits(&weight.read().unwrap()))).collect();
     weights.sort();
     weights
 }

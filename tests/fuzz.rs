@@ -124,7 +124,7 @@ fn model(trial: &mut Trial) {
         trial.step("its page", |_| Viewer::of_architecture(&architecture).page(&Page::new()));
     }
     if let Some(gpu) = trial.gpu
-        && let Some(mut model) = trial.step("loading", |path| Model::load(gpu, path))
+        && let Some(model) = trial.step("loading", |path| Model::load(gpu, path))
     {
         trial.step("its summary", |_| Ok(model.summary()));
         trial.step("its weights", |path| model.load_weights(path));
@@ -135,7 +135,7 @@ fn model(trial: &mut Trial) {
 fn weights(trial: &mut Trial) {
     trial.step("inspect", |path| inspect(path));
     let digits = fixtures().join("conformance/models/digits/model.keras");
-    if let Some(mut model) = trial.gpu.map(|gpu| Model::load(gpu, digits).expect("the model")) {
+    if let Some(model) = trial.gpu.map(|gpu| Model::load(gpu, digits).expect("the model")) {
         trial.step("weights of a model", |path| model.load_weights(path));
     }
 }

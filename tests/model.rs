@@ -420,7 +420,24 @@ fn a_compiled_mobilenet_makes_nothing_and_takes_the_memory_of_two_values() {
     assert!(report.activations <= (pair + image + textures) * 11 / 10, "{report}");
     let uniforms_and_staging = 1 << 20;
     assert!(after.bytes <= report.total() + uniforms_and_staging, "{} bytes, {report}", after.bytes);
-    assert!(report.weights <= weights, "{report}, {weights} bytes of weights as saved");
+    // The weights themselves, what kernels read instead of them where they are folded or packed, and the largest kernel between.
+    let largest = 1024 * 1024 * 4;
+    assert!(report.weights <= weights * 21 / 10 + largest, "{report}, {weights} bytes of weights as saved");
+
+    // New weights: whatever was made of the old ones is made again, in what there is, with the next call.
+    for (_, layer) in model.layers() {
+        let mut values = layer.get_weights().unwrap();
+        values.iter_mut().flat_map(|value| &mut value.values).for_each(|value| *value *= 0.5);
+        layer.set_weights(&values).unwrap();
+    }
+    let before = gpu.counters();
+    let other = model.predict(&input).unwrap();
+    let after = gpu.counters();
+    assert_eq!(
+        (after.buffers, after.pipelines, after.bind_groups, after.submissions),
+        (before.buffers, before.pipelines, before.bind_groups, before.submissions + 1)
+    );
+    assert_ne!(output.values, other.values);
 }
 
 #[test]
@@ -448,7 +465,7 @@ fn graphs_share_layers_nest_models_and_keep_what_lies_between() {
     assert!(refused(&[&image], &[]).contains("outputs"));
     assert!(graph.apply(Dense::new(2), &[&other, &other]).unwrap_err().to_string().contains("one input"));
     assert!(graph.input("image", [None, Some(2)]).is_err());
-    let mut model = graph.model("net", &[&image], &[&mean, &features]).unwrap();
+    let model = graph.model("net", &[&image], &[&mean, &features]).unwrap();
     assert!(unused.apply(Dense::new(1)).is_err(), "the graph has ended");
 
     let names: Vec<_> = model.layers().into_iter().map(|(path, _)| path).collect();
@@ -471,8 +488,8 @@ fn graphs_share_layers_nest_models_and_keep_what_lies_between() {
     drop(recorded);
 
     // New weights reach programs that were compiled before.
-    let layer = model.get_layer_mut("inner/norm").unwrap();
-    let mut weights = layer.get_weights();
+    let layer = model.get_layer("inner/norm").unwrap();
+    let mut weights = layer.get_weights().unwrap();
     weights[1].values.fill(1.0);
     layer.set_weights(&weights).unwrap();
     let after = model.predict_all(&[input]).unwrap();
@@ -503,7 +520,8 @@ fn separable_convolutions_are_taken_in_one_pass() {
         (memory, gpu.counters().pipelines - before, output)
     };
     let [two, one] = [Tuning::Heuristic, Tuning::Pin("conv_separable_f32x4_64x64".to_owned())].map(run);
-    assert_eq!((two.1, one.1), (4, 2), "pipelines");
+    // Six of the first make the scales and shifts of batch normalizations, and fold them into kernels.
+    assert_eq!((two.1, one.1), (10, 2), "pipelines");
     assert!(one.0 < two.0, "{} bytes, with what lies between {}", one.0, two.0);
     let recorded = model.call_recorded(std::slice::from_ref(&input)).unwrap();
     let unfused = recorded.last().unwrap().output.read::<f32>().unwrap();

@@ -40,8 +40,8 @@ fn input(gpu: &Gpu) -> Tensor {
 }
 
 fn layer(gpu: &Gpu, config: &LayerConfig) -> Layer {
-    let mut layer = config.build(gpu, SHAPE).expect("a layer");
-    let mut weights = layer.get_weights();
+    let layer = config.build(gpu, SHAPE).expect("a layer");
+    let mut weights = layer.get_weights().unwrap();
     weights.iter_mut().for_each(|weight| weight.values = whole(weight.values.len()));
     layer.set_weights(&weights).expect("its own shapes");
     layer
@@ -237,8 +237,8 @@ fn pinned_plans_are_reproducible() {
     };
     let run = || -> Vec<(String, Vec<u32>)> {
         let gpu = Gpu::new().expect("a device");
-        let mut layer = layer(&gpu, &Conv2D::new(24, 3).activation(Activation::Tanh).into());
-        let mut weights = layer.get_weights();
+        let layer = layer(&gpu, &Conv2D::new(24, 3).activation(Activation::Tanh).into());
+        let mut weights = layer.get_weights().unwrap();
         weights.iter_mut().for_each(|weight| weight.values = values(weight.values.len(), 53));
         layer.set_weights(&weights).expect("its own shapes");
         let input = Tensor::from_slice(&gpu, SHAPE, &values(SHAPE.iter().product(), 37)).expect("a tensor");

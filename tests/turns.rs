@@ -213,7 +213,7 @@ fn dense_layers_of_many_inputs() {
     for (inputs, units, batch) in
         [(8_192, 4, 3), (66_000, 1, 1), (73_728, 2, 2), (200_001, 5, 1), (1_000_000, 1, 1), (10_000_000, 1, 1)]
     {
-        let mut layer = Dense::new(units).build(&gpu, [batch, inputs]).unwrap();
+        let layer = Dense::new(units).build(&gpu, [batch, inputs]).unwrap();
         let (kernel, bias) = (numbers(1, inputs * units as usize), numbers(2, units as usize));
         layer
             .set_weights(&[

@@ -13,10 +13,10 @@ use common::fixtures::Case;
 use common::{fixtures, test_each};
 use wgpu_conv::formats::{KerasFile, read_layer_statistics};
 use wgpu_conv::layers::{
-    BinaryFunction, Broadcast, Conv2D, Dense, Expand, Layer, LayerConfig, Map, MatMul, Pad, PadMode, Pads, Pool2D,
-    Pooling, ReadOptions, Reduce, Reduction, Resize, ResizeTo, Slice,
+    BinaryFunction, Broadcast, Conv2D, Dense, Expand, Layer, LayerConfig, Map, MatMul, Merge, Pad, PadMode, Pads,
+    Pool2D, Pooling, ReadOptions, Reduce, Reduction, Resize, ResizeTo, Slice,
 };
-use wgpu_conv::model::{DEVIATION, Finding, LayerStatistics, Model, Sequential};
+use wgpu_conv::model::{DEVIATION, Finding, Functional, LayerStatistics, Model, SUSPECT, Sequential};
 use wgpu_conv::reference::{self, Array};
 use wgpu_conv::{
     Activation, Coordinates, DTypePolicy, Gpu, HostTensor, Interpolation, Nearest, PartialShape, Shape, Tensor, Unary,
@@ -197,14 +197,14 @@ fn right_operators_are_within_their_bounds() {
 fn a_changed_weight_is_traced_to_its_layer() {
     let Some(gpu) = gpu::gpu() else { return };
     let folder = fixtures::directory().join("models/digits");
-    let (mut model, inputs) = model(&gpu, &folder).unwrap();
+    let (model, inputs) = model(&gpu, &folder).unwrap();
     let recorded = read_layer_statistics(folder.join("layers.json")).unwrap();
     let names: Vec<String> =
         model.layers().iter().filter(|(_, layer)| !layer.weights().is_empty()).map(|(path, _)| path.clone()).collect();
     assert!(names.len() >= 8, "{names:?}");
     for name in &names {
-        let layer = model.get_layer_mut(name).unwrap();
-        let right = layer.get_weights();
+        let layer = model.get_layer(name).unwrap();
+        let right = layer.get_weights().unwrap();
         let mut wrong = right.clone();
         let middle = wrong[0].values.len() / 2;
         wrong[0].values[middle] += 0.25;
@@ -216,7 +216,7 @@ fn a_changed_weight_is_traced_to_its_layer() {
         // The reference is given the same weights: what the device makes of them is right.
         let random = model.sample_inputs(&model.input_shapes(1, 8), 3).unwrap();
         first_difference(&model.verify(&random).unwrap()).unwrap();
-        model.get_layer_mut(name).unwrap().set_weights(&right).unwrap();
+        model.get_layer(name).unwrap().set_weights(&right).unwrap();
     }
     first_difference(&model.verify_recorded(&inputs, &recorded).unwrap()).unwrap();
 }
@@ -226,10 +226,10 @@ fn a_changed_weight_is_traced_to_its_layer() {
 fn a_changed_weight_in_a_file_is_traced_to_its_layer() {
     let Some(gpu) = gpu::gpu() else { return };
     let folder = fixtures::directory().join("models/digits");
-    let (mut changed, inputs) = model(&gpu, &folder).unwrap();
+    let (changed, inputs) = model(&gpu, &folder).unwrap();
     let recorded = read_layer_statistics(folder.join("layers.json")).unwrap();
-    let layer = changed.get_layer_mut("pw1").unwrap();
-    let mut weights = layer.get_weights();
+    let layer = changed.get_layer("pw1").unwrap();
+    let mut weights = layer.get_weights().unwrap();
     weights[0].values[100] -= 0.5;
     layer.set_weights(&weights).unwrap();
     let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("changed.keras");
@@ -245,9 +245,9 @@ fn statistics_are_held_to_their_limit() {
     let dense = Dense::new(3).name("head").use_bias(false);
     let mut sequential = Sequential::new(&gpu).with_input([None, Some(2)]).unwrap();
     sequential.add(dense).unwrap();
-    let mut model = sequential.into_model().unwrap();
+    let model = sequential.into_model().unwrap();
     let kernel = HostTensor::new([2, 3], vec![1.0, 2.0, 3.0, 0.0, 0.0, 0.0]).unwrap();
-    model.get_layer_mut("head").unwrap().set_weights(&[kernel]).unwrap();
+    model.get_layer("head").unwrap().set_weights(&[kernel]).unwrap();
     let input = Tensor::from_slice(&gpu, [1, 2], &[2.0f32, 9.0]).unwrap();
     let right = LayerStatistics {
         layer: "head".into(),
@@ -282,6 +282,73 @@ fn statistics_are_held_to_their_limit() {
     assert_eq!(found(other.clone()), None, "by place, since there are as many");
     let error = model.verify_recorded(std::slice::from_ref(&input), &[right, other]).unwrap_err().to_string();
     assert!(error.contains("head") && error.contains("tail"), "{error}");
+}
+
+/// What was recorded of each layer, off by so many times the limit.
+fn off_by(model: &Model, inputs: &[Tensor], errors: &[(&str, f64)]) -> Vec<LayerStatistics> {
+    let recorded = model.call_recorded(inputs).unwrap();
+    let statistics = recorded.iter().filter_map(|application| {
+        let error = errors.iter().find(|(name, _)| *name == application.path)?.1;
+        let values: Vec<f64> = application.output.read::<f32>().unwrap().into_iter().map(f64::from).collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let size = mean.abs().max(std).max(0.05);
+        Some(LayerStatistics {
+            layer: application.path.clone(),
+            shape: application.output.shape().clone(),
+            mean: mean + error * DEVIATION * size,
+            std,
+            min: values.iter().copied().fold(f64::INFINITY, f64::min),
+            max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            first: vec![],
+            last: vec![],
+        })
+    });
+    statistics.collect()
+}
+
+/// Where a difference passes the limit, the layers that it came through without a break are held to a tenth of it, and no
+/// others: not noise further up, nor another branch. What is printed is what was allowed.
+#[test]
+fn a_difference_began_where_it_left_the_noise() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let graph = Functional::new(&gpu);
+    let input = graph.input("x", [None, Some(6)]).unwrap();
+    let dense = |name: &str| Dense::new(6).name(name);
+    let left =
+        (&input | dense("noise") | dense("sound") | dense("begins") | dense("unknown") | dense("grows")).finish();
+    let left = left.unwrap();
+    let right = (&input | dense("beside") | dense("right")).finish().unwrap();
+    let sum = graph.apply(Merge::add().name("sum"), &[&left, &right]).unwrap();
+    let after = (&sum | dense("after")).finish().unwrap();
+    let model = graph.model("m", &[&input], &[&after]).unwrap();
+    let inputs = model.sample_inputs(&model.input_shapes(2, 1), 4).unwrap();
+    let told = |errors: &[(&str, f64)]| {
+        let report = model.verify_recorded(&inputs, &off_by(&model, &inputs, errors)).unwrap();
+        assert!(report.layers.iter().all(|check| (check.error > 1.0) == check.finding.is_some()), "{report:?}");
+        let found = report.layers.iter().filter(|check| check.finding.is_some());
+        found.map(|check| (check.name.clone(), check.limit, (check.error * 100.0).round() / 100.0)).collect::<Vec<_>>()
+    };
+    let row = |name: &str, limit, error| (name.to_owned(), limit, error);
+    let mut errors =
+        [("noise", 0.3), ("sound", 0.05), ("begins", 0.2), ("grows", 0.6), ("beside", 0.5), ("right", 0.02)].to_vec();
+    assert_eq!(told(&errors), [], "nothing passes its limit");
+    errors.push(("sum", 0.9));
+    errors.push(("after", 2.0));
+    let found =
+        [row("begins", SUSPECT, 2.0), row("grows", SUSPECT, 6.0), row("sum", SUSPECT, 9.0), row("after", 1.0, 2.0)];
+    assert_eq!(told(&errors), found);
+    // A layer that is wrong by itself, and what follows.
+    let wrong = [("noise", 0.05), ("sound", 0.09), ("begins", 40.0), ("grows", 0.5), ("sum", 0.2), ("after", 0.01)];
+    assert_eq!(told(&wrong), [row("begins", 1.0, 40.0)]);
+
+    let statistics = off_by(&model, &inputs, &errors);
+    let report = model.verify_recorded(&inputs, &statistics).unwrap();
+    let found = report.first_difference().unwrap();
+    let Some(Finding::Statistic { received, expected, allowed, .. }) = found.finding else { panic!("{found:?}") };
+    assert!((received - expected).abs() > allowed, "{found:?}");
+    assert!(((received - expected).abs() / allowed / found.error - 1.0).abs() < 1e-6, "{found:?}");
 }
 
 #[test]

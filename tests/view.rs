@@ -239,8 +239,28 @@ fn a_page_has_sheets_scores_and_times() {
     let (best, _) = wgpu_conv::model::top(&outputs[0].values, 1)[0];
     assert!(page.contains(&format!("<tr class=\"best\"><th scope=\"row\">{}</th>", labels[best])), "{best}");
     assert_eq!(page.matches("<th scope=\"row\">").count(), 5);
+    // Every layer says what its brightness means, and the input is shown in its colours.
+    assert_eq!(page.matches("<span class=\"ramp\"").count(), 7, "{page}");
+    assert!(page.contains("alt=\"The input input in colour, 6 by 7\""));
     viewer.clear();
     assert!(!viewer.page(&Page::new()).unwrap().contains("id=\"sheet-1\""));
+    // A score that is no number is no label.
+    viewer.predict(&[HostTensor::new([1, 6, 7, 3], vec![f32::NAN; 126]).unwrap()]).unwrap();
+    let page = viewer.page(&Page::new().labels(labels)).unwrap();
+    assert!(page.contains("<tr><th scope=\"row\">no label: the output is NaN</th></tr>"), "{page}");
+    assert_eq!(page.matches("<th scope=\"row\">").count(), 1);
+}
+
+/// Names may hold any character: none turns the direction of a page's text, and none is lost without a trace.
+#[test]
+fn names_on_a_page_are_written_out() {
+    let mut sketch = Sketch::new();
+    sketch.input("im\u{202e}age\nof \u{1b}[2J", &[6, 7, 3]).unwrap();
+    let page = Viewer::of_sketch(sketch).page(&Page::new().title("t\u{2066}t").note("a\u{9b}b")).unwrap();
+    assert!(!page.contains(['\u{202e}', '\u{2066}', '\u{9b}', '\u{1b}']));
+    assert!(page.contains("<h2>im\\u{202e}age\\u{a}of \\u{1b}[2J</h2>"), "{page}");
+    assert!(page.contains("<title>t\\u{2066}t</title>") && page.contains("a\\u{9b}b"));
+    assert!(page.contains(r#""name":"im\\u{202e}age\\u{a}of \\u{1b}[2J""#));
 }
 
 /// Every value of every layer is in the page: of random weights and noise, which compress worst.

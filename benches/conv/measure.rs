@@ -77,6 +77,7 @@ pub fn measure(gpu: &Gpu, case: &Case, method: &Method, mut show: impl FnMut(Row
     let problems = case.config().convolutions(case.input)?;
     let weights: Vec<Array> = build(gpu, case)?
         .get_weights()
+        .unwrap()
         .iter()
         .map(|weight| Array::from_f32(weight.shape.dims(), &weight.values))
         .collect();

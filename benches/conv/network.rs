@@ -120,7 +120,7 @@ fn mobilenet(gpu: &Gpu) -> Result<Model> {
 fn expected(model: &Model, input: Array) -> Result<Array> {
     let mut value = input;
     for (_, layer) in model.layers() {
-        let weights = layer.get_weights();
+        let weights = layer.get_weights().unwrap();
         let weights: Vec<_> = weights.iter().map(|w| Array::from_f32(w.shape.dims(), &w.values)).collect();
         value = evaluate(layer.config(), &weights, &[value])?;
     }

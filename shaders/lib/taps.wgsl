@@ -1,25 +1,22 @@
 // The taps of a transposed convolution that hit a position of its output.
 //
 // Position y is hit by tap ky where y + pad_h − ky·DILATION_H is a multiple of STRIDE_H; hits lie TAP_STEP_H apart.
+//
+// Constants: TAP_STEP_H = STRIDE_H / gcd(STRIDE_H, DILATION_H), and TAP_INVERSE_H, which times DILATION_H / gcd leaves 1 when
+// divided by TAP_STEP_H; likewise TAP_STEP_W and TAP_INVERSE_W.
 
 /// The first tap that hits row `y`; one beyond the last where none does.
 fn first_tap_h(y: u32) -> u32 {
-    for (var ky = 0u; ky < TAP_STEP_H; ky++) {
-        if (i32(y + params.pad_h) - i32(ky * DILATION_H)) % i32(STRIDE_H) == 0 {
-            return ky;
-        }
-    }
-    return KERNEL_H;
+    let at = y + params.pad_h;
+    let divisor = STRIDE_H / TAP_STEP_H;
+    return select(KERNEL_H, at / divisor % TAP_STEP_H * TAP_INVERSE_H % TAP_STEP_H, at % divisor == 0u);
 }
 
 /// The first tap that hits column `x`; one beyond the last where none does.
 fn first_tap_w(x: u32) -> u32 {
-    for (var kx = 0u; kx < TAP_STEP_W; kx++) {
-        if (i32(x + params.pad_w) - i32(kx * DILATION_W)) % i32(STRIDE_W) == 0 {
-            return kx;
-        }
-    }
-    return KERNEL_W;
+    let at = x + params.pad_w;
+    let divisor = STRIDE_W / TAP_STEP_W;
+    return select(KERNEL_W, at / divisor % TAP_STEP_W * TAP_INVERSE_W % TAP_STEP_W, at % divisor == 0u);
 }
 
 /// The input row that tap `ky` takes to row `y`, which it hits; may lie outside.

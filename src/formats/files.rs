@@ -5,7 +5,7 @@ use std::path::Path;
 use super::weights::{Weights, places};
 use crate::file::{FileKind, write_file};
 use crate::model::Model;
-use crate::{Error, Result};
+use crate::{Error, Result, Variable};
 #[cfg(feature = "keras")]
 use {super::hdf5::WeightsFile, super::keras::Archive, super::keras_write, crate::budget::Meter};
 
@@ -28,14 +28,14 @@ impl Model {
     /// # Ok(model)
     /// # }
     /// ```
-    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn load_weights(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let place = path.display().to_string();
         let mut weights = weights(super::read(path)?, self.name(), &place)?;
         let places: Vec<_> = places(self).into_iter().map(|(place, _)| place).collect();
         let values = weights.values(&places, &place)?;
         for (layer, values) in places.iter().zip(&values) {
-            self.get_layer_mut(&layer.path.join("/"))?.set_weights(values)?;
+            self.get_layer(layer.path.join("/").as_str())?.set_weights(values)?;
         }
         Ok(())
     }
@@ -77,10 +77,10 @@ impl Model {
                 let tensors = places.iter().flat_map(|(place, layer)| {
                     let layer_path = place.path.join("/");
                     let around = &around;
-                    let named = move |weight: &crate::layers::Weight| format!("{around}{layer_path}/{}", weight.name());
-                    layer.weights().iter().map(move |weight| (named(weight), weight.value()))
+                    let named = move |weight: &Variable| format!("{around}{layer_path}/{}", weight.name());
+                    layer.weights().iter().map(move |weight| Ok((named(weight), weight.read()?)))
                 });
-                super::safetensors::write(&tensors.collect::<Vec<_>>(), &place)?
+                super::safetensors::write(&tensors.collect::<Result<Vec<_>>>()?, &place)?
             }
             _ => {
                 let kinds = [

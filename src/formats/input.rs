@@ -207,9 +207,8 @@ fn takes_bytes(model: &Model, port: Port) -> Option<String> {
                         matches!(map.function, Unary::Affine { scale, .. } if small(scale.into()))
                     }
                     LayerConfig::Normalization(normalization) if !normalization.invert => {
-                        let weight =
-                            || layer.weights().iter().find(|weight| weight.name() == "mean").map(|it| it.value());
-                        let means = normalization.mean.as_ref().or_else(weight);
+                        let weight = || layer.weights().iter().find(|weight| weight.name() == "mean")?.read().ok();
+                        let means = normalization.mean.clone().or_else(weight);
                         means.is_some_and(|means| means.values.iter().any(|mean| mean.abs() > 4.0))
                     }
                     _ => false,

@@ -43,6 +43,10 @@ pub struct Obstacle {
 pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
     let path = path.as_ref();
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    #[cfg(any(feature = "keras", feature = "onnx"))]
+    if ending != "safetensors" {
+        super::foreign::check(path)?;
+    }
     match ending.as_str() {
         #[cfg(feature = "safetensors")]
         "safetensors" => Ok(Contents {

@@ -12,7 +12,6 @@ use super::weights::Weights;
 use crate::budget::Meter;
 use crate::layers::{Generation, Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
-use crate::text::printable_name;
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// A `.keras` file or a legacy `.h5` file of a whole model, read but not yet on a device.
@@ -58,6 +57,7 @@ impl KerasFile {
     /// Those of [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<Self> {
         let path = path.as_ref();
+        super::foreign::check(path)?;
         let bytes = super::read(path)?;
         Self::parse(bytes, path.display().to_string(), options)
     }
@@ -245,11 +245,8 @@ impl std::fmt::Debug for KerasFile {
 
 /// The error that lists all `layers` of `place` that cannot be built, or what else is to be done with them.
 pub(super) fn refused(place: &str, done: &str, layers: &[UnsupportedLayer]) -> Error {
-    let lines = layers.iter().map(|UnsupportedLayer { name, class, reason }| {
-        format!("\n  {} ({}): {reason}", printable_name(name), printable_name(class))
-    });
-    let reason = format!("{} of its layers cannot be {done}:{}", layers.len(), lines.collect::<String>());
-    Error::unsupported(place, reason)
+    let parts = layers.iter().map(|UnsupportedLayer { name, class, reason }| format!("{name} ({class}): {reason}"));
+    Error::unsupported_parts(place, &format!("{} of its layers cannot be {done}:", layers.len()), parts)
 }
 
 /// `graph` on `gpu` for inputs of shapes `given`, its layers with their `values`.

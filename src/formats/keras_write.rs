@@ -52,31 +52,31 @@ pub(super) fn keras(model: &Model, place: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Format`] for what HDF5 cannot hold.
 pub(super) fn weights(model: &Model, place: &str) -> Result<Vec<u8>> {
-    hdf5::write(&group(model, String::new(), model.name().to_owned()), place)
+    hdf5::write(&group(model, String::new(), model.name().to_owned())?, place)
 }
 
-fn group(model: &Model, group: String, name: String) -> WeightsGroup {
+fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
     let names = Names::of(model);
     let mut siblings = HashMap::new();
     let layers = parts(model).into_iter().map(|part| match part {
-        Part::Input(index) => WeightsGroup {
+        Part::Input(index) => Ok(WeightsGroup {
             group: sibling(&mut siblings, "InputLayer"),
             name: names.inputs[index].clone(),
             ..WeightsGroup::default()
-        },
+        }),
         Part::Block(index) => {
             let block = &model.blocks()[index];
             let (group, name) = (sibling(&mut siblings, block.class_name()), names.blocks[index].clone());
             match block {
                 Block::Model(model) => self::group(model, group, name),
                 Block::Layer(layer) => {
-                    WeightsGroup { group, name, values: layer.get_weights(), ..WeightsGroup::default() }
+                    Ok(WeightsGroup { group, name, values: layer.get_weights()?, ..WeightsGroup::default() })
                 }
             }
         }
     });
-    let layers = layers.collect();
-    WeightsGroup { group, name, layers, ..WeightsGroup::default() }
+    let layers = layers.collect::<Result<_>>()?;
+    Ok(WeightsGroup { group, name, layers, ..WeightsGroup::default() })
 }
 
 /// What Keras calls the parts of a model.

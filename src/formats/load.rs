@@ -24,6 +24,7 @@ impl Model {
     /// ```
     pub fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        super::foreign::check(path)?;
         of_bytes(gpu, super::read(path)?, path.display().to_string())
     }
 
@@ -67,6 +68,7 @@ impl Architecture {
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        super::foreign::check(path)?;
         let (bytes, place) = (super::read(path)?, path.display().to_string());
         match Format::of(&bytes) {
             #[cfg(feature = "keras")]

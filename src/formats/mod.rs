@@ -8,6 +8,8 @@
 
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod files;
+#[cfg(any(feature = "keras", feature = "onnx"))]
+mod foreign;
 #[cfg(feature = "keras")]
 mod graph;
 #[cfg(feature = "keras")]
@@ -58,9 +60,10 @@ use crate::file::read;
     feature = "image",
     feature = "npy",
     feature = "onnx",
-    feature = "safetensors"
+    feature = "safetensors",
+    feature = "view"
 ))]
-pub use crate::file::{FileKind, write_file};
+pub use crate::file::{FileKind, read as read_file, write_file};
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs};
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]

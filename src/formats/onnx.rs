@@ -17,7 +17,7 @@ use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
 use super::onnx_nodes;
 use super::onnx_proto::{FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, decoded_bytes};
 use crate::budget::Meter;
-use crate::layers::{Layer, SharedOperands, snake_case};
+use crate::layers::{Layer, SharedWeights, snake_case};
 use crate::model::{AppliedLayer, Architecture, Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
@@ -71,6 +71,7 @@ impl OnnxFile {
     /// opset that is not read; [`Error::Limit`] where reading it takes more than the [budget](super::Budget).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        super::foreign::check(path)?;
         Self::parse(super::read(path)?.into(), path.display().to_string())
     }
 
@@ -159,7 +160,7 @@ impl OnnxFile {
         let name = self.name().to_owned();
         let Translation { inputs, steps, outputs, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
-        let mut shared = SharedOperands::default();
+        let mut shared = SharedWeights::default();
         for Step { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
             let layer = Layer::with_shared(gpu, config.named(&name), &shapes, weights, &mut shared);
@@ -203,11 +204,10 @@ impl OnnxFile {
         if unsupported.is_empty() && needs_values.is_empty() {
             return Ok(());
         }
-        let lines = unsupported.iter().map(|node| format!("\n  {node}"));
-        let inputs = needs_values.iter().map(|name| format!("\n  input {name} must be given a value"));
-        let what = format!("{} of its nodes cannot be built:", unsupported.len());
-        let reason = lines.chain(inputs).fold(what, |text, line| text + &line);
-        Err(Error::unsupported(&*self.place, reason))
+        let nodes = unsupported.iter().map(ToString::to_string);
+        let inputs = needs_values.iter().map(|name| format!("input {name} must be given a value"));
+        let summary = format!("{} of its nodes cannot be built:", unsupported.len());
+        Err(Error::unsupported_parts(&*self.place, &summary, nodes.chain(inputs)))
     }
 
     fn free_inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {

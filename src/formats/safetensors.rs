@@ -76,7 +76,7 @@ pub(super) fn tensors(bytes: &[u8], place: &str) -> Result<HashMap<String, HostT
 ///
 /// # Errors
 /// [`Error::Format`] where there are more than one can hold.
-pub(super) fn write(tensors: &[(String, &HostTensor)], place: &str) -> Result<Vec<u8>> {
+pub(super) fn write(tensors: &[(String, HostTensor)], place: &str) -> Result<Vec<u8>> {
     let broken = |error: safetensors::SafeTensorError| Error::format(place, error.to_string());
     let bytes: Vec<Vec<u8>> = tensors
         .iter()

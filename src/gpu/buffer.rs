@@ -9,8 +9,9 @@ use crate::{Error, Result};
 
 /// Bytes of idle buffers beyond which a returned buffer is freed instead of kept.
 const MOST_IDLE: u64 = 512 << 20;
-/// Bytes written without a submission after which one is made, so that wgpu's staging copies do not pile up.
-const MOST_UNSUBMITTED: u64 = 16 << 20;
+/// Bytes written without a submission after which one is made, so that wgpu's staging copies do not pile up: many, so that a
+/// change of all weights comes with the call that reads them.
+const MOST_UNSUBMITTED: u64 = 256 << 20;
 /// Uniform blocks kept; they are a few dozen bytes each.
 const MOST_UNIFORMS: usize = 4096;
 /// Buffer sizes are multiples of this, so that f16 tensors of odd length and vec4 loads stay inside.

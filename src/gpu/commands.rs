@@ -39,28 +39,29 @@ impl Recording {
     }
 }
 
-/// A constant on a device.
+/// What a launch binds as one of its operands.
 #[derive(Clone)]
-pub(crate) enum Constant {
+pub(crate) enum Resource {
     Buffer(BufferBinding),
     Texels(Arc<Texels>),
 }
 
-/// The tensors of one operation.
-pub(crate) struct Bound<'a> {
-    pub(crate) input: &'a BufferBinding,
-    pub(crate) other: Option<&'a BufferBinding>,
-    pub(crate) kernel: Option<&'a Constant>,
-    pub(crate) bias: Option<&'a Constant>,
-    pub(crate) then_kernel: Option<&'a Constant>,
-    pub(crate) then_bias: Option<&'a Constant>,
-    pub(crate) output: &'a BufferBinding,
-}
+/// The tensors of one operation, by the names that shaders call them.
+#[derive(Clone, Default)]
+pub(crate) struct Bound(Vec<(Operand, Resource)>);
 
-impl<'a> Bound<'a> {
+impl Bound {
     /// An input and an output, nothing else.
-    pub(crate) fn new(input: &'a BufferBinding, output: &'a BufferBinding) -> Self {
-        Self { input, other: None, kernel: None, bias: None, then_kernel: None, then_bias: None, output }
+    pub(crate) fn new(input: BufferBinding, output: BufferBinding) -> Self {
+        Self(vec![(Operand::Input, Resource::Buffer(input)), (Operand::Output, Resource::Buffer(output))])
+    }
+
+    pub(crate) fn bind(&mut self, operand: Operand, resource: Resource) {
+        self.0.push((operand, resource));
+    }
+
+    fn get(&self, operand: Operand) -> Option<&Resource> {
+        self.0.iter().find(|(name, _)| *name == operand).map(|(_, resource)| resource)
     }
 }
 
@@ -81,47 +82,41 @@ impl Gpu {
         &self,
         name: &str,
         step: &Dispatch,
-        bound: &Bound<'_>,
+        bound: &Bound,
         scratch: &[BufferBinding],
         shared: &mut SharedTexels,
     ) -> Result<Prepared> {
-        let placeholder = Constant::Buffer(self.placeholder()?);
-        let (mut constants, mut copies) = (Vec::with_capacity(step.bindings.len()), Vec::new());
+        let placeholder = Resource::Buffer(self.placeholder()?);
+        let (mut resources, mut copies) = (Vec::with_capacity(step.bindings.len()), Vec::new());
         for binding in &step.bindings {
             let operand = binding.operand();
-            // What has no elements is never read, but its binding must hold a vector.
-            let buffer = |binding: &BufferBinding| match binding.size {
-                0 => placeholder.clone(),
-                _ => Constant::Buffer(binding.clone()),
+            let resource = match operand {
+                Operand::Scratch(index) => Some(Resource::Buffer(scratch[index].clone())),
+                operand => bound.get(operand).cloned(),
             };
-            let constant = match operand {
-                Operand::Input => buffer(bound.input),
-                Operand::Other => bound.other.map_or(placeholder.clone(), buffer),
-                Operand::Kernel => bound.kernel.unwrap_or(&placeholder).clone(),
-                Operand::Bias => bound.bias.unwrap_or(&placeholder).clone(),
-                Operand::ThenKernel => bound.then_kernel.unwrap_or(&placeholder).clone(),
-                Operand::ThenBias => bound.then_bias.unwrap_or(&placeholder).clone(),
-                Operand::Output => buffer(bound.output),
-                Operand::Scratch(index) => buffer(&scratch[index]),
+            let resource = match resource {
+                // What has no elements is never read, but its binding must hold a vector.
+                Some(Resource::Buffer(buffer)) if buffer.size == 0 => placeholder.clone(),
+                resource => resource.unwrap_or_else(|| placeholder.clone()),
             };
-            constants.push(match (binding, constant) {
-                (Binding::Texels(_, texel), Constant::Buffer(from)) => {
+            resources.push(match (binding, resource) {
+                (Binding::Texels(_, texel), Resource::Buffer(from)) => {
                     let texels = shared.get(self, operand, *texel, from.size)?;
                     copies.push((from, texels.clone()));
-                    Constant::Texels(texels)
+                    Resource::Texels(texels)
                 }
                 // A kernel in a place that this launch does not use.
-                (Binding::Read(_), Constant::Texels(_)) => placeholder.clone(),
-                (_, constant) => constant,
+                (Binding::Read(_), Resource::Texels(_)) => placeholder.clone(),
+                (_, resource) => resource,
             });
         }
         let pipeline = self.pipeline(name, step)?;
         let uniform = self.uniform(&step.params)?;
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
         let mut storages: Vec<_> = copies.iter().map(|(from, _)| from.storage.clone()).collect();
-        for (constant, place) in constants.iter().zip(1..) {
-            let resource = match constant {
-                Constant::Buffer(binding) => {
+        for (resource, place) in resources.iter().zip(1..) {
+            let resource = match resource {
+                Resource::Buffer(binding) => {
                     if binding.size > self.caps().max_binding {
                         return Err(Error::limit(
                             "bytes of one storage binding",
@@ -134,7 +129,7 @@ impl Gpu {
                     let range = wgpu::BufferBinding { buffer: binding.storage.buffer(), offset: binding.offset, size };
                     wgpu::BindingResource::Buffer(range)
                 }
-                Constant::Texels(texels) => wgpu::BindingResource::TextureView(&texels.view),
+                Resource::Texels(texels) => wgpu::BindingResource::TextureView(&texels.view),
             };
             entries.push(wgpu::BindGroupEntry { binding: place, resource });
         }
@@ -171,7 +166,7 @@ impl Commands {
     }
 
     /// Adds the launches of `plan`.
-    pub(crate) fn record(&mut self, plan: &Plan, bound: &Bound<'_>) -> Result<()> {
+    pub(crate) fn record(&mut self, plan: &Plan, bound: &Bound) -> Result<()> {
         let mut scratch = Vec::with_capacity(plan.scratch.len());
         for &size in &plan.scratch {
             scratch.push(BufferBinding { storage: self.gpu.storage(size)?, offset: 0, size });
@@ -187,7 +182,7 @@ impl Commands {
         &mut self,
         name: &str,
         step: &Dispatch,
-        bound: &Bound<'_>,
+        bound: &Bound,
         scratch: &[BufferBinding],
     ) -> Result<()> {
         let prepared = self.gpu.prepare(name, step, bound, scratch, &mut self.texels)?;
@@ -242,7 +237,7 @@ impl Commands {
     }
 
     /// Adds a copy of all of `from` to `to`.
-    pub(super) fn fill(&mut self, from: &BufferBinding, to: &Texels) -> Result<()> {
+    pub(crate) fn fill(&mut self, from: &BufferBinding, to: &Texels) -> Result<()> {
         self.pass = None;
         let gpu = self.gpu.clone();
         gpu.guarded("copy", || to.fill(self.encoder(), from))?;

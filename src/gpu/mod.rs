@@ -24,9 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use buffer::{Binding as BufferBinding, Storage, allocated};
 pub use commands::Commands;
-pub(crate) use commands::{Bound, Constant, Prepared, Recording};
+pub(crate) use commands::{Bound, Prepared, Recording, Resource};
 pub use open::AdapterChoice;
-pub(crate) use texels::SharedTexels;
+pub(crate) use texels::{SharedTexels, Texels};
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::Measurement;
 

@@ -74,7 +74,8 @@ impl Gpu {
     /// Opens the adapter of `choice`.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where no adapter fits or its device cannot be opened.
+    /// [`Error::Gpu`] where no adapter fits or its device cannot be opened; [`Error::Invalid`] where `WGPU_BACKEND` names
+    /// anything else than backends.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(choice: &AdapterChoice) -> Result<Self> {
         pollster::block_on(Self::open_async(choice))
@@ -203,11 +204,29 @@ fn texel_rows(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> u32 {
 async fn adapters() -> (wgpu::Instance, Vec<wgpu::Adapter>) {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
     let backends = wgpu::Backends::from_env().unwrap_or_default();
-    let adapters = instance.enumerate_adapters(backends).await;
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    // wgpu's backend for tests, if the environment turns it on, answers whatever it is asked with zeros.
+    adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
     (instance, adapters)
 }
 
+/// # Errors
+/// [`Error::Invalid`] where `names`, what `WGPU_BACKEND` is set to, names anything else than backends.
+fn check_backends(names: &str) -> Result<()> {
+    // wgpu passes over what it does not know.
+    let known = |name: &str| !name.is_empty() && !wgpu::Backends::from_comma_list(name).is_empty();
+    if names.split(',').all(|name| known(name.trim())) {
+        return Ok(());
+    }
+    let rule =
+        "`WGPU_BACKEND` must be one or more of vulkan, metal, dx12 and webgpu, with commas between them, or not be set";
+    Err(Error::invalid("WGPU_BACKEND", rule, names))
+}
+
 async fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    if let Ok(names) = std::env::var("WGPU_BACKEND") {
+        check_backends(&names)?;
+    }
     let (instance, mut adapters) = adapters().await;
     if adapters.is_empty() {
         // A browser enumerates nothing, but answers a request.
@@ -277,4 +296,20 @@ fn no_adapter() -> String {
         "this system brings its adapter with it: enable the feature of its backend"
     };
     format!("no adapter (backends compiled in: {}; tried: {}); {advice}", names(compiled), names(tried))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backends_are_named() {
+        for names in ["vulkan", "VK", "metal, dx12", "webgpu"] {
+            check_backends(names).unwrap();
+        }
+        for names in ["foo", "", "vulkan,foo", "vulkan,"] {
+            let text = check_backends(names).unwrap_err().to_string();
+            assert!(text.contains("vulkan, metal, dx12"), "{text}");
+        }
+    }
 }

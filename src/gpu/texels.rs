@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use super::{BufferBinding, Commands, Constant, Gpu, Inner};
+use super::{BufferBinding, Gpu, Inner};
 use crate::plan::{Operand, Texel};
 use crate::{DType, Result};
 
@@ -91,8 +91,11 @@ impl Drop for Texels {
 }
 
 impl Gpu {
-    /// A texture for `bytes`, with undefined content.
-    fn texels(&self, texel: Texel, bytes: u64, pooled: bool) -> Result<Arc<Texels>> {
+    /// A texture for `bytes`, with undefined content; where `pooled`, from the pool and back there.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::Error::Gpu) out of memory.
+    pub(crate) fn texels(&self, texel: Texel, bytes: u64, pooled: bool) -> Result<Arc<Texels>> {
         let extent = extent(bytes, texel);
         let (format, size) = (texel.format(), texel.allocated(bytes));
         let idle = if pooled { self.0.buffers.take_texture(format, extent, size) } else { None };
@@ -102,18 +105,6 @@ impl Gpu {
         };
         let view = self.guarded("texture", || texture.create_view(&wgpu::TextureViewDescriptor::default()))?;
         Ok(Arc::new(Texels { texture, view, texel, home: Arc::downgrade(&self.0), pooled }))
-    }
-
-    /// A texture of what `from` holds; where `pooled`, from the pool and back there.
-    ///
-    /// # Errors
-    /// [`Error::Gpu`](crate::Error::Gpu) out of memory.
-    pub(crate) fn texels_of(&self, from: &BufferBinding, texel: Texel, pooled: bool) -> Result<Constant> {
-        let texels = self.texels(texel, from.size, pooled)?;
-        let mut commands = Commands::new(self);
-        commands.fill(from, &texels)?;
-        commands.submit()?;
-        Ok(Constant::Texels(texels))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Bound, BufferBinding, Constant, Gpu, lock};
+use super::{Bound, BufferBinding, Commands, Gpu, Resource, lock};
 use crate::plan::{ConvProblem, Operand, Plan, Problem, SeparableProblem};
 use crate::{DType, Error, Result, file};
 
@@ -208,25 +208,29 @@ impl Gpu {
         let [other, bias] = [if_any(elements.other)?, if_any(elements.bias)?];
         let [then_kernel, then_bias] = [if_any(elements.then_kernel)?, if_any(elements.then_bias)?];
         let output = filled(elements.output)?;
-        let [bias, then_bias] = [bias, then_bias].map(|bias| bias.map(Constant::Buffer));
-        let constant = |plan: &Plan, operand, buffer: BufferBinding| match plan.texel(operand) {
-            None => Ok(Constant::Buffer(buffer)),
-            Some(texel) => self.texels_of(&buffer, texel, true),
+        let resource = |plan: &Plan, operand, buffer: BufferBinding| match plan.texel(operand) {
+            None => Ok(Resource::Buffer(buffer)),
+            Some(texel) => {
+                let texels = self.texels(texel, buffer.size, true)?;
+                let mut commands = Commands::new(self);
+                commands.fill(&buffer, &texels)?;
+                commands.submit()?;
+                Ok::<_, Error>(Resource::Texels(texels))
+            }
         };
         let time = |plan: &Plan, calls: u32| -> Result<Duration> {
+            let mut bound = Bound::new(input.clone(), output.clone());
             let kernel = kernel.clone().sized(bytes(kernel_elements(plan)));
-            let kernel = constant(plan, Operand::Kernel, kernel)?;
-            let then_kernel =
-                then_kernel.clone().map(|kernel| constant(plan, Operand::ThenKernel, kernel)).transpose()?;
-            let bound = Bound {
-                input: &input,
-                other: other.as_ref(),
-                kernel: Some(&kernel),
-                bias: bias.as_ref(),
-                then_kernel: then_kernel.as_ref(),
-                then_bias: then_bias.as_ref(),
-                output: &output,
-            };
+            bound.bind(Operand::Kernel, resource(plan, Operand::Kernel, kernel)?);
+            let others = [(Operand::Other, &other), (Operand::Bias, &bias), (Operand::ThenBias, &then_bias)];
+            for (operand, buffer) in others {
+                if let Some(buffer) = buffer {
+                    bound.bind(operand, Resource::Buffer(buffer.clone()));
+                }
+            }
+            if let Some(kernel) = &then_kernel {
+                bound.bind(Operand::ThenKernel, resource(plan, Operand::ThenKernel, kernel.clone())?);
+            }
             Ok(self.time(|commands| (0..calls).try_for_each(|_| commands.record(plan, &bound)))? / calls)
         };
         let mut running = Vec::new();

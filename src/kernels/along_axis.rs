@@ -18,8 +18,14 @@ params! {
     }
 }
 
-/// Passes over a line that sparsemax may take, as `along_axis.wgsl` has it.
-const SPARSEMAX_PASSES: u64 = 64;
+/// Passes over a line by which sparsemax has its threshold to the last bit.
+///
+/// A pass is a step of Newton's method on a convex function: the shares of the function and of its slope that are left sum to 1
+/// at most, so that a pass quarters their product. That starts below the square of the line's length, and at 2⁻²⁴ the
+/// function is within rounding of its root. One pass more takes the support that is found.
+fn sparsemax_passes(extent: u32) -> u32 {
+    extent.max(1).ilog2() + 1 + 12 + 1
+}
 
 pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let AxisProblem { function, outer, extent, inner, dtype } = *problem;
@@ -46,6 +52,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
         }
         _ => (lines, Team::choices(lines, extent.into(), inner == 1, caps)?),
     };
+    let passes = sparsemax_passes(extent);
     let params = AxisParams { items: item_count(items)?, extent, inner };
     let plan = |team: Team| Plan {
         name: format!("{name}_{dtype}x1_{}", team.suffix),
@@ -56,6 +63,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 constants: vec![
                     ("WORKGROUP", Constant::U32(team.workgroup)),
                     ("FUNCTION", Constant::U32(number)),
+                    ("PASSES", Constant::U32(passes)),
                     ("Elem", Constant::Type(dtype.name(), 1)),
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
@@ -65,7 +73,8 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
             params: params.words(),
             workgroups: team.workgroups,
             bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
-            turns: turns(function, u64::from(extent).div_ceil(team.members())) + sums(function) * team.turns(),
+            turns: turns(function, passes.into(), u64::from(extent).div_ceil(team.members()))
+                + sums(function, passes.into()) * team.turns(),
         }],
         scratch: vec![],
         packing: None,
@@ -73,7 +82,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let mut plans: Vec<_> = teams.into_iter().map(plan).collect();
     let lines = Lines { outer, spread: extent, groups: inner, extent: 1 };
     if let Some(parts) = InParts::of(lines, dtype, caps)
-        && let Some(parts) = in_parts(function, parts)?
+        && let Some(parts) = in_parts(function, extent, parts)?
     {
         lines.insert(parts.plan(name), &mut plans, caps);
     }
@@ -81,25 +90,25 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 /// How often the members of a team add up what each has found.
-fn sums(function: AxisFunction) -> u64 {
-    if function == AxisFunction::Sparsemax { 1 + 2 * SPARSEMAX_PASSES } else { 2 }
+fn sums(function: AxisFunction, passes: u64) -> u64 {
+    if function == AxisFunction::Sparsemax { 1 + 2 * passes } else { 2 }
 }
 
 /// Turns of the loops of a member of a team that takes `values` of a line, in runs of 64 where it adds them.
-fn turns(function: AxisFunction, values: u64) -> u64 {
+fn turns(function: AxisFunction, passes: u64, values: u64) -> u64 {
     let sum = values + values.div_ceil(64);
     match function {
         AxisFunction::Glu => 0,
         AxisFunction::Max | AxisFunction::Min => values,
         AxisFunction::Softmax | AxisFunction::LogSoftmax => 2 * values + sum,
         AxisFunction::LogSumExp => values + sum,
-        AxisFunction::Sparsemax => 2 * values + SPARSEMAX_PASSES * (1 + values),
+        AxisFunction::Sparsemax => 2 * values + passes * (1 + values),
         _ => sum,
     }
 }
 
 /// The launches of a function in parts; `None` of those that have none.
-fn in_parts(function: AxisFunction, mut parts: InParts<'_>) -> Result<Option<InParts<'_>>> {
+fn in_parts(function: AxisFunction, extent: u32, mut parts: InParts<'_>) -> Result<Option<InParts<'_>>> {
     let output = Some(Operand::Output);
     let (term, finish) = match function {
         AxisFunction::Mean => (Term::Value, Finish::Mean),
@@ -128,7 +137,19 @@ fn in_parts(function: AxisFunction, mut parts: InParts<'_>) -> Result<Option<InP
             parts.write(&[part!("softmax_write.wgsl")], &[logarithmic], bindings, |params| params)?;
             return Ok(Some(parts));
         }
-        AxisFunction::Sparsemax | AxisFunction::Glu => return Ok(None),
+        AxisFunction::Sparsemax => {
+            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
+            let threshold = parts.sparsemax_threshold(largest, sparsemax_passes(extent))?;
+            let bindings = vec![
+                Binding::Read(Operand::Input),
+                Binding::Write(Operand::Output),
+                Binding::Read(largest),
+                Binding::Read(threshold),
+            ];
+            parts.write(&[part!("sparsemax_write.wgsl")], &[], bindings, |params| params)?;
+            return Ok(Some(parts));
+        }
+        AxisFunction::Glu => return Ok(None),
     };
     parts.statistic(term, None, finish, output)?;
     Ok(Some(parts))

@@ -28,6 +28,8 @@ params! {
         act_0,
         act_1,
         act_2,
+        /// What of the output comes before that which the launch computes, counted as `items` are.
+        first,
     }
 }
 
@@ -64,7 +66,12 @@ pub(super) struct ConvLaunch<'a> {
 
 impl ConvLaunch<'_> {
     pub(super) fn dispatch(&self, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        self.dispatch_on(problem.read_elements(), problem, caps)
+        self.dispatch_from(0, problem, caps)
+    }
+
+    /// The launch where it computes the output from its item `first` on.
+    pub(super) fn dispatch_from(&self, first: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+        self.dispatch_on(problem.read_elements(), first, problem, caps)
     }
 
     /// The launch where it only makes the scratch buffer `index`, of the input alone.
@@ -75,11 +82,11 @@ impl ConvLaunch<'_> {
 
     /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer.
     pub(super) fn finish(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        Ok(self.dispatch_on(elements, problem, caps)?.rebound(from_scratch))
+        Ok(self.dispatch_on(elements, 0, problem, caps)?.rebound(from_scratch))
     }
 
-    /// The launch on an input of `elements`.
-    fn dispatch_on(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+    /// The launch on an input of `elements`, from item `first` of the output on.
+    fn dispatch_on(&self, elements: u64, first: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
         let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
         let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
         let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
@@ -100,6 +107,7 @@ impl ConvLaunch<'_> {
             act_0,
             act_1,
             act_2,
+            first: item_count(first)?,
         };
         let as_u64 = caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32;
         let (stored, vectors) = if as_u64 {

@@ -1,54 +1,52 @@
-//! Sums too long for one invocation, in parts that a second launch adds up in order: any geometry, of [`LONG`] terms or more.
+//! Convolutions of either direction whose sums are [too long](super::long_sums) for one invocation: any geometry.
 
-use super::{ConvLaunch, Input, channels_in_fours, workgroups};
+use super::conv_transposed::{TAPS, tap_constants, terms};
+use super::long_sums::{LongSums, to_scratch};
+use super::{ConvLaunch, Input, channels_in_fours, from_scratch, workgroups};
 use crate::Result;
-use crate::plan::{Caps, Constant, ConvProblem, Epilogue, MOST_TURNS, Operand, Plan, part};
-
-/// Terms from which parts are on the menu.
-const LONG: u64 = 1 << 13;
-/// Terms of a part, so long as that leaves no more parts than terms.
-const LENGTH: u64 = 1 << 11;
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Epilogue, Plan, part};
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let terms = problem.geometry.terms();
-    if !(LONG..=u64::from(u32::MAX)).contains(&terms) {
-        return Ok(Vec::new());
+    let forward = problem.direction == Direction::Forward;
+    let terms = if forward { problem.geometry.terms() } else { terms(problem) };
+    let Some(sums) = LongSums::of(problem.written_elements(), terms, caps) else { return Ok(Vec::new()) };
+    let (parts, fours) = if forward {
+        (vec![part!("lib/terms.wgsl"), part!("conv_parts.wgsl")], channels_in_fours(problem)[1])
+    } else {
+        (vec![TAPS, part!("lib/terms_transposed.wgsl"), part!("conv_parts.wgsl")], false)
+    };
+    let mut constants = vec![("PARTS", Constant::U32(sums.parts)), ("LENGTH", Constant::U32(sums.length))];
+    if !forward {
+        constants.extend(tap_constants(problem)?);
     }
-    // Parts and terms of a part are the turns of the two launches.
-    let length = LENGTH.max(terms.div_ceil(MOST_TURNS));
-    let parts = terms.div_ceil(length);
-    let counts = [("PARTS", Constant::U32(parts as u32)), ("LENGTH", Constant::U32(length as u32))];
-    let bytes = problem.written_elements() * parts * 4;
-    if bytes > caps.max_binding.min(u32::MAX.into()) {
-        return Ok(Vec::new());
-    }
-    let [_, fours] = channels_in_fours(problem);
+    let bare = ConvProblem { epilogue: Epilogue::NONE, ..*problem };
     let mut plans = Vec::new();
     for lanes in if fours { &[4, 1][..] } else { &[1] } {
-        let outputs = problem.written_elements() / u64::from(*lanes);
-        let launch = |items, turns, parts| {
-            Ok::<_, crate::Error>(ConvLaunch {
-                lanes: *lanes,
-                stores: *lanes,
-                input: Input::Own,
-                kernel_at: false,
-                parts,
-                constants: &counts,
-                items,
-                workgroups: workgroups(items, caps)?,
-                turns,
-            })
-        };
-        let sums = ConvProblem { epilogue: Epilogue::NONE, ..*problem };
-        let first = launch(outputs * parts, length, &[part!("conv_parts.wgsl")])?.dispatch(&sums, caps)?;
-        let last = launch(outputs, parts, &[part!("sum_parts.wgsl")])?.dispatch(problem, caps)?;
+        let mut steps = Vec::new();
+        for round in sums.rounds() {
+            let [first, outputs] = [round.first, round.outputs].map(|elements| elements / u64::from(*lanes));
+            let launch = |items, turns: u32, parts, problem| {
+                let launch = ConvLaunch {
+                    lanes: *lanes,
+                    stores: *lanes,
+                    input: Input::Own,
+                    kernel_at: false,
+                    parts,
+                    constants: &constants,
+                    items,
+                    workgroups: workgroups(items, caps)?,
+                    turns: turns.into(),
+                };
+                launch.dispatch_from(first, problem, caps)
+            };
+            let sum = launch(outputs * u64::from(sums.parts), sums.length, &parts, &bare)?;
+            let last = launch(outputs, sums.parts, &[part!("sum_parts.wgsl")], problem)?;
+            steps.extend([sum.rebound(to_scratch), last.rebound(from_scratch)]);
+        }
         plans.push(Plan {
-            name: format!("conv_parts_{}x{lanes}_{length}", problem.dtype),
-            steps: vec![
-                first.rebound(|operand| if operand == Operand::Output { Operand::Scratch(0) } else { operand }),
-                last.rebound(super::from_scratch),
-            ],
-            scratch: vec![bytes],
+            name: format!("conv_parts_{}x{lanes}_{}", problem.dtype, sums.length),
+            steps,
+            scratch: vec![sums.scratch()],
             packing: None,
         });
     }

@@ -1,10 +1,12 @@
 //! Transposed convolution: rows of pixels at four output channels, and one output by itself.
 
 use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
-use crate::Result;
+use crate::geometry::Axis;
 use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, nested_turns, part};
+use crate::{Error, Result};
 
-const TAPS: Part = part!("lib/taps.wgsl");
+/// The taps that hit a position.
+pub(super) const TAPS: Part = part!("lib/taps.wgsl");
 
 /// One output per invocation; any geometry. The transposed convolution of last resort.
 pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
@@ -18,7 +20,7 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         input: Input::Own,
         kernel_at: false,
         parts: &[TAPS, part!("conv_transposed_direct.wgsl")],
-        constants: &tap_steps(problem),
+        constants: &tap_constants(problem)?,
         items,
         workgroups: workgroups(items, caps)?,
         turns: tap_turns(problem, 1),
@@ -56,7 +58,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             input: Input::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
-            constants: &[&[("TILE", Constant::U32(tile))][..], &tap_steps(problem)].concat(),
+            constants: &[&[("TILE", Constant::U32(tile))][..], &tap_constants(problem)?].concat(),
             items,
             workgroups: workgroups(items, caps)?,
             turns: tap_turns(problem, 4),
@@ -76,24 +78,76 @@ fn steps(problem: &ConvProblem) -> [u32; 2] {
     problem.geometry.axes.map(|axis| axis.stride / common(axis.stride, axis.dilation))
 }
 
-/// The same as constants of a shader.
-fn tap_steps(problem: &ConvProblem) -> [(&'static str, Constant); 2] {
-    let [h, w] = steps(problem).map(Constant::U32);
-    [("TAP_STEP_H", h), ("TAP_STEP_W", w)]
+/// The constants of `lib/taps.wgsl`.
+///
+/// # Errors
+/// [`Error::Limit`] where a product of two numbers below such a step is beyond 32 bits.
+pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Constant); 4]> {
+    let [step_h, step_w] = steps(problem);
+    let inverse = |axis: usize, step: u32| {
+        let Axis { stride, dilation, .. } = problem.geometry.axes[axis];
+        let inverse = inverse(dilation / common(stride, dilation), step);
+        let product = u64::from(step) * u64::from(inverse);
+        match product <= u64::from(u32::MAX) {
+            true => Ok(Constant::U32(inverse)),
+            false => Err(Error::limit("strides times taps of a dilated kernel", product, u32::MAX.into())),
+        }
+    };
+    Ok([
+        ("TAP_STEP_H", Constant::U32(step_h)),
+        ("TAP_STEP_W", Constant::U32(step_w)),
+        ("TAP_INVERSE_H", inverse(0, step_h)?),
+        ("TAP_INVERSE_W", inverse(1, step_w)?),
+    ])
 }
 
-/// Turns of the loops that look for the first tap of either axis, and over the taps that hit and their channels, `lanes` at
-/// a time.
-fn tap_turns(problem: &ConvProblem, lanes: u32) -> u64 {
-    let geometry = &problem.geometry;
+/// The most taps that hit a position along height and width.
+fn hits(problem: &ConvProblem) -> [u64; 2] {
     let [step_h, step_w] = steps(problem);
-    let [h, w] = geometry.axes;
-    let [rows, columns] = [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)];
-    let hits = [rows, columns, geometry.group_out().div_ceil(lanes)].map(u64::from);
-    u64::from(step_h) + u64::from(rows) * u64::from(step_w) + nested_turns(&hits)
+    let [h, w] = problem.geometry.axes;
+    [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)].map(u64::from)
+}
+
+/// The most products that are summed for one output.
+pub(super) fn terms(problem: &ConvProblem) -> u64 {
+    let [rows, columns] = hits(problem);
+    rows.saturating_mul(columns).saturating_mul(problem.geometry.group_out().into())
+}
+
+/// Turns of the loops over the taps that hit and over their channels, `lanes` at a time.
+fn tap_turns(problem: &ConvProblem, lanes: u32) -> u64 {
+    let [rows, columns] = hits(problem);
+    nested_turns(&[rows, columns, problem.geometry.group_out().div_ceil(lanes).into()])
 }
 
 /// The greatest common divisor.
 const fn common(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { common(b, a % b) }
+}
+
+/// What times `a` leaves 1 when divided by `modulus`, with which `a` has no divisor in common: by Euclid's algorithm.
+fn inverse(a: u32, modulus: u32) -> u32 {
+    let modulus = i64::from(modulus);
+    let (mut rest, mut next) = (modulus, i64::from(a) % modulus);
+    let (mut factor, mut next_factor) = (0, 1);
+    while next > 0 {
+        let quotient = rest / next;
+        (rest, next) = (next, rest - quotient * next);
+        (factor, next_factor) = (next_factor, factor - quotient * next_factor);
+    }
+    factor.rem_euclid(modulus) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverses() {
+        for modulus in 1..60 {
+            for a in (0..200).filter(|&a| common(modulus, a) == 1) {
+                assert_eq!(inverse(a, modulus) * a % modulus, 1 % modulus, "{a} modulo {modulus}");
+            }
+        }
+    }
 }

@@ -2,8 +2,9 @@
 //! of which takes a part, and then by fewer that take the parts, until there is one. No invocation runs long, however long the
 //! line.
 
+use super::long_sums::Round;
 use super::{WORKGROUP, item_count, workgroups};
-use crate::plan::{Binding, Caps, Constant, Dispatch, INDEX, LARGEST, Operand, Plan, Shader, params, part};
+use crate::plan::{Binding, Caps, Constant, Dispatch, INDEX, LARGEST, Operand, Part, Plan, Shader, params, part};
 use crate::{DType, Error, Result};
 
 /// Most values of a part.
@@ -16,7 +17,7 @@ const VERY_LONG: u64 = 1 << 16;
 const FEW: u64 = 64;
 
 params! {
-    /// The uniform block of `line_parts.wgsl`, `softmax_write.wgsl` and `normalize_write.wgsl`.
+    /// The uniform block of `line_parts.wgsl` and of the shaders that write what it has found of lines.
     LineParams {
         /// Invocations with work to do.
         items,
@@ -32,6 +33,8 @@ params! {
         spread_step,
         group_step,
         run,
+        /// Lines of the output before the first that is computed.
+        first,
     }
 }
 
@@ -65,6 +68,15 @@ pub(super) enum Finish {
     ShiftedLogarithm,
 }
 
+/// A launch on lines by a shader of its own.
+struct Own<'a> {
+    parts: &'a [Part],
+    constants: &'a [(&'static str, Constant)],
+    /// Invocations.
+    items: u64,
+    turns: u64,
+}
+
 impl Lines {
     /// How many there are.
     fn count(self) -> u64 {
@@ -91,9 +103,20 @@ impl Lines {
     }
 }
 
+/// The launch by which the first scratch buffer, `[parts, outputs]` of a round of [long sums](super::long_sums), becomes the
+/// outputs of the round: the sum of the parts of each, or the largest.
+pub(super) fn combine(parts: u32, round: Round, term: Term, dtype: DType, caps: &Caps) -> Result<Dispatch> {
+    let lines = Lines { outer: 1, spread: parts, groups: item_count(round.outputs)?, extent: 1 };
+    let launches = InParts { first: item_count(round.first)?, ..InParts::new(lines, dtype, caps) };
+    let tensors = [(Operand::Scratch(0), DType::F32), (Operand::Output, dtype)];
+    launches.launch(lines, 1, tensors, term, None, Finish::Nothing)
+}
+
 /// The launches of a plan in parts, one after the other.
 pub(super) struct InParts<'a> {
     lines: Lines,
+    /// Lines of the output before them.
+    first: u32,
     dtype: DType,
     caps: &'a Caps,
     steps: Vec<Dispatch>,
@@ -103,13 +126,11 @@ pub(super) struct InParts<'a> {
 impl<'a> InParts<'a> {
     /// Nothing launched yet; `None` where the lines are too short for parts to be of use.
     pub(super) fn of(lines: Lines, dtype: DType, caps: &'a Caps) -> Option<Self> {
-        (lines.length() >= LONG && lines.count() > 0).then_some(Self {
-            lines,
-            dtype,
-            caps,
-            steps: Vec::new(),
-            scratch: Vec::new(),
-        })
+        (lines.length() >= LONG && lines.count() > 0).then(|| Self::new(lines, dtype, caps))
+    }
+
+    fn new(lines: Lines, dtype: DType, caps: &'a Caps) -> Self {
+        Self { lines, first: 0, dtype, caps, steps: Vec::new(), scratch: Vec::new() }
     }
 
     /// A scratch buffer of `elements` f32.
@@ -198,20 +219,54 @@ impl<'a> InParts<'a> {
     /// The uniform block of a launch of `items` over `lines`.
     fn params(&self, lines: Lines, items: u64) -> Result<LineParams> {
         let Lines { spread, groups, extent, .. } = lines;
-        let total = item_count(self.lines.length())?;
-        Ok(LineParams { items: item_count(items)?, parts: 1, spread, groups, extent, total, ..LineParams::default() })
+        let (items, total) = (item_count(items)?, item_count(self.lines.length())?);
+        let first = self.first;
+        Ok(LineParams { items, parts: 1, spread, groups, extent, total, first, ..LineParams::default() })
+    }
+
+    /// Finds the threshold of sparsemax for every line, relative to its `largest` value, in as many `passes` over it.
+    pub(super) fn sparsemax_threshold(&mut self, largest: Operand, passes: u32) -> Result<Operand> {
+        let (lines, length) = (self.lines.count(), self.lines.length());
+        let parts = length.div_ceil(PART.max(length.isqrt()));
+        let shares = self.scratch(2 * lines * parts)?;
+        let threshold = self.scratch(lines)?;
+        for pass in 0..passes {
+            let first = [("FIRST", Constant::Bool(pass == 0))];
+            let with_parts = |params| LineParams { parts: parts as u32, ..params };
+            let above = Own {
+                parts: &[part!("sparsemax_parts.wgsl")],
+                constants: &first,
+                items: lines * parts,
+                turns: length.div_ceil(parts),
+            };
+            let read = [Operand::Input, largest, threshold].map(Binding::Read);
+            self.step(above, [&read[..1], &[Binding::Write(shares)], &read[1..]].concat(), with_parts)?;
+            let next =
+                Own { parts: &[part!("sparsemax_threshold.wgsl")], constants: &first, items: lines, turns: parts };
+            self.step(next, vec![Binding::Read(shares), Binding::Write(threshold)], with_parts)?;
+        }
+        Ok(threshold)
     }
 
     /// Writes every value of the output by a shader of its own, which has `bindings`; `params` completes its uniform block.
     pub(super) fn write(
         &mut self,
-        parts: &[crate::plan::Part],
+        parts: &[Part],
         constants: &[(&'static str, Constant)],
         bindings: Vec<Binding>,
         params: impl FnOnce(LineParams) -> LineParams,
     ) -> Result<()> {
         let items = self.lines.count() * self.lines.length();
-        let own = [
+        self.step(Own { parts, constants, items, turns: 0 }, bindings, params)
+    }
+
+    fn step(
+        &mut self,
+        Own { parts, constants, items, turns }: Own<'_>,
+        bindings: Vec<Binding>,
+        params: impl FnOnce(LineParams) -> LineParams,
+    ) -> Result<()> {
+        let shared = [
             ("WORKGROUP", Constant::U32(WORKGROUP)),
             ("Elem", Constant::Type(self.dtype.name(), 1)),
             ("Acc", Constant::Type("f32", 1)),
@@ -221,13 +276,13 @@ impl<'a> InParts<'a> {
             shader: Shader {
                 params: LineParams::WGSL,
                 activation: None,
-                constants: [&own, constants].concat(),
+                constants: [&shared, constants].concat(),
                 parts: [&[INDEX, LARGEST], parts].concat(),
             },
             params: params(self.params(self.lines, items)?).words(),
             workgroups: workgroups(items, self.caps)?,
             bindings,
-            turns: 0,
+            turns,
         });
         Ok(())
     }

@@ -24,6 +24,7 @@ mod conv_tiled;
 mod conv_transposed;
 mod conv_winograd;
 mod lines;
+mod long_sums;
 mod map;
 mod move_axes;
 mod normalize;
@@ -131,7 +132,8 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
     let fours = conv_transposed::plans(problem, caps).unwrap_or_default();
     let narrow = problem.geometry.group_in().min(problem.geometry.group_out()) < 3;
     let families = if narrow || problem.geometry.flops() < SMALL { [direct, fours] } else { [fours, direct] };
-    Ok(families.concat())
+    let parts = conv_parts::plans(problem, caps).unwrap_or_default();
+    Ok(families.into_iter().chain([parts]).flatten().collect())
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {

@@ -1,15 +1,17 @@
 //! Pooling over windows.
 
-use super::{accumulator, check, item_count, workgroups};
+use super::lines::{Term, combine};
+use super::long_sums::{LongSums, to_scratch};
+use super::{accumulator, check, from_scratch, item_count, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
-    Binding, Caps, Constant, Dispatch, IMAGE, INDEX, LARGEST, Operand, Plan, PoolFunction, PoolProblem, Shader,
+    Binding, Caps, Constant, Dispatch, IMAGE, INDEX, LARGEST, Operand, Part, Plan, PoolFunction, PoolProblem, Shader,
     nested_turns, params, part,
 };
 use crate::{DType, DataFormat, Result};
 
 params! {
-    /// The uniform block of `pool.wgsl`.
+    /// The uniform block of `pool.wgsl` and `pool_parts.wgsl`.
     PoolParams {
         /// Invocations with work to do.
         items,
@@ -20,12 +22,18 @@ params! {
         channels,
         pad_h,
         pad_w,
-        /// Rows of the padded input.
+        /// The first row of the padded input that counts, and the one behind the last; columns likewise.
+        begin_h,
         end_h,
-        /// Columns of the padded input.
+        begin_w,
         end_w,
         /// The bits of what is below every value, −∞.
         least,
+        /// Taps of a part.
+        length,
+        parts,
+        /// Vectors of the output before the first that is computed.
+        first,
     }
 }
 
@@ -33,21 +41,34 @@ params! {
 /// place of their product.
 const MANY_TAPS: u64 = 64;
 
+/// What of the taps and of the output a launch computes, and between which types.
+#[derive(Clone, Copy)]
+struct Share {
+    /// Taps of a part.
+    length: u32,
+    parts: u32,
+    /// The first vector of the output that is computed.
+    first: u64,
+    /// How many.
+    outputs: u64,
+    dtypes: [DType; 2],
+}
+
 pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let PoolProblem { geometry, dtype, data_format, .. } = *problem;
     check(&geometry)?;
-    let channels_last = data_format == DataFormat::ChannelsLast;
     let name = match problem.function {
         PoolFunction::Max => "pool_max",
         PoolFunction::Average => "pool_average",
         PoolFunction::AveragePadded { .. } => "pool_average_padded",
     };
+    let fours = data_format == DataFormat::ChannelsLast && geometry.out_channels.is_multiple_of(4);
     let mut plans = Vec::new();
     let mut in_turn = Vec::new();
-    for lanes in if channels_last && geometry.out_channels.is_multiple_of(4) { &[4, 1][..] } else { &[1] } {
+    for lanes in if fours { &[4, 1][..] } else { &[1] } {
         plans.push(Plan {
             name: format!("{name}_{dtype}x{lanes}"),
-            steps: vec![dispatch(problem, *lanes, [dtype; 2], caps)?],
+            steps: vec![whole(problem, *lanes, [dtype; 2], caps)?],
             scratch: vec![],
             packing: None,
         });
@@ -56,6 +77,7 @@ pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
         }
     }
     plans.extend(in_turn);
+    plans.extend(in_parts(problem, if fours { 4 } else { 1 }, name, caps)?);
     Ok(plans)
 }
 
@@ -75,34 +97,69 @@ fn by_axis(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Result
     };
     let columns = ConvGeometry { axes: [h, Axis::pointwise(w.input)], ..problem.geometry };
     let rows = ConvGeometry { axes: [Axis::pointwise(h.output), w], ..problem.geometry };
-    let bytes = columns.out_elements() * 4;
+    let bytes = columns.out_elements().saturating_mul(4);
     if bytes > caps.max_binding.min(u32::MAX.into()) {
         return Ok(None);
     }
     let first = PoolProblem { function: of([after_h, 0]), geometry: columns, ..*problem };
     let last = PoolProblem { function: of([0, after_w]), geometry: rows, ..*problem };
-    let scratch = |from| move |operand| if operand == from { Operand::Scratch(0) } else { operand };
     Ok(Some(Plan {
         name: format!("{name}_by_axis_{}x{lanes}", problem.dtype),
         steps: vec![
-            dispatch(&first, lanes, [problem.dtype, DType::F32], caps)?.rebound(scratch(Operand::Output)),
-            dispatch(&last, lanes, [DType::F32, problem.dtype], caps)?.rebound(scratch(Operand::Input)),
+            whole(&first, lanes, [problem.dtype, DType::F32], caps)?.rebound(to_scratch),
+            whole(&last, lanes, [DType::F32, problem.dtype], caps)?.rebound(from_scratch),
         ],
         scratch: vec![bytes],
         packing: None,
     }))
 }
 
-/// The launch that reads and writes tensors of these types.
-fn dispatch(problem: &PoolProblem, lanes: u32, [dtype, out]: [DType; 2], caps: &Caps) -> Result<Dispatch> {
+/// The plan that takes the taps of a window in parts; `None` where they are few.
+fn in_parts(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Result<Option<Plan>> {
+    let [h, w] = problem.geometry.axes;
+    let taps = u64::from(h.kernel) * u64::from(w.kernel);
+    let Some(sums) = LongSums::of(problem.geometry.out_elements(), taps, caps) else { return Ok(None) };
+    let LongSums { parts, length, .. } = sums;
+    let dtypes = [problem.dtype, DType::F32];
+    let term = if problem.function == PoolFunction::Max { Term::Largest } else { Term::Value };
+    let mut steps = Vec::new();
+    for round in sums.rounds() {
+        let [first, outputs] = [round.first, round.outputs].map(|elements| elements / u64::from(lanes));
+        let share = Share { length, parts, first, outputs, dtypes };
+        let launch = launch(problem, lanes, part!("pool_parts.wgsl"), share, length.into(), caps)?;
+        steps.extend([launch.rebound(to_scratch), combine(parts, round, term, problem.dtype, caps)?]);
+    }
+    let name = format!("{name}_{}x{lanes}_parts", problem.dtype);
+    Ok(Some(Plan { name, steps, scratch: vec![sums.scratch()], packing: None }))
+}
+
+/// The launch that computes all outputs, each from all its taps.
+fn whole(problem: &PoolProblem, lanes: u32, dtypes: [DType; 2], caps: &Caps) -> Result<Dispatch> {
+    let [h, w] = problem.geometry.axes.map(|axis| axis.kernel);
+    let outputs = problem.geometry.out_elements() / u64::from(lanes);
+    let share = Share { length: h.saturating_mul(w), parts: 1, first: 0, outputs, dtypes };
+    launch(problem, lanes, part!("pool.wgsl"), share, nested_turns(&[h.into(), w.into()]), caps)
+}
+
+fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: u64, caps: &Caps) -> Result<Dispatch> {
     let PoolProblem { function, geometry, data_format, .. } = *problem;
-    let [h, w] = geometry.axes;
-    let (number, [after_h, after_w]) = match function {
-        PoolFunction::Max => (0, [0; 2]),
-        PoolFunction::Average => (1, [0; 2]),
-        PoolFunction::AveragePadded { pad_after } => (2, pad_after),
+    let Share { length, parts, first, outputs, dtypes: [dtype, out] } = share;
+    let axes = geometry.axes;
+    let number = match function {
+        PoolFunction::Max => 0,
+        PoolFunction::Average | PoolFunction::AveragePadded { .. } => 1,
     };
-    let items = geometry.out_elements() / u64::from(lanes);
+    let counted = |axis: usize| {
+        let Axis { input, pad_before, .. } = axes[axis];
+        let end = pad_before.saturating_add(input);
+        match function {
+            PoolFunction::AveragePadded { pad_after } => [0, end.saturating_add(pad_after[axis])],
+            _ => [pad_before, end],
+        }
+    };
+    let ([begin_h, end_h], [begin_w, end_w]) = (counted(0), counted(1));
+    let [h, w] = axes;
+    let items = outputs * u64::from(parts);
     let params = PoolParams {
         items: item_count(items)?,
         in_h: h.input,
@@ -112,9 +169,14 @@ fn dispatch(problem: &PoolProblem, lanes: u32, [dtype, out]: [DType; 2], caps: &
         channels: geometry.out_channels,
         pad_h: h.pad_before,
         pad_w: w.pad_before,
-        end_h: h.pad_before.saturating_add(h.input).saturating_add(after_h),
-        end_w: w.pad_before.saturating_add(w.input).saturating_add(after_w),
+        begin_h,
+        end_h,
+        begin_w,
+        end_w,
         least: f32::NEG_INFINITY.to_bits(),
+        length,
+        parts,
+        first: item_count(first)?,
     };
     let mut constants = accumulator(dtype, lanes);
     constants.extend([
@@ -133,11 +195,11 @@ fn dispatch(problem: &PoolProblem, lanes: u32, [dtype, out]: [DType; 2], caps: &
             params: PoolParams::WGSL,
             activation: None,
             constants,
-            parts: vec![INDEX, IMAGE, LARGEST, part!("pool.wgsl")],
+            parts: vec![INDEX, IMAGE, LARGEST, part!("lib/window.wgsl"), shader],
         },
         params: params.words(),
         workgroups: workgroups(items, caps)?,
         bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
-        turns: nested_turns(&[h.kernel.into(), w.kernel.into()]),
+        turns,
     })
 }

@@ -35,7 +35,7 @@ common_setters!(ActivationLayer, common);
 impl ActivationLayer {
     /// A layer that applies `activation`.
     pub fn new(activation: Activation) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), activation }
+        Self { common: Common::new(&Settings::current()), activation }
     }
 
     /// The output shape for `input`.
@@ -55,7 +55,6 @@ impl Describe for ActivationLayer {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         self.activation.validate()
     }

@@ -27,7 +27,7 @@ macro_rules! activation_layer {
 
         impl Default for $layer {
             fn default() -> Self {
-                Self { common: Common::new(&Settings::current_or_default()), $field: $default }
+                Self { common: Common::new(&Settings::current()), $field: $default }
             }
         }
 
@@ -65,7 +65,6 @@ macro_rules! activation_layer {
             }
 
             fn validate(&self) -> Result<()> {
-                Settings::current()?;
                 self.common.validate()?;
                 $(if self.$field < $least {
                     return Err(Error::invalid(

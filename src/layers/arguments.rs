@@ -114,7 +114,7 @@ pub struct ConvArguments {
 
 impl ConvArguments {
     pub(crate) fn new(kernel_size: Pair) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             window: Window {
@@ -133,7 +133,6 @@ impl ConvArguments {
 
     /// The checks of spec §1.1 that come before a layer's own, in Keras's order (K1); `kernels` are its other weights.
     pub(crate) fn validate(&self, kernels: &[&WeightOptions]) -> Result<()> {
-        Settings::current()?;
         let window = &self.window;
         positive("kernel_size", &window.kernel_size)?;
         positive("strides", &window.strides)?;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::arguments::{common_setters, weight_setters};
 use super::describe::{Declared, Describe, known_extent};
-use super::{Common, Initializer, Weight, WeightOptions};
+use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Tape, Value};
-use crate::{Error, HostTensor, PartialShape, Result, Settings};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
+use crate::plan::{BinaryFunction, Elementwise};
+use crate::{Error, PartialShape, Result, Settings, Unary};
 
 /// Batch normalization as it is at inference: `gamma · (input − moving_mean) / √(moving_variance + epsilon) + beta`.
 ///
@@ -57,7 +58,7 @@ weight_setters!(BatchNormalization {
 impl Default for BatchNormalization {
     fn default() -> Self {
         Self {
-            common: Common::new(&Settings::current_or_default()),
+            common: Common::new(&Settings::current()),
             axis: -1,
             momentum: 0.99,
             epsilon: 1e-3,
@@ -151,7 +152,6 @@ impl Describe for BatchNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if !self.momentum.is_finite() || !self.epsilon.is_finite() {
             return Err(Error::invalid(
@@ -189,22 +189,21 @@ impl Describe for BatchNormalization {
         Ok([gamma, beta, Some(mean), Some(variance)].into_iter().flatten().collect())
     }
 
-    /// The scale and the shift that the weights come to.
-    fn operands(&self, weights: &[Weight]) -> Vec<Arc<HostTensor>> {
-        let named = |name| weights.iter().find(|weight| weight.name == name).map(Weight::value);
-        let channels = weights[0].value.values.len();
-        let value = |name, channel, default: f64| {
-            named(name).map_or(default, |tensor: &HostTensor| f64::from(tensor.values[channel]))
-        };
-        let (mut scales, mut shifts) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
-        for channel in 0..channels {
-            let deviation = (value("moving_variance", channel, 1.0) + self.epsilon).sqrt();
-            let scale = value("gamma", channel, 1.0) / deviation;
-            scales.push(scale as f32);
-            shifts.push((value("beta", channel, 0.0) - value("moving_mean", channel, 0.0) * scale) as f32);
-        }
-        let shape = weights[0].value.shape.clone();
-        [scales, shifts].map(|values| Arc::new(HostTensor { shape: shape.clone(), values })).into()
+    /// The scale γ/√(σ²+ε) and the shift β − μ·γ/√(σ²+ε).
+    fn operands(&self, weights: Vec<Arc<Kernel>>, numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
+        let mut learnt = weights.iter();
+        let gamma = if self.scale { learnt.next() } else { None };
+        let beta = if self.center { learnt.next() } else { None };
+        let [.., mean, variance] = &weights[..] else { return Ok(weights) };
+        let number = |value: f32| Kernel::of_values([1], vec![value], numbers);
+        let root = Elementwise::of_unary(&Unary::Sqrt);
+        let deviation = Kernel::binary(BinaryFunction::Add, variance, &number(self.epsilon as f32), root)?;
+        let gamma = gamma.cloned().unwrap_or_else(|| number(1.0));
+        let scale = Kernel::binary(BinaryFunction::Divide, &gamma, &deviation, Elementwise::LINEAR)?;
+        let centre = Kernel::binary(BinaryFunction::Multiply, mean, &scale, Elementwise::LINEAR)?;
+        let beta = beta.cloned().unwrap_or_else(|| number(0.0));
+        let shift = Kernel::binary(BinaryFunction::Subtract, &beta, &centre, Elementwise::LINEAR)?;
+        Ok(vec![scale, shift])
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

@@ -112,7 +112,6 @@ macro_rules! two_sides {
             }
 
             fn validate(&self) -> Result<()> {
-                Settings::current()?;
                 self.common.validate()
             }
 
@@ -164,7 +163,7 @@ two_sides!(Broadcast);
 impl Broadcast {
     /// A layer that applies `function` to two inputs.
     pub fn new(function: BinaryFunction) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), function, constant: None }
+        Self { common: Common::new(&Settings::current()), function, constant: None }
     }
 
     fn combined(left: &PartialShape, right: &PartialShape) -> Result<PartialShape> {
@@ -207,7 +206,7 @@ two_sides!(MatMul);
 
 impl Default for MatMul {
     fn default() -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), constant: None }
+        Self { common: Common::new(&Settings::current()), constant: None }
     }
 }
 

@@ -33,7 +33,7 @@ common_setters!(Concatenate, common);
 
 impl Default for Concatenate {
     fn default() -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), axis: -1 }
+        Self { common: Common::new(&Settings::current()), axis: -1 }
     }
 }
 
@@ -89,7 +89,6 @@ impl Describe for Concatenate {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 

@@ -1338,7 +1338,7 @@ impl Form for Padding {
 impl Form for DataFormat {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
-            Value::Null => Ok(Settings::current_or_default().image_data_format),
+            Value::Null => Ok(Settings::current().image_data_format),
             _ => named(key, json, Self::from_name),
         }
     }
@@ -1352,7 +1352,7 @@ impl Form for DataFormat {
 impl Form for DTypePolicy {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
-            Value::Null => Ok(Settings::current_or_default().floatx),
+            Value::Null => Ok(Settings::current().floatx),
             Value::Object(_) => {
                 let (class, config) = unwrapped(key, json)?;
                 if !["DTypePolicy", "FloatDTypePolicy", "Policy"].contains(&class) {

@@ -51,7 +51,7 @@ impl Dense {
     /// A layer of `units` outputs.
     pub fn new(units: u32) -> Self {
         Self {
-            common: Common::new(&Settings::current_or_default()),
+            common: Common::new(&Settings::current()),
             units,
             activation: Activation::Linear,
             use_bias: true,
@@ -109,7 +109,6 @@ impl Describe for Dense {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         self.activation.validate()?;
         WeightOptions::validate_all(&[&self.kernel, &self.bias], self.activity_regularizer.as_ref())?;

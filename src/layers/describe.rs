@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::{Common, Initializer, Weight, WeightOptions};
+use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
-use crate::ops::{Kernel, Tape, Value};
-use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Shape};
+use crate::ops::{Kernel, Numbers, Tape, Value};
+use crate::{DataFormat, Error, PartialShape, Result, Shape};
 
 /// A weight as a description declares it.
 pub(crate) struct Declared {
@@ -71,9 +71,12 @@ pub(crate) trait Describe {
         Ok(Vec::new())
     }
 
-    /// What the forward pass reads of the weights.
-    fn operands(&self, weights: &[Weight]) -> Vec<Arc<HostTensor>> {
-        weights.iter().map(|weight| weight.value.clone()).collect()
+    /// What the forward pass reads, made of the weights, in these numbers.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] beyond 32 bits.
+    fn operands(&self, weights: Vec<Arc<Kernel>>, _numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
+        Ok(weights)
     }
 
     /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.

@@ -45,7 +45,7 @@ impl Dot {
 
     /// A layer that sums over `axes`: one axis, or one for each input.
     pub fn new(axes: impl Into<Axes>) -> Self {
-        let common = Common::new(&Settings::current_or_default());
+        let common = Common::new(&Settings::current());
         Self { common, axes: axes.into(), normalize: false, epsilon: Self::EPSILON }
     }
 
@@ -118,7 +118,6 @@ impl Describe for Dot {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         least_norm(self.epsilon)?;
         let sound = match &self.axes {

@@ -38,7 +38,7 @@ common_setters!(Dropout, common);
 impl Dropout {
     /// A layer that drops a share of `rate` of the values.
     pub fn new(rate: f64) -> Self {
-        let common = Common::new(&Settings::current_or_default());
+        let common = Common::new(&Settings::current());
         Self { common, rate, seed: Seed::default(), noise_shape: None }
     }
 
@@ -70,7 +70,6 @@ impl Describe for Dropout {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if !(0.0..=1.0).contains(&self.rate) {
             return Err(Error::invalid("rate", "`rate` must lie between 0 and 1", format!("rate={}", self.rate)));

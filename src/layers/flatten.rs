@@ -34,7 +34,7 @@ common_setters!(Flatten, common);
 
 impl Default for Flatten {
     fn default() -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self { common: Common::new(&settings), data_format: settings.image_data_format }
     }
 }
@@ -75,7 +75,6 @@ impl Describe for Flatten {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 

@@ -27,7 +27,7 @@ macro_rules! global_pooling {
 
         impl Default for $layer {
             fn default() -> Self {
-                let settings = Settings::current_or_default();
+                let settings = Settings::current();
                 Self { common: Common::new(&settings), data_format: settings.image_data_format, keepdims: false }
             }
         }
@@ -89,7 +89,6 @@ macro_rules! global_pooling {
             }
 
             fn validate(&self) -> Result<()> {
-                Settings::current()?;
                 self.common.validate()
             }
 

@@ -62,7 +62,7 @@ impl GroupNormalization {
     /// normalisation.
     pub fn new(groups: i32) -> Self {
         Self {
-            common: Common::new(&Settings::current_or_default()),
+            common: Common::new(&Settings::current()),
             groups,
             axis: -1,
             epsilon: 1e-3,
@@ -134,7 +134,6 @@ impl Describe for GroupNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if self.groups < -1 || self.groups == 0 {
             return Err(Error::invalid(

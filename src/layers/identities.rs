@@ -31,7 +31,6 @@ macro_rules! identity_layer {
             }
 
             fn validate(&self) -> Result<()> {
-                Settings::current()?;
                 self.common.validate()?;
                 let check: fn(&Self) -> Result<()> = $check;
                 check(self)
@@ -77,7 +76,7 @@ identity_layer!(Identity | _ | Ok(()));
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { common: Common::new(&Settings::current_or_default()) }
+        Self { common: Common::new(&Settings::current()) }
     }
 }
 
@@ -120,7 +119,7 @@ identity_layer!(
 impl ActivityRegularization {
     /// A layer with these factors of the sum of magnitudes and of the sum of squares.
     pub fn new(l1: f64, l2: f64) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), l1, l2 }
+        Self { common: Common::new(&Settings::current()), l1, l2 }
     }
 }
 
@@ -153,7 +152,7 @@ identity_layer!(SpatialDropout2D | layer | share("rate", layer.rate));
 impl SpatialDropout2D {
     /// A layer that drops a share of `rate` of the channels.
     pub fn new(rate: f64) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         let common = Common::new(&settings);
         Self { common, rate, seed: Seed::default(), data_format: settings.image_data_format }
     }
@@ -197,7 +196,7 @@ identity_layer!(GaussianNoise | layer | share("stddev", layer.stddev));
 impl GaussianNoise {
     /// A layer of noise of this standard deviation.
     pub fn new(stddev: f64) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), stddev, seed: Seed::default() }
+        Self { common: Common::new(&Settings::current()), stddev, seed: Seed::default() }
     }
 
     /// Where the noise starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
@@ -233,7 +232,7 @@ identity_layer!(GaussianDropout | layer | share("rate", layer.rate));
 impl GaussianDropout {
     /// A layer with the effect of a Dropout of `rate`.
     pub fn new(rate: f64) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), rate, seed: Seed::default() }
+        Self { common: Common::new(&Settings::current()), rate, seed: Seed::default() }
     }
 
     /// Where the noise starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
@@ -271,7 +270,7 @@ identity_layer!(AlphaDropout | layer | share("rate", layer.rate));
 impl AlphaDropout {
     /// A layer that drops a share of `rate` of the values.
     pub fn new(rate: f64) -> Self {
-        let common = Common::new(&Settings::current_or_default());
+        let common = Common::new(&Settings::current());
         Self { common, rate, seed: Seed::default(), noise_shape: None }
     }
 

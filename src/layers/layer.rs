@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::LayerConfig;
 use super::describe::Declared;
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
 use crate::plan::{ConvProblem, Problem};
 use crate::tensor::{check_call, require};
-use crate::{Commands, DType, DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Rounding, Shape, Tensor};
+use crate::variable::{Data, Variable};
+use crate::{Commands, DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Shape, Tensor};
 
 /// A layer built on a device: its description, its name and its weights.
 ///
@@ -30,73 +31,89 @@ pub struct Layer {
     name: String,
     /// The axes of the first input that it was built for, and their extents.
     fixed: Vec<(i32, usize)>,
-    dtype: DType,
-    rounding: Option<Rounding>,
-    weights: Vec<Weight>,
-    /// What the forward pass reads, made from the weights.
+    numbers: Numbers,
+    weights: Vec<Variable>,
+    /// What the forward pass reads, made of the weights.
     operands: Vec<Arc<Kernel>>,
 }
 
-/// What devices hold, or will, of weights that layers have in common.
-#[cfg(feature = "onnx")]
+/// Weights that layers may have in common, by the tensor that they begin as: a device gets each once.
 #[derive(Default)]
-pub(crate) struct SharedOperands(HashMap<(usize, DType, Option<Rounding>), Arc<Kernel>>);
+pub(crate) struct SharedWeights {
+    variables: HashMap<(usize, DTypePolicy), (Arc<HostTensor>, Arc<Data>)>,
+    kernels: HashMap<(usize, Numbers), Arc<Kernel>>,
+}
 
-#[cfg(feature = "onnx")]
-impl SharedOperands {
-    /// Puts the operand that is of the same tensor in the place of `operand`, if there is one.
-    fn take(&mut self, operand: &mut Arc<Kernel>) {
-        let key = (operand.place(), operand.dtype(), operand.rounding());
-        *operand = self.0.entry(key).or_insert_with(|| operand.clone()).clone();
+impl SharedWeights {
+    fn variable(&mut self, gpu: &Gpu, policy: DTypePolicy, value: Arc<HostTensor>) -> Result<Arc<Data>> {
+        let place = (Arc::as_ptr(&value).addr(), policy);
+        if let Some((_, data)) = self.variables.get(&place) {
+            return Ok(data.clone());
+        }
+        let data = Data::new(gpu, policy, value.clone()).ok_or_else(float64_unsupported)?;
+        self.variables.insert(place, (value, data.clone()));
+        Ok(data)
+    }
+
+    fn kernel(&mut self, data: &Arc<Data>, numbers: Numbers) -> Arc<Kernel> {
+        let place = (Arc::as_ptr(data).addr(), numbers);
+        self.kernels.entry(place).or_insert_with(|| Kernel::of_variable(data.clone(), numbers)).clone()
     }
 }
 
-/// One weight of a layer, in its variable type.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Weight {
-    pub(super) name: &'static str,
-    trainable: bool,
-    /// Layers that are given one tensor have it in common.
-    pub(super) value: Arc<HostTensor>,
+/// A layer that fits its inputs, before it has weights.
+struct Blueprint {
+    config: LayerConfig,
+    name: String,
+    fixed: Vec<(i32, usize)>,
+    numbers: Numbers,
+    weights: Vec<Declared>,
 }
 
-impl Weight {
-    /// Keras's name: `kernel`, `bias`, `depthwise_kernel`, ….
-    pub fn name(&self) -> &'static str {
-        self.name
+impl Blueprint {
+    fn new(gpu: &Gpu, config: LayerConfig, inputs: &[PartialShape]) -> Result<Self> {
+        config.output_shape_all(inputs)?;
+        let numbers = config.numbers()?;
+        require(gpu, numbers.dtype)?;
+        let fixed = config.fixed_extents(inputs);
+        let name = config.common().name.clone().unwrap_or_else(|| unique_name(config.class_name()));
+        let weights = config.describe().weights(inputs)?;
+        Ok(Self { config, name, fixed, numbers, weights })
     }
 
-    /// The extents, in Keras's order whatever the data format.
-    pub fn shape(&self) -> &Shape {
-        &self.value.shape
-    }
-
-    /// The values.
-    pub fn value(&self) -> &HostTensor {
-        &self.value
-    }
-
-    /// Whether training may change it.
-    pub fn trainable(&self) -> bool {
-        self.trainable
+    /// The layer with these values for weights.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they are not of the weights' number and shapes.
+    fn built(self, gpu: &Gpu, values: Vec<Arc<HostTensor>>, shared: &mut SharedWeights) -> Result<Layer> {
+        let Self { config, name, fixed, numbers, weights: declared } = self;
+        check_weights(&name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
+        let (mut weights, mut kernels) = (Vec::new(), Vec::new());
+        for (Declared { name, trainable, .. }, value) in declared.into_iter().zip(values) {
+            let data = shared.variable(gpu, config.common().dtype, value)?;
+            kernels.push(shared.kernel(&data, numbers));
+            weights.push(Variable::new(name, trainable, data));
+        }
+        let operands = config.describe().operands(kernels, numbers)?;
+        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, operands })
     }
 }
 
 impl Layer {
     pub(super) fn new(gpu: &Gpu, config: LayerConfig, inputs: &[PartialShape]) -> Result<Self> {
-        Self::make(gpu, config, inputs, |_, declared, dtype| {
-            for weight in declared {
-                let bytes = weight.shape.elements()?.saturating_mul(dtype.size() as u64);
-                if bytes > gpu.caps().max_buffer {
-                    return Err(Error::limit("bytes of one buffer", bytes, gpu.caps().max_buffer));
-                }
+        let layer = Blueprint::new(gpu, config, inputs)?;
+        for weight in &layer.weights {
+            let bytes = weight.shape.elements()?.saturating_mul(layer.numbers.dtype.size() as u64);
+            if bytes > gpu.caps().max_buffer {
+                return Err(Error::limit("bytes of one buffer", bytes, gpu.caps().max_buffer));
             }
-            let value = |weight: &Declared| {
-                let values = weight.initializer.values(&weight.shape, dtype)?;
-                Ok(Arc::new(HostTensor { shape: weight.shape.clone(), values }))
-            };
-            declared.iter().map(value).collect()
-        })
+        }
+        let value = |weight: &Declared| {
+            let values = weight.initializer.values(&weight.shape, layer.numbers.dtype)?;
+            Ok(Arc::new(HostTensor { shape: weight.shape.clone(), values }))
+        };
+        let values = layer.weights.iter().map(value).collect::<Result<_>>()?;
+        layer.built(gpu, values, &mut SharedWeights::default())
     }
 
     /// The layer with `values` for weights, in Keras's order, in place of initial ones. Their number and shapes are checked
@@ -110,53 +127,19 @@ impl Layer {
         inputs: &[PartialShape],
         values: Vec<HostTensor>,
     ) -> Result<Self> {
-        Self::make(gpu, config.into(), inputs, |name, declared, _| {
-            check_weights(name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
-            Ok(values.into_iter().map(Arc::new).collect())
-        })
+        let values = values.into_iter().map(Arc::new).collect();
+        Self::with_shared(gpu, config, inputs, values, &mut SharedWeights::default())
     }
 
-    /// [`with_weights`](Self::with_weights), with weights that other layers may have in common with it: what a device gets of
-    /// them it gets once.
-    #[cfg(feature = "onnx")]
+    /// [`with_weights`](Self::with_weights), with weights that other layers may have in common with it.
     pub(crate) fn with_shared(
         gpu: &Gpu,
         config: impl Into<LayerConfig>,
         inputs: &[PartialShape],
         values: Vec<Arc<HostTensor>>,
-        shared: &mut SharedOperands,
+        shared: &mut SharedWeights,
     ) -> Result<Self> {
-        let mut layer = Self::make(gpu, config.into(), inputs, |name, declared, _| {
-            check_weights(name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
-            Ok(values)
-        })?;
-        layer.operands.iter_mut().for_each(|operand| shared.take(operand));
-        Ok(layer)
-    }
-
-    /// The layer with what `values` makes of its name, its declared weights and its compute type.
-    fn make(
-        gpu: &Gpu,
-        config: LayerConfig,
-        inputs: &[PartialShape],
-        values: impl FnOnce(&str, &[Declared], DType) -> Result<Vec<Arc<HostTensor>>>,
-    ) -> Result<Self> {
-        config.output_shape_all(inputs)?;
-        let policy = config.common().dtype;
-        let (dtype, rounding) = policy.compute().ok_or_else(float64_unsupported)?;
-        require(gpu, dtype)?;
-        let fixed = config.fixed_extents(inputs);
-        let name = config.common().name.clone().unwrap_or_else(|| unique_name(config.class_name()));
-        let declared = config.describe().weights(inputs)?;
-        let values = values(&name, &declared, dtype)?;
-        let weights = declared.into_iter().zip(values).map(|(Declared { name, trainable, .. }, value)| Weight {
-            name,
-            trainable,
-            value: stored(policy, value),
-        });
-        let weights: Vec<Weight> = weights.collect();
-        let operands = config.kernels(&weights, dtype, rounding);
-        Ok(Self { gpu: gpu.clone(), config, name, fixed, dtype, rounding, weights, operands })
+        Blueprint::new(gpu, config.into(), inputs)?.built(gpu, values, shared)
     }
 
     /// The description it was built from.
@@ -175,33 +158,33 @@ impl Layer {
     }
 
     /// The weights, in Keras's order.
-    pub fn weights(&self) -> &[Weight] {
+    pub fn weights(&self) -> &[Variable] {
         &self.weights
     }
 
     /// The number of weight elements.
     pub fn count_params(&self) -> u64 {
-        self.weights.iter().map(|weight| weight.value.values.len() as u64).sum()
+        let elements = |weight: &Variable| weight.shape().dims().iter().map(|&dim| dim as u64).product::<u64>();
+        self.weights.iter().map(elements).sum()
     }
 
-    /// The values of all weights, in Keras's order.
-    pub fn get_weights(&self) -> Vec<HostTensor> {
-        self.weights.iter().map(|weight| HostTensor::clone(&weight.value)).collect()
+    /// The values of all weights, in Keras's order. Blocks until the device has given them.
+    ///
+    /// # Errors
+    /// Those of [`Variable::read`].
+    pub fn get_weights(&self) -> Result<Vec<HostTensor>> {
+        self.weights.iter().map(Variable::read).collect()
     }
 
-    /// Replaces the values of all weights, given in Keras's order, converted to the variable type.
+    /// Replaces the values of all weights, given in Keras's order: see [`Variable::assign`]. Models that are compiled with the
+    /// layer stay so.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the number or a shape differs, naming the layer, the expected and the received; the
-    /// layer is unchanged then.
-    pub fn set_weights(&mut self, values: &[HostTensor]) -> Result<()> {
-        check_weights(&self.name, self.weights.iter().map(|weight| (weight.name, weight.shape())), values)?;
-        let policy = self.config.common().dtype;
-        for (weight, value) in self.weights.iter_mut().zip(values) {
-            weight.value = stored(policy, Arc::new(value.clone()));
-        }
-        self.operands = self.config.kernels(&self.weights, self.dtype, self.rounding);
-        Ok(())
+    /// layer is unchanged then. [`Error::Gpu`] where the device was lost.
+    pub fn set_weights(&self, values: &[HostTensor]) -> Result<()> {
+        check_weights(&self.name, self.weights.iter().map(|weight| (weight.name(), weight.shape())), values)?;
+        self.weights.iter().zip(values).try_for_each(|(weight, value)| weight.assign(value))
     }
 
     /// The output shape for `input`; unknown extents stay unknown.
@@ -259,6 +242,7 @@ impl Layer {
     pub fn record_all(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Tensor> {
         check_call(&format!("layer {}", self.name), &self.gpu, commands, inputs)?;
         let mut tape = Tape::default();
+        tape.place = self.name.as_str().into();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
         let output = self.lower(&mut tape, &values)?;
@@ -271,16 +255,16 @@ impl Layer {
         self.output_shape_all(&shapes)?;
         let mut cast = Vec::with_capacity(inputs.len());
         for &input in inputs {
-            if !self.config.common().autocast && tape.dtype(input) != self.dtype {
+            if !self.config.common().autocast && tape.dtype(input) != self.numbers.dtype {
                 return Err(Error::invalid(
                     "input",
-                    format!("with autocast off, layer {} must be given {}", self.name, self.dtype),
+                    format!("with autocast off, layer {} must be given {}", self.name, self.numbers.dtype),
                     format!("an input of {}", tape.dtype(input)),
                 ));
             }
-            cast.push(ops::cast(tape, self.dtype, self.rounding, input)?);
+            cast.push(ops::cast(tape, self.numbers.dtype, self.numbers.rounding, input)?);
         }
-        tape.rounding = self.rounding;
+        tape.rounding = self.numbers.rounding;
         let output = self.config.describe().lower(tape, &cast, &self.operands)?;
         ops::rounded(tape, output)
     }
@@ -349,23 +333,20 @@ impl LayerConfig {
     pub fn problems(&self, inputs: &[Shape]) -> Result<Vec<Problem>> {
         let shapes: Vec<PartialShape> = inputs.iter().map(Into::into).collect();
         self.output_shape_all(&shapes)?;
-        let (dtype, rounding) = self.common().dtype.compute().ok_or_else(float64_unsupported)?;
-        let unset = |declared: Declared| {
-            let Declared { name, shape, trainable, .. } = declared;
-            Weight { name, trainable, value: Arc::new(HostTensor { shape, values: Vec::new() }) }
-        };
-        let weights: Vec<_> = self.describe().weights(&shapes)?.into_iter().map(unset).collect();
+        let numbers = self.numbers()?;
+        let weights = self.describe().weights(&shapes)?.into_iter();
+        let weights = weights.map(|declared| Kernel::planned(declared.shape, numbers)).collect();
         let mut tape = Tape::default();
-        tape.rounding = rounding;
-        let values = inputs.iter().map(|shape| tape.input(shape.clone(), dtype)).collect::<Result<Vec<_>>>()?;
-        self.describe().lower(&mut tape, &values, &self.kernels(&weights, dtype, rounding))?;
+        tape.rounding = numbers.rounding;
+        let values = inputs.iter().map(|shape| tape.input(shape.clone(), numbers.dtype)).collect::<Result<Vec<_>>>()?;
+        self.describe().lower(&mut tape, &values, &self.describe().operands(weights, numbers)?)?;
         Ok(tape.steps.into_iter().map(|step| step.problem).collect())
     }
 
-    /// What the forward pass reads of `weights`.
-    fn kernels(&self, weights: &[Weight], dtype: DType, rounding: Option<Rounding>) -> Vec<Arc<Kernel>> {
-        let operands = self.describe().operands(weights);
-        operands.into_iter().map(|operand| Kernel::new(operand, dtype, rounding)).collect()
+    /// In what numbers the forward pass computes.
+    fn numbers(&self) -> Result<Numbers> {
+        let (dtype, rounding) = self.common().dtype.compute().ok_or_else(float64_unsupported)?;
+        Ok(Numbers { dtype, rounding })
     }
 
     /// The axes of the first input that building fixes, with their extents there.
@@ -408,22 +389,9 @@ pub(crate) fn check_weights<'a>(
 fn float64_unsupported() -> Error {
     Error::unsupported(
         "float64 as a compute dtype",
-        "shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or set `floatx` in \
-         keras.json",
+        "shaders have f32 and f16; give the layer another policy with `.dtype(DTypePolicy::Float32)`, or call \
+         `Settings::set_floatx`",
     )
-}
-
-/// `value` as a variable of `policy` holds it.
-fn stored(policy: DTypePolicy, mut value: Arc<HostTensor>) -> Arc<HostTensor> {
-    let round = match policy.variables() {
-        Some((DType::F16, _)) => Some(Rounding::Float16),
-        Some((DType::F32, rounding)) => rounding,
-        None => None,
-    };
-    if let Some(round) = round {
-        Arc::make_mut(&mut value).values.iter_mut().for_each(|v| *v = round.round(*v));
-    }
-    value
 }
 
 static NAMES: Mutex<Option<HashMap<&'static str, u32>>> = Mutex::new(None);

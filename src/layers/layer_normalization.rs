@@ -55,7 +55,7 @@ weight_setters!(LayerNormalization {
 impl Default for LayerNormalization {
     fn default() -> Self {
         Self {
-            common: Common::new(&Settings::current_or_default()),
+            common: Common::new(&Settings::current()),
             axis: Axes::One(-1),
             epsilon: 1e-3,
             center: true,
@@ -123,7 +123,6 @@ impl Describe for LayerNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         finite_epsilon(self.epsilon)?;
         WeightOptions::validate_all(&[&self.beta, &self.gamma], None)

@@ -34,7 +34,7 @@ common_setters!(Map, common);
 impl Map {
     /// A layer that applies `function`.
     pub fn new(function: Unary) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), function }
+        Self { common: Common::new(&Settings::current()), function }
     }
 
     /// The output shape for `input`: the same.
@@ -58,7 +58,6 @@ impl Describe for Map {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         self.function.validate()
     }

@@ -81,7 +81,7 @@ common_setters!(Merge, common);
 impl Merge {
     /// A layer of this kind.
     pub fn new(kind: MergeKind) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), kind }
+        Self { common: Common::new(&Settings::current()), kind }
     }
 
     /// The sum of its inputs.
@@ -162,7 +162,6 @@ impl Describe for Merge {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 

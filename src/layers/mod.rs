@@ -84,12 +84,12 @@ pub use identities::{
 };
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(feature = "onnx")]
-pub(crate) use layer::SharedOperands;
+pub(crate) use layer::SharedWeights;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::check_weights;
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors", feature = "view"))]
 pub(crate) use layer::snake_case;
-pub use layer::{Layer, Weight, reset_names};
+pub use layer::{Layer, reset_names};
 pub use layer_normalization::LayerNormalization;
 pub use map::Map;
 pub use merge::{Merge, MergeKind};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::arguments::common_setters;
 use super::describe::{Declared, Describe, distinct, index_of, known_extent};
-use super::{Common, Initializer, Weight};
-use crate::ops::{self, Kernel, Tape, Value};
-use crate::{Error, HostTensor, PartialShape, Result, Settings, Shape};
+use super::{Common, Initializer};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
+use crate::plan::{BinaryFunction, Elementwise};
+use crate::{Error, HostTensor, PartialShape, Result, Settings, Shape, Unary};
 
 /// The least deviation that is divided by: Keras's `epsilon()`.
-const EPSILON: f64 = 1e-7;
+const EPSILON: f32 = 1e-7;
 
 /// Inputs shifted and scaled by statistics that are given: `(input − mean) / max(√variance, 10⁻⁷)`, or back again.
 ///
@@ -44,13 +45,7 @@ common_setters!(Normalization, common);
 
 impl Default for Normalization {
     fn default() -> Self {
-        Self {
-            common: Common::new(&Settings::current_or_default()),
-            axis: vec![-1],
-            mean: None,
-            variance: None,
-            invert: false,
-        }
+        Self { common: Common::new(&Settings::current()), axis: vec![-1], mean: None, variance: None, invert: false }
     }
 }
 
@@ -119,7 +114,6 @@ impl Describe for Normalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let shape = |value: &Option<HostTensor>| value.as_ref().map(|value| value.shape.clone());
         let (mean, variance) = (shape(&self.mean), shape(&self.variance));
@@ -158,18 +152,23 @@ impl Describe for Normalization {
     }
 
     /// The scale and the shift that the statistics come to.
-    fn operands(&self, weights: &[Weight]) -> Vec<Arc<HostTensor>> {
-        let (mean, variance) = match (&self.mean, &self.variance) {
-            (Some(mean), Some(variance)) => (mean, variance),
-            _ => (weights[0].value(), weights[1].value()),
+    fn operands(&self, weights: Vec<Arc<Kernel>>, numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
+        let of = |value: &HostTensor| Kernel::of_values(value.shape.clone(), value.values.clone(), numbers);
+        let (mean, variance) = match (&self.mean, &self.variance, &weights[..]) {
+            (Some(mean), Some(variance), _) => (of(mean), of(variance)),
+            (_, _, [mean, variance, ..]) => (mean.clone(), variance.clone()),
+            _ => return Ok(weights),
         };
-        let deviation = |variance: f32| f64::from(variance).sqrt().max(EPSILON);
-        let pairs = mean.values.iter().zip(&variance.values).map(|(&mean, &variance)| {
-            let (mean, deviation) = (f64::from(mean), deviation(variance));
-            if self.invert { (deviation, mean) } else { (1.0 / deviation, -mean / deviation) }
-        });
-        let (scale, shift) = pairs.map(|(scale, shift)| (scale as f32, shift as f32)).unzip();
-        [scale, shift].map(|values| Arc::new(HostTensor { shape: mean.shape.clone(), values })).into()
+        let number = |value: f32| Kernel::of_values([1], vec![value], numbers);
+        let root = variance.map(Elementwise::of_unary(&Unary::Sqrt));
+        let deviation = Kernel::binary(BinaryFunction::Maximum, &root, &number(EPSILON), Elementwise::LINEAR)?;
+        if self.invert {
+            return Ok(vec![deviation, mean]);
+        }
+        let scale = deviation.map(Elementwise::of_unary(&Unary::Reciprocal));
+        let negative = Elementwise::of_unary(&Unary::Neg);
+        let shift = Kernel::binary(BinaryFunction::Divide, &mean, &deviation, negative)?;
+        Ok(vec![scale, shift])
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

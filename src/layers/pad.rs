@@ -50,7 +50,7 @@ common_setters!(Pad, common);
 impl Pad {
     /// A layer that adds `pads` before and after each axis, filled with zeros.
     pub fn new(pads: impl Into<Vec<[i32; 2]>>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), pads: pads.into(), mode: PadMode::Constant(0.0) }
+        Self { common: Common::new(&Settings::current()), pads: pads.into(), mode: PadMode::Constant(0.0) }
     }
 
     /// What stands in the pads; zeros by default.
@@ -104,7 +104,6 @@ impl Describe for Pad {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 
@@ -157,7 +156,7 @@ common_setters!(Expand, common);
 impl Expand {
     /// A layer that broadcasts its input with `shape`.
     pub fn new(shape: impl Into<Vec<u32>>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), shape: shape.into() }
+        Self { common: Common::new(&Settings::current()), shape: shape.into() }
     }
 
     /// The output shape for `input`; extents are unknown where the input's are and `shape` does not give them.
@@ -188,7 +187,6 @@ impl Describe for Expand {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 

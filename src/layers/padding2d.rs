@@ -58,7 +58,7 @@ macro_rules! sides_layer {
             #[doc = concat!("A layer of `", stringify!($sides), "`: one number, (height, width), or")]
             /// `[[top, bottom], [left, right]]`.
             pub fn new($sides: impl Into<Sides>) -> Self {
-                let settings = Settings::current_or_default();
+                let settings = Settings::current();
                 let common = Common::new(&settings);
                 Self { common, $sides: $sides.into(), data_format: settings.image_data_format }
             }
@@ -172,7 +172,6 @@ impl Describe for ZeroPadding2D {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 
@@ -197,7 +196,6 @@ impl Describe for Cropping2D {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 

@@ -33,7 +33,7 @@ common_setters!(Permute, common);
 impl Permute {
     /// A layer whose output axes behind the batch are the input's axes `dims`, counted from 1.
     pub fn new(dims: impl Into<Vec<u32>>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), dims: dims.into() }
+        Self { common: Common::new(&Settings::current()), dims: dims.into() }
     }
 
     /// The output shape for `input`.
@@ -65,7 +65,6 @@ impl Describe for Permute {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if (1..=self.dims.len()).any(|axis| !self.dims.contains(&(axis as u32))) {
             return Err(Error::invalid(

@@ -109,7 +109,7 @@ common_setters!(Pool2D, common);
 impl Pool2D {
     /// A layer with windows of `kernel_size`, (height, width) or one number for both, at every position.
     pub fn new(function: Pooling, kernel_size: impl Into<Pair>) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             function,
@@ -216,7 +216,6 @@ impl Describe for Pool2D {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         positive("kernel_size", &self.kernel_size)?;
         positive("strides", &self.strides)?;
         positive("dilation_rate", &self.dilation_rate)?;

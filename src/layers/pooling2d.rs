@@ -53,7 +53,7 @@ macro_rules! pooling {
             /// A layer with windows of `pool_size`, (height, width) or one number for both, side by side. Keras's default
             /// size is 2.
             pub fn new(pool_size: impl Into<Pair>) -> Self {
-                let settings = Settings::current_or_default();
+                let settings = Settings::current();
                 let size = pool_size.into().into();
                 Self {
                     common: Common::new(&settings),
@@ -117,7 +117,6 @@ macro_rules! pooling {
             }
 
             fn validate(&self) -> Result<()> {
-                Settings::current()?;
                 positive("pool_size", &self.window.kernel_size)?;
                 positive("strides", &self.window.strides)?;
                 self.common.validate()

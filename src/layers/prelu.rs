@@ -39,7 +39,7 @@ weight_setters!(PReLU {
 
 impl Default for PReLU {
     fn default() -> Self {
-        let common = Common::new(&Settings::current_or_default());
+        let common = Common::new(&Settings::current());
         Self { common, alpha: WeightOptions::new(Initializer::Zeros), shared_axes: None }
     }
 }
@@ -90,7 +90,6 @@ impl Describe for PReLU {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         WeightOptions::validate_all(&[&self.alpha], None)?;
         if self.shared_axes.iter().flatten().any(|&axis| axis == 0) {

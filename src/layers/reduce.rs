@@ -106,7 +106,7 @@ common_setters!(Reduce, common);
 impl Reduce {
     /// A layer that reduces all axes by `function`.
     pub fn new(function: Reduction) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), function, axes: Vec::new(), keepdims: true }
+        Self { common: Common::new(&Settings::current()), function, axes: Vec::new(), keepdims: true }
     }
 
     /// The axes; all by default.
@@ -165,7 +165,6 @@ impl Describe for Reduce {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()
     }
 

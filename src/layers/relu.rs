@@ -38,7 +38,7 @@ common_setters!(ReLU, common);
 
 impl Default for ReLU {
     fn default() -> Self {
-        let common = Common::new(&Settings::current_or_default());
+        let common = Common::new(&Settings::current());
         Self { common, max_value: None, negative_slope: 0.0, threshold: 0.0 }
     }
 }
@@ -89,7 +89,6 @@ impl Describe for ReLU {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         for (argument, value) in [
             ("max_value", self.max_value.unwrap_or_default()),

@@ -32,7 +32,7 @@ common_setters!(RepeatVector, common);
 impl RepeatVector {
     /// A layer that repeats its input `n` times.
     pub fn new(n: u32) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), n }
+        Self { common: Common::new(&Settings::current()), n }
     }
 
     /// The output shape for `input`.
@@ -59,7 +59,6 @@ impl Describe for RepeatVector {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         positive("n", &[self.n])
     }

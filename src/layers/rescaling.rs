@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Common;
 use super::arguments::common_setters;
 use super::describe::Describe;
-use crate::ops::{self, Kernel, Tape, Value};
-use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Settings};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
+use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// One number for everything, or one for each channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,7 @@ common_setters!(Rescaling, common);
 impl Rescaling {
     /// A layer that multiplies by `scale`, one number or one for each channel.
     pub fn new(scale: impl Into<PerChannel>) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             scale: scale.into(),
@@ -142,7 +142,6 @@ impl Describe for Rescaling {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let count = self.count();
         for (argument, values) in [("scale", self.scale.as_slice()), ("offset", self.offset.as_slice())] {
@@ -162,13 +161,13 @@ impl Describe for Rescaling {
     }
 
     /// The scale and the offset, equally long.
-    fn operands(&self, _weights: &[super::Weight]) -> Vec<Arc<HostTensor>> {
+    fn operands(&self, _weights: Vec<Arc<Kernel>>, numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
         let count = self.count();
         let spread = |values: &[f64]| {
-            let values: Vec<f32> = values.iter().cycle().take(count).map(|&value| value as f32).collect();
-            Arc::new(HostTensor { shape: [count].into(), values })
+            let values = values.iter().cycle().take(count).map(|&value| value as f32).collect();
+            Kernel::of_values([count], values, numbers)
         };
-        vec![spread(self.scale.as_slice()), spread(self.offset.as_slice())]
+        Ok(vec![spread(self.scale.as_slice()), spread(self.offset.as_slice())])
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

@@ -32,7 +32,7 @@ common_setters!(Reshape, common);
 impl Reshape {
     /// A layer of output extents `target_shape` behind the batch, of which one may be −1.
     pub fn new(target_shape: impl Into<Vec<i32>>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), target_shape: target_shape.into() }
+        Self { common: Common::new(&Settings::current()), target_shape: target_shape.into() }
     }
 
     /// The output shape for `input`, of which the batch may be unknown; so may be other axes, and then the extent of −1 is.
@@ -71,7 +71,6 @@ impl Describe for Reshape {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let open = self.target_shape.iter().filter(|&&dim| dim == -1).count();
         if open > 1 || self.target_shape.iter().any(|&dim| dim < -1) {

@@ -60,7 +60,7 @@ common_setters!(Resize, common);
 impl Resize {
     /// A layer that resizes `to` a size, with ONNX's defaults.
     pub fn new(to: ResizeTo) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             to,
@@ -144,7 +144,6 @@ impl Describe for Resize {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let sound = match self.to {
             ResizeTo::Sizes(sizes) => !sizes.contains(&0),

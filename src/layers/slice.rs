@@ -43,7 +43,7 @@ common_setters!(Slice, common);
 impl Slice {
     /// A layer that takes positions from `starts` to before `ends` along the first axes.
     pub fn new(starts: impl Into<Vec<i32>>, ends: impl Into<Vec<i32>>) -> Self {
-        let common = Common::new(&Settings::current_or_default());
+        let common = Common::new(&Settings::current());
         Self { common, starts: starts.into(), ends: ends.into(), axes: Vec::new(), steps: Vec::new() }
     }
 
@@ -109,7 +109,6 @@ impl Describe for Slice {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let fits = |list: &[i32]| list.is_empty() || list.len() == self.starts.len();
         if self.ends.len() != self.starts.len() || !fits(&self.axes) || !fits(&self.steps) || self.steps.contains(&0) {

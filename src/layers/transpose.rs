@@ -33,7 +33,7 @@ common_setters!(Transpose, common);
 impl Transpose {
     /// A layer whose output has the input's axes in this order.
     pub fn new(order: impl Into<Vec<u32>>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), order: order.into() }
+        Self { common: Common::new(&Settings::current()), order: order.into() }
     }
 
     /// The output shape for `input`.
@@ -64,7 +64,6 @@ impl Describe for Transpose {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         let mut sorted = self.order.clone();
         sorted.sort_unstable();

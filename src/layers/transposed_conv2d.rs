@@ -64,7 +64,7 @@ weight_setters!(TransposedConv2D {
 impl TransposedConv2D {
     /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
     pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             filters,
@@ -192,7 +192,6 @@ impl Describe for TransposedConv2D {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         positive("filters", &[self.filters])?;
         positive("kernel_size", &self.kernel_size)?;

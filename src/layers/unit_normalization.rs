@@ -36,7 +36,7 @@ common_setters!(UnitNormalization, common);
 
 impl Default for UnitNormalization {
     fn default() -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), axis: Axes::One(-1), epsilon: Self::EPSILON }
+        Self { common: Common::new(&Settings::current()), axis: Axes::One(-1), epsilon: Self::EPSILON }
     }
 }
 
@@ -78,7 +78,6 @@ impl Describe for UnitNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         least_norm(self.epsilon)
     }

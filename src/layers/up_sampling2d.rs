@@ -91,7 +91,7 @@ impl Default for UpSampling2D {
 impl UpSampling2D {
     /// A layer that repeats rows and columns `size` times, (height, width) or one number for both. Keras's default is 2.
     pub fn new(size: impl Into<Pair>) -> Self {
-        let settings = Settings::current_or_default();
+        let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             size: size.into().into(),
@@ -151,7 +151,6 @@ impl Describe for UpSampling2D {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         positive("size", &self.size)?;
         self.common.validate()
     }

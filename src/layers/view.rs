@@ -47,7 +47,7 @@ common_setters!(View, common);
 impl View {
     /// A layer whose output has these extents.
     pub fn new(extents: impl Into<Vec<Extent>>) -> Self {
-        Self { common: Common::new(&Settings::current_or_default()), extents: extents.into() }
+        Self { common: Common::new(&Settings::current()), extents: extents.into() }
     }
 
     /// The output shape for `input`.
@@ -107,7 +107,6 @@ impl Describe for View {
     }
 
     fn validate(&self) -> Result<()> {
-        Settings::current()?;
         self.common.validate()?;
         if self.extents.iter().filter(|extent| **extent == Extent::Rest).count() > 1 {
             let received = format!("extents={:?}", self.extents);

@@ -9,7 +9,6 @@
 
 mod architecture;
 mod functional;
-mod fuse;
 mod predict;
 #[cfg(not(target_arch = "wasm32"))]
 mod profile;
@@ -32,13 +31,13 @@ pub use sequential::Sequential;
 #[cfg(feature = "view")]
 pub(crate) use summary::grouped;
 #[cfg(all(feature = "verify", not(target_arch = "wasm32")))]
-pub use verify::{Check, DEVIATION, Finding, LayerStatistics, VerifyReport};
+pub use verify::{Check, DEVIATION, Finding, LayerStatistics, SUSPECT, VerifyReport};
 
 use self::program::Programs;
-use crate::layers::{Layer, Weight};
+use crate::layers::Layer;
 use crate::ops::{self, Tape};
 use crate::tensor::check_call;
-use crate::{Commands, Error, Gpu, PartialShape, Result, Tensor};
+use crate::{Commands, Error, Gpu, PartialShape, Result, Tensor, Variable};
 
 /// An input of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -394,26 +393,6 @@ impl Model {
         }
     }
 
-    /// The layer of a name, a path or an index, to set its weights.
-    ///
-    /// # Errors
-    /// Those of [`get_layer`](Self::get_layer).
-    pub fn get_layer_mut<'a>(&mut self, which: impl Into<LayerKey<'a>>) -> Result<&mut Layer> {
-        let which = which.into();
-        self.programs.clear();
-        if let Some((model, rest)) = self.within(which) {
-            return match &mut self.blocks[model] {
-                Block::Model(model) => model.get_layer_mut(rest),
-                Block::Layer(layer) => Err(not_a_model(layer.name())),
-            };
-        }
-        let index = self.position(which)?;
-        match &mut self.blocks[index] {
-            Block::Layer(layer) => Ok(layer),
-            Block::Model(model) => Err(not_a_layer(&model.name)),
-        }
-    }
-
     /// The block that a path begins with, and the rest of the path. Layers read from other formats may have a `/` in
     /// their names: a whole name goes first.
     fn within<'a>(&self, which: LayerKey<'a>) -> Option<(usize, &'a str)> {
@@ -441,7 +420,7 @@ impl Model {
     }
 
     /// Every weight with its path `<layer>/<weight>`, in the order of the layers.
-    pub fn weights(&self) -> Vec<(String, &Weight)> {
+    pub fn weights(&self) -> Vec<(String, &Variable)> {
         let layers = self.layers().into_iter();
         layers
             .flat_map(|(path, layer)| layer.weights().iter().map(move |w| (format!("{path}/{}", w.name()), w)))
@@ -484,6 +463,7 @@ impl Model {
             let path = format!("{place}{}", block.name());
             let outputs = match block {
                 Block::Layer(layer) => {
+                    tape.place = path.as_str().into();
                     let output = layer.lower(tape, &inputs).map_err(|error| in_layer(layer.name(), error))?;
                     seen(Applied { path, layer, inputs, output });
                     vec![output]

@@ -53,6 +53,15 @@ impl Model {
     /// # Errors
     /// Those of [`call_recorded`](Self::call_recorded).
     pub fn profile(&self, inputs: &[Tensor], runs: usize) -> Result<Profile> {
+        self.profile_with(inputs, runs, |_| ())
+    }
+
+    /// [`profile`](Self::profile), showing `seen` each layer as soon as it has been measured; before them come the calls of the
+    /// whole model.
+    ///
+    /// # Errors
+    /// Those of [`profile`](Self::profile).
+    pub fn profile_with(&self, inputs: &[Tensor], runs: usize, mut seen: impl FnMut(&LayerTime)) -> Result<Profile> {
         let runs = runs.max(1);
         let call = || -> Result<Duration> {
             let start = Instant::now();
@@ -70,13 +79,15 @@ impl Model {
                 let gpu = self.gpu();
                 gpu.time(|commands| recorded.layer.record_all(commands, &recorded.inputs).map(drop))
             };
-            layers.push(LayerTime {
+            let layer = LayerTime {
                 time: median(runs, record)?,
                 class: recorded.layer.config().class_name(),
                 shape: recorded.output.shape().clone(),
                 parameters: recorded.layer.count_params(),
                 path: recorded.path,
-            });
+            };
+            seen(&layer);
+            layers.push(layer);
         }
         Ok(Profile { layers, device_clock: self.gpu().has_clock(), program, call, first_call })
     }

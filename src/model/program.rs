@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Model;
-use super::fuse::{Folded, fuse};
 use crate::gpu::{Prepared, SharedTexels, allocated};
-use crate::ops::{Kernel, Launch, Tape, Value, one_pass};
+use crate::ops::rewrite::{self, Folded};
+use crate::ops::{Bytes, Form, Kernel, Launch, Passing, Refill, Tape, Value};
 use crate::plan::{Operand, Texel};
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 
@@ -43,7 +43,7 @@ impl Programs {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryReport {
-    /// Weights, packed as the chosen kernels want them.
+    /// Weights, once as they are, and where kernels read them folded or packed, once more as that.
     pub weights: u64,
     /// The buffers that inputs, intermediate values and outputs share, and the textures that kernels read them through on
     /// some adapters.
@@ -81,7 +81,7 @@ impl Model {
     /// Those of [`call_all`](Self::call_all).
     pub fn memory_report(&self, inputs: &[Shape]) -> Result<MemoryReport> {
         let key: Key = inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect();
-        self.schedule(&key)?.memory()
+        Ok(self.schedule(&key)?.memory())
     }
 
     /// The program for inputs of these shapes and types, compiled now if there is none.
@@ -107,8 +107,7 @@ impl Model {
         let inputs = key.iter().map(|(shape, dtype)| tape.input(shape.clone(), *dtype)).collect::<Result<Vec<_>>>()?;
         let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
         let mut folded = self.programs.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        fuse(&mut tape, &outputs, &mut folded);
-        one_pass(&mut tape, &self.gpu, &outputs)?;
+        rewrite::of_program(&mut tape, &self.gpu, &outputs, &mut folded)?;
         Schedule::new(&self.gpu, tape, outputs)
     }
 }
@@ -153,9 +152,9 @@ impl Schedule {
             need(output, tape.steps.len(), tape.steps.len());
         }
         for (index, step) in tape.steps.iter().enumerate() {
-            step.values().for_each(|value| need(value, index, index));
+            step.values().for_each(|(_, value)| need(value, index, index));
         }
-        let launches = tape.steps.iter().map(|step| tape.launches(gpu, step)).collect::<Result<Vec<_>>>()?;
+        let launches = tape.steps.iter().map(|step| Launch::of(gpu, &tape, step)).collect::<Result<Vec<_>>>()?;
         for (index, launches) in launches.iter().enumerate() {
             for bytes in launches.iter().flat_map(|launch| &launch.plan.scratch) {
                 needs.push(Need { bytes: *bytes, first: index, last: index });
@@ -171,19 +170,24 @@ impl Schedule {
         Ok(Self { gpu: gpu.clone(), tape, outputs, launches, slots, sizes, texels, unshared })
     }
 
-    fn memory(&self) -> Result<MemoryReport> {
-        let mut weights: HashMap<(*const Kernel, _), u64> = HashMap::new();
-        for (step, launches) in self.tape.steps.iter().zip(&self.launches) {
-            for launch in launches {
-                for (kernel, form) in step.constants(&launch.plan) {
-                    let bytes = kernel.bytes(&form)?;
-                    weights.insert((Arc::as_ptr(kernel), form), bytes);
-                }
-            }
-        }
+    /// What the launches read that is constant.
+    fn constants(&self) -> impl Iterator<Item = (&Arc<Kernel>, Form)> {
+        let launches = self.tape.steps.iter().zip(&self.launches);
+        launches
+            .flat_map(|(step, launches)| launches.iter().flat_map(|launch| step.constants(&launch.plan)))
+            .map(|(_, kernel, form)| (kernel, form))
+    }
+
+    fn constant_bytes(&self) -> Bytes {
+        let mut bytes = Bytes::default();
+        self.constants().for_each(|(kernel, form)| kernel.bytes(&form, &mut bytes));
+        bytes
+    }
+
+    fn memory(&self) -> MemoryReport {
         let textures: u64 = self.texels.iter().map(|((_, texel), &bytes)| texel.allocated(bytes)).sum();
         let activations = self.sizes.iter().map(|&size| allocated(size)).sum::<u64>() + textures;
-        Ok(MemoryReport { weights: weights.values().sum(), activations, every_activation: self.unshared })
+        MemoryReport { weights: self.constant_bytes().total(), activations, every_activation: self.unshared }
     }
 }
 
@@ -228,27 +232,29 @@ fn shared_in(order: &[usize], needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
 pub(super) struct Program {
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
+    /// What makes the constants that the launches read, where the weights have changed.
+    refills: Vec<Refill>,
     launches: Vec<Prepared>,
     /// The [`Gpu::tunings`] by which its plans were chosen.
     tunings: u64,
 }
 
 impl Program {
-    /// Uploads and packs the weights, allocates the slots and binds every launch.
+    /// Allocates the slots and binds every launch, those too that make what is constant of the weights.
     fn new(schedule: Schedule, tunings: u64) -> Result<Self> {
-        let Schedule { gpu, tape, outputs, launches, slots, sizes, texels, .. } = schedule;
-        let plans = || launches.iter().flatten().map(|launch| &launch.plan);
+        let gpu = schedule.gpu.clone();
+        let makers = schedule.constants().map(|(kernel, form)| kernel.plans(&gpu, &form));
+        let makers = makers.collect::<Result<Vec<_>>>()?;
+        let plans = || schedule.launches.iter().flatten().map(|launch| &launch.plan).chain(makers.iter().flatten());
         let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name.as_str(), step)));
         let packings = plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack", &packing.step)));
         gpu.compile_all(&dispatches.chain(packings).collect::<Vec<_>>())?;
-        // Before the slots are there: what a kernel takes until it is packed is free again when they come.
-        for (step, launches) in tape.steps.iter().zip(&launches) {
-            for launch in launches {
-                for (kernel, form) in step.constants(&launch.plan) {
-                    kernel.on(&gpu, &form)?;
-                }
-            }
+        let mut passing = Passing::new(&gpu, &schedule.constant_bytes())?;
+        let mut refills = Vec::new();
+        for (kernel, form) in schedule.constants() {
+            kernel.refill(&gpu, &form, &mut passing, &mut refills)?;
         }
+        let Schedule { tape, outputs, launches, slots, sizes, texels, .. } = schedule;
         let memory = sizes.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<Vec<_>>>()?;
         let tensor = |value: Value| -> Result<Tensor> {
             match slots[tape.storage(value).0] {
@@ -272,17 +278,15 @@ impl Program {
                     .map(|(&size, &slot)| memory[slot].clone().sized(size))
                     .collect();
                 let whole = |value| Ok(tensor(value)?.binding());
-                launch.bind(&gpu, step, whole, |bound| {
-                    plan.steps.iter().try_for_each(|dispatch| {
-                        prepared.push(gpu.prepare(&plan.name, dispatch, bound, &scratch, &mut shared)?);
-                        Ok(())
-                    })
-                })?;
+                let bound = launch.bound(&gpu, step, whole)?;
+                for dispatch in &plan.steps {
+                    prepared.push(gpu.prepare(&plan.name, dispatch, &bound, &scratch, &mut shared)?);
+                }
             }
         }
         let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();
         let (inputs, outputs) = (tensors(tape.inputs())?, tensors(&outputs)?);
-        Ok(Self { inputs, outputs, launches: prepared, tunings })
+        Ok(Self { inputs, outputs, refills, launches: prepared, tunings })
     }
 
     /// Records the program, reading `inputs` and writing new tensors.
@@ -290,6 +294,7 @@ impl Program {
         for (from, to) in inputs.iter().zip(&self.inputs) {
             commands.copy(&from.binding(), &to.binding())?;
         }
+        self.refills.iter().try_for_each(|refill| refill.record(commands))?;
         commands.replay("model", &self.launches)?;
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for from in &self.outputs {
@@ -306,6 +311,7 @@ impl Program {
         for (input, values) in self.inputs.iter().zip(values) {
             commands.upload(&input.binding(), bytemuck::cast_slice(values));
         }
+        self.refills.iter().try_for_each(|refill| refill.record(commands))?;
         commands.replay("model", &self.launches)?;
         Ok(&self.outputs)
     }

@@ -4,8 +4,8 @@ use std::ops::BitOr;
 use std::sync::OnceLock;
 
 use super::{Block, Input, LayerKey, Model, Port, Recorded, summary};
-use crate::layers::{Layer, LayerConfig, Piped, Weight};
-use crate::{Error, Gpu, PartialShape, Result, Tensor};
+use crate::layers::{Layer, LayerConfig, Piped};
+use crate::{Error, Gpu, PartialShape, Result, Tensor, Variable};
 
 /// A chain of layers, each reading what the one before it made.
 ///
@@ -241,13 +241,16 @@ impl Sequential {
             None => Err(Error::invalid(
                 "layer",
                 "a Sequential must have been built, by an input shape or a call, before its layers can be had",
-                format!("{:?}", which.into()),
+                match which.into() {
+                    LayerKey::Name(name) => format!("{name:?}"),
+                    LayerKey::Index(index) => format!("index {index}"),
+                },
             )),
         }
     }
 
     /// Every weight with its path `<layer>/<weight>`; none while the input shape is unknown.
-    pub fn weights(&self) -> Vec<(String, &Weight)> {
+    pub fn weights(&self) -> Vec<(String, &Variable)> {
         self.built.get().map_or_else(Vec::new, Model::weights)
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{Model, Port};
 use crate::layers::LayerConfig;
+use crate::text::printable_name;
 
 /// Widths of the columns, so that a line with its rules stays within 80: name and type, output shape, parameters, and the
 /// connections where they are shown.
@@ -105,7 +106,7 @@ fn memory(bytes: u64) -> String {
 
 fn table(name: &str, widths: &[usize], rows: &[Vec<String>]) -> String {
     let head = ["Layer (type)", "Output Shape", "Param #", "Connected to"].map(str::to_owned);
-    let mut text = format!("Model: \"{}\"\n", printable(name));
+    let mut text = format!("Model: \"{}\"\n", printable_name(name));
     rule(&mut text, widths, ['┏', '━', '┳', '┓']);
     write_row(&mut text, widths, &head[..widths.len()], '┃');
     rule(&mut text, widths, ['┡', '━', '╇', '┩']);
@@ -142,7 +143,7 @@ fn write_row(text: &mut String, widths: &[usize], cells: &[String], border: char
 /// `cell` in lines of at most `width` characters, broken at spaces where possible.
 fn wrapped(cell: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in printable(cell).split(' ') {
+    for word in printable_name(cell).split(' ') {
         let letters: Vec<char> = word.chars().collect();
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + letters.len() <= width => {
@@ -153,11 +154,6 @@ fn wrapped(cell: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// `text` without characters that would move a terminal's cursor.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -180,7 +176,7 @@ mod tests {
         assert_eq!(wrapped("stem_bn (BatchNormalization)", 20), ["stem_bn", "(BatchNormalization)"]);
         assert_eq!(wrapped("abcdefg hi", 3), ["abc", "def", "g", "hi"]);
         assert!(wrapped("", 3).is_empty());
-        assert_eq!(wrapped("a\u{1b}[2Jb", 9), ["a\u{fffd}[2Jb"]);
+        assert_eq!(wrapped("a\u{1b}[2J\nb", 30), ["a\\u{1b}[2J\\u{a}b"]);
     }
 
     #[test]

@@ -8,12 +8,16 @@ use std::fmt;
 
 use super::{Model, Recorded};
 use crate::layers::LayerConfig;
-use crate::reference::{self, Array, Difference};
+use crate::reference::{self, Array, Difference, Storage};
 use crate::{DType, DTypePolicy, HostTensor, Result, Shape, Tensor};
 
 /// Deviation of recorded statistics, and of a compiled model's outputs from its layers' own, that is still agreement:
 /// `max|a − b| / max(max|b|, 0.05)`.
 pub const DEVIATION: f64 = 1e-4;
+
+/// The part of [`DEVIATION`] that the noise of f32 stays below. A difference from what was recorded that passes [`DEVIATION`]
+/// somewhere began where it left the noise: see [`Model::verify_recorded`].
+pub const SUSPECT: f64 = 0.1;
 
 /// What [`Model::verify`] and [`Model::verify_recorded`] found.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +39,10 @@ pub struct Check {
     pub class: String,
     /// The tensor's shape.
     pub shape: Shape,
-    /// The largest error, in units of what is allowed.
+    /// The largest error, in units of what is allowed: more than 1 where there is a finding, and only there.
     pub error: f64,
+    /// What is allowed, as a part of the usual limit: 1, or [`SUSPECT`] where [`Model::verify_recorded`] looks more closely.
+    pub limit: f64,
     /// What is wrong, if anything is.
     pub finding: Option<Finding>,
 }
@@ -63,6 +69,18 @@ pub enum Finding {
         /// How far it may be from that.
         allowed: f64,
     },
+}
+
+impl Finding {
+    /// The finding where that part of the limit is allowed.
+    fn within(self, part: f64) -> Self {
+        match self {
+            Self::Statistic { name, received, expected, allowed } => {
+                Self::Statistic { name, received, expected, allowed: allowed * part }
+            }
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -141,8 +159,11 @@ impl Model {
     /// [`verify`](Self::verify).
     ///
     /// Layers are matched by name, and by their place where the names are others: automatic ones count on from model to
-    /// model. What was recorded of no layer is not compared. A difference that has crossed the limit somewhere began where
-    /// it left the noise of f32, which stays below a tenth of it: the first layer beyond that is the one that differs.
+    /// model. What was recorded of no layer is not compared.
+    ///
+    /// Where a layer is beyond its limit, those that it reads are looked at more closely, and those that they read, as long as
+    /// each is beyond [`SUSPECT`] of its limit: the difference came through them, and began at the first. They are held to
+    /// that part, which [`Check::limit`] tells; no other layer is.
     ///
     /// # Errors
     /// Those of [`call_recorded`](Self::call_recorded); [`Error::Invalid`](crate::Error::Invalid) where `recorded` names a layer that the model
@@ -167,18 +188,45 @@ impl Model {
             };
             expected[place] = Some(statistics);
         }
-        let mut compared = Vec::new();
+        let mut compared = Vec::with_capacity(applications.len());
         for (application, statistics) in applications.iter().zip(expected) {
-            if let Some(statistics) = statistics {
-                compared.push(application.against_statistics(statistics)?);
-            }
+            compared.push(statistics.map(|statistics| application.against_statistics(statistics)).transpose()?);
         }
-        let limit = if compared.iter().any(|(check, _)| check.error > 1.0) { 0.1 } else { 1.0 };
-        let layers = compared.into_iter().map(|(mut check, finding)| {
-            check.finding = finding.filter(|_| check.error > limit);
-            check
+        let errors: Vec<_> = compared.iter().map(|check| check.as_ref().map(|(check, _)| check.error)).collect();
+        let suspects = self.suspects(&errors);
+        let layers = compared.into_iter().zip(suspects).filter_map(|(compared, suspect)| {
+            let (mut check, finding) = compared?;
+            if suspect {
+                check.limit = SUSPECT;
+                check.error /= SUSPECT;
+            }
+            check.finding = finding.filter(|_| check.error > 1.0).map(|finding| finding.within(check.limit));
+            Some(check)
         });
         Ok(VerifyReport { layers: layers.collect(), outputs: self.compiled_against(inputs, &outputs)? })
+    }
+
+    /// Which layers, in the order of computation, a difference came through that passes the limit of 1 further on: given the
+    /// error of each, those that lead to one beyond it without a break, each beyond [`SUSPECT`]. A layer whose error is not
+    /// known breaks nothing.
+    fn suspects(&self, errors: &[Option<f64>]) -> Vec<bool> {
+        let architecture = self.architecture();
+        let mut suspects = vec![false; errors.len()];
+        // Every layer stands behind what it reads.
+        let mut leads_on: Vec<bool> = errors.iter().map(|error| error.is_some_and(|error| error > 1.0)).collect();
+        for place in (0..errors.len()).rev() {
+            if !leads_on[place] {
+                continue;
+            }
+            let read = architecture.layers()[place].inputs.iter();
+            for before in read.filter_map(|&input| input.checked_sub(architecture.inputs().len())) {
+                if errors[before].is_none_or(|error| error > SUSPECT) {
+                    suspects[before] = errors[before].is_some_and(|error| error <= 1.0);
+                    leads_on[before] = true;
+                }
+            }
+        }
+        suspects
     }
 
     /// The compiled model's outputs against `outputs`, which the layers made one by one.
@@ -188,7 +236,9 @@ impl Model {
         for (index, (compiled, layered)) in self.call_all(inputs)?.iter().zip(outputs).enumerate() {
             let exact = array(layered)?;
             let largest = exact.data.iter().filter(|v| v.is_finite()).fold(0.05, |most: f64, v| most.max(v.abs()));
-            let expected = reference::Expected { bound: vec![limit * largest; exact.data.len()], exact };
+            let storage = if layered.dtype() == DType::F16 { Storage::F16 } else { Storage::F32 };
+            let bound = vec![limit * largest; exact.data.len()];
+            let expected = reference::Expected { bound, exact, overflow: storage.overflow() };
             checks.push(check(format!("output {index}"), self.name().to_owned(), compiled, &expected)?);
         }
         Ok(checks)
@@ -198,18 +248,20 @@ impl Model {
 impl Recorded<'_> {
     fn against_reference(&self) -> Result<Check> {
         let inputs = self.inputs.iter().map(array).collect::<Result<Vec<_>>>()?;
-        let weights = self.layer.weights().iter().map(|weight| host_array(weight.value())).collect::<Vec<_>>();
+        let weights = self.layer.weights().iter().map(|weight| Ok(host_array(&weight.read()?)));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
         let expected = reference::expect(self.layer.config(), &weights, &inputs)?;
         check(self.path.clone(), self.layer.config().class_name().to_owned(), &self.output, &expected)
     }
 
-    /// The check, as yet without a finding, and what is worst about the tensor.
+    /// The check, as yet without a finding, and what is worst about the tensor, within the usual limit.
     fn against_statistics(&self, expected: &LayerStatistics) -> Result<(Check, Option<Finding>)> {
         let mut check = Check {
             name: self.path.clone(),
             class: self.layer.config().class_name().to_owned(),
             shape: self.output.shape().clone(),
             error: f64::INFINITY,
+            limit: 1.0,
             finding: None,
         };
         if check.shape != expected.shape {
@@ -264,10 +316,8 @@ fn error(received: f64, expected: f64, allowed: f64) -> f64 {
 fn output_deviation(layer: &LayerConfig) -> f64 {
     match layer.common().dtype {
         DTypePolicy::Float32 | DTypePolicy::Float64 => DEVIATION,
-        DTypePolicy::Float16 | DTypePolicy::MixedFloat16 | DTypePolicy::EmulatedFloat16 => {
-            16.0 * reference::Storage::F16.unit()
-        }
-        DTypePolicy::BFloat16 | DTypePolicy::MixedBFloat16 => 16.0 * reference::Storage::BF16.unit(),
+        DTypePolicy::Float16 | DTypePolicy::MixedFloat16 | DTypePolicy::EmulatedFloat16 => 16.0 * Storage::F16.unit(),
+        DTypePolicy::BFloat16 | DTypePolicy::MixedBFloat16 => 16.0 * Storage::BF16.unit(),
     }
 }
 
@@ -275,13 +325,12 @@ fn check(name: String, class: String, tensor: &Tensor, expected: &reference::Exp
     let shape = tensor.shape().clone();
     if shape.dims() != expected.exact.shape {
         let finding = Finding::Shape { expected: expected.exact.shape.as_slice().into() };
-        return Ok(Check { name, class, shape, error: f64::INFINITY, finding: Some(finding) });
+        return Ok(Check { name, class, shape, error: f64::INFINITY, limit: 1.0, finding: Some(finding) });
     }
     let got = array(tensor)?.data;
-    let elements = got.iter().zip(&expected.exact.data).zip(&expected.bound);
-    let error = elements.map(|((&got, &exact), &bound)| error(got, exact, bound)).fold(0.0, f64::max);
+    let error = got.iter().enumerate().map(|(i, &got)| expected.error(i, got)).fold(0.0, f64::max);
     let finding = expected.difference(&got).map(Finding::Elements);
-    Ok(Check { name, class, shape, error, finding })
+    Ok(Check { name, class, shape, error, limit: 1.0, finding })
 }
 
 /// A tensor's values on the host.

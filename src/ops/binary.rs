@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Operands, Tape, Value, permute};
+use super::{Kernel, Reads, Tape, Value, permute};
 use crate::geometry::extent;
-use crate::plan::{BinaryFunction, BinaryProblem, Elementwise, PairAxis, Problem, ProductProblem, Sides};
+use crate::plan::{BinaryFunction, BinaryProblem, Elementwise, Operand, PairAxis, Problem, ProductProblem, Sides};
 use crate::strides::{broadcast, broadcast_strides, row_major};
-use crate::{Error, Result, Shape};
+use crate::{DType, Error, Result, Shape};
 
 /// One side of a function of two: a value, or a constant.
 #[derive(Clone, Copy)]
@@ -26,20 +26,23 @@ impl Side<'_> {
     }
 }
 
-/// The operands of an operation on two sides, and which is where.
-fn operands(left: Side<'_>, right: Side<'_>) -> Result<(Operands, Sides)> {
-    Ok(match (left, right) {
-        (Side::Value(left), Side::Value(right)) => (Operands { other: Some(right), ..left.into() }, Sides::InputOther),
+/// What an operation on two sides reads, the type of its numbers, and which side is where.
+fn reads(tape: &Tape, left: Side<'_>, right: Side<'_>) -> Result<(Reads, DType, Sides)> {
+    let (input, reads, sides) = match (left, right) {
+        (Side::Value(left), Side::Value(right)) => {
+            (left, Reads::of(left).value(Operand::Other, right), Sides::InputOther)
+        }
         (Side::Value(left), Side::Constant(right)) => {
-            (Operands { kernel: Some(right.clone()), ..left.into() }, Sides::InputKernel)
+            (left, Reads::of(left).constant(Operand::Kernel, right), Sides::InputKernel)
         }
         (Side::Constant(left), Side::Value(right)) => {
-            (Operands { kernel: Some(left.clone()), ..right.into() }, Sides::KernelInput)
+            (right, Reads::of(right).constant(Operand::Kernel, left), Sides::KernelInput)
         }
         (Side::Constant(_), Side::Constant(_)) => {
             return Err(Error::invalid("inputs", "one side of an operation must be an input", "two constants"));
         }
-    })
+    };
+    Ok((reads, tape.dtype(input), sides))
 }
 
 /// `activation(function(left, right))`, broadcast as NumPy does.
@@ -52,10 +55,9 @@ pub(crate) fn binary(
 ) -> Result<Value> {
     let (of_left, of_right) = (left.shape(tape), right.shape(tape));
     let output = broadcast(of_left.dims(), of_right.dims()).ok_or_else(|| incompatible(&of_left, &of_right))?;
-    let (operands, sides) = operands(left, right)?;
-    let dtype = tape.dtype(operands.input);
+    let (reads, dtype, sides) = reads(tape, left, right)?;
     let problem = BinaryProblem::new(function, of_left.dims(), of_right.dims(), sides, dtype)?;
-    tape.step(Problem::Binary(BinaryProblem { activation, ..problem }), operands, output.into())
+    tape.step(Problem::Binary(BinaryProblem { activation, ..problem }), reads, output.into(), dtype)
 }
 
 fn incompatible(left: &Shape, right: &Shape) -> Error {
@@ -88,12 +90,11 @@ pub(crate) fn matmul(tape: &mut Tape, left: Side<'_>, right: Side<'_>) -> Result
         axes.push(PairAxis { extent: extent(dim)?, left, right });
     }
     let [rows, terms, columns] = [extent(matrix_left[0])?, extent(matrix_left[1])?, extent(matrix_right[1])?];
-    let (operands, sides) = operands(left, right)?;
-    let dtype = tape.dtype(operands.input);
+    let (reads, dtype, sides) = reads(tape, left, right)?;
     let problem = ProductProblem::new(&axes, [rows, columns, terms], [terms, 1], [columns, 1], sides, dtype)?;
     output.extend((of_left.rank() > 1).then_some(matrix_left[0]));
     output.extend((of_right.rank() > 1).then_some(matrix_right[1]));
-    tape.step(Problem::Product(problem), operands, output.into())
+    tape.step(Problem::Product(problem), reads, output.into(), dtype)
 }
 
 /// For each position of the first axis, the sum over axis `axes[0]` of `left` times axis `axes[1]` of `right`: what
@@ -114,7 +115,8 @@ pub(crate) fn batch_dot(tape: &mut Tape, axes: [usize; 2], left: Value, right: V
         tape.dtype(left),
     )?;
     let output = [vec![batch], rest_left, rest_right].concat();
-    tape.step(Problem::Product(problem), Operands { other: Some(right), ..left.into() }, output.into())
+    let reads = Reads::of(left).value(Operand::Other, right);
+    tape.step(Problem::Product(problem), reads, output.into(), problem.dtype)
 }
 
 /// `value` with `axis` either last or first behind the batch; the extents of the other axes, as one run of which it is

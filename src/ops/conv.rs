@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::elementwise::activate;
-use super::{Kernel, Operands, Tape, Value, index_of};
+use super::{Kernel, Reads, Tape, Value, index_of};
 use crate::geometry::{Axis, ConvGeometry, extent};
-use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Problem};
+use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Operand, Problem};
 use crate::{Activation, DataFormat, Result};
 
 /// What a convolution computes, apart from its tensors.
@@ -35,8 +35,8 @@ pub(crate) fn conv(
     let [channels, height, width] = problem.written();
     let dims = data_format.join(geometry.batch, channels, [height, width]);
     let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
-    let operands = Operands { kernel: Some(kernel.clone()), bias: bias.cloned(), ..input.into() };
-    let output = tape.step(Problem::Conv(problem), operands, dims.into())?;
+    let reads = Reads::of(input).constant(Operand::Kernel, kernel).if_any(Operand::Bias, bias);
+    let output = tape.step(Problem::Conv(problem), reads, dims.into(), dtype)?;
     if activation.axis().is_none() { Ok(output) } else { activate(tape, activation, output) }
 }
 

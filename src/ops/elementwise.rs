@@ -19,7 +19,7 @@ pub(crate) fn activate(tape: &mut Tape, activation: &Activation, input: Value) -
 /// An element-wise function of `input`.
 pub(crate) fn map(tape: &mut Tape, activation: Elementwise, input: Value) -> Result<Value> {
     let problem = MapProblem { elements: tape.elements(input), dtype: tape.dtype(input), activation };
-    tape.step(Problem::Map(problem), input, tape.shape(input).clone())
+    tape.step(Problem::Map(problem), input, tape.shape(input).clone(), problem.dtype)
 }
 
 /// `input` as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.

@@ -1,29 +1,64 @@
-//! Constants of operations: weights, and tables made from them.
+//! Constants of operations: weights, tables, and what is computed from them before anything else runs.
+//!
+//! A convolution with a batch normalization behind it reads one kernel, which is the product of the layer's kernel and of
+//! γ/√(σ²+ε). That product is a [`Kernel`] as well: it says of what and how it is computed, and the device computes it, when a
+//! call first reads it and again whenever one of the weights has been [assigned](crate::Variable::assign) other values.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use half::f16;
+use crate::gpu::{Bound, BufferBinding, Commands, Prepared, Recording, Resource, SharedTexels, Texels, allocated};
+use crate::plan::{
+    BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, Operand, Packing, Plan, Problem, Sides, Texel,
+};
+use crate::strides::broadcast;
+use crate::variable::Data;
+use crate::{DType, Error, Gpu, Result, Rounding, Shape, Tensor};
 
-use crate::gpu::{Bound, BufferBinding, Commands, Constant, allocated};
-use crate::plan::{Operand, Packing, Plan, Texel};
-use crate::{DType, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
+/// In what numbers operations read a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Numbers {
+    pub(crate) dtype: DType,
+    /// The narrower format that they are rounded to.
+    pub(crate) rounding: Option<Rounding>,
+}
 
-/// A constant that operations read, on the host; a device gets it in the form that a plan asks for, when one first does.
+impl Numbers {
+    const EXACT: Self = Self { dtype: DType::F32, rounding: None };
+}
+
+/// A constant that operations read. A device holds it in the forms that plans ask for.
 pub(crate) struct Kernel {
-    /// Without values where only planning is wanted. In common with the layer's weight that it is, and with other layers'.
-    value: Arc<HostTensor>,
-    dtype: DType,
-    rounding: Option<Rounding>,
+    shape: Shape,
+    numbers: Numbers,
+    source: Source,
+    /// As plans have asked for it.
+    forms: Mutex<HashMap<Form, Arc<Held>>>,
+}
+
+/// What the values of a constant are.
+enum Source {
+    /// Those of a weight.
+    Variable(Arc<Data>),
+    /// These, in f32.
+    Table(Table),
+    /// What a problem makes of one or two other constants, in f32.
+    Made(Box<Problem>, Vec<Arc<Kernel>>),
+    /// Nothing: only the shape is wanted, for planning.
+    Planned,
+}
+
+struct Table {
+    values: Vec<f32>,
     /// Whether its memory comes from the pool and goes back there.
     pooled: bool,
-    /// As it is, and as plans have asked for it.
-    forms: Mutex<HashMap<Form, Constant>>,
+    on_device: OnceLock<Tensor>,
 }
 
 /// What a plan asks of a constant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
+    numbers: Numbers,
     /// How it is packed, if it is.
     packing: Option<Packing>,
     /// Of what texels it is a texture, if it is one.
@@ -31,109 +66,362 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// That in which `plan` reads `operand`.
-    pub(crate) fn of(plan: &Plan, operand: Operand) -> Self {
+    /// What other constants are computed from.
+    const EXACT: Self = Self { numbers: Numbers::EXACT, packing: None, texel: None };
+
+    /// That in which `plan` reads `kernel` as its `operand`.
+    pub(super) fn of(plan: &Plan, operand: Operand, kernel: &Kernel) -> Self {
         let packing = if operand == Operand::Kernel { plan.packing.clone() } else { None };
-        Self { packing, texel: plan.texel(operand) }
+        Self { numbers: kernel.numbers, packing, texel: plan.texel(operand) }
     }
 }
 
+/// A constant in one form on a device.
+struct Held {
+    resource: Resource,
+    /// The version of the values that it was made of, and the commands that did.
+    made: Mutex<Option<(u64, Recording)>>,
+}
+
+/// One step on the way from where a constant's values are to a form.
+enum Link<'a> {
+    Make(&'a Problem, &'a [Arc<Kernel>]),
+    Cast(CastProblem),
+    Pack(&'a Packing),
+    Texels(Texel),
+}
+
 impl Kernel {
-    /// `value`, stored as `dtype`, rounded to a narrower format on the way where `rounding` asks for it.
-    pub(crate) fn new(value: impl Into<Arc<HostTensor>>, dtype: DType, rounding: Option<Rounding>) -> Arc<Self> {
-        Arc::new(Self { value: value.into(), dtype, rounding, pooled: false, forms: Mutex::default() })
+    /// A weight, read in these numbers.
+    pub(crate) fn of_variable(data: Arc<Data>, numbers: Numbers) -> Arc<Self> {
+        Self::new(data.shape().clone(), numbers, Source::Variable(data))
+    }
+
+    /// Values that stay.
+    pub(crate) fn of_values(shape: impl Into<Shape>, values: Vec<f32>, numbers: Numbers) -> Arc<Self> {
+        let table = Table { values, pooled: false, on_device: OnceLock::new() };
+        Self::new(shape.into(), numbers, Source::Table(table))
     }
 
     /// A table in f32 that is made anew whenever its operation is: the next of its size takes over its memory.
     pub(crate) fn table(values: Vec<f32>) -> Arc<Self> {
-        let value = Arc::new(HostTensor { shape: [values.len()].into(), values });
-        Arc::new(Self { value, dtype: DType::F32, rounding: None, pooled: true, forms: Mutex::default() })
+        let shape = [values.len()].into();
+        Self::new(shape, Numbers::EXACT, Source::Table(Table { values, pooled: true, on_device: OnceLock::new() }))
     }
 
-    /// Where its values stand on the host: kernels of one tensor have one place.
-    #[cfg(feature = "onnx")]
-    pub(crate) fn place(&self) -> usize {
-        Arc::as_ptr(&self.value).addr()
+    /// A constant that is never read: for planning without a device.
+    pub(crate) fn planned(shape: Shape, numbers: Numbers) -> Arc<Self> {
+        Self::new(shape, numbers, Source::Planned)
+    }
+
+    /// `activation(function(left, right))`, broadcast as NumPy does, read in the numbers of `left`.
+    pub(crate) fn binary(
+        function: BinaryFunction,
+        left: &Arc<Self>,
+        right: &Arc<Self>,
+        activation: Elementwise,
+    ) -> Result<Arc<Self>> {
+        let (of_left, of_right) = (left.shape.dims(), right.shape.dims());
+        let shape = broadcast(of_left, of_right).unwrap_or_default();
+        let problem = BinaryProblem::new(function, of_left, of_right, Sides::InputOther, DType::F32)?;
+        let problem = Problem::Binary(BinaryProblem { activation, ..problem });
+        Ok(Self::new(shape.into(), left.numbers, Source::Made(Box::new(problem), vec![left.clone(), right.clone()])))
+    }
+
+    /// The values times `scale`, of which `run` neighbours share one: those follow one another and begin again after the last.
+    pub(crate) fn scaled(self: &Arc<Self>, scale: &Arc<Self>, run: usize) -> Result<Arc<Self>> {
+        let elements = |shape: &Shape| shape.dims().iter().product::<usize>();
+        let scales = elements(&scale.shape);
+        let runs = elements(&self.shape).checked_div(scales * run).unwrap_or(0);
+        let dims = ([runs, scales, run], [scales, 1]);
+        let problem = BinaryProblem::new(BinaryFunction::Multiply, &dims.0, &dims.1, Sides::InputOther, DType::F32)?;
+        let source = Source::Made(Box::new(Problem::Binary(problem)), vec![self.clone(), scale.clone()]);
+        Ok(Self::new(self.shape.clone(), self.numbers, source))
+    }
+
+    /// `function` of each value.
+    pub(crate) fn map(self: &Arc<Self>, function: Elementwise) -> Arc<Self> {
+        let elements = self.shape.dims().iter().product::<usize>() as u32;
+        let problem = Problem::Map(MapProblem { elements, dtype: DType::F32, activation: function });
+        let source = Source::Made(Box::new(problem), vec![self.clone()]);
+        Self::new(self.shape.clone(), self.numbers, source)
+    }
+
+    fn new(shape: Shape, numbers: Numbers, source: Source) -> Arc<Self> {
+        Arc::new(Self { shape, numbers, source, forms: Mutex::default() })
     }
 
     pub(crate) fn shape(&self) -> &Shape {
-        &self.value.shape
+        &self.shape
     }
 
-    /// The values, before any rounding.
-    pub(crate) fn values(&self) -> &[f32] {
-        &self.value.values
+    fn elements(&self) -> u64 {
+        self.shape.dims().iter().map(|&dim| dim as u64).product()
     }
 
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    pub(crate) fn rounding(&self) -> Option<Rounding> {
-        self.rounding
-    }
-
-    /// Bytes that `form` takes on a device.
-    pub(crate) fn bytes(&self, form: &Form) -> Result<u64> {
-        let elements = match &form.packing {
-            Some(packing) => packing.elements,
-            None => self.shape().elements()?,
-        };
-        let bytes = elements * self.dtype.size() as u64;
-        Ok(form.texel.map_or_else(|| allocated(bytes), |texel| texel.allocated(bytes)))
-    }
-
-    /// The kernel on `gpu` in a form, made now if it is the first time.
-    pub(crate) fn on(&self, gpu: &Gpu, form: &Form) -> Result<Constant> {
-        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(constant) = forms.get(form) {
-            return Ok(constant.clone());
+    /// How often the values that it is made of have been replaced.
+    fn version(&self) -> u64 {
+        match &self.source {
+            Source::Variable(data) => data.version(),
+            Source::Made(_, reads) => reads.iter().map(|read| read.version()).sum(),
+            Source::Table(_) | Source::Planned => 0,
         }
-        let plain = match forms.get(&Form::default()) {
-            Some(Constant::Buffer(plain)) => plain.clone(),
-            _ => self.upload(gpu)?.binding(),
-        };
-        let packed = match &form.packing {
-            None => plain,
-            Some(packing) => self.packed(gpu, packing, &plain)?,
-        };
-        let constant = match form.texel {
-            None => Constant::Buffer(packed),
-            Some(texel) => gpu.texels_of(&packed, texel, self.pooled)?,
-        };
-        forms.insert(form.clone(), constant.clone());
-        Ok(constant)
     }
 
-    fn packed(&self, gpu: &Gpu, packing: &Packing, plain: &BufferBinding) -> Result<BufferBinding> {
-        let output = owned(gpu, [packing.elements as usize].into(), self.dtype)?.binding();
-        let mut commands = Commands::new(gpu);
-        commands.dispatch("pack", &packing.step, &Bound::new(plain, &output), &[])?;
-        commands.submit()?;
-        Ok(output)
+    /// The way to `form`, each link with the bytes of what it writes; none where the values are in that form as they are.
+    fn links<'a>(&'a self, form: &'a Form) -> Vec<(Link<'a>, u64)> {
+        let elements = self.elements();
+        let mut links = Vec::new();
+        let mut numbers = match &self.source {
+            Source::Variable(data) => Numbers { dtype: data.dtype(), rounding: data.rounding() },
+            Source::Table(_) | Source::Planned => Numbers::EXACT,
+            Source::Made(problem, reads) => {
+                links.push((Link::Make(problem, reads), elements * DType::F32.size() as u64));
+                Numbers::EXACT
+            }
+        };
+        let rounds = form.numbers.rounding.is_some() && form.numbers.rounding != numbers.rounding;
+        if numbers.dtype != form.numbers.dtype || rounds {
+            let Numbers { dtype: to, rounding } = form.numbers;
+            let cast = CastProblem { elements: elements as u32, from: numbers.dtype, to, rounding };
+            links.push((Link::Cast(cast), elements * to.size() as u64));
+            numbers = form.numbers;
+        }
+        let mut bytes = elements * numbers.dtype.size() as u64;
+        if let Some(packing) = &form.packing {
+            bytes = packing.elements * numbers.dtype.size() as u64;
+            links.push((Link::Pack(packing), bytes));
+        }
+        if let Some(texel) = form.texel {
+            links.push((Link::Texels(texel), bytes));
+        }
+        links
     }
 
-    fn upload(&self, gpu: &Gpu) -> Result<Tensor> {
-        let rounded = |value: &f32| self.rounding.map_or(*value, |rounding| rounding.round(*value));
-        let tensor = if self.pooled {
-            Tensor::uninitialized(gpu, self.shape().clone(), self.dtype)?
-        } else {
-            owned(gpu, self.shape().clone(), self.dtype)?
-        };
-        match self.dtype {
-            DType::F32 if self.rounding.is_none() => tensor.write(bytemuck::cast_slice(self.values()))?,
-            DType::F32 => tensor.write(bytemuck::cast_slice(&self.values().iter().map(rounded).collect::<Vec<_>>()))?,
-            DType::F16 => {
-                let values: Vec<f16> = self.values().iter().map(|&value| f16::from_f32(value)).collect();
-                tensor.write(bytemuck::cast_slice(&values))?;
+    /// Bytes of a device, by what takes them: the form, the weights that it is made of, and what is computed on the way and kept.
+    pub(crate) fn bytes(self: &Arc<Self>, form: &Form, into: &mut Bytes) {
+        match &self.source {
+            Source::Variable(data) => {
+                let bytes = self.elements() * data.dtype().size() as u64;
+                into.kept.insert((Arc::as_ptr(data).addr(), None), allocated(bytes));
+            }
+            Source::Table(_) => {
+                let bytes = self.elements() * DType::F32.size() as u64;
+                into.kept.insert((Arc::as_ptr(self).addr(), None), allocated(bytes));
+            }
+            Source::Made(_, reads) => reads.iter().for_each(|read| read.bytes(&Form::EXACT, into)),
+            Source::Planned => {}
+        }
+        let mut links = self.links(form);
+        if let Some((link, bytes)) = links.pop() {
+            let bytes = if let Link::Texels(texel) = link { texel.allocated(bytes) } else { allocated(bytes) };
+            into.kept.insert((Arc::as_ptr(self).addr(), Some(form.clone())), bytes);
+        }
+        for (index, (_, bytes)) in links.iter().enumerate() {
+            into.passing.resize(into.passing.len().max(index + 1), 0);
+            into.passing[index] = into.passing[index].max(*bytes);
+        }
+    }
+
+    /// The plans of the launches that make `form`, but for its packing.
+    pub(crate) fn plans(self: &Arc<Self>, gpu: &Gpu, form: &Form) -> Result<Vec<Arc<Plan>>> {
+        let mut plans = Vec::new();
+        for (link, _) in self.links(form) {
+            match link {
+                Link::Make(problem, reads) => {
+                    for read in reads {
+                        plans.extend(read.plans(gpu, &Form::EXACT)?);
+                    }
+                    plans.push(gpu.plan(problem)?);
+                }
+                Link::Cast(cast) => plans.push(gpu.plan(&Problem::Cast(cast))?),
+                Link::Pack(_) | Link::Texels(_) => {}
             }
         }
-        Ok(tensor)
+        Ok(plans)
+    }
+
+    /// Where `form` is on `gpu`, to be bound; [`refills`](Self::refills) give it its values.
+    pub(crate) fn on(&self, gpu: &Gpu, form: &Form) -> Result<Resource> {
+        match self.links(form).last() {
+            None => Ok(Resource::Buffer(self.values_on(gpu)?)),
+            Some((link, bytes)) => Ok(self.held(gpu, form, link, *bytes)?.resource.clone()),
+        }
+    }
+
+    /// Where the values are as other constants are computed from them.
+    fn exact_on(&self, gpu: &Gpu) -> Result<BufferBinding> {
+        match self.on(gpu, &Form::EXACT)? {
+            Resource::Buffer(buffer) => Ok(buffer),
+            Resource::Texels(_) => Err(Error::gpu("constants", "a texture where a buffer is read")),
+        }
+    }
+
+    fn held(&self, gpu: &Gpu, form: &Form, last: &Link<'_>, bytes: u64) -> Result<Arc<Held>> {
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = forms.get(form) {
+            return Ok(held.clone());
+        }
+        let resource = match last {
+            Link::Texels(texel) => Resource::Texels(gpu.texels(*texel, bytes, self.is_pooled())?),
+            _ => Resource::Buffer(gpu.memory(bytes)?),
+        };
+        let held = Arc::new(Held { resource, made: Mutex::default() });
+        forms.insert(form.clone(), held.clone());
+        Ok(held)
+    }
+
+    fn is_pooled(&self) -> bool {
+        matches!(&self.source, Source::Table(table) if table.pooled)
+    }
+
+    /// The values of a weight or a table, on the device.
+    fn values_on(&self, gpu: &Gpu) -> Result<BufferBinding> {
+        match &self.source {
+            Source::Variable(data) => Ok(data.on_device()?.binding()),
+            Source::Table(table) => {
+                if let Some(tensor) = table.on_device.get() {
+                    return Ok(tensor.binding());
+                }
+                let make = if table.pooled { Tensor::uninitialized } else { Tensor::owned };
+                let tensor = make(gpu, self.shape.clone(), DType::F32)?;
+                tensor.write(bytemuck::cast_slice(&table.values))?;
+                Ok(table.on_device.get_or_init(|| tensor).binding())
+            }
+            Source::Made(..) | Source::Planned => {
+                Err(Error::gpu("constants", "what is computed has no values of its own"))
+            }
+        }
+    }
+
+    /// Adds to `refills` what gives `form` its values, behind what it is made of; nothing where it is there already.
+    /// `passing` has the memory for what is computed on the way.
+    pub(crate) fn refill(
+        self: &Arc<Self>,
+        gpu: &Gpu,
+        form: &Form,
+        passing: &mut Passing,
+        refills: &mut Vec<Refill>,
+    ) -> Result<()> {
+        let links = self.links(form);
+        let Some((last, bytes)) = links.last() else { return Ok(()) };
+        let known = |refill: &Refill| Arc::ptr_eq(&refill.kernel, self) && refill.form == *form;
+        if refills.iter().any(known) {
+            return Ok(());
+        }
+        if let Source::Made(_, reads) = &self.source {
+            reads.iter().try_for_each(|read| read.refill(gpu, &Form::EXACT, passing, refills))?;
+        }
+        let held = self.held(gpu, form, last, *bytes)?;
+        let mut launches = Vec::with_capacity(links.len());
+        let mut read = match &self.source {
+            Source::Made(_, reads) => reads.iter().map(|read| read.exact_on(gpu)).collect::<Result<Vec<_>>>()?,
+            _ => vec![self.values_on(gpu)?],
+        };
+        for (index, (link, bytes)) in links.iter().enumerate() {
+            let plan;
+            let (name, steps) = match link {
+                Link::Make(problem, _) => {
+                    plan = gpu.plan(problem)?;
+                    (plan.name.as_str(), &plan.steps[..])
+                }
+                Link::Cast(cast) => {
+                    plan = gpu.plan(&Problem::Cast(*cast))?;
+                    (plan.name.as_str(), &plan.steps[..])
+                }
+                Link::Pack(packing) => ("pack", std::slice::from_ref(&packing.step)),
+                Link::Texels(_) => ("texels", &[][..]),
+            };
+            let to = match &held.resource {
+                Resource::Texels(texels) if index + 1 == links.len() => {
+                    launches.push(Filling::Copy(read[0].clone(), texels.clone()));
+                    break;
+                }
+                Resource::Buffer(buffer) if index + 1 == links.len() => buffer.clone(),
+                _ => passing.memory(gpu, index, *bytes)?,
+            };
+            let mut bound = Bound::new(read[0].clone(), to.clone());
+            if let Some(right) = read.get(1) {
+                bound.bind(Operand::Other, Resource::Buffer(right.clone()));
+            }
+            for step in steps {
+                launches.push(Filling::Launch(gpu.prepare(name, step, &bound, &[], &mut passing.texels)?));
+            }
+            read = vec![to];
+        }
+        refills.push(Refill { kernel: self.clone(), form: form.clone(), held, launches });
+        Ok(())
     }
 }
 
-/// A tensor whose memory no pool keeps: it lives as long as the layer, and the next is of another size.
-fn owned(gpu: &Gpu, shape: Shape, dtype: DType) -> Result<Tensor> {
-    let bytes = shape.elements()? * dtype.size() as u64;
-    Ok(Tensor::within(gpu, &gpu.memory(bytes)?, shape, dtype))
+/// Bytes that constants take on a device.
+#[derive(Default)]
+pub(crate) struct Bytes {
+    kept: HashMap<(usize, Option<Form>), u64>,
+    /// Of what is computed on the way to a form, which all forms take turns with.
+    passing: Vec<u64>,
+}
+
+impl Bytes {
+    pub(crate) fn total(&self) -> u64 {
+        let passing = self.passing.iter().map(|&bytes| allocated(bytes));
+        self.kept.values().copied().chain(passing).sum()
+    }
+}
+
+/// Memory for what is computed on the way to a form. One after the other has it.
+#[derive(Default)]
+pub(crate) struct Passing {
+    buffers: Vec<BufferBinding>,
+    texels: SharedTexels,
+}
+
+impl Passing {
+    /// With room for all that `bytes` counts.
+    pub(crate) fn new(gpu: &Gpu, bytes: &Bytes) -> Result<Self> {
+        let buffers = bytes.passing.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<_>>()?;
+        Ok(Self { buffers, texels: SharedTexels::default() })
+    }
+
+    /// Memory of `bytes` for what link `index` writes.
+    fn memory(&mut self, gpu: &Gpu, index: usize, bytes: u64) -> Result<BufferBinding> {
+        if self.buffers.get(index).is_none_or(|buffer| buffer.size < bytes) {
+            let buffer = BufferBinding { storage: gpu.storage(bytes)?, offset: 0, size: bytes };
+            self.buffers.truncate(index);
+            self.buffers.push(buffer);
+        }
+        Ok(self.buffers[index].clone().sized(bytes))
+    }
+}
+
+/// What gives a form of a constant its values, to be recorded whenever they have changed.
+pub(crate) struct Refill {
+    kernel: Arc<Kernel>,
+    form: Form,
+    held: Arc<Held>,
+    launches: Vec<Filling>,
+}
+
+enum Filling {
+    Launch(Prepared),
+    Copy(BufferBinding, Arc<Texels>),
+}
+
+impl Refill {
+    /// Records it, unless the form has the present values.
+    pub(crate) fn record(&self, commands: &mut Commands) -> Result<()> {
+        let version = self.kernel.version();
+        let mut made = self.held.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.as_ref().is_some_and(|(of, by)| *of == version && by.is_done_for(Some(commands))) {
+            return Ok(());
+        }
+        for launch in &self.launches {
+            match launch {
+                Filling::Launch(prepared) => commands.replay("constants", std::slice::from_ref(prepared))?,
+                Filling::Copy(from, to) => commands.fill(from, to)?,
+            }
+        }
+        *made = Some((version, commands.recording().clone()));
+        Ok(())
+    }
 }

@@ -60,7 +60,7 @@ fn read(tape: &mut Tape, input: Value, output: Vec<usize>, strides: &[usize]) ->
     let axes = output.iter().zip(strides).zip(to).map(|((&dim, &from), to)| plain(dim, from, to));
     let axes = axes.collect::<Result<Vec<_>>>()?;
     let problem = MoveProblem::new(&axes, 0, Outside::ZERO, tape.dtype(input))?;
-    tape.step(Problem::Move(problem), input, output.into())
+    tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
 }
 
 /// `input` padded, cut, stepped through, reversed or repeated, as a span of each axis says; what lies outside reads as
@@ -83,7 +83,7 @@ pub(crate) fn gather(tape: &mut Tape, spans: &[Span], outside: Outside, input: V
         axes.push(MoveAxis { reach: Some(reach), ..plain(span.extent, from, to)? });
     }
     let problem = MoveProblem::new(&axes, 0, outside, tape.dtype(input))?;
-    tape.step(Problem::Move(problem), input, output.into())
+    tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
 }
 
 /// `inputs`, which agree but for `axis`, joined along it.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Operands, Tape, Value};
+use super::{Kernel, Reads, Tape, Value};
 use crate::geometry::extent;
-use crate::plan::{NormalizeFunction, NormalizeProblem, Problem};
+use crate::plan::{NormalizeFunction, NormalizeProblem, Operand, Problem};
 use crate::{Error, Result, Shape};
 
 /// An array as `[outer, spread, group, extent]`, whose statistics are taken over spread and extent, and where its elements
@@ -77,8 +77,8 @@ pub(crate) fn normalize(
         run: extent(statistics.run)?,
         dtype: tape.dtype(input),
     };
-    let operands = Operands { kernel: gamma.cloned(), bias: beta.cloned(), ..input.into() };
-    tape.step(Problem::Normalize(problem), operands, tape.shape(input).clone())
+    let reads = Reads::of(input).if_any(Operand::Kernel, gamma).if_any(Operand::Bias, beta);
+    tape.step(Problem::Normalize(problem), reads, tape.shape(input).clone(), problem.dtype)
 }
 
 #[cfg(test)]

@@ -18,5 +18,5 @@ pub(crate) fn pool(
     let (batch, channels) = (extent(batch)?, extent(channels)?);
     let geometry = ConvGeometry { batch, groups: channels, in_channels: channels, out_channels: channels, axes };
     let problem = PoolProblem { function, geometry, dtype: tape.dtype(input), data_format };
-    tape.step(Problem::Pool(problem), input, output.into())
+    tape.step(Problem::Pool(problem), input, output.into(), problem.dtype)
 }

@@ -118,7 +118,7 @@ fn record(
         inner: product(&dims[axes.end..])?,
         dtype: tape.dtype(input),
     };
-    tape.step(Problem::AlongAxis(problem), input, output.into())
+    tape.step(Problem::AlongAxis(problem), input, output.into(), problem.dtype)
 }
 
 #[cfg(test)]

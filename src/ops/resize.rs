@@ -1,8 +1,8 @@
 //! Images at another size.
 
-use super::{Kernel, Operands, Tape, Value};
+use super::{Kernel, Reads, Tape, Value};
 use crate::geometry::extent;
-use crate::plan::{Problem, ResizeProblem};
+use crate::plan::{Operand, Problem, ResizeProblem};
 use crate::resampling::Resampling;
 use crate::{DataFormat, Result};
 
@@ -30,5 +30,6 @@ pub(crate) fn resize(
         dtype: tape.dtype(input),
         data_format,
     };
-    tape.step(Problem::Resize(problem), Operands { kernel: Some(table), ..input.into() }, output.into())
+    let reads = Reads::of(input).constant(Operand::Kernel, &table);
+    tape.step(Problem::Resize(problem), reads, output.into(), problem.dtype)
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Form, Kernel, one_pass};
+use super::{Launch, Passing, Reads, Step, rewrite};
 use crate::geometry::indexable;
-use crate::gpu::{Bound, BufferBinding, Commands};
-use crate::plan::{Binding, Operand, Parts, Plan, Problem, Texel};
-use crate::{DType, DataFormat, Error, Gpu, Result, Rounding, Shape, Tensor};
+use crate::gpu::Commands;
+use crate::plan::Problem;
+use crate::{DType, DataFormat, Error, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,33 +15,6 @@ pub(crate) struct Value(usize);
 /// The memory of a value; values that are one another's [reshaping](Tape::reshape) share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Storage(pub(crate) usize);
-
-/// What a step reads.
-#[derive(Clone)]
-pub(crate) struct Operands {
-    pub(crate) input: Value,
-    /// The right side of an operation on two values, or what a convolution adds to its sum.
-    pub(crate) other: Option<Value>,
-    pub(crate) kernel: Option<Arc<Kernel>>,
-    pub(crate) bias: Option<Arc<Kernel>>,
-    /// The kernel and the bias of the second of two convolutions in one.
-    pub(crate) then_kernel: Option<Arc<Kernel>>,
-    pub(crate) then_bias: Option<Arc<Kernel>>,
-}
-
-impl From<Value> for Operands {
-    fn from(input: Value) -> Self {
-        Self { input, other: None, kernel: None, bias: None, then_kernel: None, then_bias: None }
-    }
-}
-
-/// One operation.
-#[derive(Clone)]
-pub(crate) struct Step {
-    pub(crate) problem: Problem,
-    pub(crate) operands: Operands,
-    pub(crate) output: Value,
-}
 
 #[derive(Clone)]
 struct Info {
@@ -62,8 +35,8 @@ pub(crate) struct Pad {
 
 /// Operations in order, each reading inputs of the tape and what operations before it wrote.
 ///
-/// A tape is a plain value: [`record`](Self::record) runs it as it stands, but for what is taken in [one pass](one_pass); a
-/// model's program rewrites it first.
+/// A tape is a plain value, which [rules](rewrite) rewrite before it runs: all of them in a model's program, a few where
+/// [`record`](Self::record) runs it at once.
 #[derive(Clone, Default)]
 pub(crate) struct Tape {
     values: Vec<Info>,
@@ -71,6 +44,8 @@ pub(crate) struct Tape {
     inputs: Vec<Value>,
     pads: Vec<Pad>,
     pub(crate) steps: Vec<Step>,
+    /// The path of the layer being lowered.
+    pub(crate) place: Arc<str>,
     /// The narrower format that the layer being lowered rounds its results to.
     pub(crate) rounding: Option<Rounding>,
 }
@@ -142,18 +117,23 @@ impl Tape {
         Ok(Value(self.values.len() - 1))
     }
 
-    /// A new value of `shape`, of the input's type, which `problem` makes of `operands`.
-    pub(crate) fn step(&mut self, problem: Problem, operands: impl Into<Operands>, shape: Shape) -> Result<Value> {
-        let operands = operands.into();
-        let output = self.uninitialized(shape, self.dtype(operands.input))?;
-        self.step_into(problem, operands, output);
+    /// A new value of `shape` and `dtype`, which `problem` makes of `reads`.
+    pub(crate) fn step(
+        &mut self,
+        problem: Problem,
+        reads: impl Into<Reads>,
+        shape: Shape,
+        dtype: DType,
+    ) -> Result<Value> {
+        let output = self.uninitialized(shape, dtype)?;
+        self.step_into(problem, reads, output);
         Ok(output)
     }
 
     /// Adds an operation that writes `output`, all of it or a part.
-    pub(crate) fn step_into(&mut self, problem: Problem, operands: impl Into<Operands>, output: Value) {
+    pub(crate) fn step_into(&mut self, problem: Problem, reads: impl Into<Reads>, output: Value) {
         if self.elements(output) > 0 {
-            self.steps.push(Step { problem, operands: operands.into(), output });
+            self.steps.push(Step::new(self.place.clone(), problem, reads, output));
         }
     }
 
@@ -171,7 +151,7 @@ impl Tape {
     pub(crate) fn last_uses(&self, kept: &[Value]) -> Vec<usize> {
         let mut last = vec![0; self.storages];
         for (index, step) in self.steps.iter().enumerate() {
-            for value in step.values() {
+            for (_, value) in step.values() {
                 last[self.storage(value).0] = index + 1;
             }
         }
@@ -191,19 +171,18 @@ impl Tape {
         }
         let mut found = None;
         for (index, step) in self.steps.iter().enumerate() {
-            let reads =
-                [Some(step.operands.input), step.operands.other].iter().flatten().filter(|other| is(other)).count();
+            let reads = step.values_read().filter(|(_, other)| is(other)).count();
             if reads > usize::from(index == reader) {
                 return None;
             }
-            if is(&step.output) && found.replace(index).is_some() {
+            if step.written().any(|other| is(&other)) && found.replace(index).is_some() {
                 return None;
             }
         }
         found
     }
 
-    /// Records every step into `commands`, two in [one pass](one_pass) where the device is to; returns `outputs`. Memory is
+    /// Records every step into `commands`, [rewritten](rewrite::of_call); returns `outputs`. Memory is
     /// let go after its last use.
     pub(crate) fn record(
         mut self,
@@ -212,26 +191,32 @@ impl Tape {
         outputs: &[Value],
     ) -> Result<Vec<Tensor>> {
         let gpu = commands.gpu().clone();
-        one_pass(&mut self, &gpu, outputs)?;
+        rewrite::of_call(&mut self, &gpu, outputs)?;
         let last = self.last_uses(outputs);
         let mut memory: Vec<Option<Tensor>> = vec![None; self.storages];
+        let mut passing = Passing::default();
         for (value, tensor) in self.inputs.iter().zip(inputs) {
             memory[self.storage(*value).0] = Some(tensor.clone());
         }
         for (index, step) in self.steps.iter().enumerate() {
-            for value in step.values() {
+            for (_, value) in step.values() {
                 if let none @ None = &mut memory[self.storage(value).0] {
                     *none = Some(Tensor::recorded(commands, self.shape(value).clone(), self.dtype(value))?);
                 }
             }
-            for launch in self.launches(&gpu, step)? {
+            for launch in Launch::of(&gpu, &self, step)? {
+                let mut refills = Vec::new();
+                for (_, kernel, form) in step.constants(&launch.plan) {
+                    kernel.refill(&gpu, &form, &mut passing, &mut refills)?;
+                }
+                refills.iter().try_for_each(|refill| refill.record(commands))?;
                 let whole = |value| {
                     let tensor: Option<&Tensor> = memory[self.storage(value).0].as_ref();
                     tensor.map(Tensor::binding).ok_or_else(unwritten)
                 };
-                launch.bind(&gpu, step, whole, |bound| commands.record(&launch.plan, bound))?;
+                commands.record(&launch.plan, &launch.bound(&gpu, step, whole)?)?;
             }
-            for value in step.values() {
+            for (_, value) in step.values() {
                 let storage = self.storage(value).0;
                 if last[storage] == index + 1 {
                     memory[storage] = None;
@@ -247,157 +232,9 @@ impl Tape {
         };
         outputs.iter().map(tensor).collect()
     }
-
-    /// How `step` is launched on `gpu`: at once, or in runs of its [parts](Problem::parts) where a binding would exceed the
-    /// device's limit.
-    pub(crate) fn launches(&self, gpu: &Gpu, step: &Step) -> Result<Vec<Launch>> {
-        let Operands { input, other, .. } = step.operands;
-        let values = [Some(input), other, Some(step.output)];
-        let bytes = values.map(|value| value.map_or(0, |value| self.bytes(value)));
-        let parts = step.problem.parts().unwrap_or(Parts { count: 1, steps: [0; 3] });
-        let sizes = values.map(|value| value.map_or(0, |value| self.dtype(value).size() as u64));
-        let steps = [0, 1, 2].map(|i| parts.steps[i] * sizes[i]);
-        let count = u64::from(parts.count);
-        let run = parts_per_run(gpu, count, bytes, steps)?;
-        let mut launches = Vec::new();
-        let mut first = 0;
-        while first < count {
-            let taken = run.min(count - first);
-            let range = |i: usize, value| match steps[i] {
-                step if step > 0 && run < count => Range { value, offset: first * step, size: taken * step },
-                _ => Range { value, offset: 0, size: bytes[i] },
-            };
-            let problem = if run < count { step.problem.of_parts(taken as u32) } else { step.problem };
-            launches.push(Launch {
-                plan: gpu.plan(&problem)?,
-                input: range(0, input),
-                other: other.map(|other| range(1, other)),
-                output: range(2, step.output),
-            });
-            first += taken;
-        }
-        Ok(launches)
-    }
-}
-
-impl Step {
-    /// What is constant, in the order kernel, bias, kernel and bias of a second convolution, each in the form that `plan`
-    /// reads it in.
-    fn forms(&self, plan: &Plan) -> [Option<(&Arc<Kernel>, Form)>; 4] {
-        let Operands { kernel, bias, then_kernel, then_bias, .. } = &self.operands;
-        [
-            (kernel, Operand::Kernel),
-            (bias, Operand::Bias),
-            (then_kernel, Operand::ThenKernel),
-            (then_bias, Operand::ThenBias),
-        ]
-        .map(|(kernel, operand)| Some((kernel.as_ref()?, Form::of(plan, operand))))
-    }
-
-    /// What is constant, each in the form that `plan` reads it in.
-    pub(crate) fn constants(&self, plan: &Plan) -> impl Iterator<Item = (&Arc<Kernel>, Form)> {
-        self.forms(plan).into_iter().flatten()
-    }
-
-    /// The values read and written.
-    pub(crate) fn values(&self) -> impl Iterator<Item = Value> + use<> {
-        [Some(self.operands.input), self.operands.other, Some(self.output)].into_iter().flatten()
-    }
-}
-
-/// One plan of a step, with the bytes of each value that it reads or writes.
-pub(crate) struct Launch {
-    pub(crate) plan: Arc<Plan>,
-    input: Range,
-    other: Option<Range>,
-    output: Range,
-}
-
-impl Launch {
-    /// What the launch copies to textures: each operand and kind of texel, with the bytes.
-    pub(crate) fn texels(&self) -> impl Iterator<Item = ((Operand, Texel), u64)> {
-        self.plan.steps.iter().flat_map(|step| &step.bindings).filter_map(|binding| {
-            let Binding::Texels(operand, texel) = *binding else { return None };
-            let bytes = match operand {
-                Operand::Input => self.input.size,
-                Operand::Scratch(index) => self.plan.scratch[index],
-                _ => return None,
-            };
-            Some(((operand, texel), bytes))
-        })
-    }
-
-    /// Gives `take` the tensors of the launch, which is one of `step`'s; `memory` tells where a value lies.
-    pub(crate) fn bind<T>(
-        &self,
-        gpu: &Gpu,
-        step: &Step,
-        memory: impl Fn(Value) -> Result<BufferBinding>,
-        take: impl FnOnce(&Bound<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let part = |range: &Range| Ok::<_, Error>(range.of(&memory(range.value)?));
-        let (input, output) = (part(&self.input)?, part(&self.output)?);
-        let other = self.other.as_ref().map(part).transpose()?;
-        let [kernel, bias, then_kernel, then_bias] =
-            step.forms(&self.plan).map(|constant| constant.map(|(kernel, form)| kernel.on(gpu, &form)).transpose());
-        let (kernel, bias, then_kernel, then_bias) = (kernel?, bias?, then_kernel?, then_bias?);
-        take(&Bound {
-            input: &input,
-            other: other.as_ref(),
-            kernel: kernel.as_ref(),
-            bias: bias.as_ref(),
-            then_kernel: then_kernel.as_ref(),
-            then_bias: then_bias.as_ref(),
-            output: &output,
-        })
-    }
-}
-
-/// A part of a value, in bytes.
-struct Range {
-    value: Value,
-    offset: u64,
-    size: u64,
-}
-
-impl Range {
-    /// The part, of memory that begins with the value.
-    fn of(&self, whole: &BufferBinding) -> BufferBinding {
-        BufferBinding { storage: whole.storage.clone(), offset: whole.offset + self.offset, size: self.size }
-    }
 }
 
 /// What a step that reads before anything was written comes to; layers lower in order, so none does.
 fn unwritten() -> Error {
     Error::invalid("inputs", "a layer must read what was computed before it", "a value nothing has written")
-}
-
-/// The most parts whose share of every tensor fits one binding, and whose bytes keep the next run's offsets aligned: all
-/// `count` of them where that fits. `bytes` are those of the tensors, `steps` those from one part to the next, or 0 for a tensor
-/// that every part reads as a whole.
-fn parts_per_run(gpu: &Gpu, count: u64, bytes: [u64; 3], steps: [u64; 3]) -> Result<u64> {
-    let caps = gpu.caps();
-    let most = bytes.into_iter().max().unwrap_or(0);
-    if most <= caps.max_binding {
-        return Ok(count);
-    }
-    let whole = bytes.iter().zip(steps).filter(|(_, step)| *step == 0).map(|(bytes, _)| *bytes).max().unwrap_or(0);
-    if whole > caps.max_binding {
-        return Err(Error::limit("bytes of one storage binding", whole, caps.max_binding));
-    }
-    let alignment = u64::from(caps.binding_alignment);
-    let larger = steps.into_iter().max().unwrap_or(0).max(1);
-    let aligned = |parts: &u64| steps.iter().all(|step| (parts * step).is_multiple_of(alignment));
-    let together = (1..alignment).find(aligned).unwrap_or(alignment);
-    match caps.max_binding / larger / together * together {
-        0 if together == 1 => Err(Error::limit("bytes of one storage binding", larger, caps.max_binding)),
-        0 => Err(Error::limit(
-            format!(
-                "bytes of one storage binding of {together} parts, whose runs start at multiples of {alignment} bytes"
-            ),
-            together * larger,
-            caps.max_binding,
-        )),
-        parts => Ok(parts),
-    }
 }

@@ -1,6 +1,6 @@
 //! Several arrays made into one.
 
-use super::{Array, Convolved};
+use super::{Array, Convolved, total};
 
 /// Arrays joined along `axis`, counted from the end where it is negative.
 pub fn concatenate(inputs: &[Array], axis: isize) -> Array {
@@ -15,7 +15,8 @@ pub fn sum(inputs: &[Array], signs: &[f64]) -> Convolved {
         let first = parts.next().unwrap_or_else(|| Array::new([], [0.0]));
         parts.fold(first, |sum, part| sum.zip(&part, |a, b| a + b))
     };
-    Convolved { exact: folded(|x| x), magnitude: folded(f64::abs), terms: inputs.len(), spread: None }
+    let magnitude = folded(f64::abs);
+    Convolved { exact: folded(|x| x), partial: magnitude.clone(), magnitude, terms: inputs.len() }
 }
 
 /// The product of matrices, over any number of leading axes that broadcast: `[…, n, k]` times `[…, k, m]`.
@@ -27,15 +28,13 @@ pub fn matmul(left: &Array, right: &Array) -> Convolved {
     let mut shape = right.shape.clone();
     shape.insert(rank_r - 2, 1);
     let right = right.reshaped(shape);
-    let summed = |left: &Array, right: &Array| {
-        let products = left.zip(right, |a, b| a * b);
-        let axis = products.shape.len() - 2;
-        let mut sums = products.reduced(&[axis], |line| line.iter().sum());
-        sums.shape.remove(axis);
-        sums
-    };
-    let exact = summed(&left, &right);
-    Convolved { exact, magnitude: summed(&left.map(f64::abs), &right.map(f64::abs)), terms, spread: None }
+    let products = left.zip(&right, |a, b| a * b);
+    let axis = products.shape.len() - 2;
+    let Convolved { mut exact, mut magnitude, mut partial, .. } = total(&products, &[axis]);
+    for array in [&mut exact, &mut magnitude, &mut partial] {
+        array.shape.remove(axis);
+    }
+    Convolved { exact, magnitude, terms, partial }
 }
 
 /// Keras's Dot: for each element of the batch, the sum over one axis of each.
@@ -57,7 +56,8 @@ pub fn dot(left: &Array, right: &Array, axes: [usize; 2]) -> Convolved {
     if shape.len() == 1 {
         shape.push(1);
     }
-    product.exact = product.exact.reshaped(shape.clone());
-    product.magnitude = product.magnitude.reshaped(shape);
+    for array in [&mut product.exact, &mut product.magnitude, &mut product.partial] {
+        array.shape.clone_from(&shape);
+    }
     product
 }

@@ -1,6 +1,6 @@
 //! Convolutions as plain sums over arrays that were padded, dilated and cut beforehand.
 
-use super::Array;
+use super::{Array, Storage};
 
 /// How the input is extended by zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,9 +42,9 @@ pub struct Convolved {
     pub magnitude: Array,
     /// Number of products in one output element.
     pub terms: usize,
-    /// For each output element √ Σ (input · kernel)² and `|bias|`, of sums of products of inputs with weights; `None` of other
-    /// sums, whose terms may be all alike.
-    pub spread: Option<Array>,
+    /// For each output element how large its partial sums are ([`partial_sums`](super::tolerance::partial_sums)), and `|bias|`;
+    /// the magnitude where that is not known, which none exceeds.
+    pub partial: Array,
 }
 
 /// Outputs along an axis whose sums the largest tiles of Winograd's convolution mix.
@@ -63,8 +63,14 @@ impl Convolved {
         };
         let near = |of: &Array| of.along(first, largest_near).along(first + 1, largest_near);
         // A tile's outputs are as large as their sums, or as what they were made of.
-        let spread = self.spread.map(|spread| near(&spread.zip(&self.exact, |s, y| TRANSFORMED * (s + y.abs()))));
-        Self { magnitude: near(&self.magnitude), spread, ..self }
+        let partial = near(&self.partial.zip(&self.exact, |partial, y| TRANSFORMED * (partial + y.abs())));
+        Self { magnitude: near(&self.magnitude), partial, ..self }
+    }
+
+    /// The same sums divided by a number.
+    pub(super) fn over(self, count: f64) -> Self {
+        let [exact, magnitude, partial] = [self.exact, self.magnitude, self.partial].map(|of| of.map(|x| x / count));
+        Self { exact, magnitude, partial, ..self }
     }
 }
 
@@ -89,9 +95,9 @@ fn prepared(input: &Array, kernel: &Array, window: &Window) -> Array {
     input
 }
 
-/// The plain sum: one group, channels last, no padding, no dilation. Returns the sums, the sums of magnitudes and those of
-/// squares.
-fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
+/// The plain sum: one group, channels last, no padding, no dilation. Returns the sums, the sums of magnitudes, those of squares
+/// and those of the squares of partial sums, of which an added zero makes none.
+fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 4] {
     let [batch, height, width, channels] = input.shape[..] else { panic!("input of shape {:?}", input.shape) };
     let [kernel_h, kernel_w, kernel_channels, filters] = kernel.shape[..] else {
         panic!("kernel of shape {:?}", kernel.shape)
@@ -101,7 +107,7 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
     let (out_h, out_w) = (windows(height, kernel_h, strides[0]), windows(width, kernel_w, strides[1]));
     let mut sums = Array::new([batch, out_h, out_w, filters], vec![0.0; batch * out_h * out_w * filters]);
     let mut magnitudes = sums.clone();
-    let mut squares = sums.clone();
+    let [mut squares, mut walks] = [sums.clone(), sums.clone()];
     for n in 0..batch {
         for oy in 0..out_h {
             for ox in 0..out_w {
@@ -109,6 +115,7 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
                 let sum = &mut sums.data[start..start + filters];
                 let magnitude = &mut magnitudes.data[start..start + filters];
                 let square = &mut squares.data[start..start + filters];
+                let walk = &mut walks.data[start..start + filters];
                 for ky in 0..kernel_h {
                     for kx in 0..kernel_w {
                         let pixel = (n * height + oy * strides[0] + ky) * width + ox * strides[1] + kx;
@@ -120,6 +127,7 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
                                 sum[f] += product;
                                 magnitude[f] += product.abs();
                                 square[f] += product * product;
+                                walk[f] += if product == 0.0 { 0.0 } else { sum[f] * sum[f] };
                             }
                         }
                     }
@@ -127,30 +135,30 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 3] {
             }
         }
     }
-    [sums, magnitudes, squares]
+    [sums, magnitudes, squares, walks]
 }
 
 /// Adds the bias per channel and returns to the data format that was asked for.
-fn finished(parts: Vec<[Array; 3]>, bias: Option<&Array>, terms: usize, channels_first: bool) -> Convolved {
+fn finished(parts: Vec<[Array; 4]>, bias: Option<&Array>, terms: usize, channels_first: bool) -> Convolved {
     let joined = |which: usize| {
         let parts: Vec<Array> = parts.iter().map(|part| part[which].clone()).collect();
         Array::joined(3, &parts)
     };
-    let [mut exact, mut magnitude, squares] = [0, 1, 2].map(joined);
-    let mut spread = squares.map(f64::sqrt);
+    let [mut exact, mut magnitude, squares, walks] = [0, 1, 2, 3].map(joined);
+    let mut partial = walks.zip(&squares, |walk, squares| (walk / terms.max(1) as f64 + squares).sqrt());
     if let Some(bias) = bias {
         assert_eq!(bias.shape, [exact.shape[3]], "shape of the bias");
         let channels = bias.data.len();
         for (i, (sum, magnitude)) in exact.data.iter_mut().zip(&mut magnitude.data).enumerate() {
             *sum += bias.data[i % channels];
             *magnitude += bias.data[i % channels].abs();
-            spread.data[i] += bias.data[i % channels].abs();
+            partial.data[i] += bias.data[i % channels].abs();
         }
     }
     if channels_first {
-        [exact, magnitude, spread] = [&exact, &magnitude, &spread].map(Array::to_channels_first);
+        [exact, magnitude, partial] = [&exact, &magnitude, &partial].map(Array::to_channels_first);
     }
-    Convolved { exact, magnitude, terms, spread: Some(spread) }
+    Convolved { exact, magnitude, terms, partial }
 }
 
 /// Conv2D with groups. `kernel` is `[kernel_h, kernel_w, channels / groups, filters]`; strides and dilation may both
@@ -200,7 +208,18 @@ pub fn separable_conv2d(
     let weights = pointwise_kernel.map(f64::abs);
     let bias = bias.map(|bias| bias.map(f64::abs));
     let Convolved { magnitude, .. } = conv2d(&between.magnitude, &weights, bias.as_ref(), 1, &pointwise);
-    Convolved { exact, magnitude, terms: between.terms + terms + 3, spread: None }
+    Convolved { exact, partial: magnitude.clone(), magnitude, terms: between.terms + terms + 3 }
+}
+
+/// What errors of up to `bound` of its inputs come to in a convolution: all with one sign, or, where they are roundings of sums
+/// in `f32`, four times the root of their squares at most, since they are independent.
+pub fn passed_on(bound: &Array, kernel: &Array, window: &Window, storage: Storage) -> Array {
+    let sum = |of: fn(f64) -> f64| conv2d(&bound.map(of), &kernel.map(f64::abs).map(of), None, 1, window).exact;
+    let alike = sum(|x| x);
+    match storage {
+        Storage::F32 => alike.zip(&sum(|x| x * x), |alike, squares| alike.min(4.0 * squares.sqrt())),
+        Storage::F16 | Storage::BF16 => alike,
+    }
 }
 
 /// Dense: the last axis times `kernel` `[inputs, units]`, plus bias.
@@ -214,9 +233,7 @@ pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
     *shape.last_mut().expect("a scalar has no last axis") = kernel.shape[3];
     result.exact.shape.clone_from(&shape);
     result.magnitude.shape.clone_from(&shape);
-    if let Some(spread) = &mut result.spread {
-        spread.shape = shape;
-    }
+    result.partial.shape = shape;
     result
 }
 
@@ -266,12 +283,10 @@ pub fn conv2d_transpose(input: &Array, kernel: &Array, bias: Option<&Array>, tra
         input = input.dilated(axis + 1, stride).padded(axis + 1, reach - 1, reach - 1 + extra);
         kept[axis] = [before, full + extra - before - after];
     }
-    let parts = correlate(&input, &kernel, [1, 1]);
-    let [mut sums, mut magnitudes, mut squares] = parts;
-    for (axis, [start, extent]) in kept.into_iter().enumerate() {
-        sums = sums.slice(axis + 1, start, extent);
-        magnitudes = magnitudes.slice(axis + 1, start, extent);
-        squares = squares.slice(axis + 1, start, extent);
-    }
-    finished(vec![[sums, magnitudes, squares]], bias, terms, window.channels_first)
+    let cut = |sums: Array| {
+        let axes = kept.into_iter().enumerate();
+        axes.fold(sums, |sums, (axis, [start, extent])| sums.slice(axis + 1, start, extent))
+    };
+    let parts = correlate(&input, &kernel, [1, 1]).map(cut);
+    finished(vec![parts], bias, terms, window.channels_first)
 }

@@ -5,8 +5,8 @@ use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
     Transposed, Window, average_pool, concatenate, conv2d, conv2d_transpose, dense, depthwise_conv2d,
-    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, repeat, resample, scale_and_shift,
-    unit_normalize,
+    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
+    scale_and_shift, total, unit_normalize,
 };
 use crate::layers::{
     self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
@@ -50,7 +50,7 @@ pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Resul
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
-        return Ok(Expected { exact, bound: bound.data });
+        return Ok(Expected { exact, bound: bound.data, overflow: storage.overflow() });
     }
     // An activation along an axis, and one of a dense layer, reads what was stored; the other ones read the sum itself,
     // which allows less.
@@ -348,8 +348,7 @@ impl Given<'_> {
         }
     }
 
-    /// The result of the depthwise step is stored: its error goes through the magnitudes of the pointwise one, which adds
-    /// its own.
+    /// The result of the depthwise step is stored: its errors go through the pointwise one ([`passed_on`]), which adds its own.
     fn separable_conv2d(&self, layer: &layers::SeparableConv2D) -> Result<Estimate> {
         let Convolution { channels, window, use_bias, .. } = self.convolution(&layer.arguments);
         let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
@@ -360,7 +359,7 @@ impl Given<'_> {
         let between = Estimate::from(depthwise_conv2d(self.input, &depthwise, None, &window)).stored(self.storage);
         let window = Window { channels_first: window.channels_first, ..Window::default() };
         let own = Estimate::from(conv2d(&between.exact, &pointwise, bias.as_ref(), 1, &window));
-        let through = conv2d(&between.bound, &pointwise.map(f64::abs), None, 1, &window).exact;
+        let through = passed_on(&between.bound, &pointwise, &window, self.storage);
         Ok(Estimate { bound: own.bound.zip(&through, |own, through| own + through), ..own })
     }
 
@@ -568,11 +567,7 @@ fn pool2d(input: &Array, layer: &layers::Pool2D) -> Estimate {
 
 /// One value of each set of elements that differ along `axes` only.
 fn reduce(input: &Array, function: Reduction, axes: &[usize]) -> Estimate {
-    let terms = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
-    let sum = |array: &Array| array.reduced(axes, |set| set.iter().sum());
-    let summed = |array: &Array| -> Estimate {
-        Convolved { exact: sum(array), magnitude: sum(&array.map(f64::abs)), terms, spread: None }.into()
-    };
+    let summed = |array: &Array| Estimate::from(total(array, axes));
     // A function of a sum, which passes an error on by its slope and makes one of its own.
     let then = |of: Estimate, function: fn(f64) -> f64, slope: fn(f64) -> f64, own: fn(f64) -> f64| {
         let bound = of.exact.zip(&of.bound, |s, e| if e == 0.0 { 0.0 } else { slope(s) * e } + own(function(s)));
@@ -628,7 +623,8 @@ fn resampled(input: &Array, positions: &[(usize, Vec<f64>); 2], between: Between
     let Convolved { exact, magnitude, terms, .. } = over(input);
     let columns = |array: &Array| resample(array, *second, columns, between);
     let (exact, across) = (columns(&exact), columns(&magnitude));
-    Convolved { exact: exact.exact, magnitude: across.magnitude, terms: terms * exact.terms + 2, spread: None }.into()
+    let (exact, magnitude, terms) = (exact.exact, across.magnitude, terms * exact.terms + 2);
+    Convolved { exact, partial: magnitude.clone(), magnitude, terms }.into()
 }
 
 /// ONNX's Resize by onnxruntime's arithmetic, which is f32: where a position lies follows from it.

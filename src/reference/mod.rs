@@ -28,7 +28,8 @@ pub use activation::{ACTIVATIONS, SELU_ALPHA, SELU_SCALE, activate, canonical, p
 pub use arithmetic::{concatenate, dot, matmul, sum};
 pub use array::Array;
 pub use convolution::{
-    Convolved, Padding, Transposed, Window, conv2d, conv2d_transpose, dense, depthwise_conv2d, separable_conv2d,
+    Convolved, Padding, Transposed, Window, conv2d, conv2d_transpose, dense, depthwise_conv2d, passed_on,
+    separable_conv2d,
 };
 pub use layer::{evaluate, expect};
 pub use movement::{Between, Surround, mix, pad, repeat, resample};
@@ -36,7 +37,7 @@ pub use normalization::{
     BatchNormalization, Norm, batch_normalization, estimated_batch_normalization, normalize, scale_and_shift,
     unit_normalize,
 };
-pub use pooling::{PoolAxis, average_pool, max_pool, mean};
+pub use pooling::{PoolAxis, average_pool, max_pool, mean, total};
 pub use tolerance::{Difference, Estimate, Expected, Storage};
 
 use convolution::same_padding;

@@ -53,7 +53,8 @@ pub fn mix(input: &Array, axis: usize, table: &[Vec<(usize, f64)>]) -> Convolved
         })
     };
     let terms = table.iter().map(Vec::len).max().unwrap_or(0);
-    Convolved { exact: mixed(input, |w| w), magnitude: mixed(&input.map(f64::abs), f64::abs), terms, spread: None }
+    let magnitude = mixed(&input.map(f64::abs), f64::abs);
+    Convolved { exact: mixed(input, |w| w), partial: magnitude.clone(), magnitude, terms }
 }
 
 /// How elements between positions are found.
@@ -80,7 +81,7 @@ pub fn resample(input: &Array, axis: usize, positions: &[f64], between: Between)
     let extent = input.shape[axis];
     if positions.is_empty() {
         let empty = input.slice(axis, 0, 0);
-        return Convolved { exact: empty.clone(), magnitude: empty, terms: 0, spread: None };
+        return Convolved { exact: empty.clone(), partial: empty.clone(), magnitude: empty, terms: 0 };
     }
     let (repeated, weight): (isize, Box<dyn Fn(f64) -> f64>) = match between {
         Between::Linear => (REACH, Box::new(|d| (1.0 - d).max(0.0))),

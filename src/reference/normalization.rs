@@ -2,7 +2,7 @@
 
 use super::array::larger;
 use super::tolerance::{UNIT, accumulated};
-use super::{Array, Estimate};
+use super::{Array, Estimate, total};
 
 /// The four vectors of a batch normalisation, and its epsilon.
 #[derive(Clone, Debug)]
@@ -62,16 +62,14 @@ pub struct Norm<'a> {
 /// Each set of elements that differ along `axes` only, less its mean if that is asked for, over its deviation from the
 /// mean, then scaled and shifted.
 ///
-/// With `n` elements in a set, `f32` finds the mean `m` within `d = (n + 3) u mean|x|` and the variance `v` within
-/// `e = (n + 6) u v + d²`; the quotient `q` is then off by `d / √v` and by `|q| · (e / 2v + 4u)`, with epsilon added to `v`.
+/// `f32` finds the mean `m` within an error `d` and the variance `v` within `e = s + 6 u v + d²`, where `d` and `s` are those of
+/// the sums, divided by the number of elements; the quotient `q` is then off by `d / √v` and by `|q| · (e / 2v + 4u)`, with
+/// epsilon added to `v`.
 pub fn normalize(input: &Array, axes: &[usize], norm: &Norm<'_>) -> Estimate {
-    let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
-    let mean_of = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / n as f64);
-    let mean = mean_of(input);
-    let mean_error = mean_of(&input.map(f64::abs)).map(|magnitude| accumulated(n, magnitude));
+    let Estimate { exact: mean, bound: mean_error } = super::mean(input, axes).into();
     let centered = input.zip(&mean, |x, mean| x - mean);
-    let variance = mean_of(&centered.map(|x| x * x));
-    let variance_error = variance.zip(&mean_error, |v, d| accumulated(n + 3, v) + d * d);
+    let Estimate { exact: variance, bound } = super::mean(&centered.map(|x| x * x), axes).into();
+    let variance_error = bound.zip(&variance, |s, v| s + 6.0 * UNIT * v).zip(&mean_error, |e, d| e + d * d);
     let deviation = variance.map(|v| (v + norm.epsilon).sqrt());
     let relative = variance_error.zip(&deviation, |e, s| e / (2.0 * s * s) + 4.0 * UNIT);
     let quotient = if norm.centered { &centered } else { input }.zip(&deviation, |x, s| x / s);
@@ -85,10 +83,11 @@ pub fn normalize(input: &Array, axes: &[usize], norm: &Norm<'_>) -> Estimate {
 /// Each set of elements that differ along `axes` only, over the root of its sum of squares, which is at least the root
 /// of `epsilon`.
 pub fn unit_normalize(input: &Array, axes: &[usize], epsilon: f64) -> Estimate {
-    let n = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
-    let squares = input.reduced(axes, |set| set.iter().map(|x| x * x).sum::<f64>());
+    let Estimate { exact: squares, bound } = total(&input.map(|x| x * x), axes).into();
+    // Where the floor is the divisor, it is exact.
+    let relative = squares.zip(&bound, |s, e| 4.0 * UNIT + if s > epsilon { 0.5 * e / s } else { 0.0 });
     let exact = input.zip(&squares, |x, squares| x / larger(squares, epsilon).sqrt());
-    let bound = exact.map(|y| accumulated(n, 0.5 * y.abs()) + 4.0 * UNIT * y.abs());
+    let bound = exact.zip(&relative, |y, relative| y.abs() * relative);
     Estimate { exact, bound }
 }
 

@@ -106,20 +106,20 @@ pub(super) fn merge(inputs: &[Array], kind: MergeKind, storage: Storage) -> Esti
     }
 }
 
-/// Keras's Dot; both sides may be divided by their lengths first, held above the `least` one given, and are then
-/// stored.
+/// Keras's Dot; both sides may be divided by their lengths first, held above the `least` one given, and are then stored. A
+/// length that is off by a part puts a sum off by the same part; the elements' own roundings are added up as if they all had one sign.
 pub(super) fn batch_dot(sides: [&Array; 2], axes: [usize; 2], least: Option<f64>, storage: Storage) -> Estimate {
-    let [left, right] = [0, 1].map(|i| {
-        if let Some(least) = least {
-            unit_normalize(sides[i], &[axes[i]], least.powi(2)).stored(storage)
-        } else {
-            Estimate::exact(sides[i].clone())
-        }
+    let Some(least) = least else { return dot(sides[0], sides[1], axes).into() };
+    let [left, right] = [0, 1].map(|i| unit_normalize(sides[i], &[axes[i]], least.powi(2)));
+    let convolved = dot(&left.exact, &right.exact, axes);
+    let parts = [left, right].map(|side| {
+        let parts = side.bound.data.iter().zip(&side.exact.data).map(|(bound, y)| bound / y.abs());
+        parts.filter(|part| part.is_finite()).fold(0.0, f64::max)
     });
-    let Estimate { exact, bound } = dot(&left.exact, &right.exact, axes).into();
-    let through = |left: &Array, right: &Array| dot(&left.map(f64::abs), &right.map(f64::abs), axes).exact;
-    let passed = through(&left.bound, &right.exact).zip(&through(&left.exact, &right.bound), |a, b| a + b);
-    Estimate { exact, bound: bound.zip(&passed, |own, passed| own + passed) }
+    let roundings = convolved.magnitude.map(|magnitude| 2.0 * (2.0 * UNIT + storage.unit()) * magnitude);
+    let Estimate { exact, bound } = convolved.into();
+    let of_lengths = exact.map(|y| (parts[0] + parts[1]) * y.abs());
+    Estimate { bound: bound.zip(&of_lengths, |a, b| a + b).zip(&roundings, |a, b| a + b), exact }
 }
 
 /// NumPy's matmul: a side of one axis is a row on the left and a column on the right, and has no axis in the result.

@@ -1,6 +1,7 @@
 //! Pooling, one axis after the other: the largest of the largest, and sums of sums beside counts of counts.
 
 use super::array::larger;
+use super::tolerance::{partial_sums, walk};
 use super::{Array, Convolved};
 
 /// How a pooling window walks along one axis.
@@ -73,13 +74,34 @@ pub fn average_pool(input: &Array, axes: &[PoolAxis], count_padding: bool) -> Co
     let sums = |array: &Array, fill| pooled(array, axes, [fill, 0.0], |window| window.iter().sum());
     let counts = sums(&input.map(|_| 1.0), f64::from(u8::from(count_padding)));
     let mean = |array: &Array| sums(array, 0.0).zip(&counts, |sum, count| sum / count);
-    let terms = axes.iter().map(|axis| axis.size).product();
-    Convolved { exact: mean(input), magnitude: mean(&input.map(f64::abs)), terms, spread: None }
+    let terms = axes.iter().map(|axis| axis.size).product::<usize>();
+    // The squares of the partial sums along one axis, and of those of its sums along the next.
+    let (mut padded, mut walks) = (axes.iter().fold(input.clone(), |array, axis| axis.padded(&array, 0.0)), None);
+    for axis in axes {
+        let along = |array: &Array, of: fn(&[f64]) -> f64| axis.windows(array, input.shape[axis.axis], 0.0, of);
+        let sum = |window: &[f64]| window.iter().sum();
+        let own = along(&padded, walk);
+        walks = Some(walks.map_or_else(|| own.clone(), |walks| along(&walks, sum).zip(&own, |a, b| a + b)));
+        padded = along(&padded, sum);
+    }
+    let squares = sums(&input.map(|x| x * x), 0.0);
+    let walks = walks.unwrap_or_else(|| squares.clone());
+    let partial = walks.zip(&squares, |walk, squares| (walk / terms as f64 + squares).sqrt());
+    let partial = partial.zip(&counts, |partial, count| partial / count);
+    Convolved { exact: mean(input), magnitude: mean(&input.map(f64::abs)), terms, partial }
+}
+
+/// The sum over `axes`, which stay with extent 1.
+pub fn total(input: &Array, axes: &[usize]) -> Convolved {
+    let sum = |array: &Array| array.reduced(axes, |set| set.iter().sum());
+    let terms = axes.iter().map(|&axis| input.shape[axis]).product();
+    let (magnitude, partial) = (sum(&input.map(f64::abs)), input.reduced(axes, partial_sums));
+    Convolved { exact: sum(input), magnitude, terms, partial }
 }
 
 /// The mean over `axes`, which stay with extent 1.
 pub fn mean(input: &Array, axes: &[usize]) -> Convolved {
-    let terms = axes.iter().map(|&axis| input.shape[axis]).product::<usize>();
-    let over = |array: &Array| array.reduced(axes, |set| set.iter().sum::<f64>() / terms as f64);
-    Convolved { exact: over(input), magnitude: over(&input.map(f64::abs)), terms, spread: None }
+    let total = total(input, axes);
+    let count = total.terms as f64;
+    total.over(count)
 }

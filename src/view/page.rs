@@ -15,7 +15,9 @@ use super::picture::{MARKER, Sheet, rgb_png, short, spoken};
 use super::{LayerView, Status, Viewer};
 use crate::Result;
 use crate::budget::Meter;
+use crate::file::PAGE;
 use crate::model::{grouped, top};
+use crate::text::printable_name;
 
 /// Shades of maps in a page: more cannot be told apart, and fewer do where the sheets would be too large.
 const SHADES: [u8; 3] = [64, 13, 5];
@@ -83,7 +85,7 @@ impl Viewer<'_> {
         let mut html = String::new();
         let _ = write!(
             html,
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{PAGE}\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
@@ -243,6 +245,16 @@ impl Viewer<'_> {
         if layer.neural_value().is_some() {
             let maps = maps.as_ref();
             fact("Values", &spoken(maps.and_then(Maps::full_range)));
+            if let Some((least, most)) = maps.and_then(Maps::full_range) {
+                let (look, ends) = (layer.look(), [least, most].map(short));
+                let faint = look.color.over(self.look.background, look.min_opacity);
+                let (term, ends) = match count {
+                    0 | 1 => ("Scale", ends),
+                    _ => ("Each map", ["smallest", "greatest"].map(str::to_owned)),
+                };
+                let ramp = format!("<span class=\"ramp\" style=\"--faint:{faint};--full:{}\"></span>", look.color);
+                fact(term, &format!("{} {ramp} {}", ends[0], ends[1]));
+            }
             if let Some(marked) = maps.map(Maps::marked).filter(|&marked| marked > 0) {
                 fact("Not finite", &grouped(marked as u64));
             }
@@ -279,11 +291,16 @@ impl Viewer<'_> {
     fn write_closed(&self, html: &mut String, layer: &LayerView, maps: &Maps) -> Result<()> {
         let Extents { count, height, width, .. } = maps.extents;
         let strategy = layer.look().aggregation_strategy;
+        let colored = if layer.class_name() == "InputLayer" && count > 1 { self.input_picture(layer)? } else { None };
         let (pixels, text) = match count {
             1 => (maps.pixels(0), format!("The output of {}", layer.name())),
             _ => (maps.aggregated(strategy), format!("The {} of {count} maps of {}", strategy.name(), layer.name())),
         };
-        let file = Sheet::single(maps, &pixels)?.png(layer.look(), self.look.background, SHADES[0])?;
+        let (file, text) = match colored {
+            // As wide and as high as its maps: it has a value of each for every pixel.
+            Some((file, _, _)) => (file, format!("The input {} in colour", layer.name())),
+            None => (Sheet::single(maps, &pixels)?.png(layer.look(), self.look.background, SHADES[0])?, text),
+        };
         let sheets = if count > 1 { "<i></i><i></i><i></i>" } else { "" };
         let _ = writeln!(
             html,
@@ -313,7 +330,7 @@ impl Viewer<'_> {
                 .filter(|_| layer.neural_value().is_some())
                 .map(|maps| (0..count).map(|map| range(maps.range(map))).collect());
             json!({
-                "name": layer.name(),
+                "name": printable_name(layer.name()),
                 "inputs": layer.inputs(),
                 "maps": count,
                 "height": height,
@@ -351,7 +368,8 @@ const TOOLS: &str = "\
 <details>
 <summary>How to read it</summary>
 <p>A layer shows one map for each of its channels. Closed, it shows one that stands for all of them, pixel by pixel. Each map \
-runs from its smallest value, faint, to its greatest, bright; pixels in magenta are NaN or infinite. Point at a map, or \
+has a scale of its own, from its smallest value, faint, to its greatest, bright, so that maps cannot be compared by their \
+brightness; pixels in magenta are NaN or infinite. An input of three or four channels is shown in its colours. Point at a map, or \
 choose one with the slider below an open layer, to see which maps it is made of.</p>
 </details>
 </div>
@@ -359,17 +377,26 @@ choose one with the slider below an open layer, to see which maps it is made of.
 
 /// The best scores of an output as bars.
 fn write_scores(html: &mut String, layer: &LayerView, values: &[f32], count: usize, labels: &[String]) {
-    let best = top(values, SCORES);
+    let unlabelled = if values.is_empty() {
+        Some("no label: the output is empty")
+    } else {
+        values.iter().all(|score| score.is_nan()).then_some("no label: the output is NaN")
+    };
+    let best = if unlabelled.is_some() { Vec::new() } else { top(values, SCORES) };
     let finite = || best.iter().map(|&(_, score)| score).filter(|score| score.is_finite());
     let (least, most) = (finite().fold(0.0, f32::min), finite().fold(0.0, f32::max));
     let span = if most > least { most - least } else { 1.0 };
     let percent = |part: f32| (part / span * 1000.0).round() / 10.0;
-    let rest = if count > SCORES { format!(", the best {SCORES} of {count}") } else { String::new() };
+    let rest =
+        if count > SCORES && unlabelled.is_none() { format!(", the best {SCORES} of {count}") } else { String::new() };
     let _ = write!(
         html,
         "<div class=\"scores\">\n<table>\n<caption>Scores · {}{rest}</caption>\n<tbody>\n",
         escaped(layer.name())
     );
+    if let Some(reason) = unlabelled {
+        let _ = writeln!(html, "<tr><th scope=\"row\">{reason}</th></tr>");
+    }
     for (place, &(index, score)) in best.iter().enumerate() {
         let label = labels.get(index).map_or_else(|| index.to_string(), |label| escaped(label));
         let (from, size) = if score.is_finite() { (score.min(0.0) - least, score.abs()) } else { (0.0, 0.0) };
@@ -402,17 +429,16 @@ fn milliseconds(seconds: f64) -> String {
     if value < 0.1 { format!("{:.1} µs", value * 1e3) } else { format!("{value:.2} ms") }
 }
 
-/// `text` as part of HTML, attributes included.
+/// `text`, which stands in one line, as part of HTML, attributes included.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in printable_name(text).chars() {
         match letter {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            letter if letter.is_control() => escaped.push('\u{fffd}'),
             letter => escaped.push(letter),
         }
     }

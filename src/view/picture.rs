@@ -5,6 +5,7 @@ use super::look::{Color, ResolvedLook, Status};
 use super::maps::{Maps, Pixel, Range, grid, opacity};
 use super::{LayerView, Viewer, font};
 use crate::budget::Meter;
+use crate::file::PICTURE;
 use crate::model::LayerKey;
 use crate::{Error, Result};
 
@@ -284,7 +285,9 @@ fn encode(
     if let Some(palette) = palette {
         encoder.set_palette(palette);
     }
-    let written = encoder.write_header().and_then(|mut writer| {
+    let [keyword, text] = PICTURE.map(str::to_owned);
+    let marked = encoder.add_text_chunk(keyword, text);
+    let written = marked.and_then(|()| encoder.write_header()).and_then(|mut writer| {
         writer.write_image_data(bytes)?;
         writer.finish()
     });
@@ -378,7 +381,7 @@ pub(super) mod tests {
         let hash = file
             .iter()
             .fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        assert_eq!((file.len(), hash), (966, 17_006_094_279_801_088_888));
+        assert_eq!((file.len(), hash), (996, 12_130_923_898_449_769_781));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Problems that are no convolutions, with operands and what may come out.
 
+use wgpu_conv::layers::{ActivationLayer, LayerConfig, Reduce, Reduction};
 use wgpu_conv::plan::{
     AxisFunction, AxisProblem, NormalizeFunction, NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem,
     ResizeProblem,
 };
-use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
+use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DTypePolicy, DataFormat};
 
 use super::common::reference::{
-    Array, Convolved, Norm, PoolAxis, average_pool, max_pool, mix, normalize, unit_normalize,
+    Array, Convolved, Norm, PoolAxis, average_pool, expect, max_pool, mix, normalize, unit_normalize,
 };
-use super::common::tolerance::{self, Estimate, Expected, Storage, accumulated, activation_error};
+use super::common::tolerance::{Estimate, Expected, Storage};
 use super::table::{FORMATS, Numbers, storage};
 
 /// One problem to be solved.
@@ -53,12 +54,12 @@ fn exactly(value: f64, storage: Storage) -> f64 {
 /// What may come out once it is stored.
 fn expected(estimate: Estimate, storage: Storage) -> Expected {
     let Estimate { exact, bound } = estimate.stored(storage);
-    Expected { exact, bound: bound.data }
+    Expected { exact, bound: bound.data, overflow: storage.overflow() }
 }
 
 /// What must come out: elements that are only chosen.
 fn exact(array: Array) -> Expected {
-    Expected { bound: vec![0.0; array.data.len()], exact: array }
+    Expected { bound: vec![0.0; array.data.len()], exact: array, overflow: f64::INFINITY }
 }
 
 /// In channels first where `data_format` says so.
@@ -171,20 +172,27 @@ fn pools(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
     }
 }
 
-/// A reduction of the function's name.
-fn reduce(function: AxisFunction, line: &[f64]) -> f64 {
-    let sum = |term: fn(f64) -> f64| line.iter().copied().map(term).sum::<f64>();
-    match function {
-        AxisFunction::Mean => sum(|x| x) / line.len() as f64,
-        AxisFunction::Max => line.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        AxisFunction::Min => line.iter().copied().fold(f64::INFINITY, f64::min),
-        AxisFunction::SumSquare => sum(|x| x * x),
-        AxisFunction::L1 => sum(f64::abs),
-        AxisFunction::L2 => sum(|x| x * x).sqrt(),
-        AxisFunction::LogSum => sum(|x| x).ln(),
-        AxisFunction::LogSumExp => sum(f64::exp).ln(),
-        _ => sum(|x| x),
-    }
+/// The layer of a function of a line; glu, softmax and their kind are activations.
+fn layer_of(function: AxisFunction, dtype: DType) -> LayerConfig {
+    use Activation::{Glu, LogSoftmax, Softmax, Sparsemax};
+    let policy = if dtype == DType::F16 { DTypePolicy::Float16 } else { DTypePolicy::Float32 };
+    let activation = |activation| ActivationLayer::new(activation).dtype(policy).into();
+    let reduction = match function {
+        AxisFunction::Softmax => return activation(Softmax { axis: 1 }),
+        AxisFunction::LogSoftmax => return activation(LogSoftmax { axis: 1 }),
+        AxisFunction::Sparsemax => return activation(Sparsemax { axis: 1 }),
+        AxisFunction::Glu => return activation(Glu { axis: 1 }),
+        AxisFunction::Mean => Reduction::Mean,
+        AxisFunction::Max => Reduction::Max,
+        AxisFunction::Min => Reduction::Min,
+        AxisFunction::SumSquare => Reduction::SumSquare,
+        AxisFunction::L1 => Reduction::L1,
+        AxisFunction::L2 => Reduction::L2,
+        AxisFunction::LogSum => Reduction::LogSum,
+        AxisFunction::LogSumExp => Reduction::LogSumExp,
+        _ => Reduction::Sum,
+    };
+    Reduce::new(reduction).axes([1]).dtype(policy).into()
 }
 
 /// `[outer, extent, inner]`, around the sizes of teams and runs.
@@ -213,38 +221,8 @@ fn reductions(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
         {
             let name = format!("{function:?}");
             let input = if function == LogSum { signed.map(f64::abs) } else { signed.clone() };
-            let expected = match function {
-                Softmax | LogSoftmax | Sparsemax | Glu => {
-                    let activation = match function {
-                        Softmax => "softmax",
-                        LogSoftmax => "log_softmax",
-                        Sparsemax => "sparsemax",
-                        _ => "glu",
-                    };
-                    // The sums of a long line: the same relative error in every term's share.
-                    let sums = input.map(|_| accumulated(shape[1], 1.0));
-                    tolerance::activated(&input, &sums, activation, &[("axis", 1.0)], storage)
-                }
-                Max | Min => exact(input.along(1, |line| vec![reduce(function, line)])),
-                _ => {
-                    let exact = input.along(1, |line| vec![reduce(function, line)]);
-                    let bound = input.along(1, |line| {
-                        let sum = |term: fn(f64) -> f64| line.iter().copied().map(term).sum::<f64>();
-                        let value = reduce(function, line);
-                        let error = |sum: f64| accumulated(line.len(), sum);
-                        let of_log = error(1.0) + activation_error("log_softmax", &[], 0.0, value);
-                        vec![match function {
-                            // A quotient and a root come on top.
-                            Mean => (error(sum(f64::abs)) + accumulated(2, sum(f64::abs))) / line.len() as f64,
-                            L2 => error(value * value) / (2.0 * value) + accumulated(2, value),
-                            SumSquare => error(sum(|x| x * x)),
-                            LogSum | LogSumExp => of_log,
-                            _ => error(sum(f64::abs)),
-                        }]
-                    });
-                    self::expected(Estimate { exact, bound }, storage)
-                }
-            };
+            let layer = layer_of(function, dtype);
+            let expected = expect(&layer, &[], std::slice::from_ref(&input)).expect("a sound row");
             cases.push(Case {
                 name: format!("{name} {shape:?}"),
                 problem: Problem::AlongAxis(AxisProblem { function, outer, extent, inner, dtype }),
@@ -372,7 +350,7 @@ fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let sums = mix(&first.exact, 2, &columns).exact;
         let magnitude = mix(&first.magnitude, 2, &columns).magnitude;
         // One more product: that of the weights.
-        let mixed = Convolved { exact: sums, magnitude, terms: taps[0] * taps[1] + 1, spread: None };
+        let mixed = Convolved { exact: sums, partial: magnitude.clone(), magnitude, terms: taps[0] * taps[1] + 1 };
         let table: Vec<f64> =
             rows.iter().chain(&columns).flatten().flat_map(|&(source, weight)| [source as f64, weight]).collect();
         for data_format in FORMATS {

@@ -3,8 +3,8 @@
 use wgpu_conv::plan::{ConvProblem, Elementwise, Epilogue, Operand, Problem, SeparableProblem};
 use wgpu_conv::{Activation, DType, DataFormat};
 
-use super::common::reference::{Array, Window, conv2d, depthwise_conv2d};
-use super::common::tolerance::{Estimate, Expected, accumulated, activated};
+use super::common::reference::{Array, Convolved, Window, conv2d, depthwise_conv2d, passed_on};
+use super::common::tolerance::{Estimate, Expected, activated};
 use super::problems::Case;
 use super::table::{Numbers, ONE_PASS_ROWS, Operands, Row, storage};
 
@@ -54,14 +54,15 @@ fn case(row: &Row, (bias, activation, residual): (bool, &str, bool), place: usiz
     let between = activated(&exact, &bound, activation, &[], storage(dtype));
     let errors = Array::new(between.exact.shape.clone(), between.bound);
     let second = conv2d(&between.exact, &weights[1], pointwise_bias, 1, &Window::default());
-    let through = conv2d(&errors, &weights[1].map(f64::abs), None, 1, &Window::default()).exact;
+    let through = passed_on(&errors, &weights[1], &Window::default(), storage(dtype));
     let added = residual.then(|| drawn(&second.exact.shape));
-    let (mut exact, mut magnitude) = (second.exact, second.magnitude);
+    let Convolved { mut exact, mut magnitude, mut partial, terms } = second;
     if let Some(added) = &added {
         exact = exact.zip(added, |sum, added| sum + added);
-        magnitude = magnitude.zip(added, |sum, added| sum + added.abs());
+        [magnitude, partial] = [magnitude, partial].map(|size| size.zip(added, |size, added| size + added.abs()));
     }
-    let bound = through.zip(&magnitude, |error, magnitude| error + accumulated(second.terms + 1, magnitude));
+    let Estimate { exact, bound } = Convolved { exact, magnitude, partial, terms: terms + 1 }.into();
+    let bound = bound.zip(&through, |own, through| own + through);
     let expected: Expected = activated(&exact, &bound, row.activation, &[], storage(dtype));
 
     let operands = [

@@ -7,9 +7,10 @@ use std::str::FromStr;
 use clap::Args;
 use serde_json::{Value, json};
 use wgpu_conv::model::{MemoryReport, Model, Profile};
-use wgpu_conv::{AdapterChoice, Error, Gpu, Shape};
+use wgpu_conv::{AdapterChoice, Error, Gpu, Shape, printable_name};
 
-use crate::output::{Report, adapter, aligned, at_least_one, milliseconds, on};
+use crate::output::{Report, adapter, aligned, at_least_one, load_on, milliseconds, named, on};
+use crate::progress::Progress;
 use crate::tune::Tune;
 
 /// The arguments of `bench`.
@@ -50,7 +51,7 @@ impl Bench {
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let gpu = Gpu::open(choice)?;
         self.tune.begin(&gpu)?;
-        let model = Model::load(&gpu, &self.model)?;
+        let model = load_on(&gpu, &self.model)?;
         let shapes: Vec<Shape> = if self.shapes.is_empty() {
             model.input_shapes(1, 224)
         } else {
@@ -63,8 +64,11 @@ impl Bench {
                 received: empty.to_string(),
             });
         }
+        let progress = Progress::new(format!("measuring {}", named(&self.model)), "layers", self.tune.detail(&gpu));
+        progress.expect(model.architecture().layers().len());
         let memory = model.memory_report(&shapes)?;
-        let profile = model.profile(&model.sample_inputs(&shapes, 0)?, self.runs)?;
+        let profile = model.profile_with(&model.sample_inputs(&shapes, 0)?, self.runs, |_| progress.done(1))?;
+        drop(progress);
         self.tune.end(&gpu)?;
         if self.json {
             return Ok(self.json(&model, &shapes, &profile, &memory).into());
@@ -97,7 +101,7 @@ impl Bench {
         ];
         text += &aligned(&rows.map(|(name, value)| vec![name.to_owned(), value]));
         let _ = writeln!(text, "memory: {memory}");
-        let _ = writeln!(text, "{} of {}, on {}", model.name(), shapes.join(", "), on(model.gpu()));
+        let _ = writeln!(text, "{} of {}, on {}", printable_name(model.name()), shapes.join(", "), on(model.gpu()));
         text
     }
 
@@ -114,7 +118,7 @@ impl Bench {
         });
         json!({
             "model": model.name(),
-            "adapter": adapter(model.gpu()),
+            "adapter": adapter(model.gpu().info()),
             "inputs": shapes.iter().map(|shape| json!(shape.dims())).collect::<Value>(),
             "runs": self.runs,
             "clock": if profile.device_clock { "device" } else { "host" },

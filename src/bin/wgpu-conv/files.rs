@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 use wgpu_conv::formats::{Contents, KerasFile, inspect};
-use wgpu_conv::model::Model;
-use wgpu_conv::{AdapterChoice, Error, Gpu};
+use wgpu_conv::{Error, printable_name};
 
-use crate::output::{Report, aligned};
+use crate::output::{Report, aligned, load_on, named, no_gpu};
+use crate::progress::Progress;
 
 /// The arguments of `summary`.
 #[derive(Args)]
@@ -25,8 +25,8 @@ pub struct Summary {
 
 impl Summary {
     /// What is printed.
-    pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
-        let model = Model::load(&Gpu::open(adapter)?, &self.model)?;
+    pub fn report(&self) -> Result<Report, Error> {
+        let model = load_on(&no_gpu()?, &self.model)?;
         if !self.json {
             return Ok(model.summary().into());
         }
@@ -65,7 +65,9 @@ pub struct Inspect {
 impl Inspect {
     /// What is printed.
     pub fn report(&self) -> Result<Report, Error> {
+        let progress = Progress::new(format!("inspecting {}", named(&self.file)), "", None);
         let contents = inspect(&self.file)?;
+        drop(progress);
         let sound = contents.obstacles.is_empty();
         let report = if self.json { Report::from(json(&contents)) } else { self.text(&contents).into() };
         Ok(Report { sound, ..report })
@@ -73,9 +75,9 @@ impl Inspect {
 
     fn text(&self, contents: &Contents) -> String {
         let Contents { format, name, layers, weights, obstacles, .. } = contents;
-        let mut text = format!("{}: {format}", self.file.display());
+        let mut text = format!("{}: {format}", printable_name(&self.file.display().to_string()));
         if let Some(name) = name {
-            let _ = write!(text, ", model {name}");
+            let _ = write!(text, ", model {}", printable_name(name));
         }
         text.push('\n');
         if !layers.is_empty() {
@@ -105,7 +107,9 @@ impl Inspect {
         }
         let _ = writeln!(text, "\n{} of its parts cannot run here:", obstacles.len());
         for obstacle in obstacles {
-            let _ = writeln!(text, "  {} ({})\n    {}", obstacle.name, obstacle.kind, obstacle.reason);
+            let [name, kind, reason] =
+                [&obstacle.name, &obstacle.kind, &obstacle.reason].map(|text| printable_name(text));
+            let _ = writeln!(text, "  {name} ({kind})\n    {reason}");
         }
         text
     }
@@ -137,27 +141,43 @@ pub struct Convert {
     /// Replace OUT where it is there already
     #[arg(long)]
     overwrite: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Convert {
     /// What is printed.
-    pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
+    pub fn report(&self) -> Result<Report, Error> {
+        let kept = |problem: String| Error::Format { place: self.to.display().to_string(), problem };
+        if let Err(error) = self.from.metadata() {
+            let place = self.from.display().to_string();
+            return Err(Error::Format { place, problem: format!("cannot be read: {error}") });
+        }
+        if self.to.exists() && !self.overwrite {
+            return Err(kept("is there already, and was left as it is; --overwrite replaces it".to_owned()));
+        }
         let in_place = self.from.canonicalize().is_ok_and(|from| self.to.canonicalize().is_ok_and(|to| to == from));
         // What a file of Keras's holds beside the model is told, and never taken from the only file that has it.
         let lost = KerasFile::open(&self.from).map(|file| file.not_kept()).unwrap_or_default();
         if in_place && !lost.is_empty() {
-            let problem =
-                format!("{} would be lost in place, and it was left as it is; write to another file", lost.join(", "));
-            return Err(Error::Format { place: self.to.display().to_string(), problem });
+            let lost = lost.join(", ");
+            return Err(kept(format!(
+                "{lost} would be lost in place, and it was left as it is; write to another file"
+            )));
         }
-        let model = Model::load(&Gpu::open(adapter)?, &self.from)?;
-        if self.to.exists() && !self.overwrite {
-            let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
-            return Err(Error::Format { place: self.to.display().to_string(), problem });
-        }
+        let model = load_on(&no_gpu()?, &self.from)?;
+        let progress = Progress::new(format!("writing {}", named(&self.to)), "", None);
         model.save(&self.to)?;
+        drop(progress);
         let values = model.count_params();
-        let mut text = format!("{}: {} with {values} weight values\n", self.to.display(), model.name());
+        if self.json {
+            let file = self.to.display().to_string();
+            return Ok(json!({"file": file, "model": model.name(), "values": values, "not_kept": lost}).into());
+        }
+        let file = self.to.display().to_string();
+        let (file, name) = (printable_name(&file), printable_name(model.name()));
+        let mut text = format!("{file}: {name} with {values} weight values\n");
         if !lost.is_empty() {
             let _ = writeln!(text, "Not kept, for nothing here computes with it: {}", lost.join(", "));
         }

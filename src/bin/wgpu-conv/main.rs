@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use wgpu_conv::formats::Budget;
-use wgpu_conv::{AdapterChoice, Error, Gpu, printable};
+use wgpu_conv::{AdapterChoice, Error, Gpu, Settings, printable};
 
-use output::{Report, aligned, kind};
+use output::{LABELS, Report, adapter, aligned, backend, driver, kind};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +57,9 @@ Examples:
   wgpu-conv summary digits.keras
       the layers, their output shapes and their parameters, as Keras prints them
   wgpu-conv summary digits.keras --json
-      the same for a script, with the shapes of the weights";
+      the same for a script, with the shapes of the weights
+
+No GPU is needed.";
 
 const INSPECT: &str = "\
 Examples:
@@ -103,7 +105,9 @@ Examples:
   wgpu-conv convert digits.keras digits.weights.h5
       the weights alone, for Keras's load_weights
   wgpu-conv convert digits.keras digits.safetensors
-      the weights alone, by Keras's paths";
+      the weights alone, by Keras's paths
+
+No GPU is needed.";
 
 const VIEW: &str = "\
 Examples:
@@ -156,30 +160,46 @@ enum Command {
     #[command(after_help = VIEW)]
     View(view::View),
     /// Lists what there is to compute on
-    Adapters,
+    Adapters(Adapters),
+}
+
+/// The arguments of `adapters`.
+#[derive(clap::Args)]
+struct Adapters {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let Budget { memory, work } = Budget::default();
     Budget { memory: memory.saturating_mul(cli.budget), work: work.saturating_mul(cli.budget) }.install();
-    let report = match &cli.command {
-        Command::Run(run) => run.report(&cli.adapter),
-        Command::Summary(summary) => summary.report(&cli.adapter),
-        Command::Inspect(inspect) => inspect.report(),
-        Command::Verify(verify) => verify.report(&cli.adapter),
-        Command::Bench(bench) => bench.report(&cli.adapter),
-        Command::Convert(convert) => convert.report(&cli.adapter),
-        Command::View(view) => view.report(&cli.adapter),
-        Command::Adapters => adapters(),
-    };
-    match report {
+    match report(&cli) {
         Ok(Report { text, sound }) => match io::stdout().lock().write_all(printable(&text).as_bytes()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&format!("writing the output: {error}")),
             _ if sound => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         },
         Err(error) => fail(&format!("{error}\nnext: {}", next_step(&cli.command, &error))),
+    }
+}
+
+/// What the command prints.
+fn report(cli: &Cli) -> Result<Report, Error> {
+    if !matches!(cli.command, Command::Adapters(_)) {
+        // Configs that leave something open mean by it what they mean in the user's Keras.
+        Settings::load_user()?.install();
+    }
+    match &cli.command {
+        Command::Run(run) => run.report(&cli.adapter),
+        Command::Summary(summary) => summary.report(),
+        Command::Inspect(inspect) => inspect.report(),
+        Command::Verify(verify) => verify.report(&cli.adapter),
+        Command::Bench(bench) => bench.report(&cli.adapter),
+        Command::Convert(convert) => convert.report(),
+        Command::View(view) => view.report(&cli.adapter),
+        Command::Adapters(adapters) => adapters.report(),
     }
 }
 
@@ -191,25 +211,39 @@ fn fail(message: &str) -> ExitCode {
 
 fn next_step(command: &Command, error: &Error) -> &'static str {
     match error {
+        Error::Format { place, .. } if place.ends_with("keras.json") => {
+            "mend the file, or move it away: it holds Keras's defaults for you, and there need not be one"
+        }
         Error::Format { problem, .. } if problem.starts_with("cannot be read") => {
             "check the path, and whether you may read it"
         }
         Error::Format { problem, .. }
-            if problem.contains("left as it is") || problem.starts_with("cannot be written") =>
+            if ["left as it is", "cannot be written", "is a folder; give", "cannot be made"]
+                .iter()
+                .any(|part| problem.contains(part)) =>
         {
             "choose another path to write to"
         }
+        Error::Format { problem, .. } if problem.contains(LABELS) => {
+            "give a text file with the name of a label on each line, the first for label 0"
+        }
         Error::Format { place, .. } if is_input(place) => {
             "give a whole picture (.png, .jpg) or array (.npy, .safetensors): save it again where it was made"
+        }
+        Error::Invalid { argument, .. } if argument == "WGPU_BACKEND" => {
+            "`unset WGPU_BACKEND`, and `wgpu-conv adapters` lists what there is"
+        }
+        Error::Unsupported { reason, .. } if reason.starts_with("convert it") => {
+            "convert it there, and give the file that comes of it"
+        }
+        Error::Limit { resource, .. } if resource.contains("budget") => {
+            "if you trust the file, allow it more: --budget 8 is eight times as much"
         }
         _ if matches!(command, Command::Inspect(_)) => {
             "give a model or weights: .keras, .h5, .onnx, .safetensors, whole as it was saved"
         }
         Error::Format { .. } => "check the file; `wgpu-conv inspect FILE` says what it holds",
         Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
-        Error::Limit { resource, .. } if resource.contains("budget") => {
-            "if you trust the file, allow it more: --budget 8 is eight times as much"
-        }
         Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
         Error::Unsupported { .. } => {
             "`wgpu-conv inspect FILE` lists all that stands in the way; the README's tables say what is supported"
@@ -224,16 +258,21 @@ fn is_input(place: &str) -> bool {
     [".png", ".jpg", ".jpeg", ".npy"].iter().any(|ending| file.ends_with(ending))
 }
 
-fn adapters() -> Result<Report, Error> {
-    let adapters = Gpu::adapters();
-    if adapters.is_empty() {
-        Gpu::new()?;
+impl Adapters {
+    /// What is printed.
+    fn report(&self) -> Result<Report, Error> {
+        let adapters = Gpu::adapters();
+        if adapters.is_empty() {
+            // Which says why there is none.
+            Gpu::new()?;
+        }
+        if self.json {
+            return Ok(adapters.iter().map(adapter).collect::<serde_json::Value>().into());
+        }
+        let mut cells = vec![["index", "name", "kind", "backend", "driver"].map(str::to_owned).to_vec()];
+        for (index, it) in adapters.iter().enumerate() {
+            cells.push(vec![index.to_string(), it.name.clone(), kind(it).into(), backend(it).into(), driver(it)]);
+        }
+        Ok(aligned(&cells).into())
     }
-    let mut cells = vec![["index", "name", "kind", "backend", "driver"].map(str::to_owned).to_vec()];
-    for (index, adapter) in adapters.iter().enumerate() {
-        let driver = format!("{} {}", adapter.driver, adapter.driver_info);
-        let backend = format!("{:?}", adapter.backend);
-        cells.push(vec![index.to_string(), adapter.name.clone(), kind(adapter).into(), backend, driver.trim().into()]);
-    }
-    Ok(aligned(&cells).into())
 }

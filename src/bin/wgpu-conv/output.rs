@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use wgpu_conv::formats::read_file;
+use wgpu_conv::model::Model;
 use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
-use wgpu_conv::{Error, Gpu, printable};
+use wgpu_conv::{AdapterChoice, Error, Gpu, printable, printable_name, wgpu};
+
+use crate::progress::Progress;
 
 /// Columns of a terminal that every table fits.
-const COLUMNS: usize = 80;
+pub const COLUMNS: usize = 80;
 
 /// What a command prints on standard output, and whether all is well.
 pub struct Report {
@@ -60,13 +64,32 @@ pub fn finite(text: &str) -> Result<f32, String> {
 /// The adapter, for people.
 pub fn on(gpu: &Gpu) -> String {
     let adapter = gpu.info();
-    format!("{} ({}, {:?})", adapter.name, kind(adapter), adapter.backend)
+    format!("{} ({}, {})", printable_name(&adapter.name), kind(adapter), backend(adapter))
 }
 
 /// The adapter, for machines.
-pub fn adapter(gpu: &Gpu) -> Value {
-    let adapter = gpu.info();
-    json!({"name": adapter.name, "kind": kind(adapter), "backend": format!("{:?}", adapter.backend)})
+pub fn adapter(adapter: &AdapterInfo) -> Value {
+    json!({
+        "name": adapter.name,
+        "kind": kind(adapter),
+        "backend": backend(adapter),
+        "driver": driver(adapter),
+    })
+}
+
+pub fn backend(adapter: &AdapterInfo) -> &'static str {
+    match adapter.backend {
+        wgpu::Backend::Vulkan => "Vulkan",
+        wgpu::Backend::Metal => "Metal",
+        wgpu::Backend::Dx12 => "DX12",
+        wgpu::Backend::Gl => "GL",
+        wgpu::Backend::BrowserWebGpu => "WebGPU",
+        wgpu::Backend::Noop => "none",
+    }
+}
+
+pub fn driver(adapter: &AdapterInfo) -> String {
+    format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned()
 }
 
 pub fn kind(adapter: &AdapterInfo) -> &'static str {
@@ -82,7 +105,7 @@ pub fn kind(adapter: &AdapterInfo) -> &'static str {
 /// Lines of cells in columns, without what would move a terminal's cursor. What does not fit a terminal is cut from the
 /// widest column: from the front, since paths and names differ at their ends.
 pub fn aligned(lines: &[Vec<String>]) -> String {
-    let clean = |cell: &String| printable(cell).replace(['\n', '\t'], " ");
+    let clean = |cell: &String| printable_name(cell).into_owned();
     let lines: Vec<Vec<String>> = lines.iter().map(|line| line.iter().map(clean).collect()).collect();
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
@@ -101,7 +124,7 @@ pub fn aligned(lines: &[Vec<String>]) -> String {
 }
 
 /// The end of `cell` that fits `width`.
-fn cut(cell: &str, width: usize) -> String {
+pub fn cut(cell: &str, width: usize) -> String {
     let length = cell.chars().count();
     if length <= width {
         cell.to_owned()
@@ -115,10 +138,52 @@ pub fn milliseconds(time: std::time::Duration) -> String {
     format!("{:.3} ms", time.as_secs_f64() * 1e3)
 }
 
+/// The name of the file or folder at `path`, for people.
+pub fn named(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    printable_name(&name.to_string_lossy()).into_owned()
+}
+
 /// The lines of the text file at `path`.
 pub fn lines(path: &Path) -> Result<Vec<String>, Error> {
-    let place = || path.display().to_string();
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| Error::Format { place: place(), problem: format!("cannot be read: {error}") })?;
-    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
+    let broken = |problem: String| Error::Format { place: path.display().to_string(), problem };
+    let text = String::from_utf8(read_file(path)?).map_err(|_| broken(format!("{LABELS} must be text in UTF-8")))?;
+    let lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(|line| line.trim().to_owned()).collect();
+    if lines.iter().all(String::is_empty) {
+        return Err(broken(format!("{LABELS} must have a name on each line; received none")));
+    }
+    Ok(lines)
+}
+
+/// What messages call a file of labels.
+pub const LABELS: &str = "a file of labels";
+
+/// The model of the file at `path`, on the adapter of `choice`.
+pub fn load(choice: &AdapterChoice, path: &Path) -> Result<Model, Error> {
+    load_on(&Gpu::open(choice)?, path)
+}
+
+/// The model of the file at `path`, on `gpu`.
+pub fn load_on(gpu: &Gpu, path: &Path) -> Result<Model, Error> {
+    let _progress = Progress::new(format!("loading {}", named(path)), "", None);
+    Model::load(gpu, path)
+}
+
+/// A device that keeps what it is given and computes nothing, with which models are read and written where there is no GPU.
+pub fn no_gpu() -> Result<Gpu, Error> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::NOOP;
+    descriptor.backend_options.noop.enable = true;
+    let refused = |source: Box<dyn std::error::Error + Send + Sync>| Error::Gpu {
+        context: "opening wgpu's backend that computes nothing".into(),
+        source,
+    };
+    pollster::block_on(async {
+        let instance = wgpu::Instance::new(descriptor);
+        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
+        let adapter = adapter.map_err(|error| refused(error.into()))?;
+        let limits = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+        let (device, queue) = adapter.request_device(&limits).await.map_err(|error| refused(error.into()))?;
+        Ok(Gpu::from_wgpu(device, queue))
+    })
 }

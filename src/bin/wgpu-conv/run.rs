@@ -1,17 +1,19 @@
 //! `run`: what a model makes of pictures and arrays.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{InputReader, Inputs, input_files, read_labels};
+use wgpu_conv::formats::{InputReader, Inputs, input_files, read_inputs, read_labels};
 use wgpu_conv::model::{Model, top};
-use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable};
+use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable, printable_name};
 
-use crate::output::{Report, adapter, aligned, at_least_one, finite, lines, on};
+use crate::output::{
+    COLUMNS, LABELS, Report, adapter, at_least_one, cut, finite, lines, load_on, milliseconds, named, on,
+};
 use crate::progress::Progress;
 use crate::tune::Tune;
 
@@ -20,10 +22,11 @@ use crate::tune::Tune;
 pub struct Run {
     /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
-    /// Pictures (.png, .jpg), arrays (.npy, .safetensors: one input, or several along the first axis), or folders of them
+    /// Pictures (.png, .jpg), arrays (.npy, .safetensors: one input, or several along the first axis), or folders of them. For a
+    /// model of several inputs, .safetensors files with a tensor for each, called as the input is or input_0, input_1, …
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Print JSON
+    /// Print JSON, when all is done
     #[arg(long)]
     json: bool,
     /// Names of the labels: a text file with one on each line, the first for label 0
@@ -54,222 +57,508 @@ pub struct Run {
     tune: Tune,
 }
 
+/// Inputs that are computed together.
+struct Batch {
+    names: Vec<String>,
+    /// A tensor for each input of the model, batch first.
+    data: Vec<HostTensor>,
+    /// The right labels, where they are asked for.
+    expected: Vec<i64>,
+}
+
 /// What a model made of one input.
 struct Row {
     input: String,
-    /// Labels and scores, best first; none where the output is not one score for each label.
-    best: Vec<(usize, f32)>,
-    output: HostTensor,
+    outputs: Vec<Output>,
     time: Duration,
     expected: Option<i64>,
 }
 
-/// What came of all files.
-struct Outcome {
-    rows: Vec<Row>,
+/// One output for one input.
+struct Output {
+    value: HostTensor,
+    /// Labels and scores, best first, or why there are none.
+    best: Result<Vec<(usize, f32)>, String>,
+}
+
+impl Output {
+    fn of(value: HostTensor, count: usize) -> Self {
+        let scores = &value.values;
+        let best = if value.shape.rank() != 1 {
+            Err(format!("output {}", value.shape))
+        } else if scores.is_empty() {
+            Err("no label: the output is empty".to_owned())
+        } else if scores.iter().all(|score| score.is_nan()) {
+            Err("no label: the output is NaN".to_owned())
+        } else {
+            Ok(top(scores, count))
+        };
+        Self { value, best }
+    }
+
+    /// How many of its numbers are none.
+    fn nan(&self) -> usize {
+        self.value.values.iter().filter(|value| value.is_nan()).count()
+    }
+}
+
+impl Row {
+    /// The best label of the first output.
+    fn label(&self) -> Option<i64> {
+        let (label, _) = self.outputs.first()?.best.as_ref().ok()?.first()?;
+        i64::try_from(*label).ok()
+    }
+}
+
+/// What has come of the inputs until now.
+struct Results<'a> {
+    run: &'a Run,
+    model: &'a Model,
+    /// The names of labels; none where they have none.
+    labels: Vec<String>,
+    table: Table,
+    progress: Progress,
+    /// For JSON, which is printed as one at the end.
+    results: Vec<Value>,
     /// What was done to make the files fit.
     notes: Vec<String>,
-    /// The files that could not be read, and why.
-    failed: Vec<(String, String)>,
+    /// What could not be read or computed, and why.
+    failed: Vec<(String, Error)>,
+    rows: usize,
+    right: usize,
+    compared: usize,
+    time: Duration,
+    /// Whether somebody still reads standard output.
+    heard: bool,
 }
 
 impl Run {
-    /// What is printed.
+    /// What is printed after the rows, which are printed as they come.
     pub fn report(&self, adapter: &AdapterChoice) -> Result<Report, Error> {
-        let labels = self.labels.as_deref().map(lines).transpose()?;
-        let files = self.inputs.iter().map(input_files).collect::<Result<Vec<_>, _>>()?.concat();
+        let labels = self.labels.as_deref().map(lines).transpose()?.unwrap_or_default();
         let gpu = Gpu::open(adapter)?;
         self.tune.begin(&gpu)?;
-        let model = Model::load(&gpu, &self.model)?;
-        let Outcome { rows, notes, failed } = self.rows(&model, &files)?;
+        let model = load_on(&gpu, &self.model)?;
+        if self.compare.is_some() && (model.inputs().len() != 1 || model.output_shapes().len() != 1) {
+            return Err(Error::Invalid {
+                argument: "--compare".into(),
+                rule: "a model whose labels are compared must have one input and one output".into(),
+                received: format!("{} input(s), {} output(s)", model.inputs().len(), model.output_shapes().len()),
+            });
+        }
+        if let [shape] = &model.output_shapes()[..]
+            && let &[_, Some(classes)] = shape.dims()
+        {
+            self.check_labels(&labels, classes, &model, "")?;
+        }
+        let work = format!("running {}", named(&self.model));
+        let mut results = Results {
+            run: self,
+            model: &model,
+            table: Table::of(self, &labels),
+            labels,
+            progress: Progress::new(work, "inputs", self.tune.detail(&gpu)),
+            results: Vec::new(),
+            notes: Vec::new(),
+            failed: Vec::new(),
+            rows: 0,
+            right: 0,
+            compared: 0,
+            time: Duration::ZERO,
+            heard: true,
+        };
+        results.fill()?;
         self.tune.end(&gpu)?;
-        if let Some(labels) = &labels {
-            // The output's length may depend on the input.
-            let other = |row: &&Row| row.output.shape.rank() == 1 && row.output.values.len() != labels.len();
-            if let Some(row) = rows.iter().find(other) {
-                let classes = row.output.values.len();
-                let problem = format!("{} lines for the {classes} labels of {}", labels.len(), model.name());
-                let problem = format!("{problem} for {}", row.input);
-                let place = self.labels.as_deref().unwrap_or(Path::new("")).display().to_string();
-                return Err(Error::Format { place, problem });
-            }
-        }
-        let name = |index: usize| {
-            labels.as_ref().and_then(|labels| labels.get(index).cloned()).unwrap_or_else(|| index.to_string())
-        };
-        let right = rows.iter().filter(|row| row.expected.is_some() && row.expected == row.label()).count();
-        let report: Report = if self.json {
-            let mut all = self.json(&gpu, &model, &rows, &notes, name, right);
-            if !failed.is_empty() {
-                all["failed"] =
-                    failed.iter().map(|(input, why)| json!({"input": input, "error": why})).collect::<Value>();
-            }
-            all.into()
-        } else {
-            self.table(&gpu, &model, &rows, name, right).into()
-        };
-        Ok(Report { sound: failed.is_empty(), ..report })
+        results.report(&gpu)
     }
 
-    /// Says something while the work goes on.
-    fn say(&self, text: &str) {
-        if !self.json {
-            let _ = writeln!(io::stderr(), "{}", printable(text));
+    /// # Errors
+    /// [`Error::Format`] where there are names for other labels than the `classes` that `model` gives scores to.
+    fn check_labels(&self, labels: &[String], classes: usize, model: &Model, input: &str) -> Result<(), Error> {
+        let (Some(file), false) = (&self.labels, labels.len() == classes) else { return Ok(()) };
+        let received = format!("{} lines for the {classes} labels of {}{input}", labels.len(), model.name());
+        let problem = format!("{LABELS} must have a line for each label; received {received}");
+        Err(Error::Format { place: file.display().to_string(), problem })
+    }
+}
+
+impl Results<'_> {
+    /// Computes all inputs. One that cannot be read or computed does not cost the others their results.
+    fn fill(&mut self) -> Result<(), Error> {
+        let run = self.run;
+        let mut files = Vec::new();
+        for input in &run.inputs {
+            match input_files(input) {
+                Ok(found) => files.extend(found),
+                Err(error) => self.failed(input.display().to_string(), error),
+            }
         }
+        self.progress.expect(files.len());
+        let reader = self.reader(&files)?;
+        for files in files.chunks(run.batch) {
+            let mut read = Vec::with_capacity(files.len());
+            for file in files {
+                match self.read(reader.as_ref(), file) {
+                    Ok(batch) => {
+                        self.progress.expect(batch.names.len().saturating_sub(1));
+                        join(&mut read, batch);
+                    }
+                    Err(error) => {
+                        self.progress.done(1);
+                        self.failed(file.display().to_string(), error);
+                    }
+                }
+            }
+            for batch in read {
+                self.compute(batch)?;
+                if !self.heard {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// What `model` makes of `files`. One that cannot be read or computed does not cost the others their results.
-    fn rows(&self, model: &Model, files: &[PathBuf]) -> Result<Outcome, Error> {
-        let mut reader = InputReader::new(model)?.offset(self.offset);
-        if let Some(scale) = self.scale {
+    /// What reads files for a model of one input; [`read_inputs`] does for others.
+    fn reader(&mut self, files: &[PathBuf]) -> Result<Option<InputReader>, Error> {
+        if self.model.inputs().len() != 1 {
+            return Ok(None);
+        }
+        let mut reader = InputReader::new(self.model)?.offset(self.run.offset);
+        if let Some(scale) = self.run.scale {
             reader = reader.scale(scale);
         }
-        if let Some(tensor) = &self.tensor {
+        if let Some(tensor) = &self.run.tensor {
             reader = reader.tensor(tensor);
         }
-        let progress = Progress::new("inputs");
-        let (mut rows, mut notes, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         let picture = |file: &PathBuf| {
             let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
             ["png", "jpg", "jpeg"].contains(&ending.as_str())
         };
         if files.iter().any(picture) {
-            notes.push(reader.scaling().to_owned());
-            self.say(&format!("note: {}", reader.scaling()));
+            self.note(reader.scaling().to_owned());
         }
-        progress.expect(files.len());
-        // The error of a single file is the command's own.
-        let alone = files.len() == 1;
-        for files in files.chunks(self.batch.max(1)) {
-            let mut expected = Vec::new();
-            let mut read = Vec::with_capacity(files.len());
-            for file in files {
-                let inputs = match reader.read(file) {
-                    Ok(inputs) if inputs.names.is_empty() => {
-                        let problem = "holds no inputs".to_owned();
-                        Err(Error::Format { place: file.display().to_string(), problem })
-                    }
-                    other => other,
-                };
-                let inputs = match inputs {
-                    Ok(inputs) => inputs,
-                    Err(error) if alone => return Err(error),
-                    Err(error) => {
-                        self.say(&format!("error: {error}"));
-                        failed.push((file.display().to_string(), error.to_string()));
-                        progress.done(1);
-                        continue;
-                    }
-                };
-                if let Some(tensor) = &self.compare {
-                    expected.extend(right_labels(file, tensor, inputs.names.len())?);
-                }
-                progress.expect(inputs.names.len().saturating_sub(1));
-                if let Some(note) = &inputs.note {
-                    self.say(&format!("note: {note}"));
-                    notes.push(note.clone());
-                }
-                read.push(inputs);
-            }
-            let mut expected = expected.into_iter();
-            for Inputs { names, data, .. } in Inputs::joined(read) {
-                let mut names = names.into_iter();
-                let mut start = Instant::now();
-                for output in model.predict_batches(&data, self.batch)? {
-                    let outputs = split(output?);
-                    let time = start.elapsed() / outputs.len().max(1) as u32;
-                    progress.done(outputs.len());
-                    for (output, input) in outputs.into_iter().zip(names.by_ref()) {
-                        let scores = output.shape.rank() == 1;
-                        let labelled = scores && !output.values.iter().all(|score| score.is_nan());
-                        let best = if labelled { top(&output.values, self.top) } else { Vec::new() };
-                        rows.push(Row { input, best, output, time, expected: expected.next() });
-                    }
-                    start = Instant::now();
-                }
-            }
-        }
-        Ok(Outcome { rows, notes, failed })
+        Ok(Some(reader))
     }
 
-    fn table(&self, gpu: &Gpu, model: &Model, rows: &[Row], name: impl Fn(usize) -> String, right: usize) -> String {
-        let shown = if self.rows == 0 { rows.len() } else { self.rows.min(rows.len()) };
-        let mut cells = vec![["input", "label", "score", "time", "expected"].map(str::to_owned).to_vec()];
-        for row in &rows[..shown] {
-            let expected = row.expected.map(|label| match usize::try_from(label) {
-                Ok(index) if index < row.output.values.len() => name(index),
-                _ => label.to_string(),
-            });
-            let time = format!("{:.3} ms", row.time.as_secs_f64() * 1e3);
-            let unlabelled = match row.output.shape.rank() {
-                1 => "no label: the output is NaN".to_owned(),
-                _ => format!("output {}", row.output.shape),
+    fn read(&mut self, reader: Option<&InputReader>, file: &Path) -> Result<Batch, Error> {
+        let place = file.display().to_string();
+        let (names, data) = match reader {
+            Some(reader) => {
+                let Inputs { names, data, note, .. } = reader.read(file)?;
+                if let Some(note) = note {
+                    self.note(note);
+                }
+                (names, vec![data])
+            }
+            None => {
+                let data = read_inputs(self.model, file)?;
+                let counts: Vec<_> = data.iter().map(|data| data.shape.dims().first().copied().unwrap_or(0)).collect();
+                let count = counts.first().copied().unwrap_or(0);
+                if counts.iter().any(|&other| other != count) {
+                    let problem = format!("the tensors must hold as many inputs each; received {counts:?}");
+                    return Err(Error::Format { place, problem });
+                }
+                let names = (0..count).map(|index| format!("{place}[{index}]"));
+                (if count == 1 { vec![place.clone()] } else { names.collect() }, data)
+            }
+        };
+        if names.is_empty() {
+            return Err(Error::Format { place, problem: "holds no inputs".to_owned() });
+        }
+        let expected = match &self.run.compare {
+            Some(tensor) => right_labels(file, tensor, names.len())?,
+            None => Vec::new(),
+        };
+        Ok(Batch { names, data, expected })
+    }
+
+    /// Computes a batch, in parts of as many inputs as are computed together.
+    fn compute(&mut self, batch: Batch) -> Result<(), Error> {
+        let Batch { names, data, expected } = batch;
+        let count = names.len();
+        for start in (0..count).step_by(self.run.batch) {
+            let end = count.min(start.saturating_add(self.run.batch));
+            let part: Vec<_> = data.iter().map(|data| rows_of(data, start, end)).collect();
+            let begun = Instant::now();
+            let outputs = self.model.predict_all(&part).and_then(|outputs| self.split(outputs, end - start));
+            let time = begun.elapsed() / (end - start) as u32;
+            self.progress.done(end - start);
+            let outputs = match outputs {
+                Ok(outputs) => outputs,
+                Err(error) => {
+                    // All of them have the one error, which is told once.
+                    let of = if end - start > 1 { format!(" … {}", names[end - 1]) } else { String::new() };
+                    self.failed(format!("{}{of}", names[start]), error);
+                    continue;
+                }
             };
-            let mut line = [row.input.clone(), unlabelled, String::new(), time];
-            if let Some(&(label, score)) = row.best.first() {
-                [line[1], line[2]] = [name(label), format!("{score:.4}")];
+            for (index, outputs) in (start..end).zip(outputs) {
+                let outputs = outputs.into_iter().map(|output| Output::of(output, self.run.top)).collect();
+                let (input, expected) = (names[index].clone(), expected.get(index).copied());
+                self.row(Row { input, outputs, time, expected });
             }
-            cells.push([&line[..], &[expected.unwrap_or_default()]].concat());
-            for &(label, score) in row.best.iter().skip(1) {
-                cells.push(vec![String::new(), name(label), format!("{score:.4}"), String::new(), String::new()]);
+            if !self.heard {
+                return Ok(());
             }
         }
-        if self.compare.is_none() {
-            cells.iter_mut().for_each(|line| line.truncate(4));
+        Ok(())
+    }
+
+    /// The outputs of each of `count` inputs.
+    fn split(&self, outputs: Vec<HostTensor>, count: usize) -> Result<Vec<Vec<HostTensor>>, Error> {
+        let mut split: Vec<Vec<HostTensor>> = (0..count).map(|_| Vec::new()).collect();
+        for output in outputs {
+            if output.shape.dims().first() != Some(&count) {
+                return Err(Error::Invalid {
+                    argument: "model".into(),
+                    rule: "a model must make one output for each input, along its first axis; --batch 1 gives it one at a time"
+                        .into(),
+                    received: format!("an output of shape {} for {count} inputs", output.shape),
+                });
+            }
+            for (index, outputs) in split.iter_mut().enumerate() {
+                let mut one = rows_of(&output, index, index + 1);
+                one.shape = output.shape.dims()[1..].into();
+                outputs.push(one);
+            }
         }
-        let mut text = aligned(&cells);
-        if shown < rows.len() {
-            let _ = writeln!(text, "… and {} more; --rows 0 prints all", rows.len() - shown);
+        Ok(split)
+    }
+
+    /// Takes in what came of an input, and prints it.
+    fn row(&mut self, row: Row) {
+        for output in row.outputs.iter().filter(|output| output.best.is_ok()) {
+            let scores = &output.value.values;
+            let input = format!(" for {}", row.input);
+            if let Err(error) = self.run.check_labels(&self.labels, scores.len(), self.model, &input) {
+                return self.failed(row.input.clone(), error);
+            }
         }
-        let total: Duration = rows.iter().map(|row| row.time).sum();
-        let total = total.as_secs_f64() * 1e3;
-        let _ = writeln!(text, "{} input(s) through {} in {total:.1} ms on {}", rows.len(), model.name(), on(gpu));
-        if self.compare.is_some() {
-            let _ = writeln!(text, "{right} of {} right ({:.1} %)", rows.len(), percent(right, rows.len()));
+        let odd = row.outputs.iter().find(|output| output.best.is_ok() && output.nan() > 0);
+        if let Some(output) = odd {
+            let (nan, all) = (output.nan(), output.value.values.len());
+            self.note(format!("{}: {nan} of {all} scores are NaN, and the best of the others is told", row.input));
+        }
+        self.rows += 1;
+        self.time += row.time;
+        self.compared += usize::from(row.expected.is_some());
+        self.right += usize::from(row.expected.is_some() && row.expected == row.label());
+        if self.run.json {
+            self.results.push(self.json(&row));
+        } else if self.run.rows == 0 || self.rows <= self.run.rows {
+            let text = self.table.row(&row, self.rows == 1, &self.labels);
+            self.heard = self.progress.aside(|| match io::stdout().lock().write_all(printable(&text).as_bytes()) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => false,
+                // Other errors come again when the last lines are written, and are told then.
+                _ => true,
+            });
+        }
+    }
+
+    /// Takes in, and says, that an input came to nothing.
+    fn failed(&mut self, input: String, error: Error) {
+        // The error of all is the command's own, and told by it.
+        if self.run.inputs.len() > 1 || self.run.inputs.iter().any(|input| input.is_dir()) {
+            let place =
+                if error.to_string().contains(&*printable_name(&input)) { String::new() } else { format!("{input}: ") };
+            self.say(&format!("error: {}{error}", printable_name(&place)));
+        }
+        self.failed.push((input, error));
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.run.json && !self.notes.contains(&note) {
+            self.say(&format!("note: {}", printable_name(&note)));
+        }
+        self.notes.push(note);
+    }
+
+    /// Says something while the work goes on.
+    fn say(&self, text: &str) {
+        // Where standard error is closed nobody looks.
+        let _ = self.progress.aside(|| writeln!(io::stderr(), "{}", printable(text)));
+    }
+
+    fn report(mut self, gpu: &Gpu) -> Result<Report, Error> {
+        let sound = self.failed.is_empty();
+        // Where nothing came of anything, the command has failed, for the first reason.
+        if self.rows == 0 && !sound {
+            return Err(self.failed.swap_remove(0).1);
+        }
+        if !self.heard {
+            return Ok(String::new().into());
+        }
+        let percent = 100.0 * self.right as f64 / self.compared.max(1) as f64;
+        if self.run.json {
+            let mut all = json!({
+                "model": self.model.name(),
+                "adapter": adapter(gpu.info()),
+                "notes": self.notes,
+                "results": self.results,
+            });
+            if self.run.compare.is_some() {
+                all["compared"] = json!({"right": self.right, "of": self.compared, "percent": percent});
+            }
+            if !sound {
+                let failed = self.failed.iter();
+                let failed = failed.map(|(input, error)| json!({"input": input, "error": error.to_string()}));
+                all["failed"] = failed.collect();
+            }
+            return Ok(Report { sound, ..all.into() });
+        }
+        let mut text = String::new();
+        if self.run.rows > 0 && self.rows > self.run.rows {
+            let _ = writeln!(text, "… and {} more; --rows 0 prints all", self.rows - self.run.rows);
+        }
+        let (total, name) = (self.time.as_secs_f64() * 1e3, printable_name(self.model.name()));
+        let _ = writeln!(text, "{} input(s) through {name} in {total:.1} ms on {}", self.rows, on(gpu));
+        if !sound {
+            let _ = writeln!(text, "{} could not be read or computed, as told above", self.failed.len());
+        }
+        if self.run.compare.is_some() {
+            let _ = writeln!(text, "{} of {} right ({percent:.1} %)", self.right, self.compared);
+        }
+        Ok(Report { sound, text })
+    }
+
+    fn json(&self, row: &Row) -> Value {
+        let output = |output: &Output| {
+            let mut value = json!({});
+            let best = output.best.iter().flatten();
+            let best = best
+                .map(|&(index, score)| json!({"index": index, "label": label(&self.labels, index), "score": score}));
+            value["top"] = best.collect();
+            if let Err(reason) = &output.best {
+                value["reason"] = reason.as_str().into();
+                value["output"] = json!({"shape": output.value.shape.dims(), "values": output.value.values});
+            }
+            if output.nan() > 0 {
+                value["nan"] = output.nan().into();
+            }
+            value
+        };
+        // A model of one output has its results beside the input's name.
+        let mut value = match &row.outputs[..] {
+            [one] => output(one),
+            several => json!({"outputs": several.iter().map(output).collect::<Value>()}),
+        };
+        value["input"] = row.input.as_str().into();
+        value["ms"] = (row.time.as_secs_f64() * 1e3).into();
+        if let Some(expected) = row.expected {
+            value["expected"] = expected.into();
+        }
+        value
+    }
+}
+
+/// The columns of the table, which are known before the first row is.
+struct Table {
+    input: usize,
+    label: usize,
+    /// Whether the right labels have one.
+    expected: bool,
+}
+
+impl Table {
+    const SCORE: usize = 9;
+    const TIME: usize = 10;
+
+    fn of(run: &Run, labels: &[String]) -> Self {
+        let longest = labels.iter().map(|label| printable_name(label).chars().count()).max().unwrap_or(0);
+        let (label, expected) = (longest.clamp(8, 24), run.compare.is_some());
+        let others = label + Self::SCORE + Self::TIME + 6 + if expected { label + 2 } else { 0 };
+        Self { input: COLUMNS.saturating_sub(others).max(12), label, expected }
+    }
+
+    /// The lines of a row, below the head of the table where it is the `first`.
+    fn row(&self, row: &Row, first: bool, labels: &[String]) -> String {
+        let mut text = String::new();
+        if first {
+            self.write(&mut text, ["input", "label", "score", "time", "expected"]);
+        }
+        for (place, output) in row.outputs.iter().enumerate() {
+            // Of several outputs each says which it is.
+            let input = match (place, row.outputs.len()) {
+                (_, 1) => row.input.clone(),
+                (place, _) => format!("{}, output {place}", row.input),
+            };
+            let time = if place == 0 { milliseconds(row.time) } else { String::new() };
+            let expected = row.expected.map(|expected| match usize::try_from(expected) {
+                Ok(index) if index < output.value.values.len() => label(labels, index),
+                _ => expected.to_string(),
+            });
+            let expected = expected.unwrap_or_default();
+            match &output.best {
+                Err(reason) => self.write(&mut text, [&input, reason, "", &time, &expected]),
+                Ok(best) => {
+                    for (rank, &(index, score)) in best.iter().enumerate() {
+                        let (label, score) = (label(labels, index), format!("{score:.4}"));
+                        let [input, time, expected] =
+                            if rank == 0 { [&*input, &*time, &*expected] } else { ["", "", ""] };
+                        self.write(&mut text, [input, &label, &score, time, expected]);
+                    }
+                }
+            }
         }
         text
     }
 
-    fn json(
-        &self,
-        gpu: &Gpu,
-        model: &Model,
-        rows: &[Row],
-        notes: &[String],
-        name: impl Fn(usize) -> String,
-        right: usize,
-    ) -> Value {
-        let results = rows.iter().map(|row| {
-            let best =
-                row.best.iter().map(|&(label, score)| json!({"index": label, "label": name(label), "score": score}));
-            let mut result =
-                json!({"input": row.input, "ms": row.time.as_secs_f64() * 1e3, "top": best.collect::<Value>()});
-            if row.best.is_empty() {
-                result["output"] = json!({"shape": row.output.shape.dims(), "values": row.output.values});
+    /// Writes a line. What has no score may take its column; names of inputs differ at their ends.
+    fn write(&self, text: &mut String, cells: [&str; 5]) {
+        let [input, label, score, time, expected] = cells.map(printable_name);
+        let label = match score.is_empty() {
+            true => format!("{label:<width$}", width = self.label + 2 + Self::SCORE),
+            false => {
+                let kept: String = label.chars().take(self.label - 1).collect();
+                let label = if label.chars().count() > self.label { format!("{kept}…") } else { label.into_owned() };
+                format!(
+                    "{label:<label_width$}  {score:<score_width$}",
+                    label_width = self.label,
+                    score_width = Self::SCORE
+                )
             }
-            if let Some(expected) = row.expected {
-                result["expected"] = expected.into();
-            }
-            result
-        });
-        let mut all = json!({
-            "model": model.name(),
-            "adapter": adapter(gpu),
-            "notes": notes,
-            "results": results.collect::<Value>(),
-        });
-        if self.compare.is_some() {
-            all["compared"] = json!({"right": right, "of": rows.len(), "percent": percent(right, rows.len())});
+        };
+        let over = label.chars().count().saturating_sub(self.label + 2 + Self::SCORE);
+        let width = self.input.saturating_sub(over);
+        let mut line = format!("{:<width$}  {label}  {time:<time_width$}", cut(&input, width), time_width = Self::TIME);
+        if self.expected {
+            let _ = write!(line, "  {expected}");
         }
-        all
+        let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
-impl Row {
-    /// The best label.
-    fn label(&self) -> Option<i64> {
-        self.best.first().and_then(|&(label, _)| i64::try_from(label).ok())
+/// The name of a label, or its number.
+fn label(labels: &[String], index: usize) -> String {
+    labels.get(index).cloned().unwrap_or_else(|| index.to_string())
+}
+
+/// Puts `batch` behind `batches`, together with the last of them where the extents are the same.
+fn join(batches: &mut Vec<Batch>, batch: Batch) {
+    let alike = |a: &HostTensor, b: &HostTensor| a.shape.dims().get(1..) == b.shape.dims().get(1..);
+    match batches.last_mut() {
+        Some(last) if last.data.iter().zip(&batch.data).all(|(a, b)| alike(a, b)) => {
+            last.names.extend(batch.names);
+            let count = last.names.len();
+            last.expected.extend(batch.expected);
+            for (last, data) in last.data.iter_mut().zip(batch.data) {
+                last.values.extend(data.values);
+                let mut dims = last.shape.dims().to_vec();
+                dims[0] = count;
+                last.shape = dims.into();
+            }
+        }
+        _ => batches.push(batch),
     }
+}
+
+/// The part of `tensor` from `start` to `end` along its first axis.
+fn rows_of(tensor: &HostTensor, start: usize, end: usize) -> HostTensor {
+    let mut dims = tensor.shape.dims().to_vec();
+    let each = tensor.values.len() / dims[0].max(1);
+    dims[0] = end - start;
+    HostTensor { shape: dims.into(), values: tensor.values[start * each..end * each].to_vec() }
 }
 
 /// The `count` right labels of the tensor `name` beside the inputs in `file`.
@@ -280,16 +569,4 @@ fn right_labels(file: &Path, name: &str, count: usize) -> Result<Vec<i64>, Error
         return Err(Error::Format { place: file.display().to_string(), problem });
     }
     Ok(labels)
-}
-
-/// The output of each input of a batch.
-fn split(output: HostTensor) -> Vec<HostTensor> {
-    let Some((&count, each)) = output.shape.dims().split_first() else { return vec![output] };
-    let size = output.values.len() / count.max(1);
-    let values = output.values.chunks(size.max(1));
-    values.map(|values| HostTensor { shape: each.into(), values: values.to_vec() }).collect()
-}
-
-fn percent(part: usize, all: usize) -> f64 {
-    100.0 * part as f64 / all.max(1) as f64
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use wgpu_conv::{Error, Gpu, Tuning};
 
+use crate::progress::Detail;
+
 /// The argument of commands that compute.
 #[derive(Args)]
 pub struct Tune {
@@ -21,6 +23,16 @@ impl Tune {
         gpu.keep_tuning(file)?;
         gpu.set_tuning(Tuning::Measure);
         Ok(())
+    }
+
+    /// How much has been measured on `gpu` since, to be shown.
+    pub fn detail(&self, gpu: &Gpu) -> Option<Detail> {
+        self.tune.as_ref()?;
+        let (gpu, known) = (gpu.clone(), gpu.measurements().len());
+        Some(Box::new(move || {
+            let count = gpu.measurements().len().saturating_sub(known);
+            format!("the kernels of {count} convolution(s) measured")
+        }))
     }
 
     /// Writes once more what was measured, so that the command fails where the file could not be written on the way.

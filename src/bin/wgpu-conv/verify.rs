@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use wgpu_conv::formats::{read_inputs, read_layer_statistics};
 use wgpu_conv::model::{Check, Finding, Model, VerifyReport};
-use wgpu_conv::{AdapterChoice, Error, Gpu, Tensor};
+use wgpu_conv::{AdapterChoice, Error, Gpu, Tensor, printable_name};
 
-use crate::output::{Report, adapter, aligned, at_least_one, on};
+use crate::output::{Report, adapter, aligned, at_least_one, load_on, named, on};
 use crate::progress::Progress;
 
 /// The arguments of `verify`.
@@ -28,7 +28,7 @@ pub struct Verify {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     batch: usize,
     /// Height and width of random inputs where the model leaves them open
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     size: usize,
     /// What random inputs start from
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
@@ -43,16 +43,17 @@ impl Verify {
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let recorded = self.expected.as_ref().map(read_layer_statistics).transpose()?;
         let gpu = Gpu::open(choice)?;
-        let model = Model::load(&gpu, &self.model)?;
+        let model = load_on(&gpu, &self.model)?;
         let inputs = self.inputs(&model)?;
+        let progress = Progress::new(format!("verifying {}", named(&self.model)), "layers", None);
         let report = match &recorded {
             Some(recorded) => model.verify_recorded(&inputs, recorded)?,
             None => {
-                let progress = Progress::new("layers");
-                progress.expect(model.layers().len());
+                progress.expect(model.architecture().layers().len());
                 model.verify_with(&inputs, |_| progress.done(1))?
             }
         };
+        drop(progress);
         let sound = report.first_difference().is_none();
         let printed = if self.json {
             Report::from(self.json(&gpu, &model, &report))
@@ -80,19 +81,34 @@ impl Verify {
     fn text(&self, gpu: &Gpu, model: &Model, report: &VerifyReport) -> String {
         let mut cells = vec![["layer", "class", "output", "error", ""].map(str::to_owned).to_vec()];
         let row = |check: &Check| {
-            let verdict = if check.finding.is_some() { "DIFFERS" } else { "ok" };
+            let verdict = match check.finding {
+                None => "ok",
+                Some(_) if check.limit < 1.0 => "DIFFERS*",
+                Some(_) => "DIFFERS",
+            };
             let cells = [&check.name, &check.class, &check.shape.to_string(), &error(check.error), verdict];
             cells.map(ToString::to_string).to_vec()
         };
         cells.extend(report.layers.iter().chain(&report.outputs).map(row));
         let mut text = aligned(&cells);
-        text += "error: the largest, in units of what is allowed\n\n";
+        text += "error: the largest, in units of what is allowed\n";
+        let closely = |check: &&Check| check.limit < 1.0;
+        if let Some(check) = report.layers.iter().find(closely) {
+            let _ =
+                writeln!(text, "* held to {} of the limit: its difference passes the limit further on", check.limit);
+        }
+        text.push('\n');
         let _ = match report.first_difference() {
-            None => writeln!(text, "All of {} agrees with {}, on {}.", model.name(), self.truth(), on(gpu)),
+            None => {
+                writeln!(text, "All of {} agrees with {}, on {}.", printable_name(model.name()), self.truth(), on(gpu))
+            }
             Some(Check { name, class, finding: Some(finding), .. }) => {
                 writeln!(
                     text,
-                    "First difference: {name} ({class})\n  {finding}\nHeld to {}, on {}.",
+                    "First difference: {} ({})\n  {}\nHeld to {}, on {}.",
+                    printable_name(name),
+                    printable_name(class),
+                    printable_name(&finding.to_string()),
                     self.truth(),
                     on(gpu)
                 )
@@ -106,7 +122,7 @@ impl Verify {
         let checks = |checks: &[Check]| checks.iter().map(check).collect::<Value>();
         json!({
             "model": model.name(),
-            "adapter": adapter(gpu),
+            "adapter": adapter(gpu.info()),
             "against": self.truth(),
             "first_difference": report.first_difference().map(|check| &check.name),
             "layers": checks(&report.layers),
@@ -140,6 +156,7 @@ fn check(check: &Check) -> Value {
         "class": check.class,
         "shape": check.shape.dims(),
         "error": check.error,
+        "limit": check.limit,
         "difference": finding,
     })
 }

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 use wgpu_conv::formats::{FileKind, InputReader, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, ModelLook, Page, Picture, Status, Viewer};
-use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, Tensor};
+use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable_name};
 
-use crate::output::{Report, at_least_one, finite, lines, on};
+use crate::output::{Report, at_least_one, finite, lines, load, named, on};
+use crate::progress::Progress;
 
 /// The arguments of `view`.
 #[derive(Args)]
@@ -57,6 +59,9 @@ pub struct View {
     /// A colour for layers of a class, as in Conv2D=#F7FE2E
     #[arg(long, value_name = "CLASS=COLOR")]
     color: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl View {
@@ -67,17 +72,20 @@ impl View {
         let Some(input) = &self.input else {
             return self.written(Viewer::of_architecture(&Architecture::load(&self.model)?), look, &page);
         };
-        let gpu = Gpu::open(choice)?;
-        let model = Model::load(&gpu, &self.model)?;
+        let model = load(choice, &self.model)?;
+        let gpu = model.gpu();
+        let progress = Progress::new(format!("computing and measuring {}", named(&self.model)), "layers", None);
+        progress.expect(model.architecture().layers().len());
         let mut viewer = Viewer::new(&model);
         let inputs = self.inputs(&model, input)?;
         viewer.predict(&inputs)?;
-        let tensors = inputs.iter().map(|input| Tensor::from_slice(&gpu, &input.shape, &input.values));
-        let profile = model.profile(&tensors.collect::<Result<Vec<_>, _>>()?, 5)?;
+        let tensors = inputs.iter().map(|input| Tensor::from_slice(gpu, &input.shape, &input.values));
+        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let profile = model.profile_with(&tensors, 5, |_| progress.done(1))?;
+        drop(progress);
         let applied: Vec<String> = viewer.layers()[inputs.len()..].iter().map(|it| it.name().to_owned()).collect();
         viewer.set_times(applied.iter().map(String::as_str).zip(profile.layers.iter().map(|layer| layer.time)))?;
-        let file = input.file_name().unwrap_or_default().display();
-        self.written(viewer, look, &page.note(format!("{file} on {}", on(&gpu))))
+        self.written(viewer, look, &page.note(format!("{} on {}", named(input), on(gpu))))
     }
 
     /// Writes the page and the pictures; what is printed of it.
@@ -88,12 +96,22 @@ impl View {
             ["all"] => viewer.set_all(Status::Open),
             ref names => names.iter().try_for_each(|name| viewer.open_layer(*name))?,
         }
+        let progress = Progress::new("drawing", "", None);
         let html = viewer.page(page)?;
         write_file(&self.output, html.as_bytes(), FileKind::Page)?;
-        let mut text = format!("{}: {} layers, {} bytes\n", self.output.display(), viewer.layers().len(), html.len());
-        if let Some(folder) = &self.png {
-            let count = self.pictures(&viewer, folder)?;
-            let _ = writeln!(text, "{}: {count} pictures", folder.display());
+        let pictures = self.png.as_ref().map(|folder| self.pictures(&viewer, folder)).transpose()?;
+        drop(progress);
+        let (file, layers) = (self.output.display().to_string(), viewer.layers().len());
+        if self.json {
+            let mut all = json!({"page": file, "layers": layers, "bytes": html.len()});
+            if let Some(pictures) = pictures {
+                all["pictures"] = pictures.into_iter().map(|picture| picture.display().to_string()).collect();
+            }
+            return Ok(all.into());
+        }
+        let mut text = format!("{}: {layers} layers, {} bytes\n", printable_name(&file), html.len());
+        if let (Some(folder), Some(pictures)) = (&self.png, pictures) {
+            let _ = writeln!(text, "{}: {} pictures", printable_name(&folder.display().to_string()), pictures.len());
         }
         Ok(text.into())
     }
@@ -136,19 +154,23 @@ impl View {
         HostTensor::new(dims, data.values[self.sample * each..][..each].to_vec())
     }
 
-    /// Writes a picture of each layer; how many there are.
-    fn pictures(&self, viewer: &Viewer, folder: &Path) -> Result<usize, Error> {
+    /// Writes a picture of each layer; their paths.
+    fn pictures(&self, viewer: &Viewer, folder: &Path) -> Result<Vec<PathBuf>, Error> {
         std::fs::create_dir_all(folder).map_err(|error| Error::Format {
             place: folder.display().to_string(),
             problem: format!("cannot be made: {error}"),
         })?;
         let drawable = |layer: &&LayerView| layer.map_count().is_some();
+        let mut pictures = Vec::new();
         for (place, layer) in viewer.layers().iter().filter(drawable).enumerate() {
-            let name: String =
-                layer.name().chars().map(|c| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
+            // No more than file systems take, with the number and the ending.
+            let letter = |c: char| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' };
+            let name: String = layer.name().chars().map(letter).take(60).collect();
             let picture = viewer.picture(layer.name(), &Picture::new().scale(self.zoom).caption(true))?;
-            write_file(folder.join(format!("{place:03}_{name}.png")), &picture, FileKind::Picture)?;
+            let path = folder.join(format!("{place:03}_{name}.png"));
+            write_file(&path, &picture, FileKind::Picture)?;
+            pictures.push(path);
         }
-        Ok(viewer.layers().iter().filter(drawable).count())
+        Ok(pictures)
     }
 }

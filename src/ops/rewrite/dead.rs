@@ -1,0 +1,15 @@
+//! Steps whose results nothing reads.
+
+use super::{Outcome, Rewriting, Rule};
+use crate::Result;
+
+pub(super) const RULE: Rule = Rule { name: "dead", apply };
+
+/// Tried from the last step on: what only dead steps read is dead as well.
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+    let tape = &*rewriting.tape;
+    let written = || tape.steps[index].written().map(|value| tape.storage(value));
+    let later = tape.steps[index + 1..].iter().flat_map(|step| step.values_read().map(|(_, value)| value));
+    let mut read = later.chain(rewriting.outputs.iter().copied()).map(|value| tape.storage(value));
+    Ok(if read.any(|storage| written().any(|other| other == storage)) { Outcome::Other } else { Outcome::Gone })
+}

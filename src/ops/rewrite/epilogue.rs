@@ -1,0 +1,28 @@
+//! Activations in the store of the operation before.
+
+use super::{Outcome, READ_ELSEWHERE, Rewriting, Rule};
+use crate::Result;
+use crate::plan::{Elementwise, Operand, Problem};
+
+pub(super) const RULE: Rule = Rule { name: "epilogue", apply };
+
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+    let step = &rewriting.tape.steps[index];
+    let Problem::Map(map) = step.problem else { return Ok(Outcome::Other) };
+    let Some(maker) = rewriting.maker(index, step.value(Operand::Input)) else {
+        return Ok(Outcome::Kept(READ_ELSEWHERE));
+    };
+    let written = step.written().next();
+    let maker = &mut rewriting.tape.steps[maker];
+    let activation = match &mut maker.problem {
+        Problem::Conv(conv) => &mut conv.epilogue.activation,
+        Problem::Binary(binary) => &mut binary.activation,
+        _ => return Ok(Outcome::Kept("the operation before takes no activation")),
+    };
+    if *activation != Elementwise::LINEAR {
+        return Ok(Outcome::Kept("the operation before has an activation already"));
+    }
+    *activation = map.activation;
+    written.into_iter().for_each(|output| maker.write(output));
+    Ok(Outcome::Gone)
+}

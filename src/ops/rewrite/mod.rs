@@ -1,0 +1,305 @@
+//! Rules that rewrite a tape so that less runs, while what it computes stays the same but for rounding.
+//!
+//! A layer writes what it means: a convolution, then a batch normalization, then an activation. On a device that would be three
+//! launches, each reading and writing a whole picture. The rules here make one of them:
+//!
+//! | rule | what it does |
+//! |---|---|
+//! | `pad` | a convolution of a picture with zeros around it reads the picture itself, and has the zeros for its padding |
+//! | `dead` | a step whose results nothing reads goes |
+//! | `fold` | a scale and a shift of each channel go into the kernel and the bias of the convolution before |
+//! | `epilogue` | an activation goes into the store of the operation that makes its input |
+//! | `residual` | an addition goes into the store of a convolution that makes one of its sides |
+//! | `one_pass` | a depthwise convolution and the pointwise one behind it become one step |
+//!
+//! A program takes them all ([`of_program`]), the call of a single layer those that keep its steps apart ([`of_call`]). What a
+//! rule did, and why it left a step that it could have taken, is logged at level `debug` under `wgpu_conv::ops::rewrite`.
+
+mod dead;
+mod epilogue;
+mod fold;
+mod one_pass;
+mod pad;
+mod residual;
+
+use std::fmt;
+
+pub(crate) use fold::Folded;
+
+use super::{Tape, Value};
+use crate::plan::SeparableProblem;
+use crate::{Gpu, Result};
+
+/// A rule by name, and what it does to the step of an index.
+struct Rule {
+    name: &'static str,
+    apply: fn(&mut Rewriting<'_>, usize) -> Result<Outcome>,
+}
+
+/// What came of a rule at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Another step does its work: it is to be taken away.
+    Gone,
+    /// It is another step now.
+    Changed,
+    /// It stays what it is, for this reason.
+    Kept(&'static str),
+    /// The rule is not about such steps.
+    Other,
+}
+
+/// A tape that is being rewritten.
+struct Rewriting<'a> {
+    tape: &'a mut Tape,
+    /// What somebody outside reads.
+    outputs: &'a [Value],
+    folded: &'a mut Folded,
+    /// Whether two convolutions are to be taken in one pass, the larger of whose tensors has so many bytes.
+    takes_one_pass: &'a dyn Fn(&SeparableProblem, u64) -> Result<bool>,
+}
+
+/// Why a step cannot take the work of the next.
+const READ_ELSEWHERE: &str = "what it reads is read elsewhere too, or comes from outside";
+
+/// Rewrites the tape of a program, whose results are `outputs`.
+pub(crate) fn of_program(tape: &mut Tape, gpu: &Gpu, outputs: &[Value], folded: &mut Folded) -> Result<()> {
+    Rewriting { tape, outputs, folded, takes_one_pass: &takes_one_pass(gpu) }.of_program()
+}
+
+/// Rewrites the tape of one call, whose results are `outputs`.
+pub(crate) fn of_call(tape: &mut Tape, gpu: &Gpu, outputs: &[Value]) -> Result<()> {
+    let folded = &mut Folded::default();
+    let mut rewriting = Rewriting { tape, outputs, folded, takes_one_pass: &takes_one_pass(gpu) };
+    rewriting.each(&[epilogue::RULE])?;
+    rewriting.each(&[one_pass::RULE])
+}
+
+/// Whether `gpu` is to take two convolutions in one pass: by its tuning, and where no tensor has to be split for a binding.
+fn takes_one_pass(gpu: &Gpu) -> impl Fn(&SeparableProblem, u64) -> Result<bool> {
+    |problem, bytes| Ok(bytes <= gpu.caps().max_binding && gpu.takes_one_pass(problem)?)
+}
+
+impl Rewriting<'_> {
+    fn of_program(&mut self) -> Result<()> {
+        self.each(&[pad::RULE])?;
+        self.each_from_the_end(&[dead::RULE])?;
+        self.each(&[fold::RULE, epilogue::RULE, residual::RULE])?;
+        self.each(&[one_pass::RULE])
+    }
+
+    /// Tries the rules on every step, from the first on.
+    fn each(&mut self, rules: &[Rule]) -> Result<()> {
+        let mut index = 0;
+        while index < self.tape.steps.len() {
+            if !self.try_on(rules, index)? {
+                index += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries the rules on every step, from the last on.
+    fn each_from_the_end(&mut self, rules: &[Rule]) -> Result<()> {
+        for index in (0..self.tape.steps.len()).rev() {
+            self.try_on(rules, index)?;
+        }
+        Ok(())
+    }
+
+    /// Tries one rule after the other on a step, until one takes it; tells whether the step is gone.
+    fn try_on(&mut self, rules: &[Rule], index: usize) -> Result<bool> {
+        for rule in rules {
+            let step = self.tape.steps[index].label();
+            let outcome = (rule.apply)(self, index)?;
+            if outcome != Outcome::Other {
+                log::debug!("{}: {step} {outcome}", rule.name);
+            }
+            match outcome {
+                Outcome::Gone => {
+                    self.tape.steps.remove(index);
+                    return Ok(true);
+                }
+                Outcome::Changed => return Ok(false),
+                Outcome::Kept(_) | Outcome::Other => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// The step that makes what step `index` reads as `value`, where that alone reads it.
+    fn maker(&self, index: usize, value: Option<Value>) -> Option<usize> {
+        self.tape.maker(self.outputs, index, value?)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("is done by another step"),
+            Self::Changed => f.write_str("is rewritten"),
+            Self::Kept(why) => write!(f, "stays: {why}"),
+            Self::Other => f.write_str("is no such step"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ops::{ConvArgs, Kernel, Numbers, Pad, Side, activate, binary, conv, scale_and_shift};
+    use crate::plan::{BinaryFunction, Direction, Elementwise, MapProblem, Operand, Problem};
+    use crate::{Activation, Axis, ConvGeometry, DType, DataFormat};
+
+    /// The outcomes of every rule on every step, in order, those of other rules' steps left out.
+    fn rewritten(tape: &mut Tape, outputs: &[Value]) {
+        let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(true));
+        Rewriting { tape, outputs, folded, takes_one_pass }.of_program().unwrap();
+    }
+
+    fn kernel(shape: &[usize], value: f32) -> Arc<Kernel> {
+        let values = vec![value; shape.iter().product()];
+        Kernel::of_values(shape, values, Numbers { dtype: DType::F32, rounding: None })
+    }
+
+    /// A 3×3 convolution of 4 to 4 channels, without a bias.
+    fn convolved(tape: &mut Tape, input: Value) -> Value {
+        let [height, width] = [1, 2].map(|axis| tape.shape(input).dims()[axis] as u32);
+        let axis = |input: u32| Axis { input, output: input - 2, kernel: 3, stride: 1, dilation: 1, pad_before: 0 };
+        let axes = [axis(height), axis(width)];
+        let geometry = ConvGeometry { batch: 2, groups: 1, in_channels: 4, out_channels: 4, axes };
+        let (data_format, activation) = (DataFormat::ChannelsLast, Activation::Linear);
+        let args = ConvArgs { geometry, direction: Direction::Forward, data_format, activation };
+        conv(tape, &args, input, &kernel(&[3, 3, 4, 4], 3.0), None).unwrap()
+    }
+
+    fn normalized(tape: &mut Tape, input: Value) -> Value {
+        scale_and_shift(tape, -1, input, &kernel(&[4], 2.0), Some(&kernel(&[4], 5.0))).unwrap()
+    }
+
+    fn input(tape: &mut Tape) -> Value {
+        tape.input([2, 9, 7, 4].into(), DType::F32).unwrap()
+    }
+
+    fn added(tape: &mut Tape, left: Value, right: Value) -> Value {
+        binary(tape, BinaryFunction::Add, Side::Value(left), Side::Value(right), Elementwise::LINEAR).unwrap()
+    }
+
+    /// The convolutions that are left, each with whether it adds a residual, and whether it ends with an activation.
+    fn convolutions(tape: &Tape) -> Vec<(bool, bool)> {
+        let problems = tape.steps.iter().map(|step| step.problem);
+        problems
+            .map(|problem| match problem {
+                Problem::Conv(conv) => (conv.epilogue.residual, conv.epilogue.activation != Elementwise::LINEAR),
+                other => panic!("{other:?} is left"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_residual_block_is_its_convolutions() {
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let shortcut = convolved(&mut tape, x);
+        let shortcut = normalized(&mut tape, shortcut);
+        let branch = convolved(&mut tape, x);
+        let branch = normalized(&mut tape, branch);
+        let sum = added(&mut tape, shortcut, branch);
+        let y = activate(&mut tape, &Activation::RELU, sum).unwrap();
+        rewritten(&mut tape, &[y]);
+        assert_eq!(convolutions(&tape), [(false, false), (true, true)]);
+        let last = &tape.steps[1];
+        let storage = |value: Option<Value>| tape.storage(value.unwrap());
+        assert_eq!(storage(last.written().next()), tape.storage(y));
+        assert_eq!(storage(last.value(Operand::Other)), storage(tape.steps[0].written().next()));
+        for step in &tape.steps {
+            let shapes = [Operand::Kernel, Operand::Bias].map(|operand| step.constant(operand).unwrap().shape());
+            assert_eq!(shapes, [&[3, 3, 4, 4].into(), &[4].into()]);
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_reads_stays() {
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let first = convolved(&mut tape, x);
+        let y = activate(&mut tape, &Activation::RELU, first).unwrap();
+        let mut seen = tape.clone();
+        rewritten(&mut tape, &[y]);
+        assert_eq!(convolutions(&tape), [(false, true)]);
+        rewritten(&mut seen, &[first, y]);
+        assert_eq!(seen.steps.len(), 2, "an output keeps its own values");
+        // A value added to itself is read twice by one step.
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let once = convolved(&mut tape, x);
+        let twice = added(&mut tape, once, once);
+        rewritten(&mut tape, &[twice]);
+        assert_eq!(tape.steps.len(), 2);
+    }
+
+    /// `source` with two rows above it, one below and a column after it.
+    fn padded(tape: &mut Tape, source: Value) -> Value {
+        let padded = tape.uninitialized([2, 12, 8, 4].into(), DType::F32).unwrap();
+        let padding = MapProblem { elements: 768, dtype: DType::F32, activation: Elementwise::LINEAR };
+        tape.step_into(Problem::Map(padding), source, padded);
+        tape.note_pad(Pad { padded, source, data_format: DataFormat::ChannelsLast, before: [2, 0] });
+        padded
+    }
+
+    #[test]
+    fn padding_stays_before_what_sees_no_picture() {
+        let mut tape = Tape::default();
+        let source = input(&mut tape);
+        let picture = padded(&mut tape, source);
+        let y = normalized(&mut tape, picture);
+        rewritten(&mut tape, &[y]);
+        assert_eq!(tape.steps.len(), 2);
+        assert_eq!(tape.steps[1].value(Operand::Input), Some(picture));
+    }
+
+    #[test]
+    fn padding_goes_into_the_convolution() {
+        let mut tape = Tape::default();
+        let source = input(&mut tape);
+        let picture = padded(&mut tape, source);
+        let y = convolved(&mut tape, picture);
+        rewritten(&mut tape, &[y]);
+        let [step] = &tape.steps[..] else { panic!("{} steps", tape.steps.len()) };
+        let Problem::Conv(conv) = step.problem else { panic!("{:?}", step.problem) };
+        let [height, width] = conv.geometry.axes;
+        assert_eq!((height.input, height.output, height.pad_before), (9, 10, 2));
+        assert_eq!((width.input, width.output, width.pad_before), (7, 6, 0));
+        assert_eq!(step.value(Operand::Input), Some(source));
+    }
+
+    /// What a rule makes of the last step.
+    fn outcome(rule: &Rule, tape: &mut Tape, outputs: &[Value]) -> Outcome {
+        let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(true));
+        let index = tape.steps.len() - 1;
+        (rule.apply)(&mut Rewriting { tape, outputs, folded, takes_one_pass }, index).unwrap()
+    }
+
+    #[test]
+    fn a_rule_says_why_it_leaves_a_step() {
+        let kept = |why| Outcome::Kept(why);
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let alone = normalized(&mut tape, x);
+        assert_eq!(outcome(&fold::RULE, &mut tape, &[alone]), kept(READ_ELSEWHERE));
+        let active = activate(&mut tape, &Activation::RELU, alone).unwrap();
+        assert_eq!(outcome(&fold::RULE, &mut tape.clone(), &[active]), Outcome::Other);
+        assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[alone, active]), kept(READ_ELSEWHERE));
+        assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[active]), Outcome::Gone);
+        let again = activate(&mut tape, &Activation::Tanh, active).unwrap();
+        let why = "the operation before takes no activation";
+        assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[again]), kept(why));
+        let sum = added(&mut tape, active, again);
+        let why = "no side is made for it alone by a convolution that can add it";
+        assert_eq!(outcome(&residual::RULE, &mut tape.clone(), &[sum]), kept(why));
+        assert_eq!(outcome(&dead::RULE, &mut tape.clone(), &[again]), Outcome::Gone);
+        assert_eq!(outcome(&dead::RULE, &mut tape, &[sum]), Outcome::Other);
+    }
+}

@@ -1,0 +1,42 @@
+//! Zeros around a picture, read as a convolution's padding.
+
+use super::{Outcome, Rewriting, Rule};
+use crate::Result;
+use crate::ops::Read;
+use crate::plan::{ConvProblem, Direction, Operand, Problem};
+use crate::{DataFormat, Shape};
+
+pub(super) const RULE: Rule = Rule { name: "pad", apply };
+
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+    let tape = &mut *rewriting.tape;
+    let step = &tape.steps[index];
+    let pad = step.value(Operand::Input).and_then(|input| tape.pad_of(input));
+    let (Problem::Conv(conv), Some(&pad)) = (step.problem, pad) else { return Ok(Outcome::Other) };
+    if conv.direction != Direction::Forward {
+        return Ok(Outcome::Kept("it is a transposed convolution"));
+    }
+    if !sees(&conv, tape.shape(pad.padded), pad.data_format) {
+        return Ok(Outcome::Kept("it does not see the picture with the zeros as one"));
+    }
+    let (_, _, extents) = pad.data_format.split::<_, 2>(tape.shape(pad.source).dims());
+    let mut geometry = conv.geometry;
+    for ((axis, extent), before) in geometry.axes.iter_mut().zip(extents).zip(pad.before) {
+        axis.input = extent as u32;
+        axis.pad_before += before;
+    }
+    let step = &mut tape.steps[index];
+    step.problem = Problem::Conv(ConvProblem { geometry, ..conv });
+    step.read(Operand::Input, Some(Read::Value(pad.source)));
+    Ok(Outcome::Changed)
+}
+
+/// Whether what a convolution reads is the picture of this shape: its images, rows, columns and channels, as they lie.
+///
+/// A step that is computed as a convolution need not be one over that picture: batch normalization of `[2, 6, 6, 4]` runs over
+/// 72 pixels in a row, and has nowhere to pad.
+fn sees(problem: &ConvProblem, shape: &Shape, data_format: DataFormat) -> bool {
+    let (batch, channels, [height, width]) = data_format.split::<_, 2>(shape.dims());
+    let read = problem.read().map(|extent| extent as usize);
+    problem.data_format == data_format && problem.geometry.batch as usize == batch && read == [channels, height, width]
+}

@@ -1,0 +1,209 @@
+//! Weights: arrays that a layer keeps from call to call, and that may be given new values.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use half::f16;
+
+use crate::{DType, DTypePolicy, Error, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
+
+/// A weight of a layer: an array with a name, as Keras's `Variable`.
+///
+/// Its values live on the device, in one copy, from the moment that something computes with them; until then they are on the
+/// host, where they were made or read from a file. [`assign`](Self::assign) puts others in their place. Whatever was computed from
+/// the old ones, such as a kernel in the form that a shader wants, is made again by the next call, on the device.
+///
+/// ```no_run
+/// use wgpu_conv::{Gpu, HostTensor, layers::Dense};
+///
+/// let layer = Dense::new(2).build(&Gpu::new()?, [None, Some(3)])?;
+/// let [kernel, bias] = layer.weights() else { unreachable!("a dense layer has two weights") };
+/// assert_eq!((kernel.name(), kernel.shape().dims()), ("kernel", &[3, 2][..]));
+/// bias.assign(&HostTensor::new([2], vec![1.0, -1.0])?)?;
+/// assert_eq!(bias.read()?.values, [1.0, -1.0]);
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Variable {
+    name: &'static str,
+    trainable: bool,
+    data: Arc<Data>,
+}
+
+impl Variable {
+    pub(crate) fn new(name: &'static str, trainable: bool, data: Arc<Data>) -> Self {
+        Self { name, trainable, data }
+    }
+
+    /// Keras's name: `kernel`, `bias`, `depthwise_kernel`, ….
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The extents, in Keras's order whatever the data format.
+    pub fn shape(&self) -> &Shape {
+        &self.data.shape
+    }
+
+    /// Whether training may change it.
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// The values. Blocks until the device has given them, which a browser cannot: there [`read_async`](Self::read_async) does.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device was lost; in a browser [`Error::Unsupported`] where the values are on the device.
+    pub fn read(&self) -> Result<HostTensor> {
+        match self.data.home() {
+            Home::Host(value) => Ok(HostTensor::clone(&value)),
+            #[cfg(not(target_arch = "wasm32"))]
+            Home::Device(tensor) => Ok(HostTensor { shape: self.shape().clone(), values: tensor.read()? }),
+            #[cfg(target_arch = "wasm32")]
+            Home::Device(_) => Err(Error::unsupported("waiting for the device", "a browser has `read_async` only")),
+        }
+    }
+
+    /// The values.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device was lost.
+    pub async fn read_async(&self) -> Result<HostTensor> {
+        match self.data.home() {
+            Home::Host(value) => Ok(HostTensor::clone(&value)),
+            Home::Device(tensor) => Ok(HostTensor { shape: self.shape().clone(), values: tensor.read_async().await? }),
+        }
+    }
+
+    /// Puts `value` in the place of the values, rounded to what the variable is stored as. Everything submitted before still
+    /// computes with the old ones. Layers that have the variable in common, as nodes of an ONNX graph may, all get the new ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another shape; [`Error::Gpu`] where the device was lost.
+    pub fn assign(&self, value: &HostTensor) -> Result<()> {
+        if value.shape != *self.shape() || value.shape.elements()? != value.values.len() as u64 {
+            return Err(Error::invalid(
+                "value",
+                format!("variable `{}` must be given values of shape {}", self.name, self.shape()),
+                format!("shape {} with {} values", value.shape, value.values.len()),
+            ));
+        }
+        self.data.assign(value)
+    }
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Variable({} {})", self.name, self.shape())
+    }
+}
+
+/// What a variable holds; layers may have it in common.
+pub(crate) struct Data {
+    gpu: Gpu,
+    shape: Shape,
+    dtype: DType,
+    /// The narrower format that its values are of.
+    rounding: Option<Rounding>,
+    content: Mutex<Content>,
+}
+
+struct Content {
+    home: Home,
+    /// How often the values have been replaced.
+    version: u64,
+}
+
+/// Where the values are.
+#[derive(Clone)]
+enum Home {
+    Host(Arc<HostTensor>),
+    Device(Tensor),
+}
+
+impl Data {
+    /// A variable of `policy` on `gpu` that begins as `value`; `None` where shaders cannot store such.
+    pub(crate) fn new(gpu: &Gpu, policy: DTypePolicy, mut value: Arc<HostTensor>) -> Option<Arc<Self>> {
+        let (dtype, rounding) = policy.variables()?;
+        if let Some(round) = rounding_of(dtype, rounding) {
+            Arc::make_mut(&mut value).values.iter_mut().for_each(|value| *value = round.round(*value));
+        }
+        let shape = value.shape.clone();
+        let content = Mutex::new(Content { home: Home::Host(value), version: 0 });
+        Some(Arc::new(Self { gpu: gpu.clone(), shape, dtype, rounding, content }))
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// What it is stored as.
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub(crate) fn rounding(&self) -> Option<Rounding> {
+        self.rounding
+    }
+
+    /// How often its values have been replaced.
+    pub(crate) fn version(&self) -> u64 {
+        self.content().version
+    }
+
+    /// The values on the device, where they are from now on.
+    pub(crate) fn on_device(&self) -> Result<Tensor> {
+        let mut content = self.content();
+        match &content.home {
+            Home::Device(tensor) => Ok(tensor.clone()),
+            Home::Host(value) => {
+                let tensor = Tensor::owned(&self.gpu, self.shape.clone(), self.dtype)?;
+                self.write(&tensor, &value.values)?;
+                content.home = Home::Device(tensor.clone());
+                Ok(tensor)
+            }
+        }
+    }
+
+    fn assign(&self, value: &HostTensor) -> Result<()> {
+        let mut content = self.content();
+        match &content.home {
+            Home::Device(tensor) => self.write(tensor, &value.values)?,
+            Home::Host(_) => {
+                let mut value = value.clone();
+                if let Some(round) = rounding_of(self.dtype, self.rounding) {
+                    value.values.iter_mut().for_each(|value| *value = round.round(*value));
+                }
+                content.home = Home::Host(Arc::new(value));
+            }
+        }
+        content.version += 1;
+        Ok(())
+    }
+
+    fn write(&self, tensor: &Tensor, values: &[f32]) -> Result<()> {
+        match (self.dtype, self.rounding) {
+            (DType::F32, None) => tensor.write(bytemuck::cast_slice(values)),
+            (DType::F32, Some(rounding)) => {
+                let values: Vec<f32> = values.iter().map(|&value| rounding.round(value)).collect();
+                tensor.write(bytemuck::cast_slice(&values))
+            }
+            (DType::F16, _) => {
+                let values: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+                tensor.write(bytemuck::cast_slice(&values))
+            }
+        }
+    }
+
+    fn home(&self) -> Home {
+        self.content().home.clone()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The format that values stored so are rounded to.
+fn rounding_of(dtype: DType, rounding: Option<Rounding>) -> Option<Rounding> {
+    if dtype == DType::F16 { Some(Rounding::Float16) } else { rounding }
+}
