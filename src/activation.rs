@@ -181,7 +181,6 @@ impl Activation {
     /// ```
     pub fn from_name(name: &str) -> Result<Self> {
         let canonical = match name {
-            Self::HARD_SIGMOID_2 => return Ok(Self::HardSigmoid2),
             "swish" => "silu",
             "hard_swish" => "hard_silu",
             "threshold" => {
@@ -203,15 +202,13 @@ impl Activation {
         })
     }
 
-    /// The name of [`HardSigmoid2`](Self::HardSigmoid2), which is none of Keras's.
-    pub(crate) const HARD_SIGMOID_2: &'static str = "hard_sigmoid_2";
-
-    /// Keras's canonical name, whatever the parameters.
+    /// Keras's canonical name, whatever the parameters; `hard_sigmoid_2` for [`HardSigmoid2`](Self::HardSigmoid2), which has none
+    /// of Keras's and is not read by a name.
     pub fn name(&self) -> &'static str {
         let kind = std::mem::discriminant(self);
         match self {
             Self::Threshold { .. } => "threshold",
-            Self::HardSigmoid2 => Self::HARD_SIGMOID_2,
+            Self::HardSigmoid2 => "hard_sigmoid_2",
             _ => {
                 NAMES.iter().find(|(_, known)| std::mem::discriminant(known) == kind).map_or("linear", |(name, _)| name)
             }
@@ -295,7 +292,7 @@ mod tests {
 
     #[test]
     fn wrong_names_are_refused() {
-        for name in ["", "Relu", "threshold", "prelu", "l1l2"] {
+        for name in ["", "Relu", "threshold", "prelu", "l1l2", "hard_sigmoid_2"] {
             assert!(Activation::from_name(name).is_err(), "{name}");
         }
     }

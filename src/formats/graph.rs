@@ -9,9 +9,9 @@ use serde_json::Value as Json;
 use super::UnsupportedLayer;
 use super::operators;
 use super::weights::{Place, sibling};
-use crate::layers::{LayerConfig, Origin, ReadOptions};
+use crate::layers::{ADAPTERS, Generation, KERAS, LayerConfig, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input, in_layer};
-use crate::{Error, PartialShape, Result};
+use crate::{DType, Error, PartialShape, Result, Rounding};
 
 /// How often layers may be applied altogether: models that apply each other twice, and are nested deeply, would take
 /// forever to run.
@@ -39,8 +39,10 @@ pub(super) struct Member {
     pub body: Body,
     /// Its name in files of weights, unique among its siblings.
     group: String,
-    /// Whether the config's `output_layers` count applications from 1, as Keras does for models that have been one already.
+    /// Whether the `output_layers` of Keras 3 count its applications from 1, as it does for models that have been one already.
     counted: bool,
+    /// Whether Keras 2 counts its applications from 1 everywhere: it does for models that stated their input.
+    counted_in_2: bool,
 }
 
 #[derive(Debug)]
@@ -71,22 +73,36 @@ struct Read {
     output: u64,
 }
 
+/// What a call is given.
+#[derive(Debug, Default)]
+struct Given {
+    reads: Vec<Read>,
+    /// The key of each, where they are given as a map.
+    keys: Option<Vec<String>>,
+    /// In the form of Keras 2, in which applications of models mostly count from 1.
+    of_keras_2: bool,
+}
+
 /// An application as the file states it.
 struct Stated {
     member: usize,
     number: u64,
-    reads: Vec<Read>,
-    /// In the form of Keras 2, a list, in which applications of models count from 1.
-    listed: bool,
+    given: Given,
 }
 
-/// Reads the model `json`, whose part of the file is called `place`, and everything in it that cannot be built.
+/// Reads the model `json` of a file of `generation`, whose part of the file is called `place`, and everything in it that cannot
+/// be built.
 ///
 /// # Errors
 /// [`Error::Format`] for a config that contradicts itself; [`Error::Unsupported`] for one of no Sequential or Functional
 /// model.
-pub(super) fn parse(json: &Json, place: &str, options: ReadOptions) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-    let mut parser = Parser { place, options, layers: 0, unsupported: Vec::new() };
+pub(super) fn parse(
+    json: &Json,
+    place: &str,
+    generation: Generation,
+    options: ReadOptions,
+) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+    let mut parser = Parser { place, generation, options, layers: 0, unsupported: Vec::new() };
     let graph = parser.model(json, "")?;
     if parser.unsupported.is_empty() {
         if graph.inputs.iter().any(|(_, shape)| shape.is_none()) {
@@ -219,6 +235,7 @@ impl Walk {
 
 struct Parser<'a> {
     place: &'a str,
+    generation: Generation,
     options: ReadOptions,
     /// Layers seen so far.
     layers: usize,
@@ -233,7 +250,7 @@ impl Parser<'_> {
     /// The model `json`; `around` is the path of the model it stands in, with a `/` at its end.
     fn model(&mut self, json: &Json, around: &str) -> Result<Graph> {
         let class = at(json, "/class_name").as_str().unwrap_or_default();
-        let sequential = match model_kind(json) {
+        let sequential = match self.model_kind(json) {
             Some(kind) => kind == ModelKind::Sequential,
             None => {
                 let reason = "only Sequential and Functional models can be described by a file; what a subclass of Model \
@@ -251,6 +268,7 @@ impl Parser<'_> {
         let mut siblings: HashMap<String, usize> = HashMap::new();
         let mut names = HashSet::new();
         let mut applications = Vec::new();
+        let mut inputs = Vec::new();
         for layer in stated {
             let class = at(layer, "/class_name").as_str();
             let class = class.ok_or_else(|| self.broken("a layer must have a text at /class_name"))?;
@@ -263,27 +281,33 @@ impl Parser<'_> {
                 let shape = self.shape_at(layer, &["/config/batch_shape", "/config/batch_input_shape"])?;
                 let shape = shape.ok_or_else(|| self.broken(format!("input {name} must have a batch_shape")))?;
                 graph.notes["inputs"][&name] = at(layer, "/config").clone();
+                match input_dtype(layer) {
+                    Ok(dtype) => inputs.push((name.clone(), dtype)),
+                    Err(reason) => self.refuse(around, &name, class, reason),
+                }
                 graph.inputs.push((name, Some(shape)));
                 continue;
             }
             let group = sibling(&mut siblings, class);
             let path = format!("{around}{name}");
             let body = self.body(layer, class, &path)?;
-            let operator = Origin::of(layer) == Origin::Operator;
-            let reads = if sequential { Ok(Vec::new()) } else { applications_of(layer, operator) };
-            match (body, reads) {
-                (Ok(body), Ok(reads)) => {
+            let operator = Origin::of(self.generation, layer) == Origin::Operator;
+            let calls = if sequential { Ok(Vec::new()) } else { applications_of(layer, operator) };
+            match (body, calls) {
+                (Ok(body), Ok(calls)) => {
                     graph.notes["keywords"][&name] = keywords_off(layer);
                     let member = graph.members.len();
-                    let numbered = (0..).zip(reads);
-                    let stated = |(number, (reads, listed))| Stated { member, number, reads, listed };
-                    applications.extend(numbered.map(stated));
-                    let counted = model_kind(layer) == Some(ModelKind::Functional);
-                    graph.members.push(Member { name, body, group, counted });
+                    applications.extend((0..).zip(calls).map(|(number, given)| Stated { member, number, given }));
+                    let counted = self.model_kind(layer) == Some(ModelKind::Functional);
+                    let counted_in_2 = matches!(body, Body::Model(_)) && (counted || states_its_input(layer));
+                    graph.members.push(Member { name, body, group, counted, counted_in_2 });
                 }
-                (Err(reason), _) | (_, Err(reason)) => {
-                    self.unsupported.push(UnsupportedLayer { name: path, class: class.to_owned(), reason });
-                }
+                (Err(reason), _) | (_, Err(reason)) => self.refuse(around, &name, class, reason),
+            }
+        }
+        for (name, dtype) in inputs {
+            if let Some(reason) = rounds_its_input(dtype, &graph) {
+                self.refuse(around, &name, "InputLayer", reason);
             }
         }
         if self.unsupported.len() == clean {
@@ -292,31 +316,63 @@ impl Parser<'_> {
         Ok(graph)
     }
 
+    fn refuse(&mut self, around: &str, name: &str, class: &str, reason: String) {
+        let name = format!("{around}{name}");
+        self.unsupported.push(UnsupportedLayer { name, class: class.to_owned(), reason });
+    }
+
+    /// The kind of model that `json` describes, if it is one. A subclass of Keras's Model that was made of inputs and outputs
+    /// is described by its graph all the same.
+    fn model_kind(&self, json: &Json) -> Option<ModelKind> {
+        let class = at(json, "/class_name").as_str()?;
+        let graph = || ["layers", "input_layers", "output_layers"].iter().all(|key| json["config"].get(key).is_some());
+        match (Origin::of(self.generation, json), class) {
+            (Origin::Keras, "Sequential") => Some(ModelKind::Sequential),
+            (Origin::Keras, "Functional" | "Model") => Some(ModelKind::Functional),
+            _ if graph() => Some(ModelKind::Functional),
+            _ => None,
+        }
+    }
+
     /// What a layer of a model is, or why it cannot be built.
     fn body(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
-        if model_kind(layer).is_some() {
+        if self.model_kind(layer).is_some() {
             return Ok(Ok(Body::Model(self.model(layer, &format!("{path}/"))?)));
         }
-        let config = match Origin::of(layer) {
-            Origin::Custom(of) => {
-                return Ok(Err(format!(
-                    "a custom class, {of}: what it computes is Python code, which no file holds; put layers of Keras in its \
-                     place and save the model again"
-                )));
-            }
+        let config = match Origin::of(self.generation, layer) {
+            Origin::Custom(of) => Err(custom(&of)),
             Origin::Operator => operators::layer(layer, class),
-            Origin::Keras => {
-                let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
-                config.map_err(|error| match error {
-                    Error::Unsupported { what, .. } if what == format!("the layer class {class}") => {
-                        unsupported_class(layer, class)
-                    }
-                    other => other.to_string(),
-                })
-            }
+            origin => self.layer(layer, class, origin),
         };
         self.layers += 1;
         Ok(config.map(|config| Body::Layer(Box::new(config), self.layers - 1)))
+    }
+
+    /// The layer that is Keras's own, or this crate's, or why it cannot be built.
+    fn layer(&self, layer: &Json, class: &str, origin: Origin) -> Result<LayerConfig, String> {
+        // An object of Keras 2 may name no module, either.
+        if let Origin::Custom(of) = Origin::of(self.generation, at(layer, "/config/activation")) {
+            return Err(format!("its activation is {}", custom(&of)));
+        }
+        if let Some(adapter) = ADAPTERS.iter().find(|adapter| at(layer, "/config").get(**adapter).is_some()) {
+            return Err(format!(
+                "it has low-rank adapters (LoRA, `{adapter}`), which are not supported: make the layer without them, give it the \
+                 `kernel` that Keras reads from this one, which has them added, and save that"
+            ));
+        }
+        let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
+        let config = config.map_err(|error| match error {
+            Error::Unsupported { what, .. } if what == format!("the layer class {class}") => {
+                unsupported_class(layer, class)
+            }
+            other => other.to_string(),
+        })?;
+        // Some of this crate's are called as layers of users are.
+        let own = origin == Origin::Own || self.generation == Generation::Unstated && layer.get("module").is_none();
+        if own || config.module() == KERAS {
+            return Ok(config);
+        }
+        Err(custom(&format!("{class}, which Keras does not have, or not with such arguments")))
     }
 
     /// The graph of a Sequential.
@@ -383,13 +439,15 @@ impl Parser<'_> {
             graph.members.iter().enumerate().map(|(index, member)| (member.name.as_str(), index)).collect();
         let applications: HashMap<(usize, u64), usize> =
             stated.iter().enumerate().map(|(index, one)| ((one.member, one.number), index)).collect();
-        // The application, or input, that `read` names, and which of its outputs.
-        let find = |read: &Read, from_one: &dyn Fn(&Member) -> bool| -> Option<(Source, usize)> {
+        let outputs_read = self.history_list(at(json, "/config/output_layers"))?;
+        let from_one = counts_from_one(graph, stated, &outputs_read);
+        // The application, or input, that `read` names, and which of its outputs; applications may count from 1.
+        let find = |read: &Read, from_one: &dyn Fn(usize) -> bool| -> Option<(Source, usize)> {
             let Some(&member) = members.get(read.layer.as_str()) else {
                 let input = input_places.get(read.layer.as_str()).copied();
                 return input.filter(|_| read.number == 0 && read.output == 0).map(|index| (Source::Input(index), 0));
             };
-            let number = read.number.saturating_sub(from_one(&graph.members[member]).into());
+            let number = read.number.checked_sub(from_one(member).into())?;
             let call = *applications.get(&(member, number))?;
             let outputs = match &graph.members[member].body {
                 Body::Layer(..) => 1,
@@ -398,15 +456,17 @@ impl Parser<'_> {
             let output = usize::try_from(read.output).ok().filter(|&output| output < outputs)?;
             Some((Source::Call { call, output }, call))
         };
-        let is_model = |member: &Member| matches!(member.body, Body::Model(_));
         let mut missing = vec![0usize; stated.len()];
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); stated.len()];
         let mut sources = Vec::with_capacity(stated.len());
         for (index, application) in stated.iter().enumerate() {
-            let mut reads = Vec::with_capacity(application.reads.len());
-            for read in &application.reads {
-                let (source, call) = find(read, &|member| application.listed && is_model(member)).ok_or_else(|| {
-                    let reader = &graph.members[application.member].name;
+            let Member { name: reader, body, .. } = &graph.members[application.member];
+            let ordered = in_order(&application.given, body);
+            let ordered = ordered.map_err(|problem| self.broken(format!("layer {reader} {problem}")))?;
+            let mut reads = Vec::with_capacity(ordered.len());
+            for read in ordered {
+                let from_one = |member: usize| application.given.of_keras_2 && from_one[member];
+                let (source, call) = find(read, &from_one).ok_or_else(|| {
                     self.broken(format!(
                         "layer {reader} reads output {} of application {} of {:?}, which there is not",
                         read.output, read.number, read.layer
@@ -447,10 +507,15 @@ impl Parser<'_> {
         if calls.len() != stated.len() {
             return Err(self.broken("the layers must not read each other in a circle"));
         }
-        let keras_2 = stated.iter().any(|application| application.listed);
+        let keras_2 = stated.iter().any(|application| application.given.of_keras_2);
+        let from_zero: HashSet<&str> =
+            outputs_read.iter().filter(|read| read.number == 0).map(|read| read.layer.as_str()).collect();
         let mut outputs = Vec::new();
-        for read in self.history_list(at(json, "/config/output_layers"))? {
-            let found = find(&read, &|member| member.counted || keras_2 && is_model(member));
+        for read in &outputs_read {
+            let found = find(read, &|member| match &graph.members[member] {
+                _ if keras_2 => from_one[member],
+                member => member.counted && !from_zero.contains(member.name.as_str()),
+            });
             let (source, _) = found.ok_or_else(|| self.broken(format!("there is no output layer {:?}", read.layer)))?;
             outputs.push(placed(&position, source));
         }
@@ -496,17 +561,12 @@ enum ModelKind {
     Functional,
 }
 
-/// The kind of model that `json` describes, if it is one. A subclass of Keras's Model that was made of inputs and outputs is
-/// described by its graph all the same.
-fn model_kind(json: &Json) -> Option<ModelKind> {
-    let class = at(json, "/class_name").as_str()?;
-    let graph = || ["layers", "input_layers", "output_layers"].iter().all(|key| json["config"].get(key).is_some());
-    match (Origin::of(json), class) {
-        (Origin::Keras, "Sequential") => Some(ModelKind::Sequential),
-        (Origin::Keras, "Functional" | "Model") => Some(ModelKind::Functional),
-        _ if graph() => Some(ModelKind::Functional),
-        _ => None,
-    }
+/// Why a custom class is not read.
+fn custom(of: &str) -> String {
+    format!(
+        "a custom class, {of}: what it computes is Python code, which no file holds; put layers of Keras in its place and save \
+         the model again"
+    )
 }
 
 /// Why a class of Keras's is not supported.
@@ -519,6 +579,89 @@ fn unsupported_class(layer: &Json, class: &str) -> String {
         }
         _ => format!("Keras's {class} is not supported here yet"),
     }
+}
+
+/// The type that an InputLayer gives to what it is given, where layers take numbers of it, or why not.
+fn input_dtype(layer: &Json) -> Result<&str, String> {
+    let dtype = at(layer, "/config/dtype");
+    match dtype.as_str().or(at(dtype, "/config/name").as_str()) {
+        None => Ok("float32"),
+        Some(dtype @ ("float16" | "bfloat16" | "float32" | "float64")) => Ok(dtype),
+        Some(other) => Err(format!(
+            "its dtype is {other}: Keras turns what it is given into that, and layers compute in it, which is not supported \
+             here; make the input of float32 and save the model again"
+        )),
+    }
+}
+
+/// Why an input of `dtype` cannot be taken as the layers of `graph` take it: Keras rounds it first.
+fn rounds_its_input(dtype: &str, graph: &Graph) -> Option<String> {
+    let half = match dtype {
+        "float16" => (DType::F16, None),
+        "bfloat16" => (DType::F32, Some(Rounding::BFloat16)),
+        _ => return None,
+    };
+    let takes = |config: &LayerConfig| match config.common().dtype.compute() {
+        Some((DType::F32, Some(Rounding::Float16))) => dtype == "float16",
+        compute => compute == Some(half),
+    };
+    let wider = graph.members.iter().find(|member| match &member.body {
+        Body::Layer(config, _) => !takes(config),
+        Body::Model(_) => true,
+    })?;
+    Some(format!(
+        "its dtype is {dtype}: Keras rounds what it is given to that, and layer {} takes another, which is not supported here; \
+         make the input of float32 and save the model again",
+        wider.name
+    ))
+}
+
+/// Whether a Sequential was made with an input, which is its first application.
+fn states_its_input(layer: &Json) -> bool {
+    let first = at(layer, "/config/layers/0");
+    let first = if first.is_null() { at(layer, "/config/0") } else { first };
+    at(first, "/class_name") == "InputLayer" || !at(first, "/config/batch_input_shape").is_null()
+}
+
+/// For each member, whether its applications are read by numbers from 1 in the form of Keras 2. Not all its releases did so for
+/// a Sequential that had no input: one that is read by 0, or by its count, shows it.
+fn counts_from_one(graph: &Graph, stated: &[Stated], outputs: &[Read]) -> Vec<bool> {
+    let mut read: HashMap<&str, HashSet<u64>> = HashMap::new();
+    let of_keras_2 = stated.iter().filter(|application| application.given.of_keras_2);
+    for one in of_keras_2.flat_map(|application| &application.given.reads).chain(outputs) {
+        read.entry(&one.layer).or_default().insert(one.number);
+    }
+    let mut counts = vec![0; graph.members.len()];
+    stated.iter().for_each(|application| counts[application.member] += 1);
+    let from_one = graph.members.iter().zip(counts).map(|(member, count)| {
+        let reads = |number: u64| read.get(member.name.as_str()).is_some_and(|numbers| numbers.contains(&number));
+        matches!(member.body, Body::Model(_)) && !reads(0) && (member.counted_in_2 || reads(count))
+    });
+    from_one.collect()
+}
+
+/// What a call gives to `body`, in the order of its inputs: of a map, Keras takes what is called as an input of the model is, or
+/// by the keys of the map that the model was made with.
+fn in_order<'a>(given: &'a Given, body: &Body) -> Result<Vec<&'a Read>, String> {
+    let reads = given.reads.iter();
+    let Some(keys) = &given.keys else { return Ok(reads.collect()) };
+    let Body::Model(model) = body else { return Err("must be called with tensors, and is with a map".to_owned()) };
+    if let ([_], [only]) = (&model.inputs[..], &given.reads[..]) {
+        return Ok(vec![only]);
+    }
+    let named = match at(&model.notes, "/input_layers") {
+        Json::Object(map) => {
+            let mut names: Vec<_> = map.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            names
+        }
+        _ => model.inputs.iter().map(|(name, _)| name.as_str()).collect(),
+    };
+    let by_name = named.iter().map(|name| Some(&given.reads[keys.iter().position(|key| key == name)?]));
+    let by_name = by_name.collect::<Option<Vec<_>>>().filter(|reads| reads.len() == model.inputs.len());
+    by_name.ok_or_else(|| {
+        format!("must be called with a map of its inputs, {}; received {}", named.join(", "), keys.join(", "))
+    })
 }
 
 /// What a model's config says beside its graph.
@@ -535,8 +678,8 @@ fn notes(json: &Json) -> Json {
     notes.into()
 }
 
-/// What each application of `layer` reads, and whether it is in the form of Keras 2, or why that cannot be done here.
-fn applications_of(layer: &Json, operator: bool) -> Result<Vec<(Vec<Read>, bool)>, String> {
+/// What each application of `layer` is given, or why that cannot be done here.
+fn applications_of(layer: &Json, operator: bool) -> Result<Vec<Given>, String> {
     let nodes = at(layer, "/inbound_nodes").as_array().ok_or("it must have a list of `inbound_nodes`")?;
     if nodes.is_empty() {
         return Err("it is never applied".into());
@@ -545,42 +688,62 @@ fn applications_of(layer: &Json, operator: bool) -> Result<Vec<(Vec<Read>, bool)
 }
 
 /// Numbers that an `operator` is called with are its own affair.
-fn application(node: &Json, operator: bool) -> Result<(Vec<Read>, bool), String> {
-    if let Some(reads) = node.as_array() {
-        // Keras 2: a list of [layer, application, output, keyword arguments].
-        let mut list = Vec::with_capacity(reads.len());
-        for read in reads {
-            list.push(history(read).ok_or_else(|| format!("it reads {read}"))?);
+fn application(node: &Json, operator: bool) -> Result<Given, String> {
+    // Keras 2: a list, or a map, of [layer, application, output, keyword arguments].
+    let of_keras_2 = |reads: &mut dyn Iterator<Item = &Json>| {
+        let one = |read| {
             keywords(at(read, "/3"), |_| false)?;
+            history(read).ok_or_else(|| format!("it reads {read}"))
+        };
+        reads.map(one).collect::<Result<Vec<_>, _>>()
+    };
+    match node {
+        Json::Array(list) => {
+            return Ok(Given { reads: of_keras_2(&mut list.iter())?, keys: None, of_keras_2: true });
         }
-        return Ok((list, true));
+        Json::Object(map) if !map.is_empty() && map.values().all(|value| history(value).is_some()) => {
+            let keys = Some(map.keys().cloned().collect());
+            return Ok(Given { reads: of_keras_2(&mut map.values())?, keys, of_keras_2: true });
+        }
+        _ => {}
     }
-    let mut reads = Vec::new();
+    let mut given = Given::default();
     for argument in at(node, "/args").as_array().into_iter().flatten() {
-        if !(operator && argument.is_number() || tensors(argument, &mut reads)) {
+        if !(operator && argument.is_number() || given.take(argument)) {
             return Err(format!("it is called with {argument}"));
         }
     }
     // The first argument may be named, as any.
-    let mut named = reads.is_empty();
-    keywords(at(node, "/kwargs"), |argument| std::mem::take(&mut named) && tensors(argument, &mut reads))?;
-    Ok((reads, false))
+    let mut named = given.reads.is_empty();
+    keywords(at(node, "/kwargs"), |argument| std::mem::take(&mut named) && given.take(argument))?;
+    Ok(given)
 }
 
-/// Adds the tensors that a call is given to `reads`: one, a list of them, or a map, whose values count in the order of their
-/// keys; false where there is anything else.
-fn tensors(argument: &Json, reads: &mut Vec<Read>) -> bool {
-    match argument {
-        Json::Object(tensor) if tensor.get("class_name").is_some_and(|class| class == "__keras_tensor__") => {
-            history(at(argument, "/config/keras_history")).map(|read| reads.push(read)).is_some()
+impl Given {
+    /// Takes in an argument of a call, in the form of Keras 3; false where it is no tensor, list of tensors or, by itself, map of
+    /// tensors.
+    fn take(&mut self, argument: &Json) -> bool {
+        match argument {
+            Json::Object(map) if !map.contains_key("class_name") => {
+                let alone = self.reads.is_empty() && !map.is_empty();
+                self.keys = Some(map.keys().cloned().collect());
+                alone && map.values().all(|argument| self.tensor(argument))
+            }
+            _ => self.keys.is_none() && self.tensors(argument),
         }
-        Json::Array(list) => !list.is_empty() && list.iter().all(|argument| tensors(argument, reads)),
-        Json::Object(map) if !map.is_empty() && !map.contains_key("class_name") => {
-            let mut sorted: Vec<_> = map.iter().collect();
-            sorted.sort_by_key(|(key, _)| *key);
-            sorted.into_iter().all(|(_, argument)| tensors(argument, reads))
+    }
+
+    fn tensors(&mut self, argument: &Json) -> bool {
+        match argument {
+            Json::Array(list) => !list.is_empty() && list.iter().all(|argument| self.tensors(argument)),
+            tensor => self.tensor(tensor),
         }
-        _ => false,
+    }
+
+    fn tensor(&mut self, argument: &Json) -> bool {
+        let tensor = at(argument, "/class_name") == "__keras_tensor__";
+        let read = history(at(argument, "/config/keras_history")).filter(|_| tensor);
+        read.map(|read| self.reads.push(read)).is_some()
     }
 }
 
@@ -679,7 +842,7 @@ mod tests {
     }
 
     fn parse(model: &Json) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-        super::parse(model, "config.json", ReadOptions::default())
+        super::parse(model, "config.json", Generation::Unstated, ReadOptions::default())
     }
 
     fn refusal(model: &Json) -> String {
@@ -812,6 +975,91 @@ mod tests {
             let paths: Vec<_> = graph.places().unwrap().into_iter().map(|place| place.path.join("/")).collect();
             assert_eq!(paths, ["inner/p", "inner/q", "a"]);
         }
+    }
+
+    /// Of Keras 2, without an input of its own: not all releases counted from 1 then.
+    #[test]
+    fn applications_of_a_sequential_are_counted_by_what_reads_them() {
+        let inner = |reads| {
+            json!({
+                "class_name": "Sequential", "inbound_nodes": reads,
+                "config": {"name": "inner", "layers": [layer("Activation", "p", json!(null))]},
+            })
+        };
+        let from = |first: u64| {
+            let layers = [
+                input("x"),
+                inner(json!([[["x", 0, 0, {}]], [["inner", first, 0, {}]]])),
+                layer("Activation", "a", json!([[["inner", first, 0, {}]]])),
+                layer("Activation", "b", json!([[["inner", first + 1, 0, {}]]])),
+            ];
+            parse(&functional(
+                &layers,
+                json!([["x", 0, 0]]),
+                json!([["a", 0, 0], ["b", 0, 0], ["inner", first + 1, 0]]),
+            ))
+        };
+        for first in [0, 1] {
+            let (graph, _) = from(first).unwrap();
+            let reads: Vec<_> = graph.calls.iter().map(|call| (call.member, call.inputs[0])).collect();
+            assert_eq!(reads, [(0, Source::Input(0)), (0, made(0, 0)), (1, made(0, 0)), (2, made(1, 0))], "{first}");
+            assert_eq!(graph.outputs, [made(2, 0), made(3, 0), made(1, 0)]);
+        }
+        assert!(from(2).is_err());
+    }
+
+    #[test]
+    fn maps_are_taken_by_the_names_of_inputs() {
+        let inner = |inputs: Json, call: Json| {
+            let mut minus = layer("Subtract", "minus", json!([[["i", 0, 0, {}], ["j", 0, 0, {}]]]));
+            minus["config"] = json!({"name": "minus"});
+            let mut inner = functional(&[input("i"), input("j"), minus], inputs, json!(["minus", 0, 0]));
+            inner["config"]["name"] = json!("inner");
+            inner["inbound_nodes"] = json!([call]);
+            let layers = [input("x"), input("y"), inner];
+            parse(&functional(&layers, json!([["x", 0, 0], ["y", 0, 0]]), json!([["inner", 1, 0]])))
+        };
+        let list = || json!([["j", 0, 0], ["i", 0, 0]]);
+        let map = || json!({"z": ["i", 0, 0], "a": ["j", 0, 0]});
+        let of_keras_3 = |keys: [&str; 2]| call(json!([{keys[0]: read("x", 0), keys[1]: read("y", 0)}]));
+        let of_keras_2 = |keys: [&str; 2]| json!({keys[0]: ["x", 0, 0, {}], keys[1]: ["y", 0, 0, {}]});
+        for form in [&of_keras_3 as &dyn Fn([&str; 2]) -> Json, &of_keras_2] {
+            for (inputs, keys, expected) in
+                [(list(), ["i", "j"], [1, 0]), (list(), ["j", "i"], [0, 1]), (map(), ["z", "a"], [1, 0])]
+            {
+                let (graph, unsupported) = inner(inputs, form(keys)).unwrap();
+                assert_eq!((unsupported, &graph.calls[0].inputs[..]), (vec![], &expected.map(Source::Input)[..]));
+            }
+            for (inputs, keys) in [(list(), ["i", "k"]), (map(), ["i", "j"])] {
+                let error = inner(inputs, form(keys)).unwrap_err().to_string();
+                assert!(error.contains("must be called with a map of its inputs"), "{error}");
+            }
+        }
+        let mut layers = vec![input("x"), input("y")];
+        layers.push(layer("Subtract", "minus", json!([of_keras_3(["a", "b"])])));
+        layers[2]["config"] = json!({"name": "minus"});
+        let error = refusal(&functional(&layers, json!([["x", 0, 0], ["y", 0, 0]]), json!(["minus", 0, 0])));
+        assert!(error.contains("is with a map"), "{error}");
+    }
+
+    #[test]
+    fn names_of_this_crate_are_read_with_its_module_alone() {
+        let mut model = functional(
+            &[input("x"), layer("Map", "m", json!([call(json!([read("x", 0)]))]))],
+            json!(["x", 0, 0]),
+            json!(["m", 0, 0]),
+        );
+        model["config"]["layers"][1]["config"] = json!({"name": "m", "function": "abs"});
+        let reasons = |model: &Json, generation| {
+            let (_, unsupported) = super::parse(model, "config.json", generation, ReadOptions::default()).unwrap();
+            unsupported.into_iter().map(|layer| layer.reason).collect::<String>()
+        };
+        assert!(reasons(&model, Generation::Keras3).contains("Map, which Keras does not have"));
+        model["config"]["layers"][1]["module"] = json!("wgpu_conv");
+        assert_eq!(reasons(&model, Generation::Keras3), "");
+        model["config"]["layers"][1] = layer("Activation", "m", json!([call(json!([read("x", 0)]))]));
+        model["config"]["layers"][1]["config"] = json!({"name": "m", "activation": "hard_sigmoid_2"});
+        assert!(reasons(&model, Generation::Keras3).contains("must be one of"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::hdf5::WeightsFile;
 use super::keras_2;
 use super::weights::Weights;
 use crate::budget::Meter;
-use crate::layers::{Layer, ReadOptions};
+use crate::layers::{Generation, Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
@@ -213,19 +213,24 @@ impl Config {
                 "a .keras file must hold config.json, and this one does not; is it another format?",
             )
         })?;
-        let metadata = archive.entry("metadata.json")?;
-        let metadata: serde_json::Value =
-            metadata.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let version = metadata["keras_version"].as_str().map(str::to_owned);
-        Ok(Self { text, place: format!("{}, config.json", archive.place), version })
+        let version = archive.entry("metadata.json")?.map(|text| {
+            let place = format!("{}, metadata.json", archive.place);
+            let metadata = super::json(&text, &place, archive.meter)?;
+            let version = metadata["keras_version"].as_str().map(str::to_owned);
+            version.ok_or_else(|| {
+                Error::format(place, "it must hold the version of Keras that wrote the file, a text at keras_version")
+            })
+        });
+        Ok(Self { text, place: format!("{}, config.json", archive.place), version: version.transpose()? })
     }
 
     fn parsed(&self, options: ReadOptions, meter: &Meter) -> Result<(Graph, Vec<UnsupportedLayer>)> {
         let mut json = super::json(&self.text, &self.place, meter)?;
-        if keras_2::wrote(&json, self.version.as_deref()) {
-            keras_2::modern(&mut json);
+        let generation = Generation::of(&json, self.version.as_deref());
+        if generation != Generation::Keras3 {
+            keras_2::modern(&mut json, generation);
         }
-        parse(&json, &self.place, options)
+        parse(&json, &self.place, generation, options)
     }
 }
 
@@ -410,6 +415,15 @@ mod tests {
         let npz = archive(&[("config.json", &config), ("model.weights.npz", b"")]);
         assert!(refused(&npz).contains("model.weights.npz"));
         assert!(refused(&archive(&[("config.json", b"{"), ("model.weights.h5", &weights)])).contains("config.json"));
+        let described = |metadata: &[u8]| {
+            let entries = [("metadata.json", metadata), ("config.json", &config), ("model.weights.h5", &weights)];
+            KerasFile::from_bytes(&archive(&entries)).map(drop)
+        };
+        assert!(described(b"{\"keras_version\": \"3.15.1\"}").is_ok());
+        for unreadable in [&b"{"[..], b"", b"[]", b"{\"keras_version\": 3}"] {
+            let error = described(unreadable).unwrap_err().to_string();
+            assert!(error.contains("metadata.json"), "{error}");
+        }
         // A few kilobytes, eight megabytes of text, half a gigabyte of numbers.
         let text = format!("[{}1]", "1,".repeat(4 << 20));
         let bomb = archive(&[("config.json", text.as_bytes()), ("model.weights.h5", &weights)]);
@@ -449,7 +463,8 @@ mod tests {
             let position = next() % damaged.len();
             damaged[position] = b"09-.\"[]{}:,ntx"[next() % 14];
             if let Ok(model) = serde_json::from_slice(&damaged) {
-                let _ = parse(&model, "config.json", ReadOptions::default()).map(|(graph, _)| graph.places());
+                let read = parse(&model, "config.json", Generation::Keras3, ReadOptions::default());
+                let _ = read.map(|(graph, _)| graph.places());
             }
         }
     }

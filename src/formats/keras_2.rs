@@ -1,27 +1,27 @@
 //! What files of Keras 1 and 2 say in other words than those of Keras 3: their configs are rewritten, and then read like any
 //! other.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::graph::at;
 use crate::Activation;
+use crate::layers::{Generation, OPERATORS, Origin};
 
-/// Whether a config is of Keras 1 or 2: its file's version says so, or, where there is none, that it names no modules.
-pub(super) fn wrote(json: &Json, version: Option<&str>) -> bool {
-    match version.or(json["keras_version"].as_str()) {
-        Some(version) => version.starts_with("1.") || version.starts_with("2."),
-        None => json.get("module").is_none(),
-    }
-}
+/// The least norm that layers of Keras 2 divide by.
+const LEAST_NORM: f64 = 1e-6;
 
 /// The config in the words of Keras 3.
 ///
 /// - Names may hold `/` there, which now separates the models around a layer: it becomes `_`.
-/// - `hard_sigmoid` was another function.
-pub(super) fn modern(json: &mut Json) {
+/// - `hard_sigmoid` was another function, and the least norm that UnitNormalization and Dot divide by another number.
+/// - How the model was compiled for training is left out: Keras 3 does not take all the arguments of its optimizers.
+pub(super) fn modern(json: &mut Json, generation: Generation) {
+    if let Some(compiled) = json.pointer_mut("/compile_config") {
+        *compiled = Json::Null;
+    }
     for model in ["/config/layers", "/config"] {
         for layer in json.pointer_mut(model).and_then(Json::as_array_mut).into_iter().flatten() {
-            modern(layer);
+            modern(layer, generation);
         }
     }
     for pointer in ["/name", "/config/name"] {
@@ -37,13 +37,22 @@ pub(super) fn modern(json: &mut Json) {
     if at(json, "/config/layers").is_array() {
         return;
     }
+    let normalizes = match at(json, "/class_name").as_str() {
+        Some("UnitNormalization") => true,
+        Some("Dot") => at(json, "/config/normalize") == true,
+        _ => false,
+    };
+    if normalizes && Origin::of(generation, json) == Origin::Keras {
+        json["config"]["epsilon"] = LEAST_NORM.into();
+        json["module"] = OPERATORS.into();
+    }
     if let Some(activation) = json.pointer_mut("/config/activation") {
-        let name = match &*activation {
-            Json::String(name) => name.clone(),
-            object => object["config"].as_str().unwrap_or_default().to_owned(),
-        };
+        let function = activation["class_name"] == "function" && Origin::of(generation, activation) == Origin::Keras;
+        let name = if function { &activation["config"] } else { &*activation };
         if name == Activation::HardSigmoid.name() {
-            *activation = Activation::HardSigmoid2.name().into();
+            let own = Activation::HardSigmoid2.name();
+            *activation =
+                json!({"module": OPERATORS, "class_name": "function", "config": own, "registered_name": null});
         }
     }
 }
@@ -57,5 +66,29 @@ fn rename_reads(reads: &mut Json) {
         },
         Json::Object(map) => map.iter_mut().for_each(|(_, reads)| rename_reads(reads)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::LayerConfig;
+
+    #[test]
+    fn hard_sigmoid_is_that_of_keras_2_where_it_is_keras_s() {
+        let read = |activation: Json| {
+            let mut layer = json!({"class_name": "Activation", "config": {"name": "a", "activation": activation}});
+            modern(&mut layer, Generation::Keras2);
+            LayerConfig::from_config("Activation", &layer["config"])
+        };
+        let function = |module: Json| json!({"module": module, "class_name": "function", "config": "hard_sigmoid", "registered_name": null});
+        for activation in [json!("hard_sigmoid"), function(json!("builtins"))] {
+            let LayerConfig::Activation(layer) = read(activation).unwrap() else { panic!("an Activation") };
+            assert_eq!(layer.activation, Activation::HardSigmoid2);
+        }
+        for module in [json!(null), json!("mine"), json!("__main__")] {
+            let error = read(function(module)).unwrap_err().to_string();
+            assert!(error.contains("the custom object function"), "{error}");
+        }
     }
 }

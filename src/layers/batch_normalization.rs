@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::arguments::{common_setters, weight_setters};
 #[cfg(feature = "keras")]
-use super::config::{Codec, Configured, common, weights};
+use super::config::{Codec, Configured, RENORM, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
@@ -234,7 +234,7 @@ impl Configured for BatchNormalization {
         codec.field("moving_variance_initializer", &mut self.moving_variance_initializer)?;
         weights(codec, &mut [("beta", &mut self.beta), ("gamma", &mut self.gamma)], |_| Ok(()))?;
         codec.field("synchronized", &mut self.synchronized)?;
-        codec.fixed("renorm", false.into())?;
+        codec.fixed("renorm", false.into(), RENORM)?;
         codec.ignored("renorm_clipping", Json::Null);
         codec.ignored("renorm_momentum", 0.99.into());
         Ok(())

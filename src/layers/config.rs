@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use super::origin::Arguments;
 use super::*;
 use crate::{Coordinates, DTypePolicy, DataFormat, HostTensor, Interpolation, Nearest, Padding, Settings, Unary};
 
@@ -18,6 +19,9 @@ pub struct ReadOptions {
     /// from Keras 3.15 can hold; false by default (D1).
     pub strided_dilation: bool,
 }
+
+/// What Keras 2 writes with the first layer of a chain.
+const INPUT_SHAPES: [&str; 2] = ["batch_input_shape", "input_shape"];
 
 impl LayerConfig {
     /// The layer's arguments, as Keras's `get_config` gives them.
@@ -90,7 +94,7 @@ impl LayerConfig {
         let mut codec = Codec::reader(class_name, map);
         layer.fields(&mut codec)?;
         codec.dropped("activity_regularizer", Value::is_null)?;
-        for shape in ["batch_input_shape", "input_shape"] {
+        for shape in INPUT_SHAPES {
             codec.dropped(shape, |json| Option::<PartialShape>::read(shape, json).is_ok())?;
         }
         codec.read()?;
@@ -130,31 +134,48 @@ impl LayerConfig {
         };
         Ok((Self::from_config(class, config)?, built))
     }
+
+    /// What configs of a class hold; none for a class that is not read.
+    pub(super) fn arguments_of(class_name: &str) -> Option<Arguments> {
+        let (layer, _) = Self::template(class_name)?;
+        let map = Map::new();
+        let mut codec = Codec::reader(class_name, &map);
+        layer.clone().fields(&mut codec).ok()?;
+        codec.dropped("activity_regularizer", Value::is_null).ok()?;
+        let Mode::Read { mut known, .. } = codec.mode else { return None };
+        known.extend(INPUT_SHAPES.map(str::to_owned));
+        let written = written(class_name, |codec| layer.clone().fields(codec)).ok()?;
+        let written = written.as_object()?.keys().cloned().collect();
+        let several = *layer.describe().inputs().end() > 1;
+        Some(Arguments { module: layer.module(), several, known, written })
+    }
 }
+
+/// Why quantized layers are refused.
+pub(super) const QUANTIZED: &str =
+    "its weights are integers that stand for others; save the model as it was before it was quantized";
+
+/// Why batch renormalization is refused.
+pub(super) const RENORM: &str = "batch renormalization keeps three more weights, which are not read; at inference it does what a \
+     BatchNormalization without it does: give one of those its gamma, beta, moving_mean and moving_variance";
 
 /// What every layer has. Keras never writes `autocast`, but reads it.
 pub(super) fn common(codec: &mut Codec, common: &mut Common) -> Result<()> {
     codec.field("name", &mut common.name)?;
     codec.field("trainable", &mut common.trainable)?;
     codec.field("dtype", &mut common.dtype)?;
-    let mut autocast = (!common.autocast).then_some(false);
-    codec.optional("autocast", &mut autocast)?;
-    common.autocast = autocast.unwrap_or(true);
+    codec.unless("autocast", &mut common.autocast, true)?;
     common.validate()
 }
 
 /// [`common`] as SpatialDropout2D is written: the name of the policy, and `trainable` only where it is not.
 pub(super) fn brief_common(codec: &mut Codec, own: &mut Common) -> Result<()> {
     codec.field("name", &mut own.name)?;
-    let mut trainable = (!own.trainable).then_some(false);
-    codec.optional("trainable", &mut trainable)?;
-    own.trainable = trainable.unwrap_or(true);
+    codec.unless("trainable", &mut own.trainable, true)?;
     let mut dtype = PolicyName(own.dtype);
     codec.field("dtype", &mut dtype)?;
     own.dtype = dtype.0;
-    let mut autocast = (!own.autocast).then_some(false);
-    codec.optional("autocast", &mut autocast)?;
-    own.autocast = autocast.unwrap_or(true);
+    codec.unless("autocast", &mut own.autocast, true)?;
     own.validate()
 }
 
@@ -297,6 +318,14 @@ impl<'a> Codec<'a> {
         self.field(key, value)
     }
 
+    /// A value that is written only where it is another than the `usual` one, as Keras has no argument for it.
+    pub(super) fn unless<T: Form + PartialEq + Copy>(&mut self, key: &str, value: &mut T, usual: T) -> Result<()> {
+        let mut unusual = (*value != usual).then_some(*value);
+        self.optional(key, &mut unusual)?;
+        *value = unusual.unwrap_or(usual);
+        Ok(())
+    }
+
     /// A field that keeps its default where the config says null.
     pub(super) fn field_or_null<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
         match self.take(key) {
@@ -305,13 +334,11 @@ impl<'a> Codec<'a> {
         }
     }
 
-    /// An argument of which only one value is implemented.
-    pub(super) fn fixed(&mut self, key: &str, only: Value) -> Result<()> {
+    /// An argument of which only one value is implemented, and why.
+    pub(super) fn fixed(&mut self, key: &str, only: Value, why: &'static str) -> Result<()> {
         if let Some(json) = self.take(key).filter(|json| **json != only) {
-            return Err(Error::unsupported(
-                format!("{key}={json} of {}", self.class),
-                format!("the only `{key}` implemented is {only}"),
-            ));
+            let given = if json.is_object() { key.to_owned() } else { format!("{key}={json}") };
+            return Err(Error::unsupported(format!("{given} of {}", self.class), why));
         }
         self.ignored(key, only);
         Ok(())
@@ -393,9 +420,9 @@ fn unwrapped<'a>(key: &str, json: &'a Value) -> Result<(&'a str, &'a Value)> {
     let (Some(class), Some(config)) = (json["class_name"].as_str(), json.get("config")) else {
         return Err(invalid(key, format!("`{key}` must be a name or an object with `class_name` and `config`"), json));
     };
-    let custom = match Origin::of(json) {
+    let custom = match Origin::of(Generation::Unstated, json) {
         _ if class == "__lambda__" => Some("a function of Python code".into()),
-        Origin::Keras => None,
+        Origin::Keras | Origin::Own => None,
         Origin::Operator => Some("an operator".into()),
         Origin::Custom(of) => Some(of),
     };
@@ -406,46 +433,6 @@ fn unwrapped<'a>(key: &str, json: &'a Value) -> Result<(&'a str, &'a Value)> {
         ));
     }
     Ok((class, config))
-}
-
-/// Where the class of an object in a config comes from: its module decides what its name means, and never the bare name. A
-/// user's own class may be called `ReLU`, and the operator `keras.ops.add` is not the layer `Add`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Keras's layers, models, initializers and so on, or this crate's own.
-    Keras,
-    /// An operator of `keras.ops`.
-    Operator,
-    /// Anything else: in words.
-    Custom(String),
-}
-
-impl Origin {
-    /// The origin of `json`, an object with a `class_name`. Keras 2 and configs by hand name no module; `null` is what Keras 3
-    /// writes for a class of the program that saved the file.
-    pub(crate) fn of(json: &Value) -> Self {
-        let class = json["class_name"].as_str().unwrap_or_default();
-        let registered = json["registered_name"].as_str().unwrap_or(class);
-        let module = match json.get("module") {
-            None => "keras",
-            Some(Value::String(module)) => module,
-            Some(_) => return Self::Custom(format!("{registered}, a class of the program that saved the file")),
-        };
-        let parts: Vec<&str> = module.split('.').collect();
-        let keras = match parts[0] {
-            "keras" | "tf_keras" | "builtins" | OPERATORS => true,
-            "tensorflow" => parts.contains(&"keras"),
-            _ => false,
-        };
-        // What Keras itself keeps beside its layers, for one of its models.
-        let beside = ["applications", "utils", "legacy"].iter().any(|part| parts.contains(part));
-        // A function is registered by its own name.
-        let renamed = registered != class && (class != "function" || registered.contains('>'));
-        if !keras || beside || renamed {
-            return Self::Custom(format!("{registered} of module {module}"));
-        }
-        if parts.contains(&"ops") { Self::Operator } else { Self::Keras }
-    }
 }
 
 /// A value with a form in JSON.
@@ -1040,7 +1027,8 @@ impl Form for DTypePolicy {
             Value::Object(_) => {
                 let (class, config) = unwrapped(key, json)?;
                 if !["DTypePolicy", "FloatDTypePolicy", "Policy"].contains(&class) {
-                    return Err(Error::unsupported(format!("the dtype policy {class}"), "only DTypePolicy is"));
+                    let why = if class.contains("Quantized") { QUANTIZED } else { "only DTypePolicy is" };
+                    return Err(Error::unsupported(format!("the dtype policy {class}"), why));
                 }
                 named("name", &config["name"], Self::from_name)
             }
@@ -1107,6 +1095,19 @@ impl Activation {
         })
     }
 
+    /// The function of a name in an object, which is this crate's `own` or Keras's.
+    fn of_function(key: &str, config: &Value, own: bool) -> Result<Self> {
+        if own && config == Self::HardSigmoid2.name() {
+            return Ok(Self::HardSigmoid2);
+        }
+        named(key, config, Self::from_name).map_err(|_| {
+            Error::unsupported(
+                format!("the function {config} as `{key}`, of the program that saved the file,"),
+                "code from files is never run; construct it by the builder methods",
+            )
+        })
+    }
+
     fn layer_class(&self) -> Option<&'static str> {
         match self {
             Self::Relu { .. } => Some("ReLU"),
@@ -1147,7 +1148,7 @@ impl Form for Activation {
             _ => {
                 let (class, config) = unwrapped(key, json)?;
                 if class == "function" {
-                    return named(key, config, Self::from_name);
+                    return Self::of_function(key, config, json["module"] == OPERATORS);
                 }
                 let mut activation = Self::layer(class).ok_or_else(|| {
                     Error::unsupported(
@@ -2048,14 +2049,16 @@ mod tests {
                 "Dense",
                 json!({"units": 1, "kernel_regularizer": custom}),
                 "",
-                "the custom object L2 as `kernel_regularizer`, mine>L2 of module keras, is not supported: \
+                "the custom object L2 as `kernel_regularizer`, mine>L2, a class of the program that saved the file, is not supported: \
                  code from files is never run; construct it by the builder methods",
             ),
             (
                 "BatchNormalization",
                 json!({"renorm": true}),
                 "",
-                "renorm=true of BatchNormalization is not supported: the only `renorm` implemented is false",
+                "renorm=true of BatchNormalization is not supported: batch renormalization keeps three more weights, which \
+                 are not read; at inference it does what a BatchNormalization without it does: give one of those its gamma, \
+                 beta, moving_mean and moving_variance",
             ),
             ("Dropout", json!({"rate": 1.5}), "rate", "`rate` must lie between 0 and 1; received rate=1.5"),
             (

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::arguments::{channels, common_setters, positive, weight_setters};
 #[cfg(feature = "keras")]
-use super::config::{Codec, Configured, common, weights};
+use super::config::{Codec, Configured, QUANTIZED, common, weights};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer, Regularizer, WeightOptions, activated_shape};
 use crate::geometry::extent;
@@ -174,7 +174,7 @@ impl Configured for Dense {
         codec.field("use_bias", &mut self.use_bias)?;
         weights(codec, &mut [("kernel", &mut self.kernel), ("bias", &mut self.bias)], |_| Ok(()))?;
         codec.field("units", &mut self.units)?;
-        codec.fixed("quantization_config", Json::Null)?;
+        codec.fixed("quantization_config", Json::Null, QUANTIZED)?;
         Ok(())
     }
 }

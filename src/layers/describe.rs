@@ -39,7 +39,7 @@ pub(crate) trait Describe {
 
     /// The module that a config names: Keras's, or [`OPERATORS`](super::OPERATORS).
     fn module(&self) -> &'static str {
-        "keras.layers"
+        super::KERAS
     }
 
     /// The arguments every layer has.
@@ -47,6 +47,15 @@ pub(crate) trait Describe {
 
     /// Checks the arguments by themselves, in Keras's order.
     fn validate(&self) -> Result<()>;
+
+    /// Whether what comes out are values that went in, means of them, or zeros, so that they are of the same scale.
+    #[cfg_attr(
+        not(any(feature = "image", feature = "npy", feature = "safetensors")),
+        expect(dead_code, reason = "only pictures ask")
+    )]
+    fn passes_values_on(&self) -> bool {
+        false
+    }
 
     /// Where the channels stand, for a layer to which that matters.
     fn data_format(&self) -> Option<DataFormat> {
@@ -81,6 +90,15 @@ pub(crate) trait Describe {
 
     /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value>;
+}
+
+/// # Errors
+/// [`Error::Invalid`] for an `epsilon` that cannot be the least norm to divide by: its square must be a number of shaders.
+pub(crate) fn least_norm(epsilon: f64) -> Result<()> {
+    if (1e-18..1e18).contains(&epsilon) {
+        return Ok(());
+    }
+    Err(Error::invalid("epsilon", "`epsilon` must lie between 10⁻¹⁸ and 10¹⁸", format!("epsilon={epsilon}")))
 }
 
 /// The index of `axis` in a shape.

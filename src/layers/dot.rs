@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
-use super::describe::Describe;
+use super::describe::{Describe, least_norm};
 use super::{Axes, Common};
 use crate::geometry::axis_index;
 use crate::ops::{self, Kernel, Statistics, Tape, Value};
@@ -34,17 +34,21 @@ pub struct Dot {
     pub axes: Axes,
     /// Whether both inputs are first divided by their lengths along the axis; false by default.
     pub normalize: bool,
+    /// The least length that is divided by: Keras 3's 10⁻⁷ by default. Files of Keras 2 mean 10⁻⁶, which Keras 3 has no argument
+    /// for: such a layer is written to none of its files.
+    pub epsilon: f64,
 }
 
 common_setters!(Dot, common);
 
-/// What the squared length is held above: the square of Keras's epsilon.
-const LEAST: f64 = 1e-14;
-
 impl Dot {
+    /// Keras 3's least length.
+    pub(super) const EPSILON: f64 = 1e-7;
+
     /// A layer that sums over `axes`: one axis, or one for each input.
     pub fn new(axes: impl Into<Axes>) -> Self {
-        Self { common: Common::new(&Settings::current()), axes: axes.into(), normalize: false }
+        let common = Common::new(&Settings::current());
+        Self { common, axes: axes.into(), normalize: false, epsilon: Self::EPSILON }
     }
 
     /// Whether both inputs are first divided by their lengths along the axis: the cosine of their angle; false by default.
@@ -107,12 +111,17 @@ impl Dot {
 }
 
 impl Describe for Dot {
+    fn module(&self) -> &'static str {
+        if self.epsilon == Self::EPSILON { super::KERAS } else { super::OPERATORS }
+    }
+
     fn common(&self) -> &Common {
         &self.common
     }
 
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
+        least_norm(self.epsilon)?;
         let sound = match &self.axes {
             Axes::One(_) => true,
             Axes::List(axes) => axes.len() == 2,
@@ -143,7 +152,14 @@ impl Describe for Dot {
         if self.normalize {
             for (side, axis) in sides.iter_mut().zip(axes) {
                 let statistics = Statistics::over(tape.shape(*side), &[axis])?;
-                *side = ops::normalize(tape, NormalizeFunction::Unit, LEAST, &statistics, *side, [None, None])?;
+                *side = ops::normalize(
+                    tape,
+                    NormalizeFunction::Unit,
+                    self.epsilon.powi(2),
+                    &statistics,
+                    *side,
+                    [None, None],
+                )?;
             }
         }
         let product = ops::batch_dot(tape, axes, sides[0], sides[1])?;
@@ -165,6 +181,7 @@ impl Configured for Dot {
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         common(codec, &mut self.common)?;
         codec.field("axes", &mut self.axes)?;
-        codec.field("normalize", &mut self.normalize)
+        codec.field("normalize", &mut self.normalize)?;
+        codec.unless("epsilon", &mut self.epsilon, Self::EPSILON)
     }
 }

@@ -37,6 +37,8 @@ mod layer_normalization;
 mod map;
 mod merge;
 mod normalization;
+#[cfg(feature = "keras")]
+mod origin;
 mod pad;
 mod padding2d;
 mod permute;
@@ -66,8 +68,6 @@ pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
-pub(crate) use config::Origin;
-#[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv2d::Conv2D;
@@ -95,6 +95,8 @@ pub use layer_normalization::LayerNormalization;
 pub use map::Map;
 pub use merge::{Merge, MergeKind};
 pub use normalization::Normalization;
+#[cfg(feature = "keras")]
+pub(crate) use origin::{ADAPTERS, Generation, Origin};
 pub use pad::{Expand, Pad, PadMode};
 pub use padding2d::{Cropping2D, Sides, ZeroPadding2D};
 pub use permute::Permute;
@@ -120,6 +122,9 @@ pub use view::{Extent, View};
 use crate::geometry::axis_index;
 use crate::{Activation, DataFormat, Error, Gpu, PartialShape, Result};
 use describe::Describe;
+
+/// The module of Keras's layers, in configs.
+pub(crate) const KERAS: &str = "keras.layers";
 
 /// The module of the layers that ONNX's operators become and Keras has not, in configs.
 pub(crate) const OPERATORS: &str = "wgpu_conv";

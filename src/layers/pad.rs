@@ -105,6 +105,10 @@ impl Describe for Pad {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()
     }
@@ -186,6 +190,10 @@ impl Describe for Expand {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn passes_values_on(&self) -> bool {
+        true
     }
 
     fn validate(&self) -> Result<()> {

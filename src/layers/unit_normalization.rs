@@ -5,16 +5,13 @@ use std::sync::Arc;
 use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
-use super::describe::{Describe, distinct, index_of};
+use super::describe::{Describe, distinct, index_of, least_norm};
 use super::{Axes, Common};
 use crate::ops::{self, Kernel, Statistics, Tape, Value};
 use crate::plan::NormalizeFunction;
 use crate::{PartialShape, Result, Settings};
 
-/// Below it, the sum of squares is taken for this: Keras takes norms below 10⁻¹² for that.
-const EPSILON: f64 = 1e-24;
-
-/// Each example divided by its Euclidean norm over some axes: `input / √max(Σ input², 10⁻²⁴)`.
+/// Each example divided by its Euclidean norm over some axes: `input / max(√Σ input², epsilon)`.
 ///
 /// # Shapes
 /// Input and output of the same shape, of any rank.
@@ -32,17 +29,23 @@ pub struct UnitNormalization {
     pub common: Common,
     /// The axes of the norm; −1, the last, by default.
     pub axis: Axes,
+    /// The least norm that is divided by: Keras 3's 10⁻¹² by default. Files of Keras 2 mean 10⁻⁶, which Keras 3 has no argument
+    /// for: such a layer is written to none of its files.
+    pub epsilon: f64,
 }
 
 common_setters!(UnitNormalization, common);
 
 impl Default for UnitNormalization {
     fn default() -> Self {
-        Self { common: Common::new(&Settings::current()), axis: Axes::One(-1) }
+        Self { common: Common::new(&Settings::current()), axis: Axes::One(-1), epsilon: Self::EPSILON }
     }
 }
 
 impl UnitNormalization {
+    /// Keras 3's least norm.
+    pub(super) const EPSILON: f64 = 1e-12;
+
     /// A layer that gives every line of the last axis the norm 1.
     pub fn new() -> Self {
         Self::default()
@@ -68,12 +71,17 @@ impl UnitNormalization {
 }
 
 impl Describe for UnitNormalization {
+    fn module(&self) -> &'static str {
+        if self.epsilon == Self::EPSILON { super::KERAS } else { super::OPERATORS }
+    }
+
     fn common(&self) -> &Common {
         &self.common
     }
 
     fn validate(&self) -> Result<()> {
-        self.common.validate()
+        self.common.validate()?;
+        least_norm(self.epsilon)
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
@@ -84,7 +92,7 @@ impl Describe for UnitNormalization {
         let shape = PartialShape::from(tape.shape(inputs[0]));
         let axes = self.axis.as_slice().iter().map(|&axis| index_of(axis, &shape)).collect::<Result<Vec<_>>>()?;
         let statistics = Statistics::over(tape.shape(inputs[0]), &axes)?;
-        ops::normalize(tape, NormalizeFunction::Unit, EPSILON, &statistics, inputs[0], [None, None])
+        ops::normalize(tape, NormalizeFunction::Unit, self.epsilon.powi(2), &statistics, inputs[0], [None, None])
     }
 }
 
@@ -96,6 +104,7 @@ impl Configured for UnitNormalization {
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         common(codec, &mut self.common)?;
-        codec.field("axis", &mut self.axis)
+        codec.field("axis", &mut self.axis)?;
+        codec.unless("epsilon", &mut self.epsilon, Self::EPSILON)
     }
 }

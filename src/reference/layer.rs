@@ -171,7 +171,12 @@ impl Given<'_> {
                 };
                 let axis = |i: usize| axes[i].rem_euclid(self.inputs[i].shape.len() as i32) as usize;
                 let sides = [&self.inputs[0], &self.inputs[1]];
-                plain(operators::batch_dot(sides, [axis(0), axis(1)], layer.normalize, self.storage))
+                plain(operators::batch_dot(
+                    sides,
+                    [axis(0), axis(1)],
+                    layer.normalize.then_some(layer.epsilon),
+                    self.storage,
+                ))
             }
             LayerConfig::ELU(layer) => (Estimate::exact(input.clone()), Activation::Elu { alpha: layer.alpha }),
             LayerConfig::Expand(layer) => {
@@ -280,7 +285,7 @@ impl Given<'_> {
             }
             LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
             LayerConfig::UnitNormalization(layer) => {
-                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), 1e-24))
+                plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), layer.epsilon.powi(2)))
             }
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
             LayerConfig::Transpose(layer) => {

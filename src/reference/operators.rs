@@ -106,13 +106,11 @@ pub(super) fn merge(inputs: &[Array], kind: MergeKind, storage: Storage) -> Esti
     }
 }
 
-/// Keras's Dot; both sides may be divided by their lengths first, which are at least `10⁻⁷`, and are then stored. A length that
-/// is off by a part puts a sum off by the same part; the elements' own roundings are added up as if they all had one sign.
-pub(super) fn batch_dot(sides: [&Array; 2], axes: [usize; 2], normalize: bool, storage: Storage) -> Estimate {
-    if !normalize {
-        return dot(sides[0], sides[1], axes).into();
-    }
-    let [left, right] = [0, 1].map(|i| unit_normalize(sides[i], &[axes[i]], 1e-14));
+/// Keras's Dot; both sides may be divided by their lengths first, held above the `least` one given, and are then stored. A
+/// length that is off by a part puts a sum off by the same part; the elements' own roundings are added up as if they all had one sign.
+pub(super) fn batch_dot(sides: [&Array; 2], axes: [usize; 2], least: Option<f64>, storage: Storage) -> Estimate {
+    let Some(least) = least else { return dot(sides[0], sides[1], axes).into() };
+    let [left, right] = [0, 1].map(|i| unit_normalize(sides[i], &[axes[i]], least.powi(2)));
     let convolved = dot(&left.exact, &right.exact, axes);
     let parts = [left, right].map(|side| {
         let parts = side.bound.data.iter().zip(&side.exact.data).map(|(bound, y)| bound / y.abs());

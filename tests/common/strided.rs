@@ -322,10 +322,6 @@ fn products(dtype: DType) -> Vec<Case> {
     cases
 }
 
-fn square(x: f64) -> f64 {
-    x * x
-}
-
 /// One axis of a transposed convolution.
 #[derive(Clone, Copy)]
 struct Along {
