@@ -10,6 +10,8 @@
 mod architecture;
 mod functional;
 mod fuse;
+#[cfg(all(test, feature = "verify"))]
+mod mutants;
 mod predict;
 #[cfg(not(target_arch = "wasm32"))]
 mod profile;
