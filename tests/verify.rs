@@ -303,7 +303,8 @@ fn ordered_and_equal_values_are_within_their_bounds() {
     for extent in [1_000, 30_000, 200_000] {
         rows.push((Reduce::new(Reduction::Mean).axes([1]).into(), vec![1, extent, 2]));
     }
-    let kinds: [(&str, fn(f64) -> f64); 5] = [
+    type Kind = (&'static str, fn(f64) -> f64);
+    let kinds: [Kind; 5] = [
         ("sorted", |t| 2.0 * t - 1.0),
         ("equal", |_| 0.7),
         ("two halves", |t| if t < 0.5 { 0.3 } else { -0.3 }),

@@ -14,8 +14,12 @@ pub(super) struct PipelineCache {
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     compiled: AtomicU64,
     #[cfg(test)]
-    rewrite: Mutex<Option<Box<dyn Fn(String) -> String + Send>>>,
+    rewrite: Mutex<Option<Rewrite>>,
 }
+
+/// What a test makes of the text of a shader.
+#[cfg(test)]
+type Rewrite = Box<dyn Fn(String) -> String + Send>;
 
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
