@@ -212,8 +212,9 @@ const FAULTS: [&str; 13] = [
 /// Shaders that add up sums which were made in parts.
 const IN_PARTS: [&str; 3] = ["// line_parts.wgsl", "// sum_parts.wgsl", "// sum_splits.wgsl"];
 
-/// `text` with one fault each: which, where, and the text. `shifted` leaves out what a [shift](Trial::is_shifted) comes from;
-/// where sums are made `in_parts`, two neighbours may be terms of one sum, and are not swapped.
+/// `text` with one fault each: which, where, and the text. `shifted` leaves out what a [shift](Trial::is_shifted) comes from.
+/// Where sums are made `in_parts`, neighbours may be terms of one sum: to take one for the other then is another order, or one of
+/// a million terms for one like it.
 fn mutants(text: &str, shifted: bool, in_parts: bool) -> Vec<(&'static str, String, String)> {
     let lines: Vec<&str> = text.lines().collect();
     if shifted && text.contains("const TERM: u32 = 4u;") {
@@ -233,10 +234,12 @@ fn mutants(text: &str, shifted: bool, in_parts: bool) -> Vec<(&'static str, Stri
     all("strides swapped", &|line| exchanged(line, "STRIDE_H", "STRIDE_W"));
     all("dilations swapped", &|line| exchanged(line, "DILATION_H", "DILATION_W"));
     all("height and width swapped", &|line| exchanged(line, "params.in_h", "params.in_w"));
-    all("the neighbour read", &|line| indexed(line, READS, " + 1u"));
-    if !in_parts {
+    if !IN_PARTS.iter().any(|file| text.contains(file)) {
+        all("the neighbour read", &|line| indexed(line, READS, " + 1u"));
         all("two of the input swapped", &|line| indexed(line, READS, " ^ 1u"));
-        all("two of the kernel swapped", &|line| indexed(line, &["kernel["], " ^ 1u"));
+    }
+    all("two of the kernel swapped", &|line| indexed(line, &["kernel["], " ^ 1u"));
+    if !in_parts {
         all("two of the output swapped", &|line| indexed(line, &["output["], " ^ 1u"));
     }
     for (fault, flag) in [
