@@ -1,9 +1,13 @@
-//! The judge itself: what a wrong kernel computes must not pass, on any layer that sums products, from ten terms to a million.
+//! The judge itself: what a wrong kernel computes must not pass, on any layer that sums, from ten terms to a million.
 //!
 //! A mutant is what a kernel would compute that leaves out one product in a thousand, takes two channels for each other, or stops
 //! early: the reference with weights changed to that effect. It is held to the bounds of the right weights, as `verify` does.
 
-use wgpu_conv::layers::{Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, LayerConfig, SeparableConv2D};
+use wgpu_conv::Activation;
+use wgpu_conv::layers::{
+    ActivationLayer, AveragePooling2D, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dot, GlobalAveragePooling2D,
+    GroupNormalization, LayerConfig, LayerNormalization, Reduce, Reduction, SeparableConv2D, UnitNormalization,
+};
 use wgpu_conv::reference::{Array, evaluate, expect};
 
 /// Numbers of either sign, the same for a seed everywhere.
@@ -138,6 +142,66 @@ fn wrong_kernels_are_caught() {
             if !caught {
                 passed.push(format!("{what}: {mutation}"));
             }
+        }
+    }
+    assert!(passed.is_empty(), "{passed:#?}");
+}
+
+/// Layers without weights that sum `terms` of their input, each over axis 1 or over height and width.
+fn weightless(terms: usize) -> Vec<(LayerConfig, Vec<Vec<usize>>)> {
+    use Activation::{LogSoftmax, Softmax, Sparsemax};
+    let line = vec![2, terms, 2];
+    let mut layers: Vec<(LayerConfig, Vec<Vec<usize>>)> = Vec::new();
+    for activation in [Softmax { axis: 1 }, LogSoftmax { axis: 1 }, Sparsemax { axis: 1 }] {
+        layers.push((ActivationLayer::new(activation).into(), vec![line.clone()]));
+    }
+    for function in
+        [Reduction::Sum, Reduction::Mean, Reduction::SumSquare, Reduction::L1, Reduction::L2, Reduction::LogSumExp]
+    {
+        layers.push((Reduce::new(function).axes([1]).into(), vec![line.clone()]));
+    }
+    let side = (terms as f64).sqrt().ceil() as usize;
+    let picture = vec![1, side, side, 2];
+    layers.push((GlobalAveragePooling2D::new().into(), vec![picture.clone()]));
+    layers.push((AveragePooling2D::new(side as u32).into(), vec![picture.clone()]));
+    layers.push((GroupNormalization::new(-1).scale(false).center(false).into(), vec![picture]));
+    layers.push((LayerNormalization::new().scale(false).center(false).axis([1]).into(), vec![line.clone()]));
+    layers.push((UnitNormalization::new().axis([1]).into(), vec![line]));
+    layers.push((Dot::new([2, 1]).into(), vec![vec![1, 2, terms], vec![1, terms, 2]]));
+    layers.push((Dot::new([2, 1]).normalize(true).into(), vec![vec![1, 2, terms], vec![1, terms, 2]]));
+    layers
+}
+
+/// What a wrong kernel makes of its input in place of the right values: zeros, or nothing of one value in a thousand.
+#[test]
+fn wrong_kernels_without_weights_are_caught() {
+    let mut passed = Vec::new();
+    for terms in [10, 100, 1_000, 10_000, 1_000_000] {
+        for ((layer, shapes), seed) in weightless(terms).into_iter().zip(1..) {
+            let what = format!("{} of {terms} terms", layer.class_name());
+            let inputs: Vec<Array> =
+                shapes.iter().zip(0..).map(|(shape, i)| numbers(seed + 50 * i, shape).map(|x| x + 0.25)).collect();
+            let expected = expect(&layer, &[], &inputs).unwrap();
+            let right = expected.exact.to_f32();
+            expected.check(&right).unwrap_or_else(|why| panic!("{what}: {why}"));
+            let mut held = |mutation: &str, wrong: &[f32]| {
+                // The input may not show it.
+                if wrong != right && expected.check(wrong).is_ok() {
+                    passed.push(format!("{what}: {mutation}"));
+                }
+            };
+            held("zeros", &vec![0.0; right.len()]);
+            held("a thousandth more", &right.iter().map(|y| y * 1.001).collect::<Vec<_>>());
+            let without = |missing: &dyn Fn(usize) -> bool| {
+                let mut inputs = inputs.clone();
+                let two = inputs.len() == 2;
+                let term = |at: usize| if two { at % terms } else { at / 2 % terms };
+                let data = inputs[0].data.iter().enumerate().map(|(at, &x)| if missing(term(at)) { 0.0 } else { x });
+                inputs[0].data = data.collect();
+                evaluate(&layer, &[], &inputs).unwrap().to_f32()
+            };
+            held("one value in a thousand taken for 0", &without(&|term| term % 1000 == 7 % terms));
+            held("the last two hundredth taken for 0", &without(&|term| term + 1 + terms / 200 >= terms));
         }
     }
     assert!(passed.is_empty(), "{passed:#?}");

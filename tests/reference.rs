@@ -12,7 +12,12 @@ use std::path::Path;
 use common::fixtures::{self, Case, dev};
 use common::tolerance::{self, REFERENCE_DEV, Storage};
 use common::{keras, test_each};
-use wgpu_conv::reference::{self, ACTIVATIONS, Array, Convolved, Padding, Window, activate};
+use wgpu_conv::DTypePolicy;
+use wgpu_conv::layers::{
+    AveragePooling2D, ELU, GlobalAveragePooling2D, GlobalMaxPooling2D, LayerConfig, LeakyReLU, MaxPooling2D, Merge,
+    ReLU, Reduce, Reduction, Rescaling, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
+};
+use wgpu_conv::reference::{self, ACTIVATIONS, Array, Convolved, Padding, Window, activate, evaluate, expect};
 
 /// sparsemax as Keras 3.8 to 3.15 compute it: the threshold comes from the sum of all partial sums over the support,
 /// where the definition takes the last of them. Right only when the support has one member.
@@ -497,4 +502,92 @@ fn a_missing_or_empty_suite_is_an_error() {
 #[should_panic(expected = "2 of 3 rows failed")]
 fn every_failing_row_is_reported() {
     test_each([1, 2, 3], |row| *row, |row| if *row == 2 { Ok(()) } else { Err("odd".to_owned()) });
+}
+
+/// What Keras makes of a NaN: it comes out of everything that computes with it, and of the largest and the smallest, and out of
+/// nothing else; three activations compare it away.
+#[test]
+fn nan_is_kept_where_keras_keeps_it() {
+    let nan = f64::NAN;
+    for name in reference::ACTIVATIONS {
+        let along = ["softmax", "log_softmax", "sparsemax", "glu"].contains(&name);
+        let parameters: &[(&str, f64)] =
+            if name == "threshold" { &[("threshold", 0.5), ("default_value", -3.0)] } else { &[] };
+        let y = reference::activate(name, parameters, &Array::new([2, 4], [1.0, nan, -2.0, 0.5, 3.0, 1.0, -1.0, 0.25]));
+        let width = y.shape[1];
+        for (i, value) in y.data.iter().enumerate() {
+            let touched = match name {
+                "hard_shrink" | "soft_shrink" | "threshold" => false,
+                "glu" => i == 1,
+                _ if along => i < width,
+                _ => i == 1,
+            };
+            assert_eq!(value.is_nan(), touched, "{name} at {i}: {value}");
+        }
+    }
+    let input = Array::new([1, 2, 4, 1], [1.0, 2.0, nan, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    let layers: [(LayerConfig, &[usize]); 16] = [
+        (MaxPooling2D::new((1, 2)).into(), &[1]),
+        (AveragePooling2D::new((1, 2)).into(), &[1]),
+        (GlobalMaxPooling2D::new().into(), &[0]),
+        (GlobalAveragePooling2D::new().into(), &[0]),
+        (Reduce::new(Reduction::Max).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(Reduction::Min).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(Reduction::Sum).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(Reduction::LogSumExp).axes([2]).keepdims(false).into(), &[0]),
+        (UnitNormalization::new().axis([2]).into(), &[0, 1, 2, 3]),
+        (Softmax::new().axis(2).into(), &[0, 1, 2, 3]),
+        (ReLU::new().max_value(3.0).into(), &[2]),
+        (LeakyReLU::new().into(), &[2]),
+        (ELU::new().into(), &[2]),
+        (Rescaling::new(2.0).into(), &[2]),
+        (UpSampling2D::new((1, 2)).into(), &[4, 5]),
+        (ZeroPadding2D::new([[0, 0], [1, 0]]).into(), &[3]),
+    ];
+    test_each(
+        layers,
+        |(layer, _)| format!("{layer:?}"),
+        |(layer, touched)| {
+            let expected = expect(layer, &[], std::slice::from_ref(&input)).map_err(|error| error.to_string())?;
+            let found: Vec<usize> =
+                (0..expected.exact.data.len()).filter(|&i| expected.exact.data[i].is_nan()).collect();
+            if found != *touched {
+                return Err(format!("NaN at {found:?}, expected at {touched:?}"));
+            }
+            // A right result passes; a number for a NaN does not, nor a NaN for a number.
+            let right = expected.exact.to_f32();
+            expected.check(&right)?;
+            for i in 0..right.len() {
+                let mut wrong = right.clone();
+                wrong[i] = if right[i].is_nan() { 0.0 } else { f32::NAN };
+                if expected.check(&wrong).is_ok() {
+                    return Err(format!("{} passes at {i}", wrong[i]));
+                }
+            }
+            Ok(())
+        },
+    );
+    let both = [input.clone(), input.map(|_| 3.0)];
+    for merge in [Merge::add(), Merge::multiply(), Merge::average(), Merge::maximum(), Merge::minimum()] {
+        let made = evaluate(&merge.clone().into(), &[], &both).unwrap();
+        assert!((0..8).all(|i| made.data[i].is_nan() == (i == 2)), "{merge:?}: {made:?}");
+    }
+}
+
+/// Infinity is right where the exact result is beyond what the type holds, within its bound, and nowhere else.
+#[test]
+fn infinity_is_right_where_a_type_ends() {
+    let judged = |policy, x: f64, got: f32| {
+        let layer = Rescaling::new(2.0).dtype(policy).into();
+        expect(&layer, &[], &[Array::new([1, 1], [x])]).unwrap().check(&[got]).is_ok()
+    };
+    for policy in [DTypePolicy::Float16, DTypePolicy::EmulatedFloat16, DTypePolicy::MixedFloat16] {
+        assert!(judged(policy, 40_000.0, f32::INFINITY) && judged(policy, -40_000.0, f32::NEG_INFINITY), "{policy:?}");
+        assert!(!judged(policy, 40_000.0, 65_504.0) && !judged(policy, 40_000.0, f32::NEG_INFINITY), "{policy:?}");
+        assert!(judged(policy, 32_000.0, 64_000.0) && !judged(policy, 32_000.0, f32::INFINITY), "{policy:?}");
+        // Half a step beyond the largest, either is right.
+        assert!(judged(policy, 32_752.0, f32::INFINITY) && judged(policy, 32_752.0, 65_504.0), "{policy:?}");
+    }
+    assert!(judged(DTypePolicy::Float32, 40_000.0, 80_000.0) && !judged(DTypePolicy::Float32, 40_000.0, f32::INFINITY));
+    assert!(judged(DTypePolicy::Float32, 3e38, f32::INFINITY) && judged(DTypePolicy::BFloat16, 3e38, f32::INFINITY));
 }

@@ -13,8 +13,9 @@ use common::fixtures::Case;
 use common::{fixtures, test_each};
 use wgpu_conv::formats::{KerasFile, read_layer_statistics};
 use wgpu_conv::layers::{
-    BinaryFunction, Broadcast, Conv2D, Dense, Expand, Layer, LayerConfig, Map, MatMul, Merge, Pad, PadMode, Pads,
-    Pool2D, Pooling, ReadOptions, Reduce, Reduction, Resize, ResizeTo, Slice,
+    AveragePooling2D, BinaryFunction, Broadcast, Conv2D, Dense, Expand, GlobalAveragePooling2D, Layer, LayerConfig,
+    LayerNormalization, Map, MatMul, Merge, Pad, PadMode, Pads, Pool2D, Pooling, ReadOptions, Reduce, Reduction,
+    Resize, ResizeTo, Slice, Softmax,
 };
 use wgpu_conv::model::{DEVIATION, Finding, Functional, LayerStatistics, Model, SUSPECT, Sequential};
 use wgpu_conv::reference::{self, Array};
@@ -282,6 +283,56 @@ fn statistics_are_held_to_their_limit() {
     assert_eq!(found(other.clone()), None, "by place, since there are as many");
     let error = model.verify_recorded(std::slice::from_ref(&input), &[right, other]).unwrap_err().to_string();
     assert!(error.contains("head") && error.contains("tail"), "{error}");
+}
+
+/// Values that are sorted, that are all alike, and that are few: rounding errors of their sums are not independent in every order,
+/// and what the kernels make of them is within its bound all the same.
+#[test]
+fn ordered_and_equal_values_are_within_their_bounds() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut rows: Vec<(LayerConfig, Vec<usize>)> = vec![
+        (Conv2D::new(4, 3).into(), vec![1, 6, 7, 16]),
+        (Dense::new(4).into(), vec![2, 256]),
+        (GlobalAveragePooling2D::new().into(), vec![1, 300, 200, 3]),
+        (AveragePooling2D::new(60).into(), vec![1, 61, 60, 4]),
+        (LayerNormalization::new().axis([1]).into(), vec![1, 50_000, 2]),
+        (Reduce::new(Reduction::Sum).axes([1]).into(), vec![2, 100_000, 2]),
+        (Reduce::new(Reduction::SumSquare).axes([1]).into(), vec![2, 3_000, 2]),
+        (Softmax::new().axis(1).into(), vec![2, 100_000, 1]),
+    ];
+    for extent in [1_000, 30_000, 200_000] {
+        rows.push((Reduce::new(Reduction::Mean).axes([1]).into(), vec![1, extent, 2]));
+    }
+    type Kind = (&'static str, fn(f64) -> f64);
+    let kinds: [Kind; 5] = [
+        ("sorted", |t| 2.0 * t - 1.0),
+        ("equal", |_| 0.7),
+        ("two halves", |t| if t < 0.5 { 0.3 } else { -0.3 }),
+        ("eight-bit", |t| ((t * 1e6) as u64 * 37 % 256) as f64 / 255.0),
+        ("rising", |t| t * t),
+    ];
+    let rows: Vec<_> = rows.iter().flat_map(|row| kinds.iter().map(move |kind| (row, kind))).collect();
+    test_each(
+        rows,
+        |((layer, shape), (kind, _))| format!("{} of {shape:?}, {kind}", layer.class_name()),
+        |((layer, shape), (_, value))| {
+            let error = |error: wgpu_conv::Error| error.to_string();
+            let ramp = |shape: &[usize]| {
+                let count = shape.iter().product::<usize>();
+                let value = |i: usize| f64::from(value(i as f64 / count as f64) as f32);
+                Array::new(shape, (0..count).map(value).collect::<Vec<_>>())
+            };
+            let shapes = [PartialShape::from(Shape::from(shape.as_slice()))];
+            let weights = layer.build_all(&gpu, &shapes).map_err(error)?;
+            let weights: Vec<Array> = weights.weights().iter().map(|weight| ramp(weight.shape().dims())).collect();
+            let host = |array: &Array| HostTensor { shape: array.shape.as_slice().into(), values: array.to_f32() };
+            let built = Layer::with_weights(&gpu, layer.clone(), &shapes, weights.iter().map(host).collect());
+            let x = ramp(shape);
+            let input = Tensor::from_slice(&gpu, shape.as_slice(), &x.to_f32()).map_err(error)?;
+            let output = built.and_then(|layer| layer.call(&input)).map_err(error)?.read::<f32>().map_err(error)?;
+            reference::expect(layer, &weights, &[x]).map_err(error)?.check(&output)
+        },
+    );
 }
 
 /// What was recorded of each layer, off by so many times the limit.

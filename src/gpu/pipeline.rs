@@ -13,7 +13,13 @@ use crate::plan::{Binding, Dispatch, Shader};
 pub(super) struct PipelineCache {
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     compiled: AtomicU64,
+    #[cfg(test)]
+    rewrite: Mutex<Option<Rewrite>>,
 }
+
+/// What a test makes of the text of a shader.
+#[cfg(test)]
+type Rewrite = Box<dyn Fn(String) -> String + Send>;
 
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
@@ -33,7 +39,13 @@ impl Gpu {
         if let Some(pipeline) = lock(&cache.pipelines).get(&dispatch.shader) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.compile(name, &dispatch.bindings, dispatch.shader.wgsl())?);
+        let text = dispatch.shader.wgsl();
+        #[cfg(test)]
+        let text = match &*lock(&cache.rewrite) {
+            Some(rewrite) => rewrite(text),
+            None => text,
+        };
+        let pipeline = Arc::new(self.compile(name, &dispatch.bindings, text)?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
         Ok(pipeline)
@@ -66,12 +78,11 @@ impl Gpu {
         })
     }
 
-    /// From now on runs `wgsl` wherever `dispatch`'s shader is asked for: a broken kernel, for tests of what finds one.
+    /// From now on compiles what `rewrite` makes of the text of each shader: broken kernels, for tests of what finds them.
     #[cfg(test)]
-    pub(crate) fn supplant(&self, dispatch: &Dispatch, wgsl: String) -> Result<()> {
-        let pipeline = Arc::new(self.compile("supplant", &dispatch.bindings, wgsl)?);
-        lock(&self.0.pipelines.pipelines).insert(dispatch.shader.clone(), pipeline);
-        Ok(())
+    pub(crate) fn rewrite_shaders(&self, rewrite: impl Fn(String) -> String + Send + 'static) {
+        *lock(&self.0.pipelines.rewrite) = Some(Box::new(rewrite));
+        lock(&self.0.pipelines.pipelines).clear();
     }
 
     fn compile(&self, name: &str, bindings: &[Binding], wgsl: String) -> Result<Pipeline> {

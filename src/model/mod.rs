@@ -9,6 +9,8 @@
 
 mod architecture;
 mod functional;
+#[cfg(all(test, feature = "verify"))]
+mod mutants;
 mod predict;
 #[cfg(not(target_arch = "wasm32"))]
 mod profile;

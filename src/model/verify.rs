@@ -351,16 +351,9 @@ mod tests {
     use super::*;
     use crate::layers::{Conv2D, DepthwiseConv2D};
     use crate::model::Sequential;
+    use crate::model::mutants::own_gpu;
     use crate::plan::Problem;
-    use crate::{Activation, Gpu, Padding};
-
-    /// A device of this test's own: what it breaks, others would meet.
-    fn own_gpu() -> Option<Gpu> {
-        let gpu = Gpu::new();
-        let required = std::env::var_os("REQUIRE_GPU").is_some_and(|value| value == "1");
-        assert!(gpu.is_ok() || !required, "REQUIRE_GPU=1, but {}", gpu.unwrap_err());
-        gpu.ok()
-    }
+    use crate::{Activation, Padding};
 
     #[test]
     fn a_broken_shader_is_traced_to_the_first_layer_that_runs_it() {
@@ -387,7 +380,7 @@ mod tests {
         let (right, wrong) = ("(x); }\n", "(x) * Acc(1.0001); }\n");
         let text = dispatch.shader.wgsl();
         assert_eq!(text.matches(right).count(), 1, "{text}");
-        gpu.supplant(dispatch, text.replace(right, wrong)).unwrap();
+        gpu.rewrite_shaders(move |shader| if shader == text { text.replace(right, wrong) } else { shader });
 
         let broken = model.verify(&inputs).unwrap();
         let found = broken.first_difference().unwrap();

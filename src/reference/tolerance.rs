@@ -310,8 +310,8 @@ impl Expected {
     pub fn difference<T: Copy + Into<f64>>(&self, got: &[T]) -> Option<Difference> {
         let mut worst: Option<(f64, usize)> = None;
         let mut wrong = 0;
-        for i in 0..self.exact.data.len() {
-            let times = self.error(i, got[i].into());
+        for (i, &got) in got[..self.exact.data.len()].iter().enumerate() {
+            let times = self.error(i, got.into());
             if times <= 1.0 {
                 continue;
             }
