@@ -20,7 +20,7 @@ use common::reference::Array;
 use common::test_each;
 use launch::Launcher;
 use problems::{Case, cases};
-use wgpu_conv::plan::{AxisFunction, AxisProblem, Operand, Plan, PoolFunction, PoolProblem, Problem};
+use wgpu_conv::plan::{AxisFunction, AxisProblem, ConvProblem, Operand, Plan, PoolFunction, PoolProblem, Problem};
 use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 
 fn bytes(array: &Array, dtype: DType) -> Vec<u8> {
@@ -155,4 +155,69 @@ fn logarithms_of_any_sum() {
             }
         }
     }
+}
+
+/// Convolutions that pose one plan of each family and more.
+const COUNTED: [&str; 8] = [
+    "primes, batch",
+    "channels in fours",
+    "first layer",
+    "groups in fours",
+    "depthwise",
+    "tile of 3x3",
+    "pointwise, long sums",
+    "sums in parts, in fours",
+];
+
+/// Turns of `lib/math.wgsl`'s loop over the bits of an exponent, which no plan counts.
+const POWER: u64 = 7;
+
+/// What each launch states of its turns is true: no invocation takes more, by a counter in every loop of its shader.
+#[test]
+fn no_invocation_takes_more_turns_than_stated() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let launcher = Launcher::counting(gpu);
+    let (mut exact, mut all) = (0, 0);
+    let mut hold = |what: &str, plan: &Plan, given: &[(Operand, Vec<u8>)], bytes: usize| -> Result<(), String> {
+        launcher.launch(plan, given, bytes).map_err(|why| format!("{}: {why}", plan.name))?;
+        for [counted, stated] in launcher.turns() {
+            if counted > stated + POWER {
+                return Err(format!("{} of {what}: {counted} turns, {stated} stated", plan.name));
+            }
+            all += 1;
+            exact += usize::from(counted == stated);
+        }
+        Ok(())
+    };
+    let mut failures = Vec::new();
+    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)) {
+        let given: Vec<_> = case.given.iter().map(|(operand, array, dtype)| (*operand, bytes(array, *dtype))).collect();
+        for plan in launcher.gpu().candidates(&case.problem).expect("plans") {
+            failures.extend(hold(&case.name, &plan, &given, case.expected.exact.data.len() * 4).err());
+        }
+    }
+    let mut families = BTreeMap::<String, u32>::new();
+    let rows = table::ROWS.iter().filter(|row| COUNTED.contains(&row.name));
+    for row in rows {
+        let layer = row.layer(DataFormat::ChannelsLast, DType::F32);
+        let shape = row.input_shape(DataFormat::ChannelsLast);
+        for problem in layer.convolutions(shape).expect("a convolution") {
+            let ConvProblem { geometry, .. } = problem;
+            let elements = [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()];
+            let [input, kernel, output] = elements.map(|elements| elements as usize * 4);
+            let given = [(Operand::Input, vec![0; input]), (Operand::Kernel, vec![0; kernel])];
+            for plan in launcher.gpu().candidates(&Problem::Conv(problem)).expect("plans") {
+                // Compiling is most of the work: each family once or twice.
+                let family = plan.name.split("_f32").next().unwrap_or_default().to_owned();
+                let seen = families.entry(family).or_insert(0);
+                *seen += 1;
+                if *seen <= 2 {
+                    failures.extend(hold(row.name, &plan, &given, output).err());
+                }
+            }
+        }
+    }
+    println!("{exact} of {all} launches take as many turns as stated");
+    assert!(failures.is_empty(), "{} launches: {}", failures.len(), failures.join("\n"));
+    assert!(2 * exact > all, "{exact} of {all} launches take as many turns as stated");
 }

@@ -144,8 +144,7 @@ impl Gpu {
         named.replace(char::is_control, " ")
     }
 
-    /// The place of the fastest candidate, measured now unless that is on record. Problems other than convolutions have
-    /// one candidate.
+    /// The place of the fastest candidate, measured now unless that is on record; the first where none of them could be run.
     pub(super) fn fastest(&self, problem: &Problem, candidates: &[Plan]) -> usize {
         let [_, _, ..] = candidates else { return 0 };
         self.measured(problem, candidates).map_or(0, |(place, _)| place)

@@ -9,13 +9,27 @@ use wgpu_conv::{DType, Gpu, wgpu};
 /// A device, and what was compiled on it.
 pub struct Launcher {
     gpu: Gpu,
+    /// Whether shaders count the turns of their loops.
+    counts: bool,
+    /// The turns of the busiest invocation of each launch of the last plan, the packing's first, beside what it states.
+    turns: RefCell<Vec<[u64; 2]>>,
     compiled: RefCell<HashMap<Shader, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
 }
 
 impl Launcher {
     /// Nothing compiled yet.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, compiled: RefCell::default() }
+        Self { gpu, counts: false, turns: RefCell::default(), compiled: RefCell::default() }
+    }
+
+    /// Nothing compiled yet; shaders will count.
+    pub fn counting(gpu: Gpu) -> Self {
+        Self { counts: true, ..Self::new(gpu) }
+    }
+
+    /// The turns that the busiest invocation of each launch of the last plan took, the packing's first, and what it states.
+    pub fn turns(&self) -> Vec<[u64; 2]> {
+        self.turns.borrow().clone()
     }
 
     /// The device.
@@ -59,6 +73,8 @@ impl Launcher {
         };
         buffers.push((Operand::Output, result.clone()));
         let absent = buffer(0);
+        let counters = buffer(COUNTER as usize * (plan.steps.len() + 1));
+        let mut stated: Vec<u64> = Vec::new();
 
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut record = |step: &Dispatch, buffers: &[(Operand, wgpu::Buffer)]| {
@@ -87,8 +103,15 @@ impl Launcher {
                 Some(view) => wgpu::BindingResource::TextureView(view),
                 None => buffer_of(binding).as_entire_binding(),
             });
+            let counter = wgpu::BufferBinding {
+                buffer: &counters,
+                offset: COUNTER * stated.len() as u64,
+                size: wgpu::BufferSize::new(COUNTER),
+            };
+            stated.push(step.turns);
             let entries: Vec<_> = std::iter::once(uniform.as_entire_binding())
                 .chain(bound)
+                .chain(self.counts.then_some(wgpu::BindingResource::Buffer(counter)))
                 .zip(0..)
                 .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
                 .collect();
@@ -116,13 +139,15 @@ impl Launcher {
             record(step, &buffers);
         }
         let size = (output as u64).next_multiple_of(4);
+        let staged = size + counters.size();
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
-            size,
+            size: staged,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         encoder.copy_buffer_to_buffer(&result, 0, &staging, 0, size);
+        encoder.copy_buffer_to_buffer(&counters, 0, &staging, size, counters.size());
         queue.submit(Some(encoder.finish()));
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(error.to_string());
@@ -130,6 +155,9 @@ impl Launcher {
         staging.slice(..).map_async(wgpu::MapMode::Read, |_| ());
         device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| error.to_string())?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| error.to_string())?;
+        let counted = view[size as usize..].chunks_exact(COUNTER as usize);
+        let counted = counted.map(|slot| u64::from(u32::from_ne_bytes([slot[0], slot[1], slot[2], slot[3]])));
+        self.turns.replace(counted.zip(stated).map(|(counted, stated)| [counted, stated]).collect());
         Ok(view[..output].to_vec())
     }
 
@@ -138,7 +166,10 @@ impl Launcher {
         let compile = || {
             let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: None,
-                source: wgpu::ShaderSource::Wgsl(step.shader.wgsl().into()),
+                source: wgpu::ShaderSource::Wgsl(
+                    if self.counts { counted(&step.shader, step.bindings.len() + 1) } else { step.shader.wgsl() }
+                        .into(),
+                ),
             });
             let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
             let kinds = step.bindings.iter().map(|binding| match binding {
@@ -152,6 +183,7 @@ impl Launcher {
             });
             let layout: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
                 .chain(kinds)
+                .chain(self.counts.then(|| buffer(wgpu::BufferBindingType::Storage { read_only: false })))
                 .zip(0..)
                 .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
                     binding,
@@ -182,6 +214,24 @@ impl Launcher {
         };
         self.compiled.borrow_mut().entry(step.shader.clone()).or_insert_with(compile).clone()
     }
+}
+
+/// Bytes from the counter of one launch to the next: what any device can bind at.
+const COUNTER: u64 = 256;
+
+/// The text of a shader that counts the turns of all its loops together, and keeps the most of any invocation at `binding`.
+fn counted(shader: &Shader, binding: usize) -> String {
+    let mut text = String::new();
+    for line in shader.wgsl().lines() {
+        text.push_str(line);
+        if line.trim_start().starts_with("for (") && line.ends_with('{') {
+            text.push_str(" turns_taken += 1u; atomicMax(&most_turns, turns_taken);");
+        }
+        text.push('\n');
+    }
+    text.push_str("var<private> turns_taken: u32 = 0u;\n");
+    text.push_str(&format!("@group(0) @binding({binding}) var<storage, read_write> most_turns: atomic<u32>;\n"));
+    text
 }
 
 /// A texture of all that `buffer` holds, row by row.
