@@ -5,7 +5,7 @@ use std::path::Path;
 use super::weights::{Weights, places};
 use crate::file::{FileKind, write_file};
 use crate::model::Model;
-use crate::{Error, Result, Variable};
+use crate::{Error, Result};
 #[cfg(feature = "keras")]
 use {super::hdf5::WeightsFile, super::keras::Archive, super::keras_write, crate::budget::Meter};
 
@@ -77,7 +77,7 @@ impl Model {
                 let tensors = places.iter().flat_map(|(place, layer)| {
                     let layer_path = place.path.join("/");
                     let around = &around;
-                    let named = move |weight: &Variable| format!("{around}{layer_path}/{}", weight.name());
+                    let named = move |weight: &crate::Variable| format!("{around}{layer_path}/{}", weight.name());
                     layer.weights().iter().map(move |weight| Ok((named(weight), weight.read()?)))
                 });
                 super::safetensors::write(&tensors.collect::<Result<Vec<_>>>()?, &place)?

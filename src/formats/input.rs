@@ -405,30 +405,41 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
 /// ```
 pub fn write_arrays(path: impl AsRef<Path>, tensors: &[(&str, &HostTensor)]) -> Result<()> {
     let path = path.as_ref();
+    let place = path.display().to_string();
     let bytes = match (ending(path).as_str(), tensors) {
-        #[cfg(feature = "npy")]
-        ("npy", [(_, tensor)]) => super::npy::write(tensor),
-        #[cfg(feature = "npy")]
+        ("npy", &[(_, tensor)]) => npy_of(tensor, &place)?,
         ("npy", several) => {
             let rule = "a .npy file must hold one array; several fit in .safetensors";
             return Err(Error::invalid("path", rule, format!("{} arrays", several.len())));
         }
-        #[cfg(feature = "safetensors")]
-        ("safetensors", tensors) => {
-            let named: Vec<_> = tensors.iter().map(|&(name, tensor)| (name.to_owned(), tensor)).collect();
-            super::safetensors::write(&named, &path.display().to_string())?
-        }
-        #[cfg(not(all(feature = "npy", feature = "safetensors")))]
-        (ending @ ("npy" | "safetensors"), _) => {
-            let reason = format!("this build lacks the feature `{ending}`");
-            return Err(Error::unsupported(path.display().to_string(), reason));
-        }
+        ("safetensors", tensors) => safetensors_of(tensors, &place)?,
         _ => {
             let rule = "the name of a file of arrays must end in .npy or .safetensors";
-            return Err(Error::invalid("path", rule, format!("path={}", path.display())));
+            return Err(Error::invalid("path", rule, format!("path={place}")));
         }
     };
     super::write_file(path, &bytes, super::FileKind::Arrays)
+}
+
+#[cfg(feature = "npy")]
+fn npy_of(tensor: &HostTensor, _: &str) -> Result<Vec<u8>> {
+    Ok(super::npy::write(tensor))
+}
+
+#[cfg(not(feature = "npy"))]
+fn npy_of(_: &HostTensor, place: &str) -> Result<Vec<u8>> {
+    Err(feature_off(place, "npy"))
+}
+
+#[cfg(feature = "safetensors")]
+fn safetensors_of(tensors: &[(&str, &HostTensor)], place: &str) -> Result<Vec<u8>> {
+    let named: Vec<_> = tensors.iter().map(|&(name, tensor)| (name.to_owned(), tensor)).collect();
+    super::safetensors::write(&named, place)
+}
+
+#[cfg(not(feature = "safetensors"))]
+fn safetensors_of(_: &[(&str, &HostTensor)], place: &str) -> Result<Vec<u8>> {
+    Err(feature_off(place, "safetensors"))
 }
 
 /// How an array fits a model's input.

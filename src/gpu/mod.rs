@@ -61,6 +61,9 @@ struct Inner {
     plans: Mutex<Plans>,
     #[cfg(not(target_arch = "wasm32"))]
     measurements: Mutex<tune::Measurements>,
+    /// Locked while a problem is measured.
+    #[cfg(not(target_arch = "wasm32"))]
+    measuring: Mutex<()>,
     /// Where they are kept.
     #[cfg(not(target_arch = "wasm32"))]
     tuning_file: Mutex<Option<std::path::PathBuf>>,

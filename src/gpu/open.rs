@@ -176,6 +176,8 @@ impl Gpu {
             #[cfg(not(target_arch = "wasm32"))]
             measurements: Mutex::default(),
             #[cfg(not(target_arch = "wasm32"))]
+            measuring: Mutex::default(),
+            #[cfg(not(target_arch = "wasm32"))]
             tuning_file: Mutex::default(),
             #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
             driver_cache: Mutex::default(),
@@ -213,8 +215,11 @@ async fn adapters() -> (wgpu::Instance, Vec<wgpu::Adapter>) {
 /// # Errors
 /// [`Error::Invalid`] where `names`, what `WGPU_BACKEND` is set to, names anything else than backends.
 fn check_backends(names: &str) -> Result<()> {
-    // wgpu passes over what it does not know.
-    let known = |name: &str| !name.is_empty() && !wgpu::Backends::from_comma_list(name).is_empty();
+    // wgpu passes over what it does not know, and knows one that computes nothing.
+    let known = |name: &str| {
+        let backends = wgpu::Backends::from_comma_list(name);
+        !name.is_empty() && !backends.is_empty() && backends != wgpu::Backends::NOOP
+    };
     if names.split(',').all(|name| known(name.trim())) {
         return Ok(());
     }
@@ -235,7 +240,11 @@ async fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
             force_fallback_adapter: *choice == AdapterChoice::Software,
             ..Default::default()
         };
-        return instance.request_adapter(&options).await.map_err(|error| Error::gpu(no_adapter(), error));
+        let adapter = instance.request_adapter(&options).await.map_err(|error| Error::gpu(no_adapter(), error))?;
+        return match adapter.get_info().backend {
+            wgpu::Backend::Noop => Err(Error::gpu(no_adapter(), "there is only wgpu's, which computes nothing")),
+            _ => Ok(adapter),
+        };
     }
     let position = match choice {
         AdapterChoice::Best => match std::env::var("WGPU_ADAPTER_NAME") {
@@ -307,7 +316,7 @@ mod tests {
         for names in ["vulkan", "VK", "metal, dx12", "webgpu"] {
             check_backends(names).unwrap();
         }
-        for names in ["foo", "", "vulkan,foo", "vulkan,"] {
+        for names in ["foo", "", "vulkan,foo", "vulkan,", "noop"] {
             let text = check_backends(names).unwrap_err().to_string();
             assert!(text.contains("vulkan, metal, dx12"), "{text}");
         }

@@ -163,10 +163,10 @@ impl Gpu {
     /// on record; `None` where it could not be.
     fn measured(&self, problem: &Problem, candidates: &[Plan]) -> Option<(usize, Duration)> {
         let elements = Elements::of(problem)?;
-        // Locked meanwhile: two measurements at once would disturb each other.
-        let mut measurements = lock(&self.0.measurements);
+        // Two measurements at once would disturb each other; what is known already can be asked for meanwhile.
+        let measuring = lock(&self.0.measuring);
         let text = format!("{problem:?}");
-        let fastest = measurements.get(&text).and_then(|plans| fastest_of(candidates, plans));
+        let fastest = lock(&self.0.measurements).get(&text).and_then(|plans| fastest_of(candidates, plans));
         if fastest.is_some() {
             return fastest;
         }
@@ -176,8 +176,8 @@ impl Gpu {
                     log::debug!("{} takes {:?}: {text}", plan.plan, plan.median());
                 }
                 let fastest = fastest_of(candidates, &plans);
-                measurements.insert(text, plans);
-                drop(measurements);
+                lock(&self.0.measurements).insert(text, plans);
+                drop(measuring);
                 let file = lock(&self.0.tuning_file).clone();
                 if let Some(Err(error)) = file.map(|file| self.save_tuning(file)) {
                     log::warn!("what was measured is not kept: {error}");

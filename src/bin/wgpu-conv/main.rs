@@ -235,6 +235,9 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
         Error::Invalid { argument, .. } if argument == "WGPU_BACKEND" => {
             "`unset WGPU_BACKEND`, and `wgpu-conv adapters` lists what there is"
         }
+        Error::Unsupported { what, .. } if what.ends_with("an input of this kind") => {
+            "save it as a picture (.png, .jpg) or as an array (.npy, .safetensors)"
+        }
         Error::Unsupported { reason, .. } if reason.starts_with("convert it") => {
             "convert it there, and give the file that comes of it"
         }
