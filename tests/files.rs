@@ -11,9 +11,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wgpu_conv::formats::KerasFile;
+use wgpu_conv::formats::{InputReader, KerasFile};
 use wgpu_conv::layers::{
-    BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Initializer, Layer, ReLU, SeparableConv2D,
+    ActivationLayer, BatchNormalization, Concatenate, Conv2D, Dense, Dropout, GlobalAveragePooling2D, Initializer,
+    Layer, LayerConfig, MaxPooling2D, Normalization, ReLU, Rescaling, SeparableConv2D,
 };
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
@@ -395,4 +396,101 @@ fn what_keras_does_not_have_is_listed_at_once() {
     assert!(!file.exists());
     // Its weights have no need of Keras's configs.
     model.save(file.with_file_name("model.weights.h5")).unwrap();
+}
+
+/// Of pictures: what a pixel is divided by follows from the layers that the model begins with, whatever passes values on before
+/// them and however the models nest.
+#[test]
+fn pixels_are_scaled_as_the_first_layers_ask() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let normalization = |mean: f32, variance: f32| {
+        let one = |value: f32| HostTensor::new(vec![1], vec![value; 1]).unwrap();
+        Normalization::new().axis([]).statistics(one(mean), one(variance))
+    };
+    let batch_normalization = |mean: f32, variance: f32| {
+        BatchNormalization::new()
+            .moving_mean_initializer(Initializer::Constant(mean.into()))
+            .moving_variance_initializer(Initializer::Constant(variance.into()))
+    };
+    let chain = |layers: &[LayerConfig]| {
+        let mut model = Sequential::new(&gpu).with_input([None, Some(4), Some(4), Some(3)]).unwrap();
+        for layer in layers {
+            model.add(layer.clone()).unwrap();
+        }
+        model.into_model().unwrap()
+    };
+    let takes_bytes = |model: &Model| {
+        let said = InputReader::new(model).unwrap().scaling().to_owned();
+        assert!(said.contains("as they are") != said.contains("divided by 255"), "{said}");
+        said.contains("as they are")
+    };
+    let conv = || LayerConfig::from(Conv2D::new(2, 1));
+    for (first, expected) in [
+        (vec![Rescaling::new(1.0 / 255.0).into()], true),
+        (vec![Rescaling::new(1.0 / 127.5).offset(-1.0).into()], true),
+        (vec![Rescaling::new(1.0).offset(-127.5).into()], true),
+        (vec![Rescaling::new(1.0).offset([-103.939, -116.779, -123.68]).into()], true),
+        (vec![Rescaling::new(2.0).offset(-1.0).into()], false),
+        (vec![Rescaling::new(255.0).into()], false),
+        (vec![Rescaling::new(255.0).into(), Rescaling::new(1.0).offset(-127.5).into()], false),
+        (vec![Rescaling::new(255.0).into(), Rescaling::new(1.0 / 255.0).into()], false),
+        (vec![ActivationLayer::new(Activation::Linear).into(), Rescaling::new(1.0 / 255.0).into()], true),
+        (vec![ActivationLayer::new(Activation::Tanh).into(), Rescaling::new(1.0 / 255.0).into()], false),
+        (vec![Dropout::new(0.5).into(), MaxPooling2D::new(2).into(), Rescaling::new(1.0 / 255.0).into()], true),
+        (vec![normalization(120.0, 3000.0).into()], true),
+        (vec![normalization(0.5, 1500.0).into()], true),
+        (vec![normalization(0.5, 0.08).into()], false),
+        (vec![batch_normalization(120.0, 3000.0).into()], true),
+        (vec![batch_normalization(0.4, 0.1).into()], false),
+        (vec![], false),
+    ] {
+        let of_chain = chain(&[first.clone(), vec![conv()]].concat());
+        assert_eq!(takes_bytes(&of_chain), expected, "{first:?}");
+        // As a model of its own before another, and behind a concatenation.
+        let graph = Functional::new(&gpu);
+        let input = graph.input("x", [None, Some(4), Some(4), Some(1)]).unwrap();
+        let three = graph.apply(Concatenate::new(), &[&input, &input, &input]).unwrap();
+        let inner = chain(&[vec![Dropout::new(0.5).into()], first.clone()].concat());
+        let made = graph.apply_model(inner, &[&three]).unwrap();
+        let output = made[0].apply(Conv2D::new(2, 1)).unwrap();
+        assert_eq!(takes_bytes(&graph.model("nested", &[&input], &[&output]).unwrap()), expected, "{first:?}");
+    }
+}
+
+/// What a log is told.
+struct Log(std::sync::Mutex<Vec<String>>);
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(format!("{}: {}", record.level(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+static LOG: Log = Log(std::sync::Mutex::new(Vec::new()));
+
+/// The state of an optimizer, and of Keras 2 how the model was compiled, do not get lost without a word.
+#[test]
+fn what_is_not_kept_is_said() {
+    let Some(gpu) = gpu::gpu() else { return };
+    log::set_logger(&LOG).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/findings");
+    for file in ["k2_sequential_applied_thrice.h5", "k2_sequential_applied_thrice.keras"] {
+        let model = Model::load(&gpu, folder.join(file)).unwrap();
+        let target = saved("not_kept").join(format!("{file}.keras"));
+        model.save(&target).unwrap();
+        let said: Vec<String> = LOG.0.lock().unwrap().drain(..).filter(|line| line.contains(file)).collect();
+        for lost in ["the state of the optimizer", "how the model was compiled"] {
+            assert!(said.iter().any(|line| line.starts_with("WARN") && line.contains(lost)), "{file}: {said:?}");
+        }
+        assert!(KerasFile::open(&target).unwrap().not_kept().is_empty());
+        model.save(saved("not_kept").join("weights.safetensors")).unwrap();
+        assert!(!LOG.0.lock().unwrap().iter().any(|line| line.contains("weights.safetensors")));
+    }
 }

@@ -1,11 +1,12 @@
 //! Inputs of models from files.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "npy")]
 use crate::budget::Meter;
-use crate::layers::{LayerConfig, PerChannel};
+use crate::layers::{BinaryFunction, Constant, Layer, LayerConfig};
 use crate::model::{Block, Model, Port};
 use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Unary};
 
@@ -187,68 +188,152 @@ impl InputReader {
 
 /// The layer that scales values from 0 to 255, if one does before anything else of `model` computes with what comes from `port`.
 fn takes_bytes(model: &Model, port: Port) -> Option<String> {
-    // Scales of bytes lie from 1/255 to 1/58, ImageNet's deviation; what was adapted to bytes has a mean of some ten.
-    let small = |scale: f64| scale.abs() <= 1.0 / 16.0;
-    let readers = model.nodes().iter().enumerate().filter(|(_, node)| node.inputs.contains(&port));
-    for (index, node) in readers {
-        let block = &model.blocks()[node.block];
-        let found = match block {
-            Block::Model(inner) => {
-                let input = node.inputs.iter().position(|&input| input == port)?;
-                takes_bytes(inner, Port::Input(input)).map(|layer| format!("{}/{layer}", block.name()))
-            }
-            Block::Layer(layer) => {
-                let scales = match layer.config() {
-                    LayerConfig::Rescaling(rescaling) => match &rescaling.scale {
-                        PerChannel::One(scale) => small(*scale),
-                        PerChannel::Each(scales) => scales.iter().all(|&scale| small(scale)),
-                    },
-                    LayerConfig::Map(map) => {
-                        matches!(map.function, Unary::Affine { scale, .. } if small(scale.into()))
-                    }
-                    LayerConfig::Normalization(normalization) if !normalization.invert => {
-                        let weight = || layer.weights().iter().find(|weight| weight.name() == "mean")?.read().ok();
-                        let means = normalization.mean.clone().or_else(weight);
-                        means.is_some_and(|means| means.values.iter().any(|mean| mean.abs() > 4.0))
-                    }
-                    _ => false,
-                };
-                let passes_on = matches!(
-                    layer.config(),
-                    LayerConfig::Identity(_)
-                        | LayerConfig::Dropout(_)
-                        | LayerConfig::SpatialDropout2D(_)
-                        | LayerConfig::GaussianNoise(_)
-                        | LayerConfig::GaussianDropout(_)
-                        | LayerConfig::AlphaDropout(_)
-                        | LayerConfig::ActivityRegularization(_)
-                        | LayerConfig::AveragePooling2D(_)
-                        | LayerConfig::MaxPooling2D(_)
-                        | LayerConfig::ZeroPadding2D(_)
-                        | LayerConfig::Cropping2D(_)
-                        | LayerConfig::UpSampling2D(_)
-                        | LayerConfig::Resize(_)
-                        | LayerConfig::Reshape(_)
-                        | LayerConfig::Permute(_)
-                        | LayerConfig::Transpose(_)
-                        | LayerConfig::Flatten(_)
-                        | LayerConfig::Slice(_)
-                        | LayerConfig::Pad(_)
-                );
-                if scales {
-                    Some(block.name().to_owned())
-                } else if passes_on {
-                    takes_bytes(model, Port::Output(index, 0))
-                } else {
-                    None
-                }
-            }
-        };
-        if found.is_some() {
-            return found;
-        }
+    Search::default().from(model, "", port, &Scaling::default(), &mut |_, scaling| scaling.of_bytes())
+}
+
+/// What was done to the values of an input on the way to some place of a model: of each channel the scale and the offset, and the
+/// layer that did most of it.
+#[derive(Clone)]
+struct Scaling {
+    channels: Vec<(f64, f64)>,
+    layer: String,
+}
+
+impl Default for Scaling {
+    fn default() -> Self {
+        Self { channels: vec![(1.0, 0.0)], layer: String::new() }
     }
-    None
+}
+
+impl Scaling {
+    /// `channels` behind this, of the layer called so; nothing for another number of channels.
+    fn then(&self, channels: &[(f64, f64)], layer: &str) -> Option<Self> {
+        let (own, other) = (self.channels.len(), channels.len());
+        if own.min(other) != 1 && own != other {
+            return None;
+        }
+        let pairs = self.channels.iter().cycle().zip(channels.iter().cycle()).take(own.max(other));
+        let channels = pairs.map(|(&(a, b), &(scale, offset))| (a * scale, b * scale + offset)).collect();
+        Some(Self { channels, layer: layer.to_owned() })
+    }
+
+    /// The layer, where these are scalings of bytes: by 1/255 to 1/58, ImageNet's deviation, or about a middle beyond those of
+    /// values up to 1.
+    fn of_bytes(&self) -> Option<String> {
+        let sound = || self.channels.iter().filter(|(scale, offset)| scale.is_finite() && offset.is_finite());
+        let small = sound().count() > 0 && sound().all(|(scale, _)| scale.abs() <= 1.0 / 16.0);
+        let middle = sound().any(|(scale, offset)| offset.abs() > 4.0 * scale.abs());
+        (!self.layer.is_empty() && (small || middle)).then(|| self.layer.clone())
+    }
+}
+
+/// What a layer does to the values of each channel, where that is a scale and an offset.
+fn affine(layer: &Layer) -> Option<Vec<(f64, f64)>> {
+    let values = |name: &str| {
+        let weight = layer.weights().iter().find(|weight| weight.name() == name)?.read().ok()?;
+        Some(weight.values.into_iter().map(f64::from).collect::<Vec<_>>())
+    };
+    let about = |means: Vec<f64>, variances: Vec<f64>, least: f64| {
+        let pairs = means.into_iter().zip(variances);
+        pairs
+            .map(|(mean, variance)| (mean, (variance + least).sqrt()))
+            .map(|(mean, by)| (1.0 / by, -mean / by))
+            .collect()
+    };
+    Some(match layer.config() {
+        LayerConfig::Rescaling(rescaling) => {
+            let (scale, offset) = (rescaling.scale.as_slice(), rescaling.offset.as_slice());
+            let pairs = scale.iter().copied().cycle().zip(offset.iter().copied().cycle());
+            pairs.take(scale.len().max(offset.len())).collect()
+        }
+        LayerConfig::Map(map) => match map.function {
+            Unary::Affine { scale, offset } => vec![(scale.into(), offset.into())],
+            _ => return None,
+        },
+        LayerConfig::Normalization(normalization) if !normalization.invert => {
+            let given = |tensor: &Option<HostTensor>| {
+                tensor.as_ref().map(|tensor| tensor.values.iter().copied().map(f64::from).collect())
+            };
+            let mean = given(&normalization.mean).or_else(|| values("mean"))?;
+            about(mean, given(&normalization.variance).or_else(|| values("variance"))?, 0.0)
+        }
+        LayerConfig::BatchNormalization(normalization) => {
+            about(values("moving_mean")?, values("moving_variance")?, normalization.epsilon)
+        }
+        LayerConfig::Broadcast(broadcast) => {
+            let left = matches!(broadcast.constant.as_ref()?, Constant::Left(_));
+            let with = |value: f64| {
+                Some(match broadcast.function {
+                    BinaryFunction::Add => (1.0, value),
+                    BinaryFunction::Subtract if left => (-1.0, value),
+                    BinaryFunction::Subtract => (1.0, -value),
+                    BinaryFunction::Multiply => (value, 0.0),
+                    BinaryFunction::Divide if !left => (1.0 / value, 0.0),
+                    _ => return None,
+                })
+            };
+            values("constant")?.into_iter().map(with).collect::<Option<_>>()?
+        }
+        _ => return None,
+    })
+}
+
+/// A way through a model, which visits every place once, and not more than begin a network.
+#[derive(Default)]
+struct Search(HashSet<(*const Model, Port)>);
+
+impl Search {
+    const PLACES: usize = 256;
+
+    /// The layer that scales bytes, of those that come from `port` of `model` with this `scaling`. At outputs `outside` is asked;
+    /// paths begin with `around`.
+    fn from(
+        &mut self,
+        model: &Model,
+        around: &str,
+        port: Port,
+        scaling: &Scaling,
+        outside: &mut dyn FnMut(usize, &Scaling) -> Option<String>,
+    ) -> Option<String> {
+        if self.0.len() == Self::PLACES || !self.0.insert((std::ptr::from_ref(model), port)) {
+            return None;
+        }
+        let outputs = model.outputs().iter().enumerate().filter(|(_, output)| **output == port);
+        let mut found = outputs.map(|(index, _)| index).find_map(|index| outside(index, scaling));
+        let reads = |(_, input): &(usize, &Port)| **input == port;
+        for (index, node) in model.nodes().iter().enumerate() {
+            for (place, _) in node.inputs.iter().enumerate().filter(reads) {
+                let block = &model.blocks()[node.block];
+                let path = format!("{around}{}", block.name());
+                found = found.or_else(|| match block {
+                    Block::Model(inner) => {
+                        let mut left = Vec::new();
+                        let leave = &mut |output, scaling: &Scaling| {
+                            left.push((output, scaling.clone()));
+                            None
+                        };
+                        let within = self.from(inner, &format!("{path}/"), Port::Input(place), scaling, leave);
+                        within.or_else(|| {
+                            left.into_iter().find_map(|(output, scaling)| {
+                                self.from(model, around, Port::Output(index, output), &scaling, outside)
+                            })
+                        })
+                    }
+                    Block::Layer(layer) => {
+                        let next = match affine(layer) {
+                            Some(channels) => scaling.then(&channels, &path),
+                            None => layer.config().describe().passes_values_on().then(|| scaling.clone()),
+                        };
+                        match next {
+                            Some(next) => self.from(model, around, Port::Output(index, 0), &next, outside),
+                            None => scaling.of_bytes(),
+                        }
+                    }
+                });
+            }
+        }
+        found
+    }
 }
 
 /// The inputs of `model` from the file at `path`, in the model's order, batch first: a `.safetensors` file with a tensor

@@ -54,6 +54,10 @@ impl Describe for ActivationLayer {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        self.activation == Activation::Linear
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         self.activation.validate()

@@ -88,6 +88,10 @@ impl Describe for Concatenate {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()
     }

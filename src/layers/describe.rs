@@ -48,6 +48,15 @@ pub(crate) trait Describe {
     /// Checks the arguments by themselves, in Keras's order.
     fn validate(&self) -> Result<()>;
 
+    /// Whether what comes out are values that went in, means of them, or zeros, so that they are of the same scale.
+    #[cfg_attr(
+        not(any(feature = "image", feature = "npy", feature = "safetensors")),
+        expect(dead_code, reason = "only pictures ask")
+    )]
+    fn passes_values_on(&self) -> bool {
+        false
+    }
+
     /// Where the channels stand, for a layer to which that matters.
     fn data_format(&self) -> Option<DataFormat> {
         None

@@ -69,6 +69,10 @@ impl Describe for Dropout {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if !(0.0..=1.0).contains(&self.rate) {

@@ -74,6 +74,10 @@ impl Describe for Flatten {
         Some(self.data_format)
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()
     }

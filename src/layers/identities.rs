@@ -30,6 +30,10 @@ macro_rules! identity_layer {
                 &self.common
             }
 
+            fn passes_values_on(&self) -> bool {
+                true
+            }
+
             fn validate(&self) -> Result<()> {
                 self.common.validate()?;
                 let check: fn(&Self) -> Result<()> = $check;

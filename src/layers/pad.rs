@@ -103,6 +103,10 @@ impl Describe for Pad {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()
     }
@@ -184,6 +188,10 @@ impl Describe for Expand {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn passes_values_on(&self) -> bool {
+        true
     }
 
     fn validate(&self) -> Result<()> {

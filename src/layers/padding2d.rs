@@ -171,6 +171,10 @@ impl Describe for ZeroPadding2D {
         Some(self.data_format)
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()
     }
@@ -193,6 +197,10 @@ impl Describe for ZeroPadding2D {
 impl Describe for Cropping2D {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn passes_values_on(&self) -> bool {
+        true
     }
 
     fn validate(&self) -> Result<()> {

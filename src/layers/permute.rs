@@ -64,6 +64,10 @@ impl Describe for Permute {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if (1..=self.dims.len()).any(|axis| !self.dims.contains(&(axis as u32))) {

@@ -215,6 +215,10 @@ impl Describe for Pool2D {
         Some(self.data_format)
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         positive("kernel_size", &self.kernel_size)?;
         positive("strides", &self.strides)?;

@@ -116,6 +116,10 @@ macro_rules! pooling {
                 Some(self.data_format)
             }
 
+            fn passes_values_on(&self) -> bool {
+                true
+            }
+
             fn validate(&self) -> Result<()> {
                 positive("pool_size", &self.window.kernel_size)?;
                 positive("strides", &self.window.strides)?;

@@ -58,6 +58,10 @@ impl Describe for RepeatVector {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         positive("n", &[self.n])

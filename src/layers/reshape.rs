@@ -70,6 +70,10 @@ impl Describe for Reshape {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         let open = self.target_shape.iter().filter(|&&dim| dim == -1).count();

@@ -143,6 +143,10 @@ impl Describe for Resize {
         Some(self.data_format)
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         let sound = match self.to {

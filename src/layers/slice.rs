@@ -108,6 +108,10 @@ impl Describe for Slice {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         let fits = |list: &[i32]| list.is_empty() || list.len() == self.starts.len();

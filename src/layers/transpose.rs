@@ -63,6 +63,10 @@ impl Describe for Transpose {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         let mut sorted = self.order.clone();

@@ -150,6 +150,10 @@ impl Describe for UpSampling2D {
         Some(self.data_format)
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         positive("size", &self.size)?;
         self.common.validate()

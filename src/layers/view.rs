@@ -106,6 +106,10 @@ impl Describe for View {
         &self.common
     }
 
+    fn passes_values_on(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if self.extents.iter().filter(|extent| **extent == Extent::Rest).count() > 1 {
