@@ -365,9 +365,10 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("model.keras");
-    std::fs::write(&file, "PK, and nothing else").unwrap();
+    let another = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap().with(Dense::new(5).name("e")).unwrap();
+    another.into_model().unwrap().save(&file).unwrap();
     model.save(&file).unwrap();
-    assert!(KerasFile::open(&file).unwrap().unsupported().is_empty());
+    assert_eq!(KerasFile::open(&file).unwrap().architecture().unwrap().layers()[0].path, "d");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     let error = model.save(folder.join("missing/model.keras")).unwrap_err().to_string();
     assert!(error.contains("cannot be written"), "{error}");
@@ -454,5 +455,43 @@ fn pixels_are_scaled_as_the_first_layers_ask() {
         let made = graph.apply_model(inner, &[&three]).unwrap();
         let output = made[0].apply(Conv2D::new(2, 1)).unwrap();
         assert_eq!(takes_bytes(&graph.model("nested", &[&input], &[&output]).unwrap()), expected, "{first:?}");
+    }
+}
+
+/// What a log is told.
+struct Log(std::sync::Mutex<Vec<String>>);
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(format!("{}: {}", record.level(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+static LOG: Log = Log(std::sync::Mutex::new(Vec::new()));
+
+/// The state of an optimizer, and of Keras 2 how the model was compiled, do not get lost without a word.
+#[test]
+fn what_is_not_kept_is_said() {
+    let Some(gpu) = gpu::gpu() else { return };
+    log::set_logger(&LOG).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/findings");
+    for file in ["k2_sequential_applied_thrice.h5", "k2_sequential_applied_thrice.keras"] {
+        let model = Model::load(&gpu, folder.join(file)).unwrap();
+        let target = saved("not_kept").join(format!("{file}.keras"));
+        model.save(&target).unwrap();
+        let said: Vec<String> = LOG.0.lock().unwrap().drain(..).filter(|line| line.contains(file)).collect();
+        for lost in ["the state of the optimizer", "how the model was compiled"] {
+            assert!(said.iter().any(|line| line.starts_with("WARN") && line.contains(lost)), "{file}: {said:?}");
+        }
+        assert!(KerasFile::open(&target).unwrap().not_kept().is_empty());
+        model.save(saved("not_kept").join("weights.safetensors")).unwrap();
+        assert!(!LOG.0.lock().unwrap().iter().any(|line| line.contains("weights.safetensors")));
     }
 }

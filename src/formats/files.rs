@@ -43,7 +43,8 @@ impl Model {
     /// Saves the model, or its weights; the name says which:
     ///
     /// - `.keras`: the model with its weights, as Keras 3 loads it. How the model was compiled for training is kept where it
-    ///   was read from such a file; the state of its optimizer is not.
+    ///   was read from such a file of Keras 3; the state of its optimizer is not. What the file that it was read from held beside
+    ///   that is said once more by a warning in the log, as [`KerasFile::not_kept`](super::KerasFile::not_kept) says it before.
     /// - `.weights.h5`: the weights, for Keras 3's `load_weights`.
     /// - `.safetensors`: the weights by path, `<layer>/<weight>`, behind the names of the models that the layer stands in,
     ///   that of a [`Sequential`](crate::model::Sequential) included.
@@ -67,7 +68,17 @@ impl Model {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         let bytes = match name {
             #[cfg(feature = "keras")]
-            name if name.ends_with(".keras") => keras_write::keras(self, &place)?,
+            name if name.ends_with(".keras") => {
+                let bytes = keras_write::keras(self, &place)?;
+                let lost = self.notes().get("not_kept").and_then(serde_json::Value::as_array);
+                for lost in lost.into_iter().flatten().filter_map(serde_json::Value::as_str) {
+                    log::warn!(
+                        "{place}: {lost}, which the file that model {} was read from holds, is not kept",
+                        self.name()
+                    );
+                }
+                bytes
+            }
             #[cfg(feature = "keras")]
             name if name.ends_with(".weights.h5") => keras_write::weights(self, &place)?,
             #[cfg(feature = "safetensors")]

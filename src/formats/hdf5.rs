@@ -100,17 +100,18 @@ impl WeightsFile {
         }
     }
 
-    /// The datasets `0`, `1`, … of the group at `path`, in that order; none where there is no such group, as Keras leaves
+    /// The datasets `0`, `1`, … of the group at `path`, in that order, of which some may be counts, which nothing computes with;
+    /// none where there is no such group, as Keras leaves
     /// none for a layer that never had weights.
     ///
     /// # Errors
     /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
-    pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
+    pub(super) fn vars(&mut self, path: &str, is_count: impl Fn(usize) -> bool) -> Result<Vec<HostTensor>> {
         let Some(group) = self.found(path)? else { return Ok(Vec::new()) };
         let names = group.datasets().map_err(|error| self.broken(path, error))?;
         // Each is looked for among all.
         self.meter.work((names.len() as u64).saturating_pow(2))?;
-        (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string())).collect()
+        (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string(), is_count(index))).collect()
     }
 
     /// The datasets `names` below the group at `path`.
@@ -119,7 +120,8 @@ impl WeightsFile {
     /// [`Error::Format`] where there is no such group or dataset, and as for [`vars`](Self::vars).
     pub(super) fn datasets(&mut self, path: &str, names: &[String]) -> Result<Vec<HostTensor>> {
         let group = self.group(path)?;
-        names.iter().map(|name| self.dataset(&group, path, name)).collect()
+        let is_count = |name: &str| name.rsplit('/').next().is_some_and(|last| last == "count" || last == "count:0");
+        names.iter().map(|name| self.dataset(&group, path, name, is_count(name))).collect()
     }
 
     /// The texts of the attribute `name` of the group at `path`, which Keras splits into `name0`, `name1`, … where they
@@ -229,12 +231,13 @@ impl WeightsFile {
         Error::format(self.at(path), error.to_string())
     }
 
-    fn dataset(&mut self, group: &Group, path: &str, name: &str) -> Result<HostTensor> {
+    fn dataset(&mut self, group: &Group, path: &str, name: &str, is_count: bool) -> Result<HostTensor> {
         let dataset = group.dataset(name).map_err(|error| self.broken(path, error))?;
-        self.read(&dataset, &format!("{}, dataset {path}/{name}", self.place))
+        self.read(&dataset, &format!("{}, dataset {path}/{name}", self.place), is_count)
     }
 
-    fn read(&mut self, dataset: &Dataset, place: &str) -> Result<HostTensor> {
+    /// The values of a dataset. Whole numbers beyond those that floats hold are rounded only where they are a count.
+    fn read(&mut self, dataset: &Dataset, place: &str, is_count: bool) -> Result<HostTensor> {
         let broken = |error: hdf5_pure::Error| Error::format(place, error.to_string());
         if dataset.is_chunked() {
             return Err(Error::format(
@@ -250,7 +253,8 @@ impl WeightsFile {
             return Err(Error::format(place, format!("the shape {dims:?} takes more bytes than the file has")));
         };
         self.budget -= bytes;
-        self.meter.memory(bytes / element.max(1) * size_of::<f32>() as u64)?;
+        let held = if matches!(dataset.datatype(), Ok(Datatype::FixedPoint { .. })) { size_of::<i128>() } else { 0 };
+        self.meter.memory(bytes / element.max(1) * (held + size_of::<f32>()) as u64)?;
         let raw = dataset.read_raw().map_err(broken)?;
         let values = match dataset.datatype().map_err(broken)? {
             Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
@@ -267,18 +271,24 @@ impl WeightsFile {
                     }
                 }
             }
-            // Counts, such as that of an adapted Normalization.
             Datatype::FixedPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
-                match (size, layout.signed) {
-                    (1, true) => decode(&raw, |bytes| f32::from(i8::from_le_bytes(bytes))),
-                    (1, false) => decode(&raw, |bytes| f32::from(u8::from_le_bytes(bytes))),
-                    (2, true) => decode(&raw, |bytes| f32::from(i16::from_le_bytes(bytes))),
-                    (2, false) => decode(&raw, |bytes| f32::from(u16::from_le_bytes(bytes))),
-                    (4, true) => decode(&raw, |bytes| i32::from_le_bytes(bytes) as f32),
-                    (4, false) => decode(&raw, |bytes| u32::from_le_bytes(bytes) as f32),
-                    (8, true) => decode(&raw, |bytes| i64::from_le_bytes(bytes) as f32),
-                    (8, false) => decode(&raw, |bytes| u64::from_le_bytes(bytes) as f32),
+                let whole: Vec<i128> = match (size, layout.signed) {
+                    (1, true) => decode(&raw, |bytes| i8::from_le_bytes(bytes).into()),
+                    (1, false) => decode(&raw, |bytes| u8::from_le_bytes(bytes).into()),
+                    (2, true) => decode(&raw, |bytes| i16::from_le_bytes(bytes).into()),
+                    (2, false) => decode(&raw, |bytes| u16::from_le_bytes(bytes).into()),
+                    (4, true) => decode(&raw, |bytes| i32::from_le_bytes(bytes).into()),
+                    (4, false) => decode(&raw, |bytes| u32::from_le_bytes(bytes).into()),
+                    (8, true) => decode(&raw, |bytes| i64::from_le_bytes(bytes).into()),
+                    (8, false) => decode(&raw, |bytes| u64::from_le_bytes(bytes).into()),
                     _ => return Err(Error::format(place, format!("no integers of {size} bytes can be weights"))),
+                };
+                match whole.iter().find(|&&value| !is_count && value as f32 as i128 != value) {
+                    Some(value) => {
+                        let problem = format!("weights are held as 32-bit floats, which would round its value {value}");
+                        return Err(Error::format(place, problem));
+                    }
+                    None => whole.into_iter().map(|value| value as f32).collect(),
                 }
             }
             Datatype::Opaque { size: 2, .. } if self.check_heaps().is_ok() && is_bfloat16(dataset) => {
@@ -401,7 +411,7 @@ mod tests {
     fn read(build: impl FnOnce(&mut hdf5_pure::FileBuilder)) -> Result<Vec<HostTensor>> {
         let mut builder = FileBuilder::new();
         build(&mut builder);
-        WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0))?.vars("vars")
+        WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0))?.vars("vars", |_| false)
     }
 
     /// Two values of two bytes each, in the group `vars`.
@@ -437,6 +447,23 @@ mod tests {
         });
         let counts = counts.unwrap();
         assert_eq!((&counts[0].values[..], &counts[1].values[..]), (&[-7.0, 360.0][..], &[(1u64 << 40) as f32][..]));
+    }
+
+    #[test]
+    fn whole_numbers_are_rounded_in_counts_alone() {
+        let file = |value: i64| {
+            let mut builder = FileBuilder::new();
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_i64_data(&[1, value]).with_shape(&[2]);
+            builder.add_group(vars.finish());
+            WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0)).unwrap()
+        };
+        for value in [(1 << 24) + 1, i64::MAX, -(1 << 40) - 1] {
+            let error = file(value).vars("vars", |_| false).unwrap_err().to_string();
+            assert!(error.contains("dataset vars/0") && error.contains(&value.to_string()), "{error}");
+            assert_eq!(file(value).vars("vars", |index| index == 0).unwrap()[0].values[1], value as f32);
+        }
+        assert_eq!(file(i64::MIN).vars("vars", |_| false).unwrap()[0].values[1], -(2f32.powi(63)));
     }
 
     #[test]

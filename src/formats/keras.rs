@@ -29,6 +29,8 @@ pub struct KerasFile {
     graph: Graph,
     unsupported: Vec<UnsupportedLayer>,
     weights: Weights,
+    /// Whether the file says how the model was compiled for training in a form that is not kept.
+    compiled: bool,
 }
 
 /// A layer of a file that cannot be built here.
@@ -129,20 +131,22 @@ impl KerasFile {
     }
 
     /// The graph, and the values of the weights of its layers.
-    pub(super) fn values(self) -> Result<(Graph, Vec<Vec<HostTensor>>)> {
+    pub(super) fn values(mut self) -> Result<(Graph, Vec<Vec<HostTensor>>)> {
         if !self.unsupported.is_empty() {
             return Err(refused(&self.place, "built", &self.unsupported));
         }
         let places = self.graph.places()?;
+        self.graph.notes["not_kept"] = self.not_kept().into();
         let mut weights = self.weights;
         let values = weights.values(&places, &self.weights_place)?;
         Ok((self.graph, values))
     }
 
-    /// What the file holds beside the model that this crate does not keep, in words: the state of an optimizer, and the seeds
-    /// of layers that draw random numbers.
+    /// What the file holds beside the model that this crate does not keep, in words: the state of an optimizer, the seeds of
+    /// layers that draw random numbers, and, of legacy `.h5` files and those of Keras 2, how the model was compiled.
     pub fn not_kept(&self) -> Vec<&'static str> {
-        self.weights.not_kept()
+        let compiled = self.compiled.then_some("how the model was compiled");
+        self.weights.not_kept().into_iter().chain(compiled).collect()
     }
 
     pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
@@ -156,8 +160,8 @@ impl KerasFile {
             let (weights, weights_place) = (archive.weights()?, format!("{place}, model.weights.h5"));
             (parsed, WeightsFile::open(weights, weights_place.clone(), meter)?, weights_place)
         };
-        let (graph, unsupported) = parsed;
-        Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)? })
+        let Parsed { graph, unsupported, compiled } = parsed;
+        Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)?, compiled })
     }
 }
 
@@ -172,11 +176,11 @@ pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> 
 /// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.
 pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) -> Result<Architecture> {
     let meter = Meter::new(place, bytes.len());
-    let (graph, unsupported) = if super::is_hdf5(&bytes) {
+    let Parsed { graph, unsupported, .. } = if super::is_hdf5(&bytes) {
         let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
         Config::of_hdf5(&file, place)?.parsed(options, file.meter())?
     } else if bytes.trim_ascii_start().starts_with(b"{") {
-        Config { text: bytes, place: place.to_owned(), version: None }.parsed(options, &meter)?
+        Config { text: bytes, place: place.to_owned(), version: None, compiled: false }.parsed(options, &meter)?
     } else {
         Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?.parsed(options, &meter)?
     };
@@ -193,6 +197,15 @@ struct Config {
     place: String,
     /// The version of Keras that wrote the file, where it says so.
     version: Option<String>,
+    /// Whether the file says beside it how the model was compiled.
+    compiled: bool,
+}
+
+/// What was made of a config.
+struct Parsed {
+    graph: Graph,
+    unsupported: Vec<UnsupportedLayer>,
+    compiled: bool,
 }
 
 impl Config {
@@ -202,7 +215,8 @@ impl Config {
             Error::format(place, "the file holds weights without a model: make the model, then load them into it")
         })?;
         let version = file.texts("", "keras_version")?.and_then(|texts| texts.into_iter().next());
-        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config"), version })
+        let compiled = file.texts("", "training_config")?.is_some();
+        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config"), version, compiled })
     }
 
     fn of_archive(archive: &mut Archive) -> Result<Self> {
@@ -221,16 +235,24 @@ impl Config {
                 Error::format(place, "it must hold the version of Keras that wrote the file, a text at keras_version")
             })
         });
-        Ok(Self { text, place: format!("{}, config.json", archive.place), version: version.transpose()? })
+        Ok(Self {
+            text,
+            place: format!("{}, config.json", archive.place),
+            version: version.transpose()?,
+            compiled: false,
+        })
     }
 
-    fn parsed(&self, options: ReadOptions, meter: &Meter) -> Result<(Graph, Vec<UnsupportedLayer>)> {
+    fn parsed(&self, options: ReadOptions, meter: &Meter) -> Result<Parsed> {
         let mut json = super::json(&self.text, &self.place, meter)?;
         let generation = Generation::of(&json, self.version.as_deref());
+        let mut compiled = self.compiled;
         if generation != Generation::Keras3 {
+            compiled |= json["compile_config"].as_object().is_some_and(|config| !config.is_empty());
             keras_2::modern(&mut json, generation);
         }
-        parse(&json, &self.place, generation, options)
+        let (graph, unsupported) = parse(&json, &self.place, generation, options)?;
+        Ok(Parsed { graph, unsupported, compiled })
     }
 }
 

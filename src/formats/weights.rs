@@ -209,7 +209,8 @@ fn by_group(file: &mut WeightsFile, places: &[Place]) -> Result<Vec<Vec<HostTens
     // Files of TF 2.13's time call the group of the layers after the attribute that held them.
     let root = if file.has_group("layers") { "layers" } else { "_layer_checkpoint_dependencies" };
     let path = |place: &Place| place.groups.iter().map(|group| format!("{root}/{group}/")).collect::<String>() + "vars";
-    places.iter().map(|place| file.vars(&path(place))).collect()
+    let is_count = |place: &Place, index: usize| place.weights.get(index).is_some_and(|(name, ..)| *name == "count");
+    places.iter().map(|place| file.vars(&path(place), |index| is_count(place, index))).collect()
 }
 
 /// In the order of Keras 2: the layers of a model one after another, and of a model among them first all weights that can

@@ -1,6 +1,7 @@
 //! `view`: a model as a page to look at, and as pictures.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,7 +9,7 @@ use serde_json::json;
 use wgpu_conv::formats::{FileKind, InputReader, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, ModelLook, Page, Picture, Status, Viewer};
-use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable_name};
+use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_name};
 
 use crate::output::{Report, at_least_one, finite, lines, load, named, on};
 use crate::progress::Progress;
@@ -137,7 +138,15 @@ impl View {
             if let Some(tensor) = &self.tensor {
                 reader = reader.tensor(tensor);
             }
-            vec![reader.read(path)?.data]
+            let read = reader.read(path)?;
+            let is_picture = path
+                .extension()
+                .is_some_and(|end| ["png", "jpg", "jpeg"].iter().any(|it| end.eq_ignore_ascii_case(it)));
+            let scaling = is_picture.then(|| reader.scaling().to_owned());
+            for note in read.note.iter().chain(&scaling) {
+                let _ = writeln!(io::stderr(), "note: {}", printable(note));
+            }
+            vec![read.data]
         };
         read.into_iter().map(|data| self.sample_of(&data, path)).collect()
     }
