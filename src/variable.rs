@@ -91,6 +91,18 @@ impl Variable {
     }
 }
 
+impl Variable {
+    /// Puts the values on the device, and lets go of them on the host; leaves them there where the device only pretends.
+    pub(crate) fn upload(&self) -> Result<()> {
+        let gpu = &self.data.gpu;
+        if gpu.pretends() {
+            return Ok(());
+        }
+        self.data.on_device()?;
+        gpu.settle_uploads()
+    }
+}
+
 impl std::fmt::Debug for Variable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Variable({} {})", self.name, self.shape())

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use counting::{MOST, NOW};
 use wgpu_conv::formats::{Budget, InputReader, KerasFile, OnnxFile, inspect};
-use wgpu_conv::layers::{Identity, ReLU};
+use wgpu_conv::layers::{Dense, Identity, ReLU};
 use wgpu_conv::model::{Architecture, Model, Sequential};
 use wgpu_conv::view::{Page, Viewer};
 use wgpu_conv::{Error, Result};
@@ -270,5 +270,28 @@ fn many_layers_are_built_in_proportion() {
     let read = bounded("load", stored, || Model::load(&gpu, &path)).unwrap();
     assert_eq!(read.layers().len(), COUNT);
     bounded("load_weights", stored, || read.load_weights(&path)).unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
+/// Weights go from the file to the device layer by layer: the host holds the file and a layer, and in the end neither.
+#[test]
+fn loading_takes_little_more_than_the_file() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let _alone = alone();
+    let mut model = Sequential::new(&gpu).with_input([None, Some(1000)]).unwrap();
+    for _ in 0..16 {
+        model = model.with(Dense::new(1000)).unwrap();
+    }
+    let path = written("dense.keras", b"");
+    std::fs::remove_file(&path).unwrap();
+    model.into_model().unwrap().save(&path).unwrap();
+    let stored = std::fs::metadata(&path).unwrap().len() as usize;
+    let before = NOW.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let loaded = Model::load(&gpu, &path).unwrap();
+    let [most, kept] = [&MOST, &NOW].map(|bytes| bytes.load(Ordering::Relaxed) - before);
+    assert!(most <= stored * 13 / 10, "{most} bytes at once for a file of {stored}");
+    assert!(kept <= stored / 10, "{kept} bytes kept of a file of {stored}");
+    assert_eq!(loaded.layers()[15].1.get_weights().unwrap()[0].values.len(), 1_000_000);
     std::fs::remove_file(path).unwrap();
 }

@@ -31,11 +31,13 @@ impl Model {
     pub fn load_weights(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let place = path.display().to_string();
-        let mut weights = weights(super::read(path)?, self.name(), &place)?;
+        let weights = weights(super::read(path)?, self.name(), &place)?;
         let places: Vec<_> = places(self).into_iter().map(|(place, _)| place).collect();
-        let values = weights.values(&places, &place)?;
-        for (layer, values) in places.iter().zip(&values) {
-            self.get_layer(layer.path.join("/").as_str())?.set_weights(values)?;
+        let paths: Vec<_> = places.iter().map(|place| place.path.join("/")).collect();
+        // All of them before the first is set: a file that does not fit changes nothing.
+        let values = weights.located(places, place)?.all()?;
+        for (path, values) in paths.iter().zip(&values) {
+            self.get_layer(path.as_str())?.set_weights(values)?;
         }
         Ok(())
     }

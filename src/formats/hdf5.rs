@@ -114,14 +114,14 @@ impl WeightsFile {
         (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string(), is_count(index))).collect()
     }
 
-    /// The datasets `names` below the group at `path`.
+    /// The dataset `name` below the group at `path`.
     ///
     /// # Errors
     /// [`Error::Format`] where there is no such group or dataset, and as for [`vars`](Self::vars).
-    pub(super) fn datasets(&mut self, path: &str, names: &[String]) -> Result<Vec<HostTensor>> {
+    pub(super) fn named(&mut self, path: &str, name: &str) -> Result<HostTensor> {
         let group = self.group(path)?;
-        let is_count = |name: &str| name.rsplit('/').next().is_some_and(|last| last == "count" || last == "count:0");
-        names.iter().map(|name| self.dataset(&group, path, name, is_count(name))).collect()
+        let is_count = name.rsplit('/').next().is_some_and(|last| last == "count" || last == "count:0");
+        self.dataset(&group, path, name, is_count)
     }
 
     /// The texts of the attribute `name` of the group at `path`, which Keras splits into `name0`, `name1`, … where they

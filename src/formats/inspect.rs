@@ -118,7 +118,7 @@ fn keras(file: KerasFile) -> Contents {
         obstacles: file.unsupported().iter().map(obstacle).collect(),
     };
     if contents.obstacles.is_empty()
-        && let Err(error) = file.values()
+        && let Err(error) = file.check_weights()
     {
         let obstacle = |name: &str| Obstacle { name: name.into(), kind: "weights".into(), reason: error.to_string() };
         contents.obstacles.push(obstacle(contents.name.as_deref().unwrap_or_default()));

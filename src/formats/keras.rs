@@ -1,18 +1,19 @@
 //! Keras model files: `.keras` (`file-formats.md` §2, §3) and the legacy `.h5` (§4).
 
 use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::path::Path;
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::graph::{Body, Graph, Source, parse};
 use super::hdf5::WeightsFile;
 use super::keras_2;
-use super::weights::Weights;
+use super::weights::{Located, Weights};
 use crate::budget::Meter;
 use crate::layers::{Generation, Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port, in_layer};
-use crate::{Error, Gpu, HostTensor, PartialShape, Result};
+use crate::{Error, Gpu, PartialShape, Result};
 
 /// A `.keras` file or a legacy `.h5` file of a whole model, read but not yet on a device.
 ///
@@ -125,21 +126,28 @@ impl KerasFile {
     /// [`Error::Invalid`] naming the layer whose weights or input do not fit; [`Error::Limit`] and [`Error::Gpu`] where the
     /// device cannot hold the weights.
     pub fn build(self, gpu: &Gpu) -> Result<Model> {
-        let (graph, mut values) = self.values()?;
+        let (graph, mut weights) = self.located()?;
         let inputs = graph.input_shapes();
-        built(graph, gpu, &inputs, &mut values)
+        built(graph, gpu, &inputs, &mut weights)
     }
 
-    /// The graph, and the values of the weights of its layers.
-    pub(super) fn values(mut self) -> Result<(Graph, Vec<Vec<HostTensor>>)> {
+    /// Reads all weights, and keeps none.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build) that a device has no part in.
+    pub(super) fn check_weights(self) -> Result<()> {
+        let (_, mut weights) = self.located()?;
+        (0..weights.places().len()).try_for_each(|index| weights.take(index).map(drop))
+    }
+
+    /// The graph, and the weights of its layers.
+    fn located(mut self) -> Result<(Graph, Located)> {
         if !self.unsupported.is_empty() {
             return Err(refused(&self.place, "built", &self.unsupported));
         }
         let places = self.graph.places()?;
         self.graph.notes["not_kept"] = self.not_kept().into();
-        let mut weights = self.weights;
-        let values = weights.values(&places, &self.weights_place)?;
-        Ok((self.graph, values))
+        Ok((self.graph, self.weights.located(places, self.weights_place)?))
     }
 
     /// What the file holds beside the model that this crate does not keep, in words: the state of an optimizer, the seeds of
@@ -149,7 +157,7 @@ impl KerasFile {
         self.weights.not_kept().into_iter().chain(compiled).collect()
     }
 
-    pub(super) fn parse(bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
+    pub(super) fn parse(mut bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
         let meter = Meter::new(&*place, bytes.len());
         let (parsed, weights, weights_place) = if super::is_hdf5(&bytes) {
             let file = WeightsFile::open(bytes, place.clone(), meter)?;
@@ -157,7 +165,16 @@ impl KerasFile {
         } else {
             let mut archive = Archive::open(&bytes, &place, &meter)?;
             let parsed = Config::of_archive(&mut archive)?.parsed(options, &meter)?;
-            let (weights, weights_place) = (archive.weights()?, format!("{place}, model.weights.h5"));
+            let weights = match archive.stored(WEIGHTS)? {
+                // As they lie in the file, of which nothing else is wanted any more: they are most of it.
+                Some(range) => {
+                    bytes.truncate(range.end);
+                    bytes.drain(..range.start);
+                    bytes
+                }
+                None => archive.weights()?,
+            };
+            let weights_place = format!("{place}, {WEIGHTS}");
             (parsed, WeightsFile::open(weights, weights_place.clone(), meter)?, weights_place)
         };
         let Parsed { graph, unsupported, compiled } = parsed;
@@ -272,7 +289,7 @@ pub(super) fn refused(place: &str, done: &str, layers: &[UnsupportedLayer]) -> E
 }
 
 /// `graph` on `gpu` for inputs of shapes `given`, its layers with their `values`.
-fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], values: &mut [Vec<HostTensor>]) -> Result<Model> {
+fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], weights: &mut Located) -> Result<Model> {
     let Graph { name, sequential, inputs, members, calls, outputs, notes } = graph;
     let inputs = inputs.into_iter().zip(given);
     let inputs = inputs.map(|((name, shape), given)| Input { name, shape: shape.unwrap_or_else(|| given.clone()) });
@@ -289,10 +306,11 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], values: &mut [Vec<Host
             let shapes: Vec<_> = inputs.iter().map(|&port| model.shape(port).clone()).collect();
             *block = match body {
                 Body::Layer(config, place) => {
-                    let layer = Layer::with_weights(gpu, *config, &shapes, std::mem::take(&mut values[place]));
+                    let layer = Layer::with_weights(gpu, *config, &shapes, weights.take(place)?);
+                    let layer = layer.and_then(|layer| layer.upload().map(|()| layer));
                     model.add_block(layer.map_err(|error| in_layer(name, error))?)?
                 }
-                Body::Model(graph) => model.add_block(built(graph, gpu, &shapes, values)?)?,
+                Body::Model(graph) => model.add_block(built(graph, gpu, &shapes, weights)?)?,
             };
         }
         model.apply(*block, inputs)?;
@@ -305,9 +323,14 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], values: &mut [Vec<Host
 /// The entries of a zip file.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// Of the whole file.
+    zip_bytes: usize,
     place: &'a str,
     meter: &'a Meter,
 }
+
+/// The entry that has the weights.
+const WEIGHTS: &str = "model.weights.h5";
 
 /// The memory that an entry takes once the list that a zip file has of them is read.
 const ENTRY_BYTES: u64 = 1024;
@@ -323,12 +346,12 @@ impl<'a> Archive<'a> {
                 format!("neither a .keras file, which is a zip archive ({error}), nor an HDF5 file (.h5)"),
             )
         })?;
-        Ok(Self { zip, place, meter })
+        Ok(Self { zip, zip_bytes: bytes.len(), place, meter })
     }
 
     /// The bytes of the weights.
     pub(super) fn weights(&mut self) -> Result<Vec<u8>> {
-        if let Some(weights) = self.entry("model.weights.h5")? {
+        if let Some(weights) = self.entry(WEIGHTS)? {
             return Ok(weights);
         }
         if self.entry("model.weights.npz")?.is_some() {
@@ -338,6 +361,22 @@ impl<'a> Archive<'a> {
             ));
         }
         Err(Error::format(self.place, "a .keras file must hold model.weights.h5, and this one does not"))
+    }
+
+    /// Where the bytes of an entry lie in the file, if there is one of the name that is not compressed; its checksum holds.
+    fn stored(&mut self, name: &str) -> Result<Option<Range<usize>>> {
+        let broken = |error: String| Error::format(format!("{}, {name}", self.place), error);
+        let mut entry = match self.zip.by_name(name) {
+            Ok(entry) if entry.compression() == CompressionMethod::Stored => entry,
+            Ok(_) | Err(zip::result::ZipError::FileNotFound) => return Ok(None),
+            Err(error) => return Err(broken(error.to_string())),
+        };
+        let size = std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| broken(error.to_string()))?;
+        let range = entry.data_start().and_then(|start| {
+            let (start, end) = (usize::try_from(start).ok()?, usize::try_from(start.checked_add(size)?).ok()?);
+            (size == entry.size() && end <= self.zip_bytes).then_some(start..end)
+        });
+        Ok(range)
     }
 
     /// The bytes of an entry, if there is one of the name.

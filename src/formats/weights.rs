@@ -183,40 +183,78 @@ impl Weights {
         found.into_iter().filter_map(|(there, what)| there.then_some(what)).collect()
     }
 
-    /// The values of the weights of `places`, all layers of a model in their order; as many as each declares, and of its
-    /// shapes.
+    /// The weights of `places`, all layers of a model in their order, where they stand in the file, called `file` in messages.
+    /// Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the file holds the weights of another number of layers.
+    pub(super) fn located(self, places: Vec<Place>, file: String) -> Result<Located> {
+        let datasets = match &self {
+            #[cfg(feature = "keras")]
+            Self::Legacy(weights, root) => by_order(weights, root, &places, &file)?,
+            _ => Vec::new(),
+        };
+        Ok(Located { weights: self, places, file, datasets })
+    }
+}
+
+/// A file of weights, and where in it those of each layer of a model stand. They are read layer by layer, so that never more than
+/// one layer's are on the host beside the file.
+pub(super) struct Located {
+    weights: Weights,
+    places: Vec<Place>,
+    file: String,
+    /// In a legacy file: the group and the name of each weight of each layer.
+    datasets: Vec<Vec<(String, String)>>,
+}
+
+impl Located {
+    /// The layers.
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The weights of the layer of an index: as many as it declares, and of its shapes.
     ///
     /// # Errors
     /// [`Error::Format`] naming the layer, the expected and the received where the file holds other weights.
-    pub(super) fn values(&mut self, places: &[Place], file: &str) -> Result<Vec<Vec<HostTensor>>> {
-        let values = match self {
+    pub(super) fn take(&mut self, index: usize) -> Result<Vec<HostTensor>> {
+        let place = &self.places[index];
+        let values = match &mut self.weights {
             #[cfg(feature = "keras")]
-            Self::Layers(weights) => by_group(weights, places)?,
+            Weights::Layers(weights) => by_group(weights, place)?,
             #[cfg(feature = "keras")]
-            Self::Legacy(weights, root) => by_order(weights, root, places, file)?,
+            Weights::Legacy(weights, _) => {
+                self.datasets[index].iter().map(|(group, name)| weights.named(group, name)).collect::<Result<_>>()?
+            }
             #[cfg(feature = "safetensors")]
-            Self::Named(tensors, model) => by_path(tensors, model, places, file)?,
+            Weights::Named(tensors, model) => by_path(tensors, model, place, &self.file)?,
         };
-        for (place, values) in places.iter().zip(&values) {
-            place.check(file, values)?;
-        }
+        place.check(&self.file, &values)?;
         Ok(values)
+    }
+
+    /// The weights of all layers.
+    ///
+    /// # Errors
+    /// Those of [`take`](Self::take).
+    pub(super) fn all(mut self) -> Result<Vec<Vec<HostTensor>>> {
+        (0..self.places.len()).map(|index| self.take(index)).collect()
     }
 }
 
 #[cfg(feature = "keras")]
-fn by_group(file: &mut WeightsFile, places: &[Place]) -> Result<Vec<Vec<HostTensor>>> {
+fn by_group(file: &mut WeightsFile, place: &Place) -> Result<Vec<HostTensor>> {
     // Files of TF 2.13's time call the group of the layers after the attribute that held them.
     let root = if file.has_group("layers") { "layers" } else { "_layer_checkpoint_dependencies" };
-    let path = |place: &Place| place.groups.iter().map(|group| format!("{root}/{group}/")).collect::<String>() + "vars";
-    let is_count = |place: &Place, index: usize| place.weights.get(index).is_some_and(|(name, ..)| *name == "count");
-    places.iter().map(|place| file.vars(&path(place), |index| is_count(place, index))).collect()
+    let path = place.groups.iter().map(|group| format!("{root}/{group}/")).collect::<String>() + "vars";
+    file.vars(&path, |index| place.weights.get(index).is_some_and(|(name, ..)| *name == "count"))
 }
 
-/// In the order of Keras 2: the layers of a model one after another, and of a model among them first all weights that can
-/// be trained, then all others.
+/// The datasets of each layer in the order of Keras 2: the layers of a model one after another, and of a model among them first
+/// all weights that can be trained, then all others.
 #[cfg(feature = "keras")]
-fn by_order(file: &mut WeightsFile, root: &str, places: &[Place], name: &str) -> Result<Vec<Vec<HostTensor>>> {
+fn by_order(file: &WeightsFile, root: &str, places: &[Place], name: &str) -> Result<Vec<Vec<(String, String)>>> {
     let join = |group: &str| if root.is_empty() { group.to_owned() } else { format!("{root}/{group}") };
     let mut saved = Vec::new();
     for group in file.texts(root, "layer_names")?.unwrap_or_default() {
@@ -246,23 +284,22 @@ fn by_order(file: &mut WeightsFile, root: &str, places: &[Place], name: &str) ->
         );
         return Err(Error::format(name, text));
     }
-    let mut values = vec![Vec::new(); places.len()];
+    let mut datasets = vec![Vec::new(); places.len()];
     for (member, (group, names)) in members.into_iter().zip(saved) {
         let slots = member.iter().flat_map(|&place| (0..places[place].weights.len()).map(move |index| (place, index)));
         let (mut order, fixed): (Vec<_>, Vec<_>) = slots.partition(|&(place, index)| places[place].weights[index].2);
         order.extend(fixed);
-        let read = file.datasets(&group, &names)?;
-        if order.len() != read.len() {
-            let text = format!("layer {} must be given {} weights; received {}", group, order.len(), read.len());
+        if order.len() != names.len() {
+            let text = format!("layer {} must be given {} weights; received {}", group, order.len(), names.len());
             return Err(Error::format(name, text));
         }
-        let mut placed: Vec<_> = order.into_iter().zip(read).collect();
+        let mut placed: Vec<_> = order.into_iter().zip(names).collect();
         placed.sort_by_key(|(slot, _)| *slot);
-        for ((place, _), value) in placed {
-            values[place].push(value);
+        for ((place, _), name) in placed {
+            datasets[place].push((group.clone(), name));
         }
     }
-    Ok(values)
+    Ok(datasets)
 }
 
 /// By `<layer>/<weight>`, before which there may be the names of the models around the layer: Keras leaves out those of
@@ -271,22 +308,18 @@ fn by_order(file: &mut WeightsFile, root: &str, places: &[Place], name: &str) ->
 fn by_path(
     tensors: &mut HashMap<String, HostTensor>,
     model: &str,
-    places: &[Place],
+    place: &Place,
     file: &str,
-) -> Result<Vec<Vec<HostTensor>>> {
-    let mut values = Vec::with_capacity(places.len());
-    for place in places {
-        let path: Vec<&str> = [model].into_iter().chain(place.path.iter().map(String::as_str)).collect();
-        let mut of_layer = Vec::with_capacity(place.weights.len());
-        for (weight, ..) in &place.weights {
-            let full = (0..path.len()).map(|first| format!("{}/{weight}", path[first..].join("/")));
-            let found = full.clone().find_map(|name| tensors.remove(&name));
-            of_layer.push(found.ok_or_else(|| {
-                let names: Vec<_> = full.collect();
-                Error::format(file, format!("there must be a tensor {}, and there is none", names.join(" or ")))
-            })?);
-        }
-        values.push(of_layer);
+) -> Result<Vec<HostTensor>> {
+    let path: Vec<&str> = [model].into_iter().chain(place.path.iter().map(String::as_str)).collect();
+    let mut values = Vec::with_capacity(place.weights.len());
+    for (weight, ..) in &place.weights {
+        let full = (0..path.len()).map(|first| format!("{}/{weight}", path[first..].join("/")));
+        let found = full.clone().find_map(|name| tensors.remove(&name));
+        values.push(found.ok_or_else(|| {
+            let names: Vec<_> = full.collect();
+            Error::format(file, format!("there must be a tensor {}, and there is none", names.join(" or ")))
+        })?);
     }
     Ok(values)
 }

@@ -14,6 +14,8 @@ const MOST_IDLE: u64 = 512 << 20;
 const MOST_UNSUBMITTED: u64 = 256 << 20;
 /// Uniform blocks kept; they are a few dozen bytes each.
 const MOST_UNIFORMS: usize = 4096;
+/// Bytes written without a submission after which [`Gpu::settle_uploads`] makes one.
+const MUCH_UNSUBMITTED: u64 = 16 << 20;
 /// Buffer sizes are multiples of this, so that f16 tensors of odd length and vec4 loads stay inside.
 const GRANULE: u64 = 256;
 
@@ -268,6 +270,14 @@ impl Gpu {
         self.enqueue(storage, bytes)?;
         let pending = self.0.buffers.unsubmitted.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
         if pending > MOST_UNSUBMITTED {
+            self.submit("upload", &[], None)?;
+        }
+        Ok(())
+    }
+
+    /// Submits what was written, where it is much: whoever writes one thing after another calls it between.
+    pub(crate) fn settle_uploads(&self) -> Result<()> {
+        if self.0.buffers.unsubmitted.load(Ordering::Relaxed) > MUCH_UNSUBMITTED {
             self.submit("upload", &[], None)?;
         }
         Ok(())

@@ -141,6 +141,11 @@ impl Gpu {
         &self.0.info
     }
 
+    /// Whether the device is one of wgpu's that computes and keeps nothing.
+    pub(crate) fn pretends(&self) -> bool {
+        self.0.info.backend == wgpu::Backend::Noop
+    }
+
     /// The limits and features plans may use.
     pub fn caps(&self) -> &Caps {
         &self.0.caps

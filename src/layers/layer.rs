@@ -142,6 +142,14 @@ impl Layer {
         Blueprint::new(gpu, config.into(), inputs)?.built(gpu, values, shared)
     }
 
+    /// Puts the weights on the device, where nothing has computed with them yet, and lets go of them on the host.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] and [`Error::Gpu`] where the device cannot hold them.
+    pub(crate) fn upload(&self) -> Result<()> {
+        self.weights.iter().try_for_each(Variable::upload)
+    }
+
     /// The description it was built from.
     pub fn config(&self) -> &LayerConfig {
         &self.config
