@@ -44,6 +44,19 @@ impl PartialShape {
         self.0.len()
     }
 
+    /// # Errors
+    /// [`Error::Invalid`] where the product of the known extents does not fit 64 bits, those that are 0 left out: arithmetic on the
+    /// shape may count by any of them.
+    pub(crate) fn check_countable(&self) -> Result<()> {
+        let known = self.0.iter().flatten().filter(|dim| **dim > 0);
+        let product = known.into_iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+        let fits = product.is_some_and(|product| usize::try_from(product).is_ok());
+        if fits {
+            return Ok(());
+        }
+        Err(Error::invalid("input", "the product of a shape's extents must fit 64 bits", format!("input shape={self}")))
+    }
+
     /// The shape, if every extent is known.
     pub fn known(&self) -> Option<Shape> {
         self.0.iter().copied().collect::<Option<Vec<_>>>().map(Shape)

@@ -10,7 +10,7 @@ use std::borrow::Borrow;
 use common::test_each;
 use wgpu_conv::layers::{
     ActivationLayer, AveragePooling2D, BatchNormalization, BinaryFunction, Broadcast, Concatenate, Constraint, Conv2D,
-    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, Expand, GaussianNoise, GlobalAveragePooling2D,
+    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, Expand, Flatten, GaussianNoise, GlobalAveragePooling2D,
     GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization, LeakyReLU, Map, MatMul,
     MaxPooling2D, Merge, Normalization, PReLU, Pad, Pads, Permute, Pool2D, Pooling, ReLU, Reduce, Reduction,
     Regularizer, RepeatVector, Rescaling, Reshape, Resize, ResizeTo, SeparableConv2D, Slice, SpatialDropout2D,
@@ -483,6 +483,12 @@ fn shapes() {
             Rescaling::new([1.0, 2.0]).into(),
             [1, 4, 4, 3].into(),
             "Invalid: the channels of the input must be known, and as many as `scale` and `offset` have values; received input shape=(1, 4, 4, 3), 2 values",
+        ),
+        (
+            "extents whose product is no number",
+            Flatten::new().into(),
+            PartialShape::from(vec![Some(1 << 22); 3]),
+            "Invalid: the product of a shape's extents must fit 64 bits; received input shape=(4194304, 4194304, 4194304)",
         ),
         (
             "an image too large",

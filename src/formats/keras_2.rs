@@ -43,8 +43,10 @@ pub(super) fn modern(json: &mut Json, generation: Generation) {
         _ => false,
     };
     if normalizes && Origin::of(generation, json) == Origin::Keras {
-        json["config"]["epsilon"] = LEAST_NORM.into();
-        json["module"] = OPERATORS.into();
+        if let Some(Json::Object(config)) = json.get_mut("config") {
+            config.insert("epsilon".into(), LEAST_NORM.into());
+            json["module"] = OPERATORS.into();
+        }
     }
     if let Some(activation) = json.pointer_mut("/config/activation") {
         let function = activation["class_name"] == "function" && Origin::of(generation, activation) == Origin::Keras;
@@ -73,6 +75,15 @@ fn rename_reads(reads: &mut Json) {
 mod tests {
     use super::*;
     use crate::layers::LayerConfig;
+
+    #[test]
+    fn configs_that_are_no_objects_are_left_as_they_are() {
+        for config in [json!(-4), json!("four"), json!([4]), json!(null)] {
+            let mut layer = json!({"class_name": "UnitNormalization", "config": config});
+            modern(&mut layer, Generation::Keras2);
+            assert_eq!(layer, json!({"class_name": "UnitNormalization", "config": config}));
+        }
+    }
 
     #[test]
     fn hard_sigmoid_is_that_of_keras_2_where_it_is_keras_s() {

@@ -294,6 +294,7 @@ impl LayerConfig {
             };
             return Err(Error::invalid("inputs", rule, format!("{} inputs", inputs.len())));
         }
+        inputs.iter().try_for_each(PartialShape::check_countable)?;
         description.shape(inputs)
     }
 
