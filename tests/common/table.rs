@@ -384,7 +384,7 @@ pub const ROWS: [Row; 58] = [
     row("pointwise, long sums", dense(32), [2, 3], 1024).batch(2).then("relu"),
     row("sums in parts", dense(3), [3, 4], 2051).kernel(2, 2).batch(2),
     row("sums in parts, in fours", dense(8), [3, 4], 916).kernel(3, 3).strides(2, 1).same().then("relu"),
-    row("sums in parts, in groups", grouped(8, 2), [1, 2], 8).kernel(64, 33).same().bare(),
+    row("sums in parts, in groups", grouped(8, 2), [2, 3], 4104).kernel(2, 2).same().bare(),
     row("pointwise, one filter", dense(1), [6, 7], 17),
     row("pointwise, stride", dense(8), [7, 10], 4).strides(2, 3),
     row("tile of 3x3", dense(64), [8, 8], 16).kernel(3, 3).same(),
