@@ -15,7 +15,6 @@
 //
 // A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl. A team of several takes the values
 // of its line in turn; GLU wants a team of one.
-// Constants: PASSES, of sparsemax.
 // Memory: one to four passes over the line; lines that lie side by side are read by neighbouring teams.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -81,12 +80,12 @@ fn largest(line: u32, member: u32, factor: f32) -> f32 {
 }
 
 /// Michelot's algorithm, which is Newton's method on the sum of what is above the threshold, less 1: the threshold of a support,
-/// then the support above that threshold, until it stays. PASSES reach the last bit.
+/// then the support above that threshold, until it stays. So many passes reach the last bit.
 /// Values are taken relative to the line's maximum and to the threshold so far, which keeps the sums small.
 fn sparsemax_threshold(line: u32, member: u32, most: f32) -> f32 {
     var threshold = -1.0;
     var support = -1.0;
-    for (var turn = 0u; turn < PASSES; turn++) {
+    for (var turn = 0u; turn < params.passes; turn++) {
         var excess = 0.0;
         var count = 0.0;
         for (var i = member; i < params.extent; i += TEAM) {

@@ -15,6 +15,8 @@ params! {
         items,
         extent,
         inner,
+        /// Of sparsemax over a line.
+        passes,
     }
 }
 
@@ -54,7 +56,7 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
         _ => (lines, Team::choices(lines, extent.into(), inner == 1, caps)?),
     };
     let passes = sparsemax_passes(extent);
-    let params = AxisParams { items: item_count(items)?, extent, inner };
+    let params = AxisParams { items: item_count(items)?, extent, inner, passes };
     let plan = |team: Team| Plan {
         name: format!("{name}_{dtype}x1_{}", team.suffix),
         steps: vec![Dispatch {
@@ -64,7 +66,6 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 constants: vec![
                     ("WORKGROUP", Constant::U32(team.workgroup)),
                     ("FUNCTION", Constant::U32(number)),
-                    ("PASSES", Constant::U32(passes)),
                     ("Elem", Constant::Type(dtype.name(), 1)),
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
