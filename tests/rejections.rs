@@ -10,11 +10,11 @@ use std::borrow::Borrow;
 use common::test_each;
 use wgpu_conv::layers::{
     ActivationLayer, AveragePooling2D, BatchNormalization, BinaryFunction, Broadcast, Concatenate, Constraint, Conv2D,
-    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, Expand, Flatten, GaussianNoise, GlobalAveragePooling2D,
-    GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization, LeakyReLU, Map, MatMul,
-    MaxPooling2D, Merge, Normalization, PReLU, Pad, Pads, Permute, Pool2D, Pooling, ReLU, Reduce, Reduction,
-    Regularizer, RepeatVector, Rescaling, Reshape, Resize, ResizeTo, SeparableConv2D, Slice, SpatialDropout2D,
-    UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
+    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, Expand, Flatten, GaussianNoise,
+    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization,
+    LeakyReLU, Map, MatMul, MaxPooling2D, Merge, Normalization, PReLU, Pad, Pads, Permute, Pool2D, Pooling, ReLU,
+    Reduce, Reduction, Regularizer, RepeatVector, Rescaling, Reshape, Resize, ResizeTo, SeparableConv2D, Slice,
+    SpatialDropout2D, UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
 };
 use wgpu_conv::{
     Activation, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, Padding, PartialShape, Result, Shape, Tensor,

@@ -333,9 +333,9 @@ fn agree(caps: &Caps, step: &Dispatch) -> Result<(), String> {
         match bound.remove(&place) {
             Some(global) if global.space == expected => {}
             Some(global) => return Err(format!("{binding:?} is {:?}", global.space)),
-            // A launch that finishes what others began has the places of one that does it all, and one of two convolutions
-            // has the place of a residual where there is none.
-            None if [Operand::Kernel, Operand::Other].map(Binding::Read).contains(binding) => {}
+            // A launch that begins what others finish, or finishes what they began, has the places of one that does it all,
+            // and one of two convolutions has the place of a residual where there is none.
+            None if [Operand::Kernel, Operand::Bias, Operand::Other].map(Binding::Read).contains(binding) => {}
             None => return Err(format!("{binding:?} is nowhere")),
         }
     }

@@ -88,7 +88,7 @@ fn structured(format: Format, bytes: &[u8], other: &[u8], random: &mut Random) -
         Format::Safetensors => {
             let text = |bytes: &[u8]| {
                 let length = u64::from_le_bytes(*bytes.first_chunk()?);
-                Some(bytes.get(8..8 + usize::try_from(length).ok()?)?.to_vec())
+                Some(bytes.get(8..usize::try_from(length).ok()?.checked_add(8)?)?.to_vec())
             };
             let (header, other) = (text(bytes)?, text(other)?);
             let changed = changed_json(&header, &other, random)?;
