@@ -92,8 +92,12 @@ impl Variable {
 }
 
 impl Variable {
-    /// Puts the values on the device, and lets go of them on the host; leaves them there where the device only pretends.
-    pub(crate) fn upload(&self) -> Result<()> {
+    /// Puts the values on the device, where they come with the first call that computes with them otherwise, and lets go of them
+    /// on the host. On wgpu's backend that keeps nothing they stay on the host.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] and [`Error::Gpu`] where the device cannot hold them.
+    pub fn upload(&self) -> Result<()> {
         let gpu = &self.data.gpu;
         if gpu.pretends() {
             return Ok(());

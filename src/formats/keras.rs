@@ -540,8 +540,8 @@ mod tests {
         let read_all = |bytes: Vec<u8>| -> Result<usize> {
             // A whole model's config is read, too.
             let _ = KerasFile::from_bytes(&bytes).map(|file| file.graph.places());
-            let mut weights = Weights::of(WeightsFile::open(bytes, "weights".into(), Meter::new("weights", 0))?)?;
-            Ok(weights.values(&places, "weights")?.iter().map(Vec::len).sum())
+            let weights = Weights::of(WeightsFile::open(bytes, "weights".into(), Meter::new("weights", 0))?)?;
+            Ok(weights.located(places.clone(), "weights".into())?.all()?.iter().map(Vec::len).sum())
         };
         for whole in files {
             assert_eq!(read_all(whole.clone()).unwrap(), 23);

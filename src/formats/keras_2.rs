@@ -42,11 +42,10 @@ pub(super) fn modern(json: &mut Json, generation: Generation) {
         Some("Dot") => at(json, "/config/normalize") == true,
         _ => false,
     };
-    if normalizes && Origin::of(generation, json) == Origin::Keras {
-        if let Some(Json::Object(config)) = json.get_mut("config") {
-            config.insert("epsilon".into(), LEAST_NORM.into());
-            json["module"] = OPERATORS.into();
-        }
+    let normalizes = normalizes && Origin::of(generation, json) == Origin::Keras;
+    if let Some(Json::Object(config)) = json.get_mut("config").filter(|_| normalizes) {
+        config.insert("epsilon".into(), LEAST_NORM.into());
+        json["module"] = OPERATORS.into();
     }
     if let Some(activation) = json.pointer_mut("/config/activation") {
         let function = activation["class_name"] == "function" && Origin::of(generation, activation) == Origin::Keras;

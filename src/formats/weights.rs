@@ -189,12 +189,18 @@ impl Weights {
     /// # Errors
     /// [`Error::Format`] where the file holds the weights of another number of layers.
     pub(super) fn located(self, places: Vec<Place>, file: String) -> Result<Located> {
+        #[cfg(feature = "keras")]
         let datasets = match &self {
-            #[cfg(feature = "keras")]
             Self::Legacy(weights, root) => by_order(weights, root, &places, &file)?,
             _ => Vec::new(),
         };
-        Ok(Located { weights: self, places, file, datasets })
+        Ok(Located {
+            weights: self,
+            places,
+            file,
+            #[cfg(feature = "keras")]
+            datasets,
+        })
     }
 }
 
@@ -205,11 +211,13 @@ pub(super) struct Located {
     places: Vec<Place>,
     file: String,
     /// In a legacy file: the group and the name of each weight of each layer.
+    #[cfg(feature = "keras")]
     datasets: Vec<Vec<(String, String)>>,
 }
 
 impl Located {
     /// The layers.
+    #[cfg(feature = "keras")]
     pub(super) fn places(&self) -> &[Place] {
         &self.places
     }

@@ -142,11 +142,11 @@ impl Layer {
         Blueprint::new(gpu, config.into(), inputs)?.built(gpu, values, shared)
     }
 
-    /// Puts the weights on the device, where nothing has computed with them yet, and lets go of them on the host.
+    /// Puts the weights on the device now: see [`Variable::upload`].
     ///
     /// # Errors
-    /// [`Error::Limit`] and [`Error::Gpu`] where the device cannot hold them.
-    pub(crate) fn upload(&self) -> Result<()> {
+    /// Those of [`Variable::upload`].
+    pub fn upload(&self) -> Result<()> {
         self.weights.iter().try_for_each(Variable::upload)
     }
 
