@@ -55,6 +55,7 @@
 //! | tape | operations on values, in order, before anything runs |
 //! | program | a model's tape, rewritten, with its memory and its bound launches |
 //! | params | the uniform block |
+//! | A5, D1, F2, K1, T3, … | a decision on what Keras leaves open or does otherwise: `docs/decisions.md` |
 //!
 //! ## Unrolled loops
 //!

@@ -145,7 +145,7 @@ fn the_readme_lists_the_activations() {
 fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders: Vec<PathBuf> =
-        ["src", "shaders", "tests", "benches", "examples", ".ci"].map(|name| Path::new(ROOT).join(name)).into();
+        ["src", "shaders", "tests", "benches", "examples", "docs", ".ci"].map(|name| Path::new(ROOT).join(name)).into();
     while let Some(folder) = folders.pop() {
         // A published package has no `.ci`.
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
