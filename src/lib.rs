@@ -1,5 +1,6 @@
 // README.md's programs are compiled as they stand there, with the features that they need.
 #![cfg_attr(any(not(doctest), feature = "keras"), doc = include_str!("../README.md"))]
+#![doc = include_str!("../docs/features.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //!
 //! # How the crate is built
@@ -86,6 +87,11 @@
 //! - Drivers differ in when they compile: lavapipe does at a shader's first launch, on one thread. Creating pipelines on
 //!   all of the host's threads is the smaller part of a first call there.
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
+
+/// The programs of `docs/library.md`, compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+mod programs {}
 
 mod activation;
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "each format counts what it takes itself"))]
