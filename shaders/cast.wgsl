@@ -1,5 +1,5 @@
 // output[i] = input[i] in another type, rounded to nearest even on the way where ROUNDING asks for it:
-// 0 not at all, 1 to bfloat16, 2 to binary16 (spec D13, D14).
+// 0 not at all, 1 to bfloat16, 2 to binary16 (decisions D13, D14).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<In>;

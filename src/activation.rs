@@ -1,4 +1,4 @@
-//! Activation functions: Keras's thirty, by name, alias and parameter (spec `activations.md`).
+//! Activation functions: Keras's thirty, by name, alias and parameter.
 
 use crate::{Error, Result};
 
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 ///
 /// Most map one value to one value and are computed where a convolution stores its result. [`Softmax`], [`LogSoftmax`],
 /// [`Sparsemax`] and [`Glu`] work along an axis; the plain Keras names mean axis −1, the last axis of the array, which
-/// with `channels_first` is the **width** (spec A8): use [`over_channels`](Self::over_channels) for the channels.
+/// with `channels_first` is the **width** (A8): use [`over_channels`](Self::over_channels) for the channels.
 ///
 /// Inputs should be finite. NaN comes out as NaN except where Keras's own definition drops it (A5), tested bit by bit
 /// because shaders may assume NaN away.
@@ -21,7 +21,7 @@ pub enum Activation {
     /// `x`. Keras's default, also for `None`.
     #[default]
     Linear,
-    /// `max(x, 0)`, or what Keras makes of its three parameters (spec §3); [`RELU`](Self::RELU) has the defaults.
+    /// `max(x, 0)`, or what Keras makes of its three parameters; [`RELU`](Self::RELU) has the defaults.
     Relu {
         /// Slope below the threshold; 0 by default.
         negative_slope: f32,

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 pub enum DType {
     /// IEEE binary32.
     F32,
-    /// IEEE binary16; needs the adapter's `SHADER_F16`. Arithmetic on it accumulates in f32 (spec D15).
+    /// IEEE binary16; needs the adapter's `SHADER_F16`. Arithmetic on it accumulates in f32 (D15).
     F16,
 }
 
@@ -66,7 +66,7 @@ impl Element for f16 {
 
 /// Host data a tensor can be made from: `f32`, [`half::f16`], and `f64`, which is rounded to f32.
 ///
-/// Integers are refused, as Keras's backends refuse them (spec D8): cast them to `f32` first.
+/// Integers are refused, as Keras's backends refuse them (D8): cast them to `f32` first.
 #[diagnostic::on_unimplemented(
     message = "a tensor cannot be made from `{Self}`",
     note = "tensors hold floating point: convert first, for example with `.map(|&v| v as f32)`"
@@ -110,9 +110,9 @@ mod sealed {
 /// A narrower format that f32 values are rounded to, nearest even, where the device does not store it itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rounding {
-    /// To bfloat16: 8 exponent and 7 fraction bits (spec D14).
+    /// To bfloat16: 8 exponent and 7 fraction bits (D14).
     BFloat16,
-    /// To binary16: 5 exponent and 10 fraction bits (spec D13's fallback).
+    /// To binary16: 5 exponent and 10 fraction bits (D13's fallback).
     Float16,
 }
 
@@ -126,7 +126,7 @@ impl Rounding {
     }
 }
 
-/// A Keras dtype policy: the type of a layer's variables and the type it computes in (spec §7).
+/// A Keras dtype policy: the type of a layer's variables and the type it computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DTypePolicy {
     /// Variables and computation in f32. Keras's default.

@@ -1,7 +1,7 @@
 //! All output-size and padding arithmetic: a convolution as validated integers.
 //!
 //! Nothing outside this module divides by a stride or adds a pad. The formulas are Keras's
-//! (`keras/src/ops/operation_utils.py`, `compute_conv_output_shape`; spec §2).
+//! (`keras/src/ops/operation_utils.py`, `compute_conv_output_shape`).
 
 use crate::{Error, Result, Shape};
 
@@ -66,7 +66,7 @@ impl Axis {
         Self { input: extent, output: extent, kernel: 1, stride: 1, dilation: 1, pad_before: 0 }
     }
 
-    /// The axis of a Keras convolution; `None` where no window fits (spec §2, the "≤ 0" rule).
+    /// The axis of a Keras convolution; `None` where no window fits (Keras refuses an output of 0 or less).
     pub(crate) fn conv(input: u32, kernel: u32, stride: u32, dilation: u32, padding: Padding) -> Option<Self> {
         let effective = u64::from(kernel - 1) * u64::from(dilation) + 1;
         match padding {
@@ -82,8 +82,8 @@ impl Axis {
     }
 
     /// The axis whose forward relation a Keras transposed convolution of `extent` positions runs backwards: `output` is
-    /// `extent`, `input` what the transposed convolution makes, `pad_before` what is cut off before it (spec
-    /// visualisation.md §6.1), which may be nothing. `None` without positions.
+    /// `extent`, `input` what the transposed convolution makes, `pad_before` what is cut off before it,
+    /// which may be nothing. `None` without positions.
     pub(crate) fn transposed(
         extent: u32,
         kernel: u32,
@@ -289,7 +289,7 @@ pub(crate) fn axis_index(axis: i32, rank: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// The table of spec §2.1: (before, after) for input extents 1 to 6.
+    /// Keras's split for kernels and strides: (before, after) for input extents 1 to 6.
     #[test]
     fn same_padding_splits_as_keras() {
         type Row = (u32, u32, [(u32, u32); 6]);
@@ -324,7 +324,7 @@ mod tests {
                 assert_eq!(Axis::conv(axis.input, kernel, stride, dilation, padding), Some(axis));
             }
         }
-        // The table of spec visualisation.md §6.1 with output padding.
+        // The same with output padding.
         let padded = |extent, kernel, stride, padding, more| {
             let axis = Axis::transposed(extent, kernel, stride, 1, padding, Some(more)).unwrap();
             (axis.input, axis.pad_before)

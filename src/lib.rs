@@ -1,5 +1,6 @@
 // README.md's programs are compiled as they stand there, with the features that they need.
 #![cfg_attr(any(not(doctest), feature = "keras"), doc = include_str!("../README.md"))]
+#![doc = include_str!("../docs/features.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //!
 //! # How the crate is built
@@ -55,6 +56,7 @@
 //! | tape | operations on values, in order, before anything runs |
 //! | program | a model's tape, rewritten, with its memory and its bound launches |
 //! | params | the uniform block |
+//! | A5, D1, F2, K1, T3, … | a decision on what Keras leaves open or does otherwise: `docs/decisions.md` |
 //!
 //! ## Unrolled loops
 //!
@@ -85,6 +87,11 @@
 //! - Drivers differ in when they compile: lavapipe does at a shader's first launch, on one thread. Creating pipelines on
 //!   all of the host's threads is the smaller part of a first call there.
 //! - Uniform blocks are kept by content, so that a repeated call writes nothing before it runs.
+
+/// The programs of `docs/library.md`, compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+mod programs {}
 
 mod activation;
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "each format counts what it takes itself"))]

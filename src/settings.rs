@@ -1,4 +1,4 @@
-//! Process-wide defaults, and Keras's `keras.json` (spec §6).
+//! Process-wide defaults, and Keras's `keras.json`.
 
 use std::sync::{PoisonError, RwLock};
 

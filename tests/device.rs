@@ -848,7 +848,7 @@ fn axes_of_activations() {
     );
 }
 
-/// Where Keras gives NaN at an infinity, the limit that the specification accepts instead (A6); squareplus has the same
+/// Where Keras gives NaN at an infinity, the limit that is accepted instead (A6); squareplus has the same
 /// indeterminate form.
 fn limit(name: &str, x: f32) -> Option<f32> {
     match name {

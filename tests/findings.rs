@@ -108,7 +108,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The largest deviation from what is expected, as the README defines it.
+/// The largest deviation from what is expected, as `docs/precision.md` defines it.
 const LIMIT: f64 = 1e-5;
 
 fn folder() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What holds for the package as a whole: its files, its dependencies, and the README's claims about both.
+//! What holds for the package as a whole: its files, its dependencies, and what its documents claim of both.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const README: &str = include_str!("../README.md");
+const FEATURES: &str = include_str!("../docs/features.md");
+const LAYERS: &str = include_str!("../docs/layers.md");
 
 fn text(relative: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(relative)).unwrap_or_else(|why| panic!("{relative}: {why}"))
@@ -36,10 +38,12 @@ fn version(text: &str) -> [u32; 3] {
     [(); 3].map(|()| parts.next().unwrap_or(0))
 }
 
-/// The cells of the README's table rows, those below a heading of `##`.
-fn rows(heading: &str) -> Vec<Vec<&'static str>> {
-    let section = README.split("\n## ").find(|section| section.lines().next() == Some(heading));
-    let section = section.unwrap_or_else(|| panic!("README.md has no heading {heading}"));
+/// The cells of a document's table rows, those below its title or a heading of `##`.
+fn rows(document: &'static str, heading: &str) -> Vec<Vec<&'static str>> {
+    let mut sections = document.split("\n## ");
+    let section =
+        sections.find(|section| section.lines().next().map(|line| line.trim_start_matches("# ")) == Some(heading));
+    let section = section.unwrap_or_else(|| panic!("no heading {heading}"));
     let row = |line: &'static str| {
         line.strip_prefix("| ")?.strip_suffix('|').map(|line| line.split('|').map(str::trim).collect())
     };
@@ -88,16 +92,16 @@ fn the_readme_states_the_versions() {
         wgpu["req"].as_str().expect("a requirement").trim_start_matches('^').to_owned(),
         package["rust_version"].as_str().expect("rust-version").to_owned(),
     ];
-    assert_eq!(rows("Versions")[1], stated);
+    assert_eq!(rows(README, "Versions")[1], stated);
     assert!(text("CHANGELOG.md").contains(package["version"].as_str().expect("version")));
 }
 
 #[test]
-fn the_readme_lists_the_features() {
+fn the_documents_list_the_features() {
     let metadata = metadata(&["--no-deps"]);
     let features = ours(&metadata)["features"].as_object().expect("features");
     let mut listed = BTreeSet::new();
-    for row in &rows("Features")[1..] {
+    for row in &rows(FEATURES, "Features")[1..] {
         for name in code(row[0]) {
             let default = features["default"].as_array().expect("a list").contains(&name.as_str().into());
             assert_eq!(row[1] == "yes", default, "{name}");
@@ -109,22 +113,22 @@ fn the_readme_lists_the_features() {
 }
 
 #[test]
-fn the_readme_lists_the_layers() {
+fn the_documents_list_the_layers() {
     let module = text("src/layers/mod.rs");
     let variants =
         module.split("layer_variants!(").last().and_then(|rest| rest.split(");").next()).expect("the variants");
     let variants: BTreeSet<String> =
         variants.lines().filter_map(|line| line.trim().split_once('(')).map(|(name, _)| name.to_owned()).collect();
     assert!(variants.len() >= 9, "{variants:?}");
-    let rows = rows("What is supported");
+    let rows = rows(LAYERS, "Layers");
     let listed =
         rows.iter().filter(|row| row.get(1) == Some(&"yes")).flat_map(|row| code(row[0])).collect::<BTreeSet<_>>();
     assert_eq!(listed, variants);
 }
 
 #[test]
-fn the_readme_lists_the_activations() {
-    let rows = rows("What is supported");
+fn the_documents_list_the_activations() {
+    let rows = rows(LAYERS, "Everything else");
     let row = rows.iter().find(|row| row[0] == "Activations").expect("a row of activations");
     let listed = code(row[1]);
     for name in &listed {
@@ -145,7 +149,7 @@ fn the_readme_lists_the_activations() {
 fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders: Vec<PathBuf> =
-        ["src", "shaders", "tests", "benches", "examples", ".ci"].map(|name| Path::new(ROOT).join(name)).into();
+        ["src", "shaders", "tests", "benches", "examples", "docs", ".ci"].map(|name| Path::new(ROOT).join(name)).into();
     while let Some(folder) = folders.pop() {
         // A published package has no `.ci`.
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };

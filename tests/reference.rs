@@ -1,5 +1,5 @@
-//! Proves the reference on numbers it had no part in, before it may judge the library: Keras' own results, the worked
-//! examples of the specification, and the tables of activation values.
+//! Proves the reference on numbers it had no part in, before it may judge the library: Keras' own results, examples
+//! worked out by hand, and tables of activation values.
 //!
 //! A run over everything Keras was asked: `CONFORMANCE_DIR=<directory> cargo test --test reference`.
 
@@ -206,7 +206,7 @@ fn activations_are_keras() {
 #[test]
 fn sparsemax_is_the_projection_and_that_of_keras_is_not() {
     let row = |values: &[f64]| Array::new([values.len()], values);
-    // The sum of one that defines a point of the simplex, and the values that the specification works out by hand.
+    // The sum of one that defines a point of the simplex, and values worked out by hand (A11).
     let rows: [(&[f64], &[f64]); 4] = [
         (&[0.1, 0.2, 0.15], &[0.85 / 3.0, 1.15 / 3.0, 1.0 / 3.0]),
         (&[-1.0, -1.0, -1.0], &[1.0 / 3.0; 3]),

@@ -1,4 +1,4 @@
-// Keras's element-wise activations, each f(x) of spec activations.md §2 in its numerically sound form.
+// Keras's element-wise activations, each in a numerically sound form.
 //
 // Acc is f32 or vec4<f32>; AccBits the unsigned integer of the same shape. Parameters come as bits in the uniform block:
 // params.act_0 to act_2. Shaders may assume that NaN does not occur, so NaN is recognised by its bits and put back.
@@ -59,7 +59,7 @@ fn relu(x: Acc) -> Acc {
     return keep_nan(x, max(x, Acc(0.0)));
 }
 
-/// relu with negative_slope and threshold, by the steps of spec §3.
+/// relu with negative_slope and threshold, by Keras's steps.
 fn relu_general(x: Acc) -> Acc {
     return relu_below(x, x);
 }

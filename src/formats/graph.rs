@@ -1,4 +1,4 @@
-//! Models as Keras's configs describe them (`file-formats.md` §2, §4): graphs of applications of layers, and of models
+//! Models as Keras's configs describe them: graphs of applications of layers, and of models
 //! within models.
 
 use std::cmp::Reverse;

@@ -1,4 +1,4 @@
-//! Weights in the HDF5 files that Keras writes: `model.weights.h5` (`file-formats.md` §3) and the legacy `.h5` (§4).
+//! Weights in the HDF5 files that Keras writes: `model.weights.h5` and the legacy `.h5`.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -125,7 +125,7 @@ impl WeightsFile {
     }
 
     /// The texts of the attribute `name` of the group at `path`, which Keras splits into `name0`, `name1`, … where they
-    /// take more than an attribute can hold (`file-formats.md` §4); `None` where there is none.
+    /// take more than an attribute can hold; `None` where there is none.
     ///
     /// # Errors
     /// [`Error::Format`] where there is no such group, or the attribute holds something else than texts.

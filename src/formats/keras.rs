@@ -1,4 +1,4 @@
-//! Keras model files: `.keras` (`file-formats.md` §2, §3) and the legacy `.h5` (§4).
+//! Keras model files: `.keras` and the legacy `.h5`.
 
 use std::io::{Cursor, Read};
 use std::ops::Range;

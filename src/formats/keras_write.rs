@@ -1,4 +1,4 @@
-//! `.keras` files and their weights as Keras 3 writes them (`file-formats.md` §2, §3).
+//! `.keras` files and their weights as Keras 3 writes them.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Write};

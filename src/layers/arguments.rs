@@ -131,7 +131,7 @@ impl ConvArguments {
         }
     }
 
-    /// The checks of spec §1.1 that come before a layer's own, in Keras's order (K1); `kernels` are its other weights.
+    /// The checks of arguments that come before a layer's own, in Keras's order (K1); `kernels` are its other weights.
     pub(crate) fn validate(&self, kernels: &[&WeightOptions]) -> Result<()> {
         let window = &self.window;
         positive("kernel_size", &window.kernel_size)?;
@@ -158,7 +158,7 @@ impl ConvArguments {
     /// The channels of `input`, which must be of rank 4.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `input`, by the table of spec §2.
+    /// [`Error::Invalid`] naming `input`, where the rank is another or the channels are unknown or none (D7).
     pub(crate) fn channels(&self, input: &PartialShape) -> Result<u32> {
         channels(self.data_format, input, 4)
     }

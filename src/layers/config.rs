@@ -1,4 +1,4 @@
-//! Descriptions as Keras's JSON configs, and back (spec `file-formats.md` §1).
+//! Descriptions as Keras's JSON configs, and back.
 //!
 //! One list of fields serves both directions: [`Codec::field`] fills a value from a config or adds it to one. The lists
 //! are in the order in which Keras checks its arguments (K1), so that of several faults the first in that order is

@@ -1,4 +1,4 @@
-//! Constraints: projections of a weight after each training step (spec `training.md` §3).
+//! Constraints: projections of a weight after each training step.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use crate::{DataFormat, Error, PartialShape, Result};
 /// 2-D convolution: `activation(conv2d(input, kernel) + bias)`.
 ///
 /// A cross-correlation, as in Keras: the kernel is not flipped. Output channel `f` of group `g` sums over
-/// `kernel[ky, kx, j, f]` times channel `g·channels/groups + j` of the input (spec §3). A 1×1 kernel with stride 1 is the
+/// `kernel[ky, kx, j, f]` times channel `g·channels/groups + j` of the input. A 1×1 kernel with stride 1 is the
 /// pointwise case.
 ///
 /// # Shapes
@@ -105,7 +105,7 @@ impl Describe for Conv2D {
         Some(self.arguments.data_format)
     }
 
-    /// Every rule of spec §1.1, in Keras's order.
+    /// Every rule on the arguments, in Keras's order (K1).
     fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.kernel])?;
         positive("filters", &[self.filters])?;

@@ -19,7 +19,7 @@ use crate::{Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Shape};
 /// # Shapes
 /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
 /// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels, `n·stride` high or wide
-/// under `same` padding (spec visualisation.md §6.1). Weights, in either format: `kernel [kh, kw, filters, channels]`,
+/// under `same` padding. Weights, in either format: `kernel [kh, kw, filters, channels]`,
 /// `bias [filters]`.
 ///
 /// ```

@@ -17,7 +17,7 @@ use crate::{DataFormat, PartialShape, Result};
 /// `activation(… + bias)`.
 ///
 /// Output channel `c·depth_multiplier + m` is channel `c` of the input with `kernel[ky, kx, c, m]`: all multiples of
-/// channel 0 first (spec §3). This equals [`Conv2D`](super::Conv2D) with `groups` = channels and the same kernel bytes.
+/// channel 0 first. This equals [`Conv2D`](super::Conv2D) with `groups` = channels and the same kernel bytes (D4).
 ///
 /// # Shapes
 /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
@@ -98,7 +98,7 @@ impl Describe for DepthwiseConv2D {
         Some(self.arguments.data_format)
     }
 
-    /// Every rule of spec §1.1, in Keras's order.
+    /// Every rule on the arguments, in Keras's order (K1).
     fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.depthwise])?;
         positive("depth_multiplier", &[self.depth_multiplier])?;

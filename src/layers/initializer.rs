@@ -1,4 +1,4 @@
-//! Initializers: the first values of a weight (spec `training.md` §1).
+//! Initializers: the first values of a weight.
 //!
 //! Values are made on the host from a counter-based generator (ChaCha with 8 rounds), so equal seeds give equal weights
 //! on every machine. Uniform values, fans and orthogonalisation use only operations that IEEE 754 rounds exactly.
@@ -127,7 +127,7 @@ impl Scaling {
     /// Keras's defaults of the general form.
     const GENERAL: Self = Self::General { scale: 1.0, mode: Fan::FanIn, distribution: Distribution::TruncatedNormal };
 
-    /// Scale, mode and distribution: the table of spec `training.md` §1.
+    /// Scale, mode and distribution: those of Keras's class of the name.
     const fn parameters(self) -> (f64, Fan, Distribution) {
         match self {
             Self::GlorotUniform => (1.0, Fan::FanAvg, Distribution::Uniform),
@@ -486,7 +486,7 @@ fn fill(count: usize, mut value: impl FnMut() -> f32) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-/// Fan in and fan out of a weight of `shape` (spec `training.md` §1), by the two lists of axes where given.
+/// Fan in and fan out of a weight of `shape` (T3), by the two lists of axes where given.
 fn fans(shape: &Shape, axes: Option<(&Axes, &Axes)>) -> Result<[f64; 2]> {
     let dims = shape.dims();
     let product = |dims: &[usize]| dims.iter().map(|&dim| dim as f64).product::<f64>();
@@ -878,7 +878,7 @@ mod tests {
             [mean, variance.sqrt(), low.into(), high.into()]
         }
 
-        /// Expected mean, standard deviation and bounds are those of spec `training.md` §1 for 3×3×16×24, whose fans
+        /// Expected mean, standard deviation and bounds follow from Keras's definitions for 3×3×16×24, whose fans
         /// are 144 and 216.
         #[test]
         fn ranges_and_moments() {

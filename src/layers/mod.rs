@@ -8,7 +8,7 @@
 //!    comes to (`Describe`). A part that is forgotten does not compile.
 //! 2. A line in [the list of layers](LayerConfig).
 //! 3. Its rows in `tests/rejections.rs` and its suite in `tests/conformance.rs`.
-//! 4. The support table of the README.
+//! 4. The table of `docs/layers.md`.
 
 mod activation;
 mod activation_layers;

@@ -1,4 +1,4 @@
-//! Regularizers: penalties that are added to a training loss (spec `training.md` §2).
+//! Regularizers: penalties that are added to a training loss.
 
 use std::sync::Arc;
 

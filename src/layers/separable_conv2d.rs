@@ -104,7 +104,7 @@ impl Describe for SeparableConv2D {
         Some(self.arguments.data_format)
     }
 
-    /// Every rule of spec §1.1, in Keras's order.
+    /// Every rule on the arguments, in Keras's order (K1).
     fn validate(&self) -> Result<()> {
         self.arguments.validate(&[&self.depthwise, &self.pointwise])?;
         positive("depth_multiplier", &[self.depth_multiplier])?;

@@ -250,8 +250,8 @@ pub struct Transposed {
 /// `[kernel_h, kernel_w, filters, channels]`.
 ///
 /// The sum is that of a plain convolution: zeros between the elements of the input, as many around them as a tap can
-/// reach, and the kernel turned round. What of it Keras keeps, each axis from an offset on, is the table of the
-/// specification (visualisation.md, 6.1).
+/// reach, and the kernel turned round. Keras keeps a part of it, each axis from an offset on, by the padding and
+/// `output_padding`.
 pub fn conv2d_transpose(input: &Array, kernel: &Array, bias: Option<&Array>, transposed: &Transposed) -> Convolved {
     let Transposed { window, output_padding } = *transposed;
     let mut input = if window.channels_first { input.to_channels_last() } else { input.clone() };

@@ -69,7 +69,7 @@ const BRAIN_UNIT: f64 = 1.0 / 256.0;
 const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 /// The same for `f16`: `2^-14`.
 const HALF_SMALLEST: f64 = 1.0 / 16384.0;
-/// What an activation may miss at `f32`, absolutely and relatively (A7 of the specification).
+/// What an activation may miss at `f32`, absolutely and relatively (A7).
 pub(super) const ACTIVATION: f64 = 2e-6;
 /// What exp may miss relatively, beyond the error of its reduced argument.
 pub(super) const EXPONENTIAL: f64 = 4e-6;

@@ -251,7 +251,7 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
         Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
         Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
         Error::Unsupported { .. } => {
-            "`wgpu-conv inspect FILE` lists all that stands in the way; the README's tables say what is supported"
+            "`wgpu-conv inspect FILE` lists all that stands in the way; docs/layers.md says what is supported"
         }
         _ => "`wgpu-conv COMMAND --help` shows how models and inputs are given",
     }
