@@ -1,3 +1,6 @@
+// Softmax over the classes of an image, and all that is like it: each output of a line of values needs all of its
+// values (a reduction). kernels/along_axis.rs chooses who computes a line.
+//
 // A function of the values along the middle axis of [outer, extent, inner], one line per team (glu: one output).
 //
 //   SOFTMAX      output[o, i, k] = e^(x_i − max x) / sum over j of e^(x_j − max x)

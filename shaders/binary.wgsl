@@ -1,11 +1,14 @@
+// Add, multiply, … of two tensors, with NumPy's broadcasting: for residual sums, masks, scales (vectorised loads where
+// the innermost axis comes in fours).
+//
 // A function of two arrays, one vector per invocation. For every coordinate c of a box of RANK axes, row-major:
 //
 //   output[c] = activate(function(left[sum over i of c_i·left_i], right[sum over i of c_i·right_i]))
 //
 // Axis 0 is the innermost. A stride of 0 repeats, which is how shapes broadcast.
 //
-// Constants: RANK, FUNCTION: 7 is prelu. With LANES = 4 axis 0 and everything that runs along it are counted in vectors; a side that
-// repeats along axis 0 has LeftAcc or RightAcc = f32 and is counted in elements.
+// Constants: RANK, FUNCTION: 7 is prelu. With LANES = 4 axis 0 and everything that runs along it are counted in
+// vectors; a side that repeats along axis 0 has LeftAcc or RightAcc = f32 and is counted in elements.
 // Memory: a read of either side and one write for each vector.
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,3 +1,6 @@
+// A change of element type, for a layer that computes in other numbers than the one before; and bfloat16, which no
+// shader has, emulated by rounding f32.
+//
 // output[i] = input[i] in another type, rounded to nearest even on the way where ROUNDING asks for it:
 // 0 not at all, 1 to bfloat16, 2 to binary16 (decisions D13, D14).
 

@@ -1,14 +1,17 @@
-// Convolution as an implicit matrix product of f16 by the adapter's matrix units, which sum in f32: one tile of TILE pixels by
-// TILE output channels per workgroup, where TILE = EDGE·WIDE·SIDE:
+// The convolution for matrix units (tensor cores), which multiply small matrices in one instruction: implicit GEMM in
+// f16.
+//
+// Convolution as an implicit matrix product of f16 by the adapter's matrix units, which sum in f32: one tile of TILE
+// pixels by TILE output channels per workgroup, where TILE = EDGE·WIDE·SIDE:
 //
 //   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
 //
-// For each tap and each DEPTH = EDGE·STEPS input channels the workgroup stages both operands in workgroup memory; each of its
-// SIDE × SIDE subgroups then multiplies WIDE × WIDE cooperative matrices of EDGE × EDGE out of it. The sums leave through
-// workgroup memory too, a matrix of each subgroup at a time, since only there can an invocation tell which is which. Taps
-// outside the input are staged as zero, and so are channels beyond the group. The tile never leaves a group. Pixels are
-// counted last, so that a workgroup beyond the last tile has none and stores nothing: no invocation may return before the
-// matrices are done with.
+// For each tap and each DEPTH = EDGE·STEPS input channels the workgroup stages both operands in workgroup memory; each
+// of its SIDE × SIDE subgroups then multiplies WIDE × WIDE cooperative matrices of EDGE × EDGE out of it. The sums
+// leave through workgroup memory too, a matrix of each subgroup at a time, since only there can an invocation tell
+// which is which. Taps outside the input are staged as zero, and so are channels beyond the group. The tile never
+// leaves a group. Pixels are counted last, so that a workgroup beyond the last tile has none and stores nothing: no
+// invocation may return before the matrices are done with.
 //
 // Constants: EDGE is 8 or 16; Left, Right and Sums are the three matrices of that edge; SUBGROUP is the adapter's only
 // subgroup size. Matrices begin at multiples of 16 bytes, and so do their rows, as Vulkan demands.

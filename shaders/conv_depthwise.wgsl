@@ -1,3 +1,7 @@
+// The depthwise convolution: each channel has a filter of its own, so each loaded value is used for few products and
+// memory decides the speed. Outputs next to each other read mostly the same inputs; an invocation computes a row of
+// them (its register tile) from one load of each.
+//
 // Depthwise convolution, a row of TILE outputs of one vector of channels per invocation:
 //
 //   output[n, oy, ox, o] = activate(bias[o] + sum over ky, kx of

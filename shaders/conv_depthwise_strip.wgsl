@@ -1,3 +1,6 @@
+// The depthwise convolution that loads least: as conv_depthwise.wgsl, but inputs are kept for the rows below as well.
+// It has fewer invocations, which fill a processor but not always a GPU (occupancy).
+//
 // Depthwise convolution, a strip of TILE columns and STRIP rows of one vector of channels per invocation:
 //
 //   output[n, oy, ox, o] = activate(bias[o] + sum over ky, kx of
@@ -8,9 +11,9 @@
 // STRIDE_H input rows. So neither an input nor a kernel value is read twice within a strip. Taps outside the input read
 // as zero.
 //
-// Constants: LANES divides out_c; where it exceeds 1 the channels are last and MULTIPLIER is 1. DILATION_H is 1.
-// TAPS = KERNEL_H·KERNEL_W, PENDING = ⌈KERNEL_H / STRIDE_H⌉, SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1,
-// SUMS = PENDING·TILE, KEPT = SUMS − TILE.
+// Constants: LANES divides out_c; where it exceeds 1 the channels are last and MULTIPLIER is 1. DILATION_H is 1. TAPS =
+// KERNEL_H·KERNEL_W, PENDING = ⌈KERNEL_H / STRIDE_H⌉, SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1, SUMS
+// = PENDING·TILE, KEPT = SUMS − TILE.
 // Memory: SPAN input vectors for each input row, TAPS kernel vectors for each strip, each output vector once.
 
 @group(0) @binding(0) var<uniform> params: Params;

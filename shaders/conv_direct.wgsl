@@ -1,3 +1,6 @@
+// Direct convolution, as the formula states it: the shader that takes any geometry, and that the others are compared
+// with.
+//
 // Convolution, one vector of output channels per invocation:
 //
 //   output[n, oy, ox, f] = activate(bias[f] + sum over ky, kx, j of

@@ -1,10 +1,12 @@
+// Grouped convolution where groups have few channels: the tiles of a matrix product would be mostly empty.
+//
 // Convolution, a row of TILE output pixels at four output channels per invocation:
 //
 //   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
 //
 // For each kernel row and each four input channels of the group, the SPAN inputs that the TILE windows cover are read
-// once into registers and serve every tap of the row. Taps outside the input read as zero. For groups too narrow to be a
-// matrix product.
+// once into registers and serve every tap of the row. Taps outside the input read as zero. For groups too narrow to be
+// a matrix product.
 //
 // Constants: TILE, at least 1; SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1.
 // Memory, for each kernel row and four input channels: SPAN input vectors and 4·KERNEL_W kernel vectors for

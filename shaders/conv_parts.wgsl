@@ -1,3 +1,6 @@
+// Split-K for sums too long for one invocation, which drivers end when it loops too long: this launch computes parts of
+// each sum.
+//
 // Long sums of a convolution or a transposed one in parts, one part of one output vector per invocation:
 //
 //   output[part, p − first, f] = sum over t = (tap, j) from part·LENGTH, LENGTH of them, of

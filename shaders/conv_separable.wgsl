@@ -1,10 +1,14 @@
+// A depthwise convolution and the pointwise one behind it in one launch (operator fusion): what lies between them stays
+// in workgroup memory and is never written to the device's memory.
+//
 // Separable convolution, a tile of PIXELS pixels by 4·COLUMNS·VECTORS output channels per workgroup:
 //
 //   output[p, f] = activate(bias[f] + sum over j of pixel[p, j] · kernel[j, f])
 //
-// where `lib/pixels_depthwise.wgsl` has the formula of the pixels. For each COLUMNS input channels the workgroup computes
-// the pixels of its tile into workgroup memory, a vector of four channels per invocation; an invocation then multiplies 4
-// pixels by VECTORS vectors of channels out of it. What is between the two convolutions goes no further, and is computed once where one tile has all output channels.
+// where `lib/pixels_depthwise.wgsl` has the formula of the pixels. For each COLUMNS input channels the workgroup
+// computes the pixels of its tile into workgroup memory, a vector of four channels per invocation; an invocation then
+// multiplies 4 pixels by VECTORS vectors of channels out of it. What is between the two convolutions goes no further,
+// and is computed once where one tile has all output channels.
 //
 // Constants: SUMS = 4·VECTORS; PIXELS is a multiple of 4; the workgroup has COLUMNS × PIXELS/4 invocations.
 // Memory, for each COLUMNS input channels: per invocation one vector of the input for each tap, most of them its

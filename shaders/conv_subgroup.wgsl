@@ -1,3 +1,6 @@
+// The convolution for processors that act as GPUs: implicit GEMM without barriers or workgroup memory, a register tile
+// spread over the lanes of a subgroup.
+//
 // Convolution as an implicit matrix product, one tile per subgroup, operands shared by broadcast:
 //
 //   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
@@ -6,8 +9,8 @@
 // each slot and every SUBGROUP-th vector of the kernel, so no value is loaded twice; the pixel's values then go to all
 // lanes by subgroupBroadcast, and each lane multiplies them with its own channels. Taps outside the input are zero.
 //
-// For adapters on which a broadcast is a register move while every load is a gather, as on a CPU. The lines of the lanes
-// are spelled out because an array indexed by a loop would leave the registers there.
+// For adapters on which a broadcast is a register move while every load is a gather, as on a CPU. The lines of the
+// lanes are spelled out because an array indexed by a loop would leave the registers there.
 //
 // Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2. IN_TURN
 // finishes the sums in a loop, through memory, where activation and store are too long to stand there for every sum.

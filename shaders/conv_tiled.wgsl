@@ -1,22 +1,27 @@
-// Convolution as an implicit matrix product (implicit GEMM), a tile of PIXEL_TILE pixels by VECTOR_TILE vectors of four output
-// channels per workgroup:
+// The convolution for most layers on a GPU. A convolution is the product of a matrix of windows, a row for each output
+// pixel, and the kernel, a column for each output channel. im2col would write the matrix of windows out; here its
+// elements are found when a tile of it is staged.
+//
+// Convolution as an implicit matrix product (implicit GEMM), a tile of PIXEL_TILE pixels by VECTOR_TILE vectors of four
+// output channels per workgroup:
 //
 //   output[p, f] = activate(bias[f] + sum over taps, j of input[pixel p at tap, g·group_in + j] · kernel[tap, j, f])
 //
 // For each tap and each DEPTH input channels the workgroup stages both operands in workgroup memory; an invocation then
-// multiplies PIXELS pixels by VECTORS vectors of channels out of it, in registers (its register tile). Taps outside the input
-// are staged as zero. The tile of channels never leaves a group.
+// multiplies PIXELS pixels by VECTORS vectors of channels out of it, in registers (its register tile). Taps outside the
+// input are staged as zero. The tile of channels never leaves a group.
 //
-// What does not change from step to step is computed once: where the windows of the pixels that an invocation stages begin.
-// A step adds to it, for integer products and divisions take several times as long as additions on most GPUs. No load stands
-// behind a branch, so that all of a step are under way together: those outside the input or the kernel read what the device
-// gives there, and zero is staged in its place.
+// What does not change from step to step is computed once: where the windows of the pixels that an invocation stages
+// begin. A step adds to it, for integer products and divisions take several times as long as additions on most GPUs. No
+// load stands behind a branch, so that all of a step are under way together: those outside the input or the kernel read
+// what the device gives there, and zero is staged in its place.
 //
-// Constants: FOURS = DEPTH/4, of which SPELLED are spelled out in a row; the workgroup has VECTOR_TILE/VECTORS × PIXEL_TILE/PIXELS invocations, each of which stages
-// STAGED_PIXELS vectors of four input channels and STAGED_ROWS vectors of the kernel; SUMS = PIXELS·VECTORS.
-// Memory: (PIXEL_TILE + 4·VECTOR_TILE)·DEPTH values are read once per step for 4·PIXEL_TILE·VECTOR_TILE·DEPTH multiply-adds;
-// of workgroup memory PIXELS + 4·VECTORS vectors for 16·PIXELS·VECTORS of them. The kernel is packed: channels of a group in
-// fours on either side.
+// Constants: FOURS = DEPTH/4, of which SPELLED are spelled out in a row; the workgroup has VECTOR_TILE/VECTORS ×
+// PIXEL_TILE/PIXELS invocations, each of which stages STAGED_PIXELS vectors of four input channels and STAGED_ROWS
+// vectors of the kernel; SUMS = PIXELS·VECTORS.
+// Memory: (PIXEL_TILE + 4·VECTOR_TILE)·DEPTH values are read once per step for 4·PIXEL_TILE·VECTOR_TILE·DEPTH
+// multiply-adds; of workgroup memory PIXELS + 4·VECTORS vectors for 16·PIXELS·VECTORS of them. The kernel is packed:
+// channels of a group in fours on either side.
 
 @group(0) @binding(0) var<uniform> params: Params;
 

@@ -1,5 +1,7 @@
-// Transposed convolution, TILE output pixels at four output channels per invocation: see conv_transposed_direct.wgsl for
-// the formula, of which this computes the same.
+// The transposed convolution for most layers: it enlarges an image.
+//
+// Transposed convolution, TILE output pixels at four output channels per invocation: see conv_transposed_direct.wgsl
+// for the formula, of which this computes the same.
 //
 // The pixels of an invocation lie STRIDE_W apart in a row, so that one tap hits them all, and takes neighbouring input
 // pixels to them: each kernel value read serves the whole tile.

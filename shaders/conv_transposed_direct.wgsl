@@ -1,3 +1,5 @@
+// Transposed convolution as the formula states it: the shader that takes any geometry.
+//
 // Transposed convolution, one output per invocation: what reads the output of a convolution and writes its input.
 //
 //   output[n, y, x, c] = activate(bias[c] + sum over ky, kx, f of

@@ -1,9 +1,13 @@
-// First of two launches of a convolution of few input channels: what each row of a window holds, as channels of one pixel.
+// im2col along one axis: the first convolution of a network has three channels, too few for vectorised loads, and this
+// launch makes more of them.
+//
+// First of two launches of a convolution of few input channels: what each row of a window holds, as channels of one
+// pixel.
 //
 //   output[n, iy, ox, kx·in_c + c] = input[n, iy, ox·STRIDE_W + kx·DILATION_W − pad_w, c]
 //
-// zero outside the input and, since the output's channels are filled up to fours, beyond the last. The convolution that is
-// left has KERNEL_H taps, one above the other. One pixel and four channels per invocation.
+// zero outside the input and, since the output's channels are filled up to fours, beyond the last. The convolution that
+// is left has KERNEL_H taps, one above the other. One pixel and four channels per invocation.
 // Memory: KERNEL_W / STRIDE_W elements read for each of the input, every vector written once.
 
 @group(0) @binding(0) var<uniform> params: Params;

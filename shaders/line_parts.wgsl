@@ -1,11 +1,16 @@
-// A statistic of every line of [outer, spread, groups, extent], in parts: a line (o, g) has the count = spread·extent values
-// of all s and e, and part p of it those numbered p, p + parts, p + 2·parts, … One part per invocation:
+// A tree reduction over several launches, for lines so long that one workgroup would leave a GPU idle: the mean of a
+// large image, the largest of a million scores.
+//
+// A statistic of every line of [outer, spread, groups, extent], in parts: a line (o, g) has the count = spread·extent
+// values of all s and e, and part p of it those numbered p, p + parts, p + 2·parts, … One part per invocation:
 //
 //   output[(first + line)·parts + p] = finish(sum, the largest or the smallest of term(x_i))
 //
-// So no invocation runs long, and neighbours read neighbours. A second launch takes the parts as its lines, until there is one.
+// So no invocation runs long, and neighbours read neighbours. A second launch takes the parts as its lines, until there
+// is one.
 //
-//   TERM    VALUE x,  SQUARE (x − shift)²,  MAGNITUDE |x|,  EXPONENTIAL e^(x − shift),  LARGEST and SMALLEST x, NaN where one is
+//   TERM    VALUE x,  SQUARE (x − shift)²,  MAGNITUDE |x|,  EXPONENTIAL e^(x − shift),
+//           LARGEST and SMALLEST x, NaN where one is
 //   FINISH  NOTHING y,  MEAN y / total,  ROOT √y,  LOGARITHM ln y,  SHIFTED_LOGARITHM shift + ln y,
 //           FINITE y, or 0 where that is infinite
 //

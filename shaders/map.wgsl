@@ -1,3 +1,5 @@
+// An activation by itself, where no operation before could take it into its epilogue (epilogue fusion).
+//
 // output[i] = activate(input[i]), one element per invocation.
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,3 +1,6 @@
+// One strided copy for all layers that only move elements: permutation, padding, cropping, slices, repetition,
+// concatenation.
+//
 // Elements put elsewhere, one vector per invocation. For every coordinate c of a box of RANK axes:
 //
 //   output[output_offset + sum over i of c_i·to_i] = input[input_offset + sum over i of s_i·from_i]

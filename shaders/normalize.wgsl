@@ -1,3 +1,6 @@
+// Layer, group and unit normalisation: a line of values less its mean, divided by its deviation, all found by one team
+// (parallel reduction).
+//
 // Normalisation by statistics over spread and extent of [outer, spread, group, extent], one line (o, g) per team:
 //
 //   output[o, s, g, e] = (x − shift) · factor · gamma[at] + beta[at],

@@ -1,10 +1,12 @@
+// Last of several launches of a normalisation of very long lines, whose statistics line_parts.wgsl has found.
+//
 // Normalisation of [outer, spread, groups, extent] from what is known of each line (o, g), one value per invocation:
 //
 //   output[o, s, g, e] = (x − shift) · factor · gamma[at] + beta[at],
 //       x = input[o, s, g, e],  at = s·spread_step + g·group_step + e / run
 //
-// where shift and factor are made as in normalize.wgsl of the mean and the mean square about it, with UNIT of the sum of
-// squares.
+// where shift and factor are made as in normalize.wgsl of the mean and the mean square about it, with UNIT of the sum
+// of squares.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Elem>;

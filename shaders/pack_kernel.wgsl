@@ -1,3 +1,5 @@
+// Weight packing: the matrix products read a kernel in fours (vectorised loads), and this launch gives it that form.
+//
 // A kernel in Keras's order, each group's channels filled up with zeros to multiples of four on either side:
 //
 //   output[tap, j, g·padded_out + f] = kernel[tap, j, g·group_out + f]    for j < group_in and f < group_out, else 0

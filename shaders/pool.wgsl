@@ -1,3 +1,5 @@
+// Max and average pooling: each output is the largest or the mean value of a window of one channel.
+//
 // Pooling, one vector of channels of one window per invocation:
 //
 //   output[n, oy, ox, c] = f over ky, kx of

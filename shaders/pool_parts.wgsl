@@ -1,9 +1,13 @@
+// Pooling of windows too large for one invocation, such as those as large as the image: this launch pools parts of each
+// window.
+//
 // Pooling of many taps in parts, one part of one vector of channels of one window per invocation:
 //
-//   output[part, p − first, c] = f over taps t from part·length, length of them, of input[position of tap t in window p, c]
+//   output[part, p − first, c] = f over taps t from part·length, length of them, of
+//       input[position of tap t in window p, c]
 //
-// with the windows and functions of pool.wgsl; the taps of a window are numbered row by row. Sums are divided by the number of taps
-// of the whole window already: a second launch takes the sum of the parts, or the largest.
+// with the windows and functions of pool.wgsl; the taps of a window are numbered row by row. Sums are divided by the
+// number of taps of the whole window already: a second launch takes the sum of the parts, or the largest.
 //
 // Constants: LANES divides channels, and is 1 where the channels are first.
 // Memory: every tap is one read.

@@ -1,16 +1,20 @@
-// Matrix products, TILE rows by one vector of columns per invocation. For every coordinate c of the batch, a box of RANK
-// axes, row-major:
+// Batched matrix products (batched GEMM) of two tensors, as attention has: queries times keys. Dense layers run as
+// convolutions instead.
+//
+// Matrix products, TILE rows by one vector of columns per invocation. For every coordinate c of the batch, a box of
+// RANK axes, row-major:
 //
 //   output[c, m, n] = sum over k of left[sum over i of c_i·left_i + m·left_row + k·left_term]
 //                                 · right[sum over i of c_i·right_i + k·right_term + n·right_column]
 //
-// Invocations run along the columns, as the output lies. Rows beyond the last are computed from the last and not stored.
+// Invocations run along the columns, as the output lies. Rows beyond the last are computed from the last and not
+// stored.
 //
-// Long sums are computed in parts, of `length` terms each, for some of the outputs at a time: then the output is scratch memory
-// [parts, outputs], and TILE is 1.
+// Long sums are computed in parts, of `length` terms each, for some of the outputs at a time: then the output is
+// scratch memory [parts, outputs], and TILE is 1.
 //
-// Constants: RANK, TILE. With LANES = 4 the columns of the right side lie side by side and come in fours, and its strides
-// and the output's are counted in vectors.
+// Constants: RANK, TILE. With LANES = 4 the columns of the right side lie side by side and come in fours, and its
+// strides and the output's are counted in vectors.
 // Memory, for each term: TILE values of the left side and one vector of the right for TILE·LANES products.
 
 @group(0) @binding(0) var<uniform> params: Params;

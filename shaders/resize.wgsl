@@ -1,10 +1,13 @@
+// Images enlarged or reduced: nearest, bilinear or bicubic.
+//
 // An image at another size, one vector of channels of one pixel per invocation:
 //
 //   output[n, oy, ox, c] = sum over i < TAPS_H, j < TAPS_W of  row_i.y · column_j.y · input[n, row_i.x, column_j.x, c],
 //       row_i    = table[oy·TAPS_H + i]
 //       column_j = table[out_h·TAPS_H + ox·TAPS_W + j]
 //
-// The table holds sources and weights, which the host has found in f64: coordinates are no matter of a shader's precision.
+// The table holds sources and weights, which the host has found in f64: coordinates are no matter of a shader's
+// precision.
 //
 // Constants: LANES divides channels, and is 1 where the channels are first.
 // Memory: TAPS_H·TAPS_W input vectors for each output vector; a pixel's channels read the same entries of the table.

@@ -1,5 +1,7 @@
-// Softmax from what is known of each line of [outer, extent, groups]: its largest value and its sum of exponentials, one value
-// per invocation:
+// Last of several launches of a softmax over very long lines, whose statistics line_parts.wgsl has found.
+//
+// Softmax from what is known of each line of [outer, extent, groups]: its largest value and its sum of exponentials,
+// one value per invocation:
 //
 //   output[o, i, g] = e^(x − largest) / sum,    or x − largest − ln sum with LOGARITHMIC
 

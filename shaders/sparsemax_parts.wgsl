@@ -1,5 +1,8 @@
-// What a step of sparsemax takes of each line of [outer, spread, groups], in parts, one part per invocation: of the values
-// y_i = x_i − largest above the line's threshold,
+// Sparsemax is a softmax whose small outputs are exactly 0: what exceeds a threshold is kept, and the threshold is
+// found in steps. Over very long lines each step is two launches; this is the first.
+//
+// What a step of sparsemax takes of each line of [outer, spread, groups], in parts, one part per invocation: of the
+// values y_i = x_i − largest above the line's threshold,
 //
 //   shares[p, line] = (sum of y_i − threshold, their number)    over i = p, p + parts, p + 2·parts, …
 //

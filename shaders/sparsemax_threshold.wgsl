@@ -1,4 +1,7 @@
-// A step of sparsemax to its threshold, one line per invocation, by Newton's method on the sum of what is above the threshold, less 1:
+// Second launch of a step of sparsemax over very long lines (sparsemax_parts.wgsl is the first).
+//
+// A step of sparsemax to its threshold, one line per invocation, by Newton's method on the sum of what is above the
+// threshold, less 1:
 //
 //   thresholds[line] += (sum of the excess − 1) / number of values above
 //

@@ -1,5 +1,7 @@
-// Sparsemax from what is known of each line of [outer, spread, groups]: its largest value and its threshold relative to that, one value
-// per invocation:
+// Last of several launches of sparsemax over very long lines, whose thresholds sparsemax_threshold.wgsl has found.
+//
+// Sparsemax from what is known of each line of [outer, spread, groups]: its largest value and its threshold relative to
+// that, one value per invocation:
 //
 //   output[o, s, g] = max(x − largest − threshold, 0)
 

@@ -1,3 +1,5 @@
+// Split-K: the second launch, which adds up what conv_parts.wgsl has computed and applies the epilogue.
+//
 // The end of a convolution whose sums were computed in parts, one output vector per invocation:
 //
 //   output[first + i] = activate(bias + sum over parts of input[part, i])

@@ -1,3 +1,6 @@
+// Split-K for speed: a few outputs with long sums leave a GPU idle (occupancy), so their sums are computed in parts
+// side by side, and then added up here.
+//
 // Last of two launches of a convolution whose sum is split: outputs from the partial sums.
 //
 //   output[p, f] = activate(bias[f] + sum over s < SPLITS, in order, of input[p, s·out_c + f])

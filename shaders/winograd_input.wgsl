@@ -1,9 +1,11 @@
+// Winograd F(m×m, 3×3), m = TILE: a 3×3 convolution by fewer products, on transformed tiles.
+//
 // First of three launches of a Winograd convolution: tiles of the input, ready for the products.
 //
 //   output[tile, y·EDGE + x, c] = (B input[tile] Bᵀ)[y, x] of channel c
 //
-// where a tile is the EDGE × EDGE inputs that TILE × TILE outputs read, zero outside the input. One tile and four channels
-// per invocation. The output's channels are filled up to fours.
+// where a tile is the EDGE × EDGE inputs that TILE × TILE outputs read, zero outside the input. One tile and four
+// channels per invocation. The output's channels are filled up to fours.
 //
 // Memory: EDGE·EDGE vectors of four channels read and as many written for TILE·TILE outputs.
 

@@ -1,9 +1,11 @@
+// Winograd F(m×m, 3×3), m = TILE: the kernel's transform, with zeros for channels that fill up fours (weight packing).
+//
 // A 3×3 kernel in Keras's order, ready for the products of a Winograd convolution:
 //
 //   output[c, (y·EDGE + x)·padded_out + f] = (G kernel[·, ·, c, f] Gᵀ)[y, x]    for c < in_c and f < out_c, else 0
 //
-// where padded_out fills the output channels up to fours, and c runs over fours as well. One c and f per invocation; runs
-// once for a weight.
+// where padded_out fills the output channels up to fours, and c runs over fours as well. One c and f per invocation;
+// runs once for a weight.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> kernel: array<f32>;

@@ -1,3 +1,5 @@
+// Winograd F(m×m, 3×3), m = TILE: back from products to outputs, and the epilogue.
+//
 // Last of three launches of a Winograd convolution: outputs from the products.
 //
 //   output[tile][f] = activate(bias[f] + Aᵀ input[tile, ·, f] A)

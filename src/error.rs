@@ -125,7 +125,8 @@ impl Error {
                 feature = "image",
                 feature = "npy",
                 feature = "onnx",
-                feature = "safetensors"
+                feature = "safetensors",
+                feature = "view"
             ))
         ),
         expect(dead_code, reason = "in a browser files are read behind features only")

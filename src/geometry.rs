@@ -1,7 +1,13 @@
 //! All output-size and padding arithmetic: a convolution as validated integers.
 //!
-//! Nothing outside this module divides by a stride or adds a pad. The formulas are Keras's
-//! (`keras/src/ops/operation_utils.py`, `compute_conv_output_shape`).
+//! A layer says "kernel 3, stride 2, padding same"; a shader wants to know that 224 rows become 112, and that no zero
+//! stands above the first row and one below the last. A `ConvGeometry` is that: for each axis an `Axis` with its
+//! extents, stride, dilation and the zeros before it, and for all of them the batch, the channels and the groups.
+//! Dense, pointwise (1×1), grouped and depthwise convolutions are the same record with other numbers, and a transposed
+//! convolution is one that is run backwards.
+//!
+//! Nothing outside this module divides by a stride or adds a pad, so that a size can be wrong in one place only. The
+//! formulas are Keras's (`keras/src/ops/operation_utils.py`, `compute_conv_output_shape`).
 
 use crate::{Error, Result, Shape};
 

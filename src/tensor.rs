@@ -1,4 +1,10 @@
-//! Tensors on the device.
+//! Tensors: arrays on the device, and arrays on the host to fill them from and read them into.
+//!
+//! A `Tensor` is what layers and models take and return: a shape, an element type and a place in a buffer of one
+//! device. Its values stay on the device from layer to layer; they are copied to the host only when they are read. A
+//! clone is another handle to the same values, which never change, so a tensor may be read by any number of operations.
+//! Its memory goes back to the device's pool (`gpu/buffer.rs`) when the last handle is dropped. A `HostTensor` is the
+//! plain counterpart: a shape and a vector of f32.
 
 use std::sync::Arc;
 

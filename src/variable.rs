@@ -1,4 +1,10 @@
 //! Weights: arrays that a layer keeps from call to call, and that may be given new values.
+//!
+//! A convolution's kernel and its bias are variables, under Keras's names; so are a batch normalization's gamma, beta
+//! and moving statistics. Unlike a tensor, a variable can be assigned. It stands on the host, where it was made or read
+//! from a file, until something computes with it, and from then on the device, in one copy. It counts how often its
+//! values were replaced: whatever was computed of them, such as a kernel packed for a shader, is thereby known to be
+//! out of date (`ops/kernel.rs`). Two layers may hold one variable, and then share its values.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,10 @@
+// The functions that end an operation (its epilogue), or run by themselves in map.wgsl: relu, gelu, sigmoid, …
+//
 // Keras's element-wise activations, each in a numerically sound form.
 //
-// Acc is f32 or vec4<f32>; AccBits the unsigned integer of the same shape. Parameters come as bits in the uniform block:
-// params.act_0 to act_2. Shaders may assume that NaN does not occur, so NaN is recognised by its bits and put back.
+// Acc is f32 or vec4<f32>; AccBits the unsigned integer of the same shape. Parameters come as bits in the uniform
+// block: params.act_0 to act_2. Shaders may assume that NaN does not occur, so NaN is recognised by its bits and put
+// back.
 
 fn act_param_0() -> Acc { return Acc(bitcast<f32>(params.act_0)); }
 fn act_param_1() -> Acc { return Acc(bitcast<f32>(params.act_1)); }

@@ -1,3 +1,5 @@
+// NHWC or NCHW: every shader of images asks these functions for an address, and so takes either.
+//
 // Where an image's elements lie: the only place that turns a data format into an address.
 //
 // Constants: CHANNELS_LAST.

@@ -1,3 +1,6 @@
+// Devices limit the workgroups along one dimension of a launch, so a long row of them is folded into three dimensions;
+// this unfolds it.
+//
 // Where an invocation stands among all launched.
 
 /// The number of this workgroup among all launched, whatever the fold.

@@ -1,3 +1,6 @@
+// How shaders that compute on fours of channels read them where they do not lie together: image formats with the
+// channels first, three channels. input_vectors.wgsl is the faster way.
+//
 // Four neighbouring input channels one by one, zero beyond the last of the group: any layout, any number of channels.
 //
 // A position is the element of channel 0 at a pixel.

@@ -1,3 +1,5 @@
+// As input_texels.wgsl, with one element to a texel.
+//
 // The input as a texture of scalars.
 
 @group(0) @binding(1) var input: texture_2d<f32>;

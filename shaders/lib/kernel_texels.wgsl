@@ -1,3 +1,5 @@
+// As kernel_buffer.wgsl, where textures are faster than buffers (lavapipe).
+//
 // The kernel as a texture of vectors.
 
 @group(0) @binding(2) var kernel: texture_2d<f32>;

@@ -1,3 +1,5 @@
+// As kernel_texels.wgsl, with one element to a texel.
+//
 // The kernel as a texture of scalars.
 
 @group(0) @binding(2) var kernel: texture_2d<f32>;

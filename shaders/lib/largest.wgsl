@@ -1,3 +1,5 @@
+// A max that keeps NaN: WGSL's own may return either side.
+//
 // The larger of two values. Acc is f32 or vec4<f32>; AccBits the unsigned integer of the same shape.
 
 /// The larger value, or NaN if either is: seen by its bits, since shaders may assume that it does not occur.

@@ -1,4 +1,7 @@
-// Logarithms of sums, whatever those are: WGSL says nothing of what `log` makes of infinities, NaN and negative numbers.
+// For log-softmax and other logarithms of sums, which must give −∞, ∞ and NaN where NumPy does.
+//
+// Logarithms of sums, whatever those are: WGSL says nothing of what `log` makes of infinities, NaN and negative
+// numbers.
 
 /// ln y; NaN where y is negative or NaN, −∞ of 0 and ∞ of ∞.
 fn logarithm(y: f32) -> f32 {

@@ -1,3 +1,5 @@
+// Sine, logarithm, power, rounding, …: WGSL has most of them, but leaves some inaccurate or undefined for some values.
+//
 // Element-wise functions beside Keras's activations; stands behind lib/activation.wgsl, whose helpers it uses.
 
 /// ln x for normal x > 0: x = m·2^e with m in [√½, √2), ln m = 2·artanh((m − 1) / (m + 1)). No driver's log is trusted

@@ -1,3 +1,5 @@
+// Common to normalize.wgsl and normalize_write.wgsl.
+//
 // What a normalisation multiplies by.
 
 const STANDARD: u32 = 0u;

@@ -1,5 +1,8 @@
-// Bias; residual, activation and store of four neighbouring output channels one by one, none beyond the last of the group: any
-// layout, any number of channels.
+// The epilogue (epilogue fusion) of shaders that compute on fours of channels, where those do not lie together in the
+// output: output_vectors.wgsl is the faster way.
+//
+// Bias; residual, activation and store of four neighbouring output channels one by one, none beyond the last of the
+// group: any layout, any number of channels.
 
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;
 @group(0) @binding(4) var<storage, read_write> output: array<Elem>;

@@ -1,5 +1,8 @@
-// Bias; residual, activation and store of four neighbouring output channels at once: the channels are last and every group's come
-// in fours.
+// The epilogue (epilogue fusion) of shaders that compute on fours of channels, where those lie together in the output
+// (vectorised stores).
+//
+// Bias; residual, activation and store of four neighbouring output channels at once: the channels are last and every
+// group's come in fours.
 
 @group(0) @binding(3) var<storage, read> bias: array<Vec>;
 @group(0) @binding(4) var<storage, read_write> output: array<Vec>;

@@ -1,3 +1,6 @@
+// One of two meanings of a pixel in the matrix products that a separable convolution has in common with others: an
+// element of the input. pixels_depthwise.wgsl is the other.
+//
 // The pixels of a matrix product are read: those of the input.
 
 alias Pixel = Tap;

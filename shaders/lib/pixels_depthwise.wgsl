@@ -1,10 +1,13 @@
+// Operator fusion of a separable convolution: the matrix product asks for a pixel of the depthwise convolution, and it
+// is computed on the spot.
+//
 // The pixels of a pointwise product are computed: a depthwise convolution of the input, with what follows its sum.
 //
 //   pixel[p, j] = activate_depthwise(depthwise_bias[j] + sum over ky, kx of
 //       input[window of p at (ky, kx), j] · depthwise_kernel[ky, kx, j])
 //
-// Constants: DEPTHWISE_H and DEPTHWISE_W are its taps, DEPTHWISE_BIAS whether it has a bias; the product has one tap. The
-// activations of both share their parameters.
+// Constants: DEPTHWISE_H and DEPTHWISE_W are its taps, DEPTHWISE_BIAS whether it has a bias; the product has one tap.
+// The activations of both share their parameters.
 // Memory: for each four channels of a pixel, DEPTHWISE_H·DEPTHWISE_W vectors of the input and as many of the kernel.
 
 @group(0) @binding(7) var<storage, read> depthwise_bias: array<Vec>;

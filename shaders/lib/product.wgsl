@@ -1,3 +1,6 @@
+// Common to all implicit matrix products (implicit GEMM): which rows of the packed kernel to read, which input a tap of
+// a window is, and the multiply-adds of a four by four block.
+//
 // The kernel of a matrix product in fours: four input channels by four output channels at a time.
 //
 // The kernel is packed: row (tap, j), vector g·group_vectors + v, every group's channels in fours on either side.

@@ -1,3 +1,5 @@
+// Epilogue fusion of a residual sum: a convolution adds the other branch of its block before it stores.
+//
 // What is added to a convolution's sum before its activation: a tensor that lies as the output does.
 //
 // Constants: Residual, what the output is stored by, and ResidualAcc, as wide.

@@ -1,3 +1,5 @@
+// Stands in for residual.wgsl in convolutions that add nothing.
+//
 // Nothing is added to a convolution's sum before its activation.
 
 const HAS_RESIDUAL: bool = false;

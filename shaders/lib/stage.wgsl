@@ -1,4 +1,7 @@
-// What a workgroup stages of a step of its matrix product: fours of either operand, zero beyond the input and the group.
+// The loads of one step of an implicit matrix product (implicit GEMM) into workgroup memory, with the borders as zeros.
+//
+// What a workgroup stages of a step of its matrix product: fours of either operand, zero beyond the input and the
+// group.
 
 /// Channels `j` to `j + 3` of `group` that pixel `pixel` reads at the tap (ky, kx).
 fn staged_pixel(pixel: u32, ky: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {

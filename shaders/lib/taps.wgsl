@@ -1,9 +1,12 @@
+// A transposed convolution with a stride spreads its input apart, so that only some taps of the kernel meet an input at
+// a given output. These functions find the first of them, so that no loop visits the others.
+//
 // The taps of a transposed convolution that hit a position of its output.
 //
 // Position y is hit by tap ky where y + pad_h − ky·DILATION_H is a multiple of STRIDE_H; hits lie TAP_STEP_H apart.
 //
-// Constants: TAP_STEP_H = STRIDE_H / gcd(STRIDE_H, DILATION_H), and TAP_INVERSE_H, which times DILATION_H / gcd leaves 1 when
-// divided by TAP_STEP_H; likewise TAP_STEP_W and TAP_INVERSE_W.
+// Constants: TAP_STEP_H = STRIDE_H / gcd(STRIDE_H, DILATION_H), and TAP_INVERSE_H, which times DILATION_H / gcd leaves
+// 1 when divided by TAP_STEP_H; likewise TAP_STEP_W and TAP_INVERSE_W.
 
 /// The first tap that hits row `y`; one beyond the last where none does.
 fn first_tap_h(y: u32) -> u32 {

@@ -1,3 +1,6 @@
+// One of two ways to compute a line of values, such as the classes that a softmax is over: for many or short lines.
+// team_workgroup.wgsl is the other.
+//
 // The team that computes one line together: a single invocation.
 
 const TEAM: u32 = 1u;

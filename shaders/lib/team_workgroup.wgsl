@@ -1,3 +1,6 @@
+// One of two ways to compute a line of values: for few and long lines. Each invocation takes a share, and the shares
+// are added up in workgroup memory (parallel reduction). team_alone.wgsl is the other.
+//
 // The team that computes one line together: a workgroup.
 //
 // Constants: WORKGROUP is a power of two. Memory: WORKGROUP f32 of the workgroup's.

@@ -1,3 +1,5 @@
+// For conv_parts.wgsl, which computes a range of a convolution's terms (split-K) and so needs a number for each.
+//
 // The terms of a convolution's sum, numbered as the kernel lies: (tap, j), group_in of them at each tap.
 
 fn term_count() -> u32 {

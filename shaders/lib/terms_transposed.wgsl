@@ -1,5 +1,7 @@
-// The terms of a transposed convolution's sum: (tap, j), group_in of them at each of the taps that hit, which are numbered row by
-// row. What conv_transposed_direct.wgsl computes, as lib/terms.wgsl gives it.
+// For conv_parts.wgsl, as terms.wgsl for convolutions.
+//
+// The terms of a transposed convolution's sum: (tap, j), group_in of them at each of the taps that hit, which are
+// numbered row by row. What conv_transposed_direct.wgsl computes, as lib/terms.wgsl gives it.
 
 const_assert LANES == 1u;
 

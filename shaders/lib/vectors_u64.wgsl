@@ -1,3 +1,5 @@
+// As vectors.wgsl, which it replaces on processors that have 64-bit integers (lavapipe).
+//
 // Vectors of four f32 in memory as two u64: for processors, which move the parts of a vector one by one.
 
 fn unpacked(x: Vec) -> Acc {

@@ -1,3 +1,5 @@
+// Common to pool.wgsl and pool_parts.wgsl: bindings, and which elements a window covers.
+//
 // The windows of pooling.
 
 @group(0) @binding(0) var<uniform> params: Params;

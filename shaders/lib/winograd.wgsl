@@ -1,3 +1,5 @@
+// Common to the launches of a Winograd convolution F(m×m, 3×3), m = TILE: which tile of which image a number means.
+//
 // The tiles of a Winograd convolution's output, those of all images in order.
 //
 // Constants: TILE, outputs of a tile along one axis; EDGE, its inputs and its products.

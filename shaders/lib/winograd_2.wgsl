@@ -1,3 +1,5 @@
+// The smaller and more accurate of two tiles: 16 products in two dimensions in place of 36.
+//
 // Winograd's F(2×2, 3×3), one dimension at a time: two outputs of three taps by four products in place of six.
 //
 // Interpolation at 0, 1, −1 and infinity (Lavin and Gray 2016, arXiv:1509.09308, section 4.1). All of it is exact for

@@ -1,3 +1,5 @@
+// The larger and faster of two tiles: 36 products in two dimensions in place of 144.
+//
 // Winograd's F(4×4, 3×3), one dimension at a time: four outputs of three taps by six products in place of twelve.
 //
 // Interpolation at 0, ±½, ±2 and infinity (the construction of Lavin and Gray 2016, arXiv:1509.09308, section 4.3, who

@@ -1,4 +1,10 @@
 //! Buffers: pooled storage and staging, and uniform blocks by content; and the textures of the same pool.
+//!
+//! Device memory is slow to allocate, and a network that is called again wants the same sizes again. So a buffer that
+//! nothing holds any more waits in a pool (a caching allocator) until one of its size and usage is asked for. Storage
+//! buffers hold tensors, staging buffers are what the host reads from, and a uniform block holds the numbers that a
+//! shader reads, such as sizes and pads: equal blocks are one buffer, so that a repeated call writes nothing before it
+//! runs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,12 @@
 //! Recording plans into one command encoder.
+//!
+//! A GPU runs nothing at once: launches are written into a list of commands, and the list is submitted whole. Each
+//! submission has a cost of its own, so a call of a model is one list with all its layers. [`Commands`] is that list.
+//! It holds on to every buffer that it has recorded until it is submitted, and knows which tensors have no values
+//! before that.
+//!
+//! A launch can be recorded in two ways. A single layer binds its tensors while it records. A compiled model has bound
+//! everything beforehand (`Prepared`: pipeline, bind group, workgroup counts) and only replays it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,17 @@
-//! What the driver has compiled, from one process to the next.
+//! What the driver has compiled, from one process to the next: a pipeline cache on disk.
+//!
+//! A shader is compiled twice: by wgpu to the driver's language, and by the driver to the GPU's instructions. The
+//! second may take seconds for a network with many shaders, anew in each process. Vulkan can give out what it compiled
+//! as bytes and take them back; here they are written to a file and read from it. `pipeline.rs` has the cache within
+//! one process.
 //!
 //! # Safety
-//! wgpu hands the bytes of such a cache to the driver, which may trust them, so it asks for bytes that wgpu itself gave out.
-//! They come from nowhere but a file that the caller names. It begins with the device, the driver and this library's
-//! version, and with a checksum of all that follows: a file of another kind, of another device, a torn one and one with a
-//! flipped bit are passed over. wgpu then holds its own header to the device and driver once more, and starts with an empty
-//! cache where it does not fit (`fallback`). Against somebody who writes a false file on purpose nothing of this helps: it
-//! must lie where only those may write who may also replace the program.
+//! wgpu hands the bytes of such a cache to the driver, which may trust them, so it asks for bytes that wgpu itself gave
+//! out. They come from nowhere but a file that the caller names. It begins with the device, the driver and this
+//! library's version, and with a checksum of all that follows: a file of another kind, of another device, a torn one
+//! and one with a flipped bit are passed over. wgpu then holds its own header to the device and driver once more, and
+//! starts with an empty cache where it does not fit (`fallback`). Against somebody who writes a false file on purpose
+//! nothing of this helps: it must lie where only those may write who may also replace the program.
 
 use std::path::Path;
 

@@ -1,4 +1,22 @@
 //! The only place that touches wgpu: adapter, device, pipelines, buffers, command recording, readback.
+//!
+//! A [`Gpu`] is an open device with its caches. It answers two questions: which plan solves a problem here
+//! ([`candidates`](Gpu::candidates), [`Tuning`]), and how its launches are run. Everything above it speaks of tensors,
+//! problems and plans, and everything below it (`plan.rs`, `kernels/`) is data that knows no device.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `open.rs` | finds an adapter, opens a device, and writes down what it can do |
+//! | `pipeline.rs` | compiles each shader once (pipeline cache) |
+//! | `driver_cache.rs` | keeps what the driver compiled from one process to the next |
+//! | `buffer.rs`, `texels.rs` | memory: a pool of buffers, uniform blocks, and textures that stand in for buffers |
+//! | `commands.rs` | records launches and submits them together |
+//! | `readback.rs` | copies results to the host |
+//! | `timing.rs`, `tune.rs` | times launches, and chooses among plans by it (autotuning) |
+//! | `cooperative.rs` | matrix units |
+//!
+//! wgpu reports an error of its use to a handler, which panics if nobody has set one. Each call that can go wrong is
+//! therefore made within an error scope (`Gpu::guarded`), and what it reports becomes an `Error`.
 
 mod buffer;
 mod commands;

@@ -1,4 +1,10 @@
 //! Finding an adapter and opening a device on it.
+//!
+//! A machine may have several adapters: a discrete GPU, an integrated one, a processor that acts as one (lavapipe,
+//! SwiftShader, WARP). An [`AdapterChoice`] names one of them, or the best. The device is opened with what plans can
+//! make use of, such as f16, subgroups and timestamps, where the adapter has it, and that is written down as [`Caps`],
+//! the plain data by which `kernels/` decides which plans a device can run. A caller who has a device already brings it
+//! by [`Gpu::from_wgpu`].
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};

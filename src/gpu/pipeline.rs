@@ -1,4 +1,9 @@
-//! Shaders compiled once.
+//! Shaders compiled once: the pipeline cache within one process.
+//!
+//! A pipeline is a shader compiled for a device, with the layout of what it binds. To make one takes milliseconds to
+//! seconds, and a network launches one shader for many of its layers. So pipelines are kept by the shader itself, that
+//! is by its text and its constants, and looked up from then on. A model compiles all that it lacks at once, on all of
+//! the host's threads. `driver_cache.rs` has what outlives the process.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

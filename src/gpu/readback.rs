@@ -1,4 +1,9 @@
 //! From the device back to the host.
+//!
+//! The host cannot read a tensor's buffer. Its bytes are copied to a staging buffer, which is mapped into the host's
+//! memory when the device is done, read, unmapped, and given back to the pool. The copy is submitted along with the
+//! commands that compute the values. Reading either blocks or is a future. A thread of its own polls the device for
+//! futures; in a browser, where nothing can block, the browser does.
 
 use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]

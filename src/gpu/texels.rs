@@ -1,4 +1,10 @@
 //! Operands as textures: for adapters whose texture loads are cheaper than their buffer loads.
+//!
+//! A tensor is an array in a buffer. On Mesa's processor adapter (lavapipe) a shader loads an element of a buffer in a
+//! loop over the lanes of a subgroup, but a texel for all lanes at once, and so convolutions there read their input and
+//! kernel as textures. Such a texture holds the tensor's elements in order, row by row, one or four to a texel
+//! (vectorised loads). An input is copied to one before the launch; launches in a row take turns with one texture for
+//! each operand. A kernel is kept as one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};

@@ -1,4 +1,9 @@
-//! How long the device takes.
+//! How long the device takes: by its own clock where it has one (timestamp queries), else from submission to
+//! completion.
+//!
+//! The host's clock shows when a submission is done, which on a short launch is mostly the cost of submitting it. A
+//! device with timestamp queries writes down its own clock before the first launch and after the last. The choice of
+//! plans (`tune.rs`), the profile of a model and the benches measure by this.
 
 use std::time::Duration;
 

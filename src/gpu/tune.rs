@@ -1,4 +1,16 @@
-//! Choice by measurement: every candidate of a problem timed on the device, and the record of it.
+//! Choice by measurement (autotuning): every candidate of a problem timed on the device, and the record of it.
+//!
+//! Which of several plans for a convolution is fastest depends on the device, and no formula knows all of them. With
+//! `Tuning::Measure` each candidate of a convolution is run on memory of the right sizes when the problem first comes
+//! up: once, to compile it and to see whether it is anywhere near the fastest, then in a few samples, of which the
+//! middle one counts. The fastest is chosen from then on. Without it the first candidate is taken, the best guess from
+//! the problem's numbers.
+//!
+//! The record is a text file, a line for each device and problem, so that a later process measures nothing again:
+//!
+//! ```text
+//! device and driver ⇥ problem ⇥ plan nanoseconds nanoseconds … ⇥ plan nanoseconds …
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,9 @@
 //! Functions along one axis: softmax and its kin, glu, reductions.
+//!
+//! The scores of a classifier, `[batch, classes]`, become probabilities by a softmax over the classes: each output
+//! needs all values of its *line*, the classes of one image. So it is with a sum, a mean or a largest value along an
+//! axis. A line is computed by one invocation or by a workgroup together (parallel reduction: `team.rs`), and a very
+//! long one in parts, by launches of their own (`lines.rs`). `along_axis.wgsl` has the formulas.
 
 use super::lines::{Finish, InParts, LOGARITHM, Lines, Term};
 use super::team::Team;

@@ -1,4 +1,9 @@
 //! Functions of two tensors, element by element.
+//!
+//! The sum of a residual block, or an image times a mask, takes an element of either side for each element of the
+//! output. Sides of different shapes are broadcast as in NumPy: an axis along which a side repeats has stride 0, so
+//! nothing is copied for it. Where the innermost axis comes in fours, four elements are taken at once (vectorised
+//! loads).
 
 use super::{WORKGROUP, accumulator, item_count, with_axes, workgroups};
 use crate::Result;

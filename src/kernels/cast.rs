@@ -1,4 +1,7 @@
 //! A change of element type.
+//!
+//! A layer that computes in f16 between others that compute in f32 has its input and its output cast. A cast may also
+//! round to a narrower format and store the result as f32: so bfloat16, which no shader has, is emulated.
 
 use super::{WORKGROUP, item_count, workgroups};
 use crate::plan::{Binding, Caps, CastProblem, Constant, Dispatch, INDEX, Operand, Plan, Shader, params, part};

@@ -1,8 +1,13 @@
-//! Implicit matrix product by the adapter's matrix units: f16 operands, sums in f32.
+//! Implicit matrix product (implicit GEMM) by the adapter's matrix units: f16 operands, sums in f32.
+//!
+//! A matrix unit (tensor core) multiplies whole small matrices in one instruction. A workgroup stages tiles of input
+//! and kernel in workgroup memory, as in `conv_tiled`, and its subgroups multiply them as cooperative matrices. The
+//! kernel is offered where the device was opened with these (`gpu/cooperative.rs`), the problem is in f16, and a group
+//! has at least as many channels as a matrix has rows.
 //!
 //! It has run on lavapipe alone, with matrices of 8×8. naga 30 declares Vulkan's memory model for such a shader without
-//! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes the
-//! letter need not.
+//! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes
+//! the letter need not.
 
 use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};

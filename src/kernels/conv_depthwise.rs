@@ -1,4 +1,9 @@
 //! Depthwise convolution by register rows.
+//!
+//! In a depthwise convolution each channel has a filter of its own and no channels are mixed, so there is little to
+//! compute for what is loaded: it is bound by memory, and no matrix product helps. An invocation computes a row of
+//! neighbouring outputs (its register tile), whose windows overlap: the inputs of a row are read once into registers
+//! and serve them all. Four channels are taken at once where they lie side by side (vectorised loads).
 
 use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
 use crate::Result;

@@ -1,4 +1,9 @@
 //! Depthwise convolution down strips of the image.
+//!
+//! As `conv_depthwise`, but windows overlap from row to row as well. An invocation walks down a strip of the image and
+//! adds each input row to all output rows that it belongs to, which are under way in registers. So no input is read
+//! twice within a strip, while there are fewer invocations to fill a device (lower occupancy). So it stands first on
+//! the menu of a processor, which a few invocations fill, and behind `conv_depthwise` on that of a GPU.
 
 use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
 use crate::Result;

@@ -1,4 +1,9 @@
 //! One output vector per invocation; any geometry. The kernel of last resort, and the one to compare with.
+//!
+//! This is direct convolution as the formula states it: loops over the taps and the input channels, a product added for
+//! each. Nothing is kept between outputs, so each input is read anew for every window that holds it. It is there for
+//! any strides, dilations, groups and data format, and for convolutions so small that compiling a clever kernel costs
+//! more than it saves.
 
 use super::{ConvLaunch, Input, channels_in_fours, workgroups};
 use crate::Result;

@@ -1,5 +1,14 @@
-//! The rows of windows gathered as channels by a launch of their own: for the first convolution of a network, whose windows
-//! would otherwise read a few channels one by one, again and again.
+//! The rows of windows gathered as channels by a launch of their own: for the first convolution of a network, whose
+//! windows would otherwise read a few channels one by one, again and again.
+//!
+//! This is im2col along one axis. The first convolution sees three channels, too few for the matrix products here,
+//! which read fours of channels (vectorised loads). A first launch writes for each output column the values of a
+//! window's row as channels of one pixel; the convolution that is left has taps above one another only, and many
+//! channels. It is an implicit GEMM.
+//!
+//! ```text
+//! 7×7 taps of 3 channels  →  7×1 taps of 21 channels, filled up to 24
+//! ```
 
 use super::{ConvLaunch, Input, channels_in_fours, from_scratch, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};

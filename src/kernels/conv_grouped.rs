@@ -1,4 +1,9 @@
 //! Register rows of four output channels: for groups too narrow to be a matrix product.
+//!
+//! A grouped convolution is several convolutions side by side, each with its share of the channels. With four channels
+//! to a group, say, a tile of a matrix product would be mostly empty. An invocation instead computes a row of
+//! neighbouring pixels at four output channels (its register tile); the inputs that their windows have in common are
+//! read once into registers.
 
 use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::Result;

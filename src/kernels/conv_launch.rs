@@ -1,4 +1,9 @@
 //! One convolution shader's launch: its uniform block, its constants and parts, and how it reads its operands.
+//!
+//! A shader of a convolution is put together from parts: its own file, an address formula, an activation, a way to read
+//! the input (a buffer or a texture, scalars or vectors) and a way to add a residual. All convolution kernels choose
+//! these in the same manner. So a kernel says what is its own (`ConvLaunch`: its file, its tile as constants, how many
+//! invocations it wants) and gets the dispatch.
 
 use super::{accumulator_of, channels_in_fours, item_count, packing};
 use crate::geometry::ConvGeometry;

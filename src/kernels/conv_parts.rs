@@ -1,4 +1,8 @@
 //! Convolutions of either direction whose sums are [too long](super::long_sums) for one invocation: any geometry.
+//!
+//! This is split-K for the sake of a limit: drivers end an invocation that loops too long, some without a word. A first
+//! launch computes parts of each sum, a second one adds them up in order and applies the epilogue. `conv_split` splits
+//! sums for speed.
 
 use super::conv_transposed::{TAPS, tap_constants, terms};
 use super::long_sums::{LongSums, to_scratch};

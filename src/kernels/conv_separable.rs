@@ -1,4 +1,9 @@
 //! Separable convolution in one pass, through workgroup memory.
+//!
+//! A separable convolution is a depthwise one and then a pointwise (1×1) one. As two launches, what is between them is
+//! written to memory and read back, and that may take longer than the computing. Here (operator fusion) a workgroup
+//! computes the depthwise pixels of its tile into workgroup memory, and multiplies them with the pointwise kernel from
+//! there.
 
 use super::{ConvLaunch, Input, PIXELS, PRODUCT, four_wide_output, four_wide_stores, of_depthwise_pixels};
 use crate::Result;

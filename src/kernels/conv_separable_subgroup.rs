@@ -1,7 +1,8 @@
 //! Separable convolution in one pass: the matrix product of [`conv_subgroup`] over pixels that each lane computes.
 //!
-//! Nothing is shared but by broadcast, so there are no barriers, and the depthwise convolution is computed anew for every
-//! tile of output channels.
+//! This is the operator fusion of `conv_separable` for processors, which pay for every barrier. Nothing is shared but
+//! by broadcast, so there are no barriers, and the depthwise convolution is computed anew for every tile of output
+//! channels.
 
 use super::{SMALL, conv_subgroup, of_depthwise_pixels};
 use crate::Result;

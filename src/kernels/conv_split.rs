@@ -1,6 +1,11 @@
-//! Long sums in parts: for convolutions with too few outputs to fill a device.
+//! Long sums in parts (split-K): for convolutions with too few outputs to fill a device.
 //!
-//! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in order.
+//! Late in a network images are small and channels many: few outputs, each a sum of thousands of products. A launch
+//! with a workgroup for each tile of outputs then leaves most of a GPU idle (low occupancy). So each sum is split along
+//! the input channels into parts that are computed side by side.
+//!
+//! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in
+//! order, and applies the epilogue. The order is fixed, so a result is the same bits in every run.
 
 use super::{ConvLaunch, Input, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};

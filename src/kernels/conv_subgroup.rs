@@ -1,4 +1,10 @@
-//! Implicit matrix product, one tile per subgroup: for adapters whose subgroups share operands for next to nothing.
+//! Implicit matrix product (implicit GEMM), one tile per subgroup: for adapters whose subgroups share operands for next
+//! to nothing.
+//!
+//! A processor that acts as a GPU has no workgroup memory of its own and pays for every barrier, while it hands a value
+//! from one lane to all lanes of a subgroup (broadcast) as a move between registers. So each lane loads some pixels and
+//! some of the kernel, broadcasts the pixels, and multiplies them with its own channels: a register tile spread over a
+//! subgroup. It is meant for lavapipe and SwiftShader.
 
 use super::{
     ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing, product_turns,

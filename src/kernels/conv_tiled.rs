@@ -1,8 +1,13 @@
 //! Implicit matrix product (implicit GEMM) through workgroup memory.
 //!
-//! A workgroup computes a tile of the output, an invocation a *register tile* of that. Larger register tiles read less from
-//! workgroup memory for each product, larger workgroup tiles less from memory; both leave fewer workgroups to fill a device.
-//! So there is a family of them, and a cost that weighs one against the other.
+//! A convolution is a product of two matrices: one has a row for each output pixel, with the inputs that its window
+//! covers, the other is the kernel with a column for each output channel. im2col writes the first one out; here it is
+//! *implicit*, its elements found by their index when a tile of it is loaded. This is the kernel for most convolutions
+//! on a GPU.
+//!
+//! A workgroup computes a tile of the output, an invocation a *register tile* of that. Larger register tiles read less
+//! from workgroup memory for each product, larger workgroup tiles less from memory; both leave fewer workgroups to fill
+//! a device (occupancy). So there is a family of them, and a cost that weighs one against the other.
 
 use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::Result;

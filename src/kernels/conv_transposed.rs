@@ -1,4 +1,9 @@
 //! Transposed convolution: rows of pixels at four output channels, and one output by itself.
+//!
+//! A transposed convolution enlarges an image: it reads what a convolution of the same arguments writes, and writes
+//! what that one reads (the convolution's backward pass to its input). An output is computed from the taps that hit it
+//! (gather), rather than each input added to all outputs it touches (scatter), so no two invocations write one element.
+//! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
 use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::geometry::Axis;

@@ -1,6 +1,15 @@
-//! Long lines of values in parts: what is known of a line (its mean, its largest value, …) is computed by many invocations, each
-//! of which takes a part, and then by fewer that take the parts, until there is one. No invocation runs long, however long the
-//! line.
+//! Long lines of values in parts: what is known of a line (its mean, its largest value, …) is computed by many
+//! invocations, each of which takes a part, and then by fewer that take the parts, until there is one. No invocation
+//! runs long, however long the line.
+//!
+//! This is a tree reduction over several launches. A mean over a whole large image has one line of millions of values:
+//! one workgroup would leave the rest of a GPU idle (occupancy), and one invocation would run longer than drivers
+//! allow. What a softmax or a normalisation wants to know of a line is found so, and a last launch then writes every
+//! value.
+//!
+//! ```text
+//! 1 000 000 values  →  977 parts  →  1 sum
+//! ```
 
 use super::long_sums::Round;
 use super::{WORKGROUP, item_count, workgroups};

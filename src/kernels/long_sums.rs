@@ -1,7 +1,12 @@
-//! Sums too long for one invocation: how they are divided into parts, and how many outputs have theirs computed at a time.
+//! Sums too long for one invocation: how they are divided into parts, and how many outputs have theirs computed at a
+//! time.
 //!
-//! One launch computes `[parts, outputs]` values into scratch memory, a second one combines the parts in order. Where that
-//! memory would be too large, the outputs are taken in rounds of two launches each.
+//! Drivers end an invocation that loops too long, so a sum of very many terms is computed in parts (split-K). What is
+//! decided here is arithmetic: how many parts of what length, so that no launch runs long and the parts of all outputs
+//! fit into memory. Convolutions, matrix products and pooling have it in common.
+//!
+//! One launch computes `[parts, outputs]` values into scratch memory, a second one combines the parts in order. Where
+//! that memory would be too large, the outputs are taken in rounds of two launches each.
 
 use crate::plan::{Caps, MOST_TURNS, Operand};
 

@@ -1,4 +1,8 @@
 //! An element-wise activation by itself.
+//!
+//! Most activations run in the epilogue of the operation before (epilogue fusion: `ops/rewrite/epilogue.rs`) and have
+//! no launch of their own. This kernel is for those that are left: after a pooling, say, or where the value before is
+//! read elsewhere too.
 
 use super::{WORKGROUP, accumulator, item_count, workgroups};
 use crate::Result;

@@ -1,5 +1,29 @@
 //! The menu: every way to solve a problem, as plans.
 //!
+//! One convolution can be computed in many ways, and which is fastest depends on its sizes and on the device. Each file
+//! here is a family of kernels, that is one way with a few tile sizes. Given a problem and what a device can do it
+//! offers plans, or none where it does not apply. [`candidates`] lists the plans of all families, best guess first. The
+//! first is taken, or of a convolution's the fastest, where they are measured (autotuning: `gpu/tune.rs`). Tests hold
+//! every one of them to the reference. Nothing here touches a device.
+//!
+//! | family | how it computes, in the field's terms |
+//! |---|---|
+//! | `conv_direct` | direct convolution: an output vector per invocation, any geometry |
+//! | `conv_tiled` | implicit GEMM (im2col without the matrix), operands shared in workgroup memory |
+//! | `conv_subgroup` | implicit GEMM, operands shared by subgroup broadcast |
+//! | `conv_cooperative` | implicit GEMM by matrix units (tensor cores) |
+//! | `conv_gathered` | im2col along one axis, then implicit GEMM |
+//! | `conv_winograd` | Winograd F(m×m, 3×3) |
+//! | `conv_depthwise`, `conv_depthwise_strip`, `conv_grouped` | depthwise and narrow groups, by register tiles |
+//! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
+//! | `conv_split`, `conv_parts` | split-K |
+//! | `conv_transposed` | transposed convolution |
+//! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
+//! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
+//!
+//! `conv_launch`, `packing`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
+//! in [`plan`](crate::plan).
+//!
 //! # Recipe: add a kernel
 //! 1. `shaders/<stem>.wgsl`, with a head comment that gives its index formula and its constants.
 //! 2. `src/kernels/<stem>.rs`: `plans(problem, caps)`, empty when the kernel does not apply.

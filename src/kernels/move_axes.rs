@@ -1,4 +1,10 @@
 //! Elements put elsewhere: cut, padded, permuted, repeated, joined.
+//!
+//! Keras's `Permute`, `ZeroPadding2D`, `Cropping2D`, `RepeatVector` and `Concatenate` compute nothing: each copies
+//! elements from one place to another. All of them are one strided copy. A coordinate of a box gives an address to
+//! write and an address to read, by a stride for each axis. Axes that lie side by side are merged, and four elements
+//! are moved at once where they lie together (vectorised loads). Neighbouring invocations write neighbouring elements
+//! (coalescing).
 
 use super::{WORKGROUP, item_count, with_axes, workgroups};
 use crate::Result;

@@ -1,4 +1,9 @@
 //! Normalisation by statistics of the input itself.
+//!
+//! Layer and group normalisation subtract the mean of some axes and divide by their standard deviation, anew for each
+//! input; a batch normalization at inference has fixed statistics and is a convolution instead (`ops/rewrite/fold.rs`).
+//! The values that have statistics in common are a *line*. It is computed by one invocation or by a workgroup together
+//! (parallel reduction: `team.rs`), and a very long one in parts (`lines.rs`).
 
 use super::lines::{Finish, InParts, LineParams, Lines, Term};
 use super::team::Team;

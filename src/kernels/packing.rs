@@ -1,4 +1,9 @@
-//! Kernels filled up to fours of channels.
+//! Kernels filled up to fours of channels: weight packing.
+//!
+//! The matrix products here read four input channels by four output channels at a time (vectorised loads). A kernel in
+//! Keras's order with three input channels has no such fours. So it is copied once into a form that has: each group's
+//! channels filled up with zeros on either side. It runs on the device when a weight is first read or has changed
+//! (`ops/kernel.rs`), not for each call.
 
 use super::{WORKGROUP, item_count, move_axes, workgroups};
 use crate::geometry::{ConvGeometry, extent};

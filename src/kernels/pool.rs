@@ -1,4 +1,9 @@
 //! Pooling over windows.
+//!
+//! Max and average pooling shrink an image: each output is the largest or the mean value of a window of one channel. An
+//! invocation computes one window, of four channels at once where they lie side by side (vectorised loads). A window of
+//! many taps is pooled along columns and then along rows, which reads far less, or in parts where it is too long for
+//! one invocation.
 
 use super::lines::{Term, combine};
 use super::long_sums::{LongSums, to_scratch};

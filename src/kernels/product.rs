@@ -1,4 +1,9 @@
-//! Matrix products of two tensors.
+//! Matrix products of two tensors (batched GEMM).
+//!
+//! `MatMul` and Keras's `Dot` multiply two tensors neither of which need be a weight, such as the queries and keys of
+//! attention; a dense layer, whose right side is a weight, is a pointwise convolution instead. Each side is walked by
+//! strides, so that transposed and broadcast sides are read as they lie. An invocation computes a few rows of one
+//! vector of columns (its register tile). Long sums are computed in parts (split-K: `long_sums.rs`).
 
 use super::binary::bindings_of;
 use super::lines::{Term, combine};

@@ -1,4 +1,8 @@
 //! Images at another size.
+//!
+//! Each output pixel is a weighted sum of a few input pixels: one for nearest, two along each axis for bilinear, four
+//! for bicubic. Which they are, and how much they weigh, depends on the row and the column alone, so the host computes
+//! two small tables of them in f64 and the shader only looks them up. The numbers are then the same on every device.
 
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{

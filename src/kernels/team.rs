@@ -1,4 +1,9 @@
 //! Lines of values, each computed by one invocation or by a workgroup together.
+//!
+//! A softmax over 10 classes of 100 000 pixels is best done with an invocation for each line; one over 1000 classes of
+//! a single image needs a workgroup, whose invocations take a share each and then add their shares up in workgroup
+//! memory (parallel reduction). A `Team` is whichever of the two computes a line, as a part of WGSL and workgroup
+//! counts. `along_axis` and `normalize` have it in common.
 
 use super::WORKGROUP;
 use crate::Result;

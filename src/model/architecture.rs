@@ -1,4 +1,9 @@
 //! What a model computes, as a list, without weights and without a device.
+//!
+//! Whoever wants to look at a network (a viewer, a converter, a test) needs its layers, what each reads, and their
+//! shapes, but neither a GPU nor a gigabyte of weights. An [`Architecture`] is that list. A built model tells its own,
+//! and a file's is read without building the model. Models within models are laid out flat, their layers under paths
+//! such as `outer/inner/layer`.
 
 use std::collections::HashSet;
 

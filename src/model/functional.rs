@@ -1,4 +1,9 @@
-//! Models made as graphs: symbolic inputs, layers applied to what other layers made.
+//! Models made as graphs: symbolic inputs, layers applied to what other layers made. Keras's functional API.
+//!
+//! A network with branches, such as a residual block that adds its input to its output, is no chain. Here each value of
+//! the network is a [`Symbol`]: it has a shape, but no elements, and stands for what a call will compute. A layer
+//! applied to symbols gives a new one; the graph grows, and shapes are checked on the way. [`Functional::model`] takes
+//! what lies between chosen inputs and outputs as a model. The example is at [`Functional`].
 
 use std::ops::BitOr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,11 +1,21 @@
 //! Models: named graphs of layers that run as one program.
 //!
+//! A layer called by itself computes at once. A model knows all its layers before anything runs, and so runs faster:
+//! layers are merged (operator fusion), buffers are shared by values that are not needed at the same time (memory
+//! planning by liveness), and everything is bound once and then replayed. It is also what has a file, a summary and a
+//! memory report.
+//!
 //! A [`Model`] is the graph: inputs, [blocks](Block), and *applications* of blocks in an order in which each reads only
 //! what stands before it. A block is a layer or a whole model; applied twice it stands once among the blocks, so its
 //! weights are shared and counted once. [`Sequential`] grows such a graph at its end, [`Functional`] anywhere, and
 //! `formats` reads one from a file. Whatever made it, it runs the same way: lowered to a tape for the shapes of a call,
 //! fused, its memory planned, and replayed from then on (`program.rs`). What it computes, as a list without weights and
 //! without a device, is its [`Architecture`].
+//!
+//! ```text
+//! image ─ Conv2D ─ BatchNormalization ─ ReLU ─ GlobalAveragePooling2D ─ Dense ─ scores      the graph
+//! image ─ one convolution with bias and relu ─ mean ─ one product with bias ─ scores        what runs of it
+//! ```
 
 mod architecture;
 mod functional;

@@ -1,7 +1,12 @@
-//! Wrong shaders must not pass `verify`: layers of every kind, from ten terms to a million, run with faults put into the text of
-//! each shader that they launch, and what they make is held to the bounds that `verify` holds it to.
+//! Wrong shaders must not pass `verify`: mutation testing of the check itself.
 //!
-//! A mutant whose layer makes the same bits as the right one has no fault that these inputs show; it is counted and passed over.
+//! Layers of every kind, from ten terms to a million, run with faults put into the text of each shader that they
+//! launch: a padding off by one, two elements swapped, a loop that stops early. What they make is held to the bounds
+//! that `verify` holds it to. A bound so wide that a fault slips through would be worthless; this test finds such a
+//! bound.
+//!
+//! A mutant whose layer makes the same bits as the right one has no fault that these inputs show; it is counted and
+//! passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

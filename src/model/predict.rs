@@ -1,4 +1,8 @@
-//! Predicting over more data than one submission should hold.
+//! Predicting over more data than one submission should hold: Keras's `predict`.
+//!
+//! A thousand images at once would take about a thousand times the memory of one. They are taken in batches instead,
+//! thirty-two at a time by default, and the outputs are joined. All batches but the last have one shape, so the model
+//! is compiled twice at most. Data and outputs are on the host.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -1,4 +1,9 @@
 //! How long a model takes, layer by layer and as a whole, on inputs made up for the purpose.
+//!
+//! A compiled model has no layers left to time: several may be one launch. So each layer is run by itself, unfused,
+//! which tells where the time goes, and the compiled program is timed whole, which tells what is in fact waited for.
+//! The difference of the two is what fusion saves. Times are medians unless said otherwise, by the device's clock where
+//! it has one.
 
 use std::time::{Duration, Instant};
 

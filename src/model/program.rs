@@ -1,4 +1,23 @@
 //! Models compiled for the shapes of a call: fused, memory planned, every launch bound.
+//!
+//! A first call with inputs of some shapes compiles a *program*, and later calls replay it: they make no buffer, no
+//! pipeline and no bind group. Compiling is done in five steps:
+//!
+//! 1. The layers are lowered: each writes its operations on a tape (`ops/tape.rs`), with the shapes of this call.
+//! 2. Rules rewrite the tape so that less runs (operator fusion, constant folding of batch normalizations:
+//!    `ops/rewrite`).
+//! 3. A plan is chosen for each step that is left.
+//! 4. Memory is planned by liveness: a value is needed from the step that writes it to the last that reads it, and
+//!    values that are not needed at the same time may share a *slot*, which is one buffer.
+//! 5. The slots are allocated, the shaders compiled, and every launch is bound.
+//!
+//! ```text
+//! conv a → x     x needs slot 0
+//! conv x → y     y needs slot 1, since x is still read
+//! conv y → z     z takes slot 0: nothing reads x any more
+//! ```
+//!
+//! The last few programs are kept. One is compiled anew where plans are chosen differently since.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

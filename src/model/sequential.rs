@@ -1,4 +1,8 @@
-//! Models made by adding one layer after another.
+//! Models made by adding one layer after another: Keras's `Sequential`.
+//!
+//! Most networks begin as a chain, and a chain needs no names for what lies between its layers. [`Sequential`] grows a
+//! model at its end and builds each layer as soon as the shape of its input is known: at once where the shape of the
+//! model's input is given first, else at the first call.
 
 use std::ops::BitOr;
 use std::sync::OnceLock;

@@ -1,4 +1,13 @@
 //! Models as text tables, in the manner of Keras's `summary()`.
+//!
+//! A table shows at a glance what a model is: a row for each layer with its class, the shape of its output and the
+//! number of its weights, then the totals. A graph that is no chain has a column more, which says what each layer
+//! reads.
+//!
+//! ```text
+//! ┃ Layer (type)                  ┃ Output Shape             ┃     Param # ┃
+//! │ conv2d (Conv2D)               │ (None, 26, 26, 16)       │         160 │
+//! ```
 
 use std::fmt::Write;
 

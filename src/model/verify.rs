@@ -1,7 +1,13 @@
 //! Models held to the truth, layer by layer.
 //!
+//! A network that computes something slightly wrong still gives plausible scores. A driver may compile a shader
+//! wrongly, a file may be read wrongly, a kernel may have an error that only some sizes show. `verify` finds the first
+//! layer where that happens.
+//!
 //! Each layer runs on the device by itself, on what the layers before it made there. What it makes is compared with the
-//! [reference](crate::reference), given the same inputs, or with statistics that were recorded elsewhere.
+//! [reference](crate::reference), given the same inputs, or with statistics that were recorded elsewhere. So an error
+//! of one layer is not passed on to those behind it. The compiled model, in which layers are fused, is then compared
+//! with the layers one by one.
 
 use std::collections::HashSet;
 use std::fmt;

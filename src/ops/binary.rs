@@ -1,4 +1,9 @@
 //! Functions of two values, and products of matrices.
+//!
+//! `Add`, `Multiply` and `Maximum` of two tensors, a tensor times a constant, `MatMul` and `Dot`: operations with two
+//! sides. A side is a value of the tape or a constant, and shapes that differ are broadcast as in NumPy. What is
+//! decided here is the shape of the output and by which strides either side is walked; `kernels/binary.rs` and
+//! `kernels/product.rs` compute it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
 //! Convolution: dense, grouped, pointwise and depthwise are one operation with different numbers.
+//!
+//! So are two that are not called so. A scale and a shift for each channel, which is all that a batch normalization is
+//! at inference, is a depthwise 1×1 convolution; a dense layer is a pointwise (1×1) one. They need no kernels of their
+//! own, and what is written as a convolution can be folded into another (`rewrite/fold.rs`).
 
 use std::sync::Arc;
 

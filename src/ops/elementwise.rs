@@ -1,4 +1,9 @@
 //! Activations by themselves, and changes of type.
+//!
+//! A convolution has its own activation in its problem. The activation of another layer, such as a `ReLU` behind a
+//! batch normalization, is an operation by itself. Where the value before is made by a convolution or a function of two
+//! values and is read nowhere else, a rule moves the activation into that one's epilogue (epilogue fusion:
+//! `rewrite/epilogue.rs`); else it runs as written. Softmax and its kin work along an axis (`reduce.rs`).
 
 use super::reduce::along_axis;
 use super::{Tape, Value};

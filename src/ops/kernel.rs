@@ -1,8 +1,15 @@
-//! Constants of operations: weights, tables, and what is computed from them before anything else runs.
+//! Constants of operations: weights, tables, and what is computed from them before anything else runs (constant
+//! folding).
 //!
-//! A convolution with a batch normalization behind it reads one kernel, which is the product of the layer's kernel and of
-//! γ/√(σ²+ε). That product is a [`Kernel`] as well: it says of what and how it is computed, and the device computes it, when a
-//! call first reads it and again whenever one of the weights has been [assigned](crate::Variable::assign) other values.
+//! A step reads values, which differ from call to call, and constants, which do not. A constant is a `Kernel`. It knows
+//! where its values come from, and a device holds it in the forms that plans ask for: as it is, packed in fours of
+//! channels, transformed for Winograd, as f16, as a texture. Such a form is made once, by launches on the device, and
+//! not for each call.
+//!
+//! A convolution with a batch normalization behind it reads one kernel, which is the product of the layer's kernel and
+//! of γ/√(σ²+ε). That product is a [`Kernel`] as well: it says of what and how it is computed, and the device computes
+//! it, when a call first reads it and again whenever one of the weights has been [assigned](crate::Variable::assign)
+//! other values.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

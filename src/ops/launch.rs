@@ -1,4 +1,8 @@
 //! How a step runs on a device: at once, or in runs of its parts where a binding cannot hold a whole tensor.
+//!
+//! A device limits how many bytes a shader can bind at once, often to 128 MiB, and a large batch of large images may
+//! exceed that. A step whose problem falls into like parts, such as the images of a batch, is then run a few parts at a
+//! time, each run binding its range of the tensors. This is also where a step gets its plan.
 
 use std::sync::Arc;
 

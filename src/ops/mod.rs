@@ -1,5 +1,17 @@
 //! Operations: values in, a value out, written on a [`Tape`]. What to compute is said here; how, below.
 //!
+//! A layer is one operation or several: `SeparableConv2D` is a depthwise convolution, then a pointwise one with bias
+//! and activation. An operation checks the shapes of its inputs, derives a [`Problem`](crate::plan::Problem) from them,
+//! and notes on the tape that this problem is to be solved, on which values. It runs nothing. The tape (the
+//! intermediate representation of other compilers) is then rewritten so that less runs (operator fusion: `rewrite`),
+//! and each step gets a plan when it is recorded (`kernels`).
+//!
+//! ```text
+//! layers      Conv2D(32, 3, activation="relu")        what a user asks for
+//! ops         Step { Conv(sizes, bias, relu), reads, output }     what is computed
+//! kernels     conv_tiled_f32x4_64x64x16_8x4           how
+//! ```
+//!
 //! # Recipe: add an operation
 //! 1. Its record in `geometry.rs`, if its shapes are new.
 //! 2. A variant of [`Problem`](crate::plan::Problem); the compiler shows the menu.

@@ -1,4 +1,9 @@
 //! Elements put elsewhere: permuted, padded, cut, repeated, joined.
+//!
+//! `Permute`, `ZeroPadding2D`, `Cropping2D`, `RepeatVector`, `Concatenate`, and slices with steps: nothing is computed,
+//! elements are copied from one place to another. Each function here says, axis by axis, which input coordinate an
+//! output coordinate reads. All of them come to one problem, a strided copy (`kernels/move_axes.rs`). A reshape is not
+//! among them: it copies nothing.
 
 use super::{Tape, Value};
 use crate::geometry::{extent, indexable};

@@ -1,4 +1,13 @@
 //! Normalisation by statistics of the input itself.
+//!
+//! Layer, group and unit normalisation divide by a statistic of some axes, which is taken anew from each input. Here
+//! those axes are put in the order that the kernel knows, `[outer, spread, group, extent]`, with the statistics over
+//! spread and extent:
+//!
+//! ```text
+//! LayerNormalization over the channels of [2, 8, 8, 16]     [1, 1, 128, 16]: 128 lines of 16 values
+//! GroupNormalization of [2, 8, 8, 16] in 4 groups           [2, 64, 4, 4]: 8 lines of 256 values
+//! ```
 
 use std::sync::Arc;
 

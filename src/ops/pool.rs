@@ -1,4 +1,7 @@
-//! Pooling.
+//! Pooling: the largest or the mean value of each window of an image, channel by channel.
+//!
+//! The windows have the geometry of a depthwise convolution; `kernels/pool.rs` has the ways to compute it. Global
+//! pooling is no window but a reduction (`reduce.rs`).
 
 use super::{Tape, Value};
 use crate::geometry::{Axis, ConvGeometry, extent};

@@ -1,4 +1,8 @@
-//! Functions along axes.
+//! Functions along axes: softmax and its kin along one, and reductions (sum, mean, largest, norm) over any.
+//!
+//! A kernel works along one axis of `[outer, extent, inner]`. An array of any rank is brought to that: neighbouring
+//! axes are one, and axes that are no neighbours are reduced one run after the other. A global average pooling is a
+//! mean over height and width.
 
 use std::ops::Range;
 

@@ -1,4 +1,8 @@
-//! Images at another size.
+//! Images at another size: nearest, bilinear and bicubic interpolation.
+//!
+//! Which input pixels an output pixel is made of, and how much each weighs, is found on the host in f64, as a table for
+//! the rows and one for the columns (`resampling.rs`). The tables are a constant of the operation; the kernel adds up
+//! what they say.
 
 use super::{Kernel, Reads, Tape, Value};
 use crate::geometry::extent;

@@ -1,4 +1,8 @@
 //! One operation on a tape: what is computed, of what, and where the results go.
+//!
+//! A `Step` is a problem with its tensors. It names each by the role that it has in the shader (input, kernel, bias,
+//! output), and each is a value of the tape or a constant. The rules of `rewrite` change steps, so a step is plain
+//! data: to read another value, or to take over what another step reads, is one call.
 
 use std::sync::Arc;
 

@@ -1,4 +1,15 @@
 //! Operations on values as data: what layers come to, before anything runs.
+//!
+//! A `Tape` is a list of steps in order, each of which reads inputs of the tape and what steps before it wrote: the
+//! intermediate representation of this library, in static single assignment but for joined parts. A layer writes its
+//! operations on it. Since nothing has run yet, rules can rewrite the list (operator fusion: `rewrite`), and since it
+//! is known which step reads a value last, memory can be shared (memory planning by liveness: `model/program.rs`).
+//!
+//! ```text
+//! %1 = Conv(%0, kernel, bias)      %0 is the input
+//! %2 = Map relu (%1)               a rule makes one step of these two
+//! %3 = Pool max (%2)               %1 is not needed any more
+//! ```
 
 use std::sync::Arc;
 

@@ -1,4 +1,12 @@
-//! Steps whose results nothing reads.
+//! Steps whose results nothing reads (dead code elimination).
+//!
+//! Other rules leave such steps behind: when a convolution takes over the zeros around a picture (`pad`), nobody may
+//! read the padded picture any more, and the step that writes it need not run.
+//!
+//! ```text
+//! %1 = Move zeros around (%0)        goes
+//! %2 = Conv(%0, kernel), padded      reads %0 itself since `pad`
+//! ```
 
 use super::{Outcome, Rewriting, Rule};
 use crate::Result;

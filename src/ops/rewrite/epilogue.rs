@@ -1,4 +1,12 @@
-//! Activations in the store of the operation before.
+//! Activations in the store of the operation before (epilogue fusion).
+//!
+//! An activation by itself reads a whole tensor and writes another only to apply a function to each element. The
+//! operation before has each of these elements in a register when it stores it, and can apply the function there.
+//!
+//! ```text
+//! %1 = Conv(%0, kernel, bias)
+//! %2 = Map relu (%1)            becomes   %2 = Conv(%0, kernel, bias), relu
+//! ```
 
 use super::{Outcome, READ_ELSEWHERE, Rewriting, Rule};
 use crate::Result;

@@ -1,4 +1,9 @@
-//! Scales and shifts of channels in the kernel and the bias of the convolution before.
+//! Scales and shifts of channels in the kernel and the bias of the convolution before (constant folding).
+//!
+//! A batch normalization at inference multiplies each channel by a number and adds another. So does a convolution's
+//! kernel, if its weights are multiplied by that number beforehand: `(x · kernel + bias) · scale + shift` is `x ·
+//! (kernel · scale) + (bias · scale + shift)`. The step of the batch normalization goes. The new kernel and bias are
+//! constants that the device computes (`ops/kernel.rs`), again when a weight has changed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

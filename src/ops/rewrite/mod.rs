@@ -1,19 +1,27 @@
 //! Rules that rewrite a tape so that less runs, while what it computes stays the same but for rounding.
 //!
-//! A layer writes what it means: a convolution, then a batch normalization, then an activation. On a device that would be three
-//! launches, each reading and writing a whole picture. The rules here make one of them:
+//! This is the optimiser of the library: operator fusion, constant folding and dead code elimination on the list of
+//! steps. A layer writes what it means: a convolution, then a batch normalization, then an activation. On a device that
+//! would be three launches, each reading and writing a whole picture. The rules here make one of them:
 //!
 //! | rule | what it does |
 //! |---|---|
-//! | `pad` | a convolution of a picture with zeros around it reads the picture itself, and has the zeros for its padding |
+//! | `pad` | a convolution of a picture with zeros around it reads the picture itself, with the zeros as padding |
 //! | `dead` | a step whose results nothing reads goes |
 //! | `fold` | a scale and a shift of each channel go into the kernel and the bias of the convolution before |
 //! | `epilogue` | an activation goes into the store of the operation that makes its input |
 //! | `residual` | an addition goes into the store of a convolution that makes one of its sides |
 //! | `one_pass` | a depthwise convolution and the pointwise one behind it become one step |
 //!
-//! A program takes them all ([`of_program`]), the call of a single layer those that keep its steps apart ([`of_call`]). What a
-//! rule did, and why it left a step that it could have taken, is logged at level `debug` under `wgpu_conv::ops::rewrite`.
+//! Other compilers have the same: `dead` is dead code elimination, `fold` is constant folding, `epilogue` and
+//! `residual` are epilogue fusion, `pad` and `one_pass` are operator fusion.
+//!
+//! A rule looks at one step at a time. It takes the step away, changes it, leaves it for a reason that it gives, or is
+//! not about such steps. Two steps become one only where nothing else reads what lies between them.
+//!
+//! A program takes them all ([`of_program`]), the call of a single layer those that keep its steps apart ([`of_call`]).
+//! What a rule did, and why it left a step that it could have taken, is logged at level `debug` under
+//! `wgpu_conv::ops::rewrite`.
 
 mod dead;
 mod epilogue;

@@ -1,4 +1,8 @@
-//! Two convolutions as one step.
+//! Two convolutions as one step (operator fusion).
+//!
+//! A depthwise convolution and the pointwise one behind it, the two halves of a separable convolution, become one
+//! problem, for which `kernels/conv_separable*` have plans that never write what is between. It is not always faster:
+//! what is written once would be computed several times. So the device decides, by a guess or by measuring both.
 
 use super::{Outcome, READ_ELSEWHERE, Rewriting, Rule};
 use crate::Result;

@@ -1,4 +1,8 @@
 //! Zeros around a picture, read as a convolution's padding.
+//!
+//! Many Keras networks have a `ZeroPadding2D` before a convolution with padding "valid". It copies the whole picture to
+//! put a border around it. A convolution reads zeros beyond its border anyway, so it reads the picture itself, with as
+//! much more padding. The copy is then dead and goes (`dead`).
 
 use super::{Outcome, Rewriting, Rule};
 use crate::Result;

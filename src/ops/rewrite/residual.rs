@@ -1,4 +1,12 @@
-//! Additions in the store of a convolution.
+//! Additions in the store of a convolution (epilogue fusion).
+//!
+//! A residual block ends with the sum of a convolution's output and the block's input. The convolution takes the other
+//! side as its *residual*: it adds its element to each sum before it stores it, so that the sum needs no launch.
+//!
+//! ```text
+//! %5 = Conv(%4, kernel, bias)
+//! %6 = Binary add (%5, %0)       becomes   %6 = Conv(%4, kernel, bias) + %0
+//! ```
 
 use super::{Outcome, Rewriting, Rule, fold};
 use crate::Result;
