@@ -217,6 +217,11 @@ const FAULTS: [&str; 13] = [
 /// Shaders that add up sums which were made in parts.
 const IN_PARTS: [&str; 3] = ["// line_parts.wgsl", "// sum_parts.wgsl", "// sum_splits.wgsl"];
 
+/// Whether a shader is one of those, by the line before each part of its text that names the part's file.
+fn adds_parts(text: &str) -> bool {
+    text.lines().any(|line| IN_PARTS.contains(&line))
+}
+
 /// `text` with one fault each: which, where, and the text. `shifted` leaves out what a [shift](Trial::is_shifted) comes from.
 /// Where sums are made `in_parts`, neighbours may be terms of one sum: to take one for the other then is another order, or one of
 /// a million terms for one like it.
@@ -239,7 +244,7 @@ fn mutants(text: &str, shifted: bool, in_parts: bool) -> Vec<(&'static str, Stri
     all("strides swapped", &|line| exchanged(line, "STRIDE_H", "STRIDE_W"));
     all("dilations swapped", &|line| exchanged(line, "DILATION_H", "DILATION_W"));
     all("height and width swapped", &|line| exchanged(line, "params.in_h", "params.in_w"));
-    if !IN_PARTS.iter().any(|file| text.contains(file)) {
+    if !adds_parts(text) {
         all("the neighbour read", &|line| indexed(line, READS, " + 1u"));
         all("two of the input swapped", &|line| indexed(line, READS, " ^ 1u"));
     }
@@ -371,7 +376,7 @@ fn wrong_shaders_are_caught() {
                 failures.push(format!("{what}, which is right: {difference}"));
             }
             let texts = std::mem::take(&mut *texts.lock().unwrap());
-            let in_parts = texts.iter().any(|text| IN_PARTS.iter().any(|file| text.contains(file)));
+            let in_parts = texts.iter().any(|text| adds_parts(text));
             for text in texts {
                 // A shader once for each kind of layer and size of its sums.
                 if !launched.insert((class, trial.inputs[0].data.len(), text.clone())) {
