@@ -9,7 +9,7 @@
 //! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes
 //! the letter need not.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing, product_turns};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, WINDOWS, four_wide_output, four_wide_stores, packing, product_turns};
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 use crate::{DType, Result};
 
@@ -39,7 +39,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         stores: four_wide_stores(problem),
         input: Input::Fours,
         kernel_at: true,
-        parts: &[output, PRODUCT, STAGE, part!("conv_cooperative.wgsl")],
+        parts: &[output, PRODUCT, WINDOWS, STAGE, part!("conv_cooperative.wgsl")],
         constants: &[
             ("Left", Constant::Type(left, 1)),
             ("Right", Constant::Type(right, 1)),

@@ -5,7 +5,7 @@
 //! neighbouring outputs (its register tile), whose windows overlap: the inputs of a row are read once into registers
 //! and serve them all. Four channels are taken at once where they lie side by side (vectorised loads).
 
-use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
+use super::{ConvLaunch, Input, depthwise_lanes, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -14,7 +14,7 @@ const MOST_SPAN: u64 = 32;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [h, w] = geometry.axes;
+    let [_, _, w] = geometry.axes;
     if geometry.group_in() != 1 {
         return Ok(Vec::new());
     }
@@ -42,7 +42,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: h.kernel.into(),
+            turns: tap_rows(geometry),
         };
         plans.push(Plan {
             name: format!("conv_depthwise_{}x{lanes}_1x{tile}", problem.dtype),

@@ -5,13 +5,13 @@
 //! any strides, dilations, groups and data format, and for convolutions so small that compiling a clever kernel costs
 //! more than it saves.
 
-use super::{ConvLaunch, Input, channels_in_fours, workgroups};
+use super::{ConvLaunch, Input, channels_in_fours, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, ConvProblem, Plan, nested_turns, part};
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [_, fours] = channels_in_fours(problem);
-    let [h, w] = problem.geometry.axes;
+    let [_, _, w] = problem.geometry.axes;
     let mut plans = Vec::new();
     for lanes in if fours { &[4, 1][..] } else { &[1] } {
         let items = problem.geometry.out_elements() / u64::from(*lanes);
@@ -24,7 +24,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: nested_turns(&[u64::from(h.kernel), u64::from(w.kernel), u64::from(problem.geometry.group_in())]),
+            turns: nested_turns(&[tap_rows(&problem.geometry), w.kernel.into(), problem.geometry.group_in().into()]),
         };
         plans.push(Plan {
             name: format!("conv_direct_{}x{lanes}", problem.dtype),

@@ -5,7 +5,7 @@
 //! neighbouring pixels at four output channels (its register tile); the inputs that their windows have in common are
 //! read once into registers.
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
+use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 
@@ -16,7 +16,7 @@ const WIDE: u32 = 16;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [h, w] = geometry.axes;
+    let [_, _, w] = geometry.axes;
     let group_out = geometry.group_out();
     if geometry.group_in() < 2 || !(2..WIDE).contains(&group_out) {
         return Ok(Vec::new());
@@ -40,7 +40,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[("TILE", Constant::U32(tile)), ("SPAN", Constant::U32(span as u32))],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: nested_turns(&[h.kernel.into(), geometry.group_in().div_ceil(4).into()]),
+            turns: nested_turns(&[tap_rows(geometry), geometry.group_in().div_ceil(4).into()]),
         };
         plans.push(Plan {
             name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),
