@@ -6,7 +6,7 @@ use super::arguments::{common_setters, of_rank, positive};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use super::{Common, Pair};
+use super::{Common, PerAxis};
 use crate::geometry::{Axis, extent};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::PoolFunction;
@@ -110,12 +110,12 @@ common_setters!(Pool2D, common);
 
 impl Pool2D {
     /// A layer with windows of `kernel_size`, (height, width) or one number for both, at every position.
-    pub fn new(function: Pooling, kernel_size: impl Into<Pair>) -> Self {
+    pub fn new(function: Pooling, kernel_size: impl Into<PerAxis<2>>) -> Self {
         let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             function,
-            kernel_size: kernel_size.into().into(),
+            kernel_size: kernel_size.into().0,
             strides: [1; 2],
             dilation_rate: [1; 2],
             pads: Pads::Explicit([[0; 2]; 2]),
@@ -125,14 +125,14 @@ impl Pool2D {
     }
 
     /// Input positions from one window to the next, (height, width); 1 by default.
-    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
-        self.strides = strides.into().into();
+    pub fn strides(mut self, strides: impl Into<PerAxis<2>>) -> Self {
+        self.strides = strides.into().0;
         self
     }
 
     /// Input positions from one tap to the next, (height, width); 1 by default.
-    pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
-        self.dilation_rate = dilation_rate.into().into();
+    pub fn dilation_rate(mut self, dilation_rate: impl Into<PerAxis<2>>) -> Self {
+        self.dilation_rate = dilation_rate.into().0;
         self
     }
 

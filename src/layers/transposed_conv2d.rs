@@ -6,7 +6,7 @@ use super::arguments::{common_setters, of_rank, positive, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
-use super::{Common, Initializer, Pair, WeightOptions};
+use super::{Common, Initializer, PerAxis, WeightOptions};
 use crate::geometry::{Axis, ConvGeometry, extent, in_front};
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
@@ -65,12 +65,12 @@ weight_setters!(TransposedConv2D {
 
 impl TransposedConv2D {
     /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
-    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+    pub fn new(filters: u32, kernel_size: impl Into<PerAxis<2>>) -> Self {
         let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             filters,
-            kernel_size: kernel_size.into().into(),
+            kernel_size: kernel_size.into().0,
             strides: [1; 2],
             dilation_rate: [1; 2],
             groups: 1,
@@ -83,14 +83,14 @@ impl TransposedConv2D {
     }
 
     /// Output positions from one input position to the next; 1 by default.
-    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
-        self.strides = strides.into().into();
+    pub fn strides(mut self, strides: impl Into<PerAxis<2>>) -> Self {
+        self.strides = strides.into().0;
         self
     }
 
     /// Output positions from one kernel tap to the next; 1 by default.
-    pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
-        self.dilation_rate = dilation_rate.into().into();
+    pub fn dilation_rate(mut self, dilation_rate: impl Into<PerAxis<2>>) -> Self {
+        self.dilation_rate = dilation_rate.into().0;
         self
     }
 

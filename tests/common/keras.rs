@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::fixtures::Case;
 use wgpu_conv::reference::{
-    Array, Convolved, Norm, Padding, Window, activate, conv2d, depthwise_conv2d, normalize, separable_conv2d,
+    Array, Convolved, Norm, Padding, Window, activate, conv, depthwise_conv, normalize, separable_conv,
 };
 
 /// One number for both axes, or `[height, width]`; one where the argument is absent.
@@ -62,11 +62,11 @@ pub fn convolve(case: &Case) -> Result<Convolved, String> {
     match case.class.as_str() {
         "Conv2D" => {
             let groups = case.config["groups"].as_u64().unwrap_or(1);
-            Ok(conv2d(x, weight("kernel")?, bias, groups as usize, &window))
+            Ok(conv(x, weight("kernel")?, bias, groups as usize, &window))
         }
-        "DepthwiseConv2D" => Ok(depthwise_conv2d(x, weight("kernel")?, bias, &window)),
+        "DepthwiseConv2D" => Ok(depthwise_conv(x, weight("kernel")?, bias, &window)),
         "SeparableConv2D" => {
-            Ok(separable_conv2d(x, weight("depthwise_kernel")?, weight("pointwise_kernel")?, bias, &window))
+            Ok(separable_conv(x, weight("depthwise_kernel")?, weight("pointwise_kernel")?, bias, &window))
         }
         other => Err(format!("the reference has no {other}")),
     }
