@@ -58,30 +58,42 @@ fn main(
     if HAS_BIAS {
         offset = unpacked(bias[vector]);
     }
+    // Products are summed in runs of RUN_H kernel rows, and then the runs (blocked summation).
     var sums: array<Acc, TILE>;
+    var totals: array<Acc, TILE>;
     var span: array<Acc, SPAN>;
     // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = offset;
+        totals[t] = offset;
     }
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
-        let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
-        let row_inside = iy >= 0 && iy < i32(params.in_h);
-        let row = select(0u, u32(iy), row_inside);
+    for (var block = 0u; block < KERNEL_H; block += RUN_H) {
         // unroll
-        for (var i = 0u; i < SPAN; i++) {
-            let ix = first + i32(i);
-            let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-            let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
-            span[i] = select(Acc(0.0), unpacked(input[at]), inside);
+        for (var t = 0u; t < TILE; t++) {
+            sums[t] = Acc(0.0);
+        }
+        for (var ky = block; ky < min(block + RUN_H, KERNEL_H); ky++) {
+            let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
+            let row_inside = iy >= 0 && iy < i32(params.in_h);
+            let row = select(0u, u32(iy), row_inside);
+            // unroll
+            for (var i = 0u; i < SPAN; i++) {
+                let ix = first + i32(i);
+                let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
+                let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
+                span[i] = select(Acc(0.0), unpacked(input[at]), inside);
+            }
+            // unroll
+            for (var kx = 0u; kx < KERNEL_W; kx++) {
+                let tap = unpacked(kernel[(ky * KERNEL_W + kx) * vectors + vector]);
+                // unroll
+                for (var t = 0u; t < TILE; t++) {
+                    sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
+                }
+            }
         }
         // unroll
-        for (var kx = 0u; kx < KERNEL_W; kx++) {
-            let tap = unpacked(kernel[(ky * KERNEL_W + kx) * vectors + vector]);
-            // unroll
-            for (var t = 0u; t < TILE; t++) {
-                sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
-            }
+        for (var t = 0u; t < TILE; t++) {
+            totals[t] += sums[t];
         }
     }
     let out_size = vec3(params.out_h, params.out_w, vectors);
@@ -90,9 +102,9 @@ fn main(
         if ox + t < params.out_w {
             let at = image_index(n, oy, ox + t, vector, out_size);
             if HAS_RESIDUAL {
-                sums[t] += residual_at(at);
+                totals[t] += residual_at(at);
             }
-            output[at] = packed(activate(sums[t]));
+            output[at] = packed(activate(totals[t]));
         }
     }
 }

@@ -5,9 +5,10 @@
 //! (gather), rather than each input added to all outputs it touches (scatter), so no two invocations write one element.
 //! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
+use super::conv_direct::chain_turns;
+use super::{ConvLaunch, Input, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::geometry::Axis;
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, nested_turns, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 use crate::{Error, Result};
 
 /// The taps that hit a position.
@@ -25,10 +26,10 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         input: Input::Own,
         kernel_at: false,
         parts: &[TAPS, part!("conv_transposed_direct.wgsl")],
-        constants: &tap_constants(problem)?,
+        constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
         items,
         workgroups: workgroups(items, caps)?,
-        turns: tap_turns(problem, 1),
+        turns: chain_turns(hits(problem).map(u64::from), problem.geometry.group_out()),
     };
     Ok(vec![Plan {
         name: format!("conv_transposed_direct_{}x1", problem.dtype),
@@ -44,6 +45,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         return Ok(Vec::new());
     }
     let geometry = &problem.geometry;
+    let Some(runs) = Runs::of(hits(problem), geometry.group_out()) else { return Ok(Vec::new()) };
     let [_, w] = geometry.axes;
     let [_, height, width] = problem.written().map(u64::from);
     let rows = u64::from(geometry.batch) * height;
@@ -63,10 +65,10 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             input: Input::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
-            constants: &[&[("TILE", Constant::U32(tile))][..], &tap_constants(problem)?].concat(),
+            constants: &[&[("TILE", Constant::U32(tile))][..], &runs.constants(), &tap_constants(problem)?].concat(),
             items,
             workgroups: workgroups(items, caps)?,
-            turns: tap_turns(problem, 4),
+            turns: runs.turns(4, 0),
         };
         plans.push(Plan {
             name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
@@ -107,22 +109,16 @@ pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Con
 }
 
 /// The most taps that hit a position along height and width.
-fn hits(problem: &ConvProblem) -> [u64; 2] {
+fn hits(problem: &ConvProblem) -> [u32; 2] {
     let [step_h, step_w] = steps(problem);
     let [h, w] = problem.geometry.axes;
-    [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)].map(u64::from)
+    [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)]
 }
 
 /// The most products that are summed for one output.
 pub(super) fn terms(problem: &ConvProblem) -> u64 {
-    let [rows, columns] = hits(problem);
+    let [rows, columns] = hits(problem).map(u64::from);
     rows.saturating_mul(columns).saturating_mul(problem.geometry.group_out().into())
-}
-
-/// Turns of the loops over the taps that hit and over their channels, `lanes` at a time.
-fn tap_turns(problem: &ConvProblem, lanes: u32) -> u64 {
-    let [rows, columns] = hits(problem);
-    nested_turns(&[rows, columns, problem.geometry.group_out().div_ceil(lanes).into()])
 }
 
 /// The greatest common divisor.

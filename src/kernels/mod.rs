@@ -21,7 +21,7 @@
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //!
-//! `conv_launch`, `packing`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
+//! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
 //!
 //! # Recipe: add a kernel
@@ -56,9 +56,11 @@ mod packing;
 mod pool;
 mod product;
 mod resize;
+mod runs;
 mod team;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
+use runs::{RUN, Runs};
 
 use crate::geometry::ConvGeometry;
 use crate::plan::{
@@ -164,6 +166,10 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
     check(&problem.depthwise.geometry)?;
     check(&problem.pointwise.geometry)?;
+    // The sum over the taps is a single run.
+    if problem.depthwise.geometry.terms() > RUN.into() {
+        return Ok(Vec::new());
+    }
     let [subgroup, tiled] =
         [conv_separable_subgroup::plans, conv_separable::plans].map(|family| family(problem, caps).unwrap_or_default());
     Ok([subgroup, tiled].concat())
@@ -203,10 +209,9 @@ fn within(what: &'static str, received: u64, limit: u64) -> Result<()> {
     if received > limit { Err(Error::limit(what, received, limit)) } else { Ok(()) }
 }
 
-/// Turns of the loops over taps and over steps of `depth` input channels.
-fn product_turns(geometry: &ConvGeometry<2>, depth: u32) -> u64 {
-    let [height, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
-    nested_turns(&[height, width, geometry.group_in().div_ceil(depth).into()])
+/// The runs of a convolution's sums, whose channels are read in fours.
+fn runs_of(geometry: &ConvGeometry<2>) -> Option<Runs> {
+    Runs::of(geometry.axes.map(|axis| axis.kernel), geometry.group_in())
 }
 
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
