@@ -7,6 +7,7 @@
 //       input[n, oy·STRIDE_H + ky·DILATION_H − pad_h, ox·STRIDE_W + kx·DILATION_W − pad_w, g·group_in + j]
 //       · kernel[ky, kx, j, f]),                                   g = f / group_out
 //
+// and likewise along the depth, where there is one: lib/rows.wgsl says which rows the taps read.
 // Taps outside the input are skipped, not multiplied by zero. An invocation owns LANES consecutive f of one pixel;
 // invocations run along the channels where they are last and along x where they are first, as the output lies.
 //
@@ -42,9 +43,10 @@ fn main(
     var sum = Acc(0.0);
     var run = Acc(0.0);
     var length = 0u;
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
-        let iy = i32(place.y * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
-        if iy < 0 || iy >= i32(params.in_h) {
+    let first = first_row(place.y);
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
+        let iy = row_of(first, k);
+        if iy >= params.in_h {
             continue;
         }
         for (var kx = 0u; kx < KERNEL_W; kx++) {
@@ -52,8 +54,8 @@ fn main(
             if ix < 0 || ix >= i32(params.in_w) {
                 continue;
             }
-            var at = image_index(place.x, u32(iy), u32(ix), first_channel, in_size);
-            var tap = (ky * KERNEL_W + kx) * params.group_in * vectors + vector;
+            var at = image_index(place.x, iy, u32(ix), first_channel, in_size);
+            var tap = (k * KERNEL_W + kx) * params.group_in * vectors + vector;
             for (var start = 0u; start < params.group_in; start += RUN) {
                 for (var j = start; j < min(start + RUN, params.group_in); j++) {
                     run = fma(Acc(f32(input[at])), unpacked(kernel[tap]), run);

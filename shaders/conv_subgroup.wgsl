@@ -166,15 +166,15 @@ fn main(
     var lower_1 = start; var upper_1 = start;
     var lower_2 = start; var upper_2 = start;
     var lower_3 = start; var upper_3 = start;
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
         for (var column = 0u; column < KERNEL_W; column += RUN_W) {
             for (var block = 0u; block < params.group_in; block += RUN_DEPTH) {
                 for (var kx = column; kx < min(column + RUN_W, KERNEL_W); kx++) {
-                    let pixel_0 = pixel_of(window_0, ky, kx);
-                    let pixel_1 = pixel_of(window_1, ky, kx);
-                    let pixel_2 = pixel_of(window_2, ky, kx);
-                    let pixel_3 = pixel_of(window_3, ky, kx);
-                    let tap = ky * KERNEL_W + kx;
+                    let pixel_0 = pixel_of(window_0, k, kx);
+                    let pixel_1 = pixel_of(window_1, k, kx);
+                    let pixel_2 = pixel_of(window_2, k, kx);
+                    let pixel_3 = pixel_of(window_3, k, kx);
+                    let tap = k * KERNEL_W + kx;
                     for (var j = block; j < min(block + RUN_DEPTH, params.group_in); j += 4u) {
                         let first = rows_at(tap, j, first_vector);
                         var second = first;

@@ -61,20 +61,21 @@ fn main(
 
     // The first row and column of each staged window, those before the input as numbers beyond its last, and where it lies.
     let size = vec3(params.in_h, params.in_w, params.in_c);
-    let pad = vec2(params.pad_h, params.pad_w);
     let staged_four = invocation % FOURS * 4u;
-    var corners: array<vec2<u32>, STAGED_PIXELS>;
+    var corners: array<First, STAGED_PIXELS>;
+    var columns: array<u32, STAGED_PIXELS>;
     var positions: array<u32, STAGED_PIXELS>;
     // unroll
     for (var s = 0u; s < STAGED_PIXELS; s++) {
         let window = window_of(first_pixel + (invocation + s * INVOCATIONS) / FOURS);
-        corners[s] = window.xy - pad;
-        positions[s] = image_index(window.z, corners[s].x, corners[s].y, 0u, size);
+        corners[s] = window.first;
+        columns[s] = window.column;
+        positions[s] = image_index(window.image, row_base(window.first), window.column, 0u, size);
     }
     let stride = row_stride();
     let last_vector = group_vectors() - 1u;
     let staged_row = invocation / VECTOR_TILE;
-    let first_row = staged_row * stride + group * group_vectors() + min(first_vector + invocation % VECTOR_TILE, last_vector);
+    var row_at = staged_row * stride + group * group_vectors() + min(first_vector + invocation % VECTOR_TILE, last_vector);
 
     var sums: array<vec4<f32>, SUMS>;
     var totals: array<vec4<f32>, SUMS>;
@@ -83,19 +84,17 @@ fn main(
         sums[i] = vec4(0.0);
         totals[i] = vec4(0.0);
     }
-    var row_at = first_row;
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
         for (var column = 0u; column < KERNEL_W; column += RUN_W) {
             for (var block = 0u; block < padded_in(); block += RUN_DEPTH) {
                 for (var kx = column; kx < min(column + RUN_W, KERNEL_W); kx++) {
-                    let tap = vec2(ky * DILATION_H, kx * DILATION_W);
-                    let moved = image_index(0u, tap.x, tap.y, 0u, size);
+                    let moved = image_index(0u, rows_down(k), kx * DILATION_W, 0u, size);
                     // The channels that a staged pixel has at this tap: none outside the input.
                     var channels: array<u32, STAGED_PIXELS>;
                     // unroll
                     for (var s = 0u; s < STAGED_PIXELS; s++) {
-                        let place = corners[s] + tap;
-                        channels[s] = select(0u, params.group_in, place.x < size.x && place.y < size.y);
+                        let inside = row_of(corners[s], k) < size.x && columns[s] + kx * DILATION_W < size.y;
+                        channels[s] = select(0u, params.group_in, inside);
                     }
                     for (var start = block; start < min(block + RUN_DEPTH, padded_in()); start += DEPTH) {
                         workgroupBarrier();

@@ -49,9 +49,11 @@ fn main(
         sums[t] = vec4(0.0);
         totals[t] = offset;
     }
-    for (var ky = first_tap_h(y); ky < KERNEL_H; ky += TAP_STEP_H) {
-        let iy = row_at(y, ky);
-        if iy < 0 || iy >= i32(params.in_h) {
+    let hits = hits_of(y);
+    for (var hit = 0u; hit < HIT_ROWS; hit++) {
+        let k = tap_row(hits, hit);
+        let iy = row_taken(y, k);
+        if k >= KERNEL_ROWS || iy >= params.in_h {
             continue;
         }
         for (var first = first_kx; first < KERNEL_W; first += RUN_W * TAP_STEP_W) {
@@ -59,12 +61,12 @@ fn main(
                 for (var kx = first; kx < min(first + RUN_W * TAP_STEP_W, KERNEL_W); kx += TAP_STEP_W) {
                     let ix = column_at(x, kx);
                     for (var f = block; f < min(block + RUN_DEPTH, params.group_in); f += 4u) {
-                        let rows = rows_at(ky * KERNEL_W + kx, f, vector);
+                        let rows = rows_at(k * KERNEL_W + kx, f, vector);
                         // unroll
                         for (var t = 0u; t < TILE; t++) {
                             let column = ix + i32(t);
                             let inside = column >= 0 && column < i32(params.in_w);
-                            let position = image_index(n, u32(iy), select(0u, u32(column), inside), 0u, size);
+                            let position = image_index(n, iy, select(0u, u32(column), inside), 0u, size);
                             let four = select(vec4(0.0), input_four(position, first_channel + f), inside);
                             sums[t] = multiply_add(sums[t], four, rows);
                         }

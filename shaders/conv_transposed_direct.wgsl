@@ -6,6 +6,8 @@
 //       input[n, iy, ix, g·group_in + f] · kernel[ky, kx, c − g·group_out, g·group_in + f]),      g = c / group_out
 //   iy·STRIDE_H = y + pad_h − ky·DILATION_H,   ix·STRIDE_W = x + pad_w − kx·DILATION_W
 //
+// and likewise along the depth, where there is one (lib/tap_rows.wgsl).
+//
 // Only taps with a whole iy and ix are visited: every TAP_STEP-th, from the first that hits. in_ and out_ are of what
 // this shader reads and writes; strides, pads and the kernel [kh, kw, group_out, in_c] are the convolution's.
 //
@@ -52,9 +54,11 @@ fn main(
     var sum = 0.0;
     var run = 0.0;
     var length = 0u;
-    for (var ky = first_tap_h(y); ky < KERNEL_H; ky += TAP_STEP_H) {
-        let iy = row_at(y, ky);
-        if iy < 0 || iy >= i32(params.in_h) {
+    let hits = hits_of(y);
+    for (var hit = 0u; hit < HIT_ROWS; hit++) {
+        let k = tap_row(hits, hit);
+        let iy = row_taken(y, k);
+        if k >= KERNEL_ROWS || iy >= params.in_h {
             continue;
         }
         for (var kx = first_kx; kx < KERNEL_W; kx += TAP_STEP_W) {
@@ -62,8 +66,8 @@ fn main(
             if ix < 0 || ix >= i32(params.in_w) {
                 continue;
             }
-            var at = image_index(n, u32(iy), u32(ix), first_channel, in_size);
-            let row = (ky * KERNEL_W + kx) * params.group_out + c % params.group_out;
+            var at = image_index(n, iy, u32(ix), first_channel, in_size);
+            let row = (k * KERNEL_W + kx) * params.group_out + c % params.group_out;
             let tap = row * params.in_c + first_channel;
             for (var start = 0u; start < params.group_in; start += RUN) {
                 for (var f = start; f < min(start + RUN, params.group_in); f++) {

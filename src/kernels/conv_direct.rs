@@ -5,13 +5,12 @@
 //! any strides, dilations, groups and data format, and for convolutions so small that compiling a clever kernel costs
 //! more than it saves.
 
-use super::{ConvLaunch, Input, RUN, channels_in_fours, workgroups};
+use super::{ConvLaunch, Input, RUN, channels_in_fours, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 
-/// Turns of the loops over `taps` of the kernel's rows and columns, blocks of channels, and channels.
-pub(super) fn chain_turns(taps: [u64; 2], channels: u32) -> u64 {
-    let [rows, columns] = taps;
+/// Turns of the loops over the rows of taps, the taps of each, blocks of channels, and channels.
+pub(super) fn chain_turns([rows, columns]: [u64; 2], channels: u32) -> u64 {
     let blocks = channels.div_ceil(RUN / 2);
     let all = rows.saturating_mul(columns).saturating_mul(channels.into());
     nested_turns(&[rows, columns, blocks.into()]).saturating_add(all)
@@ -19,7 +18,7 @@ pub(super) fn chain_turns(taps: [u64; 2], channels: u32) -> u64 {
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [_, fours] = channels_in_fours(problem);
-    let [h, w] = problem.geometry.axes;
+    let [_, _, w] = problem.geometry.axes;
     let mut plans = Vec::new();
     for lanes in if fours { &[4, 1][..] } else { &[1] } {
         let items = problem.geometry.out_elements() / u64::from(*lanes);
@@ -32,7 +31,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[("RUN", Constant::U32(RUN / 2))],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: chain_turns([h.kernel, w.kernel].map(u64::from), problem.geometry.group_in()),
+            turns: chain_turns([tap_rows(&problem.geometry), w.kernel.into()], problem.geometry.group_in()),
         };
         plans.push(Plan {
             name: format!("conv_direct_{}x{lanes}", problem.dtype),

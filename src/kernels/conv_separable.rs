@@ -5,7 +5,9 @@
 //! computes the depthwise pixels of its tile into workgroup memory, and multiplies them with the pointwise kernel from
 //! there.
 
-use super::{ConvLaunch, Input, PIXELS, PRODUCT, RUN, four_wide_output, four_wide_stores, of_depthwise_pixels};
+use super::{
+    ConvLaunch, Input, PIXELS, PRODUCT, RUN, WINDOWS, four_wide_output, four_wide_stores, of_depthwise_pixels,
+};
 use crate::Result;
 use crate::plan::{Caps, Constant, Plan, SeparableProblem, part};
 
@@ -73,7 +75,7 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             stores: four_wide_stores(&product),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, PIXELS, part!("conv_separable.wgsl")],
+            parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_separable.wgsl")],
             constants: &[
                 ("PIXELS", Constant::U32(tile.pixels)),
                 ("COLUMNS", Constant::U32(tile.columns())),

@@ -7,7 +7,8 @@
 //! subgroup. It is meant for lavapipe and SwiftShader.
 
 use super::{
-    ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing, runs_of,
+    ConvLaunch, Input, PIXELS, PRODUCT, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
+    runs_of,
 };
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
@@ -40,7 +41,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, PIXELS, part!("conv_subgroup.wgsl")],
+            parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
                 &runs.constants()[..],
                 &[
@@ -80,9 +81,9 @@ fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u
     let loads = u64::from(slots + 4 * vectors) * 45;
     let broadcasts = u64::from(slots * subgroup) * 8;
     let products = u64::from(slots * subgroup * vectors) * if vectors == 2 { 26 } else { 19 };
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
-    let steps =
-        geometry.tiles(slots * subgroup, 4 * vectors * subgroup) * taps * u64::from(geometry.group_in().div_ceil(4));
+    let steps = geometry.tiles(slots * subgroup, 4 * vectors * subgroup)
+        * geometry.taps()
+        * u64::from(geometry.group_in().div_ceil(4));
     steps * (loads + broadcasts + products)
 }
 

@@ -12,7 +12,13 @@ use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 use crate::{Error, Result};
 
 /// The taps that hit a position.
-pub(super) const TAPS: Part = part!("lib/taps.wgsl");
+pub(super) fn taps(problem: &ConvProblem) -> [Part; 2] {
+    let rows = match problem.geometry.plane() {
+        Some(_) => part!("lib/tap_rows.wgsl"),
+        None => part!("lib/tap_rows_deep.wgsl"),
+    };
+    [part!("lib/taps.wgsl"), rows]
+}
 
 /// One output per invocation; any geometry. The transposed convolution of last resort.
 pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
@@ -25,11 +31,11 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         stores: 1,
         input: Input::Own,
         kernel_at: false,
-        parts: &[TAPS, part!("conv_transposed_direct.wgsl")],
+        parts: &[&taps(problem)[..], &[part!("conv_transposed_direct.wgsl")]].concat(),
         constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
         items,
         workgroups: workgroups(items, caps)?,
-        turns: chain_turns(hits(problem).map(u64::from), problem.geometry.group_out()),
+        turns: chain_turns(hits(problem), problem.geometry.group_out()),
     };
     Ok(vec![Plan {
         name: format!("conv_transposed_direct_{}x1", problem.dtype),
@@ -46,9 +52,9 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let geometry = &problem.geometry;
     let Some(runs) = Runs::of(hits(problem), geometry.group_out()) else { return Ok(Vec::new()) };
-    let [_, w] = geometry.axes;
-    let [_, height, width] = problem.written().map(u64::from);
-    let rows = u64::from(geometry.batch) * height;
+    let [_, _, w] = geometry.axes;
+    let [_, depth, height, width] = problem.written().map(u64::from);
+    let rows = u64::from(geometry.batch) * depth * height;
     let vectors = u64::from(geometry.groups) * u64::from(geometry.group_in().div_ceil(4));
     let output = four_wide_output(problem);
     let mut plans = Vec::new();
@@ -64,7 +70,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
+            parts: &[&taps(problem)[..], &[output, PRODUCT, part!("conv_transposed.wgsl")]].concat(),
             constants: &[&[("TILE", Constant::U32(tile))][..], &runs.constants(), &tap_constants(problem)?].concat(),
             items,
             workgroups: workgroups(items, caps)?,
@@ -80,8 +86,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// Taps from one that hits a position to the next that does, along height and width.
-fn steps(problem: &ConvProblem) -> [u32; 2] {
+/// Taps from one that hits a position to the next that does, along depth, height and width.
+fn steps(problem: &ConvProblem) -> [u32; 3] {
     problem.geometry.axes.map(|axis| axis.stride / common(axis.stride, axis.dilation))
 }
 
@@ -89,8 +95,8 @@ fn steps(problem: &ConvProblem) -> [u32; 2] {
 ///
 /// # Errors
 /// [`Error::Limit`] where a product of two numbers below such a step is beyond 32 bits.
-pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Constant); 4]> {
-    let [step_h, step_w] = steps(problem);
+pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Constant); 6]> {
+    let [step_d, step_h, step_w] = steps(problem);
     let inverse = |axis: usize, step: u32| {
         let Axis { stride, dilation, .. } = problem.geometry.axes[axis];
         let inverse = inverse(dilation / common(stride, dilation), step);
@@ -101,23 +107,26 @@ pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Con
         }
     };
     Ok([
+        ("TAP_STEP_D", Constant::U32(step_d)),
         ("TAP_STEP_H", Constant::U32(step_h)),
         ("TAP_STEP_W", Constant::U32(step_w)),
-        ("TAP_INVERSE_H", inverse(0, step_h)?),
-        ("TAP_INVERSE_W", inverse(1, step_w)?),
+        ("TAP_INVERSE_D", inverse(0, step_d)?),
+        ("TAP_INVERSE_H", inverse(1, step_h)?),
+        ("TAP_INVERSE_W", inverse(2, step_w)?),
     ])
 }
 
-/// The most taps that hit a position along height and width.
-fn hits(problem: &ConvProblem) -> [u32; 2] {
-    let [step_h, step_w] = steps(problem);
-    let [h, w] = problem.geometry.axes;
-    [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)]
+/// The most rows of taps that hit a position, and the most taps of each.
+fn hits(problem: &ConvProblem) -> [u64; 2] {
+    let steps = steps(problem);
+    let [depths, rows, columns] =
+        [0, 1, 2].map(|axis| u64::from(problem.geometry.axes[axis].kernel.div_ceil(steps[axis])));
+    [depths * rows, columns]
 }
 
 /// The most products that are summed for one output.
 pub(super) fn terms(problem: &ConvProblem) -> u64 {
-    let [rows, columns] = hits(problem).map(u64::from);
+    let [rows, columns] = hits(problem);
     rows.saturating_mul(columns).saturating_mul(problem.geometry.group_out().into())
 }
 

@@ -9,8 +9,7 @@
 //! A run is a block of a sum's terms that are neighbours anyhow: some taps of one row of the kernel, and some channels. Closing
 //! it costs one addition for each output, hundreds of products apart. A sum that is no longer than a run has one.
 
-use crate::plan::Constant;
-use crate::plan::nested_turns;
+use crate::plan::{Constant, nested_turns};
 
 /// The most terms of a run.
 pub(super) const RUN: u32 = 256;
@@ -21,7 +20,7 @@ const MOST_RUNS: u64 = 1024;
 /// How a sum over taps and channels falls into runs.
 #[derive(Clone, Copy)]
 pub(super) struct Runs {
-    kernel: [u64; 2],
+    taps: [u64; 2],
     channels: u64,
     /// Taps of a kernel row in a run.
     columns: u64,
@@ -32,10 +31,9 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// The runs of sums over `kernel` taps, those that hit, of as many `channels`; `None` where they would be too short to be
-    /// of use.
-    pub(super) fn of(kernel: [u32; 2], channels: u32) -> Option<Self> {
-        let ([height, width], channels) = (kernel.map(u64::from), u64::from(channels.max(1)));
+    /// The runs of sums over so many rows and columns of taps, and so many `channels`; `None` where there would be too many.
+    pub(super) fn of([rows, width]: [u64; 2], channels: u32) -> Option<Self> {
+        let channels = u64::from(channels.max(1));
         let run = u64::from(RUN);
         // Few different numbers make few different shaders.
         let columns = match run / channels {
@@ -43,9 +41,8 @@ impl Runs {
             0..4 => 1,
             fit => 1 << fit.ilog2(),
         };
-        let runs =
-            Self { kernel: [height, width], channels, columns, depth: run, closes: height * width * channels > run };
-        let count = height * width.div_ceil(columns) * channels.div_ceil(run);
+        let runs = Self { taps: [rows, width], channels, columns, depth: run, closes: rows * width * channels > run };
+        let count = rows * width.div_ceil(columns) * channels.div_ceil(run);
         (!runs.closes || count <= MOST_RUNS).then_some(runs)
     }
 
@@ -58,14 +55,14 @@ impl Runs {
         ]
     }
 
-    /// Turns of the loops over kernel rows, blocks of taps, blocks of channels, taps, steps of `step` channels, and what is
+    /// Turns of the loops over rows of taps, blocks of taps, blocks of channels, taps, steps of `step` channels, and what is
     /// `within` a step.
     pub(super) fn turns(self, step: u64, within: u64) -> u64 {
-        let [height, width] = self.kernel;
+        let [rows, width] = self.taps;
         let blocks = self.channels.div_ceil(self.depth);
-        let steps = height.saturating_mul(width).saturating_mul(self.channels.div_ceil(step));
-        nested_turns(&[height, width.div_ceil(self.columns), blocks])
-            .saturating_add(height.saturating_mul(width).saturating_mul(blocks))
+        let steps = rows.saturating_mul(width).saturating_mul(self.channels.div_ceil(step));
+        nested_turns(&[rows, width.div_ceil(self.columns), blocks])
+            .saturating_add(rows.saturating_mul(width).saturating_mul(blocks))
             .saturating_add(steps.saturating_mul(1 + within))
     }
 }

@@ -240,7 +240,7 @@ impl Describe for Pool2D {
         let function = match self.function {
             Pooling::Max => PoolFunction::Max,
             Pooling::Average => PoolFunction::Average,
-            Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: [after_h, after_w] },
+            Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: [0, after_h, after_w] },
         };
         ops::pool(tape, function, self.data_format, [h, w], inputs[0])
     }
