@@ -8,7 +8,7 @@
 
 use super::{
     ConvLaunch, Input, PIXELS, PRODUCT, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
-    product_turns,
+    runs_of,
 };
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
@@ -26,6 +26,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !caps.software || geometry.group_in() < 3 || geometry.group_out() < subgroup * 2 {
         return Ok(Vec::new());
     }
+    let Some(runs) = runs_of(geometry) else { return Ok(Vec::new()) };
     let [_, output_in_fours] = channels_in_fours(problem);
     let in_turn = problem.epilogue.activation.is_long() || !output_in_fours;
     let mut plans = Vec::new();
@@ -42,14 +43,18 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             kernel_at: true,
             parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
-                ("SUBGROUP", Constant::U32(subgroup)),
-                ("SLOTS", Constant::U32(slots)),
-                ("VECTORS", Constant::U32(vectors)),
-                ("IN_TURN", Constant::Bool(in_turn)),
-            ],
+                &runs.constants()[..],
+                &[
+                    ("SUBGROUP", Constant::U32(subgroup)),
+                    ("SLOTS", Constant::U32(slots)),
+                    ("VECTORS", Constant::U32(vectors)),
+                    ("IN_TURN", Constant::Bool(in_turn)),
+                ],
+            ]
+            .concat(),
             items,
             workgroups: caps.fold(items)?,
-            turns: product_turns(geometry, 4) + u64::from(slots * subgroup * 2),
+            turns: runs.turns(4, 0) + u64::from(slots * subgroup * 2),
         };
         plans.push(Plan {
             name: format!("conv_subgroup_{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),

@@ -5,9 +5,10 @@
 //! (gather), rather than each input added to all outputs it touches (scatter), so no two invocations write one element.
 //! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
+use super::conv_direct::chain_turns;
+use super::{ConvLaunch, Input, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::geometry::Axis;
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, nested_turns, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 use crate::{Error, Result};
 
 /// The taps that hit a position.
@@ -31,10 +32,10 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         input: Input::Own,
         kernel_at: false,
         parts: &[&taps(problem)[..], &[part!("conv_transposed_direct.wgsl")]].concat(),
-        constants: &tap_constants(problem)?,
+        constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
         items,
         workgroups: workgroups(items, caps)?,
-        turns: tap_turns(problem, 1),
+        turns: chain_turns(hits(problem), problem.geometry.group_out()),
     };
     Ok(vec![Plan {
         name: format!("conv_transposed_direct_{}x1", problem.dtype),
@@ -50,6 +51,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         return Ok(Vec::new());
     }
     let geometry = &problem.geometry;
+    let Some(runs) = Runs::of(hits(problem), geometry.group_out()) else { return Ok(Vec::new()) };
     let [_, _, w] = geometry.axes;
     let [_, depth, height, width] = problem.written().map(u64::from);
     let rows = u64::from(geometry.batch) * depth * height;
@@ -69,10 +71,10 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             input: Input::Fours,
             kernel_at: true,
             parts: &[&taps(problem)[..], &[output, PRODUCT, part!("conv_transposed.wgsl")]].concat(),
-            constants: &[&[("TILE", Constant::U32(tile))][..], &tap_constants(problem)?].concat(),
+            constants: &[&[("TILE", Constant::U32(tile))][..], &runs.constants(), &tap_constants(problem)?].concat(),
             items,
             workgroups: workgroups(items, caps)?,
-            turns: tap_turns(problem, 4),
+            turns: runs.turns(4, 0),
         };
         plans.push(Plan {
             name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
@@ -126,12 +128,6 @@ fn hits(problem: &ConvProblem) -> [u64; 2] {
 pub(super) fn terms(problem: &ConvProblem) -> u64 {
     let [rows, columns] = hits(problem);
     rows.saturating_mul(columns).saturating_mul(problem.geometry.group_out().into())
-}
-
-/// Turns of the loops over the taps that hit and over their channels, `lanes` at a time.
-fn tap_turns(problem: &ConvProblem, lanes: u32) -> u64 {
-    let [rows, columns] = hits(problem);
-    nested_turns(&[rows, columns, problem.geometry.group_out().div_ceil(lanes).into()])
 }
 
 /// The greatest common divisor.

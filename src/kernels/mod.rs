@@ -21,7 +21,7 @@
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //!
-//! `conv_launch`, `packing`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
+//! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
 //!
 //! # Recipe: add a kernel
@@ -56,9 +56,11 @@ mod packing;
 mod pool;
 mod product;
 mod resize;
+mod runs;
 mod team;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
+use runs::{RUN, Runs};
 
 use crate::geometry::{ConvGeometry, within};
 use crate::plan::{
@@ -161,6 +163,10 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    // The sum over the taps is a single run.
+    if problem.depthwise.geometry.taps() > RUN.into() {
+        return Ok(Vec::new());
+    }
     let [subgroup, tiled] =
         [conv_separable_subgroup::plans, conv_separable::plans].map(|family| family(problem, caps).unwrap_or_default());
     Ok([subgroup, tiled].concat())
@@ -177,10 +183,10 @@ fn tap_rows(geometry: &ConvGeometry) -> u64 {
     depth * height
 }
 
-/// Turns of the loops over taps and over steps of `depth` input channels.
-fn product_turns(geometry: &ConvGeometry, depth: u32) -> u64 {
-    let [_, _, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
-    nested_turns(&[tap_rows(geometry), width, geometry.group_in().div_ceil(depth).into()])
+/// The runs of a convolution's sums.
+fn runs_of(geometry: &ConvGeometry) -> Option<Runs> {
+    let [_, _, width] = geometry.axes.map(|axis| axis.kernel);
+    Runs::of([tap_rows(geometry), width.into()], geometry.group_in())
 }
 
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.

@@ -14,6 +14,7 @@ use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// What a [`Pool2D`] layer makes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Pooling {
     /// The largest value; NaN where one is.
     Max,
@@ -46,6 +47,7 @@ impl Pooling {
 
 /// How many positions are padded on either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Pads {
     /// These: `[[before, after] of the height, [before, after] of the width]`.
     Explicit([[u32; 2]; 2]),
