@@ -690,8 +690,8 @@ impl Form for Pooling {
     }
 }
 
-/// `"same_upper"`, `"same_lower"`, or `[[before, after], [before, after]]`.
-impl Form for Pads {
+/// `"same_upper"`, `"same_lower"`, or `[before, after]` of each axis.
+impl<const R: usize> Form for Pads<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str() {
             Some("same_upper") => return Ok(Self::SameUpper),
@@ -699,11 +699,11 @@ impl Form for Pads {
             _ => {}
         }
         let count = |json: &Value| integer(json).and_then(|count| u32::try_from(count).ok());
-        let mut pads = [[0; 2]; 2];
+        let mut pads = [[0; 2]; R];
         for (axis, pair) in pads.iter_mut().enumerate() {
             for (side, pad) in pair.iter_mut().enumerate() {
                 *pad = count(&json[axis][side]).ok_or_else(|| {
-                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or two pairs of counts"), json)
+                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or {R} pairs of counts"), json)
                 })?;
             }
         }
@@ -712,7 +712,7 @@ impl Form for Pads {
 
     fn write(&self) -> Result<Value> {
         Ok(match self {
-            Self::Explicit(pads) => json!(pads),
+            Self::Explicit(pads) => json!(pads.as_slice()),
             Self::SameUpper => "same_upper".into(),
             Self::SameLower => "same_lower".into(),
         })
@@ -889,10 +889,10 @@ impl<const R: usize> Form for Sides<R> {
 }
 
 /// Pairs of whole numbers.
-impl Form for [[i32; 2]; 2] {
+impl<const R: usize> Form for [[i32; 2]; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let pairs = Vec::<[i32; 2]>::read(key, json)?;
-        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be two pairs"), json))
+        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be {R} pairs"), json))
     }
 
     fn write(&self) -> Result<Value> {

@@ -42,7 +42,7 @@ mod origin;
 mod pad;
 mod permute;
 mod pipe;
-mod pool2d;
+mod pool;
 mod pooling;
 mod prelu;
 mod reduce;
@@ -56,7 +56,7 @@ mod separable_conv;
 mod sides;
 mod slice;
 mod transpose;
-mod transposed_conv2d;
+mod transposed_conv;
 mod unit_normalization;
 mod up_sampling;
 mod view;
@@ -104,7 +104,7 @@ pub(crate) use origin::{ADAPTERS, Generation, Origin};
 pub use pad::{Expand, Pad, PadMode};
 pub use permute::Permute;
 pub use pipe::Piped;
-pub use pool2d::{Pads, Pool2D, Pooling};
+pub use pool::{Pads, Pool, Pool1D, Pool2D, Pool3D, Pooling};
 pub use pooling::{
     AveragePooling, AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling, MaxPooling1D, MaxPooling2D,
     MaxPooling3D,
@@ -123,7 +123,7 @@ pub use sides::{
 };
 pub use slice::Slice;
 pub use transpose::Transpose;
-pub use transposed_conv2d::TransposedConv2D;
+pub use transposed_conv::{TransposedConv, TransposedConv1D, TransposedConv2D, TransposedConv3D};
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{UpSampling, UpSampling1D, UpSampling2D, UpSampling3D, Upsampling};
 pub use view::{Extent, View};
@@ -255,7 +255,9 @@ layer_variants!(
     Normalization(Normalization),
     Pad(Pad),
     Permute(Permute),
+    Pool1D(Pool1D),
     Pool2D(Pool2D),
+    Pool3D(Pool3D),
     PReLU(PReLU),
     Reduce(Reduce),
     ReLU(ReLU),
@@ -271,7 +273,9 @@ layer_variants!(
     SpatialDropout2D(SpatialDropout2D),
     SpatialDropout3D(SpatialDropout3D),
     Transpose(Transpose),
+    TransposedConv1D(TransposedConv1D),
     TransposedConv2D(TransposedConv2D),
+    TransposedConv3D(TransposedConv3D),
     UnitNormalization(UnitNormalization),
     UpSampling1D(UpSampling1D),
     UpSampling2D(UpSampling2D),

@@ -235,7 +235,9 @@ impl Given<'_> {
                 let shape: Vec<usize> = extents.map(|(axis, &extent)| if shared(axis) { 1 } else { extent }).collect();
                 plain(operators::binary(input, &self.weight(0, &shape)?, BinaryFunction::Prelu))
             }
-            LayerConfig::Pool2D(layer) => plain(pool2d(input, layer)),
+            LayerConfig::Pool1D(layer) => plain(pool(input, layer)),
+            LayerConfig::Pool2D(layer) => plain(pool(input, layer)),
+            LayerConfig::Pool3D(layer) => plain(pool(input, layer)),
             LayerConfig::Reduce(layer) => {
                 let all = (0..input.shape.len()).collect();
                 let axes = if layer.axes.is_empty() { all } else { self.axes(&layer.axes) };
@@ -288,7 +290,9 @@ impl Given<'_> {
                 let order: Vec<usize> = layer.order.iter().map(|&axis| axis as usize).collect();
                 plain(Estimate::exact(input.transposed(&order)))
             }
-            LayerConfig::TransposedConv2D(layer) => plain(self.transposed_conv2d(layer)?),
+            LayerConfig::TransposedConv1D(layer) => plain(self.transposed_conv(layer)?),
+            LayerConfig::TransposedConv2D(layer) => plain(self.transposed_conv(layer)?),
+            LayerConfig::TransposedConv3D(layer) => plain(self.transposed_conv(layer)?),
             LayerConfig::View(layer) => {
                 let shape = layer.output_shape(Shape::from(input.shape.as_slice()))?.known().unwrap_or_default();
                 plain(Estimate::exact(Array::new(shape.dims(), input.data.clone())))
@@ -390,13 +394,13 @@ impl Given<'_> {
     }
 
     /// Each group by itself.
-    fn transposed_conv2d(&self, layer: &layers::TransposedConv2D) -> Result<Estimate> {
+    fn transposed_conv<const R: usize>(&self, layer: &layers::TransposedConv<R>) -> Result<Estimate> {
         let channels_first = layer.data_format == DataFormat::ChannelsFirst;
-        let axis = if channels_first { 1 } else { 3 };
+        let axis = if channels_first { 1 } else { R + 1 };
         let (channels, groups) = (self.input.shape[axis], layer.groups as usize);
-        let [height, width] = layer.kernel_size.map(|size| size as usize);
         let [per_group, filters] = [channels / groups, layer.filters as usize / groups];
-        let kernel = self.weight(0, &[height, width, filters, channels])?;
+        let taps = layer.kernel_size.iter().map(|&size| size as usize);
+        let kernel = self.weight(0, &taps.chain([filters, channels]).collect::<Vec<_>>())?;
         let bias = layer.use_bias.then(|| self.weight(1, &[filters * groups])).transpose()?;
         let window = Window {
             strides: layer.strides.map(|stride| stride as usize),
@@ -408,7 +412,7 @@ impl Given<'_> {
         let transposed = Transposed { window, output_padding };
         let parts = (0..groups).map(|group| {
             let input = self.input.slice(axis, group * per_group, per_group);
-            let kernel = kernel.slice(3, group * per_group, per_group);
+            let kernel = kernel.slice(R + 1, group * per_group, per_group);
             let bias = bias.as_ref().map(|bias| bias.slice(0, group * filters, filters));
             Estimate::from(conv_transpose(&input, &kernel, bias.as_ref(), &transposed))
         });
@@ -587,9 +591,9 @@ fn pool_axes<const R: usize>(window: &layers::Window<R>, format: DataFormat, inp
     })
 }
 
-fn pool2d(input: &Array, layer: &layers::Pool2D) -> Estimate {
-    let axes = [0, 1].map(|i| {
-        let axis = spatial::<2>(layer.data_format)[i];
+fn pool<const R: usize>(input: &Array, layer: &layers::Pool<R>) -> Estimate {
+    let axes: [PoolAxis; R] = std::array::from_fn(|i| {
+        let axis = spatial::<R>(layer.data_format)[i];
         let dilation = layer.dilation_rate[i] as usize;
         let pool = PoolAxis::new(axis, layer.kernel_size[i] as usize, layer.strides[i] as usize);
         let pool = PoolAxis { dilation, ceil: layer.ceil_mode, ..pool };
