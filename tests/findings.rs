@@ -13,8 +13,6 @@ use wgpu_conv::model::Model;
 
 /// The files that are refused, and what the refusal must say.
 const REFUSED: &[(&str, &[&str])] = &[
-    ("custom_scale.h5", &["CustomScaleLayer, a class of the program that saved the file", "Python code"]),
-    ("custom_scale.keras", &["CustomScaleLayer of module keras.src.applications.inception_resnet_v2", "Python code"]),
     ("input_float16.keras", &["its dtype is float16", "make the input of float32"]),
     ("input_int32.keras", &["its dtype is int32", "make the input of float32"]),
     ("input_uint8.keras", &["its dtype is uint8", "make the input of float32"]),
@@ -39,8 +37,6 @@ const REFUSED: &[(&str, &[&str])] = &[
         &["8 of its layers", "ReLU, a class of the program", "the function \"mine\"", "of_a_users_activation"],
     ),
     ("lambda.h5", &["it holds Python code, which is never run"]),
-    ("layer_scale.h5", &["LayerScale, a class of the program that saved the file"]),
-    ("layer_scale.keras", &["LayerScale of module keras.src.applications.convnext"]),
     ("lora.h5", &["adapted (Dense): it has low-rank adapters (LoRA, `lora_rank`)"]),
     ("lora.keras", &["adapted (Dense): it has low-rank adapters (LoRA, `lora_rank`)"]),
     ("main_class_relu.h5", &["ReLU, a class of the program that saved the file", "Python code"]),
@@ -70,11 +66,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     ("quantized.keras", &["its weights are integers", "before it was quantized"]),
-    ("random_flip.h5", &["Keras's RandomFlip is not supported here yet"]),
-    ("random_flip.keras", &["Keras's RandomFlip is not supported here yet"]),
     ("renorm.keras", &["renorm=true of BatchNormalization", "moving_variance"]),
-    ("resizing.h5", &["Keras's Resizing is not supported here yet"]),
-    ("resizing.keras", &["Keras's Resizing is not supported here yet"]),
     (
         "users_classes.h5",
         &[
@@ -90,7 +82,6 @@ const REFUSED: &[(&str, &[&str])] = &[
             "Flatten, a class",
             "Dense, a class",
             "the function \"mine\"",
-            "Keras's RandomFlip is not",
         ],
     ),
     (
@@ -103,7 +94,6 @@ const REFUSED: &[(&str, &[&str])] = &[
             "Transpose, a class",
             "Dense, a class",
             "the function \"mine\"",
-            "Keras's RandomFlip is not",
         ],
     ),
 ];

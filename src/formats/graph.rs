@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::UnsupportedLayer;
 use super::operators;
 use super::weights::{Place, sibling};
-use crate::layers::{ADAPTERS, Generation, KERAS, LayerConfig, Origin, ReadOptions};
+use crate::layers::{ADAPTERS, Generation, LayerConfig, OPERATORS, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input, in_layer};
 use crate::{DType, Error, PartialShape, Result, Rounding};
 
@@ -369,7 +369,7 @@ impl Parser<'_> {
         })?;
         // Some of this crate's are called as layers of users are.
         let own = origin == Origin::Own || self.generation == Generation::Unstated && layer.get("module").is_none();
-        if own || config.module() == KERAS {
+        if own || config.module() != OPERATORS {
             return Ok(config);
         }
         Err(custom(&format!("{class}, which Keras does not have, or not with such arguments")))

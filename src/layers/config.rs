@@ -637,6 +637,40 @@ impl Form for PerChannel {
     }
 }
 
+/// Anything, as it is.
+impl Form for Value {
+    fn read(_key: &str, json: &Value) -> Result<Self> {
+        Ok(json.clone())
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.clone())
+    }
+}
+
+impl Form for [f32; 2] {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json.as_array().map(Vec::as_slice) {
+            Some([first, second]) => Ok([f32::read(key, first)?, f32::read(key, second)?]),
+            _ => Err(invalid(key, format!("`{key}` must be two numbers"), json)),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.iter().map(Form::write).collect()
+    }
+}
+
+impl Form for ResizeMethod {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
 impl Form for Upsampling {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)

@@ -12,7 +12,10 @@
 
 mod activation;
 mod activation_layers;
+mod applications;
 mod arguments;
+mod augmentation;
+mod auto_contrast;
 mod batch_normalization;
 mod broadcast;
 mod concatenate;
@@ -53,6 +56,7 @@ mod repeat_vector;
 mod rescaling;
 mod reshape;
 mod resize;
+mod resizing;
 mod separable_conv2d;
 mod slice;
 mod transpose;
@@ -63,7 +67,10 @@ mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
+pub use applications::{CustomScaleLayer, LayerScale, StochasticDepth};
 pub use arguments::{Common, ConvArguments, Pair, WeightOptions, Window};
+pub use augmentation::Augmentation;
+pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
@@ -111,6 +118,7 @@ pub use repeat_vector::RepeatVector;
 pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
+pub use resizing::{CenterCrop, ResizeMethod, Resizing};
 pub use separable_conv2d::SeparableConv2D;
 pub use slice::Slice;
 pub use transpose::Transpose;
@@ -202,13 +210,17 @@ layer_variants!(
     Activation(ActivationLayer),
     ActivityRegularization(ActivityRegularization),
     AlphaDropout(AlphaDropout),
+    Augmentation(Augmentation),
+    AutoContrast(AutoContrast),
     AveragePooling2D(AveragePooling2D),
     BatchNormalization(BatchNormalization),
     Broadcast(Broadcast),
+    CenterCrop(CenterCrop),
     Concatenate(Concatenate),
     Conv2D(Conv2D),
     Conv2DTranspose(Conv2DTranspose),
     Cropping2D(Cropping2D),
+    CustomScaleLayer(CustomScaleLayer),
     Dense(Dense),
     DepthwiseConv2D(DepthwiseConv2D),
     Dot(Dot),
@@ -223,6 +235,7 @@ layer_variants!(
     GroupNormalization(GroupNormalization),
     Identity(Identity),
     LayerNormalization(LayerNormalization),
+    LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
     Map(Map),
     MatMul(MatMul),
@@ -239,10 +252,12 @@ layer_variants!(
     Rescaling(Rescaling),
     Reshape(Reshape),
     Resize(Resize),
+    Resizing(Resizing),
     SeparableConv2D(SeparableConv2D),
     Slice(Slice),
     Softmax(Softmax),
     SpatialDropout2D(SpatialDropout2D),
+    StochasticDepth(StochasticDepth),
     Transpose(Transpose),
     TransposedConv2D(TransposedConv2D),
     UnitNormalization(UnitNormalization),

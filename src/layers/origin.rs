@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{KERAS, LayerConfig, OPERATORS};
+use super::{LayerConfig, OPERATORS};
 
 /// Which Keras wrote a file: its words, and what its configs leave unsaid, follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,10 @@ impl Origin {
         };
         // What Keras itself keeps beside its layers, for one of its models.
         let beside = ["applications", "utils", "legacy"].iter().any(|part| parts.contains(part));
+        let of_a_model = parts.contains(&"applications")
+            && LayerConfig::arguments_of(class)
+                .is_some_and(|known| known.module.rsplit('.').next() == parts.last().copied());
+        let beside = beside && !of_a_model;
         // A function is registered by its own name.
         let renamed = registered != class && (class != "function" || registered.contains('>'));
         if !keras || beside || renamed {
@@ -101,7 +105,7 @@ impl Origin {
             Generation::Keras3 => true,
         };
         let has = |key: &str| config.contains_key(key);
-        let known = LayerConfig::arguments_of(class).filter(|known| known.module == KERAS);
+        let known = LayerConfig::arguments_of(class).filter(|known| known.module != OPERATORS);
         let layer = known.is_some() || OTHER_LAYERS.contains(&class);
         if ["Sequential", "Functional", "Model", "InputLayer"].contains(&class) {
             return Self::Keras;

@@ -5,7 +5,7 @@ use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
     Transposed, Window, average_pool, concatenate, conv2d, conv2d_transpose, dense, depthwise_conv2d,
-    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
+    estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
     scale_and_shift, total, unit_normalize,
 };
 use crate::layers::{
@@ -109,11 +109,14 @@ impl Given<'_> {
             LayerConfig::Activation(layer) => (Estimate::exact(input.clone()), layer.activation),
             LayerConfig::ActivityRegularization(_)
             | LayerConfig::AlphaDropout(_)
+            | LayerConfig::Augmentation(_)
             | LayerConfig::Dropout(_)
             | LayerConfig::GaussianDropout(_)
             | LayerConfig::GaussianNoise(_)
             | LayerConfig::Identity(_)
-            | LayerConfig::SpatialDropout2D(_) => plain(Estimate::exact(input.clone())),
+            | LayerConfig::SpatialDropout2D(_)
+            | LayerConfig::StochasticDepth(_) => plain(Estimate::exact(input.clone())),
+            LayerConfig::AutoContrast(layer) => plain(images::auto_contrast(input, layer)),
             LayerConfig::AveragePooling2D(layer) => {
                 let axes = pool_axes(&layer.window, layer.data_format, input);
                 plain(average_pool(input, &axes, false).into())
@@ -123,6 +126,7 @@ impl Given<'_> {
                 let [left, right] = self.sides(layer.constant.as_ref())?;
                 plain(operators::binary(&left, &right, layer.function))
             }
+            LayerConfig::CenterCrop(layer) => plain(images::center_crop(input, layer)),
             LayerConfig::Concatenate(layer) => plain(Estimate::exact(concatenate(self.inputs, layer.axis as isize))),
             LayerConfig::Conv2D(layer) => {
                 let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
@@ -148,6 +152,12 @@ impl Given<'_> {
             LayerConfig::Cropping2D(layer) => {
                 let cut = layer.cropping.0.map(|sides| sides.map(|side| -(side as isize)));
                 plain(Estimate::exact(padded(input, layer.data_format, cut)))
+            }
+            LayerConfig::CustomScaleLayer(layer) => {
+                let scale = f64::from(layer.scale);
+                let exact = self.inputs[0].zip(&self.inputs[1], |x, y| x + scale * y);
+                let magnitude = self.inputs[0].zip(&self.inputs[1], |x, y| x.abs() + (scale * y).abs());
+                plain(Estimate { exact, bound: magnitude.map(|m| 2.0 * (UNIT + self.storage.unit()) * m) })
             }
             LayerConfig::Dense(layer) => {
                 let (last, units) = (input.shape.last().copied().unwrap_or(1), layer.units as usize);
@@ -203,6 +213,10 @@ impl Given<'_> {
             }
             LayerConfig::GroupNormalization(layer) => plain(self.group_normalization(layer)?),
             LayerConfig::LayerNormalization(layer) => plain(self.layer_normalization(layer)?),
+            LayerConfig::LayerScale(layer) => {
+                let gamma = self.weight(0, &[layer.projection_dim as usize])?;
+                plain(operators::binary(input, &gamma, BinaryFunction::Multiply))
+            }
             LayerConfig::LeakyReLU(layer) => {
                 (Estimate::exact(input.clone()), Activation::LeakyRelu { negative_slope: layer.negative_slope })
             }
@@ -271,6 +285,7 @@ impl Given<'_> {
                 plain(Estimate::exact(input.reshaped(shape)))
             }
             LayerConfig::Resize(layer) => plain(resize(input, layer)),
+            LayerConfig::Resizing(layer) => plain(images::resizing(input, layer)),
             LayerConfig::SeparableConv2D(layer) => {
                 let activation = layer.arguments.activation;
                 (self.separable_conv2d(layer)?, activation)

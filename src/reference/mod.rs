@@ -17,6 +17,7 @@ mod activation;
 mod arithmetic;
 mod array;
 mod convolution;
+mod images;
 mod layer;
 mod movement;
 mod normalization;
