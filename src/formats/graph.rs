@@ -692,7 +692,7 @@ fn application(node: &Json, operator: bool) -> Result<Given, String> {
     // Keras 2: a list, or a map, of [layer, application, output, keyword arguments].
     let of_keras_2 = |reads: &mut dyn Iterator<Item = &Json>| {
         let one = |read| {
-            keywords(at(read, "/3"), |_| false)?;
+            keywords(at(read, "/3"), |_, _| false)?;
             history(read).ok_or_else(|| format!("it reads {read}"))
         };
         reads.map(one).collect::<Result<Vec<_>, _>>()
@@ -713,9 +713,11 @@ fn application(node: &Json, operator: bool) -> Result<Given, String> {
             return Err(format!("it is called with {argument}"));
         }
     }
-    // The first argument may be named, as any.
+    // The first argument may be named, as any. What a call says of `training` is no matter: Keras 3's `predict` says otherwise.
     let mut named = given.reads.is_empty();
-    keywords(at(node, "/kwargs"), |argument| std::mem::take(&mut named) && given.take(argument))?;
+    keywords(at(node, "/kwargs"), |name, argument| {
+        name == "training" && argument.is_boolean() || std::mem::take(&mut named) && given.take(argument)
+    })?;
     Ok(given)
 }
 
@@ -768,9 +770,9 @@ fn is_off(argument: &Json) -> bool {
 }
 
 /// Checks that all keyword arguments of a call are off, but those that `taken` takes.
-fn keywords(arguments: &Json, mut taken: impl FnMut(&Json) -> bool) -> Result<(), String> {
+fn keywords(arguments: &Json, mut taken: impl FnMut(&str, &Json) -> bool) -> Result<(), String> {
     for (name, argument) in arguments.as_object().into_iter().flatten() {
-        if !is_off(argument) && !taken(argument) {
+        if !is_off(argument) && !taken(name, argument) {
             return Err(format!("it is called with `{name}`"));
         }
     }
@@ -892,7 +894,7 @@ mod tests {
     #[test]
     fn everything_unsupported_is_listed_at_once() {
         let mut trained = call(json!([read("x", 0)]));
-        trained["kwargs"]["training"] = json!(true);
+        trained["kwargs"]["mask"] = json!(true);
         let mut custom = layer("Activation", "mine", json!([call(json!([read("x", 0)]))]));
         custom["registered_name"] = json!("my>Activation");
         let mut inner = layer("Sequential", "inner", json!([call(json!([read("x", 0)]))]));
@@ -910,7 +912,7 @@ mod tests {
         let (_, unsupported) = parse(&functional(&layers, json!(["x", 0, 0]), json!(["good", 0, 0]))).unwrap();
         let names: Vec<_> = unsupported.iter().map(|layer| layer.name.as_str()).collect();
         assert_eq!(names, ["far", "trained", "mine", "inner/near", "unused", "old"]);
-        assert!(unsupported[1].reason.contains("`training`"), "{}", unsupported[1].reason);
+        assert!(unsupported[1].reason.contains("`mask`"), "{}", unsupported[1].reason);
         assert!(unsupported[5].reason.contains("`training`"), "{}", unsupported[5].reason);
     }
 

@@ -193,6 +193,8 @@ impl Configured for Augmentation {
             codec.field(name, &mut json)?;
             *text = json.to_string();
         }
+        // tf.keras 2 writes it.
+        codec.dropped("rng_type", Json::is_string)?;
         if !WITHOUT_SEED.contains(&self.class) {
             codec.field("seed", &mut self.seed)?;
         }
