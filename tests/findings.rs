@@ -17,7 +17,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("input_int32.keras", &["its dtype is int32", "make the input of float32"]),
     ("input_uint8.keras", &["its dtype is uint8", "make the input of float32"]),
     ("k2_softmax_axes.h5", &["`axis` must be an integer"]),
-    ("k2_tfop.keras", &["the operator __operators__.add", "the operator math.multiply"]),
     (
         "k2_users_classes.h5",
         &[
@@ -41,30 +40,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("lora.keras", &["adapted (Dense): it has low-rank adapters (LoRA, `lora_rank`)"]),
     ("main_class_relu.h5", &["ReLU, a class of the program that saved the file", "Python code"]),
     ("main_class_relu.keras", &["ReLU, a class of the program that saved the file", "Python code"]),
-    ("ops_mean.keras", &["keras.ops.mean with arguments"]),
-    ("ops_pad.keras", &["keras.ops.pad with arguments"]),
-    ("ops_reshape.keras", &["keras.ops.reshape with arguments"]),
-    ("ops_resize.keras", &["keras.ops.resize with arguments"]),
-    ("ops_slice.keras", &["keras.ops.get_item"]),
-    ("ops_transpose.keras", &["keras.ops.transpose with arguments"]),
-    (
-        "ops_with_arguments.h5",
-        &[
-            "keras.ops.concatenate",
-            "keras.ops.transpose with arguments",
-            "keras.ops.reshape with arguments",
-            "keras.ops.softmax with arguments",
-        ],
-    ),
-    (
-        "ops_with_arguments.keras",
-        &[
-            "keras.ops.concatenate",
-            "keras.ops.transpose with arguments",
-            "keras.ops.reshape with arguments",
-            "keras.ops.softmax with arguments",
-        ],
-    ),
     ("quantized.keras", &["its weights are integers", "before it was quantized"]),
     ("renorm.keras", &["renorm=true of BatchNormalization", "moving_variance"]),
     (

@@ -30,10 +30,12 @@ mod depthwise_conv2d;
 mod describe;
 mod dot;
 mod dropout;
+mod einsum;
 mod flatten;
 mod global_pooling2d;
 mod group_normalization;
 mod identities;
+mod index;
 mod initializer;
 mod layer;
 mod layer_normalization;
@@ -59,6 +61,7 @@ mod resize;
 mod resizing;
 mod separable_conv2d;
 mod slice;
+mod take;
 mod transpose;
 mod transposed_conv2d;
 mod unit_normalization;
@@ -84,12 +87,14 @@ pub use dense::Dense;
 pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dot::Dot;
 pub use dropout::Dropout;
+pub use einsum::{Einsum, EinsumDense};
 pub use flatten::Flatten;
 pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D};
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,
 };
+pub use index::{Index, Subscript};
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(feature = "onnx")]
 pub(crate) use layer::SharedWeights;
@@ -121,6 +126,7 @@ pub use resize::{Resize, ResizeTo};
 pub use resizing::{CenterCrop, ResizeMethod, Resizing};
 pub use separable_conv2d::SeparableConv2D;
 pub use slice::Slice;
+pub use take::{Embedding, Take};
 pub use transpose::Transpose;
 pub use transposed_conv2d::TransposedConv2D;
 pub use unit_normalization::UnitNormalization;
@@ -226,6 +232,9 @@ layer_variants!(
     Dot(Dot),
     Dropout(Dropout),
     ELU(ELU),
+    Einsum(Einsum),
+    EinsumDense(EinsumDense),
+    Embedding(Embedding),
     Expand(Expand),
     Flatten(Flatten),
     GaussianDropout(GaussianDropout),
@@ -234,6 +243,7 @@ layer_variants!(
     GlobalMaxPooling2D(GlobalMaxPooling2D),
     GroupNormalization(GroupNormalization),
     Identity(Identity),
+    Index(Index),
     LayerNormalization(LayerNormalization),
     LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
@@ -258,6 +268,7 @@ layer_variants!(
     Softmax(Softmax),
     SpatialDropout2D(SpatialDropout2D),
     StochasticDepth(StochasticDepth),
+    Take(Take),
     Transpose(Transpose),
     TransposedConv2D(TransposedConv2D),
     UnitNormalization(UnitNormalization),

@@ -181,7 +181,12 @@ const NOT_ALWAYS_IN_3: [&str; 7] =
     ["alpha", "output_padding", "quantization_config", "renorm", "renorm_clipping", "renorm_momentum", "rms_scaling"];
 
 /// Arguments that in addition not every release of Keras 2 writes, or writes under another name.
-const NOT_ALWAYS_IN_2: [&str; 16] = [
+const NOT_ALWAYS_IN_2: [&str; 21] = [
+    "antialias",
+    "fill_mode",
+    "fill_value",
+    "pad_to_aspect_ratio",
+    "value_range",
     "dilation_rate",
     "dtype",
     "groups",

@@ -23,6 +23,7 @@ mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+mod tensors;
 pub mod tolerance;
 
 pub use activation::{ACTIVATIONS, SELU_ALPHA, SELU_SCALE, activate, canonical, parameter};
