@@ -12,7 +12,10 @@
 
 mod activation;
 mod activation_layers;
+mod applications;
 mod arguments;
+mod augmentation;
+mod auto_contrast;
 mod batch_normalization;
 mod broadcast;
 mod concatenate;
@@ -27,10 +30,12 @@ mod depthwise_conv2d;
 mod describe;
 mod dot;
 mod dropout;
+mod einsum;
 mod flatten;
 mod global_pooling2d;
 mod group_normalization;
 mod identities;
+mod index;
 mod initializer;
 mod layer;
 mod layer_normalization;
@@ -53,8 +58,10 @@ mod repeat_vector;
 mod rescaling;
 mod reshape;
 mod resize;
+mod resizing;
 mod separable_conv2d;
 mod slice;
+mod take;
 mod transpose;
 mod transposed_conv2d;
 mod unit_normalization;
@@ -63,7 +70,10 @@ mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
+pub use applications::{CustomScaleLayer, LayerScale, StochasticDepth};
 pub use arguments::{Common, ConvArguments, Pair, WeightOptions, Window};
+pub use augmentation::Augmentation;
+pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
@@ -77,12 +87,14 @@ pub use dense::Dense;
 pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dot::Dot;
 pub use dropout::Dropout;
+pub use einsum::{Einsum, EinsumDense};
 pub use flatten::Flatten;
 pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D};
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,
 };
+pub use index::{Index, Subscript};
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(feature = "onnx")]
 pub(crate) use layer::SharedWeights;
@@ -111,8 +123,10 @@ pub use repeat_vector::RepeatVector;
 pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
+pub use resizing::{CenterCrop, ResizeMethod, Resizing};
 pub use separable_conv2d::SeparableConv2D;
 pub use slice::Slice;
+pub use take::{Embedding, Take};
 pub use transpose::Transpose;
 pub use transposed_conv2d::TransposedConv2D;
 pub use unit_normalization::UnitNormalization;
@@ -202,18 +216,25 @@ layer_variants!(
     Activation(ActivationLayer),
     ActivityRegularization(ActivityRegularization),
     AlphaDropout(AlphaDropout),
+    Augmentation(Augmentation),
+    AutoContrast(AutoContrast),
     AveragePooling2D(AveragePooling2D),
     BatchNormalization(BatchNormalization),
     Broadcast(Broadcast),
+    CenterCrop(CenterCrop),
     Concatenate(Concatenate),
     Conv2D(Conv2D),
     Conv2DTranspose(Conv2DTranspose),
     Cropping2D(Cropping2D),
+    CustomScaleLayer(CustomScaleLayer),
     Dense(Dense),
     DepthwiseConv2D(DepthwiseConv2D),
     Dot(Dot),
     Dropout(Dropout),
     ELU(ELU),
+    Einsum(Einsum),
+    EinsumDense(EinsumDense),
+    Embedding(Embedding),
     Expand(Expand),
     Flatten(Flatten),
     GaussianDropout(GaussianDropout),
@@ -222,7 +243,9 @@ layer_variants!(
     GlobalMaxPooling2D(GlobalMaxPooling2D),
     GroupNormalization(GroupNormalization),
     Identity(Identity),
+    Index(Index),
     LayerNormalization(LayerNormalization),
+    LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
     Map(Map),
     MatMul(MatMul),
@@ -239,10 +262,13 @@ layer_variants!(
     Rescaling(Rescaling),
     Reshape(Reshape),
     Resize(Resize),
+    Resizing(Resizing),
     SeparableConv2D(SeparableConv2D),
     Slice(Slice),
     Softmax(Softmax),
     SpatialDropout2D(SpatialDropout2D),
+    StochasticDepth(StochasticDepth),
+    Take(Take),
     Transpose(Transpose),
     TransposedConv2D(TransposedConv2D),
     UnitNormalization(UnitNormalization),

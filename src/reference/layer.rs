@@ -5,8 +5,8 @@ use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
     Transposed, Window, average_pool, concatenate, conv2d, conv2d_transpose, dense, depthwise_conv2d,
-    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
-    scale_and_shift, total, unit_normalize,
+    estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
+    scale_and_shift, tensors, total, unit_normalize,
 };
 use crate::layers::{
     self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
@@ -45,8 +45,9 @@ pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Resul
     let storage = storage(layer.common().dtype)?;
     let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
     layer.output_shape_all(&shapes)?;
+    let given = inputs;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = Given { layer, inputs: &inputs, input: &inputs[0], weights, storage };
+    let given = Given { layer, given, inputs: &inputs, input: &inputs[0], weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
@@ -93,6 +94,9 @@ fn odd(value: f64) -> f32 {
 /// A layer with what it is given.
 struct Given<'a> {
     layer: &'a LayerConfig,
+    /// As they were given, for layers that take whole numbers.
+    given: &'a [Array],
+    /// As the layer reads them.
     inputs: &'a [Array],
     /// The first of them.
     input: &'a Array,
@@ -109,20 +113,24 @@ impl Given<'_> {
             LayerConfig::Activation(layer) => (Estimate::exact(input.clone()), layer.activation),
             LayerConfig::ActivityRegularization(_)
             | LayerConfig::AlphaDropout(_)
+            | LayerConfig::Augmentation(_)
             | LayerConfig::Dropout(_)
             | LayerConfig::GaussianDropout(_)
             | LayerConfig::GaussianNoise(_)
             | LayerConfig::Identity(_)
-            | LayerConfig::SpatialDropout2D(_) => plain(Estimate::exact(input.clone())),
+            | LayerConfig::SpatialDropout2D(_)
+            | LayerConfig::StochasticDepth(_) => plain(Estimate::exact(input.clone())),
+            LayerConfig::AutoContrast(layer) => plain(images::auto_contrast(input, layer)),
             LayerConfig::AveragePooling2D(layer) => {
                 let axes = pool_axes(&layer.window, layer.data_format, input);
                 plain(average_pool(input, &axes, false).into())
             }
             LayerConfig::BatchNormalization(layer) => plain(self.batch_normalization(layer)?),
             LayerConfig::Broadcast(layer) => {
-                let [left, right] = self.sides(layer.constant.as_ref())?;
+                let [left, right] = self.sides(layer.constant.as_ref(), layer.values.as_ref())?;
                 plain(operators::binary(&left, &right, layer.function))
             }
+            LayerConfig::CenterCrop(layer) => plain(images::center_crop(input, layer)),
             LayerConfig::Concatenate(layer) => plain(Estimate::exact(concatenate(self.inputs, layer.axis as isize))),
             LayerConfig::Conv2D(layer) => {
                 let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
@@ -148,6 +156,12 @@ impl Given<'_> {
             LayerConfig::Cropping2D(layer) => {
                 let cut = layer.cropping.0.map(|sides| sides.map(|side| -(side as isize)));
                 plain(Estimate::exact(padded(input, layer.data_format, cut)))
+            }
+            LayerConfig::CustomScaleLayer(layer) => {
+                let scale = f64::from(layer.scale);
+                let exact = self.inputs[0].zip(&self.inputs[1], |x, y| x + scale * y);
+                let magnitude = self.inputs[0].zip(&self.inputs[1], |x, y| x.abs() + (scale * y).abs());
+                plain(Estimate { exact, bound: magnitude.map(|m| 2.0 * (UNIT + self.storage.unit()) * m) })
             }
             LayerConfig::Dense(layer) => {
                 let (last, units) = (input.shape.last().copied().unwrap_or(1), layer.units as usize);
@@ -179,6 +193,21 @@ impl Given<'_> {
                 ))
             }
             LayerConfig::ELU(layer) => (Estimate::exact(input.clone()), Activation::Elu { alpha: layer.alpha }),
+            LayerConfig::Einsum(layer) => plain(tensors::einsum(&layer.equation, self.inputs)),
+            LayerConfig::EinsumDense(layer) => {
+                let shape = Shape::from(input.shape.as_slice());
+                let (.., kernel) = layer.resolved(&shape.into())?;
+                let product = tensors::einsum(&layer.equation, &[input.clone(), self.weight(0, &kernel)?]);
+                let biased = match self.weights.get(1) {
+                    None => product,
+                    Some(bias) => product.plus(&read(bias, self.storage)),
+                };
+                (biased, layer.activation)
+            }
+            LayerConfig::Embedding(layer) => {
+                let table = self.weight(0, &[layer.input_dim as usize, layer.output_dim as usize])?;
+                plain(Estimate::exact(tensors::take(&table, &self.given[0], 0)))
+            }
             LayerConfig::Expand(layer) => {
                 // An extent of 1 keeps what is there, so both sides broadcast.
                 let shape: Vec<usize> = layer.shape.iter().map(|&extent| extent as usize).collect();
@@ -202,13 +231,18 @@ impl Given<'_> {
                 plain(global(Estimate::exact(input.reduced(&axes, largest)), &axes, layer.keepdims))
             }
             LayerConfig::GroupNormalization(layer) => plain(self.group_normalization(layer)?),
+            LayerConfig::Index(layer) => plain(Estimate::exact(tensors::index(input, &layer.subscripts))),
             LayerConfig::LayerNormalization(layer) => plain(self.layer_normalization(layer)?),
+            LayerConfig::LayerScale(layer) => {
+                let gamma = self.weight(0, &[layer.projection_dim as usize])?;
+                plain(operators::binary(input, &gamma, BinaryFunction::Multiply))
+            }
             LayerConfig::LeakyReLU(layer) => {
                 (Estimate::exact(input.clone()), Activation::LeakyRelu { negative_slope: layer.negative_slope })
             }
             LayerConfig::Map(layer) => plain(operators::unary(input, &layer.function)),
             LayerConfig::MatMul(layer) => {
-                let [left, right] = self.sides(layer.constant.as_ref())?;
+                let [left, right] = self.sides(layer.constant.as_ref(), layer.values.as_ref())?;
                 plain(operators::matrix_product(&left, &right))
             }
             LayerConfig::MaxPooling2D(layer) => {
@@ -271,6 +305,7 @@ impl Given<'_> {
                 plain(Estimate::exact(input.reshaped(shape)))
             }
             LayerConfig::Resize(layer) => plain(resize(input, layer)),
+            LayerConfig::Resizing(layer) => plain(images::resizing(input, layer)),
             LayerConfig::SeparableConv2D(layer) => {
                 let activation = layer.arguments.activation;
                 (self.separable_conv2d(layer)?, activation)
@@ -288,6 +323,19 @@ impl Given<'_> {
                 plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), layer.epsilon.powi(2)))
             }
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
+            LayerConfig::Take(layer) => {
+                let own = layer.indices.as_ref();
+                let own = own.map(|own| {
+                    Array::new(own.shape.dims(), own.values.iter().map(|&n| n.into()).collect::<Vec<f64>>())
+                });
+                let numbers = own.as_ref().or(self.given.get(1)).unwrap_or(input);
+                let axis = self.axis(layer.axis);
+                plain(Estimate::exact(match (layer.along, layer.batch_dims) {
+                    (true, _) => tensors::take_along(input, numbers, axis),
+                    (false, 0) => tensors::take(input, numbers, axis),
+                    (false, batch) => tensors::take_in_batches(input, numbers, axis, batch as usize),
+                }))
+            }
             LayerConfig::Transpose(layer) => {
                 let order: Vec<usize> = layer.order.iter().map(|&axis| axis as usize).collect();
                 plain(Estimate::exact(input.transposed(&order)))
@@ -321,11 +369,18 @@ impl Given<'_> {
     }
 
     /// The sides of an operation on two, of which one may be the only weight.
-    fn sides(&self, constant: Option<&Constant>) -> Result<[Array; 2]> {
+    fn sides(&self, constant: Option<&Constant>, values: Option<&HostTensor>) -> Result<[Array; 2]> {
+        let of = |shape: &Shape| match values {
+            Some(values) => {
+                let data: Vec<f64> = values.values.iter().map(|&value| value.into()).collect();
+                Ok(read(&Array::new(shape.dims(), data), self.storage))
+            }
+            None => self.weight(0, shape.dims()),
+        };
         Ok(match constant {
             None => [self.inputs[0].clone(), self.inputs[1].clone()],
-            Some(Constant::Left(shape)) => [self.weight(0, shape.dims())?, self.input.clone()],
-            Some(Constant::Right(shape)) => [self.input.clone(), self.weight(0, shape.dims())?],
+            Some(Constant::Left(shape)) => [of(shape)?, self.input.clone()],
+            Some(Constant::Right(shape)) => [self.input.clone(), of(shape)?],
         })
     }
 

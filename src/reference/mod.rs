@@ -17,11 +17,13 @@ mod activation;
 mod arithmetic;
 mod array;
 mod convolution;
+mod images;
 mod layer;
 mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+mod tensors;
 pub mod tolerance;
 
 pub use activation::{ACTIVATIONS, SELU_ALPHA, SELU_SCALE, activate, canonical, parameter};
