@@ -6,7 +6,7 @@ use wgpu_conv::plan::{
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat, Unary};
 
-use super::common::reference::{Array, Convolved, Padding, Transposed, Window, conv2d_transpose, matmul, repeat};
+use super::common::reference::{Array, Convolved, Padding, Transposed, Window, conv_transpose, matmul, repeat};
 use super::common::tolerance::{Expected, accumulated, expected, function_error, stored};
 use super::problems::Case;
 use super::table::{FORMATS, Numbers, storage};
@@ -413,7 +413,7 @@ fn in_groups(x: &Array, kernel: &Array, bias: Option<&Array>, groups: usize, wal
     let part = |group: usize| {
         let bias = bias.map(|bias| bias.slice(0, group * filters, filters));
         let kernel = kernel.slice(3, group * channels, channels);
-        conv2d_transpose(&x.slice(3, group * channels, channels), &kernel, bias.as_ref(), walk)
+        conv_transpose(&x.slice(3, group * channels, channels), &kernel, bias.as_ref(), walk)
     };
     let parts: Vec<Convolved> = (0..groups).map(part).collect();
     let joined = |of: fn(&Convolved) -> Array| Array::joined(3, &parts.iter().map(of).collect::<Vec<_>>());
