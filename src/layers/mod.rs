@@ -51,6 +51,7 @@ mod pipe;
 mod pool2d;
 mod pooling2d;
 mod prelu;
+mod recurrent;
 mod reduce;
 mod regularizer;
 mod relu;
@@ -62,6 +63,7 @@ mod resizing;
 mod separable_conv2d;
 mod slice;
 mod take;
+mod time;
 mod transpose;
 mod transposed_conv2d;
 mod unit_normalization;
@@ -116,6 +118,7 @@ pub use pipe::Piped;
 pub use pool2d::{Pads, Pool2D, Pooling};
 pub use pooling2d::{AveragePooling2D, MaxPooling2D};
 pub use prelu::PReLU;
+pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
@@ -127,6 +130,7 @@ pub use resizing::{CenterCrop, ResizeMethod, Resizing};
 pub use separable_conv2d::SeparableConv2D;
 pub use slice::Slice;
 pub use take::{Embedding, Take};
+pub use time::{MergeTime, SplitTime};
 pub use transpose::Transpose;
 pub use transposed_conv2d::TransposedConv2D;
 pub use unit_normalization::UnitNormalization;
@@ -251,11 +255,13 @@ layer_variants!(
     MatMul(MatMul),
     MaxPooling2D(MaxPooling2D),
     Merge(Merge),
+    MergeTime(MergeTime),
     Normalization(Normalization),
     Pad(Pad),
     Permute(Permute),
     Pool2D(Pool2D),
     PReLU(PReLU),
+    Recurrent(Recurrent),
     Reduce(Reduce),
     ReLU(ReLU),
     RepeatVector(RepeatVector),
@@ -267,6 +273,7 @@ layer_variants!(
     Slice(Slice),
     Softmax(Softmax),
     SpatialDropout2D(SpatialDropout2D),
+    SplitTime(SplitTime),
     StochasticDepth(StochasticDepth),
     Take(Take),
     Transpose(Transpose),
