@@ -55,6 +55,7 @@ mod normalize;
 mod packing;
 mod pool;
 mod product;
+mod recurrent;
 mod resize;
 mod runs;
 mod take;
@@ -94,6 +95,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
+        Problem::Recurrent(problem) => recurrent::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {
