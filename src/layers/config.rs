@@ -660,6 +660,98 @@ impl Form for PerChannel {
     }
 }
 
+/// Anything, as it is.
+impl Form for Value {
+    fn read(_key: &str, json: &Value) -> Result<Self> {
+        Ok(json.clone())
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.clone())
+    }
+}
+
+/// A shape, or one extent by itself.
+pub(super) struct OneOrMore(pub(super) PartialShape);
+
+impl Form for OneOrMore {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Number(_) => PartialShape::read(key, &json!([json])).map(Self),
+            shape => PartialShape::read(key, shape).map(Self),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.0.write()
+    }
+}
+
+/// A position, `"only"`, `"new"`, `"..."`, `{"start", "stop", "step"}` or `{"part", "of"}`, for each axis.
+impl Form for Vec<Subscript> {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let one = |json: &Value| -> Option<Subscript> {
+            let whole = |json: &Value| integer(json).and_then(|value| i32::try_from(value).ok());
+            let end = |json: &Value| if json.is_null() { Some(None) } else { whole(json).map(Some) };
+            Some(match json {
+                Value::String(text) => match text.as_str() {
+                    "only" => Subscript::Only,
+                    "new" => Subscript::New,
+                    "..." => Subscript::Ellipsis,
+                    _ => return None,
+                },
+                Value::Object(map) if map.contains_key("part") => {
+                    let count = |key: &str| u32::try_from(integer(&json[key])?).ok();
+                    Subscript::Part { index: count("part")?, of: count("of")? }
+                }
+                Value::Object(_) => Subscript::Range {
+                    start: end(&json["start"])?,
+                    stop: end(&json["stop"])?,
+                    step: if json["step"].is_null() { 1 } else { whole(&json["step"])? },
+                },
+                number => Subscript::At(whole(number)?),
+            })
+        };
+        let all = json.as_array().and_then(|list| list.iter().map(one).collect());
+        all.ok_or_else(|| invalid(key, format!("`{key}` must be a list of subscripts"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        let one = |subscript: &Subscript| match *subscript {
+            Subscript::At(position) => position.into(),
+            Subscript::Only => "only".into(),
+            Subscript::New => "new".into(),
+            Subscript::Ellipsis => "...".into(),
+            Subscript::Range { start, stop, step } => json!({"start": start, "stop": stop, "step": step}),
+            Subscript::Part { index, of } => json!({"part": index, "of": of}),
+        };
+        Ok(self.iter().map(one).collect())
+    }
+}
+
+impl Form for [f32; 2] {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json.as_array().map(Vec::as_slice) {
+            Some([first, second]) => Ok([f32::read(key, first)?, f32::read(key, second)?]),
+            _ => Err(invalid(key, format!("`{key}` must be two numbers"), json)),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.iter().map(Form::write).collect()
+    }
+}
+
+impl Form for ResizeMethod {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
 impl Form for Upsampling {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)

@@ -12,7 +12,10 @@
 
 mod activation;
 mod activation_layers;
+mod applications;
 mod arguments;
+mod augmentation;
+mod auto_contrast;
 mod batch_normalization;
 mod broadcast;
 mod concatenate;
@@ -27,10 +30,12 @@ mod depthwise_conv;
 mod describe;
 mod dot;
 mod dropout;
+mod einsum;
 mod flatten;
 mod global_pooling;
 mod group_normalization;
 mod identities;
+mod index;
 mod initializer;
 mod layer;
 mod layer_normalization;
@@ -45,6 +50,7 @@ mod pipe;
 mod pool;
 mod pooling;
 mod prelu;
+mod recurrent;
 mod reduce;
 mod regularizer;
 mod relu;
@@ -52,9 +58,12 @@ mod repeat_vector;
 mod rescaling;
 mod reshape;
 mod resize;
+mod resizing;
 mod separable_conv;
 mod sides;
 mod slice;
+mod take;
+mod time;
 mod transpose;
 mod transposed_conv;
 mod unit_normalization;
@@ -63,7 +72,10 @@ mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
+pub use applications::{CustomScaleLayer, LayerScale, StochasticDepth};
 pub use arguments::{Common, ConvArguments, PerAxis, WeightOptions, Window};
+pub use augmentation::Augmentation;
+pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
@@ -77,6 +89,7 @@ pub use dense::Dense;
 pub use depthwise_conv::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D};
 pub use dot::Dot;
 pub use dropout::Dropout;
+pub use einsum::{Einsum, EinsumDense};
 pub use flatten::Flatten;
 pub use global_pooling::{
     GlobalAveragePooling, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling,
@@ -87,6 +100,7 @@ pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout, SpatialDropout1D,
     SpatialDropout2D, SpatialDropout3D,
 };
+pub use index::{Index, Subscript};
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(feature = "onnx")]
 pub(crate) use layer::SharedWeights;
@@ -110,6 +124,7 @@ pub use pooling::{
     MaxPooling3D,
 };
 pub use prelu::PReLU;
+pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
@@ -117,11 +132,14 @@ pub use repeat_vector::RepeatVector;
 pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
+pub use resizing::{CenterCrop, ResizeMethod, Resizing};
 pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
 pub use sides::{
     Cropping, Cropping1D, Cropping2D, Cropping3D, Sides, ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
 };
 pub use slice::Slice;
+pub use take::{Embedding, Take};
+pub use time::{MergeTime, SplitTime};
 pub use transpose::Transpose;
 pub use transposed_conv::{TransposedConv, TransposedConv1D, TransposedConv2D, TransposedConv3D};
 pub use unit_normalization::UnitNormalization;
@@ -211,11 +229,14 @@ layer_variants!(
     Activation(ActivationLayer),
     ActivityRegularization(ActivityRegularization),
     AlphaDropout(AlphaDropout),
+    Augmentation(Augmentation),
+    AutoContrast(AutoContrast),
     AveragePooling1D(AveragePooling1D),
     AveragePooling2D(AveragePooling2D),
     AveragePooling3D(AveragePooling3D),
     BatchNormalization(BatchNormalization),
     Broadcast(Broadcast),
+    CenterCrop(CenterCrop),
     Concatenate(Concatenate),
     Conv1D(Conv1D),
     Conv2D(Conv2D),
@@ -225,6 +246,7 @@ layer_variants!(
     Conv3DTranspose(Conv3DTranspose),
     Cropping1D(Cropping1D),
     Cropping2D(Cropping2D),
+    CustomScaleLayer(CustomScaleLayer),
     Cropping3D(Cropping3D),
     Dense(Dense),
     DepthwiseConv1D(DepthwiseConv1D),
@@ -232,6 +254,9 @@ layer_variants!(
     Dot(Dot),
     Dropout(Dropout),
     ELU(ELU),
+    Einsum(Einsum),
+    EinsumDense(EinsumDense),
+    Embedding(Embedding),
     Expand(Expand),
     Flatten(Flatten),
     GaussianDropout(GaussianDropout),
@@ -244,7 +269,9 @@ layer_variants!(
     GlobalMaxPooling3D(GlobalMaxPooling3D),
     GroupNormalization(GroupNormalization),
     Identity(Identity),
+    Index(Index),
     LayerNormalization(LayerNormalization),
+    LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
     Map(Map),
     MatMul(MatMul),
@@ -252,6 +279,7 @@ layer_variants!(
     MaxPooling2D(MaxPooling2D),
     MaxPooling3D(MaxPooling3D),
     Merge(Merge),
+    MergeTime(MergeTime),
     Normalization(Normalization),
     Pad(Pad),
     Permute(Permute),
@@ -259,18 +287,23 @@ layer_variants!(
     Pool2D(Pool2D),
     Pool3D(Pool3D),
     PReLU(PReLU),
+    Recurrent(Recurrent),
     Reduce(Reduce),
     ReLU(ReLU),
     RepeatVector(RepeatVector),
     Rescaling(Rescaling),
     Reshape(Reshape),
     Resize(Resize),
+    Resizing(Resizing),
     SeparableConv1D(SeparableConv1D),
     SeparableConv2D(SeparableConv2D),
     Slice(Slice),
     Softmax(Softmax),
     SpatialDropout1D(SpatialDropout1D),
     SpatialDropout2D(SpatialDropout2D),
+    SplitTime(SplitTime),
+    StochasticDepth(StochasticDepth),
+    Take(Take),
     SpatialDropout3D(SpatialDropout3D),
     Transpose(Transpose),
     TransposedConv1D(TransposedConv1D),

@@ -45,8 +45,10 @@ mod operand;
 mod pool;
 mod problem;
 mod product;
+mod recurrent;
 mod resize;
 mod shader;
+mod take;
 
 pub use along_axis::{AxisFunction, AxisProblem};
 pub use binary::{BinaryFunction, BinaryProblem, Sides};
@@ -62,8 +64,10 @@ pub use pool::{PoolFunction, PoolProblem};
 pub(crate) use problem::Parts;
 pub use problem::Problem;
 pub use product::ProductProblem;
+pub use recurrent::{RecurrentFunction, RecurrentProblem};
 pub use resize::ResizeProblem;
 pub(crate) use shader::{ACTIVATION, IMAGE, INDEX, LARGEST, MATH, params, part};
 pub use shader::{Constant, Part, Shader};
+pub use take::TakeProblem;
 
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};

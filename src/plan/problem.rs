@@ -6,7 +6,7 @@
 
 use super::{
     AxisProblem, BinaryProblem, CastProblem, ConvProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
-    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem,
+    PoolProblem, ProductProblem, RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -37,6 +37,10 @@ pub enum Problem {
     Binary(BinaryProblem),
     /// Matrix products of two tensors.
     Product(ProductProblem),
+    /// Lines of a table by their numbers.
+    Take(TakeProblem),
+    /// A recurrence over time.
+    Recurrent(RecurrentProblem),
 }
 
 impl Problem {
@@ -54,6 +58,8 @@ impl Problem {
             Self::Move(_) => "movement",
             Self::Binary(_) => "function of two",
             Self::Product(_) => "matrix product",
+            Self::Take(_) => "lines by number",
+            Self::Recurrent(_) => "recurrence",
         }
     }
 
@@ -71,6 +77,8 @@ impl Problem {
             Self::Move(problem) => [problem.dtype; 2],
             Self::Binary(problem) => [problem.dtype; 2],
             Self::Product(problem) => [problem.dtype; 2],
+            Self::Take(problem) => [problem.dtype, problem.index_dtype],
+            Self::Recurrent(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -138,7 +146,7 @@ impl Problem {
             }
             Self::Move(problem) => problem.parts(),
             Self::Binary(problem) => problem.parts(),
-            Self::Separable(_) | Self::Product(_) => None,
+            Self::Separable(_) | Self::Product(_) | Self::Take(_) | Self::Recurrent(_) => None,
         }
     }
 
@@ -162,7 +170,7 @@ impl Problem {
             },
             Self::Move(problem) => problem.axes[problem.outermost()].extent = count,
             Self::Binary(problem) => problem.axes[problem.outermost()].extent = count,
-            Self::Separable(_) | Self::Product(_) => {}
+            Self::Separable(_) | Self::Product(_) | Self::Take(_) | Self::Recurrent(_) => {}
         }
         part
     }

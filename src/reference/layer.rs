@@ -5,8 +5,8 @@ use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
     Transposed, Window, average_pool, concatenate, conv, conv_transpose, dense, depthwise_conv,
-    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
-    scale_and_shift, total, unit_normalize,
+    estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, recurrent, repeat,
+    resample, scale_and_shift, tensors, total, unit_normalize,
 };
 use crate::layers::{
     self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
@@ -45,8 +45,9 @@ pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Resul
     let storage = storage(layer.common().dtype)?;
     let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
     layer.output_shape_all(&shapes)?;
+    let given = inputs;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = Given { layer, inputs: &inputs, input: &inputs[0], weights, storage };
+    let given = Given { layer, given, inputs: &inputs, input: &inputs[0], weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
@@ -100,6 +101,9 @@ fn odd(value: f64) -> f32 {
 /// A layer with what it is given.
 struct Given<'a> {
     layer: &'a LayerConfig,
+    /// As they were given, for layers that take whole numbers.
+    given: &'a [Array],
+    /// As the layer reads them.
     inputs: &'a [Array],
     /// The first of them.
     input: &'a Array,
@@ -116,13 +120,16 @@ impl Given<'_> {
             LayerConfig::Activation(layer) => (Estimate::exact(input.clone()), layer.activation),
             LayerConfig::ActivityRegularization(_)
             | LayerConfig::AlphaDropout(_)
+            | LayerConfig::Augmentation(_)
             | LayerConfig::Dropout(_)
             | LayerConfig::GaussianDropout(_)
             | LayerConfig::GaussianNoise(_)
             | LayerConfig::Identity(_)
             | LayerConfig::SpatialDropout1D(_)
             | LayerConfig::SpatialDropout2D(_)
-            | LayerConfig::SpatialDropout3D(_) => plain(Estimate::exact(input.clone())),
+            | LayerConfig::SpatialDropout3D(_)
+            | LayerConfig::StochasticDepth(_) => plain(Estimate::exact(input.clone())),
+            LayerConfig::AutoContrast(layer) => plain(images::auto_contrast(input, layer)),
             LayerConfig::AveragePooling1D(layer) => {
                 plain(average_pool(input, &pool_axes(&layer.window, layer.data_format, input), false).into())
             }
@@ -134,9 +141,10 @@ impl Given<'_> {
             }
             LayerConfig::BatchNormalization(layer) => plain(self.batch_normalization(layer)?),
             LayerConfig::Broadcast(layer) => {
-                let [left, right] = self.sides(layer.constant.as_ref())?;
+                let [left, right] = self.sides(layer.constant.as_ref(), layer.values.as_ref())?;
                 plain(operators::binary(&left, &right, layer.function))
             }
+            LayerConfig::CenterCrop(layer) => plain(images::center_crop(input, layer)),
             LayerConfig::Concatenate(layer) => plain(Estimate::exact(concatenate(self.inputs, layer.axis as isize))),
             LayerConfig::Conv1D(layer) => self.conv(layer)?,
             LayerConfig::Conv2D(layer) => self.conv(layer)?,
@@ -147,6 +155,12 @@ impl Given<'_> {
             LayerConfig::Cropping1D(layer) => plain(resized(input, layer.data_format, &layer.cropping, -1)),
             LayerConfig::Cropping2D(layer) => plain(resized(input, layer.data_format, &layer.cropping, -1)),
             LayerConfig::Cropping3D(layer) => plain(resized(input, layer.data_format, &layer.cropping, -1)),
+            LayerConfig::CustomScaleLayer(layer) => {
+                let scale = f64::from(layer.scale);
+                let exact = self.inputs[0].zip(&self.inputs[1], |x, y| x + scale * y);
+                let magnitude = self.inputs[0].zip(&self.inputs[1], |x, y| x.abs() + (scale * y).abs());
+                plain(Estimate { exact, bound: magnitude.map(|m| 2.0 * (UNIT + self.storage.unit()) * m) })
+            }
             LayerConfig::Dense(layer) => {
                 let (last, units) = (input.shape.last().copied().unwrap_or(1), layer.units as usize);
                 let kernel = self.weight(0, &[last, units])?;
@@ -171,6 +185,21 @@ impl Given<'_> {
                 ))
             }
             LayerConfig::ELU(layer) => (Estimate::exact(input.clone()), Activation::Elu { alpha: layer.alpha }),
+            LayerConfig::Einsum(layer) => plain(tensors::einsum(&layer.equation, self.inputs)),
+            LayerConfig::EinsumDense(layer) => {
+                let shape = Shape::from(input.shape.as_slice());
+                let (.., kernel) = layer.resolved(&shape.into())?;
+                let product = tensors::einsum(&layer.equation, &[input.clone(), self.weight(0, &kernel)?]);
+                let biased = match self.weights.get(1) {
+                    None => product,
+                    Some(bias) => product.plus(&read(bias, self.storage)),
+                };
+                (biased, layer.activation)
+            }
+            LayerConfig::Embedding(layer) => {
+                let table = self.weight(0, &[layer.input_dim as usize, layer.output_dim as usize])?;
+                plain(Estimate::exact(tensors::take(&table, &self.given[0], 0)))
+            }
             LayerConfig::Expand(layer) => {
                 // An extent of 1 keeps what is there, so both sides broadcast.
                 let shape: Vec<usize> = layer.shape.iter().map(|&extent| extent as usize).collect();
@@ -192,13 +221,18 @@ impl Given<'_> {
             LayerConfig::GlobalMaxPooling2D(layer) => plain(global_max(input, layer)),
             LayerConfig::GlobalMaxPooling3D(layer) => plain(global_max(input, layer)),
             LayerConfig::GroupNormalization(layer) => plain(self.group_normalization(layer)?),
+            LayerConfig::Index(layer) => plain(Estimate::exact(tensors::index(input, &layer.subscripts))),
             LayerConfig::LayerNormalization(layer) => plain(self.layer_normalization(layer)?),
+            LayerConfig::LayerScale(layer) => {
+                let gamma = self.weight(0, &[layer.projection_dim as usize])?;
+                plain(operators::binary(input, &gamma, BinaryFunction::Multiply))
+            }
             LayerConfig::LeakyReLU(layer) => {
                 (Estimate::exact(input.clone()), Activation::LeakyRelu { negative_slope: layer.negative_slope })
             }
             LayerConfig::Map(layer) => plain(operators::unary(input, &layer.function)),
             LayerConfig::MatMul(layer) => {
-                let [left, right] = self.sides(layer.constant.as_ref())?;
+                let [left, right] = self.sides(layer.constant.as_ref(), layer.values.as_ref())?;
                 plain(operators::matrix_product(&left, &right))
             }
             LayerConfig::MaxPooling1D(layer) => {
@@ -211,6 +245,10 @@ impl Given<'_> {
                 plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
             }
             LayerConfig::Merge(layer) => plain(operators::merge(self.inputs, layer.kind, self.storage)),
+            LayerConfig::MergeTime(_) => {
+                let shape = [&[input.shape[0] * input.shape[1]], &input.shape[2..]].concat();
+                plain(Estimate::exact(input.reshaped(shape)))
+            }
             LayerConfig::Normalization(layer) => plain(self.normalization(layer)?),
             LayerConfig::Pad(layer) => {
                 let surround = match layer.mode {
@@ -238,6 +276,14 @@ impl Given<'_> {
             LayerConfig::Pool1D(layer) => plain(pool(input, layer)),
             LayerConfig::Pool2D(layer) => plain(pool(input, layer)),
             LayerConfig::Pool3D(layer) => plain(pool(input, layer)),
+            LayerConfig::Recurrent(layer) => {
+                let (channels, units) = (input.shape[2], layer.units as usize);
+                let values = layer.cell.gates() * units;
+                let kernel = self.weight(0, &[channels, values])?;
+                let recurrent = self.weight(1, &[units, values])?;
+                let bias = self.weights.get(2).map(|bias| read(bias, self.storage));
+                plain(recurrent::states(layer, input, &kernel, &recurrent, bias.as_ref()))
+            }
             LayerConfig::Reduce(layer) => {
                 let all = (0..input.shape.len()).collect();
                 let axes = if layer.axes.is_empty() { all } else { self.axes(&layer.axes) };
@@ -269,6 +315,7 @@ impl Given<'_> {
                 plain(Estimate::exact(input.reshaped(shape)))
             }
             LayerConfig::Resize(layer) => plain(resize(input, layer)),
+            LayerConfig::Resizing(layer) => plain(images::resizing(input, layer)),
             LayerConfig::SeparableConv1D(layer) => (self.separable_conv(layer)?, layer.arguments.activation),
             LayerConfig::SeparableConv2D(layer) => (self.separable_conv(layer)?, layer.arguments.activation),
             LayerConfig::Slice(layer) => {
@@ -279,12 +326,29 @@ impl Given<'_> {
                 }
                 plain(Estimate::exact(sliced))
             }
+            LayerConfig::SplitTime(_) => {
+                let shape = [&self.inputs[1].shape[..2], &input.shape[1..]].concat();
+                plain(Estimate::exact(input.reshaped(shape)))
+            }
             LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
             LayerConfig::UnitNormalization(layer) => {
                 plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), layer.epsilon.powi(2)))
             }
             LayerConfig::UpSampling1D(layer) => plain(repeated(input, layer)),
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
+            LayerConfig::Take(layer) => {
+                let own = layer.indices.as_ref();
+                let own = own.map(|own| {
+                    Array::new(own.shape.dims(), own.values.iter().map(|&n| n.into()).collect::<Vec<f64>>())
+                });
+                let numbers = own.as_ref().or(self.given.get(1)).unwrap_or(input);
+                let axis = self.axis(layer.axis);
+                plain(Estimate::exact(match (layer.along, layer.batch_dims) {
+                    (true, _) => tensors::take_along(input, numbers, axis),
+                    (false, 0) => tensors::take(input, numbers, axis),
+                    (false, batch) => tensors::take_in_batches(input, numbers, axis, batch as usize),
+                }))
+            }
             LayerConfig::UpSampling3D(layer) => plain(repeated(input, layer)),
             LayerConfig::Transpose(layer) => {
                 let order: Vec<usize> = layer.order.iter().map(|&axis| axis as usize).collect();
@@ -320,11 +384,18 @@ impl Given<'_> {
     }
 
     /// The sides of an operation on two, of which one may be the only weight.
-    fn sides(&self, constant: Option<&Constant>) -> Result<[Array; 2]> {
+    fn sides(&self, constant: Option<&Constant>, values: Option<&HostTensor>) -> Result<[Array; 2]> {
+        let of = |shape: &Shape| match values {
+            Some(values) => {
+                let data: Vec<f64> = values.values.iter().map(|&value| value.into()).collect();
+                Ok(read(&Array::new(shape.dims(), data), self.storage))
+            }
+            None => self.weight(0, shape.dims()),
+        };
         Ok(match constant {
             None => [self.inputs[0].clone(), self.inputs[1].clone()],
-            Some(Constant::Left(shape)) => [self.weight(0, shape.dims())?, self.input.clone()],
-            Some(Constant::Right(shape)) => [self.input.clone(), self.weight(0, shape.dims())?],
+            Some(Constant::Left(shape)) => [of(shape)?, self.input.clone()],
+            Some(Constant::Right(shape)) => [self.input.clone(), of(shape)?],
         })
     }
 
@@ -743,7 +814,7 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
 }
 
 /// An activation by name, with its parameters.
-fn named(activation: &Activation) -> (&'static str, Vec<(&'static str, f64)>) {
+pub(super) fn named(activation: &Activation) -> (&'static str, Vec<(&'static str, f64)>) {
     let number = |name: &'static str, value: f32| vec![(name, f64::from(value))];
     let parameters = match *activation {
         Activation::Relu { negative_slope, max_value, threshold } => {

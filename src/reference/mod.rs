@@ -17,11 +17,14 @@ mod activation;
 mod arithmetic;
 mod array;
 mod convolution;
+mod images;
 mod layer;
 mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+mod recurrent;
+mod tensors;
 pub mod tolerance;
 
 pub use activation::{ACTIVATIONS, SELU_ALPHA, SELU_SCALE, activate, canonical, parameter};
