@@ -18,7 +18,7 @@ use super::pool_gradient::{VOLUME, window_constants};
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, MOST_TURNS, Operand, Part, Plan, Shader, params,
-    part, volume,
+    part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -110,7 +110,7 @@ fn launch(
     caps: &Caps,
 ) -> Result<Dispatch> {
     let KernelGradientProblem { geometry, dtype, data_format } = problem;
-    let [d, h, w] = volume(geometry);
+    let [d, h, w] = geometry.axes;
     let items = units * parts;
     let params = KernelGradientParams {
         items: item_count(items)?,

@@ -4,7 +4,7 @@
 use super::{WORKGROUP, accumulator, item_count, workgroups};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, Operand, Part, Plan, PoolFunction, PoolGradientProblem, PoolProblem,
-    Shader, params, part, volume,
+    Shader, params, part,
 };
 use crate::{DataFormat, Result};
 
@@ -54,13 +54,13 @@ pub(super) fn plans(problem: &PoolGradientProblem, caps: &Caps) -> Result<Vec<Pl
 
 fn launch(problem: &PoolGradientProblem, items: u64, parts: &[Part], caps: &Caps) -> Result<Dispatch> {
     let PoolProblem { function, geometry, dtype, data_format } = problem.of;
-    let [d, h, w] = volume(&geometry);
+    let [d, h, w] = geometry.axes;
     let counted = |axis: usize| {
-        let own = volume(&geometry)[axis];
+        let own = geometry.axes[axis];
         let end = own.pad_before.saturating_add(own.input);
         match function {
             PoolFunction::AveragePadded { pad_after } => {
-                let after = (axis + pad_after.len()).checked_sub(3).map_or(0, |own| pad_after[own]);
+                let after = pad_after[axis];
                 [0, end.saturating_add(after)]
             }
             _ => [own.pad_before, end],
@@ -99,7 +99,7 @@ fn launch(problem: &PoolGradientProblem, items: u64, parts: &[Part], caps: &Caps
         params: params.words(),
         workgroups: workgroups(items, caps)?,
         bindings: vec![],
-        turns: geometry.terms() / u64::from(geometry.group_in().max(1)),
+        turns: geometry.taps(),
     })
 }
 

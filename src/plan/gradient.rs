@@ -5,7 +5,7 @@
 //! wrote as [`Operand::Gradient`](super::Operand::Gradient).
 
 use super::{BinaryProblem, PoolFunction, PoolProblem};
-use crate::geometry::{Axis, ConvGeometry};
+use crate::geometry::ConvGeometry;
 use crate::{DType, DataFormat};
 
 /// One of the two tensors that a function of two reads.
@@ -51,15 +51,9 @@ impl PoolGradientProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KernelGradientProblem {
     /// Sizes of the convolution.
-    pub geometry: ConvGeometry<2>,
+    pub geometry: ConvGeometry,
     /// Storage of input and gradient.
     pub dtype: DType,
     /// Where the channels stand in input and gradient.
     pub data_format: DataFormat,
-}
-
-/// Depth, height and width of a geometry.
-pub(crate) fn volume(geometry: &ConvGeometry<2>) -> [Axis; 3] {
-    let [height, width] = geometry.axes;
-    [Axis::pointwise(1), height, width]
 }
