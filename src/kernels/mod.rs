@@ -62,6 +62,7 @@ mod pool_gradient;
 mod product;
 mod resize;
 mod runs;
+mod take;
 mod team;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
@@ -101,6 +102,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
         Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
         Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
+        Problem::Take(problem) => take::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

@@ -48,6 +48,7 @@ mod problem;
 mod product;
 mod resize;
 mod shader;
+mod take;
 
 pub use along_axis::{AxisFunction, AxisProblem};
 pub use binary::{BinaryFunction, BinaryProblem, Sides};
@@ -67,5 +68,6 @@ pub use product::ProductProblem;
 pub use resize::ResizeProblem;
 pub(crate) use shader::{ACTIVATION, IMAGE, INDEX, LARGEST, MATH, SLOPE, params, part};
 pub use shader::{Constant, Part, Shader};
+pub use take::TakeProblem;
 
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};

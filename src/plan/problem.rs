@@ -7,7 +7,7 @@
 use super::{
     AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, MapProblem,
     MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem, ResizeProblem,
-    SeparableProblem,
+    SeparableProblem, TakeProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -46,6 +46,8 @@ pub enum Problem {
     PoolGradient(PoolGradientProblem),
     /// The gradient of a convolution to its kernel.
     KernelGradient(KernelGradientProblem),
+    /// Lines of a table by their numbers.
+    Take(TakeProblem),
 }
 
 impl Problem {
@@ -67,6 +69,7 @@ impl Problem {
             Self::BinaryGradient(_) => "gradient of a function of two",
             Self::PoolGradient(_) => "gradient of pooling",
             Self::KernelGradient(_) => "gradient of a kernel",
+            Self::Take(_) => "lines by number",
         }
     }
 
@@ -88,6 +91,7 @@ impl Problem {
             Self::BinaryGradient(problem) => [problem.of.dtype; 2],
             Self::PoolGradient(problem) => [problem.of.dtype; 2],
             Self::KernelGradient(problem) => [problem.dtype; 2],
+            Self::Take(problem) => [problem.dtype, problem.index_dtype],
         };
         dtypes.contains(&DType::F16)
     }
@@ -164,7 +168,7 @@ impl Problem {
                     images(geometry, geometry.in_elements(), geometry.out_elements())?;
                 Some(Parts { count, steps: [read, 0, read, written] })
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) => None,
+            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) => None,
         }
     }
 
@@ -192,7 +196,7 @@ impl Problem {
             Self::Binary(problem) | Self::BinaryGradient(BinaryGradientProblem { of: problem, .. }) => {
                 problem.axes[problem.outermost()].extent = count
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) => {}
+            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) => {}
         }
         part
     }
