@@ -60,6 +60,7 @@ mod packing;
 mod pool;
 mod pool_gradient;
 mod product;
+mod recurrent;
 mod resize;
 mod runs;
 mod take;
@@ -103,6 +104,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
         Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
+        Problem::Recurrent(problem) => recurrent::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

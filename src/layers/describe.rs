@@ -85,6 +85,11 @@ pub(crate) trait Describe {
         Ok(Vec::new())
     }
 
+    /// What holds the weights in files, where that is a part of the layer: Keras's name of the attribute.
+    fn weights_of(&self) -> &'static str {
+        ""
+    }
+
     /// What the forward pass reads, made of the weights, in these numbers.
     ///
     /// # Errors

@@ -51,6 +51,7 @@ mod pipe;
 mod pool;
 mod pooling;
 mod prelu;
+mod recurrent;
 mod reduce;
 mod regularizer;
 mod relu;
@@ -63,6 +64,7 @@ mod separable_conv;
 mod sides;
 mod slice;
 mod take;
+mod time;
 mod transpose;
 mod transposed_conv;
 mod unit_normalization;
@@ -125,6 +127,7 @@ pub use pooling::{
     MaxPooling3D,
 };
 pub use prelu::PReLU;
+pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
@@ -139,6 +142,7 @@ pub use sides::{
 };
 pub use slice::Slice;
 pub use take::{Embedding, Take};
+pub use time::{MergeTime, SplitTime};
 pub use transpose::Transpose;
 pub use transposed_conv::{TransposedConv, TransposedConv1D, TransposedConv2D, TransposedConv3D};
 pub use unit_normalization::UnitNormalization;
@@ -278,6 +282,7 @@ layer_variants!(
     MaxPooling2D(MaxPooling2D),
     MaxPooling3D(MaxPooling3D),
     Merge(Merge),
+    MergeTime(MergeTime),
     Normalization(Normalization),
     Pad(Pad),
     Permute(Permute),
@@ -285,6 +290,7 @@ layer_variants!(
     Pool2D(Pool2D),
     Pool3D(Pool3D),
     PReLU(PReLU),
+    Recurrent(Recurrent),
     Reduce(Reduce),
     ReLU(ReLU),
     RepeatVector(RepeatVector),
@@ -298,6 +304,7 @@ layer_variants!(
     Softmax(Softmax),
     SpatialDropout1D(SpatialDropout1D),
     SpatialDropout2D(SpatialDropout2D),
+    SplitTime(SplitTime),
     StochasticDepth(StochasticDepth),
     Take(Take),
     SpatialDropout3D(SpatialDropout3D),

@@ -158,6 +158,14 @@ impl Kernel {
         Ok(Self::new(shape.into(), self.numbers, source))
     }
 
+    /// One of the positions of the first axis, without it.
+    pub(crate) fn row(self: &Arc<Self>, row: usize) -> Result<Arc<Self>> {
+        let dims = self.shape.dims();
+        let problem = super::movement::row(dims, row, DType::F32)?;
+        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
+        Ok(Self::new(dims[1..].into(), self.numbers, source))
+    }
+
     /// The same values under another shape.
     pub(crate) fn reshaped(self: &Arc<Self>, shape: impl Into<Shape>) -> Arc<Self> {
         let shape = shape.into();

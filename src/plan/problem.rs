@@ -6,8 +6,8 @@
 
 use super::{
     AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, MapProblem,
-    MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem, ResizeProblem,
-    SeparableProblem, TakeProblem,
+    MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem, RecurrentProblem,
+    ResizeProblem, SeparableProblem, TakeProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -48,6 +48,8 @@ pub enum Problem {
     KernelGradient(KernelGradientProblem),
     /// Lines of a table by their numbers.
     Take(TakeProblem),
+    /// A recurrence over time.
+    Recurrent(RecurrentProblem),
 }
 
 impl Problem {
@@ -70,6 +72,7 @@ impl Problem {
             Self::PoolGradient(_) => "gradient of pooling",
             Self::KernelGradient(_) => "gradient of a kernel",
             Self::Take(_) => "lines by number",
+            Self::Recurrent(_) => "recurrence",
         }
     }
 
@@ -92,6 +95,7 @@ impl Problem {
             Self::PoolGradient(problem) => [problem.of.dtype; 2],
             Self::KernelGradient(problem) => [problem.dtype; 2],
             Self::Take(problem) => [problem.dtype, problem.index_dtype],
+            Self::Recurrent(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -168,7 +172,9 @@ impl Problem {
                     images(geometry, geometry.in_elements(), geometry.out_elements())?;
                 Some(Parts { count, steps: [read, 0, read, written] })
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) => None,
+            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) | Self::Recurrent(_) => {
+                None
+            }
         }
     }
 
@@ -196,7 +202,7 @@ impl Problem {
             Self::Binary(problem) | Self::BinaryGradient(BinaryGradientProblem { of: problem, .. }) => {
                 problem.axes[problem.outermost()].extent = count
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) => {}
+            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) | Self::Recurrent(_) => {}
         }
         part
     }

@@ -43,6 +43,9 @@ impl Reverse<'_> {
             Problem::Binary(problem) => self.of_two(step, problem, gradient),
             Problem::Product(problem) => self.product(step, problem, gradient),
             Problem::Take(problem) => self.take(step, problem, gradient),
+            Problem::Recurrent(_) => {
+                Err(Self::without(step, "recurrent layers are not walked backwards through time yet"))
+            }
             Problem::Separable(_) => {
                 Err(Self::without(step, "two convolutions are one only after the rules of fusion"))
             }
