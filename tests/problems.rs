@@ -3,6 +3,8 @@
 pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
+#[path = "common/gradients.rs"]
+pub mod gradients;
 #[path = "common/launch.rs"]
 pub mod launch;
 #[path = "common/problems.rs"]
@@ -80,7 +82,8 @@ fn hold(dtype: DType, cases: impl Iterator<Item = Case>) {
 /// Every problem over two axes but transposed convolutions, and those that have none.
 fn plane(dtype: DType) -> impl Iterator<Item = Case> {
     let strided = strided::cases(dtype).into_iter().filter(|case| !is_transposed(case));
-    cases(dtype).into_iter().chain(strided).chain(separable::cases(dtype))
+    let forward = cases(dtype).into_iter().chain(strided).chain(separable::cases(dtype));
+    forward.chain(gradients::cases(dtype))
 }
 
 fn is_transposed(case: &Case) -> bool {
@@ -238,7 +241,7 @@ fn no_invocation_takes_more_turns_than_stated() {
         Ok(())
     };
     let mut failures = Vec::new();
-    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)) {
+    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)).chain(gradients::cases(DType::F32)) {
         let given: Vec<_> = case.given.iter().map(|(operand, array, dtype)| (*operand, bytes(array, *dtype))).collect();
         for plan in launcher.gpu().candidates(&case.problem).expect("plans") {
             failures.extend(hold(&case.name, &plan, &given, case.expected.exact.data.len() * 4).err());

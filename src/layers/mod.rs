@@ -33,6 +33,7 @@ mod dropout;
 mod einsum;
 mod flatten;
 mod global_pooling;
+mod gradients;
 mod group_normalization;
 mod identities;
 mod index;
@@ -95,6 +96,8 @@ pub use global_pooling::{
     GlobalAveragePooling, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling,
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
 };
+pub use gradients::Gradients;
+pub(crate) use gradients::seed;
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout, SpatialDropout1D,
