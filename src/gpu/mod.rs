@@ -2,7 +2,7 @@
 //!
 //! A [`Gpu`] is an open device with its caches. It answers two questions: which plan solves a problem here
 //! ([`candidates`](Gpu::candidates), [`Tuning`]), and how its launches are run. Everything above it speaks of tensors,
-//! problems and plans, and everything below it (`plan.rs`, `kernels/`) is data that knows no device.
+//! problems and plans, and everything below it (`plan`, `kernels/`) is data that knows no device.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -1,0 +1,86 @@
+//! Launches and lists of them: one [`Dispatch`] is one run of one shader, a [`Plan`] the dispatches that solve a problem.
+//!
+//! A plan also says what it needs beside the problem's tensors: scratch buffers between its launches, and the kernel's
+//! elements in another order ([`Packing`]), which is made once for a weight and kept.
+
+use super::{Binding, Operand, Shader, Texel};
+
+/// One launch. Binding 0 is the uniform block; `bindings[i]` stands at binding `i + 1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Dispatch {
+    /// The code.
+    pub shader: Shader,
+    /// The words of the uniform block.
+    pub params: Vec<u32>,
+    /// Workgroups along x, y and z.
+    pub workgroups: [u32; 3],
+    /// The storage buffers and textures.
+    pub bindings: Vec<Binding>,
+    /// Turns of the loops that its busiest invocation runs, all loops together; those that are [spelled
+    /// out](crate#unrolled-loops) count none.
+    pub turns: u64,
+}
+
+/// The most turns of loops that an invocation of any launch may run.
+///
+/// lavapipe ends an invocation after 65 535 turns, all its loops together, without a word; watchdogs of GPUs end what takes
+/// seconds. Half of that leaves room for what a driver counts differently. Longer sums are computed in parts.
+pub const MOST_TURNS: u64 = 1 << 15;
+
+/// The turns of loops within loops, outermost first, each of which runs `counts` times within one turn of the one before.
+pub(crate) fn nested_turns(counts: &[u64]) -> u64 {
+    let mut turns = 1u64;
+    counts.iter().fold(0, |sum: u64, &count| {
+        turns = turns.saturating_mul(count);
+        sum.saturating_add(turns)
+    })
+}
+
+impl Dispatch {
+    /// The launch with the tensors that `map` has in place of its own.
+    pub(crate) fn rebound(mut self, map: impl Fn(Operand) -> Operand) -> Self {
+        for binding in &mut self.bindings {
+            *binding = binding.of(map(binding.operand()));
+        }
+        self
+    }
+}
+
+/// How a plan wants the kernel laid out: a launch that reads the kernel in Keras's order as its input and writes the
+/// packed one as its output. It runs once for a weight, not for each call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Packing {
+    /// The launch.
+    pub step: Dispatch,
+    /// Elements of the packed kernel.
+    pub elements: u64,
+}
+
+/// One way to solve a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// `<family>_<dtype>x<lanes>_<tile>[_<extra>]`: the pipeline's label, the bench's row, the test's message.
+    pub name: String,
+    /// The launches, in order.
+    pub steps: Vec<Dispatch>,
+    /// Bytes of each scratch buffer.
+    pub scratch: Vec<u64>,
+    /// How the kernel must be packed; `None` takes it in Keras's order.
+    pub packing: Option<Packing>,
+}
+
+impl Plan {
+    /// Turns of loops that the busiest invocation of any of its launches runs, the packing's included.
+    pub(crate) fn turns(&self) -> u64 {
+        let packing = self.packing.iter().map(|packing| packing.step.turns);
+        self.steps.iter().map(|step| step.turns).chain(packing).max().unwrap_or(0)
+    }
+
+    /// The texels in which `operand` is read, if it is read as a texture.
+    pub(crate) fn texel(&self, operand: Operand) -> Option<Texel> {
+        self.steps.iter().flat_map(|step| &step.bindings).find_map(|binding| match *binding {
+            Binding::Texels(read, texel) if read == operand => Some(texel),
+            _ => None,
+        })
+    }
+}

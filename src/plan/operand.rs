@@ -1,0 +1,77 @@
+//! What a launch binds: which tensor stands at which number, and how the shader touches it.
+//!
+//! A plan knows no buffer. It names the tensors of its problem ([`Operand`]): the input, the kernel, the output. Whoever
+//! runs it puts a buffer or a texture at each [`Binding`].
+
+use crate::DType;
+
+/// A tensor of an operation that a dispatch reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// The operation's input.
+    Input,
+    /// A second tensor: the right side of an operation on two, or what a convolution adds to its sum.
+    Other,
+    /// A constant: the kernel, packed where the plan packs it.
+    Kernel,
+    /// A second constant: the bias.
+    ///
+    /// An operation without one of these binds a placeholder, so that shaders have one layout.
+    Bias,
+    /// The kernel of the second of two convolutions in one, in Keras's order.
+    ThenKernel,
+    /// The bias of the second of two convolutions in one.
+    ThenBias,
+    /// The operation's output.
+    Output,
+    /// The plan's scratch buffer of this index.
+    Scratch(usize),
+}
+
+/// How a dispatch touches what stands at one binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// `var<storage, read>`.
+    Read(Operand),
+    /// `var<storage, read_write>`.
+    Write(Operand),
+    /// `texture_2d<f32>`, with the operand's elements in order.
+    Texels(Operand, Texel),
+}
+
+impl Binding {
+    /// The tensor.
+    pub const fn operand(self) -> Operand {
+        match self {
+            Self::Read(operand) | Self::Write(operand) | Self::Texels(operand, _) => operand,
+        }
+    }
+
+    /// The same access to another tensor.
+    pub(crate) const fn of(self, operand: Operand) -> Self {
+        match self {
+            Self::Read(_) => Self::Read(operand),
+            Self::Write(_) => Self::Write(operand),
+            Self::Texels(_, texel) => Self::Texels(operand, texel),
+        }
+    }
+}
+
+/// What one texel of a texture holds: neighbouring elements of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Texel {
+    /// Their type.
+    pub dtype: DType,
+    /// How many: 1 or 4.
+    pub lanes: u32,
+}
+
+impl Texel {
+    /// Texels in a row of a texture; one with fewer has a single row of them.
+    pub const ROW: u32 = 4096;
+
+    /// Bytes.
+    pub const fn size(self) -> u64 {
+        self.dtype.size() as u64 * self.lanes as u64
+    }
+}

@@ -1,0 +1,170 @@
+//! The question that the menu answers: one value for everything that a launch may be asked to compute.
+//!
+//! A [`Problem`] holds sizes and types but no tensor, so that it can be compared and hashed: the choice of a plan is
+//! remembered by it. A problem whose tensors are too large for one binding is cut into [parts](Problem::parts) of the same
+//! kind, such as the images of a batch.
+
+use super::{
+    AxisProblem, BinaryProblem, CastProblem, ConvProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
+    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem,
+};
+use crate::DType;
+use crate::geometry::{Axis, ConvGeometry};
+
+/// What a kernel is asked to do: the key of every choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A convolution: dense, grouped, pointwise or depthwise by its numbers.
+    Conv(ConvProblem),
+    /// A depthwise convolution and the pointwise one behind it, in one pass.
+    Separable(SeparableProblem),
+    /// An activation of every element by itself.
+    Map(MapProblem),
+    /// An activation along one axis.
+    AlongAxis(AxisProblem),
+    /// A change of element type.
+    Cast(CastProblem),
+    /// The largest or the mean value of a window.
+    Pool(PoolProblem),
+    /// A normalisation by statistics of the input itself.
+    Normalize(NormalizeProblem),
+    /// An image at another size.
+    Resize(ResizeProblem),
+    /// Elements put elsewhere: cut, padded, permuted, repeated, joined.
+    Move(MoveProblem),
+    /// A function of two tensors, element by element.
+    Binary(BinaryProblem),
+    /// Matrix products of two tensors.
+    Product(ProductProblem),
+}
+
+impl Problem {
+    /// What it is called in messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Conv(_) => "convolution",
+            Self::Separable(_) => "separable convolution",
+            Self::Map(_) => "function of each element",
+            Self::AlongAxis(_) => "function along an axis",
+            Self::Cast(_) => "cast",
+            Self::Pool(_) => "pooling",
+            Self::Normalize(_) => "normalisation",
+            Self::Resize(_) => "resizing",
+            Self::Move(_) => "movement",
+            Self::Binary(_) => "function of two",
+            Self::Product(_) => "matrix product",
+        }
+    }
+
+    /// Whether a tensor of the problem is stored as f16.
+    pub(crate) fn uses_f16(&self) -> bool {
+        let dtypes = match self {
+            Self::Conv(problem) => [problem.dtype; 2],
+            Self::Separable(problem) => [problem.dtype(); 2],
+            Self::Map(problem) => [problem.dtype; 2],
+            Self::AlongAxis(problem) => [problem.dtype; 2],
+            Self::Cast(problem) => [problem.from, problem.to],
+            Self::Pool(problem) => [problem.dtype; 2],
+            Self::Normalize(problem) => [problem.dtype; 2],
+            Self::Resize(problem) => [problem.dtype; 2],
+            Self::Move(problem) => [problem.dtype; 2],
+            Self::Binary(problem) => [problem.dtype; 2],
+            Self::Product(problem) => [problem.dtype; 2],
+        };
+        dtypes.contains(&DType::F16)
+    }
+}
+
+/// Like parts of a problem, one behind the other in what it reads and writes: any number of neighbours are a smaller problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// How many there are.
+    pub(crate) count: u32,
+    /// Elements from one to the next in the input, in the other tensor, and in the output; 0 where all read the same.
+    pub(crate) steps: [u64; 3],
+}
+
+impl Parts {
+    /// Elements from one part to the next in what is called `operand`; 0 where all parts have the same.
+    pub(crate) const fn step(&self, operand: Operand) -> u64 {
+        match operand {
+            Operand::Input => self.steps[0],
+            Operand::Other => self.steps[1],
+            Operand::Output => self.steps[2],
+            _ => 0,
+        }
+    }
+}
+
+impl Problem {
+    /// The parts that the problem falls into, as many as there are; `None` where its tensors do not come in parts.
+    pub(crate) fn parts(&self) -> Option<Parts> {
+        let of = |count: u32, input: u64, output: u64| Some(Parts { count, steps: [input, output, output] });
+        let images = |geometry: &ConvGeometry<2>, read: u64, written: u64| {
+            let count = geometry.batch.max(1);
+            of(count, read / u64::from(count), written / u64::from(count))
+        };
+        match self {
+            Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
+                let ConvGeometry { batch, axes: [height, width], .. } = problem.geometry;
+                let pixels = batch.checked_mul(height.input)?.checked_mul(width.input)?;
+                of(pixels, problem.read()[0].into(), problem.written()[0].into())
+            }
+            Self::Conv(problem) => images(&problem.geometry, problem.read_elements(), problem.written_elements()),
+            Self::Pool(PoolProblem { geometry, .. }) => {
+                images(geometry, geometry.in_elements(), geometry.out_elements())
+            }
+            Self::Resize(ResizeProblem { batch, channels, input, output, .. }) => {
+                let each = |[height, width]: [u32; 2]| u64::from(height) * u64::from(width) * u64::from(*channels);
+                of(*batch, each(*input), each(*output))
+            }
+            Self::Map(MapProblem { elements, .. }) | Self::Cast(CastProblem { elements, .. }) => of(*elements, 1, 1),
+            Self::AlongAxis(AxisProblem { function, outer, extent, inner, .. }) => {
+                let each = |extent: u32| u64::from(extent) * u64::from(*inner);
+                of(*outer, each(*extent), each(function.output_extent(*extent)))
+            }
+            Self::Normalize(problem) => {
+                let NormalizeProblem { outer, spread, group, extent, group_step, .. } = *problem;
+                let set = u64::from(extent);
+                match (outer, spread, group_step) {
+                    // Every group is a part, for all take the same gamma.
+                    (1, 1, 0) => of(group, set, set),
+                    _ => of(
+                        outer,
+                        u64::from(spread) * u64::from(group) * set,
+                        u64::from(spread) * u64::from(group) * set,
+                    ),
+                }
+            }
+            Self::Move(problem) => problem.parts(),
+            Self::Binary(problem) => problem.parts(),
+            Self::Separable(_) | Self::Product(_) => None,
+        }
+    }
+
+    /// The problem of `count` of its [parts](Self::parts).
+    pub(crate) fn of_parts(&self, count: u32) -> Self {
+        let mut part = *self;
+        match &mut part {
+            Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
+                problem.geometry.batch = 1;
+                problem.geometry.axes = [Axis::pointwise(1), Axis::pointwise(count)];
+            }
+            Self::Conv(ConvProblem { geometry, .. }) | Self::Pool(PoolProblem { geometry, .. }) => {
+                geometry.batch = count
+            }
+            Self::Resize(problem) => problem.batch = count,
+            Self::Map(MapProblem { elements, .. }) | Self::Cast(CastProblem { elements, .. }) => *elements = count,
+            Self::AlongAxis(problem) => problem.outer = count,
+            Self::Normalize(problem) => match (problem.outer, problem.spread, problem.group_step) {
+                (1, 1, 0) => problem.group = count,
+                _ => problem.outer = count,
+            },
+            Self::Move(problem) => problem.axes[problem.outermost()].extent = count,
+            Self::Binary(problem) => problem.axes[problem.outermost()].extent = count,
+            Self::Separable(_) | Self::Product(_) => {}
+        }
+        part
+    }
+}
