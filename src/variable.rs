@@ -40,6 +40,11 @@ impl Variable {
         Self { name, trainable, data }
     }
 
+    /// What it holds, which other variables may have in common with it.
+    pub(crate) fn data(&self) -> &Arc<Data> {
+        &self.data
+    }
+
     /// Keras's name: `kernel`, `bias`, `depthwise_kernel`, ….
     pub fn name(&self) -> &'static str {
         self.name
@@ -184,6 +189,11 @@ impl Data {
                 Ok(tensor)
             }
         }
+    }
+
+    /// Counts values that were put in the place of others on the device.
+    pub(crate) fn replaced(&self) {
+        self.content().version += 1;
     }
 
     fn assign(&self, value: &HostTensor) -> Result<()> {

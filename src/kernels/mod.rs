@@ -20,6 +20,7 @@
 //! | `conv_transposed` | transposed convolution |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
+//! | `loss`, `update` | losses with their gradients, optimizers |
 //!
 //! `conv_launch`, `packing`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
@@ -49,6 +50,7 @@ mod conv_transposed;
 mod conv_winograd;
 mod lines;
 mod long_sums;
+mod loss;
 mod map;
 mod move_axes;
 mod normalize;
@@ -57,6 +59,7 @@ mod pool;
 mod product;
 mod resize;
 mod team;
+mod update;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
 
@@ -90,6 +93,8 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Move(problem) => move_axes::plans(problem, caps),
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
+        Problem::Loss(problem) => loss::plans(problem, caps),
+        Problem::Update(problem) => update::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

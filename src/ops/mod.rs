@@ -24,6 +24,7 @@ mod conv;
 mod elementwise;
 mod kernel;
 mod launch;
+mod loss;
 mod movement;
 mod normalize;
 mod pool;
@@ -38,6 +39,7 @@ pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
 pub(crate) use elementwise::{activate, cast, map, rounded};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
+pub(crate) use loss::losses;
 pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
@@ -53,7 +55,7 @@ use crate::{Error, Result, Shape};
 ///
 /// # Errors
 /// [`Error::Invalid`] for an axis that the shape does not have.
-fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
+pub(crate) fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
     axis_index(axis, shape.rank()).ok_or_else(|| {
         Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
     })

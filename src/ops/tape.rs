@@ -17,6 +17,7 @@ use super::{Launch, Passing, Reads, Step, rewrite};
 use crate::geometry::indexable;
 use crate::gpu::Commands;
 use crate::plan::Problem;
+use crate::variable::Data;
 use crate::{DType, DataFormat, Error, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
@@ -53,6 +54,8 @@ pub(crate) struct Tape {
     values: Vec<Info>,
     storages: usize,
     inputs: Vec<Value>,
+    /// Values that are the memory of weights: steps change those in place.
+    variables: Vec<(Value, Arc<Data>)>,
     pads: Vec<Pad>,
     pub(crate) steps: Vec<Step>,
     /// The path of the layer being lowered.
@@ -76,6 +79,30 @@ impl Tape {
         self.storages += 1;
         self.values.push(Info { shape, dtype, storage });
         Ok(Value(self.values.len() - 1))
+    }
+
+    /// The memory of a weight, for steps that read its values as they are or change them in place. One value stands for one
+    /// weight, and it lies on the device from now on.
+    pub(crate) fn variable(&mut self, data: &Arc<Data>) -> Result<Value> {
+        if let Some((value, _)) = self.variables.iter().find(|(_, known)| Arc::ptr_eq(known, data)) {
+            return Ok(*value);
+        }
+        let value = self.uninitialized(data.shape().clone(), data.dtype())?;
+        self.variables.push((value, data.clone()));
+        Ok(value)
+    }
+
+    /// The values that are the memory of weights, with those.
+    pub(crate) fn variables(&self) -> &[(Value, Arc<Data>)] {
+        &self.variables
+    }
+
+    /// The weights that steps change in place.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Arc<Data>> {
+        let written = |value: Value| {
+            self.steps.iter().flat_map(Step::written).any(|other| self.storage(other) == self.storage(value))
+        };
+        self.variables.iter().filter(move |(value, _)| written(*value)).map(|(_, data)| data)
     }
 
     /// What whoever runs the tape provides, in order.
@@ -177,7 +204,8 @@ impl Tape {
     pub(crate) fn maker(&self, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
         let storage = self.storage(value);
         let is = |other: &Value| self.storage(*other) == storage;
-        if outputs.iter().any(is) || self.inputs.iter().any(is) {
+        let is_weight = self.variables.iter().any(|(value, _)| is(value));
+        if outputs.iter().any(is) || self.inputs.iter().any(is) || is_weight {
             return None;
         }
         let mut found = None;
@@ -209,6 +237,9 @@ impl Tape {
         for (value, tensor) in self.inputs.iter().zip(inputs) {
             memory[self.storage(*value).0] = Some(tensor.clone());
         }
+        for (value, data) in &self.variables {
+            memory[self.storage(*value).0] = Some(data.on_device()?);
+        }
         for (index, step) in self.steps.iter().enumerate() {
             for (_, value) in step.values() {
                 if let none @ None = &mut memory[self.storage(value).0] {
@@ -234,6 +265,7 @@ impl Tape {
                 }
             }
         }
+        self.changed().for_each(|data| data.replaced());
         let tensor = |&value: &Value| {
             let made = match &memory[self.storage(value).0] {
                 Some(tensor) => tensor.clone(),

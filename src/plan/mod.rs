@@ -44,6 +44,7 @@ mod problem;
 mod product;
 mod resize;
 mod shader;
+mod training;
 
 pub use along_axis::{AxisFunction, AxisProblem};
 pub use binary::{BinaryFunction, BinaryProblem, Sides};
@@ -62,5 +63,6 @@ pub use product::ProductProblem;
 pub use resize::ResizeProblem;
 pub(crate) use shader::{ACTIVATION, IMAGE, INDEX, LARGEST, MATH, params, part};
 pub use shader::{Constant, Part, Shader};
+pub use training::{Clip, LossFunction, LossParameters, LossProblem, UpdateFunction, UpdateProblem};
 
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};

@@ -5,8 +5,8 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AxisProblem, BinaryProblem, CastProblem, ConvProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
-    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem,
+    AxisProblem, BinaryProblem, CastProblem, ConvProblem, LossProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
+    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -37,6 +37,10 @@ pub enum Problem {
     Binary(BinaryProblem),
     /// Matrix products of two tensors.
     Product(ProductProblem),
+    /// Losses of predictions, and their gradient.
+    Loss(LossProblem),
+    /// A change of a weight in place.
+    Update(UpdateProblem),
 }
 
 impl Problem {
@@ -54,6 +58,8 @@ impl Problem {
             Self::Move(_) => "movement",
             Self::Binary(_) => "function of two",
             Self::Product(_) => "matrix product",
+            Self::Loss(_) => "loss",
+            Self::Update(_) => "update",
         }
     }
 
@@ -71,6 +77,7 @@ impl Problem {
             Self::Move(problem) => [problem.dtype; 2],
             Self::Binary(problem) => [problem.dtype; 2],
             Self::Product(problem) => [problem.dtype; 2],
+            Self::Loss(_) | Self::Update(_) => [DType::F32; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -139,7 +146,7 @@ impl Problem {
             }
             Self::Move(problem) => problem.parts(),
             Self::Binary(problem) => problem.parts(),
-            Self::Separable(_) | Self::Product(_) => None,
+            Self::Separable(_) | Self::Product(_) | Self::Loss(_) | Self::Update(_) => None,
         }
     }
 
@@ -163,7 +170,7 @@ impl Problem {
             },
             Self::Move(problem) => problem.axes[problem.outermost()].extent = count,
             Self::Binary(problem) => problem.axes[problem.outermost()].extent = count,
-            Self::Separable(_) | Self::Product(_) => {}
+            Self::Separable(_) | Self::Product(_) | Self::Loss(_) | Self::Update(_) => {}
         }
         part
     }
