@@ -6,7 +6,7 @@
 //   SGD            w −= lr · g
 //   MOMENTUM       v = μ · v − lr · g, w += v; NESTEROV: w += μ · v − lr · g
 //   RMSPROP        a = ρ · a + (1 − ρ) · g²; w −= lr · g / √(a + ε); CENTERED: a less the square of the mean gradient
-//   ADAM           m += (g − m)(1 − β₁); v += (g² − v)(1 − β₂); w −= α · m / (√v + ε); AMSGRAD: the largest v so far
+//   ADAM           m += (g − m)(1 − β₁); v += (g² − v)(1 − β₂); w −= p₀ · lr · α · m / (√v + ε); AMSGRAD: the largest v so far
 //   ADAMAX         m as ADAM; u = max(β₂ · u, |g|); w −= α · m / (u + ε)
 //   NADAM          m, v as ADAM; w −= (α · m + γ · g) / (√(v / δ) + ε)
 //   ADAGRAD        a += g²; w −= lr · g / √(a + ε)
@@ -19,7 +19,7 @@
 //   ASSIGN         w = g;   ADD  w += g;   RESET  w = 0
 //   AVERAGE        w = m · w + (1 − m) · g;   OVERWRITE  w = g where the step overwrites
 //
-// Before all but the last six, w −= decay · w where the weight decays. A step that only adds gradients up (clock[UPDATES]
+// Before all but the last six, w −= decay · lr · w where the weight decays. A step that only adds gradients up (clock[UPDATES]
 // is 0) does nothing but ASSIGN, ADD, AVERAGE and OVERWRITE.
 // Slots are in lib/slots_0.wgsl to lib/slots_3.wgsl.
 // Memory: one pass; neighbours read and write neighbours.
@@ -61,12 +61,11 @@ const OVERWRITE: u32 = 24u;
 const UPDATES: u32 = 0u;
 const FACTOR: u32 = 1u;
 const RATE: u32 = 2u;
-const DECAY: u32 = 3u;
-const ALPHA: u32 = 4u;
-const GAMMA: u32 = 5u;
-const DELTA: u32 = 6u;
-const AVERAGING: u32 = 7u;
-const OVERWRITES: u32 = 8u;
+const ALPHA: u32 = 3u;
+const GAMMA: u32 = 4u;
+const DELTA: u32 = 5u;
+const AVERAGING: u32 = 6u;
+const OVERWRITES: u32 = 7u;
 
 const CLIP_VALUE: u32 = 1u;
 const CLIP_NORM: u32 = 2u;
@@ -148,7 +147,7 @@ fn main(
     let g = clipped(gradient[i]);
     var w = weight[i];
     if DECAYS {
-        w -= w * clock[DECAY];
+        w -= w * bitcast<f32>(params.decay) * rate;
     }
     switch FUNCTION {
         case SGD {
@@ -195,7 +194,7 @@ fn main(
                     v = larger(slot_2(i), v);
                     keep_2(i, v);
                 }
-                w -= rate * clock[ALPHA] * m / (sqrt(v) + p2);
+                w -= rate * p0 * clock[ALPHA] * m / (sqrt(v) + p2);
             }
         }
         case ADAMAX {

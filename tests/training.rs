@@ -11,8 +11,9 @@ use common::reference::Array;
 use common::test_each;
 use gpu::gpu;
 use serde_json::Value;
-use wgpu_conv::training::{Loss, LossClass, Reduction};
-use wgpu_conv::{Gpu, Tensor};
+use wgpu_conv::layers::{Axes, Constraint, OrthogonalMode, Regularizer};
+use wgpu_conv::training::{Loss, LossClass, LossScaling, Optimizer, OptimizerClass, Reduction, Schedule};
+use wgpu_conv::{Gpu, HostTensor, Tensor, Variable};
 
 /// The largest [`dev`] of a value, and of a gradient.
 const CLOSE: [f64; 2] = [1e-5, 1e-4];
@@ -62,7 +63,8 @@ fn loss(case: &Value) -> Loss {
                 "label_smoothing",
             ) => *label_smoothing = number.unwrap(),
             (
-                LossClass::BinaryFocalCrossentropy { gamma, .. } | LossClass::CategoricalFocalCrossentropy { gamma, .. },
+                LossClass::BinaryFocalCrossentropy { gamma, .. }
+                | LossClass::CategoricalFocalCrossentropy { gamma, .. },
                 "gamma",
             ) => *gamma = number.unwrap(),
             (
@@ -96,30 +98,579 @@ fn loss(case: &Value) -> Loss {
 fn losses_and_their_gradients_are_keras_s() {
     let Some(gpu) = gpu() else { return };
     let topic = fixtures::topic("losses");
-    test_each(&topic.cases, |case| id(case), |case| {
-        let get = |name: &str| array(&topic.tensors, &case[name]);
-        let [y_true, y_pred] = [on(&gpu, get("y_true"))?, on(&gpu, get("y_pred"))?];
-        let weights = match case.get("sample_weight") {
-            Some(key) => Some(on(&gpu, array(&topic.tensors, key))?),
-            None => None,
+    test_each(
+        &topic.cases,
+        |case| id(case),
+        |case| {
+            let get = |name: &str| array(&topic.tensors, &case[name]);
+            let [y_true, y_pred] = [on(&gpu, get("y_true"))?, on(&gpu, get("y_pred"))?];
+            let weights = match case.get("sample_weight") {
+                Some(key) => Some(on(&gpu, array(&topic.tensors, key))?),
+                None => None,
+            };
+            let loss = loss(case);
+            let (value, gradient) = text(loss.call_with_gradient(&y_true, &y_pred, weights.as_ref()))?;
+            let values: Vec<f32> = text(value.read())?;
+            let off = dev(&values, &get("loss").data);
+            if off > CLOSE[0] {
+                return Err(format!("{loss:?}: the loss is off by {off:e}: {values:?} for {:?}", get("loss").data));
+            }
+            let values: Vec<f32> = text(gradient.read())?;
+            let off = dev(&values, &get("gx").data);
+            if off > CLOSE[1] {
+                return Err(format!("{loss:?}: the gradient is off by {off:e}: {values:?} for {:?}", get("gx").data));
+            }
+            // Without its gradient it is the same.
+            let alone: Vec<f32> = text(text(loss.call(&y_true, &y_pred, weights.as_ref()))?.read())?;
+            if alone != text(value.read::<f32>())? {
+                return Err(format!("{loss:?}: alone it is {alone:?}"));
+            }
+            Ok(())
+        },
+    );
+}
+
+/// The regularizer of a case of Keras.
+fn regularizer(case: &Value) -> Regularizer {
+    let args = &case["args"];
+    match case["class"].as_str().unwrap() {
+        "L1" => Regularizer::L1 { l1: number(args, "l1", 0.01) },
+        "L2" => Regularizer::L2 { l2: number(args, "l2", 0.01) },
+        "L1L2" => Regularizer::L1L2 { l1: number(args, "l1", 0.0), l2: number(args, "l2", 0.0) },
+        "OrthogonalRegularizer" => Regularizer::OrthogonalRegularizer {
+            factor: number(args, "factor", 0.01),
+            mode: if args["mode"] == "columns" { OrthogonalMode::Columns } else { OrthogonalMode::Rows },
+        },
+        other => panic!("no regularizer {other}"),
+    }
+}
+
+#[test]
+fn penalties_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let topic = fixtures::topic("regularizers");
+    let cases: Vec<_> = topic.cases.iter().filter(|case| case.get("class").is_some()).collect();
+    test_each(
+        cases,
+        |case| id(case),
+        |case| {
+            let regularizer = regularizer(case);
+            let Some(key) = case.get("w") else {
+                let shape: Vec<usize> =
+                    case["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+                let zeros = Array::new(shape.clone(), vec![0.0; shape.iter().product()]);
+                return match regularizer.call(&on(&gpu, &zeros)?) {
+                    Ok(_) => Err(format!("Keras refuses it: {}", case["error"])),
+                    Err(why) if why.to_string().contains("two axes") => Ok(()),
+                    Err(why) => Err(why.to_string()),
+                };
+            };
+            let weight = array(&topic.tensors, key);
+            let (penalty, gradient) = text(regularizer.call_with_gradient(&on(&gpu, weight)?))?;
+            let value = text(penalty.read::<f32>())?;
+            let off = dev(&value, &[case["loss"].as_f64().unwrap()]);
+            if off > CLOSE[0] {
+                return Err(format!("{regularizer:?}: off by {off:e}: {value:?} for {}", case["loss"]));
+            }
+            // Central differences of the f64 value, where no kink is near.
+            let gradient = text(gradient.read::<f32>())?;
+            for index in (0..weight.data.len()).step_by(7) {
+                let at = |by: f64| {
+                    let mut moved = weight.clone();
+                    moved.data[index] += by;
+                    penalty_f64(&regularizer, &moved)
+                };
+                let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+                if (f64::from(gradient[index]) - slope).abs() > 1e-4 * slope.abs().max(0.05) {
+                    return Err(format!(
+                        "{regularizer:?}: element {index} has the slope {slope}, not {}",
+                        gradient[index]
+                    ));
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// The penalty by its definition.
+fn penalty_f64(regularizer: &Regularizer, weight: &Array) -> f64 {
+    let sum = |function: fn(f64) -> f64| weight.data.iter().map(|&w| function(w)).sum::<f64>();
+    match *regularizer {
+        Regularizer::L1 { l1 } => l1 * sum(f64::abs),
+        Regularizer::L2 { l2 } => l2 * sum(|w| w * w),
+        Regularizer::L1L2 { l1, l2 } => l1 * sum(f64::abs) + l2 * sum(|w| w * w),
+        Regularizer::OrthogonalRegularizer { factor, mode } => {
+            let (rows, columns) = (weight.shape[0], weight.shape[1]);
+            let (count, length) = if mode == OrthogonalMode::Rows { (rows, columns) } else { (columns, rows) };
+            let element = |vector: usize, i: usize| match mode {
+                OrthogonalMode::Rows => weight.data[vector * columns + i],
+                OrthogonalMode::Columns => weight.data[i * columns + vector],
+            };
+            let dot = |a: usize, b: usize| (0..length).map(|i| element(a, i) * element(b, i)).sum::<f64>();
+            let mut total = 0.0;
+            for a in 0..count {
+                for b in (0..count).filter(|&b| b != a) {
+                    total += (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).abs();
+                }
+            }
+            factor * 0.5 * total / (count as f64 * (count as f64 - 1.0) / 2.0)
+        }
+        _ => panic!("no such regularizer"),
+    }
+}
+
+/// The constraint of a case of Keras.
+fn constraint(case: &Value) -> Constraint {
+    let args = &case["args"];
+    let constraint = match case["class"].as_str().unwrap() {
+        "NonNeg" => Constraint::NonNeg,
+        "UnitNorm" => Constraint::unit_norm(),
+        "MaxNorm" => Constraint::max_norm(number(args, "max_value", 2.0)),
+        "MinMaxNorm" => Constraint::min_max_norm(
+            number(args, "min_value", 0.0),
+            number(args, "max_value", 1.0),
+            number(args, "rate", 1.0),
+        ),
+        other => panic!("no constraint {other}"),
+    };
+    match &args["axis"] {
+        Value::Number(axis) => constraint.axis(axis.as_i64().unwrap() as i32),
+        Value::Array(axes) => {
+            constraint.axis(Axes::List(axes.iter().map(|axis| axis.as_i64().unwrap() as i32).collect()))
+        }
+        _ => constraint,
+    }
+}
+
+#[test]
+fn constraints_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let topic = fixtures::topic("constraints");
+    test_each(
+        &topic.cases,
+        |case| id(case),
+        |case| {
+            let constraint = constraint(case);
+            let projected = text(constraint.call(&on(&gpu, array(&topic.tensors, &case["w"]))?))?;
+            let golden = array(&topic.tensors, &case["y"]);
+            let off = dev(&text(projected.read::<f32>())?, &golden.data);
+            if off > CLOSE[0] || projected.shape().dims() != golden.shape {
+                return Err(format!("{constraint:?}: off by {off:e}"));
+            }
+            Ok(())
+        },
+    );
+}
+
+/// The optimizer of a case of Keras; `None` for Adafactor, which is not here.
+fn optimizer(case: &Value) -> Option<Optimizer> {
+    let class = case["class"].as_str().unwrap();
+    if class == "Adafactor" {
+        return None;
+    }
+    let mut optimizer = Optimizer::from_name(class).unwrap().learning_rate(case["learning_rate"].as_f64().unwrap());
+    let args = case["args"].as_object().unwrap();
+    for (name, value) in args {
+        let number = || value.as_f64().unwrap();
+        match (name.as_str(), &mut optimizer.class) {
+            ("weight_decay", _) => optimizer.weight_decay = value.as_f64(),
+            ("clipnorm", _) => optimizer.clipnorm = Some(number()),
+            ("global_clipnorm", _) => optimizer.global_clipnorm = Some(number()),
+            ("clipvalue", _) => optimizer.clipvalue = Some(number()),
+            ("use_ema", _) => {
+                optimizer.ema_momentum =
+                    Some(args.get("ema_momentum").map_or(0.99, |momentum| momentum.as_f64().unwrap()));
+            }
+            ("ema_momentum", _) => {}
+            ("ema_overwrite_frequency", _) => optimizer.ema_overwrite_frequency = Some(number() as u32),
+            ("loss_scale_factor", _) => optimizer.loss_scale_factor = Some(number()),
+            ("gradient_accumulation_steps", _) => optimizer.gradient_accumulation_steps = Some(number() as u32),
+            ("momentum", OptimizerClass::Sgd { momentum, .. } | OptimizerClass::RmsProp { momentum, .. }) => {
+                *momentum = number();
+            }
+            ("nesterov", OptimizerClass::Sgd { nesterov, .. }) => *nesterov = value.as_bool().unwrap(),
+            ("rho", OptimizerClass::RmsProp { rho, .. } | OptimizerClass::Adadelta { rho, .. }) => *rho = number(),
+            ("centered", OptimizerClass::RmsProp { centered, .. }) => *centered = value.as_bool().unwrap(),
+            ("amsgrad", OptimizerClass::Adam { amsgrad, .. }) => *amsgrad = value.as_bool().unwrap(),
+            (
+                "beta_1",
+                OptimizerClass::Adam { beta_1, .. }
+                | OptimizerClass::Adamax { beta_1, .. }
+                | OptimizerClass::Nadam { beta_1, .. }
+                | OptimizerClass::Lion { beta_1, .. }
+                | OptimizerClass::Lamb { beta_1, .. },
+            ) => *beta_1 = number(),
+            (
+                "beta_2",
+                OptimizerClass::Adam { beta_2, .. }
+                | OptimizerClass::Adamax { beta_2, .. }
+                | OptimizerClass::Nadam { beta_2, .. }
+                | OptimizerClass::Lion { beta_2, .. }
+                | OptimizerClass::Lamb { beta_2, .. },
+            ) => *beta_2 = number(),
+            (
+                "epsilon",
+                OptimizerClass::Adam { epsilon, .. }
+                | OptimizerClass::Adamax { epsilon, .. }
+                | OptimizerClass::Nadam { epsilon, .. }
+                | OptimizerClass::RmsProp { epsilon, .. }
+                | OptimizerClass::Adagrad { epsilon, .. }
+                | OptimizerClass::Adadelta { epsilon, .. },
+            ) => *epsilon = number(),
+            ("initial_accumulator_value", OptimizerClass::Adagrad { initial_accumulator_value, .. }) => {
+                *initial_accumulator_value = number();
+            }
+            ("learning_rate_power", OptimizerClass::Ftrl { learning_rate_power, .. }) => {
+                *learning_rate_power = number()
+            }
+            ("l1_regularization_strength", OptimizerClass::Ftrl { l1_regularization_strength, .. }) => {
+                *l1_regularization_strength = number();
+            }
+            ("l2_regularization_strength", OptimizerClass::Ftrl { l2_regularization_strength, .. }) => {
+                *l2_regularization_strength = number();
+            }
+            (
+                "l2_shrinkage_regularization_strength",
+                OptimizerClass::Ftrl { l2_shrinkage_regularization_strength, .. },
+            ) => *l2_shrinkage_regularization_strength = number(),
+            ("beta", OptimizerClass::Ftrl { beta, .. }) => *beta = number(),
+            (name, class) => panic!("{name} of {class:?}"),
+        }
+    }
+    Some(optimizer)
+}
+
+fn host(array: &Array) -> HostTensor {
+    HostTensor::new(array.shape.clone(), array.data.iter().map(|&value| value as f32).collect()).unwrap()
+}
+
+/// Row `step` of an array.
+fn row(array: &Array, step: usize) -> Array {
+    let size: usize = array.shape[1..].iter().product();
+    Array::new(&array.shape[1..], array.data[step * size..(step + 1) * size].to_vec())
+}
+
+#[test]
+fn optimizers_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let topic = fixtures::topic("optimizers");
+    let cases: Vec<_> = topic.cases.iter().filter(|case| case.get("class").is_some()).collect();
+    test_each(
+        cases,
+        |case| format!("{} {} {}", id(case), case["class"], case["args"]),
+        |case| {
+            let Some(optimizer) = optimizer(case) else { return Ok(()) };
+            let vars = case["vars"].as_array().unwrap();
+            let get = |var: usize, name: &str| array(&topic.tensors, &vars[var][name]);
+            let mut variables = Vec::new();
+            for var in 0..vars.len() {
+                variables.push((text(Variable::from_value(&gpu, "weight", &host(get(var, "w0"))))?, None));
+            }
+            let mut state = text(optimizer.build(&gpu, &variables))?;
+            for step in 0..case["steps"].as_u64().unwrap() as usize {
+                let gradients = (0..vars.len()).map(|var| on(&gpu, &row(get(var, "grads"), step)));
+                text(state.apply(&gradients.collect::<Result<Vec<_>, _>>()?))?;
+                for (var, (variable, _)) in variables.iter().enumerate() {
+                    let off = dev(&text(variable.read())?.values, &row(get(var, "after"), step).data);
+                    if off > CLOSE[0] {
+                        return Err(format!("variable {var} is off by {off:e} after step {step}"));
+                    }
+                }
+            }
+            if vars[0].get("ema_final").is_some() {
+                text(state.finalize())?;
+                for (var, (variable, _)) in variables.iter().enumerate() {
+                    let off = dev(&text(variable.read())?.values, &get(var, "ema_final").data);
+                    if off > CLOSE[0] {
+                        return Err(format!("the average of variable {var} is off by {off:e}"));
+                    }
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn schedules_are_keras_s() {
+    let topic = fixtures::topic("optimizers");
+    let cases: Vec<_> = topic.cases.iter().filter(|case| case.get("schedule").is_some()).collect();
+    test_each(
+        cases,
+        |case| id(case),
+        |case| {
+            let args = &case["args"];
+            let get = |name: &str, default: f64| number(args, name, default);
+            let list = |name: &str| args[name].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+            let staircase = args["staircase"].as_bool().unwrap_or(false);
+            let initial = get("initial_learning_rate", f64::NAN);
+            let decay_steps = get("decay_steps", f64::NAN);
+            let schedule = match case["schedule"].as_str().unwrap() {
+                "ExponentialDecay" => {
+                    let decay_rate = get("decay_rate", f64::NAN);
+                    Schedule::ExponentialDecay { initial, decay_steps, decay_rate, staircase }
+                }
+                "InverseTimeDecay" => {
+                    let decay_rate = get("decay_rate", f64::NAN);
+                    Schedule::InverseTimeDecay { initial, decay_steps, decay_rate, staircase }
+                }
+                "PiecewiseConstantDecay" => {
+                    Schedule::PiecewiseConstantDecay { boundaries: list("boundaries"), values: list("values") }
+                }
+                "PolynomialDecay" => Schedule::PolynomialDecay {
+                    initial,
+                    decay_steps,
+                    end: get("end_learning_rate", 1e-4),
+                    power: get("power", 1.0),
+                    cycle: args["cycle"].as_bool().unwrap_or(false),
+                },
+                "CosineDecay" => Schedule::CosineDecay {
+                    initial,
+                    decay_steps,
+                    alpha: get("alpha", 0.0),
+                    warmup_target: args["warmup_target"].as_f64(),
+                    warmup_steps: get("warmup_steps", 0.0),
+                },
+                "CosineDecayRestarts" => Schedule::CosineDecayRestarts {
+                    initial,
+                    first_decay_steps: get("first_decay_steps", f64::NAN),
+                    t_mul: get("t_mul", 2.0),
+                    m_mul: get("m_mul", 1.0),
+                    alpha: get("alpha", 0.0),
+                },
+                other => panic!("no schedule {other}"),
+            };
+            let steps = case["steps"].as_array().unwrap().iter().zip(case["values"].as_array().unwrap());
+            for (step, golden) in steps {
+                let (rate, golden) = (schedule.at(step.as_u64().unwrap()), golden.as_f64().unwrap());
+                // Keras computes them in float32.
+                if (rate - golden).abs() > 1e-6 * golden.abs().max(0.1) {
+                    return Err(format!("{schedule:?} at {step}: {rate} for {golden}"));
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// Weights after `steps` steps of gradients (0.5, −1), from (1, 2).
+fn two_weights(gpu: &Gpu, optimizer: &Optimizer, steps: usize) -> Vec<f32> {
+    let variable = Variable::from_value(gpu, "kernel", &HostTensor::new([2], vec![1.0, 2.0]).unwrap()).unwrap();
+    let mut state = optimizer.build(gpu, &[(variable.clone(), None)]).unwrap();
+    for _ in 0..steps {
+        state.apply(&[Tensor::from_slice(gpu, [2], &[0.5_f32, -1.0]).unwrap()]).unwrap();
+    }
+    variable.read().unwrap().values
+}
+
+#[test]
+fn two_steps_of_each_default_optimizer() {
+    let Some(gpu) = gpu() else { return };
+    let rows = [
+        ("sgd", [0.99, 2.02]),
+        ("adam", [0.998_000_0, 2.001_999_9]),
+        ("adamw", [0.997_992_0, 2.001_983_9]),
+        ("rmsprop", [0.994_543_6, 2.005_456_5]),
+        ("adagrad", [0.998_509_3, 2.001_643_4]),
+        ("adadelta", [0.999_997_1, 2.000_002_9]),
+        ("nadam", [0.998_163_6, 2.001_836_5]),
+    ];
+    test_each(
+        rows,
+        |(name, _)| (*name).to_owned(),
+        |(name, golden)| {
+            let values = two_weights(&gpu, &Optimizer::from_name(name).unwrap(), 2);
+            let close = values.iter().zip(golden).all(|(value, golden)| (f64::from(*value) - golden).abs() < 3e-7);
+            if close { Ok(()) } else { Err(format!("{values:?} for {golden:?}")) }
+        },
+    );
+    let nesterov = Optimizer::new(OptimizerClass::Sgd { momentum: 0.9, nesterov: true });
+    let values = two_weights(&gpu, &nesterov, 2);
+    assert!((values[0] - 0.976_95).abs() < 3e-7 && (values[1] - 2.0461).abs() < 3e-7, "{values:?}");
+}
+
+/// Muon changes a matrix by its momentum made orthogonal, and anything else as Adam.
+#[test]
+fn muon_is_orthogonal_for_matrices_and_adam_for_others() {
+    let Some(gpu) = gpu() else { return };
+    let muon = Optimizer::from_name("muon").unwrap();
+    let values = two_weights(&gpu, &muon, 2);
+    let adamw = two_weights(&gpu, &Optimizer::from_name("adamw").unwrap(), 2);
+    assert_eq!(values, adamw);
+    for [rows, columns] in [[3, 5], [5, 3]] {
+        let numbers = |scale: f64| -> Vec<f64> {
+            (0..rows * columns).map(|i| f64::from((scale * (f64::from(i as u32) * 1.7 + 0.3).sin()) as f32)).collect()
         };
-        let loss = loss(case);
-        let (value, gradient) = text(loss.call_with_gradient(&y_true, &y_pred, weights.as_ref()))?;
-        let values: Vec<f32> = text(value.read())?;
-        let off = dev(&values, &get("loss").data);
-        if off > CLOSE[0] {
-            return Err(format!("{loss:?}: the loss is off by {off:e}: {values:?} for {:?}", get("loss").data));
+        let (mut weight, gradient) = (numbers(1.0), numbers(0.5));
+        let start = Array::new([rows, columns], weight.clone());
+        let variable = Variable::from_value(&gpu, "kernel", &host(&start)).unwrap();
+        let mut state = muon.build(&gpu, &[(variable.clone(), None)]).unwrap();
+        let given = on(&gpu, &Array::new([rows, columns], gradient.clone())).unwrap();
+        let mut momentum = vec![0.0; rows * columns];
+        for step in 0..3 {
+            state.apply(std::slice::from_ref(&given)).unwrap();
+            let mut x = vec![0.0; rows * columns];
+            for (i, m) in momentum.iter_mut().enumerate() {
+                *m = 0.95 * *m + gradient[i];
+                x[i] = gradient[i] + 0.95 * *m;
+            }
+            let x = newton_schulz(x, rows, columns);
+            for (w, x) in weight.iter_mut().zip(&x) {
+                *w -= *w * 0.004 * 0.001;
+                *w -= 0.001 * x * (rows.max(columns) as f64).sqrt() * 0.2;
+            }
+            let off = dev(&variable.read().unwrap().values, &weight);
+            assert!(off < CLOSE[0], "{rows}×{columns}, step {step}: off by {off:e}");
         }
-        let values: Vec<f32> = text(gradient.read())?;
-        let off = dev(&values, &get("gx").data);
-        if off > CLOSE[1] {
-            return Err(format!("{loss:?}: the gradient is off by {off:e}: {values:?} for {:?}", get("gx").data));
-        }
-        // Without its gradient it is the same.
-        let alone: Vec<f32> = text(text(loss.call(&y_true, &y_pred, weights.as_ref()))?.read())?;
-        if alone != text(value.read::<f32>())? {
-            return Err(format!("{loss:?}: alone it is {alone:?}"));
-        }
-        Ok(())
-    });
+    }
+}
+
+/// Five quintic iterations towards the nearest orthogonal matrix, by their definition.
+fn newton_schulz(matrix: Vec<f64>, rows: usize, columns: usize) -> Vec<f64> {
+    let turn = |x: &[f64], rows: usize, columns: usize| -> Vec<f64> {
+        (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect()
+    };
+    let product = |a: &[f64], b: &[f64], n: usize, k: usize, m: usize| -> Vec<f64> {
+        (0..n * m).map(|i| (0..k).map(|j| a[i / m * k + j] * b[j * m + i % m]).sum()).collect()
+    };
+    let tall = rows > columns;
+    let (n, m) = if tall { (columns, rows) } else { (rows, columns) };
+    let mut x = if tall { turn(&matrix, rows, columns) } else { matrix };
+    let norm = x.iter().map(|v| v * v).sum::<f64>().sqrt() + 1e-7;
+    x.iter_mut().for_each(|v| *v /= norm);
+    for _ in 0..5 {
+        let gram = product(&x, &turn(&x, n, m), n, m, n);
+        let square = product(&gram, &gram, n, n, n);
+        let both: Vec<f64> = gram.iter().zip(&square).map(|(g, s)| -4.775 * g + 2.0315 * s).collect();
+        let moved = product(&both, &x, n, n, m);
+        x = x.iter().zip(&moved).map(|(x, moved)| 3.4445 * x + moved).collect();
+    }
+    if tall { turn(&x, n, m) } else { x }
+}
+
+/// Row 13: the average is taken before the projection, and may violate the constraint; the first is the weight itself.
+#[test]
+fn averages_are_taken_before_constraints() {
+    let Some(gpu) = gpu() else { return };
+    let mut sgd = Optimizer::from_name("sgd").unwrap().learning_rate(1.0);
+    sgd.ema_momentum = Some(0.5);
+    let variable = Variable::from_value(&gpu, "kernel", &HostTensor::new([2], vec![1.0, 2.0]).unwrap()).unwrap();
+    let mut state = sgd.build(&gpu, &[(variable.clone(), Some(Constraint::NonNeg))]).unwrap();
+    state.apply(&[Tensor::from_slice(&gpu, [2], &[3.0_f32, 1.0]).unwrap()]).unwrap();
+    assert_eq!(variable.read().unwrap().values, [0.0, 1.0]);
+    assert_eq!(state.variables()[0].read().unwrap().values, [-2.0, 1.0]);
+    state.apply(&[Tensor::from_slice(&gpu, [2], &[0.0_f32, -2.0]).unwrap()]).unwrap();
+    assert_eq!(state.variables()[0].read().unwrap().values, [-1.0, 2.0]);
+    state.finalize().unwrap();
+    assert_eq!(variable.read().unwrap().values, [-1.0, 2.0]);
+}
+
+/// Rows 14 and 15: gradients are averaged, then clipped; a schedule counts every step.
+#[test]
+fn accumulation_has_two_clocks() {
+    let Some(gpu) = gpu() else { return };
+    let mut sgd = Optimizer::from_name("sgd").unwrap();
+    sgd.learning_rate = Schedule::PiecewiseConstantDecay { boundaries: vec![0.0], values: vec![100.0, 1.0] };
+    sgd.gradient_accumulation_steps = Some(2);
+    sgd.clipvalue = Some(1.0);
+    let variable = Variable::from_value(&gpu, "kernel", &HostTensor::new([2], vec![1.0, 2.0]).unwrap()).unwrap();
+    let mut state = sgd.build(&gpu, &[(variable.clone(), None)]).unwrap();
+    let step = |values: [f32; 2]| Tensor::from_slice(&gpu, [2], &values).unwrap();
+    state.apply(&[step([5.0, 1.0])]).unwrap();
+    assert_eq!(variable.read().unwrap().values, [1.0, 2.0]);
+    state.apply(&[step([1.0, 0.0])]).unwrap();
+    assert_eq!(variable.read().unwrap().values, [0.0, 1.5]);
+    state.apply(&[step([9.0, 9.0])]).unwrap();
+    assert_eq!(variable.read().unwrap().values, [0.0, 1.5]);
+}
+
+/// One gradient that is not finite makes all NaN where the global norm is clipped.
+#[test]
+fn a_global_norm_that_is_not_finite_spreads() {
+    let Some(gpu) = gpu() else { return };
+    let mut sgd = Optimizer::from_name("sgd").unwrap();
+    sgd.global_clipnorm = Some(1.0);
+    let make = || Variable::from_value(&gpu, "kernel", &HostTensor::new([2], vec![1.0, 2.0]).unwrap()).unwrap();
+    let (one, other) = (make(), make());
+    let mut state = sgd.build(&gpu, &[(one.clone(), None), (other.clone(), None)]).unwrap();
+    let bad = Tensor::from_slice(&gpu, [2], &[f32::INFINITY, 0.0]).unwrap();
+    let good = Tensor::from_slice(&gpu, [2], &[1.0_f32, 0.0]).unwrap();
+    state.apply(&[bad, good]).unwrap();
+    assert!(other.read().unwrap().values.iter().all(|value| value.is_nan()));
+    assert!(one.read().unwrap().values.iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn a_loss_scale_halves_and_doubles() {
+    let Some(gpu) = gpu() else { return };
+    let scaling = LossScaling { initial_scale: 8.0, dynamic_growth_steps: 2 };
+    let sgd = Optimizer::from_name("sgd").unwrap().learning_rate(1.0).loss_scaling(scaling);
+    let variable = Variable::from_value(&gpu, "kernel", &HostTensor::new([1], vec![1.0]).unwrap()).unwrap();
+    let mut state = sgd.build(&gpu, &[(variable.clone(), None)]).unwrap();
+    let step = |value: f32| [Tensor::from_slice(&gpu, [1], &[value]).unwrap()];
+    state.apply(&step(f32::NAN)).unwrap();
+    assert_eq!((state.loss_scale(), state.iterations()), (4.0, 0));
+    state.apply(&step(4.0)).unwrap();
+    assert_eq!((state.loss_scale(), variable.read().unwrap().values), (4.0, vec![0.0]));
+    state.apply(&step(4.0)).unwrap();
+    assert_eq!((state.loss_scale(), variable.read().unwrap().values), (8.0, vec![-1.0]));
+    state.apply(&step(8.0)).unwrap();
+    assert_eq!((state.loss_scale(), variable.read().unwrap().values), (8.0, vec![-2.0]));
+}
+
+/// Row 16: biases decay too, unless they are excluded.
+#[test]
+fn weights_decay_unless_excluded() {
+    let Some(gpu) = gpu() else { return };
+    let mut sgd = Optimizer::from_name("sgd").unwrap().learning_rate(0.5).weight_decay(0.5);
+    let decayed = |sgd: &Optimizer| {
+        let variable = Variable::from_value(&gpu, "bias", &HostTensor::new([1], vec![4.0]).unwrap()).unwrap();
+        let mut state = sgd.build(&gpu, &[(variable.clone(), None)]).unwrap();
+        state.apply(&[Tensor::from_slice(&gpu, [1], &[0.0_f32]).unwrap()]).unwrap();
+        variable.read().unwrap().values[0]
+    };
+    assert_eq!(decayed(&sgd), 3.0);
+    sgd.exclude_from_weight_decay = vec!["bias".into()];
+    assert_eq!(decayed(&sgd), 4.0);
+}
+
+#[test]
+fn what_training_refuses() {
+    let Some(gpu) = gpu() else { return };
+    let variable = Variable::from_value(&gpu, "kernel", &HostTensor::new([1], vec![1.0]).unwrap()).unwrap();
+    let build = |optimizer: Optimizer| optimizer.build(&gpu, &[(variable.clone(), None)]).map(|_| ());
+    let adam = || Optimizer::from_name("Adam").unwrap();
+    let tensor = |shape: &[usize]| Tensor::from_slice(&gpu, shape, &vec![0.0_f32; shape.iter().product()]).unwrap();
+    let loss = |name: &str, y_true: &[usize], y_pred: &[usize], weights: Option<&[usize]>| {
+        Loss::from_name(name).unwrap().call(&tensor(y_true), &tensor(y_pred), weights.map(tensor).as_ref()).map(|_| ())
+    };
+    let rows: Vec<(&str, wgpu_conv::Result<()>)> = vec![
+        (
+            "only one of clipnorm",
+            build({
+                let mut optimizer = adam().clipnorm(1.0);
+                optimizer.clipvalue = Some(1.0);
+                optimizer
+            }),
+        ),
+        ("must be 2 at least", {
+            let mut optimizer = adam();
+            optimizer.gradient_accumulation_steps = Some(1);
+            build(optimizer)
+        }),
+        ("momentum must lie in [0, 1]", build(Optimizer::new(OptimizerClass::Sgd { momentum: 1.5, nesterov: false }))),
+        ("one boundary less than values", {
+            build(adam().learning_rate(Schedule::PiecewiseConstantDecay { boundaries: vec![1.0], values: vec![1.0] }))
+        }),
+        ("targets of the predictions' shape", loss("mse", &[3, 1], &[3, 4], None)),
+        ("one class for each line", loss("sparse_categorical_crossentropy", &[4], &[3, 4], None)),
+        ("first axes of the losses", loss("mse", &[3, 4], &[3, 4], Some(&[4]))),
+    ];
+    for (text, result) in &rows {
+        let why = result.as_ref().expect_err(text).to_string();
+        assert!(why.contains(text), "{why} for {text}");
+    }
+    let why = adam().build(&gpu, &[]).expect_err("no variables").to_string();
+    assert!(why.contains("at least one trainable variable"), "{why}");
 }

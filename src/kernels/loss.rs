@@ -8,8 +8,8 @@ use super::lines::LOGARITHM;
 use super::team::Team;
 use super::{item_count, within};
 use crate::plan::{
-    ACTIVATION, Binding, Caps, Constant, Dispatch, INDEX, LARGEST, LossFunction, LossProblem, MATH, Operand, Plan, Shader,
-    params, part,
+    ACTIVATION, Binding, Caps, Constant, Dispatch, INDEX, LARGEST, LossFunction, LossProblem, MATH, Operand, Plan,
+    Shader, params, part,
 };
 use crate::{Error, Result};
 
@@ -37,7 +37,8 @@ params! {
 }
 
 pub(super) fn plans(problem: &LossProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let LossProblem { function, from_logits, sparse, outer, extent, inner, share_weight, gradient, parameters } = *problem;
+    let LossProblem { function, from_logits, sparse, outer, extent, inner, share_weight, gradient, parameters } =
+        *problem;
     if extent == 0 || inner == 0 {
         return Err(Error::invalid("y_pred", "a loss must be of at least one prediction", format!("{problem:?}")));
     }

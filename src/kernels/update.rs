@@ -23,6 +23,8 @@ params! {
         rest_1,
         /// Bits of what clipping limits to.
         limit,
+        /// Bits of what the weight loses of itself.
+        decay,
         /// NaN, which WGSL cannot write.
         unknown,
     }
@@ -78,8 +80,8 @@ pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
     ];
     bindings.extend((0..problem.function.slots()).map(|slot| Binding::Write(Operand::Slot(slot))));
     let [act_0, act_1, act_2, rest_0, rest_1] = problem.parameters;
-    let unknown = f32::NAN.to_bits();
-    let params = UpdateParams { items: item_count(items)?, act_0, act_1, act_2, rest_0, rest_1, limit, unknown };
+    let (decay, unknown) = (problem.decay.unwrap_or(0), f32::NAN.to_bits());
+    let params = UpdateParams { items: item_count(items)?, act_0, act_1, act_2, rest_0, rest_1, limit, decay, unknown };
     Ok(vec![Plan {
         name: format!("update_{name}_{WORKGROUP}"),
         steps: vec![Dispatch {
@@ -90,7 +92,7 @@ pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
                     ("WORKGROUP", Constant::U32(WORKGROUP)),
                     ("FUNCTION", Constant::U32(number)),
                     ("CLIP", Constant::U32(clip)),
-                    ("DECAYS", Constant::Bool(problem.decays)),
+                    ("DECAYS", Constant::Bool(problem.decay.is_some())),
                     ("Acc", Constant::Type("f32", 1)),
                     ("AccBits", Constant::Type("u32", 1)),
                     ("AccInt", Constant::Type("i32", 1)),

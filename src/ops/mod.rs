@@ -33,6 +33,7 @@ mod resize;
 pub(crate) mod rewrite;
 mod step;
 mod tape;
+mod update;
 
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
@@ -47,6 +48,7 @@ pub(crate) use reduce::reduce;
 pub(crate) use resize::resize;
 pub(crate) use step::{Read, Reads, Step};
 pub(crate) use tape::{Pad, Tape, Value};
+pub(crate) use update::{UpdateReads, update};
 
 use crate::geometry::axis_index;
 use crate::{Error, Result, Shape};

@@ -5,8 +5,8 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AxisProblem, BinaryProblem, CastProblem, ConvProblem, LossProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
-    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem, UpdateProblem,
+    AxisProblem, BinaryProblem, CastProblem, ConvProblem, LossProblem, MapProblem, MoveProblem, NormalizeProblem,
+    Operand, PoolProblem, ProductProblem, ResizeProblem, SeparableProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};

@@ -172,8 +172,8 @@ pub struct UpdateProblem {
     pub parameters: [u32; 5],
     /// How gradients are clipped first.
     pub clip: Clip,
-    /// Whether the weight decays.
-    pub decays: bool,
+    /// The bits of what the weight loses of itself, times the learning rate, before it is changed; none where it loses nothing.
+    pub decay: Option<u32>,
 }
 
 /// How gradients are kept small, with the bits of the f32 that limits them.

@@ -535,7 +535,8 @@ impl Loss {
         if squeezed == wanted {
             return Ok(());
         }
-        let rule = format!("{} must be given one class for each line of predictions, shape {}", self.name(), lines.shape);
+        let rule =
+            format!("{} must be given one class for each line of predictions, shape {}", self.name(), lines.shape);
         Err(Error::invalid("y_true", rule, given))
     }
 
@@ -671,7 +672,8 @@ pub(crate) fn binary(tape: &mut Tape, function: BinaryFunction, left: Value, rig
 /// How many neighbouring losses of shape `losses` share one weight, those having shape `weights`.
 fn share(losses: &Shape, weights: &Shape) -> Result<u32> {
     let mut prefix = weights.dims();
-    while prefix.len() > losses.rank() || (prefix.last() == Some(&1) && losses.dims().get(prefix.len() - 1) != Some(&1)) {
+    while prefix.len() > losses.rank() || (prefix.last() == Some(&1) && losses.dims().get(prefix.len() - 1) != Some(&1))
+    {
         match prefix.split_last() {
             Some((1, rest)) => prefix = rest,
             _ => break,

@@ -6,5 +6,10 @@
 //! numbers that one asks for leaves the device.
 
 mod loss;
+mod optimizer;
+mod schedule;
+mod weights;
 
 pub use loss::{Loss, LossClass, Reduction};
+pub use optimizer::{LossScaling, Optimizer, OptimizerClass, OptimizerState};
+pub use schedule::Schedule;
