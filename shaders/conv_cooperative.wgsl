@@ -53,14 +53,14 @@ fn main(
     let own = vec2(subgroup / SIDE, subgroup % SIDE) * EDGE * WIDE;
 
     var sums: array<Sums, WIDE * WIDE>;
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
+    for (var row = 0u; row < KERNEL_ROWS; row++) {
         for (var kx = 0u; kx < KERNEL_W; kx++) {
             for (var start = 0u; start < params.group_in; start += DEPTH) {
                 workgroupBarrier();
                 for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
                     let pixel = at / (DEPTH / 4u);
                     let k = at % (DEPTH / 4u) * 4u;
-                    let four = vec4<f16>(staged_pixel(first_pixel + pixel, ky, kx, group, start + k));
+                    let four = vec4<f16>(staged_pixel(first_pixel + pixel, row, kx, group, start + k));
                     let to = pixel * PIXEL_RUN + k;
                     pixels[to] = four.x;
                     pixels[to + 1u] = four.y;
@@ -70,7 +70,7 @@ fn main(
                 for (var at = invocation; at < TILE * DEPTH / 4u; at += INVOCATIONS) {
                     let vector = at % (TILE / 4u);
                     let k = at / (TILE / 4u);
-                    let four = vec4<f16>(staged_row(first_vector + vector, ky, kx, group, start + k));
+                    let four = vec4<f16>(staged_row(first_vector + vector, row, kx, group, start + k));
                     let to = k * ROW_RUN + vector * 4u;
                     rows[to] = four.x;
                     rows[to + 1u] = four.y;

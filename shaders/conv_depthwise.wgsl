@@ -8,6 +8,8 @@
 //       input[n, oy·STRIDE_H + ky·DILATION_H − pad_h, ox·STRIDE_W + kx·DILATION_W − pad_w, o / MULTIPLIER]
 //       · kernel[ky, kx, o])
 //
+// and likewise along the depth, where there is one (lib/rows.wgsl).
+//
 // For each kernel row the SPAN inputs that the TILE windows cover are read once into registers and serve every tap.
 // Taps outside the input read as zero.
 //
@@ -58,30 +60,43 @@ fn main(
     if HAS_BIAS {
         offset = unpacked(bias[vector]);
     }
+    // Products are summed in runs of RUN_ROWS kernel rows, and then the runs (blocked summation).
     var sums: array<Acc, TILE>;
+    var totals: array<Acc, TILE>;
     var span: array<Acc, SPAN>;
     // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = offset;
+        totals[t] = offset;
     }
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
-        let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
-        let row_inside = iy >= 0 && iy < i32(params.in_h);
-        let row = select(0u, u32(iy), row_inside);
+    let top = first_row(oy);
+    for (var block = 0u; block < KERNEL_ROWS; block += RUN_ROWS) {
         // unroll
-        for (var i = 0u; i < SPAN; i++) {
-            let ix = first + i32(i);
-            let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-            let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
-            span[i] = select(Acc(0.0), unpacked(input[at]), inside);
+        for (var t = 0u; t < TILE; t++) {
+            sums[t] = Acc(0.0);
+        }
+        for (var k = block; k < min(block + RUN_ROWS, KERNEL_ROWS); k++) {
+            let iy = row_of(top, k);
+            let row_inside = iy < params.in_h;
+            let row = select(0u, iy, row_inside);
+            // unroll
+            for (var i = 0u; i < SPAN; i++) {
+                let ix = first + i32(i);
+                let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
+                let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
+                span[i] = select(Acc(0.0), unpacked(input[at]), inside);
+            }
+            // unroll
+            for (var kx = 0u; kx < KERNEL_W; kx++) {
+                let tap = unpacked(kernel[(k * KERNEL_W + kx) * vectors + vector]);
+                // unroll
+                for (var t = 0u; t < TILE; t++) {
+                    sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
+                }
+            }
         }
         // unroll
-        for (var kx = 0u; kx < KERNEL_W; kx++) {
-            let tap = unpacked(kernel[(ky * KERNEL_W + kx) * vectors + vector]);
-            // unroll
-            for (var t = 0u; t < TILE; t++) {
-                sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
-            }
+        for (var t = 0u; t < TILE; t++) {
+            totals[t] += sums[t];
         }
     }
     let out_size = vec3(params.out_h, params.out_w, vectors);
@@ -90,9 +105,9 @@ fn main(
         if ox + t < params.out_w {
             let at = image_index(n, oy, ox + t, vector, out_size);
             if HAS_RESIDUAL {
-                sums[t] += residual_at(at);
+                totals[t] += residual_at(at);
             }
-            output[at] = packed(activate(sums[t]));
+            output[at] = packed(activate(totals[t]));
         }
     }
 }

@@ -8,7 +8,8 @@
 // once into registers and serve every tap of the row. Taps outside the input read as zero. For groups too narrow to be
 // a matrix product.
 //
-// Constants: TILE, at least 1; SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1.
+// Constants: TILE, at least 1; SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1; CLOSES is
+// whether there is more than one run.
 // Memory, for each kernel row and four input channels: SPAN input vectors and 4·KERNEL_W kernel vectors for
 // 16·KERNEL_W·TILE multiply-adds. The kernel is packed: channels of a group in fours on either side.
 
@@ -36,31 +37,44 @@ fn main(
     let size = vec3(params.in_h, params.in_w, params.in_c);
     let first = i32(ox * STRIDE_W) - i32(params.pad_w);
 
+    // Products are summed in runs of a kernel row and RUN_DEPTH channels, and then the runs (blocked summation).
     var sums: array<vec4<f32>, TILE>;
+    var totals: array<vec4<f32>, TILE>;
     var span: array<vec4<f32>, SPAN>;
     let channel = channel_of(vector, group);
     let offset = bias_of_four(channel);
     // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = offset;
+        sums[t] = vec4(0.0);
+        totals[t] = offset;
     }
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
-        let iy = i32(oy * STRIDE_H + ky * DILATION_H) - i32(params.pad_h);
-        let row_inside = iy >= 0 && iy < i32(params.in_h);
-        for (var j = 0u; j < params.group_in; j += 4u) {
-            // unroll
-            for (var i = 0u; i < SPAN; i++) {
-                let ix = first + i32(i);
-                let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-                let position = image_index(n, select(0u, u32(iy), row_inside), select(0u, u32(ix), inside), 0u, size);
-                span[i] = select(vec4(0.0), input_four(position, first_channel + j), inside);
+    let top = first_row(oy);
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
+        let iy = row_of(top, k);
+        let row_inside = iy < params.in_h;
+        for (var block = 0u; block < params.group_in; block += RUN_DEPTH) {
+            for (var j = block; j < min(block + RUN_DEPTH, params.group_in); j += 4u) {
+                // unroll
+                for (var i = 0u; i < SPAN; i++) {
+                    let ix = first + i32(i);
+                    let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
+                    let position = image_index(n, select(0u, iy, row_inside), select(0u, u32(ix), inside), 0u, size);
+                    span[i] = select(vec4(0.0), input_four(position, first_channel + j), inside);
+                }
+                // unroll
+                for (var kx = 0u; kx < KERNEL_W; kx++) {
+                    let rows = rows_at(k * KERNEL_W + kx, j, vector);
+                    // unroll
+                    for (var t = 0u; t < TILE; t++) {
+                        sums[t] = multiply_add(sums[t], span[t * STRIDE_W + kx * DILATION_W], rows);
+                    }
+                }
             }
-            // unroll
-            for (var kx = 0u; kx < KERNEL_W; kx++) {
-                let rows = rows_at(ky * KERNEL_W + kx, j, vector);
+            if CLOSES {
                 // unroll
                 for (var t = 0u; t < TILE; t++) {
-                    sums[t] = multiply_add(sums[t], span[t * STRIDE_W + kx * DILATION_W], rows);
+                    totals[t] += sums[t];
+                    sums[t] = vec4(0.0);
                 }
             }
         }
@@ -68,7 +82,7 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if ox + t < params.out_w {
-            finish_four(row * params.out_w + ox + t, channel, sums[t]);
+            finish_four(row * params.out_w + ox + t, channel, totals[t] + sums[t]);
         }
     }
 }

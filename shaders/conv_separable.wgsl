@@ -10,7 +10,8 @@
 // multiplies 4 pixels by VECTORS vectors of channels out of it. What is between the two convolutions goes no further,
 // and is computed once where one tile has all output channels.
 //
-// Constants: SUMS = 4·VECTORS; PIXELS is a multiple of 4; the workgroup has COLUMNS × PIXELS/4 invocations.
+// Constants: SUMS = 4·VECTORS; PIXELS is a multiple of 4; COLUMNS divides RUN_DEPTH; CLOSES is whether there is more than one
+// run; the workgroup has COLUMNS × PIXELS/4 invocations.
 // Memory, for each COLUMNS input channels: per invocation one vector of the input for each tap, most of them its
 // neighbours' as well, and VECTORS·COLUMNS vectors of the kernel, the same for all PIXELS/4 rows of invocations, for
 // 16·VECTORS·COLUMNS multiply-adds.
@@ -45,29 +46,41 @@ fn main(
     let k = invocation % (COLUMNS / 4u) * 4u;
     let pixel = pixel_of(window_of(first_pixel + brought), 0u, 0u);
 
+    // Products are summed in runs of RUN_DEPTH channels, and then the runs (blocked summation).
     var sums: array<vec4<f32>, SUMS>;
+    var totals: array<vec4<f32>, SUMS>;
     // unroll
     for (var i = 0u; i < SUMS; i++) {
         sums[i] = vec4(0.0);
+        totals[i] = vec4(0.0);
     }
-    for (var start = 0u; start < params.in_c; start += COLUMNS) {
-        workgroupBarrier();
-        if start + k < params.in_c {
-            between[brought][k / 4u] = pixel_four(pixel, start + k);
+    for (var block = 0u; block < params.in_c; block += RUN_DEPTH) {
+        for (var start = block; start < min(block + RUN_DEPTH, params.in_c); start += COLUMNS) {
+            workgroupBarrier();
+            if start + k < params.in_c {
+                between[brought][k / 4u] = pixel_four(pixel, start + k);
+            }
+            workgroupBarrier();
+            for (var j = 0u; j < min(COLUMNS, params.in_c - start); j += 4u) {
+                let first = between[4u * local.y][j / 4u];
+                let second = between[4u * local.y + 1u][j / 4u];
+                let third = between[4u * local.y + 2u][j / 4u];
+                let fourth = between[4u * local.y + 3u][j / 4u];
+                // unroll
+                for (var v = 0u; v < VECTORS; v++) {
+                    let rows = rows_at(0u, start + j, min(first_vector + v * COLUMNS, last_vector));
+                    sums[4u * v] = multiply_add(sums[4u * v], first, rows);
+                    sums[4u * v + 1u] = multiply_add(sums[4u * v + 1u], second, rows);
+                    sums[4u * v + 2u] = multiply_add(sums[4u * v + 2u], third, rows);
+                    sums[4u * v + 3u] = multiply_add(sums[4u * v + 3u], fourth, rows);
+                }
+            }
         }
-        workgroupBarrier();
-        for (var j = 0u; j < min(COLUMNS, params.in_c - start); j += 4u) {
-            let first = between[4u * local.y][j / 4u];
-            let second = between[4u * local.y + 1u][j / 4u];
-            let third = between[4u * local.y + 2u][j / 4u];
-            let fourth = between[4u * local.y + 3u][j / 4u];
+        if CLOSES {
             // unroll
-            for (var v = 0u; v < VECTORS; v++) {
-                let rows = rows_at(0u, start + j, min(first_vector + v * COLUMNS, last_vector));
-                sums[4u * v] = multiply_add(sums[4u * v], first, rows);
-                sums[4u * v + 1u] = multiply_add(sums[4u * v + 1u], second, rows);
-                sums[4u * v + 2u] = multiply_add(sums[4u * v + 2u], third, rows);
-                sums[4u * v + 3u] = multiply_add(sums[4u * v + 3u], fourth, rows);
+            for (var i = 0u; i < SUMS; i++) {
+                totals[i] += sums[i];
+                sums[i] = vec4(0.0);
             }
         }
     }
@@ -77,10 +90,10 @@ fn main(
         if vector <= last_vector {
             let at = first_pixel + 4u * local.y;
             let offset = bias_of_four(4u * vector);
-            finish(at, vector, sums[4u * v] + offset);
-            finish(at + 1u, vector, sums[4u * v + 1u] + offset);
-            finish(at + 2u, vector, sums[4u * v + 2u] + offset);
-            finish(at + 3u, vector, sums[4u * v + 3u] + offset);
+            finish(at, vector, totals[4u * v] + sums[4u * v] + offset);
+            finish(at + 1u, vector, totals[4u * v + 1u] + sums[4u * v + 1u] + offset);
+            finish(at + 2u, vector, totals[4u * v + 2u] + sums[4u * v + 2u] + offset);
+            finish(at + 3u, vector, totals[4u * v + 3u] + sums[4u * v + 3u] + offset);
         }
     }
 }

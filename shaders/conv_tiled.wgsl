@@ -16,9 +16,11 @@
 // load stands behind a branch, so that all of a step are under way together: those outside the input or the kernel read
 // what the device gives there, and zero is staged in its place.
 //
+// Products are summed in runs of RUN_W taps of a kernel row and RUN_DEPTH channels, and then the runs (blocked summation).
+//
 // Constants: FOURS = DEPTH/4, of which SPELLED are spelled out in a row; the workgroup has VECTOR_TILE/VECTORS ×
 // PIXEL_TILE/PIXELS invocations, each of which stages STAGED_PIXELS vectors of four input channels and STAGED_ROWS
-// vectors of the kernel; SUMS = PIXELS·VECTORS.
+// vectors of the kernel; SUMS = PIXELS·VECTORS; DEPTH divides RUN_DEPTH; CLOSES is whether there is more than one run.
 // Memory: (PIXEL_TILE + 4·VECTOR_TILE)·DEPTH values are read once per step for 4·PIXEL_TILE·VECTOR_TILE·DEPTH
 // multiply-adds; of workgroup memory PIXELS + 4·VECTORS vectors for 16·PIXELS·VECTORS of them. The kernel is packed:
 // channels of a group in fours on either side.
@@ -59,78 +61,91 @@ fn main(
 
     // The first row and column of each staged window, those before the input as numbers beyond its last, and where it lies.
     let size = vec3(params.in_h, params.in_w, params.in_c);
-    let pad = vec2(params.pad_h, params.pad_w);
     let staged_four = invocation % FOURS * 4u;
-    var corners: array<vec2<u32>, STAGED_PIXELS>;
+    var corners: array<First, STAGED_PIXELS>;
+    var columns: array<u32, STAGED_PIXELS>;
     var positions: array<u32, STAGED_PIXELS>;
     // unroll
     for (var s = 0u; s < STAGED_PIXELS; s++) {
         let window = window_of(first_pixel + (invocation + s * INVOCATIONS) / FOURS);
-        corners[s] = window.xy - pad;
-        positions[s] = image_index(window.z, corners[s].x, corners[s].y, 0u, size);
+        corners[s] = window.first;
+        columns[s] = window.column;
+        positions[s] = image_index(window.image, row_base(window.first), window.column, 0u, size);
     }
     let stride = row_stride();
     let last_vector = group_vectors() - 1u;
     let staged_row = invocation / VECTOR_TILE;
-    let first_row = staged_row * stride + group * group_vectors() + min(first_vector + invocation % VECTOR_TILE, last_vector);
+    var row_at = staged_row * stride + group * group_vectors() + min(first_vector + invocation % VECTOR_TILE, last_vector);
 
     var sums: array<vec4<f32>, SUMS>;
+    var totals: array<vec4<f32>, SUMS>;
     // unroll
     for (var i = 0u; i < SUMS; i++) {
         sums[i] = vec4(0.0);
+        totals[i] = vec4(0.0);
     }
-    var row_at = first_row;
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
-        for (var kx = 0u; kx < KERNEL_W; kx++) {
-            let tap = vec2(ky * DILATION_H, kx * DILATION_W);
-            let moved = image_index(0u, tap.x, tap.y, 0u, size);
-            // The channels that a staged pixel has at this tap: none outside the input.
-            var channels: array<u32, STAGED_PIXELS>;
-            // unroll
-            for (var s = 0u; s < STAGED_PIXELS; s++) {
-                let place = corners[s] + tap;
-                channels[s] = select(0u, params.group_in, place.x < size.x && place.y < size.y);
-            }
-            for (var start = 0u; start < padded_in(); start += DEPTH) {
-                workgroupBarrier();
-                let channel = start + staged_four;
-                // unroll
-                for (var s = 0u; s < STAGED_PIXELS; s++) {
-                    let four = input_four(positions[s] + moved, group * params.group_in + channel);
-                    pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
-                        select(vec4(0.0), four, channel < channels[s]);
-                }
-                // unroll
-                for (var s = 0u; s < STAGED_ROWS; s++) {
-                    let within = start + staged_row + s * (INVOCATIONS / VECTOR_TILE) < padded_in();
-                    let row = kernel_at(row_at + s * (INVOCATIONS / VECTOR_TILE) * stride);
-                    rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][invocation % VECTOR_TILE] =
-                        select(vec4(0.0), row, within);
-                }
-                row_at += min(DEPTH, padded_in() - start) * stride;
-                workgroupBarrier();
-                for (var first = 0u; first < FOURS; first += SPELLED) {
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
+        for (var column = 0u; column < KERNEL_W; column += RUN_W) {
+            for (var block = 0u; block < padded_in(); block += RUN_DEPTH) {
+                for (var kx = column; kx < min(column + RUN_W, KERNEL_W); kx++) {
+                    let moved = image_index(0u, rows_down(k), kx * DILATION_W, 0u, size);
+                    // The channels that a staged pixel has at this tap: none outside the input.
+                    var channels: array<u32, STAGED_PIXELS>;
                     // unroll
-                    for (var f = 0u; f < SPELLED; f++) {
-                        var fours: array<vec4<f32>, PIXELS>;
+                    for (var s = 0u; s < STAGED_PIXELS; s++) {
+                        let inside = row_of(corners[s], k) < size.x && columns[s] + kx * DILATION_W < size.y;
+                        channels[s] = select(0u, params.group_in, inside);
+                    }
+                    for (var start = block; start < min(block + RUN_DEPTH, padded_in()); start += DEPTH) {
+                        workgroupBarrier();
+                        let channel = start + staged_four;
                         // unroll
-                        for (var p = 0u; p < PIXELS; p++) {
-                            fours[p] = pixels[local.y + p * LINES][first + f];
+                        for (var s = 0u; s < STAGED_PIXELS; s++) {
+                            let four = input_four(positions[s] + moved, group * params.group_in + channel);
+                            pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
+                                select(vec4(0.0), four, channel < channels[s]);
                         }
                         // unroll
-                        for (var v = 0u; v < VECTORS; v++) {
-                            let k = 4u * (first + f);
-                            let column = local.x + v * COLUMNS;
-                            let row_0 = rows[k][column];
-                            let row_1 = rows[k + 1u][column];
-                            let row_2 = rows[k + 2u][column];
-                            let row_3 = rows[k + 3u][column];
+                        for (var s = 0u; s < STAGED_ROWS; s++) {
+                            let within = start + staged_row + s * (INVOCATIONS / VECTOR_TILE) < padded_in();
+                            let row = kernel_at(row_at + s * (INVOCATIONS / VECTOR_TILE) * stride);
+                            rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][invocation % VECTOR_TILE] =
+                                select(vec4(0.0), row, within);
+                        }
+                        row_at += min(DEPTH, padded_in() - start) * stride;
+                        workgroupBarrier();
+                        for (var first = 0u; first < FOURS; first += SPELLED) {
                             // unroll
-                            for (var p = 0u; p < PIXELS; p++) {
-                                let xy = fma(vec4(fours[p].y), row_1, fma(vec4(fours[p].x), row_0, sums[v * PIXELS + p]));
-                                sums[v * PIXELS + p] = fma(vec4(fours[p].w), row_3, fma(vec4(fours[p].z), row_2, xy));
+                            for (var f = 0u; f < SPELLED; f++) {
+                                var fours: array<vec4<f32>, PIXELS>;
+                                // unroll
+                                for (var p = 0u; p < PIXELS; p++) {
+                                    fours[p] = pixels[local.y + p * LINES][first + f];
+                                }
+                                // unroll
+                                for (var v = 0u; v < VECTORS; v++) {
+                                    let k = 4u * (first + f);
+                                    let at = local.x + v * COLUMNS;
+                                    let row_0 = rows[k][at];
+                                    let row_1 = rows[k + 1u][at];
+                                    let row_2 = rows[k + 2u][at];
+                                    let row_3 = rows[k + 3u][at];
+                                    // unroll
+                                    for (var p = 0u; p < PIXELS; p++) {
+                                        let xy =
+                                            fma(vec4(fours[p].y), row_1, fma(vec4(fours[p].x), row_0, sums[v * PIXELS + p]));
+                                        sums[v * PIXELS + p] = fma(vec4(fours[p].w), row_3, fma(vec4(fours[p].z), row_2, xy));
+                                    }
+                                }
                             }
                         }
+                    }
+                }
+                if CLOSES {
+                    // unroll
+                    for (var i = 0u; i < SUMS; i++) {
+                        totals[i] += sums[i];
+                        sums[i] = vec4(0.0);
                     }
                 }
             }
@@ -144,7 +159,7 @@ fn main(
             let offset = bias_of_four(channel);
             // unroll
             for (var p = 0u; p < PIXELS; p++) {
-                finish(first_pixel + local.y + p * LINES, channel, sums[v * PIXELS + p] + offset);
+                finish(first_pixel + local.y + p * LINES, channel, totals[v * PIXELS + p] + sums[v * PIXELS + p] + offset);
             }
         }
     }

@@ -6,7 +6,7 @@
 // The pixels of an invocation lie STRIDE_W apart in a row, so that one tap hits them all, and takes neighbouring input
 // pixels to them: each kernel value read serves the whole tile.
 //
-// Constants: TILE, at least 1; TAP_STEP_H and TAP_STEP_W as there.
+// Constants: TILE, at least 1; TAP_STEP_H and TAP_STEP_W as there; CLOSES is whether there is more than one run.
 // Memory, for each tap and four input channels: TILE input vectors and 4 kernel vectors for 16·TILE multiply-adds. The
 // kernel is packed: row (tap, f), four output channels to a vector, channels of a group in fours on either side.
 
@@ -39,29 +39,45 @@ fn main(
     let size = vec3(params.in_h, params.in_w, params.in_c);
     let first_kx = first_tap_w(x);
 
+    // Products are summed in runs of RUN_W taps of a kernel row and RUN_DEPTH channels, and then the runs (blocked summation).
     var sums: array<vec4<f32>, TILE>;
+    var totals: array<vec4<f32>, TILE>;
     let channel = channel_of(vector, group);
     let offset = bias_of_four(channel);
     // unroll
     for (var t = 0u; t < TILE; t++) {
-        sums[t] = offset;
+        sums[t] = vec4(0.0);
+        totals[t] = offset;
     }
-    for (var ky = first_tap_h(y); ky < KERNEL_H; ky += TAP_STEP_H) {
-        let iy = row_at(y, ky);
-        if iy < 0 || iy >= i32(params.in_h) {
+    let hits = hits_of(y);
+    for (var hit = 0u; hit < HIT_ROWS; hit++) {
+        let k = tap_row(hits, hit);
+        let iy = row_taken(y, k);
+        if k >= KERNEL_ROWS || iy >= params.in_h {
             continue;
         }
-        for (var kx = first_kx; kx < KERNEL_W; kx += TAP_STEP_W) {
-            let ix = column_at(x, kx);
-            for (var f = 0u; f < params.group_in; f += 4u) {
-                let rows = rows_at(ky * KERNEL_W + kx, f, vector);
-                // unroll
-                for (var t = 0u; t < TILE; t++) {
-                    let column = ix + i32(t);
-                    let inside = column >= 0 && column < i32(params.in_w);
-                    let position = image_index(n, u32(iy), select(0u, u32(column), inside), 0u, size);
-                    let four = select(vec4(0.0), input_four(position, first_channel + f), inside);
-                    sums[t] = multiply_add(sums[t], four, rows);
+        for (var first = first_kx; first < KERNEL_W; first += RUN_W * TAP_STEP_W) {
+            for (var block = 0u; block < params.group_in; block += RUN_DEPTH) {
+                for (var kx = first; kx < min(first + RUN_W * TAP_STEP_W, KERNEL_W); kx += TAP_STEP_W) {
+                    let ix = column_at(x, kx);
+                    for (var f = block; f < min(block + RUN_DEPTH, params.group_in); f += 4u) {
+                        let rows = rows_at(k * KERNEL_W + kx, f, vector);
+                        // unroll
+                        for (var t = 0u; t < TILE; t++) {
+                            let column = ix + i32(t);
+                            let inside = column >= 0 && column < i32(params.in_w);
+                            let position = image_index(n, iy, select(0u, u32(column), inside), 0u, size);
+                            let four = select(vec4(0.0), input_four(position, first_channel + f), inside);
+                            sums[t] = multiply_add(sums[t], four, rows);
+                        }
+                    }
+                }
+                if CLOSES {
+                    // unroll
+                    for (var t = 0u; t < TILE; t++) {
+                        totals[t] += sums[t];
+                        sums[t] = vec4(0.0);
+                    }
                 }
             }
         }
@@ -69,7 +85,7 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if x + t * STRIDE_W < params.out_w {
-            finish_four(row * params.out_w + x + t * STRIDE_W, channel, sums[t]);
+            finish_four(row * params.out_w + x + t * STRIDE_W, channel, totals[t] + sums[t]);
         }
     }
 }

@@ -6,10 +6,12 @@
 //       input[n, iy, ix, g·group_in + f] · kernel[ky, kx, c − g·group_out, g·group_in + f]),      g = c / group_out
 //   iy·STRIDE_H = y + pad_h − ky·DILATION_H,   ix·STRIDE_W = x + pad_w − kx·DILATION_W
 //
+// and likewise along the depth, where there is one (lib/tap_rows.wgsl).
+//
 // Only taps with a whole iy and ix are visited: every TAP_STEP-th, from the first that hits. in_ and out_ are of what
 // this shader reads and writes; strides, pads and the kernel [kh, kw, group_out, in_c] are the convolution's.
 //
-// Constants: TAP_STEP_H = STRIDE_H / gcd(STRIDE_H, DILATION_H), likewise TAP_STEP_W.
+// Constants: TAP_STEP_H = STRIDE_H / gcd(STRIDE_H, DILATION_H), likewise TAP_STEP_W; RUN.
 // Memory: every product reads one input and one kernel value; nothing is kept. Any geometry.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -48,10 +50,15 @@ fn main(
     let step = image_index(0u, 0u, 0u, 1u, in_size);
     let first_kx = first_tap_w(x);
 
+    // In runs, as in conv_direct.wgsl.
     var sum = 0.0;
-    for (var ky = first_tap_h(y); ky < KERNEL_H; ky += TAP_STEP_H) {
-        let iy = row_at(y, ky);
-        if iy < 0 || iy >= i32(params.in_h) {
+    var run = 0.0;
+    var length = 0u;
+    let hits = hits_of(y);
+    for (var hit = 0u; hit < HIT_ROWS; hit++) {
+        let k = tap_row(hits, hit);
+        let iy = row_taken(y, k);
+        if k >= KERNEL_ROWS || iy >= params.in_h {
             continue;
         }
         for (var kx = first_kx; kx < KERNEL_W; kx += TAP_STEP_W) {
@@ -59,15 +66,24 @@ fn main(
             if ix < 0 || ix >= i32(params.in_w) {
                 continue;
             }
-            var at = image_index(n, u32(iy), u32(ix), first_channel, in_size);
-            let row = (ky * KERNEL_W + kx) * params.group_out + c % params.group_out;
+            var at = image_index(n, iy, u32(ix), first_channel, in_size);
+            let row = (k * KERNEL_W + kx) * params.group_out + c % params.group_out;
             let tap = row * params.in_c + first_channel;
-            for (var f = 0u; f < params.group_in; f++) {
-                sum = fma(f32(input[at]), f32(kernel[tap + f]), sum);
-                at += step;
+            for (var start = 0u; start < params.group_in; start += RUN) {
+                for (var f = start; f < min(start + RUN, params.group_in); f++) {
+                    run = fma(f32(input[at]), f32(kernel[tap + f]), run);
+                    at += step;
+                }
+                length += min(RUN, params.group_in - start);
+                if length >= RUN {
+                    sum += run;
+                    run = 0.0;
+                    length = 0u;
+                }
             }
         }
     }
+    sum += run;
     if HAS_BIAS {
         sum += f32(bias[c]);
     }

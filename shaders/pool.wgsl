@@ -8,7 +8,7 @@
 //   MAX      the largest; NaN where one is
 //   AVERAGE  the sum divided by the number of taps inside the part of the padded input that counts: lib/window.wgsl
 //
-// Taps outside the input are skipped.
+// and likewise along the depth, where there is one (lib/rows.wgsl). Taps outside the input are skipped.
 //
 // Constants: LANES divides channels, and is 1 where the channels are first.
 // Memory: every tap is one read; neighbouring windows find theirs in the cache.
@@ -25,14 +25,14 @@ fn main(
     }
     let place = image_place(item, vec3(params.out_h, params.out_w, params.channels / LANES));
     let in_size = input_size();
-    let top = place.y * STRIDE_H;
+    let first = first_row(place.y);
     let left = place.z * STRIDE_W;
 
     var most = Acc(bitcast<f32>(params.least));
     var sum = Acc(0.0);
-    for (var ky = 0u; ky < KERNEL_H; ky++) {
-        let iy = i32(top + ky * DILATION_H) - i32(params.pad_h);
-        if iy < 0 || iy >= i32(params.in_h) {
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
+        let iy = row_of(first, k);
+        if iy >= params.in_h {
             continue;
         }
         // A row of taps is summed by itself: the error grows with both lengths, not with their product.
@@ -42,7 +42,7 @@ fn main(
             if ix < 0 || ix >= i32(params.in_w) {
                 continue;
             }
-            let x = Acc(input[image_index(place.x, u32(iy), u32(ix), place.w, in_size)]);
+            let x = Acc(input[image_index(place.x, iy, u32(ix), place.w, in_size)]);
             if FUNCTION == MAX {
                 most = larger(most, x);
             } else {
@@ -54,6 +54,6 @@ fn main(
     if FUNCTION == MAX {
         output[item] = Out(most);
     } else {
-        output[item] = Out(sum / Acc(divisor(top, left)));
+        output[item] = Out(sum / Acc(divisor(place.y, left)));
     }
 }

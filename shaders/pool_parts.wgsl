@@ -29,17 +29,17 @@ fn main(
     let part = item / outputs;
     let size = input_size();
     let place = image_place(params.first + item % outputs, vec3(params.out_h, params.out_w, size.z));
-    let top = place.y * STRIDE_H;
+    let start = first_row(place.y);
     let left = place.z * STRIDE_W;
 
     var most = Acc(bitcast<f32>(params.least));
     var sum = Acc(0.0);
     var run = Acc(0.0);
     let first = part * params.length;
-    let last = min(first + params.length, KERNEL_H * KERNEL_W);
+    let last = min(first + params.length, KERNEL_ROWS * KERNEL_W);
     for (var t = first; t < last; t++) {
         // Rows and columns before the input are numbers beyond its last.
-        let y = top + t / KERNEL_W * DILATION_H - params.pad_h;
+        let y = row_of(start, t / KERNEL_W);
         let x = left + t % KERNEL_W * DILATION_W - params.pad_w;
         if y < size.x && x < size.y {
             let value = Acc(input[image_index(place.x, y, x, place.w, size)]);
@@ -54,5 +54,5 @@ fn main(
             run = Acc(0.0);
         }
     }
-    output[item] = Out(select((sum + run) / Acc(divisor(top, left)), most, FUNCTION == MAX));
+    output[item] = Out(select((sum + run) / Acc(divisor(place.y, left)), most, FUNCTION == MAX));
 }

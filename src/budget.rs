@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::{PoisonError, RwLock};
 
+use crate::error::FOR_READING;
 use crate::{Error, Result};
 
 /// What reading one file may take: memory on the host, and work.
@@ -55,14 +56,6 @@ impl Budget {
     }
 }
 
-/// The words in the resource of an [`Error::Limit`] that tell a budget from a device.
-const WORDS: &str = "(budget for reading)";
-
-/// Who allows no more of `resource`.
-pub(crate) fn limited_by(resource: &str) -> &'static str {
-    if resource.ends_with(WORDS) { "`formats::Budget` allows" } else { "this device allows" }
-}
-
 /// What is left of the budget for one file.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -94,7 +87,7 @@ impl Account {
         if self.spent.get() <= self.allowed {
             return Ok(());
         }
-        Err(Error::limit(format!("{place}: {} {WORDS}", self.unit), self.spent.get(), self.allowed))
+        Err(Error::limit(format!("{place}: {} {FOR_READING}", self.unit), self.spent.get(), self.allowed))
     }
 }
 

@@ -41,7 +41,7 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
     /// Valid, but this device cannot; or more than the [`Budget`](crate::formats::Budget) for reading files allows.
-    #[error("{}: {needed} needed, {} {limit}", printable_name(resource), crate::budget::limited_by(resource))]
+    #[error("{}: {needed} needed, {} {limit}", printable_name(resource), limited_by(resource))]
     Limit {
         /// The resource that ran out, with its unit.
         resource: Cow<'static, str>,
@@ -66,6 +66,22 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// One of the others, in a layer of a model: [`kind`](Self::kind) is that one, [`layer`](Self::layer) the place.
+    #[error("layer {}: {error}", printable_name(path))]
+    InLayer {
+        /// The layer's name, behind those of the models it stands in: `outer/inner/layer`.
+        path: String,
+        /// What went wrong there; never another `InLayer`.
+        error: Box<Error>,
+    },
+}
+
+/// The words in the resource of an [`Error::Limit`] that tell a budget from a device.
+pub(crate) const FOR_READING: &str = "(budget for reading)";
+
+/// Who allows no more of `resource`.
+fn limited_by(resource: &str) -> &'static str {
+    if resource.ends_with(FOR_READING) { "`formats::Budget` allows" } else { "this device allows" }
 }
 
 impl fmt::Debug for Error {
@@ -75,6 +91,43 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
+    /// What went wrong, without the layer that it happened in: what to match on.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Error, Gpu, layers::Conv2D, model::Sequential};
+    ///
+    /// # fn main() -> wgpu_conv::Result<()> {
+    /// let gpu = Gpu::new()?;
+    /// let model = Sequential::new(&gpu).with_input([None, Some(32), Some(32), Some(3)])?;
+    /// let error = model.with(Conv2D::new(8, [33, 1]).name("stem")).expect_err("a kernel above the image");
+    /// assert!(matches!(error.kind(), Error::Invalid { .. }));
+    /// assert_eq!(error.layer(), Some("stem"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn kind(&self) -> &Self {
+        match self {
+            Self::InLayer { error, .. } => error,
+            error => error,
+        }
+    }
+
+    /// The path of the layer that it happened in, `outer/inner/layer`; `None` for what is not about one.
+    pub fn layer(&self) -> Option<&str> {
+        match self {
+            Self::InLayer { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The error, in the layer or model `name`; the layer of that model where it is in one already.
+    pub(crate) fn in_layer(self, name: &str) -> Self {
+        match self {
+            Self::InLayer { path, error } => Self::InLayer { path: format!("{name}/{path}"), error },
+            error => Self::InLayer { path: name.to_owned(), error: Box::new(error) },
+        }
+    }
+
     pub(crate) fn invalid(
         argument: &'static str,
         rule: impl Into<Cow<'static, str>>,

@@ -62,9 +62,15 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The extent a window spans: `(kernel − 1)·dilation + 1`.
+    /// The axis that a convolution over fewer axes has not: one position, read by itself.
+    pub const UNIT: Self = Self::pointwise(1);
+
+    /// The extent a window spans: `(kernel − 1)·dilation + 1`, 0 without taps.
     pub const fn effective_kernel(&self) -> u64 {
-        (self.kernel as u64 - 1) * self.dilation as u64 + 1
+        match self.kernel.checked_sub(1) {
+            Some(steps) => steps as u64 * self.dilation as u64 + 1,
+            None => 0,
+        }
     }
 
     /// The axis of a convolution that reads each of `extent` positions by itself.
@@ -123,26 +129,105 @@ impl Axis {
     }
 }
 
-/// A validated convolution over `R` spatial axes.
+/// What stands for the spatial axes that a convolution of fewer than three has not: units in front.
+///
+/// ```text
+/// one axis     [width]          →  [unit, unit, width]
+/// two axes     [height, width]  →  [unit, height, width]
+/// ```
+pub(crate) fn in_front<T: Copy, const R: usize>(unit: T, values: [T; R]) -> [T; 3] {
+    std::array::from_fn(|axis| (axis + R).checked_sub(3).map_or(unit, |own| values[own]))
+}
+
+/// A validated convolution over depth, height and width. One over fewer axes has units in front, so that a row of `n`
+/// positions is an image of 1 by `n`, and an image a volume of depth 1.
 ///
 /// Input channels are read in `groups` equal runs, and group `g` of the input makes group `g` of the output. A
 /// depthwise convolution with multiplier `m` is the case `groups = in_channels`, `out_channels = in_channels · m`;
 /// its Keras kernel `[kh, kw, channels, m]` is, byte for byte, the grouped kernel `[kh, kw, 1, channels · m]`.
+///
+/// ```
+/// use wgpu_conv::{Axis, ConvGeometry};
+///
+/// // 3×3 windows over 224×224 pixels, a zero at every side, from 3 channels to 64.
+/// let axis = Axis { input: 224, output: 224, kernel: 3, stride: 1, dilation: 1, pad_before: 1 };
+/// let geometry = ConvGeometry::new(1, 1, [3, 64], [Axis::UNIT, axis, axis])?;
+/// assert_eq!(geometry.flops(), 2 * 27 * 64 * 224 * 224);
+/// assert!(ConvGeometry::new(1, 2, [3, 64], [Axis::UNIT, axis, axis]).is_err());
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConvGeometry<const R: usize = 2> {
-    /// Independent inputs.
-    pub batch: u32,
-    /// Runs of channels that do not mix.
-    pub groups: u32,
-    /// Channels of the input, a multiple of `groups`.
-    pub in_channels: u32,
-    /// Channels of the output, a multiple of `groups`.
-    pub out_channels: u32,
-    /// The spatial axes, height before width.
-    pub axes: [Axis; R],
+pub struct ConvGeometry {
+    pub(crate) batch: u32,
+    pub(crate) groups: u32,
+    pub(crate) in_channels: u32,
+    pub(crate) out_channels: u32,
+    pub(crate) axes: [Axis; 3],
 }
 
-impl<const R: usize> ConvGeometry<R> {
+impl ConvGeometry {
+    /// The convolution of `batch` inputs from and to so many `channels`, which `groups` divides, over depth, height and width.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a kernel, stride, dilation or the groups are zero, or the groups do not divide the channels;
+    /// [`Error::Limit`] where a shader's 32 bits cannot number an element or a position.
+    pub fn new(batch: u32, groups: u32, [in_channels, out_channels]: [u32; 2], axes: [Axis; 3]) -> Result<Self> {
+        let geometry = Self { batch, groups, in_channels, out_channels, axes };
+        let whole = groups > 0 && in_channels.is_multiple_of(groups) && out_channels.is_multiple_of(groups);
+        if !whole || geometry.axes.iter().any(|axis| axis.kernel == 0 || axis.stride == 0 || axis.dilation == 0) {
+            return Err(Error::invalid(
+                "geometry",
+                "kernels, strides, dilations and groups must be positive, and groups divide the channels",
+                format!("{geometry:?}"),
+            ));
+        }
+        for elements in [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()] {
+            within("elements of one tensor", elements, u32::MAX.into())?;
+        }
+        for axis in &geometry.axes {
+            let windows = u64::from(axis.output) * u64::from(axis.stride);
+            let reach = windows.saturating_add(axis.effective_kernel()).saturating_add(axis.pad_before.into());
+            within("positions along a padded axis", reach.max(axis.input.into()), i32::MAX as u64)?;
+        }
+        Ok(geometry)
+    }
+
+    /// Independent inputs.
+    pub const fn batch(&self) -> u32 {
+        self.batch
+    }
+
+    /// Runs of channels that do not mix.
+    pub const fn groups(&self) -> u32 {
+        self.groups
+    }
+
+    /// Channels of the input, a multiple of the groups.
+    pub const fn in_channels(&self) -> u32 {
+        self.in_channels
+    }
+
+    /// Channels of the output, a multiple of the groups.
+    pub const fn out_channels(&self) -> u32 {
+        self.out_channels
+    }
+
+    /// Depth, height and width.
+    pub const fn axes(&self) -> [Axis; 3] {
+        self.axes
+    }
+
+    /// Height and width, where there is no depth.
+    pub(crate) fn plane(&self) -> Option<[Axis; 2]> {
+        let [depth, height, width] = self.axes;
+        (depth == Axis::UNIT).then_some([height, width])
+    }
+
+    /// Taps of a window.
+    pub fn taps(&self) -> u64 {
+        product(self.axes.map(|axis| axis.kernel))
+    }
+
     /// Input channels of one group.
     pub const fn group_in(&self) -> u32 {
         self.in_channels / self.groups
@@ -153,9 +238,9 @@ impl<const R: usize> ConvGeometry<R> {
         self.out_channels / self.groups
     }
 
-    /// Products summed for one output element: `kh·kw·cin/groups`.
+    /// Products summed for one output element: `kd·kh·kw·cin/groups`.
     pub fn terms(&self) -> u64 {
-        product(self.axes.map(|axis| axis.kernel)).saturating_mul(self.group_in().into())
+        self.taps().saturating_mul(self.group_in().into())
     }
 
     /// Output positions of all inputs of the batch.
@@ -179,7 +264,7 @@ impl<const R: usize> ConvGeometry<R> {
         self.pixels().saturating_mul(self.out_channels.into())
     }
 
-    /// Kernel elements: `kh·kw·cin/groups·cout`.
+    /// Kernel elements: `kd·kh·kw·cin/groups·cout`.
     pub fn kernel_elements(&self) -> u64 {
         self.terms().saturating_mul(self.out_channels.into())
     }
@@ -190,9 +275,12 @@ impl<const R: usize> ConvGeometry<R> {
     }
 
     /// The pointwise convolution to `out_channels` that reads this one's output.
-    pub(crate) fn then_pointwise(&self, out_channels: u32) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where that has too many elements.
+    pub(crate) fn then_pointwise(&self, out_channels: u32) -> Result<Self> {
         let axes = self.axes.map(|axis| Axis::pointwise(axis.output));
-        Self { batch: self.batch, groups: 1, in_channels: self.out_channels, out_channels, axes }
+        Self::new(self.batch, 1, [self.out_channels, out_channels], axes)
     }
 
     /// Whether each output channel is made of the input channel of its number, and of no other.
@@ -210,7 +298,7 @@ impl<const R: usize> ConvGeometry<R> {
 
 /// The hyper-parameters of a convolution's window, one value for each spatial axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Window<const R: usize = 2> {
+pub struct Window<const R: usize> {
     /// Taps.
     pub kernel_size: [u32; R],
     /// Input positions from one window to the next.
@@ -269,6 +357,12 @@ impl<const R: usize> Window<R> {
 /// [`Error::Limit`] above `u32::MAX`.
 pub(crate) fn extent(extent: usize) -> Result<u32> {
     u32::try_from(extent).map_err(|_| Error::limit("elements along one axis", extent as u64, u32::MAX.into()))
+}
+
+/// # Errors
+/// [`Error::Limit`] where `received` exceeds `limit`.
+pub(crate) fn within(what: &'static str, received: u64, limit: u64) -> Result<()> {
+    if received > limit { Err(Error::limit(what, received, limit)) } else { Ok(()) }
 }
 
 /// The product of `factors`, or the largest number where it is beyond.

@@ -25,8 +25,8 @@
 //!
 //! ## Floors
 //!
-//! A module may import its own floor where that does not import back, and any lower floor; a unit test reads the sources
-//! and holds this list to them.
+//! A module may import its own floor where that does not import back, and any lower floor; a unit test reads every `use` and
+//! every path of the sources, and holds this list to them.
 //!
 //! | floor | modules |
 //! |---|---|
@@ -150,6 +150,7 @@ pub use wgpu;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     /// The floors of the crate documentation, lowest first.
@@ -225,38 +226,69 @@ mod tests {
         FLOORS.iter().position(|floor| floor.contains(&module)).unwrap_or_else(|| panic!("{module} stands on no floor"))
     }
 
-    /// The modules that code `text` names by `crate::…` paths, and `wgpu` where it names that.
-    fn imports(text: &str) -> Vec<String> {
-        let code: String = text
-            .split("#[cfg(test)]")
-            .next()
-            .unwrap_or_default()
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
-        let mut names = Vec::new();
-        for (at, _) in code.match_indices("crate::") {
-            let rest = &code[at + "crate::".len()..];
-            match rest.strip_prefix('{') {
-                Some(list) => {
-                    names.extend(list.split('}').next().unwrap_or_default().split(',').map(|n| word(n.trim())))
-                }
-                None => names.push(word(rest)),
+    /// Code without what stands in comments and in modules of tests.
+    fn code(text: &str) -> String {
+        let mut code = String::new();
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if line == "#[cfg(test)]" && lines.clone().next().is_some_and(|next| next.starts_with("mod ")) {
+                // To the brace that closes the module, or no further than a module in a file of its own.
+                lines.find(|line| *line == "}" || line.ends_with(';'));
+            } else if !line.trim_start().starts_with("//") {
+                code += line;
+                code.push('\n');
             }
+        }
+        code
+    }
+
+    /// The first names of each path of `text`, which begins a path or a list of paths in braces.
+    fn heads(text: &str) -> Vec<String> {
+        let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+        let Some(list) = text.strip_prefix('{') else { return vec![word(text)] };
+        let mut heads = Vec::new();
+        let (mut depth, mut begins) = (0, true);
+        for (at, character) in list.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                _ if begins && !character.is_whitespace() => {
+                    heads.push(word(&list[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+        heads
+    }
+
+    /// What `code` of a module so many levels below the crate's root names by paths from the root, and `wgpu` where it
+    /// names that.
+    fn imports(code: &str, levels: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        for from_root in ["crate::".to_owned(), "super::".repeat(levels)] {
+            names.extend(code.match_indices(&from_root).flat_map(|(at, _)| heads(&code[at + from_root.len()..])));
         }
         if code.contains("wgpu::") {
             names.push("wgpu".into());
         }
-        names.retain(|name| !name.is_empty());
+        names.retain(|name| !name.is_empty() && name != "super");
         names
+    }
+
+    #[test]
+    fn imports_are_read_whole() {
+        let text = "use crate::{\n    Error, gpu::{Gpu, Commands},\n    // crate::model\n    plan,\n};\n#[cfg(test)]\nmod tests {\n    \
+                    use crate::view;\n}\nfn late() { super::super::ops::cast(); }\n";
+        assert_eq!(imports(&code(text), 2), ["Error", "gpu", "plan", "ops"]);
     }
 
     #[test]
     fn modules_import_downwards() {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut broken = Vec::new();
+        let (mut broken, mut beside) = (Vec::new(), BTreeSet::new());
         let mut folders = vec![src.clone()];
         let mut files = 0;
         while let Some(folder) = folders.pop() {
@@ -273,13 +305,21 @@ mod tests {
                     continue;
                 }
                 files += 1;
-                for name in imports(&std::fs::read_to_string(&path).unwrap()) {
+                let levels = relative.iter().count() - usize::from(relative.ends_with("mod"));
+                for name in imports(&code(&std::fs::read_to_string(&path).unwrap()), levels) {
                     let target =
                         ROOT.iter().find(|(root, _)| *root == name).map_or(name.as_str(), |(_, module)| module);
                     if floor(target) > floor(&module) {
                         broken.push(format!("{} imports {name} of a higher floor", relative.display()));
+                    } else if floor(target) == floor(&module) && target != module {
+                        beside.insert((module.clone(), target.to_owned()));
                     }
                 }
+            }
+        }
+        for (one, other) in &beside {
+            if one < other && beside.contains(&(other.clone(), one.clone())) {
+                broken.push(format!("{one} and {other} of one floor import each other"));
             }
         }
         assert!(files > 20, "only {files} files were read");

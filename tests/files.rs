@@ -338,7 +338,7 @@ fn weights_of_another_model_are_refused_and_change_nothing() {
     let mut model = chain(2, 4);
     forget(&mut model);
     let before = weights(&model);
-    let parts = ["scores/kernel must have the shape (2, 4)", "shape (2, 5)"];
+    let parts = ["layer scores: weight kernel must have the shape (2, 4)", "shape (2, 5)"];
     for kind in ["other.keras", "other.weights.h5", "other.safetensors"] {
         let file = folder.join(kind);
         chain(2, 5).save(&file).unwrap();

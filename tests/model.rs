@@ -385,8 +385,8 @@ mod digits {
     fn files_that_contradict_themselves_are_refused_naming_the_layer() {
         let Some(gpu) = gpu::gpu() else { return };
         let rows: [(&str, &str, &[&str]); 5] = [
-            ("\"filters\": 16", "\"filters\": 8", &["stem/kernel", "(3, 3, 1, 8)", "(3, 3, 1, 16)"]),
-            ("\"filters\": 16", "\"filters\": 1000000000", &["stem/kernel", "(3, 3, 1, 16)"]),
+            ("\"filters\": 16", "\"filters\": 8", &["layer stem: weight kernel", "(3, 3, 1, 8)", "(3, 3, 1, 16)"]),
+            ("\"filters\": 16", "\"filters\": 1000000000", &["layer stem: weight kernel", "(3, 3, 1, 16)"]),
             ("\"use_bias\": false", "\"use_bias\": true", &["stem", "2 weights", "received 1"]),
             ("\"units\": 10", "\"units\": 0", &["logits"]),
             ("[null, 8, 8, 1]", "[null, 8, 8]", &["stem"]),

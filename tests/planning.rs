@@ -36,7 +36,8 @@ fn hold(what: &str, numbers: &[u32], problem: impl Fn(&[u32]) -> Option<Problem>
             let plans = catch_unwind(AssertUnwindSafe(|| problem(&changed).map(|problem| candidates(&problem, &caps))));
             match plans {
                 Err(_) => panic!("{what} of {changed:?} panics"),
-                Ok(None) => {}
+                // The types have refused them.
+                Ok(None) => refused += 1,
                 Ok(Some(Err(error))) => {
                     assert!(!error.to_string().is_empty());
                     refused += 1;
@@ -62,16 +63,20 @@ fn axis(numbers: &[u32]) -> Axis {
     Axis { input, output, kernel, stride, dilation, pad_before }
 }
 
-fn geometry(numbers: &[u32]) -> ConvGeometry<2> {
+fn geometry(numbers: &[u32]) -> Option<ConvGeometry> {
     let [batch, groups, in_channels, out_channels] = numbers[..4] else { unreachable!("four numbers") };
-    ConvGeometry { batch, groups, in_channels, out_channels, axes: [axis(&numbers[4..10]), axis(&numbers[10..16])] }
+    let axes = [axis(&numbers[4..10]), axis(&numbers[10..16]), axis(&numbers[16..22])];
+    ConvGeometry::new(batch, groups, [in_channels, out_channels], axes).ok()
 }
 
 const EPILOGUE: fn() -> Epilogue =
     || Epilogue { bias: true, residual: false, activation: Elementwise::new(&Activation::RELU).expect("element-wise") };
 
 /// A convolution of 8 channels in groups to 16, 3×3 over 9×10.
-const CONV: [u32; 16] = [2, 1, 8, 16, 9, 7, 3, 1, 1, 0, 10, 8, 3, 1, 1, 0];
+const CONV: [u32; 22] = [2, 1, 8, 16, 1, 1, 1, 1, 1, 0, 9, 7, 3, 1, 1, 0, 10, 8, 3, 1, 1, 0];
+
+/// The same over a depth of 6, in windows of 2.
+const DEEP: [u32; 22] = [2, 1, 8, 16, 6, 3, 2, 2, 1, 1, 9, 7, 3, 1, 1, 0, 10, 8, 3, 1, 1, 0];
 
 #[test]
 fn convolutions() {
@@ -81,12 +86,13 @@ fn convolutions() {
         (Direction::BackwardInput, DataFormat::ChannelsLast, 1),
         (Direction::BackwardInput, DataFormat::ChannelsFirst, 4),
     ] {
-        let mut numbers = CONV;
-        numbers[1] = groups;
-        hold(&format!("{direction:?} {data_format:?}"), &numbers, |numbers| {
-            let (geometry, dtype) = (geometry(numbers), DType::F32);
-            Some(Problem::Conv(ConvProblem { geometry, direction, dtype, data_format, epilogue: EPILOGUE() }))
-        });
+        for mut numbers in [CONV, DEEP] {
+            numbers[1] = groups;
+            hold(&format!("{direction:?} {data_format:?}"), &numbers, |numbers| {
+                let (geometry, dtype) = (geometry(numbers)?, DType::F32);
+                Some(Problem::Conv(ConvProblem { geometry, direction, dtype, data_format, epilogue: EPILOGUE() }))
+            });
+        }
     }
 }
 
@@ -95,15 +101,10 @@ fn separable_convolutions() {
     let mut numbers = CONV;
     [numbers[1], numbers[3]] = [8, 8];
     hold("separable", &numbers, |numbers| {
-        let first = geometry(numbers);
+        let first = geometry(numbers)?;
         let pointwise = |extent| axis(&[extent, extent, 1, 1, 1, 0]);
-        let second = ConvGeometry {
-            groups: 1,
-            in_channels: first.out_channels,
-            out_channels: 16,
-            axes: first.axes.map(|axis| pointwise(axis.output)),
-            ..first
-        };
+        let axes = first.axes().map(|axis| pointwise(axis.output));
+        let second = ConvGeometry::new(first.batch(), 1, [first.out_channels(), 16], axes).ok()?;
         let [depthwise, pointwise] = [first, second].map(|geometry| ConvProblem {
             geometry,
             direction: Direction::Forward,
@@ -117,16 +118,14 @@ fn separable_convolutions() {
 
 #[test]
 fn pools() {
-    let mut numbers = CONV;
-    [numbers[1], numbers[3]] = [8, 8];
-    let pads = [2, 1];
-    for padded in [false, true] {
-        hold("pool", &[&numbers[..], &pads].concat(), |numbers| {
+    for (mut numbers, padded) in [(CONV, false), (CONV, true), (DEEP, true)] {
+        [numbers[1], numbers[3]] = [8, 8];
+        hold("pool", &[&numbers[..], &[1, 2, 1]].concat(), |numbers| {
             let function = match padded {
-                true => PoolFunction::AveragePadded { pad_after: [numbers[16], numbers[17]] },
+                true => PoolFunction::AveragePadded { pad_after: [numbers[22], numbers[23], numbers[24]] },
                 false => PoolFunction::Max,
             };
-            let (geometry, dtype, data_format) = (geometry(numbers), DType::F32, DataFormat::ChannelsLast);
+            let (geometry, dtype, data_format) = (geometry(numbers)?, DType::F32, DataFormat::ChannelsLast);
             Some(Problem::Pool(PoolProblem { function, geometry, dtype, data_format }))
         });
     }

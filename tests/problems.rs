@@ -89,7 +89,7 @@ fn the_largest_keeps_nan() {
     let Some(gpu) = gpu::gpu() else { return };
     let launcher = Launcher::new(gpu);
     let axis = |input| Axis { input, output: input / 2, kernel: 2, stride: 2, dilation: 1, pad_before: 0 };
-    let geometry = ConvGeometry { batch: 1, groups: 4, in_channels: 4, out_channels: 4, axes: [axis(2), axis(32)] };
+    let geometry = ConvGeometry::new(1, 4, [4; 2], [Axis::UNIT, axis(2), axis(32)]).expect("sound numbers");
     let pool = |data_format| {
         let problem = PoolProblem { function: PoolFunction::Max, geometry, dtype: DType::F32, data_format };
         Problem::Pool(problem)

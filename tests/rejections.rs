@@ -25,7 +25,7 @@ use wgpu_conv::{
 fn refused<T, E: Borrow<Error>>(outcome: Result<T, E>, expected: &str) -> Result<(), String> {
     let Err(error) = outcome else { return Err("was accepted".to_owned()) };
     let error = error.borrow();
-    let kind = match error {
+    let kind = match error.kind() {
         Error::Invalid { .. } => "Invalid",
         Error::Unsupported { .. } => "Unsupported",
         Error::Limit { .. } => "Limit",
@@ -903,42 +903,42 @@ fn calls() {
             conv().name("c").into(),
             [1, 5, 5, 3],
             [1, 5, 5, 4].into(),
-            "Invalid: axis -1 of the input of layer c must have the extent 3 it was built with; received 4 in input shape=(1, 5, 5, 4)",
+            "Invalid: axis -1 of the input must have the extent 3 that it was built with; received 4 in input shape=(1, 5, 5, 4)",
         ),
         (
             "channels first",
             conv().data_format(first).name("c").into(),
             [1, 3, 5, 5],
             [1, 4, 5, 5].into(),
-            "Invalid: axis 1 of the input of layer c must have the extent 3 it was built with; received 4 in input shape=(1, 4, 5, 5)",
+            "Invalid: axis 1 of the input must have the extent 3 that it was built with; received 4 in input shape=(1, 4, 5, 5)",
         ),
         (
             "channels, depthwise",
             depthwise().name("d").into(),
             [1, 5, 5, 3],
             [1, 5, 5, 6].into(),
-            "Invalid: axis -1 of the input of layer d must have the extent 3 it was built with; received 6 in input shape=(1, 5, 5, 6)",
+            "Invalid: axis -1 of the input must have the extent 3 that it was built with; received 6 in input shape=(1, 5, 5, 6)",
         ),
         (
             "channels, separable",
             separable().name("s").into(),
             [1, 5, 5, 3],
             [1, 5, 5, 2].into(),
-            "Invalid: axis -1 of the input of layer s must have the extent 3 it was built with; received 2 in input shape=(1, 5, 5, 2)",
+            "Invalid: axis -1 of the input must have the extent 3 that it was built with; received 2 in input shape=(1, 5, 5, 2)",
         ),
         (
             "extent of a normalization",
             BatchNormalization::new().name("b").into(),
             [1, 5, 5, 3],
             [1, 5, 5, 2].into(),
-            "Invalid: axis -1 of the input of layer b must have the extent 3 it was built with; received 2 in input shape=(1, 5, 5, 2)",
+            "Invalid: axis -1 of the input must have the extent 3 that it was built with; received 2 in input shape=(1, 5, 5, 2)",
         ),
         (
             "features of a Dense",
             Dense::new(2).name("d").into(),
             [1, 5, 5, 3],
             [1, 5, 5, 2].into(),
-            "Invalid: axis -1 of the input of layer d must have the extent 3 it was built with; received 2 in input shape=(1, 5, 5, 2)",
+            "Invalid: axis -1 of the input must have the extent 3 that it was built with; received 2 in input shape=(1, 5, 5, 2)",
         ),
         (
             "rank",
@@ -994,7 +994,7 @@ fn autocast_off_takes_only_its_own_type() {
     }
     let layer = conv().autocast(false).name("c").build(&gpu, [1, 5, 5, 3]).expect("a layer");
     let input = Tensor::from_slice(&gpu, [1, 5, 5, 3], &[half::f16::ONE; 75]).expect("a tensor");
-    refused(layer.call(&input), "Invalid: with autocast off, layer c must be given f32; received an input of f16")
+    refused(layer.call(&input), "Invalid: with autocast off, it must be given f32; received an input of f16")
         .unwrap_or_else(|why| panic!("{why}"));
 }
 
@@ -1004,36 +1004,36 @@ fn weights() {
     let tensor = |shape: &[usize], count: usize| HostTensor { shape: shape.into(), values: vec![1.0; count] };
     let (kernel, bias) = (tensor(&[3, 3, 2, 4], 72), tensor(&[4], 4));
     let rows: Vec<(&str, Vec<HostTensor>, &str)> = vec![
-        ("none", vec![], "Invalid: layer c must be given 2 weights: [kernel (3, 3, 2, 4), bias (4,)]; received 0: []"),
+        ("none", vec![], "Invalid: it must be given 2 weights: [kernel (3, 3, 2, 4), bias (4,)]; received 0: []"),
         (
             "too few",
             vec![kernel.clone()],
-            "Invalid: layer c must be given 2 weights: [kernel (3, 3, 2, 4), bias (4,)]; received 1: [(3, 3, 2, 4)]",
+            "Invalid: it must be given 2 weights: [kernel (3, 3, 2, 4), bias (4,)]; received 1: [(3, 3, 2, 4)]",
         ),
         (
             "too many",
             vec![kernel.clone(), bias.clone(), bias.clone()],
-            "Invalid: layer c must be given 2 weights: [kernel (3, 3, 2, 4), bias (4,)]; received 3: [(3, 3, 2, 4), (4,), (4,)]",
+            "Invalid: it must be given 2 weights: [kernel (3, 3, 2, 4), bias (4,)]; received 3: [(3, 3, 2, 4), (4,), (4,)]",
         ),
         (
             "order",
             vec![bias.clone(), kernel.clone()],
-            "Invalid: weight c/kernel must have the shape (3, 3, 2, 4); received shape (4,) with 4 values",
+            "Invalid: weight kernel must have the shape (3, 3, 2, 4); received shape (4,) with 4 values",
         ),
         (
             "shape of the bias",
             vec![kernel.clone(), tensor(&[5], 5)],
-            "Invalid: weight c/bias must have the shape (4,); received shape (5,) with 5 values",
+            "Invalid: weight bias must have the shape (4,); received shape (5,) with 5 values",
         ),
         (
             "shape that only multiplies to the same",
             vec![tensor(&[3, 3, 4, 2], 72), bias.clone()],
-            "Invalid: weight c/kernel must have the shape (3, 3, 2, 4); received shape (3, 3, 4, 2) with 72 values",
+            "Invalid: weight kernel must have the shape (3, 3, 2, 4); received shape (3, 3, 4, 2) with 72 values",
         ),
         (
             "values that do not fill the shape",
             vec![tensor(&[3, 3, 2, 4], 71), bias],
-            "Invalid: weight c/kernel must have the shape (3, 3, 2, 4); received shape (3, 3, 2, 4) with 71 values",
+            "Invalid: weight kernel must have the shape (3, 3, 2, 4); received shape (3, 3, 2, 4) with 71 values",
         ),
     ];
     test_each(

@@ -55,8 +55,8 @@ fn problems() -> Vec<Problem> {
             for channels in [1u32, 3, 4, 64, 1000, 4096, 100_000, 10_000_000] {
                 for (groups, filters) in [(1, 1), (1, 2), (1, 64), (1, 1000), (channels, channels), (channels, 2)] {
                     let out_channels = if groups == 1 { filters } else { channels.saturating_mul(filters.min(2)) };
-                    let geometry =
-                        ConvGeometry { batch: 1, groups, in_channels: channels, out_channels, axes: [height, width] };
+                    let axes = [Axis::UNIT, height, width];
+                    let Ok(geometry) = ConvGeometry::new(1, groups, [channels, out_channels], axes) else { continue };
                     for direction in [Direction::Forward, Direction::BackwardInput] {
                         let dtype = DType::F32;
                         problems.push(Problem::Conv(ConvProblem { geometry, direction, dtype, data_format, epilogue }));
@@ -75,10 +75,10 @@ fn problems() -> Vec<Problem> {
             [3000, 3000],
             [15_000, 15_000],
         ] {
-            let axes = window.map(|kernel| axis(1, kernel, 1));
-            let geometry = ConvGeometry { batch: 2, groups: 3, in_channels: 3, out_channels: 3, axes };
+            let [height, width] = window.map(|kernel| axis(1, kernel, 1));
+            let geometry = ConvGeometry::new(2, 3, [3; 2], [Axis::UNIT, height, width]).unwrap();
             for function in
-                [PoolFunction::Max, PoolFunction::Average, PoolFunction::AveragePadded { pad_after: [1; 2] }]
+                [PoolFunction::Max, PoolFunction::Average, PoolFunction::AveragePadded { pad_after: [0, 1, 1] }]
             {
                 problems.push(Problem::Pool(PoolProblem { function, geometry, dtype: DType::F32, data_format }));
             }
@@ -454,13 +454,8 @@ fn transposed_convolutions_of_many_channels() {
     let launcher = Launcher::new(gpu);
     let axis = Axis { input: 6, output: 2, kernel: 4, stride: 2, dilation: 1, pad_before: 0 };
     for (channels, filters) in [(20_000usize, 4usize), (500_000, 1)] {
-        let geometry = ConvGeometry {
-            batch: 1,
-            groups: 1,
-            in_channels: filters as u32,
-            out_channels: channels as u32,
-            axes: [axis, axis],
-        };
+        let geometry =
+            ConvGeometry::new(1, 1, [filters, channels].map(|count| count as u32), [Axis::UNIT, axis, axis]).unwrap();
         let epilogue =
             Epilogue { bias: true, residual: false, activation: Elementwise::new(&Activation::Linear).unwrap() };
         let problem = ConvProblem {
@@ -504,10 +499,10 @@ fn windows_of_many_rows() {
     for (window, channels) in [([20_000usize, 1usize], 3usize), ([1, 40_000], 4), ([70_000, 1], 4)] {
         let [height, width] = window;
         let along = |window: usize| axis(if window > 1 { 9 } else { 1 }, window as u32, 1);
-        let axes = [along(height), along(width)];
-        let input = numbers(14, axes[0].input as usize * axes[1].input as usize * channels);
+        let axes = [Axis::UNIT, along(height), along(width)];
+        let input = numbers(14, axes[1].input as usize * axes[2].input as usize * channels);
         let channel = channels as u32;
-        let geometry = ConvGeometry { batch: 1, groups: channel, in_channels: channel, out_channels: channel, axes };
+        let geometry = ConvGeometry::new(1, channel, [channel; 2], axes).unwrap();
         for function in [PoolFunction::Max, PoolFunction::Average] {
             let problem = PoolProblem { function, geometry, dtype: DType::F32, data_format: DataFormat::ChannelsLast };
             let taps = height * width;

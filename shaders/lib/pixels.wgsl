@@ -5,9 +5,9 @@
 
 alias Pixel = Tap;
 
-/// The pixel that tap (ky, kx) of a window is.
-fn pixel_of(window: vec3<u32>, ky: u32, kx: u32) -> Pixel {
-    return tap_of(window, ky, kx);
+/// The pixel that the tap in row `k` and column `kx` of a window is.
+fn pixel_of(window: Window, k: u32, kx: u32) -> Pixel {
+    return tap_of(window, k, kx);
 }
 
 /// Four channels of a pixel.

@@ -15,11 +15,11 @@
 const_assert KERNEL_H == 1u && KERNEL_W == 1u;
 
 struct Pixel {
-    window: vec3<u32>,
+    window: Window,
 }
 
 /// The pixel that is made of a window.
-fn pixel_of(window: vec3<u32>, ky: u32, kx: u32) -> Pixel {
+fn pixel_of(window: Window, ky: u32, kx: u32) -> Pixel {
     return Pixel(window);
 }
 

@@ -21,10 +21,13 @@ fn taps_before(end: u32, start: u32, taps: u32, dilation: u32) -> u32 {
     return min(taps, (max(end, start) - start + dilation - 1u) / dilation);
 }
 
-/// What the sum of a window that starts at row `top` and column `left` of the padded input is divided by: the number of taps
-/// between begin_h, begin_w and end_h, end_w. A window that covers nothing has no mean: it is 0.
-fn divisor(top: u32, left: u32) -> f32 {
-    let rows = taps_before(params.end_h, top, KERNEL_H, DILATION_H) - taps_before(params.begin_h, top, KERNEL_H, DILATION_H);
+/// What the sum of a window is divided by whose output is row `row`, and which starts at column `left` of the padded input:
+/// the number of taps between begin_d, begin_h, begin_w and end_d, end_h, end_w. A window that covers nothing has no mean: it
+/// is 0.
+fn divisor(row: u32, left: u32) -> f32 {
+    let start = plane_of(row) * vec2(STRIDE_D, STRIDE_H);
+    let depths = taps_before(params.end_d, start.x, KERNEL_D, DILATION_D) - taps_before(params.begin_d, start.x, KERNEL_D, DILATION_D);
+    let rows = taps_before(params.end_h, start.y, KERNEL_H, DILATION_H) - taps_before(params.begin_h, start.y, KERNEL_H, DILATION_H);
     let columns = taps_before(params.end_w, left, KERNEL_W, DILATION_W) - taps_before(params.begin_w, left, KERNEL_W, DILATION_W);
-    return max(f32(rows) * f32(columns), 1.0);
+    return max(f32(depths) * f32(rows) * f32(columns), 1.0);
 }

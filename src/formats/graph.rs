@@ -10,7 +10,7 @@ use super::UnsupportedLayer;
 use super::operators;
 use super::weights::{Place, sibling};
 use crate::layers::{ADAPTERS, Generation, KERAS, LayerConfig, Origin, ReadOptions};
-use crate::model::{AppliedLayer, Architecture, Input, in_layer};
+use crate::model::{AppliedLayer, Architecture, Input};
 use crate::{DType, Error, PartialShape, Result, Rounding};
 
 /// How often layers may be applied altogether: models that apply each other twice, and are nested deeply, would take
@@ -178,7 +178,7 @@ impl Graph {
             let inner = around.within(&member.name, &member.group);
             made.push(match &member.body {
                 Body::Layer(config, index) => {
-                    vec![walk.apply(config, *index, &reads, inner).map_err(|error| in_layer(&member.name, error))?]
+                    vec![walk.apply(config, *index, &reads, inner).map_err(|error| error.in_layer(&member.name))?]
                 }
                 Body::Model(model) => {
                     if reads.len() != model.inputs.len() {

@@ -12,7 +12,7 @@ use super::keras_2;
 use super::weights::{Located, Weights};
 use crate::budget::Meter;
 use crate::layers::{Generation, Layer, ReadOptions};
-use crate::model::{Architecture, Input, Model, Port, in_layer};
+use crate::model::{Architecture, Input, Model, Port};
 use crate::{Error, Gpu, PartialShape, Result};
 
 /// A `.keras` file or a legacy `.h5` file of a whole model, read but not yet on a device.
@@ -308,7 +308,7 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], weights: &mut Located)
                 Body::Layer(config, place) => {
                     let layer = Layer::with_weights(gpu, *config, &shapes, weights.take(place)?);
                     let layer = layer.and_then(|layer| layer.upload().map(|()| layer));
-                    model.add_block(layer.map_err(|error| in_layer(name, error))?)?
+                    model.add_block(layer.map_err(|error| error.in_layer(name))?)?
                 }
                 Body::Model(graph) => model.add_block(built(graph, gpu, &shapes, weights)?)?,
             };

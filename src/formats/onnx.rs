@@ -18,7 +18,7 @@ use super::onnx_nodes;
 use super::onnx_proto::{FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, decoded_bytes};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
-use crate::model::{AppliedLayer, Architecture, Input, Model, Port, in_layer};
+use crate::model::{AppliedLayer, Architecture, Input, Model, Port};
 use crate::{Error, Gpu, HostTensor, PartialShape, Result};
 
 /// The sets of operators that are read.
@@ -164,8 +164,7 @@ impl OnnxFile {
         for Step { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
             let layer = Layer::with_shared(gpu, config.named(&name), &shapes, weights, &mut shared);
-            let layer = layer.map_err(|error| in_layer(&name, error))?;
-            let index = model.add_block(layer)?;
+            let index = model.add_block(layer.map_err(|error| error.in_layer(&name))?)?;
             model.apply(index, reads)?;
         }
         model.set_outputs(outputs);

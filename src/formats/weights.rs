@@ -31,7 +31,8 @@ impl Place {
     /// [`Error::Format`] naming `file`, the layer, the expected and the received where `values` are not its weights.
     fn check(&self, file: &str, values: &[HostTensor]) -> Result<()> {
         let expected = self.weights.iter().map(|(name, shape, _)| (*name, shape));
-        check_weights(&self.path.join("/"), expected, values).map_err(|error| Error::format(file, error.to_string()))
+        check_weights(expected, values)
+            .map_err(|error| Error::format(file, error.in_layer(&self.path.join("/")).to_string()))
     }
 }
 

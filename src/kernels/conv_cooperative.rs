@@ -9,8 +9,8 @@
 //! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes
 //! the letter need not.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, four_wide_output, four_wide_stores, packing, product_turns};
-use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows};
+use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 use crate::{DType, Result};
 
 /// Matrices along each side of a subgroup's tile.
@@ -22,6 +22,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let (Some(edge), Some(subgroup)) = (caps.cooperative_f16, caps.subgroup) else { return Ok(Vec::new()) };
     let Some([left, right, sums]) = matrices(edge) else { return Ok(Vec::new()) };
     let geometry = &problem.geometry;
+    let [_, _, w] = geometry.axes;
     if problem.dtype != DType::F16 || geometry.group_in().min(geometry.group_out()) < edge {
         return Ok(Vec::new());
     }
@@ -39,7 +40,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         stores: four_wide_stores(problem),
         input: Input::Fours,
         kernel_at: true,
-        parts: &[output, PRODUCT, STAGE, part!("conv_cooperative.wgsl")],
+        parts: &[output, PRODUCT, WINDOWS, STAGE, part!("conv_cooperative.wgsl")],
         constants: &[
             ("Left", Constant::Type(left, 1)),
             ("Right", Constant::Type(right, 1)),
@@ -52,7 +53,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         ],
         items,
         workgroups: caps.fold(items)?,
-        turns: product_turns(geometry, depth) * u64::from(1 + steps + 2 * staged)
+        turns: nested_turns(&[tap_rows(geometry), w.kernel.into(), geometry.group_in().div_ceil(depth).into()])
+            * u64::from(1 + steps + 2 * staged)
             + u64::from(WIDE * WIDE * edge * edge),
     };
     Ok(vec![Plan {

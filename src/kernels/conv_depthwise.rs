@@ -5,7 +5,7 @@
 //! neighbouring outputs (its register tile), whose windows overlap: the inputs of a row are read once into registers
 //! and serve them all. Four channels are taken at once where they lie side by side (vectorised loads).
 
-use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
+use super::{ConvLaunch, Input, RUN, depthwise_lanes, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -14,12 +14,15 @@ const MOST_SPAN: u64 = 32;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [h, w] = geometry.axes;
+    let [_, _, w] = geometry.axes;
     if geometry.group_in() != 1 {
         return Ok(Vec::new());
     }
     let multiplier = geometry.group_out();
     let lanes = depthwise_lanes(problem);
+    let rows = tap_rows(geometry);
+    // A run is some rows of the kernel.
+    let run = if geometry.taps() > RUN.into() { u64::from((RUN / w.kernel).max(1)) } else { rows };
     let mut plans = Vec::new();
     for tile in [4u32, 8, 2, 1] {
         let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
@@ -39,10 +42,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ("TILE", Constant::U32(tile)),
                 ("SPAN", Constant::U32(span as u32)),
                 ("MULTIPLIER", Constant::U32(multiplier)),
+                ("RUN_ROWS", Constant::U32(run as u32)),
             ],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: h.kernel.into(),
+            turns: rows + rows.div_ceil(run),
         };
         plans.push(Plan {
             name: format!("conv_depthwise_{}x{lanes}_1x{tile}", problem.dtype),

@@ -16,7 +16,7 @@ const STRIP: u32 = 28;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [h, w] = geometry.axes;
+    let Some([h, w]) = geometry.plane() else { return Ok(Vec::new()) };
     if geometry.group_in() != 1 || h.dilation > 1 || h.stride > h.kernel {
         return Ok(Vec::new());
     }

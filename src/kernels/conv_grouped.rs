@@ -5,9 +5,9 @@
 //! neighbouring pixels at four output channels (its register tile); the inputs that their windows have in common are
 //! read once into registers.
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
+use super::{ConvLaunch, Input, PRODUCT, RUN, four_wide_output, four_wide_stores, packing, tap_rows, workgroups};
 use crate::Result;
-use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
+use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Input vectors that one invocation may hold: above it the row would leave the registers.
 const MOST_SPAN: u64 = 24;
@@ -16,11 +16,15 @@ const WIDE: u32 = 16;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let geometry = &problem.geometry;
-    let [h, w] = geometry.axes;
-    let group_out = geometry.group_out();
-    if geometry.group_in() < 2 || !(2..WIDE).contains(&group_out) {
+    let [_, _, w] = geometry.axes;
+    let (group_in, group_out) = (geometry.group_in(), geometry.group_out());
+    if group_in < 2 || !(2..WIDE).contains(&group_out) {
         return Ok(Vec::new());
     }
+    // A run is some channels of one row of the kernel.
+    let depth = (RUN / w.kernel / 4 * 4).max(4);
+    let blocks = group_in.div_ceil(depth);
+    let down = tap_rows(geometry);
     let mut plans = Vec::new();
     for tile in [8u32, 4, 2] {
         let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
@@ -37,10 +41,15 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             input: Input::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, part!("conv_grouped.wgsl")],
-            constants: &[("TILE", Constant::U32(tile)), ("SPAN", Constant::U32(span as u32))],
+            constants: &[
+                ("TILE", Constant::U32(tile)),
+                ("SPAN", Constant::U32(span as u32)),
+                ("RUN_DEPTH", Constant::U32(depth)),
+                ("CLOSES", Constant::Bool(geometry.terms() > RUN.into())),
+            ],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: nested_turns(&[h.kernel.into(), geometry.group_in().div_ceil(4).into()]),
+            turns: down.saturating_add(down.saturating_mul(u64::from(blocks) + u64::from(group_in.div_ceil(4)))),
         };
         plans.push(Plan {
             name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),

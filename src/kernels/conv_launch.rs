@@ -8,12 +8,14 @@
 use super::{accumulator_of, channels_in_fours, item_count, packing};
 use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Dispatch, Epilogue, IMAGE, INDEX, Operand, Part, Shader, Texel, params, part,
+    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, IMAGE, INDEX, Operand, Part, Shader, Texel,
+    params, part,
 };
 use crate::{DType, DataFormat, Result};
 
 params! {
-    /// The uniform block of every convolution shader; `in` and `out` are of what it reads and writes.
+    /// The uniform block of every convolution shader; `in` and `out` are of what it reads and writes, where `in_h` and `out_h`
+    /// count the rows of all depths.
     ConvParams {
         /// Invocations, or workgroups that work as one, with work to do.
         items,
@@ -35,6 +37,11 @@ params! {
         act_2,
         /// What of the output comes before that which the launch computes, counted as `items` are.
         first,
+        in_d,
+        /// Rows at one depth.
+        in_height,
+        out_height,
+        pad_d,
     }
 }
 
@@ -92,17 +99,18 @@ impl ConvLaunch<'_> {
 
     /// The launch on an input of `elements`, from item `first` of the output on.
     fn dispatch_on(&self, elements: u64, first: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        let ConvGeometry { batch, groups, axes: [h, w], .. } = problem.geometry;
-        let ([in_c, in_h, in_w], [out_c, out_h, out_w]) = (problem.read(), problem.written());
+        let ConvGeometry { batch, groups, axes: [d, h, w], .. } = problem.geometry;
+        let [in_c, in_d, in_height, in_w] = problem.read();
+        let [out_c, out_d, out_height, out_w] = problem.written();
         let [act_0, act_1, act_2] = problem.epilogue.activation.parameters();
         let params = ConvParams {
             items: item_count(self.items)?,
             batch,
             groups,
-            in_h,
+            in_h: in_d.saturating_mul(in_height),
             in_w,
             in_c,
-            out_h,
+            out_h: out_d.saturating_mul(out_height),
             out_w,
             out_c,
             group_in: in_c / groups,
@@ -113,6 +121,10 @@ impl ConvLaunch<'_> {
             act_1,
             act_2,
             first: item_count(first)?,
+            in_d,
+            in_height,
+            out_height,
+            pad_d: d.pad_before,
         };
         let as_u64 = caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32;
         let (stored, vectors) = if as_u64 {
@@ -124,13 +136,8 @@ impl ConvLaunch<'_> {
         constants.extend([
             ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
             ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
-            ("KERNEL_H", Constant::U32(h.kernel)),
-            ("KERNEL_W", Constant::U32(w.kernel)),
-            ("STRIDE_H", Constant::U32(h.stride)),
-            ("STRIDE_W", Constant::U32(w.stride)),
-            ("DILATION_H", Constant::U32(h.dilation)),
-            ("DILATION_W", Constant::U32(w.dilation)),
         ]);
+        constants.extend(window_constants(&problem.geometry));
         constants.extend_from_slice(self.constants);
         let (sources, [input, kernel]) = self.sources(elements, problem, caps);
         if let Binding::Texels(..) = input {
@@ -146,11 +153,15 @@ impl ConvLaunch<'_> {
             part!("lib/residual_none.wgsl")
         };
         let activation = problem.epilogue.activation.parts();
+        let rows = match problem.direction {
+            Direction::Forward => &[rows(&problem.geometry)][..],
+            Direction::BackwardInput => &[],
+        };
         let shader = Shader {
             params: ConvParams::WGSL,
             activation: Some(problem.epilogue.activation.function()),
             constants,
-            parts: [&[INDEX, IMAGE, vectors], activation, &[residual], &sources, self.parts].concat(),
+            parts: [&[INDEX, IMAGE, vectors], activation, &[residual], &sources, rows, self.parts].concat(),
         };
         Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings, turns: self.turns })
     }
@@ -193,6 +204,29 @@ impl ConvLaunch<'_> {
         }
         (parts, bindings)
     }
+}
+
+/// How a shader walks down the rows of its windows.
+pub(super) fn rows(geometry: &ConvGeometry) -> Part {
+    if geometry.plane().is_some() { part!("lib/rows.wgsl") } else { part!("lib/rows_deep.wgsl") }
+}
+
+/// The constants of windows: their taps, strides and dilations.
+pub(super) fn window_constants(geometry: &ConvGeometry) -> [(&'static str, Constant); 10] {
+    let [d, h, w] = geometry.axes;
+    [
+        ("KERNEL_ROWS", d.kernel.saturating_mul(h.kernel)),
+        ("KERNEL_D", d.kernel),
+        ("KERNEL_H", h.kernel),
+        ("KERNEL_W", w.kernel),
+        ("STRIDE_D", d.stride),
+        ("STRIDE_H", h.stride),
+        ("STRIDE_W", w.stride),
+        ("DILATION_D", d.dilation),
+        ("DILATION_H", h.dilation),
+        ("DILATION_W", w.dilation),
+    ]
+    .map(|(name, value)| (name, Constant::U32(value)))
 }
 
 /// The tensors of a launch whose input is what an earlier one has left in the first scratch buffer.

@@ -4,7 +4,7 @@
 //! launch computes parts of each sum, a second one adds them up in order and applies the epilogue. `conv_split` splits
 //! sums for speed.
 
-use super::conv_transposed::{TAPS, tap_constants, terms};
+use super::conv_transposed::{tap_constants, taps, terms};
 use super::long_sums::{LongSums, to_scratch};
 use super::{ConvLaunch, Input, channels_in_fours, from_scratch, workgroups};
 use crate::Result;
@@ -17,7 +17,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let (parts, fours) = if forward {
         (vec![part!("lib/terms.wgsl"), part!("conv_parts.wgsl")], channels_in_fours(problem)[1])
     } else {
-        (vec![TAPS, part!("lib/terms_transposed.wgsl"), part!("conv_parts.wgsl")], false)
+        let terms = [part!("lib/terms_transposed.wgsl"), part!("conv_parts.wgsl")];
+        ([&taps(problem)[..], &terms].concat(), false)
     };
     let mut constants = vec![("PARTS", Constant::U32(sums.parts)), ("LENGTH", Constant::U32(sums.length))];
     if !forward {

@@ -5,7 +5,9 @@
 //! computes the depthwise pixels of its tile into workgroup memory, and multiplies them with the pointwise kernel from
 //! there.
 
-use super::{ConvLaunch, Input, PIXELS, PRODUCT, four_wide_output, four_wide_stores, of_depthwise_pixels};
+use super::{
+    ConvLaunch, Input, PIXELS, PRODUCT, RUN, WINDOWS, four_wide_output, four_wide_stores, of_depthwise_pixels,
+};
 use crate::Result;
 use crate::plan::{Caps, Constant, Plan, SeparableProblem, part};
 
@@ -73,16 +75,18 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             stores: four_wide_stores(&product),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, PIXELS, part!("conv_separable.wgsl")],
+            parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_separable.wgsl")],
             constants: &[
                 ("PIXELS", Constant::U32(tile.pixels)),
                 ("COLUMNS", Constant::U32(tile.columns())),
                 ("VECTORS", Constant::U32(tile.vectors)),
                 ("SUMS", Constant::U32(4 * tile.vectors)),
+                ("RUN_DEPTH", Constant::U32(RUN)),
+                ("CLOSES", Constant::Bool(product.geometry.in_channels > RUN)),
             ],
             items,
             workgroups: caps.fold(items)?,
-            turns: steps * u64::from(1 + tile.columns() / 4),
+            turns: u64::from(product.geometry.in_channels.div_ceil(RUN)) + steps * u64::from(1 + tile.columns() / 4),
         };
         plans.push(Plan {
             name: format!("conv_separable_{}x4_{}x{}", product.dtype, tile.pixels, tile.filters()),

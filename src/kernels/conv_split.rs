@@ -8,7 +8,7 @@
 //! order, and applies the epilogue. The order is fixed, so a result is the same bits in every run.
 
 use super::{ConvLaunch, Input, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups};
-use crate::geometry::{Axis, ConvGeometry};
+use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{
     Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MoveAxis, MoveProblem, Operand, Outside, Packing, Plan,
     part,
@@ -90,12 +90,12 @@ fn splits(problem: &ConvProblem) -> Option<u32> {
 /// The kernel `[tap, s·part + j, f]` as `[tap, j, s, f]`, where `part` is the input channels of one part.
 fn packing(problem: &ConvProblem, splits: u32, caps: &Caps) -> Result<Packing> {
     let geometry = &problem.geometry;
-    let [height, width] = geometry.axes.map(|axis| axis.kernel);
+    let taps = extent(geometry.taps() as usize)?;
     let (filters, part) = (geometry.out_channels, geometry.in_channels / splits);
     let axis = |extent, from: u32, to| MoveAxis { extent, from: from as i32, to, reach: None };
     let tap = geometry.in_channels * filters;
     let axes = [
-        axis(height * width, tap, tap),
+        axis(taps, tap, tap),
         axis(part, filters, splits * filters),
         axis(splits, part * filters, filters),
         axis(filters, 1, 1),

@@ -7,7 +7,8 @@
 //! subgroup. It is meant for lavapipe and SwiftShader.
 
 use super::{
-    ConvLaunch, Input, PIXELS, PRODUCT, channels_in_fours, four_wide_output, four_wide_stores, packing, product_turns,
+    ConvLaunch, Input, PIXELS, PRODUCT, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
+    runs_of,
 };
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
@@ -25,6 +26,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !caps.software || geometry.group_in() < 3 || geometry.group_out() < subgroup * 2 {
         return Ok(Vec::new());
     }
+    let Some(runs) = runs_of(geometry) else { return Ok(Vec::new()) };
     let [_, output_in_fours] = channels_in_fours(problem);
     let in_turn = problem.epilogue.activation.is_long() || !output_in_fours;
     let mut plans = Vec::new();
@@ -39,16 +41,20 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, PIXELS, part!("conv_subgroup.wgsl")],
+            parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
-                ("SUBGROUP", Constant::U32(subgroup)),
-                ("SLOTS", Constant::U32(slots)),
-                ("VECTORS", Constant::U32(vectors)),
-                ("IN_TURN", Constant::Bool(in_turn)),
-            ],
+                &runs.constants()[..],
+                &[
+                    ("SUBGROUP", Constant::U32(subgroup)),
+                    ("SLOTS", Constant::U32(slots)),
+                    ("VECTORS", Constant::U32(vectors)),
+                    ("IN_TURN", Constant::Bool(in_turn)),
+                ],
+            ]
+            .concat(),
             items,
             workgroups: caps.fold(items)?,
-            turns: product_turns(geometry, 4) + u64::from(slots * subgroup * 2),
+            turns: runs.turns(4, 0) + u64::from(slots * subgroup * 2),
         };
         plans.push(Plan {
             name: format!("conv_subgroup_{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),
@@ -75,9 +81,9 @@ fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u
     let loads = u64::from(slots + 4 * vectors) * 45;
     let broadcasts = u64::from(slots * subgroup) * 8;
     let products = u64::from(slots * subgroup * vectors) * if vectors == 2 { 26 } else { 19 };
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
-    let steps =
-        geometry.tiles(slots * subgroup, 4 * vectors * subgroup) * taps * u64::from(geometry.group_in().div_ceil(4));
+    let steps = geometry.tiles(slots * subgroup, 4 * vectors * subgroup)
+        * geometry.taps()
+        * u64::from(geometry.group_in().div_ceil(4));
     steps * (loads + broadcasts + products)
 }
 

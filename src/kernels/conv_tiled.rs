@@ -9,7 +9,7 @@
 //! from workgroup memory for each product, larger workgroup tiles less from memory; both leave fewer workgroups to fill
 //! a device (occupancy). So there is a family of them, and a cost that weighs one against the other.
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, product_turns};
+use super::{ConvLaunch, Input, PRODUCT, WINDOWS, four_wide_output, four_wide_stores, packing, runs_of};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -80,6 +80,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if geometry.group_in() < 3 || geometry.group_out() < 4 {
         return Ok(Vec::new());
     }
+    let Some(runs) = runs_of(geometry) else { return Ok(Vec::new()) };
     let mut tiles = TILES;
     tiles.sort_by_key(|tile| tile.cost(problem));
     let mut plans = Vec::new();
@@ -94,21 +95,25 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, part!("conv_tiled.wgsl")],
+            parts: &[output, PRODUCT, WINDOWS, part!("conv_tiled.wgsl")],
             constants: &[
-                ("PIXEL_TILE", Constant::U32(tile.pixels)),
-                ("VECTOR_TILE", Constant::U32(tile.vectors)),
-                ("PIXELS", Constant::U32(tile.own_pixels)),
-                ("VECTORS", Constant::U32(tile.own_vectors)),
-                ("SUMS", Constant::U32(tile.own_pixels * tile.own_vectors)),
-                ("FOURS", Constant::U32(tile.fours())),
-                ("SPELLED", Constant::U32(spelled)),
-                ("STAGED_PIXELS", Constant::U32(tile.pixels * tile.fours() / invocations)),
-                ("STAGED_ROWS", Constant::U32(tile.vectors * tile.depth / invocations)),
-            ],
+                &runs.constants()[..],
+                &[
+                    ("PIXEL_TILE", Constant::U32(tile.pixels)),
+                    ("VECTOR_TILE", Constant::U32(tile.vectors)),
+                    ("PIXELS", Constant::U32(tile.own_pixels)),
+                    ("VECTORS", Constant::U32(tile.own_vectors)),
+                    ("SUMS", Constant::U32(tile.own_pixels * tile.own_vectors)),
+                    ("FOURS", Constant::U32(tile.fours())),
+                    ("SPELLED", Constant::U32(spelled)),
+                    ("STAGED_PIXELS", Constant::U32(tile.pixels * tile.fours() / invocations)),
+                    ("STAGED_ROWS", Constant::U32(tile.vectors * tile.depth / invocations)),
+                ],
+            ]
+            .concat(),
             items,
             workgroups: caps.fold(items)?,
-            turns: product_turns(geometry, tile.depth) * u64::from(1 + tile.fours() / spelled),
+            turns: runs.turns(tile.depth.into(), (tile.fours() / spelled).into()),
         };
         let Tile { pixels, vectors, own_pixels, own_vectors, depth, .. } = tile;
         plans.push(Plan {

@@ -5,13 +5,20 @@
 //! (gather), rather than each input added to all outputs it touches (scatter), so no two invocations write one element.
 //! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
-use super::{ConvLaunch, Input, PRODUCT, four_wide_output, four_wide_stores, packing, workgroups};
+use super::conv_direct::chain_turns;
+use super::{ConvLaunch, Input, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::geometry::Axis;
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, nested_turns, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 use crate::{Error, Result};
 
 /// The taps that hit a position.
-pub(super) const TAPS: Part = part!("lib/taps.wgsl");
+pub(super) fn taps(problem: &ConvProblem) -> [Part; 2] {
+    let rows = match problem.geometry.plane() {
+        Some(_) => part!("lib/tap_rows.wgsl"),
+        None => part!("lib/tap_rows_deep.wgsl"),
+    };
+    [part!("lib/taps.wgsl"), rows]
+}
 
 /// One output per invocation; any geometry. The transposed convolution of last resort.
 pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
@@ -24,11 +31,11 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         stores: 1,
         input: Input::Own,
         kernel_at: false,
-        parts: &[TAPS, part!("conv_transposed_direct.wgsl")],
-        constants: &tap_constants(problem)?,
+        parts: &[&taps(problem)[..], &[part!("conv_transposed_direct.wgsl")]].concat(),
+        constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
         items,
         workgroups: workgroups(items, caps)?,
-        turns: tap_turns(problem, 1),
+        turns: chain_turns(hits(problem), problem.geometry.group_out()),
     };
     Ok(vec![Plan {
         name: format!("conv_transposed_direct_{}x1", problem.dtype),
@@ -44,9 +51,10 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         return Ok(Vec::new());
     }
     let geometry = &problem.geometry;
-    let [_, w] = geometry.axes;
-    let [_, height, width] = problem.written().map(u64::from);
-    let rows = u64::from(geometry.batch) * height;
+    let Some(runs) = Runs::of(hits(problem), geometry.group_out()) else { return Ok(Vec::new()) };
+    let [_, _, w] = geometry.axes;
+    let [_, depth, height, width] = problem.written().map(u64::from);
+    let rows = u64::from(geometry.batch) * depth * height;
     let vectors = u64::from(geometry.groups) * u64::from(geometry.group_in().div_ceil(4));
     let output = four_wide_output(problem);
     let mut plans = Vec::new();
@@ -62,11 +70,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, TAPS, part!("conv_transposed.wgsl")],
-            constants: &[&[("TILE", Constant::U32(tile))][..], &tap_constants(problem)?].concat(),
+            parts: &[&taps(problem)[..], &[output, PRODUCT, part!("conv_transposed.wgsl")]].concat(),
+            constants: &[&[("TILE", Constant::U32(tile))][..], &runs.constants(), &tap_constants(problem)?].concat(),
             items,
             workgroups: workgroups(items, caps)?,
-            turns: tap_turns(problem, 4),
+            turns: runs.turns(4, 0),
         };
         plans.push(Plan {
             name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
@@ -78,8 +86,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// Taps from one that hits a position to the next that does, along height and width.
-fn steps(problem: &ConvProblem) -> [u32; 2] {
+/// Taps from one that hits a position to the next that does, along depth, height and width.
+fn steps(problem: &ConvProblem) -> [u32; 3] {
     problem.geometry.axes.map(|axis| axis.stride / common(axis.stride, axis.dilation))
 }
 
@@ -87,8 +95,8 @@ fn steps(problem: &ConvProblem) -> [u32; 2] {
 ///
 /// # Errors
 /// [`Error::Limit`] where a product of two numbers below such a step is beyond 32 bits.
-pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Constant); 4]> {
-    let [step_h, step_w] = steps(problem);
+pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Constant); 6]> {
+    let [step_d, step_h, step_w] = steps(problem);
     let inverse = |axis: usize, step: u32| {
         let Axis { stride, dilation, .. } = problem.geometry.axes[axis];
         let inverse = inverse(dilation / common(stride, dilation), step);
@@ -99,30 +107,27 @@ pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Con
         }
     };
     Ok([
+        ("TAP_STEP_D", Constant::U32(step_d)),
         ("TAP_STEP_H", Constant::U32(step_h)),
         ("TAP_STEP_W", Constant::U32(step_w)),
-        ("TAP_INVERSE_H", inverse(0, step_h)?),
-        ("TAP_INVERSE_W", inverse(1, step_w)?),
+        ("TAP_INVERSE_D", inverse(0, step_d)?),
+        ("TAP_INVERSE_H", inverse(1, step_h)?),
+        ("TAP_INVERSE_W", inverse(2, step_w)?),
     ])
 }
 
-/// The most taps that hit a position along height and width.
+/// The most rows of taps that hit a position, and the most taps of each.
 fn hits(problem: &ConvProblem) -> [u64; 2] {
-    let [step_h, step_w] = steps(problem);
-    let [h, w] = problem.geometry.axes;
-    [h.kernel.div_ceil(step_h), w.kernel.div_ceil(step_w)].map(u64::from)
+    let steps = steps(problem);
+    let [depths, rows, columns] =
+        [0, 1, 2].map(|axis| u64::from(problem.geometry.axes[axis].kernel.div_ceil(steps[axis])));
+    [depths * rows, columns]
 }
 
 /// The most products that are summed for one output.
 pub(super) fn terms(problem: &ConvProblem) -> u64 {
     let [rows, columns] = hits(problem);
     rows.saturating_mul(columns).saturating_mul(problem.geometry.group_out().into())
-}
-
-/// Turns of the loops over the taps that hit and over their channels, `lanes` at a time.
-fn tap_turns(problem: &ConvProblem, lanes: u32) -> u64 {
-    let [rows, columns] = hits(problem);
-    nested_turns(&[rows, columns, problem.geometry.group_out().div_ceil(lanes).into()])
 }
 
 /// The greatest common divisor.

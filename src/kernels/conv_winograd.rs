@@ -59,8 +59,7 @@ impl Tile {
 
     /// Tiles of all images.
     fn count(self, problem: &ConvProblem) -> u64 {
-        let axes = problem.geometry.axes;
-        axes.iter().map(|axis| u64::from(axis.output.div_ceil(self.outputs))).product::<u64>()
+        problem.geometry.axes.iter().map(|axis| u64::from(axis.output.div_ceil(self.outputs))).product::<u64>()
             * u64::from(problem.geometry.batch)
     }
 
@@ -75,7 +74,7 @@ impl Tile {
             groups,
             in_channels: groups.checked_mul(channels)?,
             out_channels: groups.checked_mul(filters)?,
-            axes: [Axis::pointwise(1), Axis::pointwise(tiles)],
+            axes: [Axis::UNIT, Axis::UNIT, Axis::pointwise(tiles)],
         };
         let countable = geometry.in_elements().max(geometry.out_elements()) <= u64::from(u32::MAX);
         let data_format = DataFormat::ChannelsLast;
@@ -134,7 +133,7 @@ fn applies(problem: &ConvProblem) -> bool {
         && problem.dtype == DType::F32
         && geometry.groups == 1
         && geometry.in_channels.min(geometry.out_channels) >= LEAST_CHANNELS
-        && geometry.axes.iter().all(plain)
+        && geometry.plane().is_some_and(|axes| axes.iter().all(plain))
 }
 
 fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {

@@ -22,7 +22,7 @@
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `loss`, `update` | losses with their gradients, optimizers |
 //!
-//! `conv_launch`, `packing`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
+//! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
 //!
 //! # Recipe: add a kernel
@@ -58,12 +58,14 @@ mod packing;
 mod pool;
 mod product;
 mod resize;
+mod runs;
 mod team;
 mod update;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
+use runs::{RUN, Runs};
 
-use crate::geometry::ConvGeometry;
+use crate::geometry::{ConvGeometry, within};
 use crate::plan::{
     Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand, Part, Plan,
     Problem, SeparableProblem, nested_turns, part,
@@ -125,7 +127,6 @@ const SMALL: u64 = 100_000;
 /// the other products by what they are for, as rows gathered come there before what would read them scalar by scalar: nothing
 /// was measured of either yet.
 fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    check(&problem.geometry)?;
     if problem.direction == Direction::BackwardInput {
         return transposed_candidates(problem, caps);
     }
@@ -167,8 +168,10 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    check(&problem.depthwise.geometry)?;
-    check(&problem.pointwise.geometry)?;
+    // The sum over the taps is a single run.
+    if problem.depthwise.geometry.taps() > RUN.into() {
+        return Ok(Vec::new());
+    }
     let [subgroup, tiled] =
         [conv_separable_subgroup::plans, conv_separable::plans].map(|family| family(problem, caps).unwrap_or_default());
     Ok([subgroup, tiled].concat())
@@ -179,39 +182,16 @@ pub(crate) fn one_pass_pays(problem: &SeparableProblem, caps: &Caps) -> bool {
     if caps.software { conv_separable_subgroup::pays(problem, caps) } else { conv_separable::pays(problem) }
 }
 
-/// # Errors
-/// [`Error::Invalid`] for numbers that no convolution has, [`Error::Limit`] where an element or a coordinate cannot be numbered in
-/// a shader's 32 bits.
-fn check(geometry: &ConvGeometry<2>) -> Result<()> {
-    let ConvGeometry { groups, in_channels, out_channels, axes, .. } = *geometry;
-    let whole = groups > 0 && in_channels.is_multiple_of(groups) && out_channels.is_multiple_of(groups);
-    if !whole || axes.iter().any(|axis| axis.kernel == 0 || axis.stride == 0 || axis.dilation == 0) {
-        return Err(Error::invalid(
-            "geometry",
-            "kernels, strides, dilations and groups must be positive, and groups divide the channels",
-            format!("{geometry:?}"),
-        ));
-    }
-    for elements in [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()] {
-        within("elements of one tensor", elements, u32::MAX.into())?;
-    }
-    axes.iter().try_for_each(|axis| {
-        let windows = u64::from(axis.output) * u64::from(axis.stride);
-        let reach = windows.saturating_add(axis.effective_kernel()).saturating_add(axis.pad_before.into());
-        within("positions along a padded axis", reach, i32::MAX as u64)
-    })
+/// Rows of a window's taps, at all depths.
+fn tap_rows(geometry: &ConvGeometry) -> u64 {
+    let [depth, height, _] = geometry.axes.map(|axis| u64::from(axis.kernel));
+    depth * height
 }
 
-/// # Errors
-/// [`Error::Limit`] where `received` exceeds `limit`.
-fn within(what: &'static str, received: u64, limit: u64) -> Result<()> {
-    if received > limit { Err(Error::limit(what, received, limit)) } else { Ok(()) }
-}
-
-/// Turns of the loops over taps and over steps of `depth` input channels.
-fn product_turns(geometry: &ConvGeometry<2>, depth: u32) -> u64 {
-    let [height, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
-    nested_turns(&[height, width, geometry.group_in().div_ceil(depth).into()])
+/// The runs of a convolution's sums.
+fn runs_of(geometry: &ConvGeometry) -> Option<Runs> {
+    let [_, _, width] = geometry.axes.map(|axis| axis.kernel);
+    Runs::of([tap_rows(geometry), width.into()], geometry.group_in())
 }
 
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.
@@ -219,6 +199,8 @@ const WORKGROUP: u32 = 64;
 
 /// The matrix product in fours that several kernels share.
 const PRODUCT: Part = part!("lib/product.wgsl");
+/// The windows that a product of a convolution reads.
+const WINDOWS: Part = part!("lib/windows.wgsl");
 /// Pixels of a product that are read.
 const PIXELS: Part = part!("lib/pixels.wgsl");
 /// Pixels of a product that a depthwise convolution makes.
@@ -233,7 +215,7 @@ fn of_depthwise_pixels(launch: Dispatch, problem: &SeparableProblem, pixels: u64
         other => other,
     });
     let Epilogue { bias, activation, .. } = problem.depthwise.epilogue;
-    let [height, width] = problem.depthwise.geometry.axes;
+    let [_, height, width] = problem.depthwise.geometry.axes;
     shader.constants.extend([
         ("DEPTHWISE_H", Constant::U32(height.kernel)),
         ("DEPTHWISE_W", Constant::U32(width.kernel)),

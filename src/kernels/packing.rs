@@ -38,7 +38,7 @@ pub(super) fn in_fours(problem: &ConvProblem, caps: &Caps) -> Result<Option<Pack
 
 /// Elements of the kernel with every group's channels in fours on either side.
 pub(super) fn filled(geometry: &ConvGeometry) -> u64 {
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let taps = geometry.taps();
     let fours = |channels: u32| u64::from(channels).next_multiple_of(4);
     taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
 }
@@ -74,7 +74,7 @@ pub(super) fn launch(
 /// counts the channels that are written and `f` those that are read, either filled up with zeros to fours.
 pub(super) fn transposed(problem: &ConvProblem, caps: &Caps) -> Result<Packing> {
     let geometry = &problem.geometry;
-    let taps: u64 = geometry.axes.iter().map(|axis| u64::from(axis.kernel)).product();
+    let taps = geometry.taps();
     let [written, read] = [geometry.group_in(), geometry.group_out()];
     let fours = |channels: u32| {
         channels

@@ -5,9 +5,10 @@
 //! many taps is pooled along columns and then along rows, which reads far less, or in parts where it is too long for
 //! one invocation.
 
+use super::conv_launch::{rows, window_constants};
 use super::lines::{Term, combine};
 use super::long_sums::{LongSums, to_scratch};
-use super::{accumulator, check, from_scratch, item_count, workgroups};
+use super::{accumulator, from_scratch, item_count, tap_rows, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, IMAGE, INDEX, LARGEST, Operand, Part, Plan, PoolFunction, PoolProblem, Shader,
@@ -16,7 +17,7 @@ use crate::plan::{
 use crate::{DType, DataFormat, Result};
 
 params! {
-    /// The uniform block of `pool.wgsl` and `pool_parts.wgsl`.
+    /// The uniform block of `pool.wgsl` and `pool_parts.wgsl`; `in_h` and `out_h` count the rows of all depths.
     PoolParams {
         /// Invocations with work to do.
         items,
@@ -27,7 +28,14 @@ params! {
         channels,
         pad_h,
         pad_w,
-        /// The first row of the padded input that counts, and the one behind the last; columns likewise.
+        in_d,
+        /// Rows at one depth.
+        in_height,
+        out_height,
+        pad_d,
+        /// The first row of the padded input that counts, and the one behind the last; depths and columns likewise.
+        begin_d,
+        end_d,
         begin_h,
         end_h,
         begin_w,
@@ -61,7 +69,6 @@ struct Share {
 
 pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let PoolProblem { geometry, dtype, data_format, .. } = *problem;
-    check(&geometry)?;
     let name = match problem.function {
         PoolFunction::Max => "pool_max",
         PoolFunction::Average => "pool_average",
@@ -77,7 +84,7 @@ pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
             scratch: vec![],
             packing: None,
         });
-        if geometry.terms() >= MANY_TAPS {
+        if geometry.taps() >= MANY_TAPS {
             in_turn.extend(by_axis(problem, *lanes, name, caps)?);
         }
     }
@@ -86,22 +93,22 @@ pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// The plan that pools columns, then rows, with f32 between; `None` where those exceed a binding.
+/// The plan that pools columns, then rows, with f32 between; `None` where those exceed a binding, and where there is a depth.
 ///
 /// It computes the same: the taps of a window that count are some rows times some columns of them, whose mean is the mean of
 /// their rows' means.
 fn by_axis(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Result<Option<Plan>> {
-    let [h, w] = problem.geometry.axes;
+    let Some([h, w]) = problem.geometry.plane() else { return Ok(None) };
     let of = |[after_h, after_w]: [u32; 2]| match problem.function {
-        PoolFunction::AveragePadded { .. } => PoolFunction::AveragePadded { pad_after: [after_h, after_w] },
+        PoolFunction::AveragePadded { .. } => PoolFunction::AveragePadded { pad_after: [0, after_h, after_w] },
         other => other,
     };
     let [after_h, after_w] = match problem.function {
-        PoolFunction::AveragePadded { pad_after } => pad_after,
+        PoolFunction::AveragePadded { pad_after: [_, after_h, after_w] } => [after_h, after_w],
         _ => [0; 2],
     };
-    let columns = ConvGeometry { axes: [h, Axis::pointwise(w.input)], ..problem.geometry };
-    let rows = ConvGeometry { axes: [Axis::pointwise(h.output), w], ..problem.geometry };
+    let columns = ConvGeometry { axes: [Axis::UNIT, h, Axis::pointwise(w.input)], ..problem.geometry };
+    let rows = ConvGeometry { axes: [Axis::UNIT, Axis::pointwise(h.output), w], ..problem.geometry };
     let bytes = columns.out_elements().saturating_mul(4);
     if bytes > caps.max_binding.min(u32::MAX.into()) {
         return Ok(None);
@@ -121,9 +128,9 @@ fn by_axis(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Result
 
 /// The plan that takes the taps of a window in parts; `None` where they are few.
 fn in_parts(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Result<Option<Plan>> {
-    let [h, w] = problem.geometry.axes;
-    let taps = u64::from(h.kernel) * u64::from(w.kernel);
-    let Some(sums) = LongSums::of(problem.geometry.out_elements(), taps, caps) else { return Ok(None) };
+    let Some(sums) = LongSums::of(problem.geometry.out_elements(), problem.geometry.taps(), caps) else {
+        return Ok(None);
+    };
     let LongSums { parts, length, .. } = sums;
     let dtypes = [problem.dtype, DType::F32];
     let term = if problem.function == PoolFunction::Max { Term::Largest } else { Term::Value };
@@ -140,10 +147,11 @@ fn in_parts(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Resul
 
 /// The launch that computes all outputs, each from all its taps.
 fn whole(problem: &PoolProblem, lanes: u32, dtypes: [DType; 2], caps: &Caps) -> Result<Dispatch> {
-    let [h, w] = problem.geometry.axes.map(|axis| axis.kernel);
+    let [_, _, w] = problem.geometry.axes.map(|axis| u64::from(axis.kernel));
+    let length = u32::try_from(problem.geometry.taps()).unwrap_or(u32::MAX);
     let outputs = problem.geometry.out_elements() / u64::from(lanes);
-    let share = Share { length: h.saturating_mul(w), parts: 1, first: 0, outputs, dtypes };
-    launch(problem, lanes, part!("pool.wgsl"), share, nested_turns(&[h.into(), w.into()]), caps)
+    let share = Share { length, parts: 1, first: 0, outputs, dtypes };
+    launch(problem, lanes, part!("pool.wgsl"), share, nested_turns(&[tap_rows(&problem.geometry), w]), caps)
 }
 
 fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: u64, caps: &Caps) -> Result<Dispatch> {
@@ -162,18 +170,24 @@ fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: 
             _ => [pad_before, end],
         }
     };
-    let ([begin_h, end_h], [begin_w, end_w]) = (counted(0), counted(1));
-    let [h, w] = axes;
+    let [[begin_d, end_d], [begin_h, end_h], [begin_w, end_w]] = [0, 1, 2].map(counted);
+    let [d, h, w] = axes;
     let items = outputs * u64::from(parts);
     let params = PoolParams {
         items: item_count(items)?,
-        in_h: h.input,
+        in_h: d.input.saturating_mul(h.input),
         in_w: w.input,
-        out_h: h.output,
+        out_h: d.output.saturating_mul(h.output),
         out_w: w.output,
         channels: geometry.out_channels,
         pad_h: h.pad_before,
         pad_w: w.pad_before,
+        in_d: d.input,
+        in_height: h.input,
+        out_height: h.output,
+        pad_d: d.pad_before,
+        begin_d,
+        end_d,
         begin_h,
         end_h,
         begin_w,
@@ -188,19 +202,14 @@ fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: 
         ("Out", Constant::Type(out.name(), lanes)),
         ("FUNCTION", Constant::U32(number)),
         ("CHANNELS_LAST", Constant::Bool(data_format == DataFormat::ChannelsLast)),
-        ("KERNEL_H", Constant::U32(h.kernel)),
-        ("KERNEL_W", Constant::U32(w.kernel)),
-        ("STRIDE_H", Constant::U32(h.stride)),
-        ("STRIDE_W", Constant::U32(w.stride)),
-        ("DILATION_H", Constant::U32(h.dilation)),
-        ("DILATION_W", Constant::U32(w.dilation)),
     ]);
+    constants.extend(window_constants(&geometry));
     Ok(Dispatch {
         shader: Shader {
             params: PoolParams::WGSL,
             activation: None,
             constants,
-            parts: vec![INDEX, IMAGE, LARGEST, part!("lib/window.wgsl"), shader],
+            parts: vec![INDEX, IMAGE, LARGEST, part!("lib/window.wgsl"), rows(&geometry), shader],
         },
         params: params.words(),
         workgroups: workgroups(items, caps)?,

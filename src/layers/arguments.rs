@@ -213,7 +213,7 @@ impl ConvArguments {
         }
         let (batch, in_channels, spatial) = self.data_format.split::<_, 2>(&extents);
         let axes = self.window.axes(spatial, shape)?;
-        Ok(ConvGeometry { batch, groups, in_channels, out_channels, axes })
+        ConvGeometry::new(batch, groups, [in_channels, out_channels], geometry::in_front(geometry::Axis::UNIT, axes))
     }
 }
 

@@ -137,7 +137,7 @@ impl Describe for Conv2D {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         let geometry = self.arguments.geometry(tape.shape(inputs[0]), self.groups, self.filters)?;
-        ops::conv(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
+        ops::conv::<2>(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
     }
 }
 

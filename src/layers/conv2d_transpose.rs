@@ -7,7 +7,7 @@ use super::arguments::{Common, ConvArguments, Pair, WeightOptions, conv_setters,
 use super::config::{Codec, Configured, Extra, convolution, integer};
 use super::describe::{Declared, Describe};
 use super::{Initializer, activated_shape};
-use crate::geometry::extent;
+use crate::geometry::{extent, in_front};
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
 use crate::{Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Shape};
@@ -115,7 +115,7 @@ impl Conv2DTranspose {
         let (batch, channels, [height, width]) = self.arguments.data_format.split::<_, 2>(&extents);
         let input = shape.into();
         let axes = [self.axis(0, height, &input)?, self.axis(1, width, &input)?];
-        Ok(ConvGeometry { batch, groups: 1, in_channels: self.filters, out_channels: channels, axes })
+        ConvGeometry::new(batch, 1, [self.filters, channels], in_front(Axis::UNIT, axes))
     }
 }
 
@@ -160,7 +160,7 @@ impl Describe for Conv2DTranspose {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         let geometry = self.geometry(tape.shape(inputs[0]))?;
         let args = ConvArgs { direction: Direction::BackwardInput, ..self.arguments.conv(geometry) };
-        ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))
+        ops::conv::<2>(tape, &args, inputs[0], &operands[0], operands.get(1))
     }
 }
 

@@ -141,9 +141,8 @@ impl Describe for Dense {
         let mut output = tape.shape(inputs[0]).dims().to_vec();
         let channels = output.pop().unwrap_or_default();
         let pixels = extent(output.iter().product())?;
-        let axes = [Axis::pointwise(1), Axis::pointwise(pixels)];
-        let (in_channels, out_channels) = (extent(channels)?, self.units);
-        let geometry = ConvGeometry { batch: 1, groups: 1, in_channels, out_channels, axes };
+        let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)];
+        let geometry = ConvGeometry::new(1, 1, [extent(channels)?, self.units], axes)?;
         let per_element = if self.activation.axis().is_none() { self.activation } else { Activation::Linear };
         let args = ConvArgs {
             geometry,
@@ -151,7 +150,7 @@ impl Describe for Dense {
             data_format: DataFormat::ChannelsLast,
             activation: per_element,
         };
-        let product = ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))?;
+        let product = ops::conv::<1>(tape, &args, inputs[0], &operands[0], operands.get(1))?;
         output.push(self.units as usize);
         let product = tape.reshape(product, output)?;
         if self.activation.axis().is_none() { Ok(product) } else { ops::activate(tape, &self.activation, product) }

@@ -124,7 +124,7 @@ impl Describe for DepthwiseConv2D {
         let shape = tape.shape(inputs[0]);
         let channels = self.arguments.channels(&shape.into())?;
         let geometry = self.arguments.geometry(shape, channels, self.out_channels(channels)?)?;
-        ops::conv(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
+        ops::conv::<2>(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
     }
 }
 

@@ -87,7 +87,7 @@ impl Blueprint {
     /// [`Error::Invalid`] where they are not of the weights' number and shapes.
     fn built(self, gpu: &Gpu, values: Vec<Arc<HostTensor>>, shared: &mut SharedWeights) -> Result<Layer> {
         let Self { config, name, fixed, numbers, weights: declared } = self;
-        check_weights(&name, declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
+        check_weights(declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
         let (mut weights, mut kernels) = (Vec::new(), Vec::new());
         for (Declared { name, trainable, .. }, value) in declared.into_iter().zip(values) {
             let data = shared.variable(gpu, config.common().dtype, value)?;
@@ -188,10 +188,10 @@ impl Layer {
     /// layer stay so.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the number or a shape differs, naming the layer, the expected and the received; the
-    /// layer is unchanged then. [`Error::Gpu`] where the device was lost.
+    /// [`Error::Invalid`] where the number or a shape differs, naming the expected and the received; the layer is
+    /// unchanged then. [`Error::Gpu`] where the device was lost.
     pub fn set_weights(&self, values: &[HostTensor]) -> Result<()> {
-        check_weights(&self.name, self.weights.iter().map(|weight| (weight.name(), weight.shape())), values)?;
+        check_weights(self.weights.iter().map(|weight| (weight.name(), weight.shape())), values)?;
         self.weights.iter().zip(values).try_for_each(|(weight, value)| weight.assign(value))
     }
 
@@ -248,7 +248,7 @@ impl Layer {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn record_all(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Tensor> {
-        check_call(&format!("layer {}", self.name), &self.gpu, commands, inputs)?;
+        check_call("layer", &self.gpu, commands, inputs)?;
         let mut tape = Tape::default();
         tape.place = self.name.as_str().into();
         let values =
@@ -266,7 +266,7 @@ impl Layer {
             if !self.config.common().autocast && tape.dtype(input) != self.numbers.dtype {
                 return Err(Error::invalid(
                     "input",
-                    format!("with autocast off, layer {} must be given {}", self.name, self.numbers.dtype),
+                    format!("with autocast off, it must be given {}", self.numbers.dtype),
                     format!("an input of {}", tape.dtype(input)),
                 ));
             }
@@ -284,10 +284,7 @@ impl Layer {
                 Some(received) if received != extent => {
                     return Err(Error::invalid(
                         "input",
-                        format!(
-                            "axis {axis} of the input of layer {} must have the extent {extent} it was built with",
-                            self.name
-                        ),
+                        format!("axis {axis} of the input must have the extent {extent} that it was built with"),
                         format!("{received} in input shape={input}"),
                     ));
                 }
@@ -366,9 +363,8 @@ impl LayerConfig {
 }
 
 /// # Errors
-/// [`Error::Invalid`] where `values` are not of the names and shapes that the weights of layer `layer` have.
+/// [`Error::Invalid`] where `values` are not of the shapes that a layer's weights have.
 pub(crate) fn check_weights<'a>(
-    layer: &str,
     expected: impl ExactSizeIterator<Item = (&'static str, &'a Shape)>,
     values: &[impl Borrow<HostTensor>],
 ) -> Result<()> {
@@ -378,7 +374,7 @@ pub(crate) fn check_weights<'a>(
         let expected: Vec<_> = expected.map(|(name, shape)| format!("{name} {shape}")).collect();
         return Err(Error::invalid(
             "weights",
-            format!("layer {layer} must be given {} weights: [{}]", expected.len(), expected.join(", ")),
+            format!("it must be given {} weights: [{}]", expected.len(), expected.join(", ")),
             format!("{}: [{}]", values.len(), shapes.join(", ")),
         ));
     }
@@ -386,7 +382,7 @@ pub(crate) fn check_weights<'a>(
         if *shape != value.shape || value.shape.elements()? != value.values.len() as u64 {
             return Err(Error::invalid(
                 "weights",
-                format!("weight {layer}/{name} must have the shape {shape}"),
+                format!("weight {name} must have the shape {shape}"),
                 format!("shape {} with {} values", value.shape, value.values.len()),
             ));
         }

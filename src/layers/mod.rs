@@ -262,6 +262,11 @@ impl LayerConfig {
         self.describe().common()
     }
 
+    /// What the layer is called where it has no name yet: its class.
+    pub(crate) fn name_or_class(&self) -> &str {
+        self.common().name.as_deref().unwrap_or(self.class_name())
+    }
+
     /// Checks the arguments by themselves: what Keras checks when a layer is constructed.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::arguments::common_setters;
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::{Common, Pair};
+use crate::geometry::in_front;
 use crate::ops::{self, Kernel, Pad, Span, Tape, Value};
 use crate::plan::Outside;
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
@@ -189,8 +190,19 @@ impl Describe for ZeroPadding2D {
         let source = inputs[0];
         let padded = self.moved(tape, source)?;
         if padded != source {
-            let before = self.padding.0.map(|[before, _]| before);
-            tape.note_pad(Pad { padded, source, data_format: self.data_format, before });
+            let extents = |value| self.data_format.split::<_, 2>(tape.shape(value).dims());
+            let ((batch, channels, from), (_, _, to)) = (extents(source), extents(padded));
+            let pad = Pad {
+                padded,
+                source,
+                data_format: self.data_format,
+                batch,
+                channels,
+                from: in_front(1, from),
+                to: in_front(1, to),
+                before: in_front(0, self.padding.0.map(|[before, _]| before)),
+            };
+            tape.note_pad(pad);
         }
         Ok(padded)
     }

@@ -14,6 +14,7 @@ use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// What a [`Pool2D`] layer makes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Pooling {
     /// The largest value; NaN where one is.
     Max,
@@ -46,6 +47,7 @@ impl Pooling {
 
 /// How many positions are padded on either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Pads {
     /// These: `[[before, after] of the height, [before, after] of the width]`.
     Explicit([[u32; 2]; 2]),
@@ -240,7 +242,7 @@ impl Describe for Pool2D {
         let function = match self.function {
             Pooling::Max => PoolFunction::Max,
             Pooling::Average => PoolFunction::Average,
-            Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: [after_h, after_w] },
+            Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: [0, after_h, after_w] },
         };
         ops::pool(tape, function, self.data_format, [h, w], inputs[0])
     }

@@ -134,11 +134,11 @@ impl Describe for SeparableConv2D {
         let shape = tape.shape(inputs[0]);
         let channels = self.arguments.channels(&shape.into())?;
         let depthwise = self.arguments.geometry(shape, channels, self.between(channels)?)?;
-        let pointwise = self.arguments.conv(depthwise.then_pointwise(self.filters));
+        let pointwise = self.arguments.conv(depthwise.then_pointwise(self.filters)?);
         let depthwise = ConvArgs { geometry: depthwise, activation: Activation::Linear, ..pointwise };
-        let between = ops::conv(tape, &depthwise, inputs[0], &operands[0], None)?;
+        let between = ops::conv::<2>(tape, &depthwise, inputs[0], &operands[0], None)?;
         let between = ops::rounded(tape, between)?;
-        ops::conv(tape, &pointwise, between, &operands[1], operands.get(2))
+        ops::conv::<2>(tape, &pointwise, between, &operands[1], operands.get(2))
     }
 }
 

@@ -7,7 +7,7 @@ use super::arguments::{common_setters, of_rank, positive, weight_setters};
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, Pair, WeightOptions};
-use crate::geometry::{Axis, ConvGeometry, extent};
+use crate::geometry::{Axis, ConvGeometry, extent, in_front};
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
 use crate::{Activation, DataFormat, Error, PartialShape, Result, Settings, Shape};
@@ -176,7 +176,7 @@ impl TransposedConv2D {
         let (batch, channels, [height, width]) = self.data_format.split::<_, 2>(shape.dims());
         let axes = [self.axis(0, height, &shape.into())?, self.axis(1, width, &shape.into())?];
         let (batch, out_channels) = (extent(batch)?, extent(channels)?);
-        Ok(ConvGeometry { batch, groups: self.groups, in_channels: self.filters, out_channels, axes })
+        ConvGeometry::new(batch, self.groups, [self.filters, out_channels], in_front(Axis::UNIT, axes))
     }
 }
 
@@ -238,7 +238,7 @@ impl Describe for TransposedConv2D {
         let geometry = self.geometry(tape.shape(inputs[0]))?;
         let (direction, activation) = (Direction::BackwardInput, Activation::Linear);
         let args = ConvArgs { geometry, direction, data_format: self.data_format, activation };
-        ops::conv(tape, &args, inputs[0], &operands[0], operands.get(1))
+        ops::conv::<2>(tape, &args, inputs[0], &operands[0], operands.get(1))
     }
 }
 

@@ -8,7 +8,7 @@
 use std::ops::BitOr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Block, Input, Model, Port, in_layer, no_such_layer};
+use super::{Block, Input, Model, Port, no_such_layer};
 use crate::layers::{LayerConfig, Piped};
 use crate::{Error, Gpu, PartialShape, Result};
 
@@ -77,9 +77,9 @@ impl Functional {
     /// not take, and for inputs of another graph, naming the layer.
     pub fn apply(&self, layer: impl Into<LayerConfig>, inputs: &[&Symbol]) -> Result<Symbol> {
         let config = layer.into();
-        let name = config.common().name.clone().unwrap_or_else(|| config.class_name().to_owned());
         let shapes: Vec<_> = inputs.iter().map(|input| input.shape.clone()).collect();
-        let layer = config.build_all(&self.lock().gpu, &shapes).map_err(|error| in_layer(&name, error))?;
+        let name = config.name_or_class().to_owned();
+        let layer = config.build_all(&self.lock().gpu, &shapes).map_err(|error| error.in_layer(&name))?;
         let mut symbols = self.place(layer.into(), inputs)?;
         Ok(symbols.swap_remove(0))
     }

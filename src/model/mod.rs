@@ -105,7 +105,7 @@ impl Block {
 
     fn output_shapes(&self, inputs: &[PartialShape]) -> Result<Vec<PartialShape>> {
         match self {
-            Self::Layer(layer) => Ok(vec![layer.output_shape_all(inputs)?]),
+            Self::Layer(layer) => layer.output_shape_all(inputs).map(|shape| vec![shape]),
             Self::Model(model) => model.output_shapes_for(inputs),
         }
     }
@@ -265,7 +265,7 @@ impl Model {
     pub(crate) fn apply(&mut self, block: usize, inputs: Vec<Port>) -> Result<usize> {
         let shapes: Vec<_> = inputs.iter().map(|&input| self.shape(input).clone()).collect();
         let built = &self.blocks[block];
-        let shapes = built.output_shapes(&shapes).map_err(|error| in_layer(built.name(), error))?;
+        let shapes = built.output_shapes(&shapes).map_err(|error| error.in_layer(built.name()))?;
         self.nodes.push(Node { block, inputs, shapes });
         self.programs.clear();
         Ok(self.nodes.len() - 1)
@@ -344,7 +344,7 @@ impl Model {
         for node in &self.nodes {
             let block = &self.blocks[node.block];
             let inputs: Vec<_> = node.inputs.iter().map(|port| of(&made, port)).collect();
-            made.push(block.output_shapes(&inputs).map_err(|error| in_layer(block.name(), error))?);
+            made.push(block.output_shapes(&inputs).map_err(|error| error.in_layer(block.name()))?);
         }
         Ok(self.outputs.iter().map(|port| of(&made, port)).collect())
     }
@@ -476,13 +476,13 @@ impl Model {
             let outputs = match block {
                 Block::Layer(layer) => {
                     tape.place = path.as_str().into();
-                    let output = layer.lower(tape, &inputs).map_err(|error| in_layer(layer.name(), error))?;
+                    let output = layer.lower(tape, &inputs).map_err(|error| error.in_layer(layer.name()))?;
                     seen(Applied { path, layer, inputs, output });
                     vec![output]
                 }
                 Block::Model(model) => model
                     .lower(tape, &inputs, &format!("{path}/"), seen)
-                    .map_err(|error| in_layer(model.name(), error))?,
+                    .map_err(|error| error.in_layer(model.name()))?,
             };
             made.push(outputs);
         }
@@ -583,7 +583,7 @@ impl Model {
 
     fn check_call(&self, commands: &Commands, inputs: &[Tensor]) -> Result<()> {
         self.check_inputs(inputs.len())?;
-        check_call(&format!("model `{}`", self.name), &self.gpu, commands, inputs)
+        check_call("model", &self.gpu, commands, inputs)
     }
 }
 
@@ -635,24 +635,4 @@ fn name_taken(name: &str) -> Error {
 fn no_such_layer(model: &str, names: &[&str], received: String) -> Error {
     let rule = format!("a layer of model `{model}` must be one of {}", names.join(", "));
     Error::invalid("layer", rule, received)
-}
-
-/// `error`, saying in which layer it arose where it does not say so by itself.
-pub(crate) fn in_layer(name: &str, error: Error) -> Error {
-    let text = error.to_string();
-    if text.contains(&format!("layer {name}")) || text.contains(&format!("weight {name}/")) {
-        return error;
-    }
-    let place = format!("layer {name}");
-    match error {
-        Error::Invalid { argument, rule, received } => {
-            Error::Invalid { argument, rule: format!("{place}: {rule}").into(), received }
-        }
-        Error::Unsupported { what, reason } => Error::Unsupported { what: format!("{place}: {what}"), reason },
-        Error::Limit { resource, needed, limit } => {
-            Error::Limit { resource: format!("{place}: {resource}").into(), needed, limit }
-        }
-        Error::Gpu { context, source } => Error::Gpu { context: format!("{place}: {context}").into(), source },
-        Error::Format { place: inner, problem } => Error::Format { place: format!("{place}: {inner}"), problem },
-    }
 }

@@ -289,10 +289,8 @@ fn extend(model: &mut Model, step: &Step) -> Result<()> {
             if let Some(name) = &config.common().name {
                 model.check_free(name)?;
             }
-            let layer = config.build(&model.gpu, model.shape(model.outputs[0])).map_err(|error| {
-                let name = config.common().name.as_deref().unwrap_or(config.class_name());
-                super::in_layer(name, error)
-            })?;
+            let layer = config.build(&model.gpu, model.shape(model.outputs[0]));
+            let layer = layer.map_err(|error| error.in_layer(config.name_or_class()))?;
             model.add_block(layer)?
         }
         Step::Again(name) => model.index_of(name)?,

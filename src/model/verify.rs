@@ -153,7 +153,7 @@ impl Model {
         let (applications, outputs) = self.record_layers(inputs)?;
         let mut layers = Vec::with_capacity(applications.len());
         for application in &applications {
-            let check = application.against_reference().map_err(|error| super::in_layer(&application.path, error))?;
+            let check = application.against_reference().map_err(|error| error.in_layer(&application.path))?;
             seen(&check);
             layers.push(check);
         }

@@ -22,8 +22,8 @@ pub(crate) struct ConvArgs {
 }
 
 /// `activation(conv(input, kernel) + bias)`; the output is laid out as `data_format` says. An activation along an axis is
-/// an operation of its own.
-pub(crate) fn conv(
+/// an operation of its own. The output has the last `R` of the three spatial axes; the others have one position.
+pub(crate) fn conv<const R: usize>(
     tape: &mut Tape,
     args: &ConvArgs,
     input: Value,
@@ -36,8 +36,9 @@ pub(crate) fn conv(
     let dtype = tape.dtype(input);
     let problem =
         ConvProblem { geometry: *geometry, direction: *direction, dtype, data_format: *data_format, epilogue };
-    let [channels, height, width] = problem.written();
-    let dims = data_format.join(geometry.batch, channels, [height, width]);
+    let [channels, spatial @ ..] = problem.written();
+    let spatial: [u32; R] = std::array::from_fn(|axis| spatial[axis + 3 - R]);
+    let dims = data_format.join(geometry.batch, channels, spatial);
     let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
     let reads = Reads::of(input).constant(Operand::Kernel, kernel).if_any(Operand::Bias, bias);
     let output = tape.step(Problem::Conv(problem), reads, dims.into(), dtype)?;
@@ -71,19 +72,15 @@ pub(crate) fn scale_and_shift_runs(
     let channels = scale.shape().dims().iter().product::<usize>();
     let before = extent(shape.dims().iter().product::<usize>() / (channels * after).max(1))?;
     let (channels, after) = (extent(channels)?, extent(after)?);
-    let geometry = |batch, pixels| ConvGeometry {
-        batch,
-        groups: channels,
-        in_channels: channels,
-        out_channels: channels,
-        axes: [Axis::pointwise(1), Axis::pointwise(pixels)],
+    let geometry = |batch, pixels| {
+        ConvGeometry::new(batch, channels, [channels; 2], [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)])
     };
     let (geometry, data_format) = if after == 1 {
-        (geometry(1, before), DataFormat::ChannelsLast)
+        (geometry(1, before)?, DataFormat::ChannelsLast)
     } else {
-        (geometry(before, after), DataFormat::ChannelsFirst)
+        (geometry(before, after)?, DataFormat::ChannelsFirst)
     };
     let args = ConvArgs { geometry, direction: Direction::Forward, data_format, activation: Activation::Linear };
-    let output = conv(tape, &args, input, scale, shift)?;
+    let output = conv::<1>(tape, &args, input, scale, shift)?;
     tape.reshape(output, shape)
 }

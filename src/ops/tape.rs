@@ -35,14 +35,21 @@ struct Info {
     storage: Storage,
 }
 
-/// That a value is another image with zeros around it, so that a convolution may read that one instead.
+/// That a value is another image, or row or volume, with zeros around it, so that a convolution may read that one instead.
 #[derive(Clone, Copy)]
 pub(crate) struct Pad {
     pub(crate) padded: Value,
     pub(crate) source: Value,
     pub(crate) data_format: DataFormat,
-    /// Zeros above and to the left.
-    pub(crate) before: [u32; 2],
+    /// How many images there are, and the channels of each.
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    /// Depth, height and width of the source, of which those that it has not are 1.
+    pub(crate) from: [usize; 3],
+    /// The same of the padded image.
+    pub(crate) to: [usize; 3],
+    /// Zeros in front, above and to the left.
+    pub(crate) before: [u32; 3],
 }
 
 /// Operations in order, each reading inputs of the tape and what operations before it wrote.

@@ -39,12 +39,12 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvProblem {
     /// Sizes.
-    pub geometry: ConvGeometry<2>,
+    pub geometry: ConvGeometry,
     /// Which way it is run.
     pub direction: Direction,
     /// Storage of input, kernel, bias and output.
     pub dtype: DType,
-    /// Where the channels stand in input and output; the kernel is `[kh, kw, cin/groups, cout]` in either.
+    /// Where the channels stand in input and output; the kernel is `[kd, kh, kw, cin/groups, cout]` in either.
     pub data_format: DataFormat,
     /// Bias and activation.
     pub epilogue: Epilogue,
@@ -56,12 +56,12 @@ impl ConvProblem {
         self.geometry.is_pointwise() && self.data_format == DataFormat::ChannelsLast
     }
 
-    /// The channels, height and width of what is read, whichever way the relation is run.
-    pub(crate) const fn read(&self) -> [u32; 3] {
-        let ConvGeometry { in_channels, out_channels, axes: [h, w], .. } = self.geometry;
+    /// The channels, depth, height and width of what is read, whichever way the relation is run.
+    pub(crate) const fn read(&self) -> [u32; 4] {
+        let ConvGeometry { in_channels, out_channels, axes: [d, h, w], .. } = self.geometry;
         match self.direction {
-            Direction::Forward => [in_channels, h.input, w.input],
-            Direction::BackwardInput => [out_channels, h.output, w.output],
+            Direction::Forward => [in_channels, d.input, h.input, w.input],
+            Direction::BackwardInput => [out_channels, d.output, h.output, w.output],
         }
     }
 
@@ -85,12 +85,12 @@ impl ConvProblem {
         product(self.written()).saturating_mul(self.geometry.batch.into())
     }
 
-    /// The channels, height and width of what is written.
-    pub(crate) const fn written(&self) -> [u32; 3] {
-        let ConvGeometry { in_channels, out_channels, axes: [h, w], .. } = self.geometry;
+    /// The channels, depth, height and width of what is written.
+    pub(crate) const fn written(&self) -> [u32; 4] {
+        let ConvGeometry { in_channels, out_channels, axes: [d, h, w], .. } = self.geometry;
         match self.direction {
-            Direction::Forward => [out_channels, h.output, w.output],
-            Direction::BackwardInput => [in_channels, h.input, w.input],
+            Direction::Forward => [out_channels, d.output, h.output, w.output],
+            Direction::BackwardInput => [in_channels, d.input, h.input, w.input],
         }
     }
 }
@@ -103,8 +103,8 @@ pub struct SeparableProblem {
 }
 
 impl SeparableProblem {
-    /// The two as one problem; `None` unless the second computes each pixel from that pixel of the first alone, either
-    /// reads and writes channels that are last and come in fours, one for each in the first, and both store one element
+    /// The two as one problem; `None` unless they are over height and width alone, the second computes each pixel from that
+    /// pixel of the first alone, either reads and writes channels that are last and come in fours, one for each in the first, and both store one element
     /// type.
     ///
     /// A shader has the parameters of one activation: where both have some, they must be the same.
@@ -122,7 +122,12 @@ impl SeparableProblem {
             && pointwise.dtype == depthwise.dtype;
         let [one, other] = [&depthwise, &pointwise].map(|problem| problem.epilogue.activation);
         let share = one.parameters == other.parameters || [one, other].contains(&Elementwise::LINEAR);
-        let fits = first.is_depthwise() && !depthwise.epilogue.residual && follows && share;
+        let fits = first.is_depthwise()
+            && first.plane().is_some()
+            && second.plane().is_some()
+            && !depthwise.epilogue.residual
+            && follows
+            && share;
         (fits && in_fours(&depthwise) && in_fours(&pointwise)).then_some(Self { depthwise, pointwise })
     }
 

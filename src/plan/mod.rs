@@ -13,6 +13,9 @@
 //!        └─ Dispatch conv_tiled.wgsl with PIXEL_TILE = 64, …; sizes and pads; 98 workgroups; its tensors
 //! ```
 //!
+//! These records are public for measuring and testing, and may change with any version. Their lists of functions are not
+//! marked `non_exhaustive`, on purpose: a test that matches on them does not compile until it knows a new function.
+//!
 //! The words of GPU work that this crate's comments use, with what a reader may know them by:
 //!
 //! | word | meaning |

@@ -14,8 +14,8 @@ pub enum PoolFunction {
     Average,
     /// Their sum divided by the number of positions of the padded input: the pads count as zeros.
     AveragePadded {
-        /// Pads after the input, by axis. Positions beyond them never count.
-        pad_after: [u32; 2],
+        /// Pads after the input along depth, height and width. Positions beyond them never count.
+        pad_after: [u32; 3],
     },
 }
 
@@ -25,7 +25,7 @@ pub struct PoolProblem {
     /// The function.
     pub function: PoolFunction,
     /// Sizes; the windows are its kernels, and each channel is a group of its own.
-    pub geometry: ConvGeometry<2>,
+    pub geometry: ConvGeometry,
     /// Storage of input and output.
     pub dtype: DType,
     /// Where the channels stand in input and output.

@@ -108,14 +108,13 @@ impl Problem {
     /// The parts that the problem falls into, as many as there are; `None` where its tensors do not come in parts.
     pub(crate) fn parts(&self) -> Option<Parts> {
         let of = |count: u32, input: u64, output: u64| Some(Parts { count, steps: [input, output, output] });
-        let images = |geometry: &ConvGeometry<2>, read: u64, written: u64| {
+        let images = |geometry: &ConvGeometry, read: u64, written: u64| {
             let count = geometry.batch.max(1);
             of(count, read / u64::from(count), written / u64::from(count))
         };
         match self {
             Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
-                let ConvGeometry { batch, axes: [height, width], .. } = problem.geometry;
-                let pixels = batch.checked_mul(height.input)?.checked_mul(width.input)?;
+                let pixels = u32::try_from(problem.geometry.pixels()).ok()?;
                 of(pixels, problem.read()[0].into(), problem.written()[0].into())
             }
             Self::Conv(problem) => images(&problem.geometry, problem.read_elements(), problem.written_elements()),
@@ -156,7 +155,7 @@ impl Problem {
         match &mut part {
             Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
                 problem.geometry.batch = 1;
-                problem.geometry.axes = [Axis::pointwise(1), Axis::pointwise(count)];
+                problem.geometry.axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(count)];
             }
             Self::Conv(ConvProblem { geometry, .. }) | Self::Pool(PoolProblem { geometry, .. }) => {
                 geometry.batch = count

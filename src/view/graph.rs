@@ -399,7 +399,7 @@ impl Sketch {
             Ok(PartialShape::from(dims))
         });
         let shapes = shapes.collect::<Result<Vec<_>>>()?;
-        let output = config.output_shape_all(&shapes).map_err(|error| crate::model::in_layer(&name, error))?;
+        let output = config.output_shape_all(&shapes).map_err(|error| error.in_layer(&name))?;
         let Some(dims) = without_batch(&output) else {
             let rule = format!("layer {name}: the shapes of a sketch must be known");
             return Err(Error::invalid("layer", rule, format!("output shape={output}")));

@@ -165,9 +165,10 @@ fn pools(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
     for row in &POOLS {
         let input = drawn(numbers, row.shape, storage);
         let [batch, _, _, channels] = row.shape.map(|extent| extent as u32);
-        let axes = [row.axis(0), row.axis(1)];
-        let geometry = ConvGeometry { batch, groups: channels, in_channels: channels, out_channels: channels, axes };
-        let padded = PoolFunction::AveragePadded { pad_after: row.pads.map(|[_, after]| after) };
+        let axes = [Axis::UNIT, row.axis(0), row.axis(1)];
+        let geometry = ConvGeometry::new(batch, channels, [channels; 2], axes).expect("sound numbers");
+        let [after_h, after_w] = row.pads.map(|[_, after]| after);
+        let padded = PoolFunction::AveragePadded { pad_after: [0, after_h, after_w] };
         for function in [PoolFunction::Max, PoolFunction::Average, padded] {
             let windows = row.windows();
             for data_format in FORMATS {

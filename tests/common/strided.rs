@@ -418,13 +418,13 @@ fn transposed(dtype: DType) -> Vec<Case> {
                 let convolved = Convolved { exact, magnitude, partial, ..convolved };
                 let function = Activation::from_name(activation).expect("a Keras name");
                 let problem = ConvProblem {
-                    geometry: ConvGeometry {
-                        batch: 2,
-                        groups: groups as u32,
-                        in_channels: filters as u32,
-                        out_channels: channels as u32,
-                        axes: [h, w],
-                    },
+                    geometry: ConvGeometry::new(
+                        2,
+                        groups as u32,
+                        [filters as u32, channels as u32],
+                        [Axis::UNIT, h, w],
+                    )
+                    .expect("sound numbers"),
                     direction: Direction::BackwardInput,
                     dtype,
                     data_format,

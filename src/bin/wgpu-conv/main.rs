@@ -212,7 +212,7 @@ fn fail(message: &str) -> ExitCode {
 }
 
 fn next_step(command: &Command, error: &Error) -> &'static str {
-    match error {
+    match error.kind() {
         Error::Format { place, .. } if place.ends_with("keras.json") => {
             "mend the file, or move it away: it holds Keras's defaults for you, and there need not be one"
         }

@@ -84,10 +84,10 @@ fn is_scale(problem: &ConvProblem) -> bool {
 
 /// How the output's channels lie: how many there are, and how many elements in a row are of one.
 fn channel_run(problem: &ConvProblem) -> (u32, u32) {
-    let [channels, height, width] = problem.written();
+    let [channels, depth, height, width] = problem.written();
     match problem.data_format {
         DataFormat::ChannelsLast => (channels, 1),
-        DataFormat::ChannelsFirst => (channels, height * width),
+        DataFormat::ChannelsFirst => (channels, depth * height * width),
     }
 }
 

@@ -176,11 +176,10 @@ mod tests {
     fn convolved(tape: &mut Tape, input: Value) -> Value {
         let [height, width] = [1, 2].map(|axis| tape.shape(input).dims()[axis] as u32);
         let axis = |input: u32| Axis { input, output: input - 2, kernel: 3, stride: 1, dilation: 1, pad_before: 0 };
-        let axes = [axis(height), axis(width)];
-        let geometry = ConvGeometry { batch: 2, groups: 1, in_channels: 4, out_channels: 4, axes };
+        let geometry = ConvGeometry::new(2, 1, [4, 4], [Axis::UNIT, axis(height), axis(width)]).unwrap();
         let (data_format, activation) = (DataFormat::ChannelsLast, Activation::Linear);
         let args = ConvArgs { geometry, direction: Direction::Forward, data_format, activation };
-        conv(tape, &args, input, &kernel(&[3, 3, 4, 4], 3.0), None).unwrap()
+        conv::<2>(tape, &args, input, &kernel(&[3, 3, 4, 4], 3.0), None).unwrap()
     }
 
     fn normalized(tape: &mut Tape, input: Value) -> Value {
@@ -253,7 +252,17 @@ mod tests {
         let padded = tape.uninitialized([2, 12, 8, 4].into(), DType::F32).unwrap();
         let padding = MapProblem { elements: 768, dtype: DType::F32, activation: Elementwise::LINEAR };
         tape.step_into(Problem::Map(padding), source, padded);
-        tape.note_pad(Pad { padded, source, data_format: DataFormat::ChannelsLast, before: [2, 0] });
+        let (from, to, before) = ([1, 9, 7], [1, 12, 8], [0, 2, 0]);
+        tape.note_pad(Pad {
+            padded,
+            source,
+            data_format: DataFormat::ChannelsLast,
+            batch: 2,
+            channels: 4,
+            from,
+            to,
+            before,
+        });
         padded
     }
 
@@ -277,7 +286,7 @@ mod tests {
         rewritten(&mut tape, &[y]);
         let [step] = &tape.steps[..] else { panic!("{} steps", tape.steps.len()) };
         let Problem::Conv(conv) = step.problem else { panic!("{:?}", step.problem) };
-        let [height, width] = conv.geometry.axes;
+        let [_, height, width] = conv.geometry.axes;
         assert_eq!((height.input, height.output, height.pad_before), (9, 10, 2));
         assert_eq!((width.input, width.output, width.pad_before), (7, 6, 0));
         assert_eq!(step.value(Operand::Input), Some(source));

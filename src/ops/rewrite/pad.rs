@@ -6,9 +6,8 @@
 
 use super::{Outcome, Rewriting, Rule};
 use crate::Result;
-use crate::ops::Read;
+use crate::ops::{Pad, Read};
 use crate::plan::{ConvProblem, Direction, Operand, Problem};
-use crate::{DataFormat, Shape};
 
 pub(super) const RULE: Rule = Rule { name: "pad", apply };
 
@@ -20,12 +19,11 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
     if conv.direction != Direction::Forward {
         return Ok(Outcome::Kept("it is a transposed convolution"));
     }
-    if !sees(&conv, tape.shape(pad.padded), pad.data_format) {
+    if !sees(&conv, &pad) {
         return Ok(Outcome::Kept("it does not see the picture with the zeros as one"));
     }
-    let (_, _, extents) = pad.data_format.split::<_, 2>(tape.shape(pad.source).dims());
     let mut geometry = conv.geometry;
-    for ((axis, extent), before) in geometry.axes.iter_mut().zip(extents).zip(pad.before) {
+    for ((axis, extent), before) in geometry.axes.iter_mut().zip(pad.from).zip(pad.before) {
         axis.input = extent as u32;
         axis.pad_before += before;
     }
@@ -35,12 +33,12 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
     Ok(Outcome::Changed)
 }
 
-/// Whether what a convolution reads is the picture of this shape: its images, rows, columns and channels, as they lie.
+/// Whether what a convolution reads is the padded picture: its images, rows, columns and channels, as they lie.
 ///
 /// A step that is computed as a convolution need not be one over that picture: batch normalization of `[2, 6, 6, 4]` runs over
 /// 72 pixels in a row, and has nowhere to pad.
-fn sees(problem: &ConvProblem, shape: &Shape, data_format: DataFormat) -> bool {
-    let (batch, channels, [height, width]) = data_format.split::<_, 2>(shape.dims());
-    let read = problem.read().map(|extent| extent as usize);
-    problem.data_format == data_format && problem.geometry.batch as usize == batch && read == [channels, height, width]
+fn sees(problem: &ConvProblem, pad: &Pad) -> bool {
+    let [channels, read @ ..] = problem.read().map(|extent| extent as usize);
+    let same = problem.geometry.batch as usize == pad.batch && channels == pad.channels && read == pad.to;
+    problem.data_format == pad.data_format && same
 }
