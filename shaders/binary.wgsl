@@ -23,25 +23,7 @@ const DIVIDE: u32 = 3u;
 const MAXIMUM: u32 = 4u;
 const MINIMUM: u32 = 5u;
 const POWER: u32 = 6u;
-
-/// What is left of an invocation's number behind the axes walked so far, and where those led on either side.
-struct Place {
-    rest: u32,
-    left: u32,
-    right: u32,
-}
-
-/// Walks axis number `i`.
-fn along(i: u32, extent: u32, left_stride: u32, right_stride: u32, place: Place) -> Place {
-    if i >= RANK {
-        return place;
-    }
-    var c = place.rest;
-    if i + 1u < RANK {
-        c = place.rest % extent;
-    }
-    return Place(place.rest / extent, place.left + c * left_stride, place.right + c * right_stride);
-}
+const EQUAL: u32 = 8u;
 
 fn combine(a: Acc, b: Acc) -> Acc {
     switch FUNCTION {
@@ -52,6 +34,11 @@ fn combine(a: Acc, b: Acc) -> Acc {
         case MAXIMUM: { return keep_nan(a, keep_nan(b, max(a, b))); }
         case MINIMUM: { return keep_nan(a, keep_nan(b, min(a, b))); }
         case POWER: { return power(a, b); }
+        case EQUAL: {
+            let nan_a = (bitcast<AccBits>(a) & AccBits(0x7fffffffu)) > AccBits(0x7f800000u);
+            let nan_b = (bitcast<AccBits>(b) & AccBits(0x7fffffffu)) > AccBits(0x7f800000u);
+            return select(Acc(0.0), Acc(1.0), (a == b) | (nan_a & nan_b));
+        }
         default: { return select(b * a, a, a > Acc(0.0)); }
     }
 }
@@ -66,13 +53,7 @@ fn main(
     if item >= params.items {
         return;
     }
-    var place = Place(item, 0u, 0u);
-    place = along(0u, params.extent_0, params.left_0, params.right_0, place);
-    place = along(1u, params.extent_1, params.left_1, params.right_1, place);
-    place = along(2u, params.extent_2, params.left_2, params.right_2, place);
-    place = along(3u, params.extent_3, params.left_3, params.right_3, place);
-    place = along(4u, params.extent_4, params.left_4, params.right_4, place);
-    place = along(5u, params.extent_5, params.left_5, params.right_5, place);
+    let place = place_of(item);
     let a = Acc(LeftAcc(left[place.left]));
     let b = Acc(RightAcc(right[place.right]));
     output[item] = Vec(activate(combine(a, b)));

@@ -16,6 +16,9 @@
 //   DICE                           1 − 2 · sum x y / (sum x + sum y + ε)
 //   TVERSKY                        1 − sum x y / (sum x y + α · sum (1 − x) y + β · sum x (1 − y) + ε)
 //
+//   TOP_K                          1 where fewer than k predictions are larger than that of the class, else 0
+//   BINARY_ACCURACY                mean of 1 where x > threshold just as y = 1, else 0
+//
 // Probabilities are clipped to [ε, 1 − ε] before a logarithm, and have the gradient 0 beyond. Targets are smoothed:
 // y becomes keep · y + share.
 //
@@ -47,6 +50,8 @@ const COSINE: u32 = 15u;
 const CATEGORICAL_HINGE: u32 = 16u;
 const DICE: u32 = 17u;
 const TVERSKY: u32 = 18u;
+const TOP_K: u32 = 19u;
+const BINARY_ACCURACY: u32 = 20u;
 
 /// Values are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
@@ -203,6 +208,14 @@ fn first_terms(line: Line, i: u32) -> vec3<f32> {
         case COSINE {
             return vec3(x * x, y * y, x * y);
         }
+        case TOP_K {
+            // Of equal ones the first is taken, where only one is.
+            let before = x == line.most && f32(i) < line.more.x && number(params.act_0) == 1.0;
+            return vec3(select(0.0, 1.0, x > line.most || before), 0.0, 0.0);
+        }
+        case BINARY_ACCURACY {
+            return vec3(select(0.0, 1.0, select(0.0, 1.0, x > number(params.act_0)) == y), 0.0, 0.0);
+        }
         case CATEGORICAL_HINGE {
             return vec3(x * y, select(0.0, 1.0, (1.0 - y) * x == line.most), 0.0);
         }
@@ -256,6 +269,13 @@ fn loss_of(line: Line) -> f32 {
         }
         case CATEGORICAL_FOCAL {
             return line.more.x;
+        }
+        case TOP_K {
+            let is_nan = (bitcast<u32>(line.most) & 0x7fffffffu) > 0x7f800000u;
+            return select(0.0, 1.0, sums.x < number(params.act_0) && !is_nan);
+        }
+        case BINARY_ACCURACY {
+            return sums.x / f32(params.extent);
         }
         case GENERALIZED {
             let q = number(params.act_0);
@@ -360,6 +380,26 @@ fn main(
             most = larger(most, select(x, (1.0 - desired(line, i)) * x, FUNCTION == CATEGORICAL_HINGE));
         }
         line.most = finite(team_largest(line.member, most));
+    }
+    if FUNCTION == TOP_K {
+        var label = 0.0;
+        if SPARSE {
+            label = targets[item];
+        } else {
+            // The first of the largest targets.
+            var most = bitcast<f32>(params.lowest);
+            for (var i = line.member; i < params.extent; i += TEAM) {
+                most = larger(most, desired(line, i));
+            }
+            most = team_largest(line.member, most);
+            var first = -f32(params.extent);
+            for (var i = line.member; i < params.extent; i += TEAM) {
+                first = max(first, select(-f32(params.extent), -f32(i), desired(line, i) == most));
+            }
+            label = -team_largest(line.member, first);
+        }
+        line.more = vec2(label, 0.0);
+        line.most = prediction(line, u32(clamp(label, 0.0, f32(params.extent - 1u))));
     }
     var total = vec3(0.0);
     for (var start = line.member; start < params.extent; start += RUN * TEAM) {

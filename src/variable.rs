@@ -195,6 +195,11 @@ impl Data {
         self.content().version
     }
 
+    /// Says that commands which are about to run replace the values on the device.
+    pub(crate) fn replaced_on_device(&self) {
+        self.content().version += 1;
+    }
+
     /// The values on the device, where they are from now on.
     pub(crate) fn on_device(&self) -> Result<Tensor> {
         let mut content = self.content();
@@ -207,11 +212,6 @@ impl Data {
                 Ok(tensor)
             }
         }
-    }
-
-    /// Counts values that were put in the place of others on the device.
-    pub(crate) fn replaced(&self) {
-        self.content().version += 1;
     }
 
     fn assign(&self, value: &HostTensor) -> Result<()> {

@@ -64,6 +64,8 @@ pub(super) fn plans(problem: &LossProblem, caps: &Caps) -> Result<Vec<Plan>> {
         LossFunction::CategoricalHinge => (16, "categorical_hinge"),
         LossFunction::Dice => (17, "dice"),
         LossFunction::Tversky => (18, "tversky"),
+        LossFunction::TopK => (19, "top_k"),
+        LossFunction::BinaryAccuracy => (20, "binary_accuracy"),
     };
     let mut bindings = vec![
         Binding::Read(Operand::Input),
@@ -116,7 +118,7 @@ pub(super) fn plans(problem: &LossProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 params: params.words(),
                 workgroups: team.workgroups,
                 bindings: bindings.clone(),
-                turns: 4 * values + 2 * values.div_ceil(64) + 6 * team.turns(),
+                turns: 5 * values + 2 * values.div_ceil(64) + 7 * team.turns(),
             }],
             scratch: vec![],
             packing: None,

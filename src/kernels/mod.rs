@@ -18,6 +18,7 @@
 //! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
+//! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `loss`, `update` | losses with their gradients, optimizers |
@@ -32,6 +33,7 @@
 
 mod along_axis;
 mod binary;
+mod binary_gradient;
 mod cast;
 mod conv_cooperative;
 mod conv_depthwise;
@@ -39,6 +41,7 @@ mod conv_depthwise_strip;
 mod conv_direct;
 mod conv_gathered;
 mod conv_grouped;
+mod conv_kernel_gradient;
 mod conv_launch;
 mod conv_parts;
 mod conv_separable;
@@ -52,10 +55,12 @@ mod lines;
 mod long_sums;
 mod loss;
 mod map;
+mod map_gradient;
 mod move_axes;
 mod normalize;
 mod packing;
 mod pool;
+mod pool_gradient;
 mod product;
 mod resize;
 mod runs;
@@ -97,6 +102,10 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Product(problem) => product::plans(problem, caps),
         Problem::Loss(problem) => loss::plans(problem, caps),
         Problem::Update(problem) => update::plans(problem, caps),
+        Problem::MapGradient(problem) => map_gradient::plans(problem, caps),
+        Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
+        Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
+        Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

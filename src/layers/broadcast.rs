@@ -52,6 +52,8 @@ impl Constant {
             shape: constant.shape().clone(),
             trainable: common.trainable,
             initializer: Initializer::Zeros,
+            regularizer: None,
+            constraint: None,
         };
         constant.map(weight).into_iter().collect()
     }

@@ -6,7 +6,7 @@ use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positiv
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, convolution};
 use super::describe::{Declared, Describe};
-use super::{Common, Initializer};
+use super::{Common, Initializer, Regularizer};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result};
 
@@ -99,6 +99,10 @@ impl Conv2D {
 impl Describe for Conv2D {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

@@ -6,7 +6,7 @@ use super::arguments::{Common, ConvArguments, Pair, WeightOptions, conv_setters,
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, Extra, convolution, integer};
 use super::describe::{Declared, Describe};
-use super::{Initializer, activated_shape};
+use super::{Initializer, Regularizer, activated_shape};
 use crate::geometry::{extent, in_front};
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
@@ -122,6 +122,10 @@ impl Conv2DTranspose {
 impl Describe for Conv2DTranspose {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

@@ -9,7 +9,7 @@ use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positiv
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
-use super::{Common, Initializer};
+use super::{Common, Initializer, Regularizer};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, PartialShape, Result};
 
@@ -92,6 +92,10 @@ impl DepthwiseConv2D {
 impl Describe for DepthwiseConv2D {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

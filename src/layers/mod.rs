@@ -29,6 +29,7 @@ mod dot;
 mod dropout;
 mod flatten;
 mod global_pooling2d;
+mod gradients;
 mod group_normalization;
 mod identities;
 mod initializer;
@@ -79,6 +80,8 @@ pub use dot::Dot;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D};
+pub use gradients::Gradients;
+pub(crate) use gradients::seed;
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,

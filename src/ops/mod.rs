@@ -22,6 +22,7 @@
 mod binary;
 mod conv;
 mod elementwise;
+mod gradient;
 mod kernel;
 mod launch;
 mod loss;
@@ -37,7 +38,8 @@ mod update;
 
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
-pub(crate) use elementwise::{activate, cast, map, rounded};
+pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
+pub(crate) use gradient::{Target, gradient};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
 pub(crate) use loss::losses;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::{Launch, Passing, Reads, Step, rewrite};
 use crate::geometry::indexable;
 use crate::gpu::Commands;
-use crate::plan::Problem;
+use crate::plan::{CastProblem, Problem};
 use crate::variable::Data;
 use crate::{DType, DataFormat, Error, Result, Rounding, Shape, Tensor};
 
@@ -61,14 +61,15 @@ pub(crate) struct Tape {
     values: Vec<Info>,
     storages: usize,
     inputs: Vec<Value>,
-    /// Values that are the memory of weights: steps change those in place.
-    variables: Vec<(Value, Arc<Data>)>,
+    variables: Vec<(Arc<Data>, Value)>,
     pads: Vec<Pad>,
     pub(crate) steps: Vec<Step>,
     /// The path of the layer being lowered.
     pub(crate) place: Arc<str>,
     /// The narrower format that the layer being lowered rounds its results to.
     pub(crate) rounding: Option<Rounding>,
+    /// Whether layers compute as in training: a batch normalization by the statistics of the batch, say.
+    pub(crate) training: bool,
 }
 
 impl Tape {
@@ -79,6 +80,46 @@ impl Tape {
         Ok(value)
     }
 
+    /// The values of a weight, to be read as they are or [assigned](Self::assign): its own memory.
+    pub(crate) fn variable(&mut self, data: &Arc<Data>) -> Result<Value> {
+        if let Some((_, value)) = self.variables.iter().find(|(known, _)| Arc::ptr_eq(known, data)) {
+            return Ok(*value);
+        }
+        let value = self.uninitialized(data.shape().clone(), data.dtype())?;
+        self.variables.push((data.clone(), value));
+        Ok(value)
+    }
+
+    /// The weights that stand as values on the tape.
+    pub(crate) fn variables(&self) -> &[(Arc<Data>, Value)] {
+        &self.variables
+    }
+
+    /// The weights that steps write.
+    pub(crate) fn assigned(&self) -> impl Iterator<Item = &Arc<Data>> {
+        let is_written = |value: Value| {
+            self.steps.iter().any(|step| step.written().any(|other| self.storage(other) == self.storage(value)))
+        };
+        self.variables.iter().filter(move |(_, value)| is_written(*value)).map(|(data, _)| data)
+    }
+
+    /// Replaces the values of a weight by those of `value`. What stands before on the tape reads the old ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the number of elements differs.
+    pub(crate) fn assign(&mut self, data: &Arc<Data>, value: Value) -> Result<()> {
+        let to = self.variable(data)?;
+        let value = self.reshape(value, data.shape().clone())?;
+        let problem = CastProblem {
+            elements: self.elements(to),
+            from: self.dtype(value),
+            to: data.dtype(),
+            rounding: data.rounding(),
+        };
+        self.step_into(Problem::Cast(problem), value, to);
+        Ok(())
+    }
+
     /// A value that steps are about to write.
     pub(crate) fn uninitialized(&mut self, shape: Shape, dtype: DType) -> Result<Value> {
         indexable(&shape)?;
@@ -86,30 +127,6 @@ impl Tape {
         self.storages += 1;
         self.values.push(Info { shape, dtype, storage });
         Ok(Value(self.values.len() - 1))
-    }
-
-    /// The memory of a weight, for steps that read its values as they are or change them in place. One value stands for one
-    /// weight, and it lies on the device from now on.
-    pub(crate) fn variable(&mut self, data: &Arc<Data>) -> Result<Value> {
-        if let Some((value, _)) = self.variables.iter().find(|(_, known)| Arc::ptr_eq(known, data)) {
-            return Ok(*value);
-        }
-        let value = self.uninitialized(data.shape().clone(), data.dtype())?;
-        self.variables.push((value, data.clone()));
-        Ok(value)
-    }
-
-    /// The values that are the memory of weights, with those.
-    pub(crate) fn variables(&self) -> &[(Value, Arc<Data>)] {
-        &self.variables
-    }
-
-    /// The weights that steps change in place.
-    pub(crate) fn changed(&self) -> impl Iterator<Item = &Arc<Data>> {
-        let written = |value: Value| {
-            self.steps.iter().flat_map(Step::written).any(|other| self.storage(other) == self.storage(value))
-        };
-        self.variables.iter().filter(move |(value, _)| written(*value)).map(|(_, data)| data)
     }
 
     /// What whoever runs the tape provides, in order.
@@ -200,7 +217,7 @@ impl Tape {
                 last[self.storage(value).0] = index + 1;
             }
         }
-        for &value in kept {
+        for &value in kept.iter().chain(self.variables.iter().map(|(_, value)| value)) {
             last[self.storage(value).0] = usize::MAX;
         }
         last
@@ -211,8 +228,7 @@ impl Tape {
     pub(crate) fn maker(&self, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
         let storage = self.storage(value);
         let is = |other: &Value| self.storage(*other) == storage;
-        let is_weight = self.variables.iter().any(|(value, _)| is(value));
-        if outputs.iter().any(is) || self.inputs.iter().any(is) || is_weight {
+        if outputs.iter().chain(&self.inputs).chain(self.variables.iter().map(|(_, value)| value)).any(is) {
             return None;
         }
         let mut found = None;
@@ -244,7 +260,7 @@ impl Tape {
         for (value, tensor) in self.inputs.iter().zip(inputs) {
             memory[self.storage(*value).0] = Some(tensor.clone());
         }
-        for (value, data) in &self.variables {
+        for (data, value) in &self.variables {
             memory[self.storage(*value).0] = Some(data.on_device()?);
         }
         for (index, step) in self.steps.iter().enumerate() {
@@ -272,7 +288,7 @@ impl Tape {
                 }
             }
         }
-        self.changed().for_each(|data| data.replaced());
+        self.assigned().for_each(|data| data.replaced_on_device());
         let tensor = |&value: &Value| {
             let made = match &memory[self.storage(value).0] {
                 Some(tensor) => tensor.clone(),

@@ -26,11 +26,13 @@ pub enum BinaryFunction {
     Power,
     /// `left` where positive, else `right · left`.
     Prelu,
+    /// 1 where both are the same number or both are NaN, else 0.
+    Equal,
 }
 
 impl BinaryFunction {
     /// Every function, with its name.
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 9] = [
         ("add", Self::Add),
         ("subtract", Self::Subtract),
         ("multiply", Self::Multiply),
@@ -39,6 +41,7 @@ impl BinaryFunction {
         ("minimum", Self::Minimum),
         ("power", Self::Power),
         ("prelu", Self::Prelu),
+        ("equal", Self::Equal),
     ];
 
     /// The function of a name.
@@ -136,9 +139,9 @@ impl BinaryProblem {
         let (left, right) = (step(left, |axis| axis.left)?, step(right, |axis| axis.right)?);
         let output = inner.iter().map(|axis| u64::from(axis.extent)).product();
         let steps = match self.sides {
-            Sides::InputOther => [left, right, output],
-            Sides::InputKernel if right == 0 => [left, 0, output],
-            Sides::KernelInput if left == 0 => [right, 0, output],
+            Sides::InputOther => [left, right, output, output],
+            Sides::InputKernel if right == 0 => [left, 0, output, output],
+            Sides::KernelInput if left == 0 => [right, 0, output, output],
             _ => return None,
         };
         Some(Parts { count: extent, steps })

@@ -7,6 +7,84 @@
 use super::{ACTIVATION, MATH, Part};
 use crate::{Activation, DType, Rounding, Unary};
 
+/// A row of the table of element-wise functions: see [`FUNCTIONS`].
+struct Function {
+    /// In `lib/activation.wgsl` or `lib/math.wgsl`.
+    name: &'static str,
+    /// Its derivative, in `lib/slope.wgsl`.
+    slope: &'static str,
+    /// Whether it is less than a dozen instructions.
+    short: bool,
+}
+
+macro_rules! short {
+    ($name:literal) => {
+        Function { name: $name, slope: concat!($name, "_slope"), short: true }
+    };
+}
+
+macro_rules! long {
+    ($name:literal) => {
+        Function { short: false, ..short!($name) }
+    };
+}
+
+/// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
+/// in `lib/slope.wgsl` fails `tests/shaders.rs`.
+const FUNCTIONS: [Function; 51] = [
+    short!("linear"),
+    short!("relu"),
+    long!("relu_general"),
+    long!("relu_capped"),
+    short!("relu6"),
+    short!("leaky_relu"),
+    long!("elu"),
+    long!("celu"),
+    long!("selu"),
+    long!("exponential"),
+    long!("sigmoid"),
+    long!("log_sigmoid"),
+    short!("hard_sigmoid"),
+    short!("hard_sigmoid_2"),
+    long!("silu"),
+    short!("hard_silu"),
+    long!("gelu"),
+    long!("gelu_approximate"),
+    long!("mish"),
+    long!("softplus"),
+    long!("softsign"),
+    long!("squareplus"),
+    long!("tanh_keras"),
+    long!("tanh_shrink"),
+    short!("hard_tanh"),
+    short!("hard_shrink"),
+    long!("soft_shrink"),
+    short!("threshold"),
+    long!("sparse_plus"),
+    long!("sparse_sigmoid"),
+    short!("math_abs"),
+    short!("math_neg"),
+    long!("math_sqrt"),
+    long!("math_reciprocal"),
+    long!("math_log"),
+    long!("math_floor"),
+    long!("math_ceil"),
+    long!("math_round"),
+    long!("math_sign"),
+    long!("math_erf"),
+    long!("math_sin"),
+    long!("math_cos"),
+    long!("math_tan"),
+    short!("math_square"),
+    short!("math_clip"),
+    short!("math_affine"),
+    long!("math_pow"),
+    short!("math_clipped_affine"),
+    long!("math_scaled_elu"),
+    long!("math_shrink"),
+    long!("math_swish"),
+];
+
 /// An element-wise function as a shader takes it: a function of `lib/activation.wgsl` or `lib/math.wgsl`, and its
 /// parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +140,10 @@ impl Elementwise {
         Self { function: name, parameters: [first, second, 0] }
     }
 
+    fn row(&self) -> &'static Function {
+        FUNCTIONS.iter().find(|row| row.name == self.function).unwrap_or(&FUNCTIONS[0])
+    }
+
     /// The parts of a shader that define the function.
     pub(crate) fn parts(&self) -> &'static [Part] {
         if self.function.starts_with("math_") { &[ACTIVATION, MATH] } else { &[ACTIVATION] }
@@ -72,27 +154,14 @@ impl Elementwise {
         self.function
     }
 
+    /// The name of its derivative in `lib/slope.wgsl`.
+    pub(crate) fn slope(&self) -> &'static str {
+        self.row().slope
+    }
+
     /// Whether it is a dozen instructions or more, too long to be repeated at every store of a large tile.
     pub(crate) fn is_long(&self) -> bool {
-        !matches!(
-            self.function,
-            "linear"
-                | "relu"
-                | "relu6"
-                | "leaky_relu"
-                | "hard_sigmoid"
-                | "hard_sigmoid_2"
-                | "hard_silu"
-                | "hard_tanh"
-                | "hard_shrink"
-                | "threshold"
-                | "math_abs"
-                | "math_neg"
-                | "math_square"
-                | "math_clip"
-                | "math_affine"
-                | "math_clipped_affine"
-        )
+        !self.row().short
     }
 
     /// The bits of its three f32 parameters.

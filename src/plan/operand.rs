@@ -22,12 +22,13 @@ pub enum Operand {
     ThenKernel,
     /// The bias of the second of two convolutions in one.
     ThenBias,
+    /// In the backward pass, the gradient of what the operation wrote in the forward pass; of a loss, which writes it, by each
+    /// prediction.
+    Gradient,
     /// The operation's output; of an update the weight, which it reads as well.
     Output,
     /// What the losses of lines are multiplied by.
     Weights,
-    /// The gradient that a loss writes beside itself.
-    Gradient,
     /// The numbers of a training step: whether it updates, its learning rate, ….
     Clock,
     /// The square of the norm that gradients are clipped by, or of a change.

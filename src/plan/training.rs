@@ -42,6 +42,10 @@ pub enum LossFunction {
     Dice,
     /// Dice with weights of what is missed and of what is wrongly found: parameters α and β.
     Tversky,
+    /// 1 where the class is among the first parameter's number of largest predictions, else 0. It has no gradient.
+    TopK,
+    /// Mean of 1 where a prediction is above the first parameter just as its target is 1, else 0. It has no gradient.
+    BinaryAccuracy,
 }
 
 /// Losses of lines along the middle axis of `[outer, extent, inner]`, and their gradient; all in f32.

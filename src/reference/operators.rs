@@ -70,6 +70,9 @@ pub(super) fn binary(left: &Array, right: &Array, function: BinaryFunction) -> E
             let exact = left.zip(right, f64::powf);
             Estimate { bound: exact.map(|y| function_error("pow", 0.0, y)), exact }
         }
+        BinaryFunction::Equal => {
+            of(&|left, right| f64::from(u8::from(left == right || (left.is_nan() && right.is_nan()))), 0.0)
+        }
         BinaryFunction::Prelu => of(&|x, slope| if x > 0.0 { x } else { slope * x }, 1.0),
     }
 }

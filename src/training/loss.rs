@@ -170,6 +170,20 @@ pub enum LossClass {
         /// The axes of the sums, neighbours; all by default.
         axis: Option<Vec<i32>>,
     },
+    /// The function of [`Metric`](super::Metric)'s accuracies of classes, which has no gradient.
+    #[doc(hidden)]
+    TopK {
+        /// How many predictions may be the class's.
+        k: u32,
+        /// Whether targets are the indices of classes.
+        sparse: bool,
+    },
+    /// The function of [`Metric::BinaryAccuracy`](super::Metric::BinaryAccuracy), which has no gradient.
+    #[doc(hidden)]
+    BinaryAccuracy {
+        /// Above which a prediction is 1.
+        threshold: f64,
+    },
 }
 
 /// Keras's classes with default parameters, each with the names that it goes by besides its own.
@@ -374,7 +388,9 @@ impl Loss {
     pub(crate) fn is_sparse(&self) -> bool {
         matches!(
             self.class,
-            LossClass::SparseCategoricalCrossentropy { .. } | LossClass::CategoricalGeneralizedCrossEntropy { .. }
+            LossClass::SparseCategoricalCrossentropy { .. }
+                | LossClass::CategoricalGeneralizedCrossEntropy { .. }
+                | LossClass::TopK { sparse: true, .. }
         )
     }
 
@@ -627,6 +643,14 @@ impl Loss {
                 LossFunction::GeneralizedCrossentropy
             }
             LossClass::Dice { .. } => LossFunction::Dice,
+            LossClass::TopK { k, .. } => {
+                parameters[0] = f64::from(k);
+                LossFunction::TopK
+            }
+            LossClass::BinaryAccuracy { threshold } => {
+                parameters[0] = threshold;
+                LossFunction::BinaryAccuracy
+            }
             LossClass::Tversky { alpha, beta, .. } => {
                 parameters = [alpha, beta];
                 LossFunction::Tversky

@@ -678,6 +678,12 @@ impl OptimizerState {
         commands.submit()
     }
 
+    /// How many numbers a step has.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) const fn clock_size(&self) -> usize {
+        CLOCK
+    }
+
     /// The numbers of the next step, as `update.wgsl` reads them.
     pub(crate) fn clock(&mut self) -> [f32; CLOCK] {
         let optimizer = &self.optimizer;
@@ -855,7 +861,7 @@ fn are_finite(gradients: &[Tensor]) -> Result<bool> {
     let results = tape.record(&mut commands, gradients, &most)?;
     commands.submit()?;
     for result in results {
-        if !result.read::<f32>()?.iter().all(|value| value.is_finite()) {
+        if !super::read(&result)?.iter().all(|value| value.is_finite()) {
             return Ok(false);
         }
     }

@@ -23,7 +23,7 @@ impl Regularizer {
     /// ```
     pub fn call(&self, weight: &Tensor) -> Result<Tensor> {
         if let Self::Custom(function) = self {
-            let penalty = (function.function())(&weight.read::<f32>()?, weight.shape())?;
+            let penalty = (function.function())(&super::read(weight)?, weight.shape())?;
             return Tensor::from_slice(weight.gpu(), Shape::from([]), &[penalty as f32]);
         }
         Ok(run(weight, |tape, value| Ok(vec![penalty(tape, self, value, false)?.0]))?.swap_remove(0))
@@ -59,7 +59,7 @@ impl Constraint {
     /// ```
     pub fn call(&self, weight: &Tensor) -> Result<Tensor> {
         if let Self::Custom(function) = self {
-            let mut values = weight.read::<f32>()?;
+            let mut values = super::read(weight)?;
             (function.function())(&mut values, weight.shape())?;
             return Tensor::from_slice(weight.gpu(), weight.shape().clone(), &values);
         }

@@ -17,5 +17,8 @@ pub fn forward_dev(storage: Storage) -> f64 {
     }
 }
 
+/// `dev` of a gradient of a layer against Keras. Keras' own `f32` runs stay below 6e-6.
+pub const GRADIENT_DEV: f64 = 1e-4;
+
 /// `dev` of a whole model's outputs and of its layers' statistics against Keras.
 pub const MODEL_DEV: f64 = 1e-4;
