@@ -71,10 +71,12 @@ fn main(
             let g = Acc(gradient[gradient_at + (column + i) * gradient_step]);
             add(&run, x, g);
         }
+        // unroll
         for (var l = 0u; l < IN_LANES; l++) {
             total[l] += run[l];
         }
     }
+    // unroll
     for (var l = 0u; l < IN_LANES; l++) {
         output[((part * TAPS + tap) * GROUP_IN + j + l) * vectors + f / LANES] = total[l];
     }

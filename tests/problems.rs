@@ -3,6 +3,8 @@
 pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
+#[path = "common/gradients.rs"]
+pub mod gradients;
 #[path = "common/launch.rs"]
 pub mod launch;
 #[path = "common/problems.rs"]
@@ -56,7 +58,11 @@ fn hold(dtype: DType) {
     let launcher = Launcher::new(gpu);
     let tried = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
     test_each(
-        cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype)),
+        cases(dtype)
+            .into_iter()
+            .chain(strided::cases(dtype))
+            .chain(separable::cases(dtype))
+            .chain(gradients::cases(dtype)),
         |case| case.name.clone(),
         |case| {
             for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {
@@ -190,7 +196,7 @@ fn no_invocation_takes_more_turns_than_stated() {
         Ok(())
     };
     let mut failures = Vec::new();
-    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)) {
+    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)).chain(gradients::cases(DType::F32)) {
         let given: Vec<_> = case.given.iter().map(|(operand, array, dtype)| (*operand, bytes(array, *dtype))).collect();
         for plan in launcher.gpu().candidates(&case.problem).expect("plans") {
             failures.extend(hold(&case.name, &plan, &given, case.expected.exact.data.len() * 4).err());

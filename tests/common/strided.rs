@@ -172,10 +172,11 @@ fn binary(function: BinaryFunction, a: f64, b: f64) -> f64 {
         BinaryFunction::Power => a.powf(b),
         BinaryFunction::Prelu if a > 0.0 => a,
         BinaryFunction::Prelu => b * a,
+        BinaryFunction::Equal => f64::from(u8::from(a == b)),
     }
 }
 
-const BINARY: [BinaryFunction; 8] = [
+const BINARY: [BinaryFunction; 9] = [
     BinaryFunction::Add,
     BinaryFunction::Subtract,
     BinaryFunction::Multiply,
@@ -184,6 +185,7 @@ const BINARY: [BinaryFunction; 8] = [
     BinaryFunction::Minimum,
     BinaryFunction::Power,
     BinaryFunction::Prelu,
+    BinaryFunction::Equal,
 ];
 
 fn binaries(dtype: DType) -> Vec<Case> {
@@ -205,7 +207,7 @@ fn binaries(dtype: DType) -> Vec<Case> {
         for (at, (&a, &b)) in x.data.iter().zip(&y.data).enumerate() {
             let value = binary(function, a, b);
             let error = match function {
-                BinaryFunction::Maximum | BinaryFunction::Minimum => 0.0,
+                BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::Equal => 0.0,
                 BinaryFunction::Power => function_error("pow", a, value),
                 _ => accumulated(1, value.abs()),
             };
