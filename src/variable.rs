@@ -40,7 +40,25 @@ impl Variable {
         Self { name, trainable, data }
     }
 
-    /// What it holds.
+    /// A weight of the caller's own, in f32, that begins as `value`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `value` does not hold as many numbers as its shape says.
+    ///
+    /// ```no_run
+    /// # use wgpu_conv::{Gpu, HostTensor, Variable};
+    /// let variable = Variable::from_value(&Gpu::new()?, "scale", &HostTensor::new([2], vec![1.0, 2.0])?)?;
+    /// assert!(variable.trainable());
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn from_value(gpu: &Gpu, name: &'static str, value: &HostTensor) -> Result<Self> {
+        let value = HostTensor::new(value.shape.clone(), value.values.clone())?;
+        let data = Data::new(gpu, DTypePolicy::Float32, Arc::new(value));
+        let data = data.ok_or_else(|| Error::unsupported("a variable of float32", "shaders store it"))?;
+        Ok(Self::new(name, true, data))
+    }
+
+    /// What it holds, which other variables may have in common with it.
     pub(crate) fn data(&self) -> &Arc<Data> {
         &self.data
     }

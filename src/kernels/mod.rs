@@ -22,6 +22,7 @@
 //! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
+//! | `loss`, `update` | losses with their gradients, optimizers |
 //!
 //! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
@@ -54,6 +55,7 @@ mod conv_transposed;
 mod conv_winograd;
 mod lines;
 mod long_sums;
+mod loss;
 mod map;
 mod map_gradient;
 mod move_axes;
@@ -67,6 +69,7 @@ mod resize;
 mod runs;
 mod take;
 mod team;
+mod update;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
 use runs::{RUN, Runs};
@@ -101,6 +104,8 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Move(problem) => move_axes::plans(problem, caps),
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
+        Problem::Loss(problem) => loss::plans(problem, caps),
+        Problem::Update(problem) => update::plans(problem, caps),
         Problem::MapGradient(problem) => map_gradient::plans(problem, caps),
         Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
         Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),

@@ -189,6 +189,8 @@ impl Describe for BatchNormalization {
             shape: [channels].into(),
             trainable: false,
             initializer: initializer.clone().unwrap_or(default),
+            regularizer: None,
+            constraint: None,
         };
         let learnt = |name, options, default| Declared::new(name, [channels], &self.common, options, default);
         let gamma = self.scale.then(|| learnt("gamma", &self.gamma, Initializer::Ones));

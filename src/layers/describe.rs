@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::{Common, Initializer, WeightOptions};
+use super::{Common, Constraint, Initializer, Regularizer, WeightOptions};
 use crate::geometry::axis_index;
 use crate::ops::{Kernel, Numbers, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result, Shape};
@@ -14,6 +14,8 @@ pub(crate) struct Declared {
     pub(crate) shape: Shape,
     pub(crate) trainable: bool,
     pub(crate) initializer: Initializer,
+    pub(crate) regularizer: Option<Regularizer>,
+    pub(crate) constraint: Option<Constraint>,
 }
 
 impl Declared {
@@ -26,7 +28,8 @@ impl Declared {
         default: Initializer,
     ) -> Self {
         let initializer = options.initializer.clone().unwrap_or(default);
-        Self { name, shape: shape.into(), trainable: common.trainable, initializer }
+        let WeightOptions { regularizer, constraint, .. } = options.clone();
+        Self { name, shape: shape.into(), trainable: common.trainable, initializer, regularizer, constraint }
     }
 }
 
@@ -47,6 +50,11 @@ pub(crate) trait Describe {
 
     /// Checks the arguments by themselves, in Keras's order.
     fn validate(&self) -> Result<()>;
+
+    /// The penalty on what the layer gives, divided by the size of the batch.
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        None
+    }
 
     /// Whether what comes out are values that went in, means of them, or zeros, so that they are of the same scale.
     #[cfg_attr(

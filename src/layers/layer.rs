@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::LayerConfig;
 use super::describe::Declared;
+use super::{Constraint, LayerConfig, Regularizer};
 use crate::geometry::axis_index;
 use crate::ops::{self, Kernel, Numbers, Tape, Value, rewrite};
 use crate::plan::{ConvProblem, Problem};
@@ -33,6 +33,8 @@ pub struct Layer {
     fixed: Vec<(i32, usize)>,
     numbers: Numbers,
     weights: Vec<Variable>,
+    /// What training holds each weight to.
+    held: Vec<Held>,
     /// The weights as operations read them.
     kernels: Vec<Arc<Kernel>>,
     /// What the forward pass reads, made of the weights.
@@ -63,6 +65,14 @@ impl SharedWeights {
     }
 }
 
+/// What training holds a weight to.
+pub(crate) struct Held {
+    /// A penalty on it, added to the loss.
+    pub(crate) regularizer: Option<Regularizer>,
+    /// A projection after every update.
+    pub(crate) constraint: Option<Constraint>,
+}
+
 /// A layer that fits its inputs, before it has weights.
 struct Blueprint {
     config: LayerConfig,
@@ -91,13 +101,15 @@ impl Blueprint {
         let Self { config, name, fixed, numbers, weights: declared } = self;
         check_weights(declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
         let (mut weights, mut kernels) = (Vec::new(), Vec::new());
-        for (Declared { name, trainable, .. }, value) in declared.into_iter().zip(values) {
+        let mut held = Vec::with_capacity(declared.len());
+        for (Declared { name, trainable, regularizer, constraint, .. }, value) in declared.into_iter().zip(values) {
             let data = shared.variable(gpu, config.common().dtype, value)?;
             kernels.push(shared.kernel(&data, numbers));
             weights.push(Variable::new(name, trainable, data));
+            held.push(Held { regularizer, constraint });
         }
         let operands = config.describe().operands(kernels.clone(), numbers)?;
-        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, kernels, operands })
+        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, held, kernels, operands })
     }
 }
 
@@ -165,6 +177,19 @@ impl Layer {
     /// The device it was built on.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
+    }
+
+    /// What training holds each weight to, in order.
+    pub(crate) fn held(&self) -> &[Held] {
+        &self.held
+    }
+
+    /// The penalty on what the layer gives, divided by the size of the batch.
+    pub(crate) fn activity_regularizer(&self) -> Option<Regularizer> {
+        match &self.config {
+            LayerConfig::ActivityRegularization(layer) => Some(Regularizer::L1L2 { l1: layer.l1, l2: layer.l2 }),
+            config => config.describe().activity_regularizer(),
+        }
     }
 
     /// The weights, in Keras's order.

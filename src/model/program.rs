@@ -254,7 +254,7 @@ fn shared_in(order: &[usize], needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
 }
 
 /// A model ready to run for one set of input shapes.
-pub(super) struct Program {
+pub(crate) struct Program {
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
     /// What makes the constants that the launches read, where the weights have changed.
@@ -267,6 +267,21 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// The program of a tape that somebody else wrote.
+    pub(crate) fn of(gpu: &Gpu, mut tape: Tape, outputs: Vec<Value>) -> Result<Self> {
+        rewrite::of_program(&mut tape, gpu, &outputs, &mut Folded::default())?;
+        Self::new(Schedule::new(gpu, tape, outputs)?, gpu.tunings())
+    }
+
+    /// Runs it on `values`, in one submission; what its outputs hold then.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn run(&self, gpu: &Gpu, values: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        let mut commands = Commands::new(gpu);
+        let outputs = self.record_on(&mut commands, values)?;
+        let bytes = gpu.read_after(commands, &outputs.iter().map(Tensor::binding).collect::<Vec<_>>())?;
+        outputs.iter().zip(&bytes).map(|(tensor, bytes)| tensor.decode(bytes)).collect()
+    }
+
     /// Allocates the slots and binds every launch, those too that make what is constant of the weights.
     fn new(schedule: Schedule, tunings: u64) -> Result<Self> {
         let gpu = schedule.gpu.clone();

@@ -26,6 +26,7 @@ mod elementwise;
 mod gradient;
 mod kernel;
 mod launch;
+mod loss;
 mod movement;
 mod normalize;
 mod pool;
@@ -36,6 +37,7 @@ pub(crate) mod rewrite;
 mod step;
 mod take;
 mod tape;
+mod update;
 
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
@@ -44,6 +46,7 @@ pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
 pub(crate) use gradient::{Target, gradient};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
+pub(crate) use loss::losses;
 pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
@@ -53,6 +56,7 @@ pub(crate) use resize::resize;
 pub(crate) use step::{Read, Reads, Step};
 pub(crate) use take::{take, take_along};
 pub(crate) use tape::{Pad, Tape, Value};
+pub(crate) use update::{UpdateReads, update};
 
 use crate::geometry::axis_index;
 use crate::{Error, Result, Shape};
@@ -61,7 +65,7 @@ use crate::{Error, Result, Shape};
 ///
 /// # Errors
 /// [`Error::Invalid`] for an axis that the shape does not have.
-fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
+pub(crate) fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
     axis_index(axis, shape.rank()).ok_or_else(|| {
         Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
     })

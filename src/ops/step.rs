@@ -78,6 +78,12 @@ impl Step {
         Self { place, problem, reads: reads.into().0, writes: vec![(Operand::Output, output)] }
     }
 
+    /// The same operation, which writes `value` as `operand` too.
+    pub(crate) fn and_writes(mut self, operand: Operand, value: Value) -> Self {
+        self.writes.push((operand, value));
+        self
+    }
+
     /// What it is called in messages.
     pub(super) fn label(&self) -> String {
         format!("{} ({})", self.place, self.problem.name())

@@ -50,6 +50,7 @@ mod recurrent;
 mod resize;
 mod shader;
 mod take;
+mod training;
 
 pub use along_axis::{AxisFunction, AxisProblem};
 pub use binary::{BinaryFunction, BinaryProblem, Sides};
@@ -71,5 +72,6 @@ pub use resize::ResizeProblem;
 pub(crate) use shader::{ACTIVATION, IMAGE, INDEX, LARGEST, MATH, SLOPE, params, part};
 pub use shader::{Constant, Part, Shader};
 pub use take::TakeProblem;
+pub use training::{Clip, LossFunction, LossParameters, LossProblem, UpdateFunction, UpdateProblem};
 
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};

@@ -5,9 +5,9 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, MapProblem,
-    MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem, RecurrentProblem,
-    ResizeProblem, SeparableProblem, TakeProblem,
+    AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, LossProblem,
+    MapProblem, MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem,
+    RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -38,6 +38,10 @@ pub enum Problem {
     Binary(BinaryProblem),
     /// Matrix products of two tensors.
     Product(ProductProblem),
+    /// Losses of predictions, and their gradient.
+    Loss(LossProblem),
+    /// A change of a weight in place.
+    Update(UpdateProblem),
     /// The gradient of a function of every element.
     MapGradient(MapProblem),
     /// The gradient of a function of two tensors to one of them.
@@ -67,6 +71,8 @@ impl Problem {
             Self::Move(_) => "movement",
             Self::Binary(_) => "function of two",
             Self::Product(_) => "matrix product",
+            Self::Loss(_) => "loss",
+            Self::Update(_) => "update",
             Self::MapGradient(_) => "gradient of a function of each element",
             Self::BinaryGradient(_) => "gradient of a function of two",
             Self::PoolGradient(_) => "gradient of pooling",
@@ -90,6 +96,7 @@ impl Problem {
             Self::Move(problem) => [problem.dtype; 2],
             Self::Binary(problem) => [problem.dtype; 2],
             Self::Product(problem) => [problem.dtype; 2],
+            Self::Loss(_) | Self::Update(_) => [DType::F32; 2],
             Self::MapGradient(problem) => [problem.dtype; 2],
             Self::BinaryGradient(problem) => [problem.of.dtype; 2],
             Self::PoolGradient(problem) => [problem.of.dtype; 2],
@@ -172,9 +179,13 @@ impl Problem {
                     images(geometry, geometry.in_elements(), geometry.out_elements())?;
                 Some(Parts { count, steps: [read, 0, read, written] })
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) | Self::Recurrent(_) => {
-                None
-            }
+            Self::Separable(_)
+            | Self::Product(_)
+            | Self::KernelGradient(_)
+            | Self::Take(_)
+            | Self::Recurrent(_)
+            | Self::Loss(_)
+            | Self::Update(_) => None,
         }
     }
 
@@ -202,7 +213,13 @@ impl Problem {
             Self::Binary(problem) | Self::BinaryGradient(BinaryGradientProblem { of: problem, .. }) => {
                 problem.axes[problem.outermost()].extent = count
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Take(_) | Self::Recurrent(_) => {}
+            Self::Separable(_)
+            | Self::Product(_)
+            | Self::KernelGradient(_)
+            | Self::Take(_)
+            | Self::Recurrent(_)
+            | Self::Loss(_)
+            | Self::Update(_) => {}
         }
         part
     }

@@ -52,7 +52,9 @@ impl Reverse<'_> {
             Problem::MapGradient(_)
             | Problem::BinaryGradient(_)
             | Problem::PoolGradient(_)
-            | Problem::KernelGradient(_) => Err(Self::without(step, "it is of the backward pass itself")),
+            | Problem::KernelGradient(_)
+            | Problem::Loss(_)
+            | Problem::Update(_) => Err(Self::without(step, "it is of the backward pass itself")),
         }
     }
 
