@@ -60,6 +60,7 @@ mod rescaling;
 mod reshape;
 mod resize;
 mod resizing;
+mod rms_normalization;
 mod separable_conv2d;
 mod slice;
 mod take;
@@ -127,6 +128,7 @@ pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
 pub use resizing::{CenterCrop, ResizeMethod, Resizing};
+pub use rms_normalization::RMSNormalization;
 pub use separable_conv2d::SeparableConv2D;
 pub use slice::Slice;
 pub use take::{Embedding, Take};
@@ -261,6 +263,7 @@ layer_variants!(
     Permute(Permute),
     Pool2D(Pool2D),
     PReLU(PReLU),
+    RMSNormalization(RMSNormalization),
     Recurrent(Recurrent),
     Reduce(Reduce),
     ReLU(ReLU),

@@ -172,10 +172,30 @@ fn binary(function: BinaryFunction, a: f64, b: f64) -> f64 {
         BinaryFunction::Power => a.powf(b),
         BinaryFunction::Prelu if a > 0.0 => a,
         BinaryFunction::Prelu => b * a,
+        BinaryFunction::Equal => truth(a == b),
+        BinaryFunction::NotEqual => truth(a != b),
+        BinaryFunction::Less => truth(a < b),
+        BinaryFunction::LessEqual => truth(a <= b),
+        BinaryFunction::Greater => truth(a > b),
+        BinaryFunction::GreaterEqual => truth(a >= b),
+        BinaryFunction::LogicalAnd => truth(a != 0.0 && b != 0.0),
+        BinaryFunction::LogicalOr => truth(a != 0.0 || b != 0.0),
+        BinaryFunction::LogicalXor => truth((a != 0.0) != (b != 0.0)),
+        BinaryFunction::Modulo => a - b * (a / b).floor(),
+        BinaryFunction::Remainder => a % b,
+        BinaryFunction::Arctangent => a.atan2(b),
+        BinaryFunction::Where if b == 0.0 => 0.0,
+        BinaryFunction::WhereNot if b != 0.0 => 0.0,
+        BinaryFunction::Where | BinaryFunction::WhereNot => a,
+        other => panic!("{other:?} is not known here"),
     }
 }
 
-const BINARY: [BinaryFunction; 8] = [
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+const BINARY: [BinaryFunction; 22] = [
     BinaryFunction::Add,
     BinaryFunction::Subtract,
     BinaryFunction::Multiply,
@@ -184,6 +204,20 @@ const BINARY: [BinaryFunction; 8] = [
     BinaryFunction::Minimum,
     BinaryFunction::Power,
     BinaryFunction::Prelu,
+    BinaryFunction::Equal,
+    BinaryFunction::NotEqual,
+    BinaryFunction::Less,
+    BinaryFunction::LessEqual,
+    BinaryFunction::Greater,
+    BinaryFunction::GreaterEqual,
+    BinaryFunction::LogicalAnd,
+    BinaryFunction::LogicalOr,
+    BinaryFunction::LogicalXor,
+    BinaryFunction::Modulo,
+    BinaryFunction::Remainder,
+    BinaryFunction::Arctangent,
+    BinaryFunction::Where,
+    BinaryFunction::WhereNot,
 ];
 
 fn binaries(dtype: DType) -> Vec<Case> {
