@@ -227,11 +227,12 @@ mod tests {
 
     #[test]
     fn parts_have_numpys_shapes() {
-        use Subscript::{At, Ellipsis, New, Only, Part, Range, WHOLE};
+        use Subscript::{At, Ellipsis, New, Only, Part, Range};
+        const WHOLE: Subscript = Subscript::WHOLE;
         let reversed = Range { start: None, stop: None, step: -1 };
         let middle = Range { start: Some(1), stop: Some(-1), step: 1 };
         let shape = |subscripts: &[Subscript], input: &[usize]| {
-            Index::new(subscripts).output_shape(input.to_vec()).map(|shape| shape.to_string())
+            Index::new(subscripts).output_shape(crate::Shape::from(input)).map(|shape| shape.to_string())
         };
         for (subscripts, expected) in [
             (&[][..], "(2, 5, 1)"),
