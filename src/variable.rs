@@ -40,6 +40,11 @@ impl Variable {
         Self { name, trainable, data }
     }
 
+    /// What it holds.
+    pub(crate) fn data(&self) -> &Arc<Data> {
+        &self.data
+    }
+
     /// Keras's name: `kernel`, `bias`, `depthwise_kernel`, ….
     pub fn name(&self) -> &'static str {
         self.name
@@ -170,6 +175,11 @@ impl Data {
     /// How often its values have been replaced.
     pub(crate) fn version(&self) -> u64 {
         self.content().version
+    }
+
+    /// Says that commands which are about to run replace the values on the device.
+    pub(crate) fn replaced_on_device(&self) {
+        self.content().version += 1;
     }
 
     /// The values on the device, where they are from now on.

@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 use super::graph::{Body, Graph, Member, Read, Source, at, history};
 use crate::layers::{
     ActivationLayer, AveragePooling2D, BinaryFunction, Broadcast, Concatenate, Einsum, Expand, Extent, Identity, Index,
-    LayerConfig, Map, MatMul, MaxPooling2D, Pad, PadMode, Pair, Reduce, Reduction, ResizeMethod, Resizing, Subscript,
-    Take, Transpose, View, snake_case,
+    LayerConfig, Map, MatMul, MaxPooling2D, Pad, PadMode, PerAxis, Reduce, Reduction, ResizeMethod, Resizing,
+    Subscript, Take, Transpose, View, snake_case,
 };
 use crate::{Activation, DTypePolicy, DataFormat, HostTensor, Padding, Settings, Unary};
 
@@ -1033,8 +1033,8 @@ impl Write {
                 let strides = both("strides")?.unwrap_or(size);
                 let same = call.text("padding")?.unwrap_or("valid") == "same";
                 let format = call.data_format()?;
-                let window = Pair(size[0], size[1]);
-                let strides = Pair(strides[0], strides[1]);
+                let window = PerAxis([size[0], size[1]]);
+                let strides = PerAxis([strides[0], strides[1]]);
                 let padding = if same { Padding::Same } else { Padding::Valid };
                 let layer: LayerConfig = if call.function == "max_pool" {
                     MaxPooling2D::new(window).strides(strides).padding(padding).data_format(format).into()

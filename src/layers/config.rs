@@ -86,10 +86,12 @@ impl LayerConfig {
                 format!("config={config}"),
             ));
         }
-        if let Self::DepthwiseConv2D(DepthwiseConv2D { strided_dilation, .. })
-        | Self::SeparableConv2D(SeparableConv2D { strided_dilation, .. }) = &mut layer
-        {
-            *strided_dilation = options.strided_dilation;
+        match &mut layer {
+            Self::DepthwiseConv1D(layer) => layer.strided_dilation = options.strided_dilation,
+            Self::DepthwiseConv2D(layer) => layer.strided_dilation = options.strided_dilation,
+            Self::SeparableConv1D(layer) => layer.strided_dilation = options.strided_dilation,
+            Self::SeparableConv2D(layer) => layer.strided_dilation = options.strided_dilation,
+            _ => {}
         }
         let mut codec = Codec::reader(class_name, map);
         layer.fields(&mut codec)?;
@@ -179,11 +181,12 @@ pub(super) fn brief_common(codec: &mut Codec, own: &mut Common) -> Result<()> {
     own.validate()
 }
 
-/// What the convolutions have; written in `order` first.
-pub(super) fn convolution<'a>(
+/// What the convolutions have, of which some take `causal` padding; written in `order` first.
+pub(super) fn convolution<'a, const R: usize>(
     codec: &mut Codec,
     order: &[&str],
-    arguments: &'a mut ConvArguments,
+    causal: bool,
+    arguments: &'a mut ConvArguments<R>,
     mut kernels: Vec<(&str, &'a mut WeightOptions)>,
 ) -> Result<()> {
     common(codec, &mut arguments.common)?;
@@ -198,6 +201,7 @@ pub(super) fn convolution<'a>(
     codec.field("strides", &mut window.strides)?;
     codec.field("dilation_rate", &mut window.dilation_rate)?;
     codec.field("padding", &mut window.padding)?;
+    window.padding.check(causal)?;
     codec.field("data_format", &mut arguments.data_format)?;
     codec.field("activation", &mut arguments.activation)?;
     codec.field("use_bias", &mut arguments.use_bias)?;
@@ -520,17 +524,36 @@ fn strictly_positive(key: &str, value: i64, json: &Value) -> Result<u32> {
         .ok_or_else(|| invalid(key, format!("`{key}` must hold {rule}"), json))
 }
 
-/// Height and width, or one number for both; strictly positive.
-impl Form for [u32; 2] {
+/// What an argument holds that has a number for each of `R` axes.
+const fn per_axis<const R: usize>() -> &'static str {
+    match R {
+        1 => "or a list of one",
+        2 => "or two: (height, width)",
+        _ => "or three: (depth, height, width)",
+    }
+}
+
+/// One number for each axis, or one for all.
+fn each<const R: usize>(json: &Value) -> Option<[&Value; R]> {
+    match json.as_array() {
+        None => Some([json; R]),
+        Some(list) => list.iter().collect::<Vec<_>>().try_into().ok(),
+    }
+}
+
+/// One number for each axis, or one for all; strictly positive.
+impl<const R: usize> Form for [u32; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
-        let wrong = || invalid(key, format!("`{key}` must be one integer, or two: (height, width)"), json);
-        let both = match json.as_array().map(Vec::as_slice) {
-            None => [json, json],
-            Some([height, width]) => [height, width],
-            Some(_) => return Err(wrong()),
-        };
-        let [Some(height), Some(width)] = both.map(integer) else { return Err(wrong()) };
-        Ok([strictly_positive(key, height, json)?, strictly_positive(key, width, json)?])
+        let wrong = || invalid(key, format!("`{key}` must be one integer, {}", per_axis::<R>()), json);
+        let numbers = each::<R>(json).ok_or_else(wrong)?.map(integer);
+        if numbers.contains(&None) {
+            return Err(wrong());
+        }
+        let mut counts = [0; R];
+        for (count, number) in counts.iter_mut().zip(numbers.into_iter().flatten()) {
+            *count = strictly_positive(key, number, json)?;
+        }
+        Ok(counts)
     }
 
     fn write(&self) -> Result<Value> {
@@ -759,8 +782,8 @@ impl Form for Pooling {
     }
 }
 
-/// `"same_upper"`, `"same_lower"`, or `[[before, after], [before, after]]`.
-impl Form for Pads {
+/// `"same_upper"`, `"same_lower"`, or `[before, after]` of each axis.
+impl<const R: usize> Form for Pads<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str() {
             Some("same_upper") => return Ok(Self::SameUpper),
@@ -768,11 +791,11 @@ impl Form for Pads {
             _ => {}
         }
         let count = |json: &Value| integer(json).and_then(|count| u32::try_from(count).ok());
-        let mut pads = [[0; 2]; 2];
+        let mut pads = [[0; 2]; R];
         for (axis, pair) in pads.iter_mut().enumerate() {
             for (side, pad) in pair.iter_mut().enumerate() {
                 *pad = count(&json[axis][side]).ok_or_else(|| {
-                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or two pairs of counts"), json)
+                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or {R} pairs of counts"), json)
                 })?;
             }
         }
@@ -781,7 +804,7 @@ impl Form for Pads {
 
     fn write(&self) -> Result<Value> {
         Ok(match self {
-            Self::Explicit(pads) => json!(pads),
+            Self::Explicit(pads) => json!(pads.as_slice()),
             Self::SameUpper => "same_upper".into(),
             Self::SameLower => "same_lower".into(),
         })
@@ -895,23 +918,21 @@ impl Form for Interpolation {
     }
 }
 
-/// Height and width, or one number for both; not negative.
-pub(super) struct Extra(pub(super) [u32; 2]);
+/// One number for each axis, or one for all; not negative.
+pub(super) struct Extra<const R: usize>(pub(super) [u32; R]);
 
-impl Form for Extra {
+impl<const R: usize> Form for Extra<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
-        let wrong = || invalid(key, format!("`{key}` must be one count, or two: (height, width)"), json);
-        let both = match json.as_array().map(Vec::as_slice) {
-            None => [json, json],
-            Some([height, width]) => [height, width],
-            Some(_) => return Err(wrong()),
-        };
-        let [height, width] = both.map(|count| integer(count).and_then(|count| u32::try_from(count).ok()));
-        height.zip(width).map(|(height, width)| Self([height, width])).ok_or_else(wrong)
+        let wrong = || invalid(key, format!("`{key}` must be one count, {}", per_axis::<R>()), json);
+        let mut counts = [0; R];
+        for (count, json) in counts.iter_mut().zip(each::<R>(json).ok_or_else(wrong)?) {
+            *count = integer(json).and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
+        }
+        Ok(Self(counts))
     }
 
     fn write(&self) -> Result<Value> {
-        Ok(json!(self.0))
+        Ok(self.0.as_slice().into())
     }
 }
 
@@ -930,37 +951,40 @@ impl Form for Vec<u32> {
 }
 
 /// `[[top, bottom], [left, right]]`, or one number for a pair or for both.
-impl Form for Sides {
+/// One count for all, or for each axis one or a pair `[before, after]`; of one axis the pair by itself.
+impl<const R: usize> Form for Sides<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || {
-            let rule = format!("`{key}` must be one count, two, or two pairs: [[top, bottom], [left, right]]");
-            invalid(key, rule, json)
+            let rule = match R {
+                1 => "one count, or a pair: [before, after]",
+                2 => "one count, two, or two pairs: [[top, bottom], [left, right]]",
+                _ => "one count, three, or three pairs: [[front, back], [top, bottom], [left, right]]",
+            };
+            invalid(key, format!("`{key}` must be {rule}"), json)
         };
-        let both = |json: &Value| -> Result<[Value; 2]> {
-            match json {
-                Value::Array(pair) => pair.clone().try_into().map_err(|_| wrong()),
-                count => Ok([count.clone(), count.clone()]),
-            }
-        };
-        let mut sides = [[0; 2]; 2];
-        for (pair, axis) in sides.iter_mut().zip(both(json)?) {
-            for (side, count) in pair.iter_mut().zip(both(&axis)?) {
-                *side = integer(&count).and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
+        let axes = if R == 1 { [json; R] } else { each::<R>(json).ok_or_else(wrong)? };
+        let mut sides = [[0; 2]; R];
+        for (pair, axis) in sides.iter_mut().zip(axes) {
+            for (side, count) in pair.iter_mut().zip(each::<2>(axis).ok_or_else(wrong)?) {
+                *side = integer(count).and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
             }
         }
         Ok(Self(sides))
     }
 
     fn write(&self) -> Result<Value> {
-        Ok(json!(self.0))
+        Ok(match &self.0[..] {
+            [only] => json!(only),
+            several => json!(several),
+        })
     }
 }
 
 /// Pairs of whole numbers.
-impl Form for [[i32; 2]; 2] {
+impl<const R: usize> Form for [[i32; 2]; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let pairs = Vec::<[i32; 2]>::read(key, json)?;
-        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be two pairs"), json))
+        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be {R} pairs"), json))
     }
 
     fn write(&self) -> Result<Value> {

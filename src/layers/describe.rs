@@ -100,6 +100,17 @@ pub(crate) trait Describe {
 
     /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value>;
+
+    /// The same as it is in training, where that is something else; `weights` are those of [`weights`](Self::weights), in order.
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        self.lower(tape, inputs, operands)
+    }
 }
 
 /// # Errors

@@ -238,9 +238,9 @@ mod tests {
             (&[][..], "(2, 5, 1)"),
             (&[At(-1)], "(5, 1)"),
             (&[Ellipsis, At(0)], "(2, 5)"),
-            (&[WHOLE, middle, New], "(2, 3, 1, 1)"),
+            (&[Subscript::WHOLE, middle, New], "(2, 3, 1, 1)"),
             (&[New, Ellipsis, Only], "(1, 2, 5)"),
-            (&[Ellipsis, reversed, WHOLE], "(2, 5, 1)"),
+            (&[Ellipsis, reversed, Subscript::WHOLE], "(2, 5, 1)"),
             (&[Part { index: 1, of: 2 }], "(1, 5, 1)"),
         ] {
             assert_eq!(shape(subscripts, &[2, 5, 1]).unwrap(), expected, "{subscripts:?}");
@@ -249,8 +249,8 @@ mod tests {
             &[At(2)][..],
             &[At(-3)],
             &[Ellipsis, Ellipsis],
-            &[WHOLE; 4],
-            &[WHOLE, Only],
+            &[Subscript::WHOLE; 4],
+            &[Subscript::WHOLE, Only],
             &[Part { index: 0, of: 3 }],
             &[Part { index: 2, of: 2 }],
             &[Range { start: None, stop: None, step: 0 }],

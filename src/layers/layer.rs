@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::LayerConfig;
 use super::describe::Declared;
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Numbers, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value, rewrite};
 use crate::plan::{ConvProblem, Problem};
 use crate::tensor::{check_call, require};
 use crate::variable::{Data, Variable};
@@ -33,6 +33,8 @@ pub struct Layer {
     fixed: Vec<(i32, usize)>,
     numbers: Numbers,
     weights: Vec<Variable>,
+    /// The weights as operations read them.
+    kernels: Vec<Arc<Kernel>>,
     /// What the forward pass reads, made of the weights.
     operands: Vec<Arc<Kernel>>,
 }
@@ -94,8 +96,8 @@ impl Blueprint {
             kernels.push(shared.kernel(&data, numbers));
             weights.push(Variable::new(name, trainable, data));
         }
-        let operands = config.describe().operands(kernels, numbers)?;
-        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, operands })
+        let operands = config.describe().operands(kernels.clone(), numbers)?;
+        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, kernels, operands })
     }
 }
 
@@ -277,7 +279,12 @@ impl Layer {
             cast.push(ops::cast(tape, self.numbers.dtype, self.numbers.rounding, input)?);
         }
         tape.rounding = self.numbers.rounding;
-        let output = self.config.describe().lower(tape, &cast, &self.operands)?;
+        let description = self.config.describe();
+        let output = if tape.training {
+            description.train(tape, &cast, &self.kernels, &self.operands)?
+        } else {
+            description.lower(tape, &cast, &self.operands)?
+        };
         ops::rounded(tape, output)
     }
 
@@ -348,7 +355,8 @@ impl LayerConfig {
         let mut tape = Tape::default();
         tape.rounding = numbers.rounding;
         let values = inputs.iter().map(|shape| tape.input(shape.clone(), numbers.dtype)).collect::<Result<Vec<_>>>()?;
-        self.describe().lower(&mut tape, &values, &self.describe().operands(weights, numbers)?)?;
+        let output = self.describe().lower(&mut tape, &values, &self.describe().operands(weights, numbers)?)?;
+        rewrite::of_description(&mut tape, &[output])?;
         Ok(tape.steps.into_iter().map(|step| step.problem).collect())
     }
 

@@ -19,6 +19,7 @@
 
 mod architecture;
 mod functional;
+mod gradients;
 #[cfg(all(test, feature = "verify"))]
 mod mutants;
 mod predict;

@@ -22,6 +22,8 @@ pub enum Operand {
     ThenKernel,
     /// The bias of the second of two convolutions in one.
     ThenBias,
+    /// In the backward pass, the gradient of what the operation wrote in the forward pass.
+    Gradient,
     /// The operation's output.
     Output,
     /// The plan's scratch buffer of this index.
