@@ -4,7 +4,7 @@
 //
 //   output[c] = gradient[c] · slope(left[sum over i of c_i·left_i], right[sum over i of c_i·right_i])
 //
-// Where both sides of a maximum or a minimum are the same, either takes half. What compares has no slope.
+// Where both sides of a maximum or a minimum are the same, either takes half (G3). What compares has no slope.
 //
 // Constants: RANK, FUNCTION as in binary.wgsl, TO_LEFT: whether the slope is that along the left side.
 

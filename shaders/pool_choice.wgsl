@@ -1,4 +1,4 @@
-// Which value of each window max pooling takes, for its backward pass: the first largest in row-major order, or a NaN.
+// Which value of each window max pooling takes, for its backward pass: the first largest in row-major order, or a NaN (G1).
 //
 // One window of one channel per invocation: choice[o] = the number of the tap, TAPS where no tap lies inside the input.
 

@@ -106,6 +106,8 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::Move(problem) => problem.dtype == DType::F16,
         Problem::Binary(problem) => problem.dtype == DType::F16,
         Problem::Product(problem) => problem.dtype == DType::F16,
+        Problem::Take(problem) => problem.dtype == DType::F16 || problem.index_dtype == DType::F16,
+        Problem::Recurrent(problem) => problem.dtype == DType::F16,
         Problem::MapGradient(problem) => problem.dtype == DType::F16,
         Problem::BinaryGradient(problem) => problem.of.dtype == DType::F16,
         Problem::PoolGradient(problem) => problem.of.dtype == DType::F16,

@@ -1,6 +1,6 @@
 // The derivatives of the functions of activation.wgsl and math.wgsl, each under its function's name with _slope.
 //
-// At a kink stands the derivative from the left, but for relu and abs, which have 0 there. Stands behind both files, whose
+// At a kink stands the derivative from the left, but for relu and abs, which have 0 there (G4). Stands behind both files, whose
 // helpers it uses: Acc is f32 or vec4<f32>, and parameters come from params.act_0 to act_2.
 
 fn linear_slope(x: Acc) -> Acc { return Acc(1.0); }

@@ -39,6 +39,9 @@ pub(super) struct Write {
 
 type Made<T> = Result<T, String>;
 
+/// Reads a layer or model from its config, its first layer being of the number given; and the number behind its last.
+type ReadInner<'a> = dyn FnMut(&Json, usize) -> Made<(Body, usize)> + 'a;
+
 impl Write {
     fn new(name: &str, inputs: usize, layers: usize) -> Self {
         let inputs = (0..inputs).map(|input| (format!("input_{input}"), None)).collect();
@@ -73,7 +76,7 @@ pub(super) fn wrapper(
     class: &str,
     name: &str,
     first: usize,
-    inner: &mut dyn FnMut(&Json, usize) -> Made<(Body, usize)>,
+    inner: &mut ReadInner<'_>,
 ) -> Made<(Body, usize)> {
     let config = at(layer, "/config");
     let input = Source::Input(0);

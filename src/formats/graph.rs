@@ -309,7 +309,13 @@ impl Parser<'_> {
             }
         }
         for (name, dtype) in inputs {
-            if let Some(reason) = rounds_its_input(dtype, &graph) {
+            let read = |application: &&Stated| application.given.reads.iter().any(|read| read.layer == name);
+            let readers: Vec<usize> = match sequential {
+                true => (!graph.members.is_empty()).then_some(0).into_iter().collect(),
+                false => applications.iter().filter(read).map(|application| application.member).collect(),
+            };
+            let whole = takes_no_whole_numbers(dtype, readers.iter().map(|&member| &graph.members[member]));
+            if let Some(reason) = rounds_its_input(dtype, &graph).or(whole) {
                 self.refuse(around, &name, "InputLayer", reason);
             }
         }
@@ -635,6 +641,7 @@ fn input_dtype(layer: &Json) -> Result<&str, String> {
     match dtype.as_str().or(at(dtype, "/config/name").as_str()) {
         None => Ok("float32"),
         Some(dtype @ ("float16" | "bfloat16" | "float32" | "float64")) => Ok(dtype),
+        Some(dtype @ ("int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "bool")) => Ok(dtype),
         Some(other) => Err(format!(
             "its dtype is {other}: Keras turns what it is given into that, and layers compute in it, which is not supported \
              here; make the input of float32 and save the model again"
@@ -661,6 +668,33 @@ fn rounds_its_input(dtype: &str, graph: &Graph) -> Option<String> {
         "its dtype is {dtype}: Keras rounds what it is given to that, and layer {} takes another, which is not supported here; \
          make the input of float32 and save the model again",
         wider.name
+    ))
+}
+
+/// Why whole numbers of `dtype` cannot be computed with by what reads them: they are kept as f32 here, which a few layers take
+/// for Keras's result. Operators do, but for those on narrow integers, which wrap in Keras.
+fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a Member>) -> Option<String> {
+    let narrow = match dtype {
+        "int32" | "int64" => false,
+        "int8" | "int16" | "uint8" | "uint16" | "uint32" | "bool" => true,
+        _ => return None,
+    };
+    let takes = |member: &Member| match &member.body {
+        Body::Layer(config, _) => match **config {
+            LayerConfig::Embedding(_)
+            | LayerConfig::Identity(_)
+            | LayerConfig::Normalization(_)
+            | LayerConfig::Rescaling(_) => true,
+            LayerConfig::Broadcast(_) | LayerConfig::Map(_) | LayerConfig::Take(_) => !narrow,
+            _ => false,
+        },
+        Body::Model(_) => false,
+    };
+    let other = readers.find(|member| !takes(member))?;
+    Some(format!(
+        "its dtype is {dtype}: Keras turns what it is given into that, and layer {} computes in it, which is not supported here; \
+         make the input of float32 and save the model again",
+        other.name
     ))
 }
 

@@ -221,7 +221,7 @@ impl Describe for BatchNormalization {
         ops::scale_and_shift(tape, self.axis, inputs[0], &operands[0], operands.get(1))
     }
 
-    /// By the mean and the biased variance of the batch, in f32; what is not trainable is frozen, and computes as ever.
+    /// By the mean and the biased variance of the batch, in f32; what is not trainable is frozen, and computes as ever (G5).
     fn train(
         &self,
         tape: &mut Tape,

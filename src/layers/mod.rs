@@ -60,6 +60,7 @@ mod rescaling;
 mod reshape;
 mod resize;
 mod resizing;
+mod rms_normalization;
 mod separable_conv;
 mod sides;
 mod slice;
@@ -136,6 +137,7 @@ pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
 pub use resizing::{CenterCrop, ResizeMethod, Resizing};
+pub use rms_normalization::RMSNormalization;
 pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
 pub use sides::{
     Cropping, Cropping1D, Cropping2D, Cropping3D, Sides, ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
@@ -290,6 +292,7 @@ layer_variants!(
     Pool2D(Pool2D),
     Pool3D(Pool3D),
     PReLU(PReLU),
+    RMSNormalization(RMSNormalization),
     Recurrent(Recurrent),
     Reduce(Reduce),
     ReLU(ReLU),

@@ -336,6 +336,7 @@ mod tests {
         assert_eq!(of("keras.layers", "Dense"), Origin::Keras);
         assert_eq!(of("tf_keras.src.engine.functional", "Functional"), Origin::Keras);
         assert_eq!(of("tensorflow.python.keras.layers", "Dense"), Origin::Keras);
+        assert_eq!(of("keras.src.applications.convnext", "LayerScale"), Origin::Keras);
         assert_eq!(of("keras.src.ops.numpy", "Add"), Origin::Operator);
         assert_eq!(of("wgpu_conv", "MatMul"), Origin::Own);
         assert_eq!(of("builtins", "function"), Origin::Keras);
@@ -344,7 +345,7 @@ mod tests {
             ("keras_cv.layers", "Dense"),
             ("mine.keras.layers", "Dense"),
             ("wgpu_conv.mine", "Dense"),
-            ("keras.src.applications.convnext", "LayerScale"),
+            ("keras.src.applications.resnet", "LayerScale"),
             ("__main__", "function"),
         ] {
             assert!(matches!(of(module, class), Origin::Custom(_)), "{module} {class}");

@@ -276,6 +276,14 @@ impl Given<'_> {
             LayerConfig::Pool1D(layer) => plain(pool(input, layer)),
             LayerConfig::Pool2D(layer) => plain(pool(input, layer)),
             LayerConfig::Pool3D(layer) => plain(pool(input, layer)),
+            LayerConfig::RMSNormalization(layer) => {
+                let axis = self.axis(layer.axis);
+                let extent = input.shape[axis];
+                let scale = along(input, &[axis], &self.weight(0, &[extent])?.data);
+                let mean = input.reduced(&[axis], |set| set.iter().map(|x| x * x).sum::<f64>() / extent as f64);
+                let normed = input.zip(&mean, |x, mean| x / (mean + layer.epsilon).sqrt());
+                plain(Estimate::rounded(normed.zip(&scale, |x, scale| x * scale), 16.0 + extent as f64))
+            }
             LayerConfig::Recurrent(layer) => {
                 let (channels, units) = (input.shape[2], layer.units as usize);
                 let values = layer.cell.gates() * units;

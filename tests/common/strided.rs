@@ -184,8 +184,9 @@ fn binary(function: BinaryFunction, a: f64, b: f64) -> f64 {
         BinaryFunction::Modulo => a - b * (a / b).floor(),
         BinaryFunction::Remainder => a % b,
         BinaryFunction::Arctangent => a.atan2(b),
-        BinaryFunction::Where => a * truth(b != 0.0),
-        BinaryFunction::WhereNot => a * truth(b == 0.0),
+        BinaryFunction::Where if b == 0.0 => 0.0,
+        BinaryFunction::WhereNot if b != 0.0 => 0.0,
+        BinaryFunction::Where | BinaryFunction::WhereNot => a,
     }
 }
 

@@ -224,7 +224,7 @@ impl Reverse<'_> {
                 expand(self.tape, &whole, share)?
             }
             AxisFunction::Sum => expand(self.tape, &whole, g)?,
-            // Split equally among those that are largest.
+            // Split equally among those that are largest (G2).
             AxisFunction::Max | AxisFunction::Min => {
                 let chosen = self.binary(Equal, x, y)?;
                 let count = sum(self.tape, chosen)?;
