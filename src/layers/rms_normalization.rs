@@ -92,7 +92,8 @@ impl Describe for RMSNormalization {
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let shape = [known_extent(&inputs[0], self.axis)?].into();
         let trainable = self.common.trainable;
-        Ok(vec![Declared { name: "scale", shape, trainable, initializer: Initializer::Ones }])
+        let initializer = Initializer::Ones;
+        Ok(vec![Declared { name: "scale", shape, trainable, initializer, regularizer: None, constraint: None }])
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
