@@ -4,7 +4,7 @@
 //
 //   output[c] = gradient[c] · slope(left[sum over i of c_i·left_i], right[sum over i of c_i·right_i])
 //
-// Where both sides of a maximum or a minimum are the same, either takes half.
+// Where both sides of a maximum or a minimum are the same, either takes half. What compares has no slope.
 //
 // Constants: RANK, FUNCTION as in binary.wgsl, TO_LEFT: whether the slope is that along the left side.
 
@@ -22,6 +22,11 @@ const MAXIMUM: u32 = 4u;
 const MINIMUM: u32 = 5u;
 const POWER: u32 = 6u;
 const PRELU: u32 = 7u;
+const MODULO: u32 = 17u;
+const REMAINDER: u32 = 18u;
+const ARCTANGENT: u32 = 19u;
+const WHERE: u32 = 20u;
+const WHERE_NOT: u32 = 21u;
 
 /// 1 for the larger, ½ for equals.
 fn share(mine: Acc, other: Acc) -> Acc {
@@ -38,6 +43,10 @@ fn to_left(a: Acc, b: Acc) -> Acc {
         case MINIMUM: { return share(-a, -b); }
         case POWER: { return select(b * power(a, b - Acc(1.0)), Acc(0.0), b == Acc(0.0)); }
         case PRELU: { return select(b, Acc(1.0), a > Acc(0.0)); }
+        case MODULO, REMAINDER: { return Acc(1.0); }
+        case ARCTANGENT: { return b / (a * a + b * b); }
+        case WHERE: { return select(Acc(0.0), Acc(1.0), b != Acc(0.0)); }
+        case WHERE_NOT: { return select(Acc(1.0), Acc(0.0), b != Acc(0.0)); }
         default: { return Acc(0.0); }
     }
 }
@@ -52,6 +61,9 @@ fn to_right(a: Acc, b: Acc) -> Acc {
         case MINIMUM: { return share(-b, -a); }
         case POWER: { return select(Acc(0.0), power(a, b) * sound_log(a), a > Acc(0.0)); }
         case PRELU: { return select(a, Acc(0.0), a > Acc(0.0)); }
+        case MODULO: { return -floor(a / b); }
+        case REMAINDER: { return -trunc(a / b); }
+        case ARCTANGENT: { return -a / (a * a + b * b); }
         default: { return Acc(0.0); }
     }
 }

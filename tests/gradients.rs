@@ -276,6 +276,18 @@ fn merges_products_and_normalisations() {
     hold(rows);
 }
 
+/// A line of a table that is taken twice has both gradients.
+#[test]
+fn lines_of_a_table() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let embedding = Embedding::new(4, 2).build(&gpu, [None, Some(3)]).unwrap();
+    let numbers = Tensor::from_slice(&gpu, [1, 3], &[2.0f32, 0.0, 2.0]).unwrap();
+    let factors = Tensor::from_slice(&gpu, [1, 3, 2], &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let made = embedding.gradients(&[numbers], &factors, false).unwrap();
+    let table = made.weights[0].1.read::<f32>().unwrap();
+    assert_eq!(table, [3.0, 4.0, 0.0, 0.0, 6.0, 8.0, 0.0, 0.0]);
+}
+
 /// The gradient at a kink, and among equals.
 #[test]
 fn ties_and_kinks() {

@@ -15,6 +15,8 @@ pub mod separable;
 pub mod strided;
 #[path = "common/table.rs"]
 pub mod table;
+#[path = "common/volumes.rs"]
+pub mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,9 @@ use common::reference::Array;
 use common::test_each;
 use launch::Launcher;
 use problems::{Case, cases};
-use wgpu_conv::plan::{AxisFunction, AxisProblem, ConvProblem, Operand, Plan, PoolFunction, PoolProblem, Problem};
+use wgpu_conv::plan::{
+    AxisFunction, AxisProblem, ConvProblem, Direction, Operand, Plan, PoolFunction, PoolProblem, Problem,
+};
 use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 
 fn bytes(array: &Array, dtype: DType) -> Vec<u8> {
@@ -49,7 +53,7 @@ fn run(launcher: &Launcher, plan: &Plan, case: &Case, dtype: DType) -> Result<Ve
     Ok(values(&launcher.launch(plan, &given, case.expected.exact.data.len() * size)?, dtype))
 }
 
-fn hold(dtype: DType) {
+fn hold(dtype: DType, cases: impl Iterator<Item = Case>) {
     let Some(gpu) = gpu::gpu() else { return };
     if dtype == DType::F16 && !gpu.caps().f16 {
         println!("f16 is skipped: {} has none", gpu.info().name);
@@ -58,11 +62,7 @@ fn hold(dtype: DType) {
     let launcher = Launcher::new(gpu);
     let tried = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
     test_each(
-        cases(dtype)
-            .into_iter()
-            .chain(strided::cases(dtype))
-            .chain(separable::cases(dtype))
-            .chain(gradients::cases(dtype)),
+        cases,
         |case| case.name.clone(),
         |case| {
             for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {
@@ -79,14 +79,59 @@ fn hold(dtype: DType) {
     }
 }
 
+/// Every problem over two axes but transposed convolutions, and those that have none.
+fn plane(dtype: DType) -> impl Iterator<Item = Case> {
+    let strided = strided::cases(dtype).into_iter().filter(|case| !is_transposed(case));
+    let forward = cases(dtype).into_iter().chain(strided).chain(separable::cases(dtype));
+    forward.chain(gradients::cases(dtype))
+}
+
+fn is_transposed(case: &Case) -> bool {
+    matches!(case.problem, Problem::Conv(ConvProblem { direction: Direction::BackwardInput, .. }))
+}
+
+#[test]
+fn transposed_in_f32() {
+    hold(DType::F32, strided::cases(DType::F32).into_iter().filter(is_transposed));
+}
+
+#[test]
+fn transposed_in_f16() {
+    hold(DType::F16, strided::cases(DType::F16).into_iter().filter(is_transposed));
+}
+
 #[test]
 fn in_f32() {
-    hold(DType::F32);
+    hold(DType::F32, plane(DType::F32));
+}
+
+fn volumes(dtype: DType, which: fn(&Case) -> bool) {
+    hold(dtype, volumes::cases(dtype).into_iter().filter(which));
+}
+
+#[test]
+fn volumes_pooled_in_f32() {
+    volumes(DType::F32, |case| matches!(case.problem, Problem::Pool(_)));
+}
+
+#[test]
+fn volumes_transposed_in_f32() {
+    volumes(DType::F32, is_transposed);
+}
+
+#[test]
+fn volumes_convolved_in_f32() {
+    volumes(DType::F32, |case| matches!(case.problem, Problem::Conv(_)) && !is_transposed(case));
+}
+
+#[test]
+fn volumes_in_f16() {
+    volumes(DType::F16, |_| true);
 }
 
 #[test]
 fn in_f16() {
-    hold(DType::F16);
+    hold(DType::F16, plane(DType::F16));
 }
 
 /// A NaN among the values comes out of a maximum and of a minimum, whichever candidate looks for it, and nowhere else.

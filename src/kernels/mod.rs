@@ -18,6 +18,7 @@
 //! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
+//! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
@@ -44,6 +45,7 @@ mod conv_grouped;
 mod conv_kernel_gradient;
 mod conv_launch;
 mod conv_parts;
+mod conv_phases;
 mod conv_separable;
 mod conv_separable_subgroup;
 mod conv_split;
@@ -62,8 +64,10 @@ mod packing;
 mod pool;
 mod pool_gradient;
 mod product;
+mod recurrent;
 mod resize;
 mod runs;
+mod take;
 mod team;
 mod update;
 
@@ -106,6 +110,8 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
         Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
         Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
+        Problem::Take(problem) => take::plans(problem, caps),
+        Problem::Recurrent(problem) => recurrent::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {
@@ -171,7 +177,9 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
     let direct = conv_transposed::direct_plans(problem, caps)?;
     let fours = conv_transposed::plans(problem, caps).unwrap_or_default();
     let narrow = problem.geometry.group_in().min(problem.geometry.group_out()) < 3;
-    let families = if narrow || problem.geometry.flops() < SMALL { [direct, fours] } else { [fours, direct] };
+    let phases = conv_phases::plans(problem, caps).unwrap_or_default();
+    let families =
+        if narrow || problem.geometry.flops() < SMALL { [direct, fours, phases] } else { [phases, fours, direct] };
     let parts = conv_parts::plans(problem, caps).unwrap_or_default();
     Ok(families.into_iter().chain([parts]).flatten().collect())
 }
@@ -210,6 +218,8 @@ const WORKGROUP: u32 = 64;
 const PRODUCT: Part = part!("lib/product.wgsl");
 /// The windows that a product of a convolution reads.
 const WINDOWS: Part = part!("lib/windows.wgsl");
+/// The taps of such a window.
+const TAP: Part = part!("lib/tap.wgsl");
 /// Pixels of a product that are read.
 const PIXELS: Part = part!("lib/pixels.wgsl");
 /// Pixels of a product that a depthwise convolution makes.

@@ -75,6 +75,11 @@ pub(crate) trait Describe {
         1..=1
     }
 
+    /// Whether input number `index` holds whole numbers, which are not rounded to the compute type.
+    fn takes_whole_numbers(&self, _index: usize) -> bool {
+        false
+    }
+
     /// The output shape for inputs of these shapes, as many as the layer takes; unknown extents stay unknown.
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape>;
 
@@ -86,6 +91,11 @@ pub(crate) trait Describe {
     /// The weights for inputs of these shapes, which [`shape`](Self::shape) has taken, in Keras's order.
     fn weights(&self, _inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         Ok(Vec::new())
+    }
+
+    /// What holds the weights in files, where that is a part of the layer: Keras's name of the attribute.
+    fn weights_of(&self) -> &'static str {
+        ""
     }
 
     /// What the forward pass reads, made of the weights, in these numbers.

@@ -21,6 +21,7 @@
 
 mod binary;
 mod conv;
+mod einsum;
 mod elementwise;
 mod gradient;
 mod kernel;
@@ -29,15 +30,18 @@ mod loss;
 mod movement;
 mod normalize;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 pub(crate) mod rewrite;
 mod step;
+mod take;
 mod tape;
 mod update;
 
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
-pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
+pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
+pub(crate) use einsum::{Equation, einsum};
 pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
 pub(crate) use gradient::{Target, gradient};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
@@ -46,9 +50,11 @@ pub(crate) use loss::losses;
 pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
+pub(crate) use recurrent::{Recurrence, recurrent};
 pub(crate) use reduce::reduce;
 pub(crate) use resize::resize;
 pub(crate) use step::{Read, Reads, Step};
+pub(crate) use take::{take, take_along};
 pub(crate) use tape::{Pad, Tape, Value};
 pub(crate) use update::{UpdateReads, update};
 

@@ -3,6 +3,13 @@
 //! An [`Elementwise`] is such a function as a shader takes it: a name in `lib/activation.wgsl` or `lib/math.wgsl` and up
 //! to three numbers. It runs alone ([`MapProblem`]), or as the last part of another launch's
 //! [`Epilogue`](super::Epilogue). A [`CastProblem`] changes what the elements are stored as.
+//!
+//! # Recipe: add an element-wise function
+//! 1. A variant of [`Activation`] or [`Unary`] with its name and parameters; the compiler then asks for its form here.
+//! 2. A row of `FUNCTIONS`; a unit test asks for it.
+//! 3. The function in `lib/activation.wgsl` or `lib/math.wgsl`, and its derivative in `lib/slope.wgsl` (`tests/shaders.rs`).
+//! 4. Its reference in f64 (`reference/activation.rs`, `reference/operators.rs`) and how far off it may be
+//!    (`reference/tolerance.rs`). The derivative needs none: `tests/gradients.rs` takes differences of the function.
 
 use super::{ACTIVATION, MATH, Part};
 use crate::{Activation, DType, Rounding, Unary};
@@ -192,4 +199,28 @@ pub struct CastProblem {
     pub to: DType,
     /// A narrower format that the values are rounded to.
     pub rounding: Option<Rounding>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::NAMES as ACTIVATIONS;
+    use crate::unary::NAMES as FUNCTIONS_OF_ONNX;
+
+    /// Every function that there is has its row; without one it would have the slope of another.
+    #[test]
+    fn every_function_is_in_the_table() {
+        let others = [
+            Activation::HardSigmoid2,
+            Activation::Threshold { threshold: 0.0, default_value: 0.0 },
+            Activation::Gelu { approximate: true },
+            Activation::Relu { negative_slope: 0.5, max_value: None, threshold: 0.0 },
+            Activation::Relu { negative_slope: 0.5, max_value: Some(6.0), threshold: 0.0 },
+        ];
+        let activations = ACTIVATIONS.iter().map(|(_, activation)| *activation).chain(others);
+        let unary = FUNCTIONS_OF_ONNX.iter().map(|(_, function)| Elementwise::of_unary(function));
+        for function in activations.filter_map(|activation| Elementwise::new(&activation)).chain(unary) {
+            assert_eq!(function.row().name, function.function);
+        }
+    }
 }

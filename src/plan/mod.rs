@@ -46,8 +46,10 @@ mod operand;
 mod pool;
 mod problem;
 mod product;
+mod recurrent;
 mod resize;
 mod shader;
+mod take;
 mod training;
 
 pub use along_axis::{AxisFunction, AxisProblem};
@@ -65,9 +67,11 @@ pub use pool::{PoolFunction, PoolProblem};
 pub(crate) use problem::Parts;
 pub use problem::Problem;
 pub use product::ProductProblem;
+pub use recurrent::{RecurrentFunction, RecurrentProblem};
 pub use resize::ResizeProblem;
 pub(crate) use shader::{ACTIVATION, IMAGE, INDEX, LARGEST, MATH, SLOPE, params, part};
 pub use shader::{Constant, Part, Shader};
+pub use take::TakeProblem;
 pub use training::{Clip, LossFunction, LossParameters, LossProblem, UpdateFunction, UpdateProblem};
 
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};

@@ -7,7 +7,7 @@
 use super::{
     AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, LossProblem,
     MapProblem, MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem,
-    ResizeProblem, SeparableProblem, UpdateProblem,
+    RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -50,6 +50,10 @@ pub enum Problem {
     PoolGradient(PoolGradientProblem),
     /// The gradient of a convolution to its kernel.
     KernelGradient(KernelGradientProblem),
+    /// Lines of a table by their numbers.
+    Take(TakeProblem),
+    /// A recurrence over time.
+    Recurrent(RecurrentProblem),
 }
 
 impl Problem {
@@ -73,6 +77,8 @@ impl Problem {
             Self::BinaryGradient(_) => "gradient of a function of two",
             Self::PoolGradient(_) => "gradient of pooling",
             Self::KernelGradient(_) => "gradient of a kernel",
+            Self::Take(_) => "lines by number",
+            Self::Recurrent(_) => "recurrence",
         }
     }
 
@@ -95,6 +101,8 @@ impl Problem {
             Self::BinaryGradient(problem) => [problem.of.dtype; 2],
             Self::PoolGradient(problem) => [problem.of.dtype; 2],
             Self::KernelGradient(problem) => [problem.dtype; 2],
+            Self::Take(problem) => [problem.dtype, problem.index_dtype],
+            Self::Recurrent(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -171,7 +179,13 @@ impl Problem {
                     images(geometry, geometry.in_elements(), geometry.out_elements())?;
                 Some(Parts { count, steps: [read, 0, read, written] })
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Loss(_) | Self::Update(_) => None,
+            Self::Separable(_)
+            | Self::Product(_)
+            | Self::KernelGradient(_)
+            | Self::Take(_)
+            | Self::Recurrent(_)
+            | Self::Loss(_)
+            | Self::Update(_) => None,
         }
     }
 
@@ -199,7 +213,13 @@ impl Problem {
             Self::Binary(problem) | Self::BinaryGradient(BinaryGradientProblem { of: problem, .. }) => {
                 problem.axes[problem.outermost()].extent = count
             }
-            Self::Separable(_) | Self::Product(_) | Self::KernelGradient(_) | Self::Loss(_) | Self::Update(_) => {}
+            Self::Separable(_)
+            | Self::Product(_)
+            | Self::KernelGradient(_)
+            | Self::Take(_)
+            | Self::Recurrent(_)
+            | Self::Loss(_)
+            | Self::Update(_) => {}
         }
         part
     }

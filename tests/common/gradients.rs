@@ -10,7 +10,7 @@ use wgpu_conv::plan::{
 };
 use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 
-use super::common::reference::{Array, Padding, PoolAxis, Window, average_pool, conv2d, max_pool};
+use super::common::reference::{Array, Padding, PoolAxis, Window, average_pool, conv, max_pool};
 use super::common::tolerance::{Expected, accumulated, stored};
 use super::problems::Case;
 use super::table::{FORMATS, Numbers, storage};
@@ -125,7 +125,7 @@ fn kernels(numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let shape = [row.kernel[0] as usize, row.kernel[1] as usize, channels / row.groups, row.filters];
         let by = |input: &Array, gradient: &Array| -> Vec<f64> {
             (0..shape.iter().product())
-                .map(|at| product(&conv2d(input, &unit(&shape, at), None, row.groups, &window).exact, gradient))
+                .map(|at| product(&conv(input, &unit(&shape, at), None, row.groups, &window).exact, gradient))
                 .collect()
         };
         let exact = by(&input, &gradient);

@@ -1,14 +1,16 @@
 //! One rule for each kind of problem: from the gradient of what a step wrote, those of what it read.
 
 use super::Reverse;
-use crate::ops::Span;
-use crate::ops::{Read, Reads, Side, Step, Tape, Value, activate, binary, cast, expand, gather, map, reduce, value_of};
+use crate::ops::{
+    Kernel, Numbers, Read, Reads, Side, Span, Step, Tape, Value, activate, binary, cast, expand, gather, map, reduce,
+    value_of,
+};
 use crate::plan::{
     AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
     Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NormalizeFunction, NormalizeProblem,
-    Operand, Outside, PairAxis, PoolGradientProblem, PoolProblem, Problem, ProductProblem, Sides,
+    Operand, Outside, PairAxis, PoolGradientProblem, PoolProblem, Problem, ProductProblem, Sides, TakeProblem,
 };
-use crate::{Activation, DataFormat, Result, Unary};
+use crate::{Activation, DType, DataFormat, Result, Unary};
 
 /// The roles of what a function of two reads.
 fn hands(sides: Sides) -> [Operand; 2] {
@@ -40,6 +42,10 @@ impl Reverse<'_> {
             Problem::Move(problem) => self.movement(step, problem, gradient),
             Problem::Binary(problem) => self.of_two(step, problem, gradient),
             Problem::Product(problem) => self.product(step, problem, gradient),
+            Problem::Take(problem) => self.take(step, problem, gradient),
+            Problem::Recurrent(_) => {
+                Err(Self::without(step, "recurrent layers are not walked backwards through time yet"))
+            }
             Problem::Separable(_) => {
                 Err(Self::without(step, "two convolutions are one only after the rules of fusion"))
             }
@@ -71,7 +77,7 @@ impl Reverse<'_> {
             };
             let reads = Reads::none().read(Operand::Input, &input).read(Operand::Gradient, &output);
             let elements = geometry.kernel_elements() as usize;
-            let made = self.tape.step(Problem::KernelGradient(of), reads, [elements].into(), crate::DType::F32)?;
+            let made = self.tape.step(Problem::KernelGradient(of), reads, [elements].into(), DType::F32)?;
             self.give(step, Operand::Kernel, made)?;
         }
         if let (true, Some(kernel)) = (self.wants(step, Operand::Input), step.reading(Operand::Kernel)) {
@@ -263,6 +269,46 @@ impl Reverse<'_> {
         let elements = problem.geometry.in_elements() as usize;
         let made = self.tape.step(Problem::PoolGradient(of), reads, [elements].into(), problem.dtype)?;
         self.give(step, Operand::Input, made)
+    }
+
+    /// To the table, for each of its lines the sum of the gradients of where it was taken to: a product with a matrix of ones
+    /// and zeros. Numbers of lines have no gradient.
+    fn take(&mut self, step: &Step, problem: &TakeProblem, gradient: Value) -> Result<()> {
+        let TakeProblem { outer, extent, count, inner, index, sides, dtype, .. } = *problem;
+        let [table, numbers] = hands(sides);
+        if !self.wants(step, table) {
+            return Ok(());
+        }
+        if outer != 1 || index != [0, 1, 0] {
+            return Err(Self::without(step, "lines are added up only where whole lines of one table are taken"));
+        }
+        let dims = [count as usize, 1];
+        let numbers = match step.reading(numbers) {
+            Some(Read::Value(value)) => self.tape.reshape(*value, dims)?,
+            Some(Read::Constant(kernel)) => value_of(self.tape, kernel, &dims)?,
+            None => return Ok(()),
+        };
+        let numbers = cast(self.tape, DType::F32, None, numbers)?;
+        let mut ones = None;
+        // A number below 0 counts from the end.
+        for first in [0.0, -(extent as f32)] {
+            let lines = (0..extent).map(|line| first + line as f32).collect();
+            let lines = Kernel::of_values([extent as usize], lines, Numbers { dtype: DType::F32, rounding: None });
+            let (value, constant) = (Side::Value(numbers), Side::Constant(&lines));
+            let hits = binary(self.tape, BinaryFunction::Equal, value, constant, Elementwise::LINEAR)?;
+            ones = Some(match ones {
+                None => hits,
+                Some(ones) => self.sum(ones, hits)?,
+            });
+        }
+        let Some(ones) = ones else { return Ok(()) };
+        let ones = cast(self.tape, dtype, None, ones)?;
+        let sizes = [extent, inner, count];
+        let of = ProductProblem::new(&[], sizes, [1, extent], [inner, 1], Sides::InputOther, dtype)?;
+        let reads = Reads::of(ones).value(Operand::Other, gradient);
+        let shape = [extent as usize, inner as usize];
+        let made = self.tape.step(Problem::Product(of), reads, shape.into(), dtype)?;
+        self.give(step, table, made)
     }
 
     /// The normalisation by its parts, walked backwards: mean, variance, root, gamma, beta.
