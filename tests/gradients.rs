@@ -369,7 +369,7 @@ fn a_graph() {
                 weights.iter().filter(|(path, _)| path.starts_with(&prefix)).map(|(_, array)| array.clone()).collect();
             evaluate(layer, &own, inputs)
         };
-        let a = of(0, &[input.clone()])?;
+        let a = of(0, std::slice::from_ref(input))?;
         let c = of(2, &[of(1, &[a])?])?;
         let d = of(3, &[c, input.clone()])?;
         let y = of(5, &[of(4, &[d])?])?;
