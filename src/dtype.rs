@@ -109,6 +109,7 @@ mod sealed {
 
 /// A narrower format that f32 values are rounded to, nearest even, where the device does not store it itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Rounding {
     /// To bfloat16: 8 exponent and 7 fraction bits (D14).
     BFloat16,
@@ -128,6 +129,7 @@ impl Rounding {
 
 /// A Keras dtype policy: the type of a layer's variables and the type it computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DTypePolicy {
     /// Variables and computation in f32. Keras's default.
     #[default]

@@ -19,26 +19,41 @@ pub enum Padding {
     Valid,
     /// Zeros around the input so that the output is `ceil(n / s)`; an odd zero goes to the bottom or right.
     Same,
+    /// Zeros before the input alone, `e − 1` of them, so that an output reads nothing behind its own position: for sequences in
+    /// time, and `Conv1D` alone.
+    Causal,
 }
 
 impl Padding {
     /// The padding of a Keras name, in any letter case.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for any other string; `"causal"` exists for 1-D convolutions only.
+    /// [`Error::Invalid`] for any other string.
     pub fn from_name(name: &str) -> Result<Self> {
         match name.to_lowercase().as_str() {
             "valid" => Ok(Self::Valid),
             "same" => Ok(Self::Same),
-            _ => Err(Error::invalid("padding", "`padding` must be \"valid\" or \"same\"", format!("padding={name}"))),
+            "causal" => Ok(Self::Causal),
+            _ => Err(Self::unknown(name)),
         }
     }
 
-    /// Keras's name: `valid` or `same`.
+    /// # Errors
+    /// [`Error::Invalid`] for causal padding where that is not `causal` to take.
+    pub(crate) fn check(self, causal: bool) -> Result<()> {
+        if self == Self::Causal && !causal { Err(Self::unknown(self.name())) } else { Ok(()) }
+    }
+
+    fn unknown(name: &str) -> Error {
+        Error::invalid("padding", "`padding` must be \"valid\" or \"same\"", format!("padding={name}"))
+    }
+
+    /// Keras's name: `valid`, `same` or `causal`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Valid => "valid",
             Self::Same => "same",
+            Self::Causal => "causal",
         }
     }
 }
@@ -83,6 +98,10 @@ impl Axis {
         let effective = u64::from(kernel - 1) * u64::from(dilation) + 1;
         match padding {
             Padding::Valid => Self::padded(input, kernel, stride, dilation, [0, 0]),
+            Padding::Causal => {
+                let before = u32::try_from(effective - 1).ok()?;
+                Self::padded(input, kernel, stride, dilation, [before, 0])
+            }
             Padding::Same => {
                 let output = input.div_ceil(stride);
                 let covered = u64::from(output.saturating_sub(1)) * u64::from(stride) + effective;
@@ -108,6 +127,8 @@ impl Axis {
         let steps = u64::from(extent).checked_sub(1)? * u64::from(stride);
         let [stride_wide, odd] = [u64::from(stride), effective % 2];
         let (length, cut) = match (padding, output_padding.map(u64::from)) {
+            // No transposed layer takes it.
+            (Padding::Causal, _) => return None,
             (Padding::Valid, None) => (steps + effective.max(stride_wide), 0),
             (Padding::Valid, Some(more)) => (steps + effective + more, 0),
             (Padding::Same, None) => (steps + stride_wide, effective.saturating_sub(stride_wide) / 2),
@@ -310,30 +331,11 @@ pub struct Window<const R: usize> {
 }
 
 impl<const R: usize> Window<R> {
-    /// The output extent for each input extent; unknown extents stay unknown, known ones are checked.
+    /// The windows along spatial axis `axis` of an input of `extent` there.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where an extent would be zero or negative, naming `input` and the window.
-    pub(crate) fn output(&self, spatial: [Option<u32>; R], input: &dyn std::fmt::Display) -> Result<[Option<u32>; R]> {
-        let mut output = [None; R];
-        for axis in 0..R {
-            if let Some(extent) = spatial[axis] {
-                output[axis] = Some(self.axis(axis, extent, input)?.output);
-            }
-        }
-        Ok(output)
-    }
-
-    /// The axes for known input extents.
-    pub(crate) fn axes(&self, spatial: [u32; R], input: &dyn std::fmt::Display) -> Result<[Axis; R]> {
-        let mut axes = Vec::with_capacity(R);
-        for (axis, extent) in spatial.into_iter().enumerate() {
-            axes.push(self.axis(axis, extent, input)?);
-        }
-        Ok(std::array::from_fn(|axis| axes[axis]))
-    }
-
-    fn axis(&self, axis: usize, extent: u32, input: &dyn std::fmt::Display) -> Result<Axis> {
+    /// [`Error::Invalid`] where the output would be zero or negative, naming `input` and the window.
+    pub(crate) fn axis(&self, axis: usize, extent: u32, input: &dyn std::fmt::Display) -> Result<Axis> {
         let (kernel, stride, dilation) = (self.kernel_size[axis], self.strides[axis], self.dilation_rate[axis]);
         Axis::conv(extent, kernel, stride, dilation, self.padding).ok_or_else(|| {
             Error::invalid(

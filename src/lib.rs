@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! Conv2D                a description: plain data, Keras names, no GPU
-//!   └─ ConvGeometry     validated integers: the only place shapes and padding are derived
+//!   └─ ConvGeometry     validated integers, three spatial axes: the only place shapes and padding are derived
 //!        └─ Plan        what to launch, as data: shader, parameters, workgroup counts, name
 //!             └─ Gpu    the only place that touches wgpu: pipelines, buffers, passes, readback
 //!                  └─ Tensor

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 
 /// Which input coordinate the centre of an output position stands for; `s` is the scale, output per input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Coordinates {
     /// `(o + ½) / s − ½`: positions are the centres of pixels. What TensorFlow 2 and Keras mean.
     #[default]
@@ -25,6 +26,7 @@ pub enum Coordinates {
 
 /// Which input position is the nearest to a coordinate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Nearest {
     /// Rounded, a half downwards. ONNX's default.
     #[default]
@@ -39,6 +41,7 @@ pub enum Nearest {
 
 /// How a value between input positions is found.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Interpolation {
     /// That of the nearest position.
     Nearest(Nearest),

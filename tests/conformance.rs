@@ -25,7 +25,7 @@ use wgpu_conv::layers::{LayerConfig, ReadOptions};
 use wgpu_conv::{Activation, Error, Gpu, HostTensor, PartialShape, Shape, Tensor, Tuning, layers};
 
 /// The suites of `keras/layers` that must be present and hold cases that pass.
-const REQUIRED: [&str; 13] = [
+const REQUIRED: [&str; 21] = [
     "conv2d",
     "conv2d_big",
     "pointwise",
@@ -38,26 +38,43 @@ const REQUIRED: [&str; 13] = [
     "misc",
     "pool2d",
     "merge",
+    "conv1d",
+    "conv3d",
+    "conv1d_transpose",
     "conv2d_transpose",
+    "conv3d_transpose",
+    "depthwise1d",
+    "separable1d",
+    "pool1d",
+    "pool3d",
 ];
 
 /// The topics of `keras/functions` that must be present and hold cases that pass.
 const REQUIRED_TOPICS: [&str; 3] = ["activations", "errors", "initializers"];
 
 /// The classes that the library has: none of their cases may be passed over.
-const CLASSES: [&str; 43] = [
+const CLASSES: [&str; 65] = [
     "Activation",
     "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
+    "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Concatenate",
+    "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
+    "Cropping1D",
     "Cropping2D",
+    "Cropping3D",
     "Dense",
+    "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
@@ -65,13 +82,19 @@ const CLASSES: [&str; 43] = [
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "GroupNormalization",
     "Identity",
     "LayerNormalization",
     "LeakyReLU",
+    "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
     "Maximum",
     "Minimum",
     "Multiply",
@@ -82,13 +105,20 @@ const CLASSES: [&str; 43] = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
     "SeparableConv2D",
     "Softmax",
+    "SpatialDropout1D",
     "SpatialDropout2D",
+    "SpatialDropout3D",
     "Subtract",
     "UnitNormalization",
+    "UpSampling1D",
     "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
     "ZeroPadding2D",
+    "ZeroPadding3D",
 ];
 
 /// Why a case was not run.
@@ -310,6 +340,46 @@ fn keras_own() {
 #[test]
 fn merge() {
     run_suite("merge", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn conv1d() {
+    run_suite("conv1d", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn conv3d() {
+    run_suite("conv3d", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn conv1d_transpose() {
+    run_suite("conv1d_transpose", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn conv3d_transpose() {
+    run_suite("conv3d_transpose", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn depthwise1d() {
+    run_suite("depthwise1d", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn separable1d() {
+    run_suite("separable1d", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn pool1d() {
+    run_suite("pool1d", None, forward_dev(Storage::F32));
+}
+
+#[test]
+fn pool3d() {
+    run_suite("pool3d", None, forward_dev(Storage::F32));
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub mod separable;
 pub mod strided;
 #[path = "common/table.rs"]
 pub mod table;
+#[path = "common/volumes.rs"]
+pub mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -47,7 +49,7 @@ fn run(launcher: &Launcher, plan: &Plan, case: &Case, dtype: DType) -> Result<Ve
     Ok(values(&launcher.launch(plan, &given, case.expected.exact.data.len() * size)?, dtype))
 }
 
-fn hold(dtype: DType) {
+fn hold(dtype: DType, cases: impl Iterator<Item = Case>) {
     let Some(gpu) = gpu::gpu() else { return };
     if dtype == DType::F16 && !gpu.caps().f16 {
         println!("f16 is skipped: {} has none", gpu.info().name);
@@ -56,7 +58,7 @@ fn hold(dtype: DType) {
     let launcher = Launcher::new(gpu);
     let tried = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
     test_each(
-        cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype)),
+        cases,
         |case| case.name.clone(),
         |case| {
             for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {
@@ -73,14 +75,29 @@ fn hold(dtype: DType) {
     }
 }
 
+/// Every problem over two axes, and those that have none.
+fn plane(dtype: DType) -> impl Iterator<Item = Case> {
+    cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype))
+}
+
 #[test]
 fn in_f32() {
-    hold(DType::F32);
+    hold(DType::F32, plane(DType::F32));
+}
+
+#[test]
+fn volumes_in_f32() {
+    hold(DType::F32, volumes::cases(DType::F32).into_iter());
+}
+
+#[test]
+fn volumes_in_f16() {
+    hold(DType::F16, volumes::cases(DType::F16).into_iter());
 }
 
 #[test]
 fn in_f16() {
-    hold(DType::F16);
+    hold(DType::F16, plane(DType::F16));
 }
 
 /// A NaN among the values comes out of a maximum and of a minimum, whichever candidate looks for it, and nowhere else.

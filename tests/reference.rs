@@ -230,19 +230,19 @@ fn counting(shape: [usize; 4], first: f64) -> Array {
 
 #[test]
 fn worked_examples_are_exact() {
-    let same = Window { padding: Padding::Same, ..Window::default() };
-    let valid = Window::default();
+    let same = Window { padding: Padding::Same, ..Window::<2>::default() };
+    let valid = Window::<2>::default();
     let strided = Window { strides: [2, 2], ..same };
     let dilated = Window { dilation_rate: [2, 2], ..same };
     let ones = |size: usize| Array::new([size, size, 1, 1], vec![1.0; size * size]);
     let five = counting([1, 5, 5, 1], 0.0);
     let list = |values: &[f64]| Array::new([values.len()], values);
-    let conv = |x: &Array, kernel: &Array, window: &Window| reference::conv2d(x, kernel, None, 1, window);
+    let conv = |x: &Array, kernel: &Array, window: &Window| reference::conv(x, kernel, None, 1, window);
     let row = |convolved: Convolved, row: usize| convolved.exact.slice(1, row, 1).data;
     let rows: [(&str, Vec<f64>, &[f64]); 11] = [
         (
             "depthwise order",
-            reference::depthwise_conv2d(
+            reference::depthwise_conv(
                 &counting([1, 2, 2, 2], 1.0),
                 &counting([2, 2, 2, 2], 1.0),
                 Some(&list(&[100.0, 200.0, 300.0, 400.0])),
@@ -281,7 +281,7 @@ fn worked_examples_are_exact() {
         ),
         (
             "groups",
-            reference::conv2d(
+            reference::conv(
                 &Array::new([1, 1, 1, 4], [1.0, 10.0, 100.0, 1000.0]),
                 &counting([1, 1, 2, 4], 1.0),
                 None,
@@ -294,7 +294,7 @@ fn worked_examples_are_exact() {
         ),
         (
             "separable",
-            reference::separable_conv2d(
+            reference::separable_conv(
                 &Array::new([1, 1, 1, 2], [1.0, 10.0]),
                 &counting([1, 1, 2, 2], 1.0),
                 &Array::new([1, 1, 4, 1], [1.0, 10.0, 100.0, 1000.0]),
@@ -319,7 +319,7 @@ fn worked_examples_are_exact() {
         },
     );
     let zeros = |shape: [usize; 4]| counting(shape, 0.0);
-    let depthwise = reference::depthwise_conv2d(&zeros([4, 10, 10, 12]), &zeros([3, 3, 12, 1]), None, &valid);
+    let depthwise = reference::depthwise_conv(&zeros([4, 10, 10, 12]), &zeros([3, 3, 12, 1]), None, &valid);
     assert_eq!(depthwise.exact.shape, [4, 8, 8, 12]);
     assert_eq!(conv(&zeros([4, 10, 10, 128]), &zeros([3, 3, 128, 32]), &valid).exact.shape, [4, 8, 8, 32]);
 }
@@ -329,11 +329,11 @@ fn magnitude_and_terms_are_those_of_the_sum() {
     let x = Array::new([1, 1, 2, 2], [1.0, -2.0, 3.0, -4.0]);
     let kernel = Array::new([1, 2, 2, 1], [5.0, 6.0, -7.0, 8.0]);
     let bias = Array::new([1], [-0.5]);
-    let result = reference::conv2d(&x, &kernel, Some(&bias), 1, &Window::default());
+    let result = reference::conv(&x, &kernel, Some(&bias), 1, &Window::<2>::default());
     assert_eq!((result.exact.data[0], result.magnitude.data[0], result.terms), (-60.5, 70.5, 4));
     let pointwise = Array::new([1, 1, 2, 1], [-1.0, 2.0]);
     let depthwise = Array::new([1, 2, 2, 1], [5.0, 6.0, -7.0, 8.0]);
-    let result = reference::separable_conv2d(&x, &depthwise, &pointwise, Some(&bias), &Window::default());
+    let result = reference::separable_conv(&x, &depthwise, &pointwise, Some(&bias), &Window::<2>::default());
     // Channel 0: 5 - 21 = -16 of magnitude 26; channel 1: -12 - 32 = -44 of magnitude 44.
     assert_eq!((result.exact.data[0], result.magnitude.data[0]), (16.0 - 88.0 - 0.5, 26.0 + 88.0 + 0.5));
     assert_eq!(result.terms, 2 + 2 + 3);
@@ -449,9 +449,9 @@ fn bounds_contain_what_a_wrong_input_does() {
 
 #[test]
 fn wrong_results_are_seen() {
-    let window = Window { padding: Padding::Same, ..Window::default() };
+    let window = Window { padding: Padding::Same, ..Window::<2>::default() };
     let (x, kernel) = (counting([2, 3, 4, 2], -20.0), counting([3, 2, 2, 3], -17.0));
-    let convolved = reference::conv2d(&x, &kernel, None, 1, &window);
+    let convolved = reference::conv(&x, &kernel, None, 1, &window);
     for storage in [Storage::F32, Storage::F16] {
         let expected = tolerance::expected(&convolved, "tanh_shrink", &[], storage);
         let mut got = expected.exact.to_f32();
@@ -478,11 +478,11 @@ fn separable_bound_covers_both_steps_in_f32() {
         Array::new(shape, (0..count).map(|i| f64::from((i as f64 * pace).sin() as f32)).collect::<Vec<_>>())
     };
     let (x, depthwise, pointwise) = (wave([1, 9, 7, 5], 0.7), wave([3, 2, 5, 2], 1.3), wave([1, 1, 10, 4], 2.9));
-    let exact = reference::separable_conv2d(&x, &depthwise, &pointwise, None, &window);
+    let exact = reference::separable_conv(&x, &depthwise, &pointwise, None, &window);
     // The intermediate result rounded to f32 is the least that two separate steps do.
-    let between = reference::depthwise_conv2d(&x, &depthwise, None, &window).exact;
+    let between = reference::depthwise_conv(&x, &depthwise, None, &window).exact;
     let between = Array::from_f32(between.shape.clone(), &between.to_f32());
-    let rounded = reference::conv2d(&between, &pointwise, None, 1, &Window::default()).exact.to_f32();
+    let rounded = reference::conv(&between, &pointwise, None, 1, &Window::<2>::default()).exact.to_f32();
     tolerance::expected(&exact, "linear", &[], Storage::F32).check(&rounded).expect("a rounded intermediate");
 }
 

@@ -298,7 +298,7 @@ fn names() {
     let rows: Vec<(&str, Result<()>, &str)> = vec![
         (
             "padding causal",
-            Padding::from_name("causal").map(drop),
+            LayerConfig::from(Conv2D::new(4, 3).padding(Padding::Causal)).validate(),
             "Invalid: `padding` must be \"valid\" or \"same\"; received padding=causal",
         ),
         (
@@ -354,7 +354,7 @@ fn names() {
         (
             "pooling",
             Pooling::from_name("lp").map(drop),
-            "Invalid: the function of a Pool2D layer must be \"max\", \"average\" or \"average_with_pads\"; received function=lp",
+            "Invalid: the function of a pool layer must be \"max\", \"average\" or \"average_with_pads\"; received function=lp",
         ),
         (
             "initializer",
@@ -973,7 +973,7 @@ fn calls() {
             GlobalAveragePooling2D::new().into(),
             [1, 5, 5, 3],
             [1, 0, 5, 3].into(),
-            "Invalid: height and width of what is pooled must be at least 1; received input shape=(1, 0, 5, 3)",
+            "Invalid: the spatial extents of what is pooled must be at least 1; received input shape=(1, 0, 5, 3)",
         ),
     ];
     test_each(

@@ -3,7 +3,7 @@
 use wgpu_conv::Padding;
 
 use crate::case::{Case, Kind, Numbers};
-use crate::common::reference::{self, Array, Convolved, Window, conv2d, depthwise_conv2d, separable_conv2d};
+use crate::common::reference::{self, Array, Convolved, Window, conv, depthwise_conv, separable_conv};
 use crate::common::tolerance::{Expected, Storage, expected};
 
 /// Products up to which every output element is computed; beyond, those of some pixels.
@@ -32,6 +32,7 @@ impl Truth {
             let padding = match case.padding {
                 Padding::Valid => reference::Padding::Valid,
                 Padding::Same => reference::Padding::Same,
+                Padding::Causal => reference::Padding::Explicit([[reach(case) - 1, 0]; 2]),
             };
             let strides = [case.stride as usize; 2];
             let convolved = convolve(case, &input, weights, strides, padding);
@@ -65,7 +66,7 @@ fn extents(case: &Case) -> ([usize; 3], u64) {
     let span = reach(case);
     let [height, width] = [height, width].map(|extent| match case.padding {
         Padding::Valid => (extent - span) / case.stride as usize + 1,
-        Padding::Same => extent.div_ceil(case.stride as usize),
+        Padding::Same | Padding::Causal => extent.div_ceil(case.stride as usize),
     });
     let (taps, filters) = ((case.kernel * case.kernel) as usize, case.filters as usize);
     let products = match case.kind {
@@ -89,6 +90,7 @@ fn piece(case: &Case, input: &Array, [_, out_h, out_w]: [usize; 3], pixel: usize
     let before = |input: usize, output: usize| match case.padding {
         Padding::Valid => 0,
         Padding::Same => ((output - 1) * stride + reach).saturating_sub(input) / 2,
+        Padding::Causal => reach - 1,
     };
     let (top, left) = (before(height, out_h), before(width, out_w));
     let mut piece = Array::new([1, reach, reach, channels], vec![0.0; reach * reach * channels]);
@@ -114,9 +116,9 @@ fn convolve(
 ) -> Convolved {
     let window = Window { strides, dilation_rate: [case.dilation as usize; 2], padding, channels_first: false };
     match case.kind {
-        Kind::Conv => conv2d(input, &weights[0], None, case.groups as usize, &window),
-        Kind::Depthwise => depthwise_conv2d(input, &weights[0], None, &window),
-        Kind::Separable => separable_conv2d(input, &weights[0], &weights[1], None, &window),
+        Kind::Conv => conv(input, &weights[0], None, case.groups as usize, &window),
+        Kind::Depthwise => depthwise_conv(input, &weights[0], None, &window),
+        Kind::Separable => separable_conv(input, &weights[0], &weights[1], None, &window),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::UnsupportedLayer;
 use super::operators;
 use super::weights::{Place, sibling};
-use crate::layers::{ADAPTERS, Generation, KERAS, LayerConfig, Origin, ReadOptions};
+use crate::layers::{ADAPTERS, Generation, LayerConfig, OPERATORS, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input};
 use crate::{DType, Error, PartialShape, Result, Rounding};
 
@@ -38,11 +38,11 @@ pub(super) struct Member {
     pub name: String,
     pub body: Body,
     /// Its name in files of weights, unique among its siblings.
-    group: String,
+    pub group: String,
     /// Whether the `output_layers` of Keras 3 count its applications from 1, as it does for models that have been one already.
-    counted: bool,
+    pub counted: bool,
     /// Whether Keras 2 counts its applications from 1 everywhere: it does for models that stated their input.
-    counted_in_2: bool,
+    pub counted_in_2: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(super) enum Source {
 
 /// What a file says is read: an output of an application of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Read {
+pub(super) struct Read {
     layer: String,
     number: u64,
     output: u64,
@@ -291,8 +291,11 @@ impl Parser<'_> {
             let group = sibling(&mut siblings, class);
             let path = format!("{around}{name}");
             let body = self.body(layer, class, &path)?;
-            let operator = Origin::of(self.generation, layer) == Origin::Operator;
-            let calls = if sequential { Ok(Vec::new()) } else { applications_of(layer, operator) };
+            let calls = match self.is_operator(layer, class) {
+                _ if sequential => Ok(Vec::new()),
+                true => operators::call(layer, class).map(|call| vec![Given::of_operator(call.reads, class)]),
+                false => applications_of(layer),
+            };
             match (body, calls) {
                 (Ok(body), Ok(calls)) => {
                     graph.notes["keywords"][&name] = keywords_off(layer);
@@ -334,14 +337,31 @@ impl Parser<'_> {
         }
     }
 
+    /// Whether `layer` is an operator in the graph.
+    fn is_operator(&self, layer: &Json, class: &str) -> bool {
+        match Origin::of(self.generation, layer) {
+            Origin::Operator => true,
+            Origin::Keras => operators::is_of_keras_2(class),
+            _ => false,
+        }
+    }
+
     /// What a layer of a model is, or why it cannot be built.
     fn body(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
         if self.model_kind(layer).is_some() {
             return Ok(Ok(Body::Model(self.model(layer, &format!("{path}/"))?)));
         }
+        if self.is_operator(layer, class) {
+            let name = at(layer, "/config/name").as_str().or(at(layer, "/name").as_str()).unwrap_or_default();
+            let body = operators::call(layer, class).and_then(|call| operators::body(&call, name, self.layers));
+            self.layers += match &body {
+                Ok(Body::Model(graph)) => graph.members.len(),
+                _ => 1,
+            };
+            return Ok(body);
+        }
         let config = match Origin::of(self.generation, layer) {
             Origin::Custom(of) => Err(custom(&of)),
-            Origin::Operator => operators::layer(layer, class),
             origin => self.layer(layer, class, origin),
         };
         self.layers += 1;
@@ -362,14 +382,12 @@ impl Parser<'_> {
         }
         let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
         let config = config.map_err(|error| match error {
-            Error::Unsupported { what, .. } if what == format!("the layer class {class}") => {
-                unsupported_class(layer, class)
-            }
+            Error::Unsupported { what, .. } if what == format!("the layer class {class}") => unsupported_class(class),
             other => other.to_string(),
         })?;
         // Some of this crate's are called as layers of users are.
         let own = origin == Origin::Own || self.generation == Generation::Unstated && layer.get("module").is_none();
-        if own || config.module() == KERAS {
+        if own || config.module() != OPERATORS {
             return Ok(config);
         }
         Err(custom(&format!("{class}, which Keras does not have, or not with such arguments")))
@@ -570,13 +588,9 @@ fn custom(of: &str) -> String {
 }
 
 /// Why a class of Keras's is not supported.
-fn unsupported_class(layer: &Json, class: &str) -> String {
+fn unsupported_class(class: &str) -> String {
     match class {
         "Lambda" => "it holds Python code, which is never run: put layers of Keras in its place".into(),
-        "TFOpLambda" | "SlicingOpLambda" => {
-            let function = at(layer, "/config/function").as_str().unwrap_or("TensorFlow's");
-            format!("the operator {function} is not supported: put a layer of Keras in its place")
-        }
         _ => format!("Keras's {class} is not supported here yet"),
     }
 }
@@ -679,20 +693,19 @@ fn notes(json: &Json) -> Json {
 }
 
 /// What each application of `layer` is given, or why that cannot be done here.
-fn applications_of(layer: &Json, operator: bool) -> Result<Vec<Given>, String> {
+fn applications_of(layer: &Json) -> Result<Vec<Given>, String> {
     let nodes = at(layer, "/inbound_nodes").as_array().ok_or("it must have a list of `inbound_nodes`")?;
     if nodes.is_empty() {
         return Err("it is never applied".into());
     }
-    nodes.iter().map(|node| application(node, operator)).collect()
+    nodes.iter().map(application).collect()
 }
 
-/// Numbers that an `operator` is called with are its own affair.
-fn application(node: &Json, operator: bool) -> Result<Given, String> {
+fn application(node: &Json) -> Result<Given, String> {
     // Keras 2: a list, or a map, of [layer, application, output, keyword arguments].
     let of_keras_2 = |reads: &mut dyn Iterator<Item = &Json>| {
         let one = |read| {
-            keywords(at(read, "/3"), |_| false)?;
+            keywords(at(read, "/3"), |_, _| false)?;
             history(read).ok_or_else(|| format!("it reads {read}"))
         };
         reads.map(one).collect::<Result<Vec<_>, _>>()
@@ -709,17 +722,24 @@ fn application(node: &Json, operator: bool) -> Result<Given, String> {
     }
     let mut given = Given::default();
     for argument in at(node, "/args").as_array().into_iter().flatten() {
-        if !(operator && argument.is_number() || given.take(argument)) {
+        if !given.take(argument) {
             return Err(format!("it is called with {argument}"));
         }
     }
-    // The first argument may be named, as any.
+    // The first argument may be named, as any. What a call says of `training` is no matter: Keras 3's `predict` says otherwise.
     let mut named = given.reads.is_empty();
-    keywords(at(node, "/kwargs"), |argument| std::mem::take(&mut named) && given.take(argument))?;
+    keywords(at(node, "/kwargs"), |name, argument| {
+        name == "training" && argument.is_boolean() || std::mem::take(&mut named) && given.take(argument)
+    })?;
     Ok(given)
 }
 
 impl Given {
+    /// What an operator reads.
+    fn of_operator(reads: Vec<Read>, class: &str) -> Self {
+        Self { reads, keys: None, of_keras_2: operators::is_of_keras_2(class) }
+    }
+
     /// Takes in an argument of a call, in the form of Keras 3; false where it is no tensor, list of tensors or, by itself, map of
     /// tensors.
     fn take(&mut self, argument: &Json) -> bool {
@@ -768,9 +788,9 @@ fn is_off(argument: &Json) -> bool {
 }
 
 /// Checks that all keyword arguments of a call are off, but those that `taken` takes.
-fn keywords(arguments: &Json, mut taken: impl FnMut(&Json) -> bool) -> Result<(), String> {
+fn keywords(arguments: &Json, mut taken: impl FnMut(&str, &Json) -> bool) -> Result<(), String> {
     for (name, argument) in arguments.as_object().into_iter().flatten() {
-        if !is_off(argument) && !taken(argument) {
+        if !is_off(argument) && !taken(name, argument) {
             return Err(format!("it is called with `{name}`"));
         }
     }
@@ -778,7 +798,7 @@ fn keywords(arguments: &Json, mut taken: impl FnMut(&Json) -> bool) -> Result<()
 }
 
 /// `[layer, application, output]`.
-fn history(value: &Json) -> Option<Read> {
+pub(super) fn history(value: &Json) -> Option<Read> {
     match value.as_array()?.as_slice() {
         [layer, number, output, ..] => {
             Some(Read { layer: layer.as_str()?.to_owned(), number: number.as_u64()?, output: output.as_u64()? })
@@ -892,7 +912,7 @@ mod tests {
     #[test]
     fn everything_unsupported_is_listed_at_once() {
         let mut trained = call(json!([read("x", 0)]));
-        trained["kwargs"]["training"] = json!(true);
+        trained["kwargs"]["mask"] = json!(true);
         let mut custom = layer("Activation", "mine", json!([call(json!([read("x", 0)]))]));
         custom["registered_name"] = json!("my>Activation");
         let mut inner = layer("Sequential", "inner", json!([call(json!([read("x", 0)]))]));
@@ -910,7 +930,7 @@ mod tests {
         let (_, unsupported) = parse(&functional(&layers, json!(["x", 0, 0]), json!(["good", 0, 0]))).unwrap();
         let names: Vec<_> = unsupported.iter().map(|layer| layer.name.as_str()).collect();
         assert_eq!(names, ["far", "trained", "mine", "inner/near", "unused", "old"]);
-        assert!(unsupported[1].reason.contains("`training`"), "{}", unsupported[1].reason);
+        assert!(unsupported[1].reason.contains("`mask`"), "{}", unsupported[1].reason);
         assert!(unsupported[5].reason.contains("`training`"), "{}", unsupported[5].reason);
     }
 

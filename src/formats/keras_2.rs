@@ -14,6 +14,7 @@ const LEAST_NORM: f64 = 1e-6;
 ///
 /// - Names may hold `/` there, which now separates the models around a layer: it becomes `_`.
 /// - `hard_sigmoid` was another function, and the least norm that UnitNormalization and Dot divide by another number.
+/// - `RandomCrop` resized at inference.
 /// - How the model was compiled for training is left out: Keras 3 does not take all the arguments of its optimizers.
 pub(super) fn modern(json: &mut Json, generation: Generation) {
     if let Some(compiled) = json.pointer_mut("/compile_config") {
@@ -36,6 +37,14 @@ pub(super) fn modern(json: &mut Json, generation: Generation) {
     }
     if at(json, "/config/layers").is_array() {
         return;
+    }
+    // Outside of training, RandomCrop cut the middle of the right aspect ratio and resized it.
+    if at(json, "/class_name") == "RandomCrop" && Origin::of(generation, json) == Origin::Keras {
+        json["class_name"] = "Resizing".into();
+        if let Some(Json::Object(config)) = json.get_mut("config") {
+            config.retain(|key, _| key != "seed" && key != "rng_type");
+            config.insert("crop_to_aspect_ratio".into(), true.into());
+        }
     }
     let normalizes = match at(json, "/class_name").as_str() {
         Some("UnitNormalization") => true,

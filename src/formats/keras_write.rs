@@ -13,7 +13,7 @@ use super::graph::at;
 use super::hdf5::{self, WeightsGroup};
 use super::keras::refused;
 use super::weights::{Part, parts, sibling};
-use crate::layers::{KERAS, Layer};
+use crate::layers::{Layer, OPERATORS};
 use crate::model::{Block, Model, Port};
 use crate::{Error, PartialShape, Result};
 
@@ -249,7 +249,11 @@ fn of_block(
 /// The config of a layer, or why Keras has none.
 fn of_layer(layer: &Layer) -> Result<Json, String> {
     let json = layer.config().to_json(&[]).map_err(|error| error.to_string())?;
-    if json["module"] == KERAS { Ok(json) } else { Err("Keras has no such layer, or not with such arguments".into()) }
+    if json["module"] != OPERATORS {
+        Ok(json)
+    } else {
+        Err("Keras has no such layer, or not with such arguments".into())
+    }
 }
 
 /// Whether Keras calls a block with a list of tensors.

@@ -206,17 +206,6 @@ impl Constant {
         self.walk(shape, &strides, 0, meter)
     }
 
-    /// Every axis from `first` on in the other direction.
-    pub(super) fn reversed(&self, first: usize, meter: &Meter) -> Outcome<Self> {
-        let mut strides: Vec<isize> = strides_of(&self.shape).iter().map(|&stride| stride as isize).collect();
-        let mut offset = 0;
-        for (stride, &dim) in strides.iter_mut().zip(&self.shape).skip(first) {
-            offset += *stride * (dim as isize - 1);
-            *stride = -*stride;
-        }
-        self.walk(self.shape.clone(), &strides, offset, meter)
-    }
-
     /// The elements at `offset + Σ index·stride`, for every index of `shape`, in order.
     fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize, meter: &Meter) -> Outcome<Self> {
         let count = product(&shape)?;
@@ -1197,7 +1186,6 @@ mod tests {
     fn arrays_are_cut_turned_and_joined_in_order() {
         let x = ints(&[2, 3], &[0, 1, 2, 3, 4, 5]);
         assert_eq!(folded("Transpose", &[&x]).unwrap(), ints(&[3, 2], &[0, 3, 1, 4, 2, 5]));
-        assert_eq!(x.reversed(1, &Meter::new("x.onnx", 0)).unwrap(), ints(&[2, 3], &[2, 1, 0, 5, 4, 3]));
         assert_eq!(folded("Tile", &[&x, &ints(&[2], &[1, 2])]).unwrap().shape, [2, 6]);
         let target = ints(&[3], &[2, 1, 3]);
         assert_eq!(folded("Expand", &[&x, &target]).unwrap(), ints(&[2, 2, 3], &[0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]));

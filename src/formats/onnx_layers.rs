@@ -8,8 +8,8 @@ use super::onnx_fold::{Constant, Unknown, Whole, slice_of};
 use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
-    ActivationLayer, AveragePooling2D, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling2D,
-    Pad, PadMode, Pads, Permute, Pool2D, Pooling, Reduce, Reduction, Slice, Transpose, View, ZeroPadding2D,
+    ActivationLayer, AveragePooling, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling, Pad,
+    PadMode, Pads, Permute, Pool, Pooling, Reduce, Reduction, Slice, Transpose, View, ZeroPadding,
 };
 use crate::model::{Input, Port};
 use crate::plan::BinaryFunction;
@@ -186,12 +186,12 @@ impl Span {
     }
 }
 
-/// The padding of Keras that comes to the same as the spans' pads over images of these extents.
-pub(super) fn padding_of(spans: [Span; 2], extents: [Option<usize>; 2]) -> Option<Padding> {
+/// The padding of Keras that comes to the same as the spans' pads over spatial axes of these extents.
+pub(super) fn padding_of(spans: &[Span], extents: &[Option<usize>]) -> Option<Padding> {
     if spans.iter().all(|span| span.pads == Some([0, 0])) {
         return Some(Padding::Valid);
     }
-    spans.iter().zip(extents).all(|(span, extent)| span.is_same(extent)).then_some(Padding::Same)
+    spans.iter().zip(extents).all(|(span, &extent)| span.is_same(extent)).then_some(Padding::Same)
 }
 
 // What functions read of their node, and what they add.
@@ -436,16 +436,20 @@ impl Apply<'_> {
         self.layer(Expand::new(shape), &[x])
     }
 
-    /// `x` with pads before and after each axis; negative ones cut. Keras's layer where there are zeros around images.
+    /// `x` with pads before and after each axis; negative ones cut. Keras's layer where there are zeros around spatial axes.
     pub(super) fn padded(&mut self, x: Port, pads: &[[i64; 2]], mode: PadMode) -> Outcome<Port> {
         if pads.iter().all(|pads| *pads == [0, 0]) {
             return Ok(x);
         }
-        if let ([[0, 0], [0, 0], height, width], PadMode::Constant(0.0)) = (pads, mode) {
-            let counts = [height, width].map(|pads| pads.map(|pad| u32::try_from(pad).ok()));
-            if let [[Some(top), Some(bottom)], [Some(left), Some(right)]] = counts {
-                let layer = ZeroPadding2D::new([[top, bottom], [left, right]]);
-                return self.layer(layer.data_format(DataFormat::ChannelsFirst), &[x]);
+        if let ([[0, 0], [0, 0], spatial @ ..], PadMode::Constant(0.0)) = (pads, mode) {
+            let count = |pads: &[i64; 2]| Some([u32::try_from(pads[0]).ok()?, u32::try_from(pads[1]).ok()?]);
+            let counts = spatial.iter().map(count).collect::<Option<Vec<_>>>();
+            let first = DataFormat::ChannelsFirst;
+            match counts.as_deref() {
+                Some(&[w]) => return self.layer(ZeroPadding::new([w]).data_format(first), &[x]),
+                Some(&[h, w]) => return self.layer(ZeroPadding::new([h, w]).data_format(first), &[x]),
+                Some(&[d, h, w]) => return self.layer(ZeroPadding::new([d, h, w]).data_format(first), &[x]),
+                _ => {}
             }
         }
         let pairs = pads.iter().map(|pads| Some([i32::try_from(pads[0]).ok()?, i32::try_from(pads[1]).ok()?]));
@@ -453,29 +457,39 @@ impl Apply<'_> {
         self.layer(Pad::new(pairs).mode(mode), &[x])
     }
 
-    /// A pool over the last two of four axes.
-    pub(super) fn pooled(&mut self, x: Port, function: Pooling, ceil: bool, spans: [Span; 2]) -> Outcome<Port> {
+    /// A pool over the axes behind the channels.
+    pub(super) fn pooled<const R: usize>(
+        &mut self,
+        x: Port,
+        function: Pooling,
+        ceil: bool,
+        spans: [Span; R],
+    ) -> Outcome<Port>
+    where
+        LayerConfig: From<MaxPooling<R>> + From<AveragePooling<R>> + From<Pool<R>>,
+    {
         let [size, strides] = [spans.map(|span| span.kernel), spans.map(|span| span.stride)];
         let first = DataFormat::ChannelsFirst;
         let dims = self.dims(x);
         let plain = function != Pooling::AverageWithPads && !ceil && spans.iter().all(|span| span.dilation == 1);
-        if let Some(padding) = padding_of(spans, [dims[2], dims[3]]).filter(|_| plain) {
+        if let Some(padding) = padding_of(&spans, &dims[2..]).filter(|_| plain) {
             return match function {
                 Pooling::Max => {
-                    let layer = MaxPooling2D::new(size).strides(strides).padding(padding);
+                    let layer = MaxPooling::new(size).strides(strides).padding(padding);
                     self.layer(layer.data_format(first), &[x])
                 }
                 _ => {
-                    let layer = AveragePooling2D::new(size).strides(strides).padding(padding);
+                    let layer = AveragePooling::new(size).strides(strides).padding(padding);
                     self.layer(layer.data_format(first), &[x])
                 }
             };
         }
-        let pads = match spans.map(|span| span.pads) {
-            [Some(height), Some(width)] => Pads::Explicit([height, width]),
-            _ => Pads::SameUpper,
+        let known = spans.iter().all(|span| span.pads.is_some());
+        let pads = match known {
+            true => Pads::Explicit(spans.map(|span| span.pads.unwrap_or_default())),
+            false => Pads::SameUpper,
         };
-        let layer = Pool2D::new(function, size).strides(strides).dilation_rate(spans.map(|span| span.dilation));
+        let layer = Pool::new(function, size).strides(strides).dilation_rate(spans.map(|span| span.dilation));
         self.layer(layer.pads(pads).ceil_mode(ceil).data_format(first), &[x])
     }
 }

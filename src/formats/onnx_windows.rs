@@ -1,6 +1,6 @@
 //! ONNX's windows: convolutions, their transposes, pools and resizing.
 //!
-//! Layers have two spatial axes. A line is an image of height 1; of three axes, one is unrolled.
+//! A node says by the extents of its input over how many axes its windows go; so there is a layer for each number of them.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use super::onnx_layers::{Apply, Outcome, Span, Term, at, one, padding_of, units_
 use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
-    Conv2D, DepthwiseConv2D, Extent, GlobalAveragePooling2D, GlobalMaxPooling2D, PadMode, Pooling, Reduction, Resize,
-    ResizeTo, TransposedConv2D,
+    Conv, DepthwiseConv, Extent, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, LayerConfig, PadMode, Pooling, Reduction, Resize,
+    ResizeTo, TransposedConv,
 };
 use crate::model::Port;
 use crate::{Coordinates, DataFormat, HostTensor, Interpolation, Nearest, Padding, Unary};
@@ -68,9 +69,14 @@ impl Apply<'_> {
     }
 }
 
-/// A kernel in Keras's order: `[filters, channels, height, width]` as `[height, width, channels, filters]`.
+/// A kernel in Keras's order: `[filters, channels, …taps]` as `[…taps, channels, filters]`.
 fn ordered(weights: &Constant, meter: &Meter) -> Result<HostTensor, String> {
-    weights.transposed(&[2, 3, 1, 0], meter)?.to_host(meter)
+    weights.transposed(&taps_first(weights.shape.len() - 2), meter)?.to_host(meter)
+}
+
+/// The order of axes that puts `count` of taps before filters and channels, and channels before filters.
+fn taps_first(count: usize) -> Vec<usize> {
+    (2..2 + count).chain([1, 0]).collect()
 }
 
 impl Apply<'_> {
@@ -111,42 +117,40 @@ impl Apply<'_> {
         spans: &[Span],
     ) -> Outcome<Port> {
         match *spans {
-            [h, w] => self.conv2d(x, weights, bias, groups, [h, w]),
-            // A line is an image of height 1.
-            [w] => {
-                let [filters, channels, k] = weights.shape[..] else {
-                    return Err("its weights must have 3 axes".into());
-                };
-                let image = self.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
-                let weights = weights.reshaped(vec![filters, channels, 1, k])?;
-                let y = self.conv2d(image, &weights, bias, groups, [Span::UNIT, w])?;
-                self.view(y, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])
-            }
-            [d, h, w] => self.conv3d(x, weights, bias, groups, d, [h, w]),
+            [w] => self.conv_over(x, weights, bias, groups, [w], |layer| Some(layer.into())),
+            [h, w] => self.conv_over(x, weights, bias, groups, [h, w], |layer| Some(layer.into())),
+            // Keras has no depthwise convolution of volumes.
+            [d, h, w] => self.conv_over(x, weights, bias, groups, [d, h, w], |_| None),
             _ => Err(format!("windows over {} axes are not supported", spans.len()).into()),
         }
     }
 
-    fn conv2d(
+    /// The convolution over `R` axes, as a depthwise one where it is that and there is such a layer.
+    fn conv_over<const R: usize>(
         &mut self,
         mut x: Port,
         weights: &Constant,
         bias: Option<Arc<HostTensor>>,
         groups: usize,
-        spans: [Span; 2],
-    ) -> Outcome<Port> {
+        spans: [Span; R],
+        depthwise: fn(DepthwiseConv<R>) -> Option<LayerConfig>,
+    ) -> Outcome<Port>
+    where
+        LayerConfig: From<Conv<R>>,
+    {
         let dims = self.dims(x);
-        let [filters, per_group, kh, kw] = weights.shape[..] else { return Err("its weights must have 4 axes".into()) };
+        let [filters, per_group, taps @ ..] = &weights.shape[..] else { return Err("its weights have no axes".into()) };
+        let (filters, per_group, taps) = (*filters, *per_group, taps.to_vec());
         let channels = per_group.saturating_mul(groups);
         if dims.get(1).copied().flatten().is_some_and(|own| own != channels) || !filters.is_multiple_of(groups) {
             let text = format!("weights {:?} in {groups} groups do not fit an input {dims:?}", weights.shape);
             return Err(text.into());
         }
-        let padding = if let Some(padding) = padding_of(spans, [dims[2], dims[3]]) {
+        let padding = if let Some(padding) = padding_of(&spans, &dims[2..]) {
             padding
         } else {
             let pads = spans.iter().map(|span| span.pads).collect::<Option<Vec<_>>>();
-            let pads = pads.ok_or("its height and width must be known for these pads")?;
+            let pads = pads.ok_or("its spatial extents must be known for these pads")?;
             let signed = pads.iter().map(|pads| pads.map(i64::from));
             let by_axis: Vec<_> = [[0; 2]; 2].into_iter().chain(signed).collect();
             x = self.padded(x, &by_axis, PadMode::Constant(0.0))?;
@@ -158,10 +162,7 @@ impl Apply<'_> {
         let use_bias = bias.is_some();
         if per_group == 1 && groups > 1 {
             let multiplier = filters / groups;
-            let kernel = self.weight(weights, &format!("depthwise kernel of {groups}"), |weights, meter| {
-                weights.transposed(&[2, 3, 1, 0], meter)?.reshaped(vec![kh, kw, groups, multiplier])?.to_host(meter)
-            })?;
-            let layer = DepthwiseConv2D::new(size)
+            let layer = DepthwiseConv::new(size)
                 .depth_multiplier(units_of(multiplier)?)
                 .data_format(DataFormat::ChannelsFirst)
                 .strides(strides)
@@ -169,9 +170,15 @@ impl Apply<'_> {
                 .strided_dilation(true)
                 .padding(padding)
                 .use_bias(use_bias);
-            return self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x);
+            if let Some(layer) = depthwise(layer) {
+                let shape = [taps, vec![groups, multiplier]].concat();
+                let kernel = self.weight(weights, &format!("depthwise kernel of {groups}"), |weights, meter| {
+                    weights.transposed(&taps_first(R), meter)?.reshaped(shape)?.to_host(meter)
+                })?;
+                return self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x);
+            }
         }
-        let layer = Conv2D::new(units_of(filters)?, size)
+        let layer = Conv::new(units_of(filters)?, size)
             .groups(units_of(groups)?)
             .data_format(DataFormat::ChannelsFirst)
             .strides(strides)
@@ -181,52 +188,6 @@ impl Apply<'_> {
             .use_bias(use_bias);
         let kernel = self.weight(weights, "kernel", ordered)?;
         self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x)
-    }
-
-    /// A convolution over three axes as one over two, whose channels are those of all the slices that an output slice
-    /// reads, and whose batch counts output slices too.
-    fn conv3d(
-        &mut self,
-        x: Port,
-        weights: &Constant,
-        bias: Option<Arc<HostTensor>>,
-        groups: usize,
-        depth: Span,
-        spans: [Span; 2],
-    ) -> Outcome<Port> {
-        let [filters, per_group, taps, kh, kw] = weights.shape[..] else {
-            return Err("its weights must have 5 axes".into());
-        };
-        let pads = depth.pads.ok_or("the depth of its input must be known for these pads")?;
-        let x = self.padded(x, &[[0; 2], [0; 2], pads.map(i64::from), [0; 2], [0; 2]], PadMode::Constant(0.0))?;
-        let [_, Some(channels), Some(d), Some(h), Some(w)] = self.dims(x)[..] else {
-            return Err("the extents of its input must be known, but for the batch".into());
-        };
-        let slices = (d as u64).checked_sub(depth.reach()).map(|room| room as usize / depth.stride as usize + 1);
-        let slices = slices.ok_or("its kernel is deeper than its input")?;
-        if channels != per_group.saturating_mul(groups) || !filters.is_multiple_of(groups) {
-            return Err(format!("weights {:?} in {groups} groups do not fit {channels} channels", weights.shape).into());
-        }
-        let mut parts = Vec::with_capacity(taps);
-        for tap in 0..taps {
-            let part = self.part(x, 2, tap * depth.dilation as usize, depth.stride, slices)?;
-            let grouped = [Extent::Axis(0), Extent::Of(groups), Extent::Of(per_group), Extent::Of(slices * h * w)];
-            parts.push(self.view(part, grouped.to_vec())?);
-        }
-        // [batch, groups, taps·channels per group, slices·h·w], and the weights alike.
-        let stacked = self.concatenated(&parts, 2)?;
-        let stack = taps * channels;
-        let stacked =
-            self.view(stacked, vec![Extent::Axis(0), Extent::Of(stack), Extent::Of(slices), Extent::Of(h * w)])?;
-        let stacked = self.transposed(stacked, &[0, 2, 1, 3])?;
-        let images = self.view(stacked, vec![Extent::Rest, Extent::Of(stack), Extent::Of(h), Extent::Of(w)])?;
-        let weights = weights.transposed(&[0, 2, 1, 3, 4], self.meter())?;
-        let weights = weights.reshaped(vec![filters, taps * per_group, kh, kw])?;
-        let y = self.conv2d(images, &weights, bias, groups, spans)?;
-        let [_, _, Some(h), Some(w)] = self.dims(y)[..] else { return Err("its output has no known size".into()) };
-        let y = self.view(y, vec![Extent::Rest, Extent::Of(slices), Extent::Of(filters), Extent::Of(h * w)])?;
-        let y = self.transposed(y, &[0, 2, 1, 3])?;
-        self.view(y, [Extent::Axis(0), Extent::Axis(1)].into_iter().chain([slices, h, w].map(Extent::Of)).collect())
     }
 }
 
@@ -254,19 +215,14 @@ pub(super) fn conv_transpose(a: &mut Apply) -> Outcome<Vec<Term>> {
         .map(|axis| Span { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None })
         .collect();
     let ends = ends(a, &spans, &dims[2..])?;
-    match (&spans[..], &ends[..]) {
-        (&[h, w], &[top, left]) => one(a.transposed2d(x, &weights, bias, groups, [h, w], [top, left])?),
-        // A line is an image of height 1.
-        (&[w], &[left]) => {
-            let [channels, filters, k] = weights.shape[..] else { return Err("its weights must have 3 axes".into()) };
-            let image = a.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
-            let weights = weights.reshaped(vec![channels, filters, 1, k])?;
-            let none = Ends { before: 0, after: 0 };
-            let y = a.transposed2d(image, &weights, bias, groups, [Span::UNIT, w], [none, left])?;
-            one(a.view(y, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])?)
+    one(match (&spans[..], &ends[..]) {
+        (&[w], &[left]) => a.transposed_over(x, &weights, bias, groups, [w], [left])?,
+        (&[h, w], &[top, left]) => a.transposed_over(x, &weights, bias, groups, [h, w], [top, left])?,
+        (&[d, h, w], &[front, top, left]) => {
+            a.transposed_over(x, &weights, bias, groups, [d, h, w], [front, top, left])?
         }
-        _ => one(a.transposed3d(x, &weights, bias, groups, &spans, &ends)?),
-    }
+        _ => return Err(format!("windows over {count} axes are not supported").into()),
+    })
 }
 
 /// The ends of every axis, by pads, by the size wanted, or by `auto_pad`.
@@ -301,17 +257,20 @@ fn ends(a: &Apply, spans: &[Span], extents: &[Option<usize>]) -> Outcome<Vec<End
 }
 
 impl Apply<'_> {
-    fn transposed2d(
+    fn transposed_over<const R: usize>(
         &mut self,
         x: Port,
         weights: &Constant,
         bias: Option<Arc<HostTensor>>,
         groups: usize,
-        spans: [Span; 2],
-        ends: [Ends; 2],
-    ) -> Outcome<Port> {
+        spans: [Span; R],
+        ends: [Ends; R],
+    ) -> Outcome<Port>
+    where
+        LayerConfig: From<TransposedConv<R>>,
+    {
         let filters = weights.shape[1].saturating_mul(groups);
-        let layer = TransposedConv2D::new(units_of(filters)?, spans.map(|span| span.kernel))
+        let layer = TransposedConv::new(units_of(filters)?, spans.map(|span| span.kernel))
             .strides(spans.map(|span| span.stride))
             .dilation_rate(spans.map(|span| span.dilation))
             .groups(units_of(groups)?)
@@ -320,64 +279,6 @@ impl Apply<'_> {
             .use_bias(bias.is_some());
         let kernel = self.weight(weights, "kernel", ordered)?;
         self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x)
-    }
-
-    /// A transposed convolution over three axes as the convolution, with the kernel turned round, of the input with zeros
-    /// between its positions.
-    fn transposed3d(
-        &mut self,
-        mut x: Port,
-        weights: &Constant,
-        bias: Option<Arc<HostTensor>>,
-        groups: usize,
-        spans: &[Span],
-        ends: &[Ends],
-    ) -> Outcome<Port> {
-        let extents = self.dims(x)[2..].iter().copied().collect::<Option<Vec<_>>>();
-        let extents = extents.ok_or("the extents of its input must be known, but for the batch and channels")?;
-        let mut dense = Vec::with_capacity(spans.len());
-        for (axis, (span, ends)) in spans.iter().zip(ends).enumerate() {
-            let (n, stride, reach) = (extents[axis] as i64, i64::from(span.stride), span.reach() as i64);
-            let output = stride * (n - 1) + reach - i64::from(ends.before) - i64::from(ends.after);
-            if output < 1 {
-                return Err(format!("axis {axis} of its output would have the extent {output}").into());
-            }
-            x = self.spread(x, 2 + axis, span.stride)?;
-            // What the convolution reads of the spread input: from `-low` on, `output + reach − 1` positions.
-            let low = reach - 1 - i64::from(ends.before);
-            let high = output + reach - 1 - low - n * stride;
-            let mut around = vec![[0; 2]; spans.len() + 2];
-            around[2 + axis] = [low.min(0), high.min(0)];
-            x = self.padded(x, &around, PadMode::Constant(0.0))?;
-            let pad = |pad: i64| u32::try_from(pad.max(0)).map_err(|_| at("pads", "they are too large"));
-            dense.push(Span { stride: 1, pads: Some([pad(low)?, pad(high)?]), ..*span });
-        }
-        // [in, out / groups, …] as [out, in / groups, …], every spatial axis reversed.
-        let taps = weights.shape[2..].to_vec();
-        let (inner, outer) = (weights.shape[0] / groups, weights.shape[1]);
-        let split = weights.reshaped([vec![groups, inner, outer], taps.clone()].concat())?;
-        let perm: Vec<usize> = [0, 2, 1].into_iter().chain(3..3 + taps.len()).collect();
-        let turned = split.transposed(&perm, self.meter())?.reversed(3, self.meter())?;
-        let turned = turned.reshaped([vec![groups * outer, inner], taps].concat())?;
-        self.convolved(x, &turned, bias, groups, &dense)
-    }
-
-    /// `x` with `stride − 1` zeros after each position of `axis`.
-    fn spread(&mut self, x: Port, axis: usize, stride: u32) -> Outcome<Port> {
-        if stride == 1 {
-            return Ok(x);
-        }
-        let dims = self.dims(x);
-        let tail = dims[axis + 1..].iter().copied().product::<Option<usize>>();
-        let inner = tail.ok_or("the extents of its input must be known, but for the batch")?;
-        let single = self.view(x, vec![Extent::Rest, Extent::Of(1), Extent::Of(inner)])?;
-        let spread = self.padded(single, &[[0; 2], [0, i64::from(stride) - 1], [0; 2]], PadMode::Constant(0.0))?;
-        let extents = dims.iter().enumerate().map(|(index, dim)| match dim {
-            Some(dim) if index == axis => Extent::Of(dim * stride as usize),
-            Some(dim) => Extent::Of(*dim),
-            None => Extent::Rest,
-        });
-        self.view(spread, extents.collect())
     }
 }
 
@@ -411,32 +312,12 @@ pub(super) fn pool(a: &mut Apply) -> Outcome<Vec<Term>> {
 }
 
 impl Apply<'_> {
-    /// A pool over one to three axes. Largest values and means separate, and so do the numbers of positions that means
-    /// divide by: three axes are two, then one.
+    /// A pool over one to three axes.
     fn pooled_over(&mut self, x: Port, pooling: Pooling, ceil: bool, spans: &[Span]) -> Outcome<Port> {
         match *spans {
+            [w] => self.pooled(x, pooling, ceil, [w]),
             [h, w] => self.pooled(x, pooling, ceil, [h, w]),
-            [w] => {
-                let image = self.view(x, vec![Extent::Axis(0), Extent::Axis(1), Extent::Of(1), Extent::Axis(2)])?;
-                let y = self.pooled(image, pooling, ceil, [Span::UNIT, w])?;
-                self.view(y, vec![Extent::Axis(0), Extent::Axis(1), Extent::Axis(3)])
-            }
-            [d, h, w] => {
-                let [_, Some(c), Some(depth), Some(_), Some(_)] = self.dims(x)[..] else {
-                    return Err("the extents of its input must be known, but for the batch".into());
-                };
-                let flat =
-                    self.view(x, vec![Extent::Axis(0), Extent::Of(c * depth), Extent::Axis(3), Extent::Axis(4)])?;
-                let y = self.pooled(flat, pooling, ceil, [h, w])?;
-                let [_, _, Some(h), Some(w)] = self.dims(y)[..] else {
-                    return Err("its output has no known size".into());
-                };
-                let columns =
-                    self.view(y, vec![Extent::Axis(0), Extent::Of(c), Extent::Of(depth), Extent::Of(h * w)])?;
-                let y = self.pooled(columns, pooling, ceil, [d, Span::UNIT])?;
-                let size = [Extent::Axis(0), Extent::Axis(1), Extent::Axis(2), Extent::Of(h), Extent::Of(w)];
-                self.view(y, size.to_vec())
-            }
+            [d, h, w] => self.pooled(x, pooling, ceil, [d, h, w]),
             _ => Err(format!("windows over {} axes are not supported", spans.len()).into()),
         }
     }
@@ -448,8 +329,12 @@ pub(super) fn global_pool(a: &mut Apply) -> Outcome<Vec<Term>> {
     let average = a.node.op_type == "GlobalAveragePool";
     let first = DataFormat::ChannelsFirst;
     one(match (rank, average) {
+        (3, true) => a.layer(GlobalAveragePooling1D::new().data_format(first).keepdims(true), &[x])?,
+        (3, false) => a.layer(GlobalMaxPooling1D::new().data_format(first).keepdims(true), &[x])?,
         (4, true) => a.layer(GlobalAveragePooling2D::new().data_format(first).keepdims(true), &[x])?,
         (4, false) => a.layer(GlobalMaxPooling2D::new().data_format(first).keepdims(true), &[x])?,
+        (5, true) => a.layer(GlobalAveragePooling3D::new().data_format(first).keepdims(true), &[x])?,
+        (5, false) => a.layer(GlobalMaxPooling3D::new().data_format(first).keepdims(true), &[x])?,
         (_, average) => {
             let axes: Vec<usize> = (2..rank).collect();
             a.reduced(if average { Reduction::Mean } else { Reduction::Max }, x, &axes, true)?

@@ -57,6 +57,7 @@ mod pool;
 mod product;
 mod resize;
 mod runs;
+mod take;
 mod team;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
@@ -92,6 +93,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Move(problem) => move_axes::plans(problem, caps),
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
+        Problem::Take(problem) => take::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

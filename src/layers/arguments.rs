@@ -2,7 +2,7 @@
 
 use super::describe::Declared;
 use super::{Constraint, Initializer, Regularizer};
-use crate::geometry::{self, ConvGeometry};
+use crate::geometry::{self, Axis, ConvGeometry, in_front};
 use crate::ops::ConvArgs;
 use crate::plan::Direction;
 use crate::{Activation, DTypePolicy, DataFormat, Error, Padding, PartialShape, Result, Settings, Shape};
@@ -65,41 +65,72 @@ impl WeightOptions {
     }
 }
 
-/// A height and a width: made from one number for both, or from a pair.
+/// One number for each of `R` spatial axes, in the order depth, height, width: made from one number for all, from an array,
+/// or from a tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Pair(pub u32, pub u32);
+pub struct PerAxis<const R: usize>(pub [u32; R]);
 
-impl From<u32> for Pair {
-    fn from(both: u32) -> Self {
-        Self(both, both)
+impl<const R: usize> From<u32> for PerAxis<R> {
+    fn from(all: u32) -> Self {
+        Self([all; R])
     }
 }
 
-impl From<[u32; 2]> for Pair {
-    fn from([height, width]: [u32; 2]) -> Self {
-        Self(height, width)
+impl<const R: usize> From<[u32; R]> for PerAxis<R> {
+    fn from(each: [u32; R]) -> Self {
+        Self(each)
     }
 }
 
-impl From<(u32, u32)> for Pair {
+impl From<(u32, u32)> for PerAxis<2> {
     fn from((height, width): (u32, u32)) -> Self {
-        Self(height, width)
+        Self([height, width])
     }
 }
 
-impl From<Pair> for [u32; 2] {
-    fn from(Pair(height, width): Pair) -> Self {
-        [height, width]
+impl From<(u32, u32, u32)> for PerAxis<3> {
+    fn from((depth, height, width): (u32, u32, u32)) -> Self {
+        Self([depth, height, width])
     }
 }
 
-/// The arguments that the three convolution layers share.
+/// What a layer makes of each known one of `R` spatial extents; unknown ones stay unknown.
+///
+/// # Errors
+/// Those of `of`.
+pub(crate) fn each_axis<const R: usize>(
+    extents: [Option<usize>; R],
+    of: impl Fn(usize, usize) -> Result<usize>,
+) -> Result<[Option<usize>; R]> {
+    let mut made = [None; R];
+    for (axis, extent) in extents.into_iter().enumerate() {
+        made[axis] = extent.map(|extent| of(axis, extent)).transpose()?;
+    }
+    Ok(made)
+}
+
+/// The windows along each of `R` spatial axes.
+///
+/// # Errors
+/// Those of `of`.
+pub(crate) fn axes_of<const R: usize>(
+    extents: [usize; R],
+    of: impl Fn(usize, usize) -> Result<Axis>,
+) -> Result<[Axis; R]> {
+    let mut axes = [Axis::UNIT; R];
+    for (axis, extent) in extents.into_iter().enumerate() {
+        axes[axis] = of(axis, extent)?;
+    }
+    Ok(axes)
+}
+
+/// The arguments that the convolution layers of `R` spatial axes share.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConvArguments {
+pub struct ConvArguments<const R: usize> {
     /// Name, trainability and types.
     pub common: Common,
     /// Kernel size, strides, dilation rate and padding.
-    pub window: Window<2>,
+    pub window: Window<R>,
     /// Where the channels stand; `image_data_format` of [`Settings`] by default.
     pub data_format: DataFormat,
     /// Applied to the result after the bias; linear by default.
@@ -112,15 +143,15 @@ pub struct ConvArguments {
     pub activity_regularizer: Option<Regularizer>,
 }
 
-impl ConvArguments {
-    pub(crate) fn new(kernel_size: Pair) -> Self {
+impl<const R: usize> ConvArguments<R> {
+    pub(crate) fn new(kernel_size: PerAxis<R>) -> Self {
         let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             window: Window {
-                kernel_size: kernel_size.into(),
-                strides: [1, 1],
-                dilation_rate: [1, 1],
+                kernel_size: kernel_size.0,
+                strides: [1; R],
+                dilation_rate: [1; R],
                 padding: Padding::Valid,
             },
             data_format: settings.image_data_format,
@@ -132,11 +163,12 @@ impl ConvArguments {
     }
 
     /// The checks of arguments that come before a layer's own, in Keras's order (K1); `kernels` are its other weights.
-    pub(crate) fn validate(&self, kernels: &[&WeightOptions]) -> Result<()> {
+    pub(crate) fn validate(&self, kernels: &[&WeightOptions], causal: bool) -> Result<()> {
         let window = &self.window;
         positive("kernel_size", &window.kernel_size)?;
         positive("strides", &window.strides)?;
         positive("dilation_rate", &window.dilation_rate)?;
+        window.padding.check(causal)?;
         self.activation.validate()?;
         WeightOptions::validate_all(&[kernels, &[&self.bias]].concat(), self.activity_regularizer.as_ref())?;
         self.common.validate()
@@ -155,22 +187,20 @@ impl ConvArguments {
         Ok(())
     }
 
-    /// The channels of `input`, which must be of rank 4.
+    /// The channels of `input`, which must have `R + 2` axes.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming `input`, where the rank is another or the channels are unknown or none (D7).
     pub(crate) fn channels(&self, input: &PartialShape) -> Result<u32> {
-        channels(self.data_format, input, 4)
+        channels(self.data_format, input, R + 2)
     }
 
     /// The output shape for `input`, of `out_channels` channels, before the activation.
     pub(crate) fn output_shape(&self, input: &PartialShape, out_channels: u32) -> Result<PartialShape> {
-        let (batch, _, spatial) = self.data_format.split::<_, 2>(input.dims());
-        let mut extents = [None; 2];
-        for (extent, dim) in extents.iter_mut().zip(spatial) {
-            *extent = dim.map(geometry::extent).transpose()?;
-        }
-        let output = self.window.output(extents, input)?.map(|extent| extent.map(|e| e as usize));
+        let (batch, _, spatial) = self.data_format.split::<_, R>(input.dims());
+        let output = each_axis(spatial, |axis, extent| {
+            Ok(self.window.axis(axis, geometry::extent(extent)?, input)?.output as usize)
+        })?;
         let dims = self.data_format.join(batch, Some(out_channels as usize), output);
         super::activated_shape(&self.activation, &PartialShape::from(dims))
     }
@@ -186,11 +216,11 @@ impl ConvArguments {
     /// The `kernels`, by name and shape, and a bias of `out_channels` if there is one.
     pub(crate) fn declare(
         &self,
-        kernels: &[(&'static str, [u32; 4], &WeightOptions)],
+        kernels: &[(&'static str, Vec<u32>, &WeightOptions)],
         out_channels: u32,
     ) -> Vec<Declared> {
-        let kernel = |&(name, shape, options): &(&'static str, [u32; 4], &WeightOptions)| {
-            let shape = shape.map(|dim| dim as usize);
+        let kernel = |(name, shape, options): &(&'static str, Vec<u32>, &WeightOptions)| {
+            let shape: Vec<usize> = shape.iter().map(|&dim| dim as usize).collect();
             Declared::new(name, shape, &self.common, options, Initializer::glorot_uniform())
         };
         let mut declared: Vec<_> = kernels.iter().map(kernel).collect();
@@ -200,6 +230,11 @@ impl ConvArguments {
         declared
     }
 
+    /// The shape of a kernel of these windows with `channels` behind their axes.
+    pub(crate) fn kernel_shape(&self, channels: [u32; 2]) -> Vec<u32> {
+        [&self.window.kernel_size[..], &channels].concat()
+    }
+
     /// The operation over `geometry`.
     pub(crate) fn conv(&self, geometry: ConvGeometry) -> ConvArgs {
         ConvArgs { geometry, direction: Direction::Forward, data_format: self.data_format, activation: self.activation }
@@ -207,13 +242,10 @@ impl ConvArguments {
 
     /// The convolution of an input of `shape`, whose channels have been checked.
     pub(crate) fn geometry(&self, shape: &Shape, groups: u32, out_channels: u32) -> Result<ConvGeometry> {
-        let mut extents = Vec::with_capacity(4);
-        for &dim in shape.dims() {
-            extents.push(geometry::extent(dim)?);
-        }
-        let (batch, in_channels, spatial) = self.data_format.split::<_, 2>(&extents);
-        let axes = self.window.axes(spatial, shape)?;
-        ConvGeometry::new(batch, groups, [in_channels, out_channels], geometry::in_front(geometry::Axis::UNIT, axes))
+        let (batch, in_channels, spatial) = self.data_format.split::<_, R>(shape.dims());
+        let axes = axes_of(spatial, |axis, extent| self.window.axis(axis, geometry::extent(extent)?, shape))?;
+        let channels = [geometry::extent(in_channels)?, out_channels];
+        ConvGeometry::new(geometry::extent(batch)?, groups, channels, in_front(Axis::UNIT, axes))
     }
 }
 
@@ -279,8 +311,8 @@ pub(crate) fn finite_epsilon(epsilon: f64) -> Result<()> {
 
 /// The setters of a layer's [`Common`], at the given place in it.
 macro_rules! common_setters {
-    ($layer:ident, $($common:ident).+) => {
-        impl $layer {
+    ($layer:ident $(<$rank:ident>)?, $($common:ident).+) => {
+        impl$(<const $rank: usize>)? $layer$(<$rank>)? {
             /// The layer's name: non-empty, without `/`. Without one, the built layer is named after its class.
             pub fn name(mut self, name: impl Into<String>) -> Self {
                 self.$($common).+.name = Some(name.into());
@@ -311,11 +343,11 @@ pub(crate) use common_setters;
 
 /// Three setters for each [`WeightOptions`] of a layer, at the given place in it.
 macro_rules! weight_setters {
-    ($layer:ident { $(
+    ($layer:ident $(<$rank:ident>)? { $(
         $weight:literal at $($place:ident).+:
         $initializer:ident = $default:literal, $regularizer:ident, $constraint:ident;
     )* }) => {
-        impl $layer {
+        impl$(<const $rank: usize>)? $layer$(<$rank>)? {
             $(
                 #[doc = concat!("The first values of the ", $weight, "; ", $default, " by default.")]
                 pub fn $initializer(mut self, initializer: $crate::layers::Initializer) -> Self {
@@ -343,12 +375,12 @@ pub(crate) use weight_setters;
 /// The setters of [`ConvArguments`], in a layer's field `arguments`.
 macro_rules! conv_setters {
     ($layer:ident) => {
-        $crate::layers::arguments::common_setters!($layer, arguments.common);
-        $crate::layers::arguments::weight_setters!($layer {
+        $crate::layers::arguments::common_setters!($layer<R>, arguments.common);
+        $crate::layers::arguments::weight_setters!($layer<R> {
             "bias" at arguments.bias: bias_initializer = "zeros", bias_regularizer, bias_constraint;
         });
 
-        impl $layer {
+        impl<const R: usize> $layer<R> {
             /// Takes the data format and the dtype policy from `settings` instead of the process's own.
             pub fn settings(mut self, settings: &crate::Settings) -> Self {
                 self.arguments.data_format = settings.image_data_format;
@@ -356,9 +388,9 @@ macro_rules! conv_setters {
                 self
             }
 
-            /// Input positions from one window to the next, (height, width); 1 by default.
-            pub fn strides(mut self, strides: impl Into<$crate::layers::Pair>) -> Self {
-                self.arguments.window.strides = strides.into().into();
+            /// Input positions from one window to the next, along each axis; 1 by default.
+            pub fn strides(mut self, strides: impl Into<$crate::layers::PerAxis<R>>) -> Self {
+                self.arguments.window.strides = strides.into().0;
                 self
             }
 
@@ -374,9 +406,9 @@ macro_rules! conv_setters {
                 self
             }
 
-            /// Input positions from one kernel tap to the next, (height, width); 1 by default. Excludes strides above 1.
-            pub fn dilation_rate(mut self, dilation_rate: impl Into<$crate::layers::Pair>) -> Self {
-                self.arguments.window.dilation_rate = dilation_rate.into().into();
+            /// Input positions from one kernel tap to the next, along each axis; 1 by default. Excludes strides above 1.
+            pub fn dilation_rate(mut self, dilation_rate: impl Into<$crate::layers::PerAxis<R>>) -> Self {
+                self.arguments.window.dilation_rate = dilation_rate.into().0;
                 self
             }
 

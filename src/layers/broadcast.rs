@@ -8,10 +8,10 @@ use super::arguments::common_setters;
 use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer};
-use crate::ops::{self, Kernel, Side, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
 use crate::plan::Elementwise;
 use crate::strides::broadcast_partial;
-use crate::{Error, PartialShape, Result, Settings, Shape};
+use crate::{Error, HostTensor, PartialShape, Result, Settings, Shape};
 
 pub use crate::plan::BinaryFunction;
 
@@ -46,14 +46,14 @@ impl Constant {
         if constant.is_some() { 1..=1 } else { 2..=2 }
     }
 
-    fn declared(constant: Option<&Self>, common: &Common) -> Vec<Declared> {
+    fn declared(constant: Option<&Self>, values: Option<&HostTensor>, common: &Common) -> Vec<Declared> {
         let weight = |constant: &Self| Declared {
             name: "constant",
             shape: constant.shape().clone(),
             trainable: common.trainable,
             initializer: Initializer::Zeros,
         };
-        constant.map(weight).into_iter().collect()
+        constant.filter(|_| values.is_none()).map(weight).into_iter().collect()
     }
 
     fn operands<'a>(constant: Option<&Self>, inputs: &[Value], operands: &'a [Arc<Kernel>]) -> Result<[Side<'a>; 2]> {
@@ -92,6 +92,20 @@ macro_rules! two_sides {
                 self
             }
 
+            /// The left side as these values, which are part of the description and no weight.
+            pub fn values_left(mut self, values: HostTensor) -> Self {
+                self.constant = Some(Constant::Left(values.shape.clone()));
+                self.values = Some(values);
+                self
+            }
+
+            /// The right side as these values, which are part of the description and no weight.
+            pub fn values_right(mut self, values: HostTensor) -> Self {
+                self.constant = Some(Constant::Right(values.shape.clone()));
+                self.values = Some(values);
+                self
+            }
+
             /// The output shape for `inputs`: two, or one where the other side is a constant.
             ///
             /// # Errors
@@ -114,7 +128,16 @@ macro_rules! two_sides {
             }
 
             fn validate(&self) -> Result<()> {
-                self.common.validate()
+                self.common.validate()?;
+                let of_constant = self.constant.as_ref().map(Constant::shape);
+                match &self.values {
+                    Some(values) if Some(&values.shape) != of_constant => Err(Error::invalid(
+                        "values",
+                        "`values` must be of the shape of the constant",
+                        format!("values of shape {}, constant {:?}", values.shape, self.constant),
+                    )),
+                    _ => Ok(()),
+                }
             }
 
             fn inputs(&self) -> RangeInclusive<usize> {
@@ -126,7 +149,13 @@ macro_rules! two_sides {
             }
 
             fn weights(&self, _inputs: &[PartialShape]) -> Result<Vec<Declared>> {
-                Ok(Constant::declared(self.constant.as_ref(), &self.common))
+                Ok(Constant::declared(self.constant.as_ref(), self.values.as_ref(), &self.common))
+            }
+
+            fn operands(&self, weights: Vec<Arc<Kernel>>, numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
+                let given =
+                    |values: &HostTensor| vec![Kernel::of_values(values.shape.clone(), values.values.clone(), numbers)];
+                Ok(self.values.as_ref().map_or(weights, given))
             }
 
             fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
@@ -158,6 +187,8 @@ pub struct Broadcast {
     pub function: BinaryFunction,
     /// The side that is a constant; none by default.
     pub constant: Option<Constant>,
+    /// The values of the constant where it is no weight; none by default.
+    pub values: Option<HostTensor>,
 }
 
 two_sides!(Broadcast);
@@ -165,7 +196,7 @@ two_sides!(Broadcast);
 impl Broadcast {
     /// A layer that applies `function` to two inputs.
     pub fn new(function: BinaryFunction) -> Self {
-        Self { common: Common::new(&Settings::current()), function, constant: None }
+        Self { common: Common::new(&Settings::current()), function, constant: None, values: None }
     }
 
     fn combined(left: &PartialShape, right: &PartialShape) -> Result<PartialShape> {
@@ -202,13 +233,15 @@ pub struct MatMul {
     pub common: Common,
     /// The side that is a constant; none by default.
     pub constant: Option<Constant>,
+    /// The values of the constant where it is no weight; none by default.
+    pub values: Option<HostTensor>,
 }
 
 two_sides!(MatMul);
 
 impl Default for MatMul {
     fn default() -> Self {
-        Self { common: Common::new(&Settings::current()), constant: None }
+        Self { common: Common::new(&Settings::current()), constant: None, values: None }
     }
 }
 
@@ -256,7 +289,8 @@ impl Configured for Broadcast {
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         common(codec, &mut self.common)?;
         codec.field("function", &mut self.function)?;
-        codec.field("constant", &mut self.constant)
+        codec.field("constant", &mut self.constant)?;
+        codec.optional("values", &mut self.values)
     }
 }
 
@@ -268,6 +302,7 @@ impl Configured for MatMul {
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         common(codec, &mut self.common)?;
-        codec.field("constant", &mut self.constant)
+        codec.field("constant", &mut self.constant)?;
+        codec.optional("values", &mut self.values)
     }
 }

@@ -86,10 +86,12 @@ impl LayerConfig {
                 format!("config={config}"),
             ));
         }
-        if let Self::DepthwiseConv2D(DepthwiseConv2D { strided_dilation, .. })
-        | Self::SeparableConv2D(SeparableConv2D { strided_dilation, .. }) = &mut layer
-        {
-            *strided_dilation = options.strided_dilation;
+        match &mut layer {
+            Self::DepthwiseConv1D(layer) => layer.strided_dilation = options.strided_dilation,
+            Self::DepthwiseConv2D(layer) => layer.strided_dilation = options.strided_dilation,
+            Self::SeparableConv1D(layer) => layer.strided_dilation = options.strided_dilation,
+            Self::SeparableConv2D(layer) => layer.strided_dilation = options.strided_dilation,
+            _ => {}
         }
         let mut codec = Codec::reader(class_name, map);
         layer.fields(&mut codec)?;
@@ -179,11 +181,12 @@ pub(super) fn brief_common(codec: &mut Codec, own: &mut Common) -> Result<()> {
     own.validate()
 }
 
-/// What the convolutions have; written in `order` first.
-pub(super) fn convolution<'a>(
+/// What the convolutions have, of which some take `causal` padding; written in `order` first.
+pub(super) fn convolution<'a, const R: usize>(
     codec: &mut Codec,
     order: &[&str],
-    arguments: &'a mut ConvArguments,
+    causal: bool,
+    arguments: &'a mut ConvArguments<R>,
     mut kernels: Vec<(&str, &'a mut WeightOptions)>,
 ) -> Result<()> {
     common(codec, &mut arguments.common)?;
@@ -198,6 +201,7 @@ pub(super) fn convolution<'a>(
     codec.field("strides", &mut window.strides)?;
     codec.field("dilation_rate", &mut window.dilation_rate)?;
     codec.field("padding", &mut window.padding)?;
+    window.padding.check(causal)?;
     codec.field("data_format", &mut arguments.data_format)?;
     codec.field("activation", &mut arguments.activation)?;
     codec.field("use_bias", &mut arguments.use_bias)?;
@@ -520,17 +524,36 @@ fn strictly_positive(key: &str, value: i64, json: &Value) -> Result<u32> {
         .ok_or_else(|| invalid(key, format!("`{key}` must hold {rule}"), json))
 }
 
-/// Height and width, or one number for both; strictly positive.
-impl Form for [u32; 2] {
+/// What an argument holds that has a number for each of `R` axes.
+const fn per_axis<const R: usize>() -> &'static str {
+    match R {
+        1 => "or a list of one",
+        2 => "or two: (height, width)",
+        _ => "or three: (depth, height, width)",
+    }
+}
+
+/// One number for each axis, or one for all.
+fn each<const R: usize>(json: &Value) -> Option<[&Value; R]> {
+    match json.as_array() {
+        None => Some([json; R]),
+        Some(list) => list.iter().collect::<Vec<_>>().try_into().ok(),
+    }
+}
+
+/// One number for each axis, or one for all; strictly positive.
+impl<const R: usize> Form for [u32; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
-        let wrong = || invalid(key, format!("`{key}` must be one integer, or two: (height, width)"), json);
-        let both = match json.as_array().map(Vec::as_slice) {
-            None => [json, json],
-            Some([height, width]) => [height, width],
-            Some(_) => return Err(wrong()),
-        };
-        let [Some(height), Some(width)] = both.map(integer) else { return Err(wrong()) };
-        Ok([strictly_positive(key, height, json)?, strictly_positive(key, width, json)?])
+        let wrong = || invalid(key, format!("`{key}` must be one integer, {}", per_axis::<R>()), json);
+        let numbers = each::<R>(json).ok_or_else(wrong)?.map(integer);
+        if numbers.contains(&None) {
+            return Err(wrong());
+        }
+        let mut counts = [0; R];
+        for (count, number) in counts.iter_mut().zip(numbers.into_iter().flatten()) {
+            *count = strictly_positive(key, number, json)?;
+        }
+        Ok(counts)
     }
 
     fn write(&self) -> Result<Value> {
@@ -637,6 +660,98 @@ impl Form for PerChannel {
     }
 }
 
+/// Anything, as it is.
+impl Form for Value {
+    fn read(_key: &str, json: &Value) -> Result<Self> {
+        Ok(json.clone())
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.clone())
+    }
+}
+
+/// A shape, or one extent by itself.
+pub(super) struct OneOrMore(pub(super) PartialShape);
+
+impl Form for OneOrMore {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json {
+            Value::Number(_) => PartialShape::read(key, &json!([json])).map(Self),
+            shape => PartialShape::read(key, shape).map(Self),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.0.write()
+    }
+}
+
+/// A position, `"only"`, `"new"`, `"..."`, `{"start", "stop", "step"}` or `{"part", "of"}`, for each axis.
+impl Form for Vec<Subscript> {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let one = |json: &Value| -> Option<Subscript> {
+            let whole = |json: &Value| integer(json).and_then(|value| i32::try_from(value).ok());
+            let end = |json: &Value| if json.is_null() { Some(None) } else { whole(json).map(Some) };
+            Some(match json {
+                Value::String(text) => match text.as_str() {
+                    "only" => Subscript::Only,
+                    "new" => Subscript::New,
+                    "..." => Subscript::Ellipsis,
+                    _ => return None,
+                },
+                Value::Object(map) if map.contains_key("part") => {
+                    let count = |key: &str| u32::try_from(integer(&json[key])?).ok();
+                    Subscript::Part { index: count("part")?, of: count("of")? }
+                }
+                Value::Object(_) => Subscript::Range {
+                    start: end(&json["start"])?,
+                    stop: end(&json["stop"])?,
+                    step: if json["step"].is_null() { 1 } else { whole(&json["step"])? },
+                },
+                number => Subscript::At(whole(number)?),
+            })
+        };
+        let all = json.as_array().and_then(|list| list.iter().map(one).collect());
+        all.ok_or_else(|| invalid(key, format!("`{key}` must be a list of subscripts"), json))
+    }
+
+    fn write(&self) -> Result<Value> {
+        let one = |subscript: &Subscript| match *subscript {
+            Subscript::At(position) => position.into(),
+            Subscript::Only => "only".into(),
+            Subscript::New => "new".into(),
+            Subscript::Ellipsis => "...".into(),
+            Subscript::Range { start, stop, step } => json!({"start": start, "stop": stop, "step": step}),
+            Subscript::Part { index, of } => json!({"part": index, "of": of}),
+        };
+        Ok(self.iter().map(one).collect())
+    }
+}
+
+impl Form for [f32; 2] {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json.as_array().map(Vec::as_slice) {
+            Some([first, second]) => Ok([f32::read(key, first)?, f32::read(key, second)?]),
+            _ => Err(invalid(key, format!("`{key}` must be two numbers"), json)),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.iter().map(Form::write).collect()
+    }
+}
+
+impl Form for ResizeMethod {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
 impl Form for Upsampling {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
@@ -667,8 +782,8 @@ impl Form for Pooling {
     }
 }
 
-/// `"same_upper"`, `"same_lower"`, or `[[before, after], [before, after]]`.
-impl Form for Pads {
+/// `"same_upper"`, `"same_lower"`, or `[before, after]` of each axis.
+impl<const R: usize> Form for Pads<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str() {
             Some("same_upper") => return Ok(Self::SameUpper),
@@ -676,11 +791,11 @@ impl Form for Pads {
             _ => {}
         }
         let count = |json: &Value| integer(json).and_then(|count| u32::try_from(count).ok());
-        let mut pads = [[0; 2]; 2];
+        let mut pads = [[0; 2]; R];
         for (axis, pair) in pads.iter_mut().enumerate() {
             for (side, pad) in pair.iter_mut().enumerate() {
                 *pad = count(&json[axis][side]).ok_or_else(|| {
-                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or two pairs of counts"), json)
+                    invalid(key, format!("`{key}` must be \"same_upper\", \"same_lower\" or {R} pairs of counts"), json)
                 })?;
             }
         }
@@ -689,7 +804,7 @@ impl Form for Pads {
 
     fn write(&self) -> Result<Value> {
         Ok(match self {
-            Self::Explicit(pads) => json!(pads),
+            Self::Explicit(pads) => json!(pads.as_slice()),
             Self::SameUpper => "same_upper".into(),
             Self::SameLower => "same_lower".into(),
         })
@@ -803,23 +918,21 @@ impl Form for Interpolation {
     }
 }
 
-/// Height and width, or one number for both; not negative.
-pub(super) struct Extra(pub(super) [u32; 2]);
+/// One number for each axis, or one for all; not negative.
+pub(super) struct Extra<const R: usize>(pub(super) [u32; R]);
 
-impl Form for Extra {
+impl<const R: usize> Form for Extra<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
-        let wrong = || invalid(key, format!("`{key}` must be one count, or two: (height, width)"), json);
-        let both = match json.as_array().map(Vec::as_slice) {
-            None => [json, json],
-            Some([height, width]) => [height, width],
-            Some(_) => return Err(wrong()),
-        };
-        let [height, width] = both.map(|count| integer(count).and_then(|count| u32::try_from(count).ok()));
-        height.zip(width).map(|(height, width)| Self([height, width])).ok_or_else(wrong)
+        let wrong = || invalid(key, format!("`{key}` must be one count, {}", per_axis::<R>()), json);
+        let mut counts = [0; R];
+        for (count, json) in counts.iter_mut().zip(each::<R>(json).ok_or_else(wrong)?) {
+            *count = integer(json).and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
+        }
+        Ok(Self(counts))
     }
 
     fn write(&self) -> Result<Value> {
-        Ok(json!(self.0))
+        Ok(self.0.as_slice().into())
     }
 }
 
@@ -838,37 +951,40 @@ impl Form for Vec<u32> {
 }
 
 /// `[[top, bottom], [left, right]]`, or one number for a pair or for both.
-impl Form for Sides {
+/// One count for all, or for each axis one or a pair `[before, after]`; of one axis the pair by itself.
+impl<const R: usize> Form for Sides<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || {
-            let rule = format!("`{key}` must be one count, two, or two pairs: [[top, bottom], [left, right]]");
-            invalid(key, rule, json)
+            let rule = match R {
+                1 => "one count, or a pair: [before, after]",
+                2 => "one count, two, or two pairs: [[top, bottom], [left, right]]",
+                _ => "one count, three, or three pairs: [[front, back], [top, bottom], [left, right]]",
+            };
+            invalid(key, format!("`{key}` must be {rule}"), json)
         };
-        let both = |json: &Value| -> Result<[Value; 2]> {
-            match json {
-                Value::Array(pair) => pair.clone().try_into().map_err(|_| wrong()),
-                count => Ok([count.clone(), count.clone()]),
-            }
-        };
-        let mut sides = [[0; 2]; 2];
-        for (pair, axis) in sides.iter_mut().zip(both(json)?) {
-            for (side, count) in pair.iter_mut().zip(both(&axis)?) {
-                *side = integer(&count).and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
+        let axes = if R == 1 { [json; R] } else { each::<R>(json).ok_or_else(wrong)? };
+        let mut sides = [[0; 2]; R];
+        for (pair, axis) in sides.iter_mut().zip(axes) {
+            for (side, count) in pair.iter_mut().zip(each::<2>(axis).ok_or_else(wrong)?) {
+                *side = integer(count).and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
             }
         }
         Ok(Self(sides))
     }
 
     fn write(&self) -> Result<Value> {
-        Ok(json!(self.0))
+        Ok(match &self.0[..] {
+            [only] => json!(only),
+            several => json!(several),
+        })
     }
 }
 
 /// Pairs of whole numbers.
-impl Form for [[i32; 2]; 2] {
+impl<const R: usize> Form for [[i32; 2]; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let pairs = Vec::<[i32; 2]>::read(key, json)?;
-        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be two pairs"), json))
+        pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be {R} pairs"), json))
     }
 
     fn write(&self) -> Result<Value> {

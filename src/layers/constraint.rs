@@ -54,6 +54,7 @@ pub type ConstraintFn = dyn Fn(&mut [f32], &Shape) -> Result<()> + Send + Sync;
 
 /// Axes of a weight: one, or a list. Negative ones count from the end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Axes {
     /// One axis.
     One(i32),

@@ -10,10 +10,8 @@ use super::arguments::{channels, common_setters, positive, weight_setters};
 use super::config::{Codec, Configured, QUANTIZED, common, weights};
 use super::describe::{Declared, Describe};
 use super::{Common, Initializer, Regularizer, WeightOptions, activated_shape};
-use crate::geometry::extent;
-use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
-use crate::plan::Direction;
-use crate::{Activation, Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Settings};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::{Activation, DataFormat, Error, PartialShape, Result, Settings};
 
 /// A matrix product over the last axis: `activation(input · kernel + bias)`.
 ///
@@ -136,24 +134,8 @@ impl Describe for Dense {
         Ok(if self.use_bias { vec![kernel, bias] } else { vec![kernel] })
     }
 
-    /// A pointwise convolution of one row of pixels.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
-        let mut output = tape.shape(inputs[0]).dims().to_vec();
-        let channels = output.pop().unwrap_or_default();
-        let pixels = extent(output.iter().product())?;
-        let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)];
-        let geometry = ConvGeometry::new(1, 1, [extent(channels)?, self.units], axes)?;
-        let per_element = if self.activation.axis().is_none() { self.activation } else { Activation::Linear };
-        let args = ConvArgs {
-            geometry,
-            direction: Direction::Forward,
-            data_format: DataFormat::ChannelsLast,
-            activation: per_element,
-        };
-        let product = ops::conv::<1>(tape, &args, inputs[0], &operands[0], operands.get(1))?;
-        output.push(self.units as usize);
-        let product = tape.reshape(product, output)?;
-        if self.activation.axis().is_none() { Ok(product) } else { ops::activate(tape, &self.activation, product) }
+        ops::dense(tape, self.units as usize, self.activation, inputs[0], &operands[0], operands.get(1))
     }
 }
 

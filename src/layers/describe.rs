@@ -67,6 +67,11 @@ pub(crate) trait Describe {
         1..=1
     }
 
+    /// Whether input number `index` holds whole numbers, which are not rounded to the compute type.
+    fn takes_whole_numbers(&self, _index: usize) -> bool {
+        false
+    }
+
     /// The output shape for inputs of these shapes, as many as the layer takes; unknown extents stay unknown.
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape>;
 

@@ -15,10 +15,10 @@ use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// A layer that returns its input at inference.
 macro_rules! identity_layer {
-    ($layer:ident $check:expr) => {
-        common_setters!($layer, common);
+    ($layer:ident $(<$rank:ident>)?, $check:expr) => {
+        common_setters!($layer$(<$rank>)?, common);
 
-        impl $layer {
+        impl$(<const $rank: usize>)? $layer$(<$rank>)? {
             /// The output shape for `input`: the same.
             ///
             /// # Errors
@@ -30,7 +30,7 @@ macro_rules! identity_layer {
             }
         }
 
-        impl Describe for $layer {
+        impl$(<const $rank: usize>)? Describe for $layer$(<$rank>)? {
             fn common(&self) -> &Common {
                 &self.common
             }
@@ -81,7 +81,7 @@ pub struct Identity {
     pub common: Common,
 }
 
-identity_layer!(Identity | _ | Ok(()));
+identity_layer!(Identity, |_| Ok(()));
 
 impl Default for Identity {
     fn default() -> Self {
@@ -117,13 +117,11 @@ pub struct ActivityRegularization {
     pub l2: f64,
 }
 
-identity_layer!(
-    ActivityRegularization | layer | {
-        let sound = layer.l1.is_finite() && layer.l2.is_finite();
-        let received = || format!("l1={}, l2={}", layer.l1, layer.l2);
-        if sound { Ok(()) } else { Err(Error::invalid("l1", "`l1` and `l2` must be finite", received())) }
-    }
-);
+identity_layer!(ActivityRegularization, |layer| {
+    let sound = layer.l1.is_finite() && layer.l2.is_finite();
+    let received = || format!("l1={}, l2={}", layer.l1, layer.l2);
+    if sound { Ok(()) } else { Err(Error::invalid("l1", "`l1` and `l2` must be finite", received())) }
+});
 
 impl ActivityRegularization {
     /// A layer with these factors of the sum of magnitudes and of the sum of squares.
@@ -132,11 +130,12 @@ impl ActivityRegularization {
     }
 }
 
-/// In training, zeros whole channels of images and scales the others up; at inference, does nothing.
+/// In training, zeros whole channels of images, or of sequences or volumes, and scales the others up; at inference, does
+/// nothing.
 ///
 /// # Shapes
 /// Input and output of the same shape, `[batch, height, width, channels]` or, with
-/// [`ChannelsFirst`](DataFormat::ChannelsFirst), `[batch, channels, height, width]`.
+/// [`ChannelsFirst`](DataFormat::ChannelsFirst), `[batch, channels, height, width]`; `R` spatial axes, 1 to 3.
 ///
 /// ```
 /// use wgpu_conv::layers::SpatialDropout2D;
@@ -145,7 +144,7 @@ impl ActivityRegularization {
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct SpatialDropout2D {
+pub struct SpatialDropout<const R: usize> {
     /// Name, trainability and types.
     pub common: Common,
     /// The share of channels that is dropped, 0 to 1.
@@ -156,9 +155,18 @@ pub struct SpatialDropout2D {
     pub data_format: DataFormat,
 }
 
-identity_layer!(SpatialDropout2D | layer | share("rate", layer.rate));
+/// Dropout of channels of sequences `[batch, steps, channels]`.
+pub type SpatialDropout1D = SpatialDropout<1>;
 
-impl SpatialDropout2D {
+/// Dropout of channels of images `[batch, height, width, channels]`.
+pub type SpatialDropout2D = SpatialDropout<2>;
+
+/// Dropout of channels of volumes `[batch, depth, height, width, channels]`.
+pub type SpatialDropout3D = SpatialDropout<3>;
+
+identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate));
+
+impl<const R: usize> SpatialDropout<R> {
     /// A layer that drops a share of `rate` of the channels.
     pub fn new(rate: f64) -> Self {
         let settings = Settings::current();
@@ -200,7 +208,7 @@ pub struct GaussianNoise {
     pub seed: Seed,
 }
 
-identity_layer!(GaussianNoise | layer | share("stddev", layer.stddev));
+identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev));
 
 impl GaussianNoise {
     /// A layer of noise of this standard deviation.
@@ -236,7 +244,7 @@ pub struct GaussianDropout {
     pub seed: Seed,
 }
 
-identity_layer!(GaussianDropout | layer | share("rate", layer.rate));
+identity_layer!(GaussianDropout, |layer| share("rate", layer.rate));
 
 impl GaussianDropout {
     /// A layer with the effect of a Dropout of `rate`.
@@ -274,7 +282,7 @@ pub struct AlphaDropout {
     pub noise_shape: Option<PartialShape>,
 }
 
-identity_layer!(AlphaDropout | layer | share("rate", layer.rate));
+identity_layer!(AlphaDropout, |layer| share("rate", layer.rate));
 
 impl AlphaDropout {
     /// A layer that drops a share of `rate` of the values.
@@ -367,7 +375,7 @@ impl Configured for Identity {
 }
 
 #[cfg(feature = "keras")]
-impl Configured for SpatialDropout2D {
+impl<const R: usize> Configured for SpatialDropout<R> {
     const REQUIRED: &'static [&'static str] = &["rate"];
 
     fn template() -> Self {
@@ -378,7 +386,10 @@ impl Configured for SpatialDropout2D {
         codec.field("rate", &mut self.rate)?;
         codec.field("seed", &mut self.seed)?;
         brief_common(codec, &mut self.common)?;
-        codec.field("data_format", &mut self.data_format)?;
+        // SpatialDropout1D takes channels last alone.
+        if R > 1 {
+            codec.field("data_format", &mut self.data_format)?;
+        }
         // tf.keras 2 writes its parent's.
         codec.dropped("noise_shape", Json::is_null)
     }

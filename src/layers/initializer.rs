@@ -99,6 +99,7 @@ pub type InitializerFn = dyn Fn(&Shape, DType) -> Result<Vec<f32>> + Send + Sync
 
 /// What an [`Initializer::VarianceScaling`] draws: one of Keras's six named choices, or its general form.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Scaling {
     /// Uniform, variance 1 / mean of the fans (Glorot & Bengio 2010). Keras's default for kernels.
     GlorotUniform,
@@ -143,6 +144,7 @@ impl Scaling {
 
 /// The fan a variance is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Fan {
     /// The inputs of one output.
     FanIn,
@@ -154,6 +156,7 @@ pub enum Fan {
 
 /// The distribution of [`Scaling::General`]; each has the variance asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Distribution {
     /// Normal, redrawn outside two standard deviations, and widened to make up for it.
     TruncatedNormal,

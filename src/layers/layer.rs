@@ -262,7 +262,11 @@ impl Layer {
         let shapes: Vec<PartialShape> = inputs.iter().map(|&input| tape.shape(input).into()).collect();
         self.output_shape_all(&shapes)?;
         let mut cast = Vec::with_capacity(inputs.len());
-        for &input in inputs {
+        for (index, &input) in inputs.iter().enumerate() {
+            if self.config.describe().takes_whole_numbers(index) {
+                cast.push(input);
+                continue;
+            }
             if !self.config.common().autocast && tape.dtype(input) != self.numbers.dtype {
                 return Err(Error::invalid(
                     "input",

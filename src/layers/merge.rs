@@ -14,6 +14,7 @@ use crate::{Error, PartialShape, Result, Settings, Unary};
 
 /// What a [`Merge`] makes of its inputs, element by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MergeKind {
     /// The sum.
     Add,

@@ -12,25 +12,30 @@
 
 mod activation;
 mod activation_layers;
+mod applications;
 mod arguments;
+mod augmentation;
+mod auto_contrast;
 mod batch_normalization;
 mod broadcast;
 mod concatenate;
 #[cfg(feature = "keras")]
 mod config;
 mod constraint;
-mod conv2d;
-mod conv2d_transpose;
+mod conv;
+mod conv_transpose;
 mod custom;
 mod dense;
-mod depthwise_conv2d;
+mod depthwise_conv;
 mod describe;
 mod dot;
 mod dropout;
+mod einsum;
 mod flatten;
-mod global_pooling2d;
+mod global_pooling;
 mod group_normalization;
 mod identities;
+mod index;
 mod initializer;
 mod layer;
 mod layer_normalization;
@@ -40,11 +45,10 @@ mod normalization;
 #[cfg(feature = "keras")]
 mod origin;
 mod pad;
-mod padding2d;
 mod permute;
 mod pipe;
-mod pool2d;
-mod pooling2d;
+mod pool;
+mod pooling;
 mod prelu;
 mod reduce;
 mod regularizer;
@@ -53,36 +57,48 @@ mod repeat_vector;
 mod rescaling;
 mod reshape;
 mod resize;
-mod separable_conv2d;
+mod resizing;
+mod separable_conv;
+mod sides;
 mod slice;
+mod take;
 mod transpose;
-mod transposed_conv2d;
+mod transposed_conv;
 mod unit_normalization;
-mod up_sampling2d;
+mod up_sampling;
 mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
-pub use arguments::{Common, ConvArguments, Pair, WeightOptions, Window};
+pub use applications::{CustomScaleLayer, LayerScale, StochasticDepth};
+pub use arguments::{Common, ConvArguments, PerAxis, WeightOptions, Window};
+pub use augmentation::Augmentation;
+pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
-pub use conv2d::Conv2D;
-pub use conv2d_transpose::Conv2DTranspose;
+pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
+pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
 pub use custom::Custom;
 pub use dense::Dense;
-pub use depthwise_conv2d::DepthwiseConv2D;
+pub use depthwise_conv::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D};
 pub use dot::Dot;
 pub use dropout::Dropout;
+pub use einsum::{Einsum, EinsumDense};
 pub use flatten::Flatten;
-pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D};
+pub use global_pooling::{
+    GlobalAveragePooling, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
+};
 pub use group_normalization::GroupNormalization;
 pub use identities::{
-    ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout2D,
+    ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout, SpatialDropout1D,
+    SpatialDropout2D, SpatialDropout3D,
 };
+pub use index::{Index, Subscript};
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(feature = "onnx")]
 pub(crate) use layer::SharedWeights;
@@ -98,11 +114,13 @@ pub use normalization::Normalization;
 #[cfg(feature = "keras")]
 pub(crate) use origin::{ADAPTERS, Generation, Origin};
 pub use pad::{Expand, Pad, PadMode};
-pub use padding2d::{Cropping2D, Sides, ZeroPadding2D};
 pub use permute::Permute;
 pub use pipe::Piped;
-pub use pool2d::{Pads, Pool2D, Pooling};
-pub use pooling2d::{AveragePooling2D, MaxPooling2D};
+pub use pool::{Pads, Pool, Pool1D, Pool2D, Pool3D, Pooling};
+pub use pooling::{
+    AveragePooling, AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling, MaxPooling1D, MaxPooling2D,
+    MaxPooling3D,
+};
 pub use prelu::PReLU;
 pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
@@ -111,12 +129,17 @@ pub use repeat_vector::RepeatVector;
 pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
-pub use separable_conv2d::SeparableConv2D;
+pub use resizing::{CenterCrop, ResizeMethod, Resizing};
+pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
+pub use sides::{
+    Cropping, Cropping1D, Cropping2D, Cropping3D, Sides, ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
+};
 pub use slice::Slice;
+pub use take::{Embedding, Take};
 pub use transpose::Transpose;
-pub use transposed_conv2d::TransposedConv2D;
+pub use transposed_conv::{TransposedConv, TransposedConv1D, TransposedConv2D, TransposedConv3D};
 pub use unit_normalization::UnitNormalization;
-pub use up_sampling2d::{UpSampling2D, Upsampling};
+pub use up_sampling::{UpSampling, UpSampling1D, UpSampling2D, UpSampling3D, Upsampling};
 pub use view::{Extent, View};
 
 use crate::geometry::axis_index;
@@ -202,36 +225,62 @@ layer_variants!(
     Activation(ActivationLayer),
     ActivityRegularization(ActivityRegularization),
     AlphaDropout(AlphaDropout),
+    Augmentation(Augmentation),
+    AutoContrast(AutoContrast),
+    AveragePooling1D(AveragePooling1D),
     AveragePooling2D(AveragePooling2D),
+    AveragePooling3D(AveragePooling3D),
     BatchNormalization(BatchNormalization),
     Broadcast(Broadcast),
+    CenterCrop(CenterCrop),
     Concatenate(Concatenate),
+    Conv1D(Conv1D),
     Conv2D(Conv2D),
+    Conv3D(Conv3D),
+    Conv1DTranspose(Conv1DTranspose),
     Conv2DTranspose(Conv2DTranspose),
+    Conv3DTranspose(Conv3DTranspose),
+    Cropping1D(Cropping1D),
     Cropping2D(Cropping2D),
+    CustomScaleLayer(CustomScaleLayer),
+    Cropping3D(Cropping3D),
     Dense(Dense),
+    DepthwiseConv1D(DepthwiseConv1D),
     DepthwiseConv2D(DepthwiseConv2D),
     Dot(Dot),
     Dropout(Dropout),
     ELU(ELU),
+    Einsum(Einsum),
+    EinsumDense(EinsumDense),
+    Embedding(Embedding),
     Expand(Expand),
     Flatten(Flatten),
     GaussianDropout(GaussianDropout),
     GaussianNoise(GaussianNoise),
+    GlobalAveragePooling1D(GlobalAveragePooling1D),
     GlobalAveragePooling2D(GlobalAveragePooling2D),
+    GlobalAveragePooling3D(GlobalAveragePooling3D),
+    GlobalMaxPooling1D(GlobalMaxPooling1D),
     GlobalMaxPooling2D(GlobalMaxPooling2D),
+    GlobalMaxPooling3D(GlobalMaxPooling3D),
     GroupNormalization(GroupNormalization),
     Identity(Identity),
+    Index(Index),
     LayerNormalization(LayerNormalization),
+    LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
     Map(Map),
     MatMul(MatMul),
+    MaxPooling1D(MaxPooling1D),
     MaxPooling2D(MaxPooling2D),
+    MaxPooling3D(MaxPooling3D),
     Merge(Merge),
     Normalization(Normalization),
     Pad(Pad),
     Permute(Permute),
+    Pool1D(Pool1D),
     Pool2D(Pool2D),
+    Pool3D(Pool3D),
     PReLU(PReLU),
     Reduce(Reduce),
     ReLU(ReLU),
@@ -239,16 +288,28 @@ layer_variants!(
     Rescaling(Rescaling),
     Reshape(Reshape),
     Resize(Resize),
+    Resizing(Resizing),
+    SeparableConv1D(SeparableConv1D),
     SeparableConv2D(SeparableConv2D),
     Slice(Slice),
     Softmax(Softmax),
+    SpatialDropout1D(SpatialDropout1D),
     SpatialDropout2D(SpatialDropout2D),
+    StochasticDepth(StochasticDepth),
+    Take(Take),
+    SpatialDropout3D(SpatialDropout3D),
     Transpose(Transpose),
+    TransposedConv1D(TransposedConv1D),
     TransposedConv2D(TransposedConv2D),
+    TransposedConv3D(TransposedConv3D),
     UnitNormalization(UnitNormalization),
+    UpSampling1D(UpSampling1D),
     UpSampling2D(UpSampling2D),
+    UpSampling3D(UpSampling3D),
     View(View),
+    ZeroPadding1D(ZeroPadding1D),
     ZeroPadding2D(ZeroPadding2D),
+    ZeroPadding3D(ZeroPadding3D),
 );
 
 impl LayerConfig {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{KERAS, LayerConfig, OPERATORS};
+use super::{LayerConfig, OPERATORS};
 
 /// Which Keras wrote a file: its words, and what its configs leave unsaid, follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,10 @@ impl Origin {
         };
         // What Keras itself keeps beside its layers, for one of its models.
         let beside = ["applications", "utils", "legacy"].iter().any(|part| parts.contains(part));
+        let of_a_model = parts.contains(&"applications")
+            && LayerConfig::arguments_of(class)
+                .is_some_and(|known| known.module.rsplit('.').next() == parts.last().copied());
+        let beside = beside && !of_a_model;
         // A function is registered by its own name.
         let renamed = registered != class && (class != "function" || registered.contains('>'));
         if !keras || beside || renamed {
@@ -101,7 +105,7 @@ impl Origin {
             Generation::Keras3 => true,
         };
         let has = |key: &str| config.contains_key(key);
-        let known = LayerConfig::arguments_of(class).filter(|known| known.module == KERAS);
+        let known = LayerConfig::arguments_of(class).filter(|known| known.module != OPERATORS);
         let layer = known.is_some() || OTHER_LAYERS.contains(&class);
         if ["Sequential", "Functional", "Model", "InputLayer"].contains(&class) {
             return Self::Keras;
@@ -177,7 +181,12 @@ const NOT_ALWAYS_IN_3: [&str; 7] =
     ["alpha", "output_padding", "quantization_config", "renorm", "renorm_clipping", "renorm_momentum", "rms_scaling"];
 
 /// Arguments that in addition not every release of Keras 2 writes, or writes under another name.
-const NOT_ALWAYS_IN_2: [&str; 16] = [
+const NOT_ALWAYS_IN_2: [&str; 21] = [
+    "antialias",
+    "fill_mode",
+    "fill_value",
+    "pad_to_aspect_ratio",
+    "value_range",
     "dilation_rate",
     "dtype",
     "groups",

@@ -14,6 +14,7 @@ use crate::{Error, PartialShape, Result, Settings};
 
 /// What stands in the pads of a [`Pad`] layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum PadMode {
     /// A value.
     Constant(f32),

@@ -13,6 +13,7 @@ use crate::{Error, PartialShape, Result, Settings};
 
 /// What a [`Reduce`] layer makes of the values along its axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reduction {
     /// The mean.
     Mean,

@@ -44,6 +44,7 @@ pub type RegularizerFn = dyn Fn(&[f32], &Shape) -> Result<f64> + Send + Sync;
 
 /// The vectors that [`Regularizer::OrthogonalRegularizer`] makes orthogonal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OrthogonalMode {
     /// Rows.
     Rows,

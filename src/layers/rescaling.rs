@@ -12,6 +12,7 @@ use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// One number for everything, or one for each channel.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum PerChannel {
     /// One for everything.
     One(f64),

@@ -14,6 +14,7 @@ use crate::{Coordinates, DataFormat, Error, Interpolation, Nearest, PartialShape
 
 /// The size that a [`Resize`] layer gives an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ResizeTo {
     /// Height and width.
     Sizes([u32; 2]),

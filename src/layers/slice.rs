@@ -87,7 +87,7 @@ impl Slice {
 }
 
 /// The positions from `start` to before `end`, `step` apart, of `extent`.
-fn part(extent: usize, start: i32, end: i32, step: i32) -> Span {
+pub(super) fn part(extent: usize, start: i32, end: i32, step: i32) -> Span {
     let (extent, step) = (extent as i64, i64::from(step));
     // The ends that positions may take: before the first for a step backwards, behind the last for one forwards.
     let (least, most) = if step < 0 { (-1, extent - 1) } else { (0, extent) };

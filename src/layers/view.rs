@@ -12,6 +12,7 @@ use crate::{Error, PartialShape, Result, Settings, Shape};
 
 /// One extent of what a [`View`] makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Extent {
     /// That of this axis of the input.
     Axis(usize),

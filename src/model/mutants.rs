@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use crate::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Conv2DTranspose, Cropping2D, Dense,
-    DepthwiseConv2D, Dot, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Initializer, Layer,
-    LayerConfig, LayerNormalization, MaxPooling2D, Merge, PReLU, Permute, Reduce, Reduction, Rescaling,
-    SeparableConv2D, Softmax, UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
+    ActivationLayer, AveragePooling2D, AveragePooling3D, BatchNormalization, Concatenate, Conv2D, Conv2DTranspose,
+    Conv3D, Conv3DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    GroupNormalization, Initializer, Layer, LayerConfig, LayerNormalization, MaxPooling2D, Merge, PReLU, Permute,
+    Reduce, Reduction, Rescaling, SeparableConv2D, Softmax, UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
 };
 use crate::reference::{Array, Expected, expect};
 use crate::{Activation, DataFormat, Gpu, HostTensor, Padding, PartialShape, Result, Shape, Tensor, Tuning};
@@ -56,6 +56,13 @@ fn cases() -> Vec<Case> {
         case(SeparableConv2D::new(8, 3).padding(same), &[&[1, 7, 6, 8]]),
         with(Conv2DTranspose::new(4, 3).strides(2).padding(same), &[1, 4, 5, 8], &["conv_transposed_direct"]),
         case(Conv2DTranspose::new(3, 3), &[&[1, 3, 4, 500]]),
+        with(
+            Conv3D::new(8, (2, 3, 2)).padding(same),
+            &[1, 3, 4, 5, 8],
+            &["conv_direct", "conv_tiled", "conv_subgroup"],
+        ),
+        with(Conv3DTranspose::new(4, 3).strides((2, 1, 2)), &[1, 2, 3, 2, 8], &["conv_transposed_direct"]),
+        case(AveragePooling3D::new((2, 1, 3)).padding(same), &[&[1, 3, 4, 5, 4]]),
         case(AveragePooling2D::new((3, 2)).padding(same), &[&[1, 7, 6, 8]]),
         case(AveragePooling2D::new(100), &[&[1, 101, 100, 8]]),
         case(MaxPooling2D::new((2, 3)).padding(same), &[&[1, 7, 6, 4]]),

@@ -23,7 +23,7 @@ pub(crate) enum Side<'a> {
 }
 
 impl Side<'_> {
-    fn shape(self, tape: &Tape) -> Shape {
+    pub(super) fn shape(self, tape: &Tape) -> Shape {
         match self {
             Self::Value(value) => tape.shape(value).clone(),
             Self::Constant(kernel) => kernel.shape().clone(),
@@ -32,7 +32,7 @@ impl Side<'_> {
 }
 
 /// What an operation on two sides reads, the type of its numbers, and which side is where.
-fn reads(tape: &Tape, left: Side<'_>, right: Side<'_>) -> Result<(Reads, DType, Sides)> {
+pub(super) fn reads(tape: &Tape, left: Side<'_>, right: Side<'_>) -> Result<(Reads, DType, Sides)> {
     let (input, reads, sides) = match (left, right) {
         (Side::Value(left), Side::Value(right)) => {
             (left, Reads::of(left).value(Operand::Other, right), Sides::InputOther)

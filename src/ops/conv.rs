@@ -45,6 +45,34 @@ pub(crate) fn conv<const R: usize>(
     if activation.axis().is_none() { Ok(output) } else { activate(tape, activation, output) }
 }
 
+/// `activation(input · kernel + bias)` over the last axis of `input`, of which `units` are made: a pointwise convolution of one
+/// row of pixels.
+pub(crate) fn dense(
+    tape: &mut Tape,
+    units: usize,
+    activation: Activation,
+    input: Value,
+    kernel: &Arc<Kernel>,
+    bias: Option<&Arc<Kernel>>,
+) -> Result<Value> {
+    let mut output = tape.shape(input).dims().to_vec();
+    let channels = output.pop().unwrap_or_default();
+    let pixels = extent(output.iter().product())?;
+    let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)];
+    let geometry = ConvGeometry::new(1, 1, [extent(channels)?, extent(units)?], axes)?;
+    let per_element = if activation.axis().is_none() { activation } else { Activation::Linear };
+    let args = ConvArgs {
+        geometry,
+        direction: Direction::Forward,
+        data_format: DataFormat::ChannelsLast,
+        activation: per_element,
+    };
+    let product = conv::<1>(tape, &args, input, kernel, bias)?;
+    output.push(units);
+    let product = tape.reshape(product, output)?;
+    if activation.axis().is_none() { Ok(product) } else { activate(tape, &activation, product) }
+}
+
 /// `input · scale + shift`, a scale and a shift for each position of `axis`.
 pub(crate) fn scale_and_shift(
     tape: &mut Tape,

@@ -146,6 +146,35 @@ impl Kernel {
         Ok(Self::new(self.shape.clone(), self.numbers, source))
     }
 
+    /// The values with their axes in another order: axis `i` is axis `order[i]` of this one.
+    pub(crate) fn permuted(self: &Arc<Self>, order: &[usize]) -> Result<Arc<Self>> {
+        if order.is_sorted() {
+            return Ok(self.clone());
+        }
+        let dims = self.shape.dims();
+        let shape: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
+        let problem = super::movement::permutation(dims, order, DType::F32)?;
+        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
+        Ok(Self::new(shape.into(), self.numbers, source))
+    }
+
+    /// The same values under another shape.
+    pub(crate) fn reshaped(self: &Arc<Self>, shape: impl Into<Shape>) -> Arc<Self> {
+        let shape = shape.into();
+        if shape == self.shape {
+            return self.clone();
+        }
+        let source = match &self.source {
+            Source::Variable(data) => Source::Variable(data.clone()),
+            Source::Table(table) => {
+                Source::Table(Table { values: table.values.clone(), pooled: table.pooled, on_device: OnceLock::new() })
+            }
+            Source::Made(problem, reads) => Source::Made(problem.clone(), reads.clone()),
+            Source::Planned => Source::Planned,
+        };
+        Self::new(shape, self.numbers, source)
+    }
+
     /// `function` of each value.
     pub(crate) fn map(self: &Arc<Self>, function: Elementwise) -> Arc<Self> {
         let elements = self.shape.dims().iter().product::<usize>() as u32;

@@ -21,6 +21,7 @@
 
 mod binary;
 mod conv;
+mod einsum;
 mod elementwise;
 mod kernel;
 mod launch;
@@ -31,10 +32,12 @@ mod reduce;
 mod resize;
 pub(crate) mod rewrite;
 mod step;
+mod take;
 mod tape;
 
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
-pub(crate) use conv::{ConvArgs, conv, scale_and_shift, scale_and_shift_runs};
+pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
+pub(crate) use einsum::{Equation, einsum};
 pub(crate) use elementwise::{activate, cast, map, rounded};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
@@ -44,6 +47,7 @@ pub(crate) use pool::pool;
 pub(crate) use reduce::reduce;
 pub(crate) use resize::resize;
 pub(crate) use step::{Read, Reads, Step};
+pub(crate) use take::{take, take_along};
 pub(crate) use tape::{Pad, Tape, Value};
 
 use crate::geometry::axis_index;

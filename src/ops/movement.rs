@@ -9,7 +9,7 @@ use super::{Tape, Value};
 use crate::geometry::{extent, indexable};
 use crate::plan::{MoveAxis, MoveProblem, Outside, Problem, Reach};
 use crate::strides::{broadcast_strides, row_major};
-use crate::{Error, Result, Shape};
+use crate::{DType, Error, Result, Shape};
 
 /// How the coordinates of one output axis become coordinates of the input's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,16 @@ pub(crate) fn permute(tape: &mut Tape, order: &[usize], input: Value) -> Result<
     if moved.is_sorted() {
         return tape.reshape(input, output);
     }
-    let from = row_major(&dims);
+    let problem = permutation(&dims, order, tape.dtype(input))?;
+    tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
+}
+
+/// The axes of a tensor of extents `dims` in another order.
+pub(super) fn permutation(dims: &[usize], order: &[usize], dtype: DType) -> Result<MoveProblem> {
+    let from = row_major(dims);
+    let output: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
     let strides: Vec<usize> = order.iter().map(|&axis| from[axis]).collect();
-    read(tape, input, output, &strides)
+    strided(&output, &strides, dtype)
 }
 
 /// `input` repeated along axes of extent 1, and along new ones before them, to `shape`, to which it must broadcast.
@@ -61,11 +68,15 @@ pub(crate) fn expand(tape: &mut Tape, shape: &[usize], input: Value) -> Result<V
 
 /// An output of extents `output`, read from `input` with these strides.
 fn read(tape: &mut Tape, input: Value, output: Vec<usize>, strides: &[usize]) -> Result<Value> {
-    let to = written(&output)?;
+    let problem = strided(&output, strides, tape.dtype(input))?;
+    tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
+}
+
+fn strided(output: &[usize], strides: &[usize], dtype: DType) -> Result<MoveProblem> {
+    let to = written(output)?;
     let axes = output.iter().zip(strides).zip(to).map(|((&dim, &from), to)| plain(dim, from, to));
     let axes = axes.collect::<Result<Vec<_>>>()?;
-    let problem = MoveProblem::new(&axes, 0, Outside::ZERO, tape.dtype(input))?;
-    tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
+    MoveProblem::new(&axes, 0, Outside::ZERO, dtype)
 }
 
 /// `input` padded, cut, stepped through, reversed or repeated, as a span of each axis says; what lies outside reads as

@@ -26,11 +26,39 @@ pub enum BinaryFunction {
     Power,
     /// `left` where positive, else `right · left`.
     Prelu,
+    /// 1 where `left = right`, else 0, as all comparisons here.
+    Equal,
+    /// `left ≠ right`.
+    NotEqual,
+    /// `left < right`.
+    Less,
+    /// `left ≤ right`.
+    LessEqual,
+    /// `left > right`.
+    Greater,
+    /// `left ≥ right`.
+    GreaterEqual,
+    /// Neither is 0.
+    LogicalAnd,
+    /// Not both are 0.
+    LogicalOr,
+    /// One of them is 0.
+    LogicalXor,
+    /// `left − right · ⌊left / right⌋`: what is left of a division, with the sign of `right`.
+    Modulo,
+    /// `left − right · trunc(left / right)`: what is left of a division, with the sign of `left`.
+    Remainder,
+    /// The angle of the point (`right`, `left`), −π to π.
+    Arctangent,
+    /// `left` where `right` is not 0, else 0.
+    Where,
+    /// `left` where `right` is 0, else 0.
+    WhereNot,
 }
 
 impl BinaryFunction {
     /// Every function, with its name.
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 22] = [
         ("add", Self::Add),
         ("subtract", Self::Subtract),
         ("multiply", Self::Multiply),
@@ -39,6 +67,20 @@ impl BinaryFunction {
         ("minimum", Self::Minimum),
         ("power", Self::Power),
         ("prelu", Self::Prelu),
+        ("equal", Self::Equal),
+        ("not_equal", Self::NotEqual),
+        ("less", Self::Less),
+        ("less_equal", Self::LessEqual),
+        ("greater", Self::Greater),
+        ("greater_equal", Self::GreaterEqual),
+        ("logical_and", Self::LogicalAnd),
+        ("logical_or", Self::LogicalOr),
+        ("logical_xor", Self::LogicalXor),
+        ("modulo", Self::Modulo),
+        ("remainder", Self::Remainder),
+        ("arctangent", Self::Arctangent),
+        ("where", Self::Where),
+        ("where_not", Self::WhereNot),
     ];
 
     /// The function of a name.

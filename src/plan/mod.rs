@@ -13,6 +13,9 @@
 //!        └─ Dispatch conv_tiled.wgsl with PIXEL_TILE = 64, …; sizes and pads; 98 workgroups; its tensors
 //! ```
 //!
+//! These records are public for measuring and testing, and may change with any version. Their lists of functions are not
+//! marked `non_exhaustive`, on purpose: a test that matches on them does not compile until it knows a new function.
+//!
 //! The words of GPU work that this crate's comments use, with what a reader may know them by:
 //!
 //! | word | meaning |
@@ -44,6 +47,7 @@ mod problem;
 mod product;
 mod resize;
 mod shader;
+mod take;
 
 pub use along_axis::{AxisFunction, AxisProblem};
 pub use binary::{BinaryFunction, BinaryProblem, Sides};
@@ -62,5 +66,6 @@ pub use product::ProductProblem;
 pub use resize::ResizeProblem;
 pub(crate) use shader::{ACTIVATION, IMAGE, INDEX, LARGEST, MATH, params, part};
 pub use shader::{Constant, Part, Shader};
+pub use take::TakeProblem;
 
 pub use crate::strides::{MOST_AXES, MoveAxis, Outside, PairAxis, Reach};

@@ -6,7 +6,7 @@
 
 use super::{
     AxisProblem, BinaryProblem, CastProblem, ConvProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
-    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem,
+    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem, TakeProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -37,6 +37,8 @@ pub enum Problem {
     Binary(BinaryProblem),
     /// Matrix products of two tensors.
     Product(ProductProblem),
+    /// Lines of a table by their numbers.
+    Take(TakeProblem),
 }
 
 impl Problem {
@@ -54,6 +56,7 @@ impl Problem {
             Self::Move(_) => "movement",
             Self::Binary(_) => "function of two",
             Self::Product(_) => "matrix product",
+            Self::Take(_) => "lines by number",
         }
     }
 
@@ -71,6 +74,7 @@ impl Problem {
             Self::Move(problem) => [problem.dtype; 2],
             Self::Binary(problem) => [problem.dtype; 2],
             Self::Product(problem) => [problem.dtype; 2],
+            Self::Take(problem) => [problem.dtype, problem.index_dtype],
         };
         dtypes.contains(&DType::F16)
     }
@@ -138,7 +142,7 @@ impl Problem {
             }
             Self::Move(problem) => problem.parts(),
             Self::Binary(problem) => problem.parts(),
-            Self::Separable(_) | Self::Product(_) => None,
+            Self::Separable(_) | Self::Product(_) | Self::Take(_) => None,
         }
     }
 
@@ -162,7 +166,7 @@ impl Problem {
             },
             Self::Move(problem) => problem.axes[problem.outermost()].extent = count,
             Self::Binary(problem) => problem.axes[problem.outermost()].extent = count,
-            Self::Separable(_) | Self::Product(_) => {}
+            Self::Separable(_) | Self::Product(_) | Self::Take(_) => {}
         }
         part
     }

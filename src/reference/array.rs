@@ -61,14 +61,17 @@ impl Array {
         Self { shape, data }
     }
 
-    /// `[batch, channels, height, width]` to `[batch, height, width, channels]`.
+    /// `[batch, channels, …axes]` to `[batch, …axes, channels]`.
     pub fn to_channels_last(&self) -> Self {
-        self.transposed(&[0, 2, 3, 1])
+        let order: Vec<usize> = [0].into_iter().chain(2..self.shape.len()).chain([1]).collect();
+        self.transposed(&order)
     }
 
-    /// `[batch, height, width, channels]` to `[batch, channels, height, width]`.
+    /// `[batch, …axes, channels]` to `[batch, channels, …axes]`.
     pub fn to_channels_first(&self) -> Self {
-        self.transposed(&[0, 3, 1, 2])
+        let last = self.shape.len() - 1;
+        let order: Vec<usize> = [0, last].into_iter().chain(1..last).collect();
+        self.transposed(&order)
     }
 
     /// The same elements in another shape.

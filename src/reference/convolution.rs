@@ -2,34 +2,34 @@
 
 use super::{Array, Storage};
 
-/// How the input is extended by zeros.
+/// How the input is extended by zeros, along each of `R` axes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Padding {
+pub enum Padding<const R: usize = 2> {
     /// Not at all.
     #[default]
     Valid,
     /// So that the output has `ceil(input / stride)` elements; an odd zero goes after.
     Same,
-    /// `[[before, after] of the height, [before, after] of the width]`.
-    Explicit([[usize; 2]; 2]),
+    /// `[before, after]` of each axis.
+    Explicit([[usize; 2]; R]),
 }
 
-/// How the kernel walks over the input. The default is Keras' default.
+/// How the kernel walks over the input's `R` axes. The default is Keras' default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Steps in height and width.
-    pub strides: [usize; 2],
-    /// Distances between taps in height and width.
-    pub dilation_rate: [usize; 2],
+pub struct Window<const R: usize = 2> {
+    /// Steps along each axis.
+    pub strides: [usize; R],
+    /// Distances between taps along each axis.
+    pub dilation_rate: [usize; R],
     /// Zeros around the input.
-    pub padding: Padding,
-    /// `[batch, channels, height, width]` instead of `[batch, height, width, channels]`.
+    pub padding: Padding<R>,
+    /// `[batch, channels, …axes]` instead of `[batch, …axes, channels]`.
     pub channels_first: bool,
 }
 
-impl Default for Window {
+impl<const R: usize> Default for Window<R> {
     fn default() -> Self {
-        Self { strides: [1; 2], dilation_rate: [1; 2], padding: Padding::Valid, channels_first: false }
+        Self { strides: [1; R], dilation_rate: [1; R], padding: Padding::Valid, channels_first: false }
     }
 }
 
@@ -82,9 +82,9 @@ pub(super) fn same_padding(input: usize, kernel: usize, stride: usize) -> [usize
 }
 
 /// Brings the input to channels last and extends it by its zeros.
-fn prepared(input: &Array, kernel: &Array, window: &Window) -> Array {
+fn prepared<const R: usize>(input: &Array, kernel: &Array, window: &Window<R>) -> Array {
     let mut input = if window.channels_first { input.to_channels_last() } else { input.clone() };
-    for axis in 0..2 {
+    for axis in 0..R {
         let [before, after] = match window.padding {
             Padding::Valid => [0, 0],
             Padding::Same => same_padding(input.shape[axis + 1], kernel.shape[axis], window.strides[axis]),
@@ -95,42 +95,58 @@ fn prepared(input: &Array, kernel: &Array, window: &Window) -> Array {
     input
 }
 
+/// What has extents of 1 in front of its spatial axes, so that it has three: of an input behind the batch.
+fn volume(array: &Array, first: usize) -> Array {
+    let missing = 3 + 2 - array.shape.len();
+    let (front, back) = array.shape.split_at(first);
+    array.reshaped([front, &vec![1; missing], back].concat())
+}
+
+/// The kernel with its taps as far apart as the window says.
+fn dilated<const R: usize>(kernel: &Array, window: &Window<R>) -> Array {
+    window.dilation_rate.iter().enumerate().fold(kernel.clone(), |kernel, (axis, &rate)| kernel.dilated(axis, rate))
+}
+
 /// The plain sum: one group, channels last, no padding, no dilation. Returns the sums, the sums of magnitudes, those of squares
 /// and those of the squares of partial sums, of which an added zero makes none.
-fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 4] {
-    let [batch, height, width, channels] = input.shape[..] else { panic!("input of shape {:?}", input.shape) };
-    let [kernel_h, kernel_w, kernel_channels, filters] = kernel.shape[..] else {
+fn correlate<const R: usize>(input: &Array, kernel: &Array, strides: [usize; R]) -> [Array; 4] {
+    let (input, kernel) = (volume(input, 1), volume(kernel, 0));
+    let [batch, depth, height, width, channels] = input.shape[..] else { panic!("input of shape {:?}", input.shape) };
+    let [kernel_d, kernel_h, kernel_w, kernel_channels, filters] = kernel.shape[..] else {
         panic!("kernel of shape {:?}", kernel.shape)
     };
     assert_eq!(channels, kernel_channels, "channels of input {:?} and kernel {:?}", input.shape, kernel.shape);
+    let mut steps = [1; 3];
+    steps[3 - R..].copy_from_slice(&strides);
     let windows = |extent: usize, kernel: usize, stride| extent.checked_sub(kernel).map_or(0, |free| free / stride + 1);
-    let (out_h, out_w) = (windows(height, kernel_h, strides[0]), windows(width, kernel_w, strides[1]));
-    let mut sums = Array::new([batch, out_h, out_w, filters], vec![0.0; batch * out_h * out_w * filters]);
+    let out =
+        [windows(depth, kernel_d, steps[0]), windows(height, kernel_h, steps[1]), windows(width, kernel_w, steps[2])];
+    let [out_d, out_h, out_w] = out;
+    let shape = [&[batch], &out[3 - R..], &[filters]].concat();
+    let mut sums = Array::new(shape.clone(), vec![0.0; shape.iter().product()]);
     let mut magnitudes = sums.clone();
     let [mut squares, mut walks] = [sums.clone(), sums.clone()];
-    for n in 0..batch {
-        for oy in 0..out_h {
-            for ox in 0..out_w {
-                let start = ((n * out_h + oy) * out_w + ox) * filters;
-                let sum = &mut sums.data[start..start + filters];
-                let magnitude = &mut magnitudes.data[start..start + filters];
-                let square = &mut squares.data[start..start + filters];
-                let walk = &mut walks.data[start..start + filters];
-                for ky in 0..kernel_h {
-                    for kx in 0..kernel_w {
-                        let pixel = (n * height + oy * strides[0] + ky) * width + ox * strides[1] + kx;
-                        for c in 0..channels {
-                            let value = input.data[pixel * channels + c];
-                            let row = ((ky * kernel_w + kx) * channels + c) * filters;
-                            for (f, &weight) in kernel.data[row..row + filters].iter().enumerate() {
-                                let product = value * weight;
-                                sum[f] += product;
-                                magnitude[f] += product.abs();
-                                square[f] += product * product;
-                                walk[f] += if product == 0.0 { 0.0 } else { sum[f] * sum[f] };
-                            }
-                        }
-                    }
+    for place in 0..batch * out_d * out_h * out_w {
+        let (n, z) = (place / out_w / out_h / out_d, place / out_w / out_h % out_d);
+        let (y, x) = (place / out_w % out_h, place % out_w);
+        let of = place * filters..(place + 1) * filters;
+        let sum = &mut sums.data[of.clone()];
+        let magnitude = &mut magnitudes.data[of.clone()];
+        let square = &mut squares.data[of.clone()];
+        let walk = &mut walks.data[of];
+        for tap in 0..kernel_d * kernel_h * kernel_w {
+            let (kz, ky, kx) = (tap / kernel_w / kernel_h, tap / kernel_w % kernel_h, tap % kernel_w);
+            let row = (n * depth + z * steps[0] + kz) * height + y * steps[1] + ky;
+            let pixel = row * width + x * steps[2] + kx;
+            for c in 0..channels {
+                let value = input.data[pixel * channels + c];
+                let row = (tap * channels + c) * filters;
+                for (f, &weight) in kernel.data[row..row + filters].iter().enumerate() {
+                    let product = value * weight;
+                    sum[f] += product;
+                    magnitude[f] += product.abs();
+                    square[f] += product * product;
+                    walk[f] += if product == 0.0 { 0.0 } else { sum[f] * sum[f] };
                 }
             }
         }
@@ -142,12 +158,12 @@ fn correlate(input: &Array, kernel: &Array, strides: [usize; 2]) -> [Array; 4] {
 fn finished(parts: Vec<[Array; 4]>, bias: Option<&Array>, terms: usize, channels_first: bool) -> Convolved {
     let joined = |which: usize| {
         let parts: Vec<Array> = parts.iter().map(|part| part[which].clone()).collect();
-        Array::joined(3, &parts)
+        Array::joined(parts[0].shape.len() - 1, &parts)
     };
     let [mut exact, mut magnitude, squares, walks] = [0, 1, 2, 3].map(joined);
     let mut partial = walks.zip(&squares, |walk, squares| (walk / terms.max(1) as f64 + squares).sqrt());
     if let Some(bias) = bias {
-        assert_eq!(bias.shape, [exact.shape[3]], "shape of the bias");
+        assert_eq!(Some(&bias.shape[..]), exact.shape.last().map(std::slice::from_ref), "shape of the bias");
         let channels = bias.data.len();
         for (i, (sum, magnitude)) in exact.data.iter_mut().zip(&mut magnitude.data).enumerate() {
             *sum += bias.data[i % channels];
@@ -161,60 +177,76 @@ fn finished(parts: Vec<[Array; 4]>, bias: Option<&Array>, terms: usize, channels
     Convolved { exact, magnitude, terms, partial }
 }
 
-/// Conv2D with groups. `kernel` is `[kernel_h, kernel_w, channels / groups, filters]`; strides and dilation may both
+/// Convolution over `R` axes with groups. `kernel` is `[taps…, channels / groups, filters]`; strides and dilation may both
 /// be larger than one.
-pub fn conv2d(input: &Array, kernel: &Array, bias: Option<&Array>, groups: usize, window: &Window) -> Convolved {
-    let terms = kernel.shape[..3].iter().product();
-    let kernel = kernel.dilated(0, window.dilation_rate[0]).dilated(1, window.dilation_rate[1]);
+pub fn conv<const R: usize>(
+    input: &Array,
+    kernel: &Array,
+    bias: Option<&Array>,
+    groups: usize,
+    window: &Window<R>,
+) -> Convolved {
+    let terms = kernel.shape[..R + 1].iter().product();
+    let kernel = dilated(kernel, window);
     let input = prepared(input, &kernel, window);
-    let (channels, filters) = (input.shape[3] / groups, kernel.shape[3] / groups);
-    assert_eq!([channels * groups, filters * groups], [input.shape[3], kernel.shape[3]], "{groups} groups must divide");
+    let last = R + 1;
+    let (channels, filters) = (input.shape[last] / groups, kernel.shape[last] / groups);
+    assert_eq!(
+        [channels * groups, filters * groups],
+        [input.shape[last], kernel.shape[last]],
+        "{groups} groups must divide"
+    );
     let parts = (0..groups).map(|group| {
-        let input = input.slice(3, group * channels, channels);
-        correlate(&input, &kernel.slice(3, group * filters, filters), window.strides)
+        let input = input.slice(last, group * channels, channels);
+        correlate(&input, &kernel.slice(last, group * filters, filters), window.strides)
     });
     finished(parts.collect(), bias, terms, window.channels_first)
 }
 
-/// DepthwiseConv2D: each channel is convolved by itself. `kernel` is `[kernel_h, kernel_w, channels, multiplier]`,
+/// Depthwise convolution over `R` axes: each channel is convolved by itself. `kernel` is `[taps…, channels, multiplier]`,
 /// output channel `channel * multiplier + m`.
-pub fn depthwise_conv2d(input: &Array, kernel: &Array, bias: Option<&Array>, window: &Window) -> Convolved {
-    let terms = kernel.shape[..2].iter().product();
-    let kernel = kernel.dilated(0, window.dilation_rate[0]).dilated(1, window.dilation_rate[1]);
+pub fn depthwise_conv<const R: usize>(
+    input: &Array,
+    kernel: &Array,
+    bias: Option<&Array>,
+    window: &Window<R>,
+) -> Convolved {
+    let terms = kernel.shape[..R].iter().product();
+    let kernel = dilated(kernel, window);
     let input = prepared(input, &kernel, window);
-    assert_eq!(input.shape[3], kernel.shape[2], "channels");
-    let parts = (0..input.shape[3])
-        .map(|channel| correlate(&input.slice(3, channel, 1), &kernel.slice(2, channel, 1), window.strides));
+    assert_eq!(input.shape[R + 1], kernel.shape[R], "channels");
+    let parts = (0..input.shape[R + 1])
+        .map(|channel| correlate(&input.slice(R + 1, channel, 1), &kernel.slice(R, channel, 1), window.strides));
     finished(parts.collect(), bias, terms, window.channels_first)
 }
 
-/// SeparableConv2D: a depthwise step that takes the whole window, then a pointwise one, then the bias; nothing lies
-/// between. `depthwise_kernel` is `[kernel_h, kernel_w, channels, multiplier]`, `pointwise_kernel`
-/// `[1, 1, channels * multiplier, filters]`.
+/// Separable convolution over `R` axes: a depthwise step that takes the whole window, then a pointwise one, then the bias;
+/// nothing lies between. `depthwise_kernel` is `[taps…, channels, multiplier]`, `pointwise_kernel`
+/// `[1…, channels * multiplier, filters]`.
 ///
 /// `magnitude` and `terms` cover both steps: with `n` and `q` products each, the error of the first step is at most
 /// `(n + 3) u M` and passes through the second, which adds `(q + 3) u M`, where `M` is the sum of magnitudes through
 /// both steps.
-pub fn separable_conv2d(
+pub fn separable_conv<const R: usize>(
     input: &Array,
     depthwise_kernel: &Array,
     pointwise_kernel: &Array,
     bias: Option<&Array>,
-    window: &Window,
+    window: &Window<R>,
 ) -> Convolved {
-    let between = depthwise_conv2d(input, depthwise_kernel, None, window);
-    let pointwise = Window { channels_first: window.channels_first, ..Window::default() };
-    let Convolved { exact, terms, .. } = conv2d(&between.exact, pointwise_kernel, bias, 1, &pointwise);
+    let between = depthwise_conv(input, depthwise_kernel, None, window);
+    let pointwise = Window::<R> { channels_first: window.channels_first, ..Window::default() };
+    let Convolved { exact, terms, .. } = conv(&between.exact, pointwise_kernel, bias, 1, &pointwise);
     let weights = pointwise_kernel.map(f64::abs);
     let bias = bias.map(|bias| bias.map(f64::abs));
-    let Convolved { magnitude, .. } = conv2d(&between.magnitude, &weights, bias.as_ref(), 1, &pointwise);
+    let Convolved { magnitude, .. } = conv(&between.magnitude, &weights, bias.as_ref(), 1, &pointwise);
     Convolved { exact, partial: magnitude.clone(), magnitude, terms: between.terms + terms + 3 }
 }
 
 /// What errors of up to `bound` of its inputs come to in a convolution: all with one sign, or, where they are roundings of sums
 /// in `f32`, four times the root of their squares at most, since they are independent.
-pub fn passed_on(bound: &Array, kernel: &Array, window: &Window, storage: Storage) -> Array {
-    let sum = |of: fn(f64) -> f64| conv2d(&bound.map(of), &kernel.map(f64::abs).map(of), None, 1, window).exact;
+pub fn passed_on<const R: usize>(bound: &Array, kernel: &Array, window: &Window<R>, storage: Storage) -> Array {
+    let sum = |of: fn(f64) -> f64| conv(&bound.map(of), &kernel.map(f64::abs).map(of), None, 1, window).exact;
     let alike = sum(|x| x);
     match storage {
         Storage::F32 => alike.zip(&sum(|x| x * x), |alike, squares| alike.min(4.0 * squares.sqrt())),
@@ -226,11 +258,11 @@ pub fn passed_on(bound: &Array, kernel: &Array, window: &Window, storage: Storag
 pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
     let inputs = kernel.shape[0];
     let rows = input.data.len() / inputs;
-    let flat = Array::new([rows, 1, 1, inputs], input.data.clone());
-    let kernel = Array::new([&[1, 1][..], &kernel.shape[..]].concat(), kernel.data.clone());
-    let mut result = conv2d(&flat, &kernel, bias, 1, &Window::default());
+    let flat = Array::new([rows, 1, inputs], input.data.clone());
+    let kernel = Array::new([&[1][..], &kernel.shape[..]].concat(), kernel.data.clone());
+    let mut result = conv(&flat, &kernel, bias, 1, &Window::<1>::default());
     let mut shape = input.shape.clone();
-    *shape.last_mut().expect("a scalar has no last axis") = kernel.shape[3];
+    *shape.last_mut().expect("a scalar has no last axis") = kernel.shape[2];
     result.exact.shape.clone_from(&shape);
     result.magnitude.shape.clone_from(&shape);
     result.partial.shape = shape;
@@ -239,26 +271,32 @@ pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
 
 /// How a transposed convolution walks over its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Transposed {
+pub struct Transposed<const R: usize = 2> {
     /// Strides, dilation, `same` or `valid`, data format.
-    pub window: Window,
-    /// Keras's `output_padding` in height and width.
-    pub output_padding: Option<[usize; 2]>,
+    pub window: Window<R>,
+    /// Keras's `output_padding` along each axis.
+    pub output_padding: Option<[usize; R]>,
 }
 
-/// Conv2DTranspose: each input element adds its multiple of the kernel to the output. `kernel` is
-/// `[kernel_h, kernel_w, filters, channels]`.
+/// Transposed convolution over `R` axes: each input element adds its multiple of the kernel to the output. `kernel` is
+/// `[taps…, filters, channels]`.
 ///
 /// The sum is that of a plain convolution: zeros between the elements of the input, as many around them as a tap can
 /// reach, and the kernel turned round. Keras keeps a part of it, each axis from an offset on, by the padding and
 /// `output_padding`.
-pub fn conv2d_transpose(input: &Array, kernel: &Array, bias: Option<&Array>, transposed: &Transposed) -> Convolved {
+pub fn conv_transpose<const R: usize>(
+    input: &Array,
+    kernel: &Array,
+    bias: Option<&Array>,
+    transposed: &Transposed<R>,
+) -> Convolved {
     let Transposed { window, output_padding } = *transposed;
     let mut input = if window.channels_first { input.to_channels_last() } else { input.clone() };
-    let terms = kernel.shape[0] * kernel.shape[1] * kernel.shape[3];
-    let mut kernel = kernel.transposed(&[0, 1, 3, 2]);
-    let mut kept = [[0; 2]; 2];
-    for axis in 0..2 {
+    let terms = kernel.shape[..R].iter().product::<usize>() * kernel.shape[R + 1];
+    let order: Vec<usize> = (0..R).chain([R + 1, R]).collect();
+    let mut kernel = kernel.transposed(&order);
+    let mut kept = [[0; 2]; R];
+    for axis in 0..R {
         kernel = kernel.dilated(axis, window.dilation_rate[axis]);
         let (extent, reach) = (input.shape[axis + 1], kernel.shape[axis]);
         kernel = kernel.gathered(axis, &(0..reach).rev().collect::<Vec<_>>());
@@ -287,6 +325,6 @@ pub fn conv2d_transpose(input: &Array, kernel: &Array, bias: Option<&Array>, tra
         let axes = kept.into_iter().enumerate();
         axes.fold(sums, |sums, (axis, [start, extent])| sums.slice(axis + 1, start, extent))
     };
-    let parts = correlate(&input, &kernel, [1, 1]).map(cut);
+    let parts = correlate(&input, &kernel, [1; R]).map(cut);
     finished(vec![parts], bias, terms, window.channels_first)
 }

@@ -4,9 +4,9 @@ use super::array::larger;
 use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
-    Transposed, Window, average_pool, concatenate, conv2d, conv2d_transpose, dense, depthwise_conv2d,
-    estimated_batch_normalization, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
-    scale_and_shift, total, unit_normalize,
+    Transposed, Window, average_pool, concatenate, conv, conv_transpose, dense, depthwise_conv,
+    estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
+    scale_and_shift, tensors, total, unit_normalize,
 };
 use crate::layers::{
     self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
@@ -45,8 +45,9 @@ pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Resul
     let storage = storage(layer.common().dtype)?;
     let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
     layer.output_shape_all(&shapes)?;
+    let given = inputs;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = Given { layer, inputs: &inputs, input: &inputs[0], weights, storage };
+    let given = Given { layer, given, inputs: &inputs, input: &inputs[0], weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
@@ -54,8 +55,15 @@ pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Resul
     }
     // An activation along an axis, and one of a dense layer, reads what was stored; the other ones read the sum itself,
     // which allows less.
-    let fused =
-        activation.axis().is_none() && matches!(layer, LayerConfig::Conv2D(_) | LayerConfig::DepthwiseConv2D(_));
+    let convolution = matches!(
+        layer,
+        LayerConfig::Conv1D(_)
+            | LayerConfig::Conv2D(_)
+            | LayerConfig::Conv3D(_)
+            | LayerConfig::DepthwiseConv1D(_)
+            | LayerConfig::DepthwiseConv2D(_)
+    );
+    let fused = activation.axis().is_none() && convolution;
     let Estimate { exact, bound } = if fused { estimate } else { estimate.stored(storage) };
     let (name, parameters) = named(&activation);
     Ok(activated(&exact, &bound, name, &parameters, storage))
@@ -93,6 +101,9 @@ fn odd(value: f64) -> f32 {
 /// A layer with what it is given.
 struct Given<'a> {
     layer: &'a LayerConfig,
+    /// As they were given, for layers that take whole numbers.
+    given: &'a [Array],
+    /// As the layer reads them.
     inputs: &'a [Array],
     /// The first of them.
     input: &'a Array,
@@ -109,45 +120,46 @@ impl Given<'_> {
             LayerConfig::Activation(layer) => (Estimate::exact(input.clone()), layer.activation),
             LayerConfig::ActivityRegularization(_)
             | LayerConfig::AlphaDropout(_)
+            | LayerConfig::Augmentation(_)
             | LayerConfig::Dropout(_)
             | LayerConfig::GaussianDropout(_)
             | LayerConfig::GaussianNoise(_)
             | LayerConfig::Identity(_)
-            | LayerConfig::SpatialDropout2D(_) => plain(Estimate::exact(input.clone())),
+            | LayerConfig::SpatialDropout1D(_)
+            | LayerConfig::SpatialDropout2D(_)
+            | LayerConfig::SpatialDropout3D(_)
+            | LayerConfig::StochasticDepth(_) => plain(Estimate::exact(input.clone())),
+            LayerConfig::AutoContrast(layer) => plain(images::auto_contrast(input, layer)),
+            LayerConfig::AveragePooling1D(layer) => {
+                plain(average_pool(input, &pool_axes(&layer.window, layer.data_format, input), false).into())
+            }
             LayerConfig::AveragePooling2D(layer) => {
-                let axes = pool_axes(&layer.window, layer.data_format, input);
-                plain(average_pool(input, &axes, false).into())
+                plain(average_pool(input, &pool_axes(&layer.window, layer.data_format, input), false).into())
+            }
+            LayerConfig::AveragePooling3D(layer) => {
+                plain(average_pool(input, &pool_axes(&layer.window, layer.data_format, input), false).into())
             }
             LayerConfig::BatchNormalization(layer) => plain(self.batch_normalization(layer)?),
             LayerConfig::Broadcast(layer) => {
-                let [left, right] = self.sides(layer.constant.as_ref())?;
+                let [left, right] = self.sides(layer.constant.as_ref(), layer.values.as_ref())?;
                 plain(operators::binary(&left, &right, layer.function))
             }
+            LayerConfig::CenterCrop(layer) => plain(images::center_crop(input, layer)),
             LayerConfig::Concatenate(layer) => plain(Estimate::exact(concatenate(self.inputs, layer.axis as isize))),
-            LayerConfig::Conv2D(layer) => {
-                let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
-                let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
-                let (groups, filters) = (layer.groups as usize, layer.filters as usize);
-                let kernel = self.weight(0, &[height, width, channels / groups, filters])?;
-                let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
-                let convolved = conv2d(input, &kernel, bias.as_ref(), groups, &window);
-                let may_be_tiled = [height, width] == [3; 2] && window.strides == [1; 2] && groups == 1;
-                let convolved = if may_be_tiled { convolved.in_tiles(window.channels_first) } else { convolved };
-                (convolved.into(), activation)
-            }
-            LayerConfig::Conv2DTranspose(layer) => {
-                let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
-                let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
-                let filters = layer.filters as usize;
-                let kernel = self.weight(0, &[height, width, filters, channels])?;
-                let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
-                let output_padding = layer.output_padding.map(|padding| padding.map(|extra| extra as usize));
-                let transposed = Transposed { window, output_padding };
-                (conv2d_transpose(input, &kernel, bias.as_ref(), &transposed).into(), activation)
-            }
-            LayerConfig::Cropping2D(layer) => {
-                let cut = layer.cropping.0.map(|sides| sides.map(|side| -(side as isize)));
-                plain(Estimate::exact(padded(input, layer.data_format, cut)))
+            LayerConfig::Conv1D(layer) => self.conv(layer)?,
+            LayerConfig::Conv2D(layer) => self.conv(layer)?,
+            LayerConfig::Conv3D(layer) => self.conv(layer)?,
+            LayerConfig::Conv1DTranspose(layer) => self.conv_transpose(layer)?,
+            LayerConfig::Conv2DTranspose(layer) => self.conv_transpose(layer)?,
+            LayerConfig::Conv3DTranspose(layer) => self.conv_transpose(layer)?,
+            LayerConfig::Cropping1D(layer) => plain(resized(input, layer.data_format, &layer.cropping, -1)),
+            LayerConfig::Cropping2D(layer) => plain(resized(input, layer.data_format, &layer.cropping, -1)),
+            LayerConfig::Cropping3D(layer) => plain(resized(input, layer.data_format, &layer.cropping, -1)),
+            LayerConfig::CustomScaleLayer(layer) => {
+                let scale = f64::from(layer.scale);
+                let exact = self.inputs[0].zip(&self.inputs[1], |x, y| x + scale * y);
+                let magnitude = self.inputs[0].zip(&self.inputs[1], |x, y| x.abs() + (scale * y).abs());
+                plain(Estimate { exact, bound: magnitude.map(|m| 2.0 * (UNIT + self.storage.unit()) * m) })
             }
             LayerConfig::Dense(layer) => {
                 let (last, units) = (input.shape.last().copied().unwrap_or(1), layer.units as usize);
@@ -155,14 +167,8 @@ impl Given<'_> {
                 let bias = layer.use_bias.then(|| self.weight(1, &[units])).transpose()?;
                 (dense(input, &kernel, bias.as_ref()).into(), layer.activation)
             }
-            LayerConfig::DepthwiseConv2D(layer) => {
-                let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
-                let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
-                let multiplier = layer.depth_multiplier as usize;
-                let kernel = self.weight(0, &[height, width, channels, multiplier])?;
-                let bias = use_bias.then(|| self.weight(1, &[channels * multiplier])).transpose()?;
-                (depthwise_conv2d(input, &kernel, bias.as_ref(), &window).into(), activation)
-            }
+            LayerConfig::DepthwiseConv1D(layer) => self.depthwise_conv(layer)?,
+            LayerConfig::DepthwiseConv2D(layer) => self.depthwise_conv(layer)?,
             LayerConfig::Dot(layer) => {
                 let axes = match *layer.axes.as_slice() {
                     [left, right] => [left, right],
@@ -179,6 +185,21 @@ impl Given<'_> {
                 ))
             }
             LayerConfig::ELU(layer) => (Estimate::exact(input.clone()), Activation::Elu { alpha: layer.alpha }),
+            LayerConfig::Einsum(layer) => plain(tensors::einsum(&layer.equation, self.inputs)),
+            LayerConfig::EinsumDense(layer) => {
+                let shape = Shape::from(input.shape.as_slice());
+                let (.., kernel) = layer.resolved(&shape.into())?;
+                let product = tensors::einsum(&layer.equation, &[input.clone(), self.weight(0, &kernel)?]);
+                let biased = match self.weights.get(1) {
+                    None => product,
+                    Some(bias) => product.plus(&read(bias, self.storage)),
+                };
+                (biased, layer.activation)
+            }
+            LayerConfig::Embedding(layer) => {
+                let table = self.weight(0, &[layer.input_dim as usize, layer.output_dim as usize])?;
+                plain(Estimate::exact(tensors::take(&table, &self.given[0], 0)))
+            }
             LayerConfig::Expand(layer) => {
                 // An extent of 1 keeps what is there, so both sides broadcast.
                 let shape: Vec<usize> = layer.shape.iter().map(|&extent| extent as usize).collect();
@@ -193,25 +214,34 @@ impl Given<'_> {
                 let rest: usize = input.shape.iter().skip(1).product();
                 plain(Estimate::exact(input.reshaped([input.shape[0], rest])))
             }
-            LayerConfig::GlobalAveragePooling2D(layer) => {
-                let axes = spatial(layer.data_format);
-                plain(global(mean(input, &axes).into(), &axes, layer.keepdims))
-            }
-            LayerConfig::GlobalMaxPooling2D(layer) => {
-                let axes = spatial(layer.data_format);
-                plain(global(Estimate::exact(input.reduced(&axes, largest)), &axes, layer.keepdims))
-            }
+            LayerConfig::GlobalAveragePooling1D(layer) => plain(global_mean(input, layer)),
+            LayerConfig::GlobalAveragePooling2D(layer) => plain(global_mean(input, layer)),
+            LayerConfig::GlobalAveragePooling3D(layer) => plain(global_mean(input, layer)),
+            LayerConfig::GlobalMaxPooling1D(layer) => plain(global_max(input, layer)),
+            LayerConfig::GlobalMaxPooling2D(layer) => plain(global_max(input, layer)),
+            LayerConfig::GlobalMaxPooling3D(layer) => plain(global_max(input, layer)),
             LayerConfig::GroupNormalization(layer) => plain(self.group_normalization(layer)?),
+            LayerConfig::Index(layer) => plain(Estimate::exact(tensors::index(input, &layer.subscripts))),
             LayerConfig::LayerNormalization(layer) => plain(self.layer_normalization(layer)?),
+            LayerConfig::LayerScale(layer) => {
+                let gamma = self.weight(0, &[layer.projection_dim as usize])?;
+                plain(operators::binary(input, &gamma, BinaryFunction::Multiply))
+            }
             LayerConfig::LeakyReLU(layer) => {
                 (Estimate::exact(input.clone()), Activation::LeakyRelu { negative_slope: layer.negative_slope })
             }
             LayerConfig::Map(layer) => plain(operators::unary(input, &layer.function)),
             LayerConfig::MatMul(layer) => {
-                let [left, right] = self.sides(layer.constant.as_ref())?;
+                let [left, right] = self.sides(layer.constant.as_ref(), layer.values.as_ref())?;
                 plain(operators::matrix_product(&left, &right))
             }
+            LayerConfig::MaxPooling1D(layer) => {
+                plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
+            }
             LayerConfig::MaxPooling2D(layer) => {
+                plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
+            }
+            LayerConfig::MaxPooling3D(layer) => {
                 plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
             }
             LayerConfig::Merge(layer) => plain(operators::merge(self.inputs, layer.kind, self.storage)),
@@ -239,7 +269,9 @@ impl Given<'_> {
                 let shape: Vec<usize> = extents.map(|(axis, &extent)| if shared(axis) { 1 } else { extent }).collect();
                 plain(operators::binary(input, &self.weight(0, &shape)?, BinaryFunction::Prelu))
             }
-            LayerConfig::Pool2D(layer) => plain(pool2d(input, layer)),
+            LayerConfig::Pool1D(layer) => plain(pool(input, layer)),
+            LayerConfig::Pool2D(layer) => plain(pool(input, layer)),
+            LayerConfig::Pool3D(layer) => plain(pool(input, layer)),
             LayerConfig::Reduce(layer) => {
                 let all = (0..input.shape.len()).collect();
                 let axes = if layer.axes.is_empty() { all } else { self.axes(&layer.axes) };
@@ -271,10 +303,9 @@ impl Given<'_> {
                 plain(Estimate::exact(input.reshaped(shape)))
             }
             LayerConfig::Resize(layer) => plain(resize(input, layer)),
-            LayerConfig::SeparableConv2D(layer) => {
-                let activation = layer.arguments.activation;
-                (self.separable_conv2d(layer)?, activation)
-            }
+            LayerConfig::Resizing(layer) => plain(images::resizing(input, layer)),
+            LayerConfig::SeparableConv1D(layer) => (self.separable_conv(layer)?, layer.arguments.activation),
+            LayerConfig::SeparableConv2D(layer) => (self.separable_conv(layer)?, layer.arguments.activation),
             LayerConfig::Slice(layer) => {
                 let mut sliced = input.clone();
                 for (i, (&start, &end)) in layer.starts.iter().zip(&layer.ends).enumerate() {
@@ -287,20 +318,36 @@ impl Given<'_> {
             LayerConfig::UnitNormalization(layer) => {
                 plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), layer.epsilon.powi(2)))
             }
+            LayerConfig::UpSampling1D(layer) => plain(repeated(input, layer)),
             LayerConfig::UpSampling2D(layer) => plain(up_sampling(input, layer)),
+            LayerConfig::Take(layer) => {
+                let own = layer.indices.as_ref();
+                let own = own.map(|own| {
+                    Array::new(own.shape.dims(), own.values.iter().map(|&n| n.into()).collect::<Vec<f64>>())
+                });
+                let numbers = own.as_ref().or(self.given.get(1)).unwrap_or(input);
+                let axis = self.axis(layer.axis);
+                plain(Estimate::exact(match (layer.along, layer.batch_dims) {
+                    (true, _) => tensors::take_along(input, numbers, axis),
+                    (false, 0) => tensors::take(input, numbers, axis),
+                    (false, batch) => tensors::take_in_batches(input, numbers, axis, batch as usize),
+                }))
+            }
+            LayerConfig::UpSampling3D(layer) => plain(repeated(input, layer)),
             LayerConfig::Transpose(layer) => {
                 let order: Vec<usize> = layer.order.iter().map(|&axis| axis as usize).collect();
                 plain(Estimate::exact(input.transposed(&order)))
             }
-            LayerConfig::TransposedConv2D(layer) => plain(self.transposed_conv2d(layer)?),
+            LayerConfig::TransposedConv1D(layer) => plain(self.transposed_conv(layer)?),
+            LayerConfig::TransposedConv2D(layer) => plain(self.transposed_conv(layer)?),
+            LayerConfig::TransposedConv3D(layer) => plain(self.transposed_conv(layer)?),
             LayerConfig::View(layer) => {
                 let shape = layer.output_shape(Shape::from(input.shape.as_slice()))?.known().unwrap_or_default();
                 plain(Estimate::exact(Array::new(shape.dims(), input.data.clone())))
             }
-            LayerConfig::ZeroPadding2D(layer) => {
-                let zeros = layer.padding.0.map(|sides| sides.map(|side| side as isize));
-                plain(Estimate::exact(padded(input, layer.data_format, zeros)))
-            }
+            LayerConfig::ZeroPadding1D(layer) => plain(resized(input, layer.data_format, &layer.padding, 1)),
+            LayerConfig::ZeroPadding2D(layer) => plain(resized(input, layer.data_format, &layer.padding, 1)),
+            LayerConfig::ZeroPadding3D(layer) => plain(resized(input, layer.data_format, &layer.padding, 1)),
         })
     }
 
@@ -321,25 +368,35 @@ impl Given<'_> {
     }
 
     /// The sides of an operation on two, of which one may be the only weight.
-    fn sides(&self, constant: Option<&Constant>) -> Result<[Array; 2]> {
+    fn sides(&self, constant: Option<&Constant>, values: Option<&HostTensor>) -> Result<[Array; 2]> {
+        let of = |shape: &Shape| match values {
+            Some(values) => {
+                let data: Vec<f64> = values.values.iter().map(|&value| value.into()).collect();
+                Ok(read(&Array::new(shape.dims(), data), self.storage))
+            }
+            None => self.weight(0, shape.dims()),
+        };
         Ok(match constant {
             None => [self.inputs[0].clone(), self.inputs[1].clone()],
-            Some(Constant::Left(shape)) => [self.weight(0, shape.dims())?, self.input.clone()],
-            Some(Constant::Right(shape)) => [self.input.clone(), self.weight(0, shape.dims())?],
+            Some(Constant::Left(shape)) => [of(shape)?, self.input.clone()],
+            Some(Constant::Right(shape)) => [self.input.clone(), of(shape)?],
         })
     }
 
-    fn convolution(&self, arguments: &ConvArguments) -> Convolution {
+    fn convolution<const R: usize>(&self, arguments: &ConvArguments<R>) -> Convolution<R> {
         let window = &arguments.window;
         let channels_first = arguments.data_format == DataFormat::ChannelsFirst;
         Convolution {
-            channels: self.input.shape[if channels_first { 1 } else { 3 }],
+            channels: self.input.shape[if channels_first { 1 } else { R + 1 }],
             window: Window {
                 strides: window.strides.map(|stride| stride as usize),
                 dilation_rate: window.dilation_rate.map(|rate| rate as usize),
                 padding: match window.padding {
                     crate::Padding::Valid => Padding::Valid,
                     crate::Padding::Same => Padding::Same,
+                    crate::Padding::Causal => Padding::Explicit(std::array::from_fn(|axis| {
+                        [(window.kernel_size[axis] as usize - 1) * window.dilation_rate[axis] as usize, 0]
+                    })),
                 },
                 channels_first,
             },
@@ -348,29 +405,57 @@ impl Given<'_> {
         }
     }
 
+    fn conv<const R: usize>(&self, layer: &layers::Conv<R>) -> Result<(Estimate, Activation)> {
+        let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
+        let (groups, filters) = (layer.groups as usize, layer.filters as usize);
+        let kernel = self.weight(0, &kernel_shape(&layer.arguments, [channels / groups, filters]))?;
+        let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
+        let convolved = conv(self.input, &kernel, bias.as_ref(), groups, &window);
+        let may_be_tiled = kernel.shape[..R] == [3, 3] && window.strides == [1; R] && groups == 1;
+        let convolved = if may_be_tiled { convolved.in_tiles(window.channels_first) } else { convolved };
+        Ok((convolved.into(), activation))
+    }
+
+    fn conv_transpose<const R: usize>(&self, layer: &layers::ConvTranspose<R>) -> Result<(Estimate, Activation)> {
+        let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
+        let filters = layer.filters as usize;
+        let kernel = self.weight(0, &kernel_shape(&layer.arguments, [filters, channels]))?;
+        let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
+        let output_padding = layer.output_padding.map(|padding| padding.map(|extra| extra as usize));
+        let transposed = Transposed { window, output_padding };
+        Ok((conv_transpose(self.input, &kernel, bias.as_ref(), &transposed).into(), activation))
+    }
+
+    fn depthwise_conv<const R: usize>(&self, layer: &layers::DepthwiseConv<R>) -> Result<(Estimate, Activation)> {
+        let Convolution { channels, window, activation, use_bias } = self.convolution(&layer.arguments);
+        let multiplier = layer.depth_multiplier as usize;
+        let kernel = self.weight(0, &kernel_shape(&layer.arguments, [channels, multiplier]))?;
+        let bias = use_bias.then(|| self.weight(1, &[channels * multiplier])).transpose()?;
+        Ok((depthwise_conv(self.input, &kernel, bias.as_ref(), &window).into(), activation))
+    }
+
     /// The result of the depthwise step is stored: its errors go through the pointwise one ([`passed_on`]), which adds its own.
-    fn separable_conv2d(&self, layer: &layers::SeparableConv2D) -> Result<Estimate> {
+    fn separable_conv<const R: usize>(&self, layer: &layers::SeparableConv<R>) -> Result<Estimate> {
         let Convolution { channels, window, use_bias, .. } = self.convolution(&layer.arguments);
-        let [height, width] = layer.arguments.window.kernel_size.map(|size| size as usize);
         let (multiplier, filters) = (layer.depth_multiplier as usize, layer.filters as usize);
-        let depthwise = self.weight(0, &[height, width, channels, multiplier])?;
-        let pointwise = self.weight(1, &[1, 1, channels * multiplier, filters])?;
+        let depthwise = self.weight(0, &kernel_shape(&layer.arguments, [channels, multiplier]))?;
+        let pointwise = self.weight(1, &[&[1; R][..], &[channels * multiplier, filters]].concat())?;
         let bias = use_bias.then(|| self.weight(2, &[filters])).transpose()?;
-        let between = Estimate::from(depthwise_conv2d(self.input, &depthwise, None, &window)).stored(self.storage);
-        let window = Window { channels_first: window.channels_first, ..Window::default() };
-        let own = Estimate::from(conv2d(&between.exact, &pointwise, bias.as_ref(), 1, &window));
+        let between = Estimate::from(depthwise_conv(self.input, &depthwise, None, &window)).stored(self.storage);
+        let window = Window::<R> { channels_first: window.channels_first, ..Window::default() };
+        let own = Estimate::from(conv(&between.exact, &pointwise, bias.as_ref(), 1, &window));
         let through = passed_on(&between.bound, &pointwise, &window, self.storage);
         Ok(Estimate { bound: own.bound.zip(&through, |own, through| own + through), ..own })
     }
 
     /// Each group by itself.
-    fn transposed_conv2d(&self, layer: &layers::TransposedConv2D) -> Result<Estimate> {
+    fn transposed_conv<const R: usize>(&self, layer: &layers::TransposedConv<R>) -> Result<Estimate> {
         let channels_first = layer.data_format == DataFormat::ChannelsFirst;
-        let axis = if channels_first { 1 } else { 3 };
+        let axis = if channels_first { 1 } else { R + 1 };
         let (channels, groups) = (self.input.shape[axis], layer.groups as usize);
-        let [height, width] = layer.kernel_size.map(|size| size as usize);
         let [per_group, filters] = [channels / groups, layer.filters as usize / groups];
-        let kernel = self.weight(0, &[height, width, filters, channels])?;
+        let taps = layer.kernel_size.iter().map(|&size| size as usize);
+        let kernel = self.weight(0, &taps.chain([filters, channels]).collect::<Vec<_>>())?;
         let bias = layer.use_bias.then(|| self.weight(1, &[filters * groups])).transpose()?;
         let window = Window {
             strides: layer.strides.map(|stride| stride as usize),
@@ -382,9 +467,9 @@ impl Given<'_> {
         let transposed = Transposed { window, output_padding };
         let parts = (0..groups).map(|group| {
             let input = self.input.slice(axis, group * per_group, per_group);
-            let kernel = kernel.slice(3, group * per_group, per_group);
+            let kernel = kernel.slice(R + 1, group * per_group, per_group);
             let bias = bias.as_ref().map(|bias| bias.slice(0, group * filters, filters));
-            Estimate::from(conv2d_transpose(&input, &kernel, bias.as_ref(), &transposed))
+            Estimate::from(conv_transpose(&input, &kernel, bias.as_ref(), &transposed))
         });
         let (exact, bound): (Vec<_>, Vec<_>) = parts.map(|part| (part.exact, part.bound)).unzip();
         Ok(Estimate { exact: Array::joined(axis, &exact), bound: Array::joined(axis, &bound) })
@@ -488,19 +573,35 @@ impl Given<'_> {
 }
 
 /// What the convolution layers have in common, for one input.
-struct Convolution {
+struct Convolution<const R: usize> {
     channels: usize,
-    window: Window,
+    window: Window<R>,
     activation: Activation,
     use_bias: bool,
 }
 
-/// Height and width.
-fn spatial(format: DataFormat) -> [usize; 2] {
-    match format {
-        DataFormat::ChannelsLast => [1, 2],
-        DataFormat::ChannelsFirst => [2, 3],
-    }
+/// The shape of a kernel with `channels` behind its axes.
+fn kernel_shape<const R: usize>(arguments: &ConvArguments<R>, channels: [usize; 2]) -> Vec<usize> {
+    arguments.window.kernel_size.iter().map(|&size| size as usize).chain(channels).collect()
+}
+
+/// The spatial axes.
+fn spatial<const R: usize>(format: DataFormat) -> [usize; R] {
+    let first = match format {
+        DataFormat::ChannelsLast => 1,
+        DataFormat::ChannelsFirst => 2,
+    };
+    std::array::from_fn(|axis| first + axis)
+}
+
+fn global_mean<const R: usize>(input: &Array, layer: &layers::GlobalAveragePooling<R>) -> Estimate {
+    let axes = spatial::<R>(layer.data_format);
+    global(mean(input, &axes).into(), &axes, layer.keepdims)
+}
+
+fn global_max<const R: usize>(input: &Array, layer: &layers::GlobalMaxPooling<R>) -> Estimate {
+    let axes = spatial::<R>(layer.data_format);
+    global(Estimate::exact(input.reduced(&axes, largest)), &axes, layer.keepdims)
 }
 
 /// A result without the axes of extent 1 that a reduction left, unless they are kept.
@@ -524,27 +625,30 @@ fn largest(set: &[f64]) -> f64 {
     set.iter().copied().fold(f64::NEG_INFINITY, larger)
 }
 
-/// Zeros around height and width, or, where a number is negative, less of them.
-fn padded(input: &Array, format: DataFormat, sides: [[isize; 2]; 2]) -> Array {
-    let axes = spatial(format).into_iter().zip(sides);
-    axes.fold(input.clone(), |array, (axis, [before, after])| pad(&array, axis, before, after, Surround::Constant(0.0)))
+/// Zeros at the sides of the spatial axes, or, where `sign` is -1, less of them.
+fn resized<const R: usize>(input: &Array, format: DataFormat, sides: &layers::Sides<R>, sign: isize) -> Estimate {
+    let axes = spatial::<R>(format).into_iter().zip(sides.0);
+    Estimate::exact(axes.fold(input.clone(), |array, (axis, sides)| {
+        let [before, after] = sides.map(|side| sign * side as isize);
+        pad(&array, axis, before, after, Surround::Constant(0.0))
+    }))
 }
 
 /// The windows of Keras's pooling layers.
-fn pool_axes(window: &layers::Window<2>, format: DataFormat, input: &Array) -> [PoolAxis; 2] {
-    [0, 1].map(|i| {
-        let axis = spatial(format)[i];
+fn pool_axes<const R: usize>(window: &layers::Window<R>, format: DataFormat, input: &Array) -> [PoolAxis; R] {
+    std::array::from_fn(|i| {
+        let axis = spatial::<R>(format)[i];
         let pool = PoolAxis::new(axis, window.kernel_size[i] as usize, window.strides[i] as usize);
         match window.padding {
-            crate::Padding::Valid => pool,
+            crate::Padding::Valid | crate::Padding::Causal => pool,
             crate::Padding::Same => pool.same(input.shape[axis]),
         }
     })
 }
 
-fn pool2d(input: &Array, layer: &layers::Pool2D) -> Estimate {
-    let axes = [0, 1].map(|i| {
-        let axis = spatial(layer.data_format)[i];
+fn pool<const R: usize>(input: &Array, layer: &layers::Pool<R>) -> Estimate {
+    let axes: [PoolAxis; R] = std::array::from_fn(|i| {
+        let axis = spatial::<R>(layer.data_format)[i];
         let dilation = layer.dilation_rate[i] as usize;
         let pool = PoolAxis::new(axis, layer.kernel_size[i] as usize, layer.strides[i] as usize);
         let pool = PoolAxis { dilation, ceil: layer.ceil_mode, ..pool };
@@ -598,14 +702,15 @@ fn reduce(input: &Array, function: Reduction, axes: &[usize]) -> Estimate {
     }
 }
 
+fn repeated<const R: usize>(input: &Array, layer: &layers::UpSampling<R>) -> Estimate {
+    let axes = spatial::<R>(layer.data_format).into_iter().zip(layer.size);
+    Estimate::exact(axes.fold(input.clone(), |array, (axis, times)| repeat(&array, axis, times as usize)))
+}
+
 fn up_sampling(input: &Array, layer: &layers::UpSampling2D) -> Estimate {
-    let axes = [0, 1].map(|i| (spatial(layer.data_format)[i], layer.size[i] as usize));
+    let axes = [0, 1].map(|i| (spatial::<2>(layer.data_format)[i], layer.size[i] as usize));
     let between = match layer.interpolation {
-        Upsampling::Nearest => {
-            return Estimate::exact(
-                axes.iter().fold(input.clone(), |array, &(axis, times)| repeat(&array, axis, times)),
-            );
-        }
+        Upsampling::Nearest => return repeated(input, layer),
         Upsampling::Bilinear => Between::Linear,
         Upsampling::Bicubic => Between::Cubic { a: -0.5, exclude_outside: true },
     };
@@ -629,7 +734,7 @@ fn resampled(input: &Array, positions: &[(usize, Vec<f64>); 2], between: Between
 
 /// ONNX's Resize by onnxruntime's arithmetic, which is f32: where a position lies follows from it.
 fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
-    let extents = spatial(layer.data_format).map(|axis| input.shape[axis]);
+    let extents = spatial::<2>(layer.data_format).map(|axis| input.shape[axis]);
     let sizes = [0, 1].map(|i| {
         let from = extents[i] as f32;
         match layer.to {
@@ -642,7 +747,7 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
         return Estimate::exact(input.clone());
     }
     let positions = [0, 1].map(|i| {
-        let axis = spatial(layer.data_format)[i];
+        let axis = spatial::<2>(layer.data_format)[i];
         let (from, (to, scale)) = (extents[i] as f32, sizes[i]);
         let centre = |o: f32| (o + 0.5) / scale - 0.5;
         let position = |o: usize| match (layer.coordinates, o as f32) {

@@ -17,19 +17,20 @@ mod activation;
 mod arithmetic;
 mod array;
 mod convolution;
+mod images;
 mod layer;
 mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+mod tensors;
 pub mod tolerance;
 
 pub use activation::{ACTIVATIONS, SELU_ALPHA, SELU_SCALE, activate, canonical, parameter};
 pub use arithmetic::{concatenate, dot, matmul, sum};
 pub use array::Array;
 pub use convolution::{
-    Convolved, Padding, Transposed, Window, conv2d, conv2d_transpose, dense, depthwise_conv2d, passed_on,
-    separable_conv2d,
+    Convolved, Padding, Transposed, Window, conv, conv_transpose, dense, depthwise_conv, passed_on, separable_conv,
 };
 pub use layer::{evaluate, expect};
 pub use movement::{Between, Surround, mix, pad, repeat, resample};

@@ -56,6 +56,11 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
     }
 }
 
+/// 1 for what is true.
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
 /// A function of two numbers, each side broadcast to the other.
 pub(super) fn binary(left: &Array, right: &Array, function: BinaryFunction) -> Estimate {
     let of = |f: &dyn Fn(f64, f64) -> f64, operations: f64| Estimate::rounded(left.zip(right, f), operations);
@@ -71,6 +76,29 @@ pub(super) fn binary(left: &Array, right: &Array, function: BinaryFunction) -> E
             Estimate { bound: exact.map(|y| function_error("pow", 0.0, y)), exact }
         }
         BinaryFunction::Prelu => of(&|x, slope| if x > 0.0 { x } else { slope * x }, 1.0),
+        BinaryFunction::Equal => of(&|a, b| truth(a == b), 0.0),
+        BinaryFunction::NotEqual => of(&|a, b| truth(a != b), 0.0),
+        BinaryFunction::Less => of(&|a, b| truth(a < b), 0.0),
+        BinaryFunction::LessEqual => of(&|a, b| truth(a <= b), 0.0),
+        BinaryFunction::Greater => of(&|a, b| truth(a > b), 0.0),
+        BinaryFunction::GreaterEqual => of(&|a, b| truth(a >= b), 0.0),
+        BinaryFunction::LogicalAnd => of(&|a, b| truth(a != 0.0 && b != 0.0), 0.0),
+        BinaryFunction::LogicalOr => of(&|a, b| truth(a != 0.0 || b != 0.0), 0.0),
+        BinaryFunction::LogicalXor => of(&|a, b| truth((a != 0.0) != (b != 0.0)), 0.0),
+        // A quotient that is rounded over a whole number puts what is left off by a divisor.
+        BinaryFunction::Modulo | BinaryFunction::Remainder => {
+            let whole: fn(f64) -> f64 = if function == BinaryFunction::Modulo { f64::floor } else { f64::trunc };
+            let exact = left.zip(right, |a, b| a - b * whole(a / b));
+            let bound = left.zip(right, |a, b| {
+                let to_whole = (a / b - (a / b).round()).abs();
+                let off = 4.0 * UNIT * (a.abs() + b.abs());
+                if to_whole * b.abs() <= off { off + b.abs() } else { off }
+            });
+            Estimate { exact, bound }
+        }
+        BinaryFunction::Arctangent => of(&f64::atan2, 8.0),
+        BinaryFunction::Where => of(&|a, b| if b == 0.0 { 0.0 } else { a }, 0.0),
+        BinaryFunction::WhereNot => of(&|a, b| if b == 0.0 { a } else { 0.0 }, 0.0),
     }
 }
 

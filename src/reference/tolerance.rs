@@ -214,6 +214,12 @@ impl Estimate {
         Self { bound: exact.map(|y| operations * UNIT * y.abs()), exact }
     }
 
+    /// The sum with `other`, which is exact and broadcast to these.
+    pub(super) fn plus(self, other: &Array) -> Self {
+        let exact = self.exact.zip(other, |x, y| x + y);
+        Self { bound: exact.zip(&self.bound, |y, bound| bound + UNIT * y.abs()), exact }
+    }
+
     /// These values stored, and read again.
     pub fn stored(self, storage: Storage) -> Self {
         let bound = self.exact.zip(&self.bound, |value, bound| stored(storage, value, bound));

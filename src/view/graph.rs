@@ -263,47 +263,70 @@ fn settle_formats(layers: &mut [LayerView]) {
 }
 
 /// Layers that make each map of the one of the same index.
-const MAP_BY_MAP: [&str; 36] = [
+const MAP_BY_MAP: [&str; 54] = [
     "Activation",
     "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
+    "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Broadcast",
+    "Cropping1D",
     "Cropping2D",
+    "Cropping3D",
     "Dropout",
     "ELU",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "Identity",
     "LeakyReLU",
     "Map",
+    "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
     "Maximum",
     "Minimum",
     "Multiply",
     "Normalization",
     "PReLU",
     "Pad",
+    "Pool1D",
     "Pool2D",
+    "Pool3D",
     "ReLU",
     "Reduce",
     "Rescaling",
     "Resize",
     "Slice",
+    "SpatialDropout1D",
     "SpatialDropout2D",
+    "SpatialDropout3D",
     "Subtract",
+    "UpSampling1D",
     "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
     "ZeroPadding2D",
+    "ZeroPadding3D",
     "Concatenate",
 ];
 
 fn groups(config: &LayerConfig) -> usize {
-    if let LayerConfig::Conv2D(conv) = config { conv.groups as usize } else { 1 }
+    match config {
+        LayerConfig::Conv1D(conv) => conv.groups as usize,
+        LayerConfig::Conv2D(conv) => conv.groups as usize,
+        LayerConfig::Conv3D(conv) => conv.groups as usize,
+        _ => 1,
+    }
 }
 
 fn links(layers: &[LayerView], place: usize) -> Links {
@@ -311,7 +334,7 @@ fn links(layers: &[LayerView], place: usize) -> Links {
     let counts: Option<Vec<usize>> = layer.inputs.iter().map(|&input| layers[input].map_count()).collect();
     let (Some(maps), Some(counts)) = (layer.map_count(), counts) else { return Links::All };
     let first = counts.first().copied().unwrap_or(0);
-    let groups = if layer.class == "DepthwiseConv2D" { first } else { layer.groups };
+    let groups = if layer.class.starts_with("DepthwiseConv") { first } else { layer.groups };
     if groups > 1 && maps.is_multiple_of(groups) && first.is_multiple_of(groups) {
         return Links::Groups { outputs: maps / groups, inputs: first / groups };
     }

@@ -268,9 +268,11 @@ impl ResolvedLook {
 pub fn default_color(class: &str) -> Color {
     let rgb: u32 = match class {
         "InputLayer" => 0xEE_EE_EE,
-        "Conv1D" | "Conv2D" => 0xF7_FE_2E,
+        "Conv1D" | "Conv2D" | "Conv3D" => 0xF7_FE_2E,
         "DepthwiseConv1D" | "DepthwiseConv2D" | "SeparableConv1D" | "SeparableConv2D" => 0xFB_BF_1F,
-        "Conv1DTranspose" | "Conv2DTranspose" | "TransposedConv2D" => 0xFF_57_22,
+        _ if class.starts_with("TransposedConv") || class.ends_with("Transpose") && class.starts_with("Conv") => {
+            0xFF_57_22
+        }
         "Dense" => 0x00_FF_00,
         "Flatten" => 0xDF_E2_FE,
         "Reshape" | "Permute" | "Transpose" | "View" => 0xA2_87_F4,
@@ -298,13 +300,23 @@ pub(super) fn layer_type(class: &str, spatial: bool) -> String {
         "InputLayer" => "Input".into(),
         "Activation" | "ReLU" | "LeakyReLU" | "PReLU" | "ELU" | "Softmax" => format!("Activation{axes}"),
         "Reshape" => format!("Reshape{axes}"),
-        "BatchNormalization" | "Dropout" | "SpatialDropout2D" | "GaussianNoise" | "GaussianDropout" => {
+        "BatchNormalization" | "Dropout" | "SpatialDropout1D" | "SpatialDropout2D" | "SpatialDropout3D"
+        | "GaussianNoise" | "GaussianDropout" => {
             format!("BasicLayer{axes}")
         }
-        "MaxPooling2D" | "AveragePooling2D" => "Pooling2d".into(),
-        "GlobalMaxPooling2D" | "GlobalAveragePooling2D" => "GlobalPooling2d".into(),
-        "ZeroPadding2D" => "Padding2d".into(),
-        _ => class.replace("2D", "2d").replace("1D", "1d"),
+        _ => {
+            // Its names say what is pooled, not how.
+            let name = match class.strip_prefix("Global") {
+                Some(rest) => format!("Global{}", rest.trim_start_matches("Max").trim_start_matches("Average")),
+                None if class.starts_with("MaxPooling") || class.starts_with("AveragePooling") => {
+                    class.trim_start_matches("Max").trim_start_matches("Average").to_owned()
+                }
+                None => {
+                    class.strip_prefix("Zero").filter(|rest| rest.starts_with("Padding")).unwrap_or(class).to_owned()
+                }
+            };
+            name.replace("3D", "3d").replace("2D", "2d").replace("1D", "1d")
+        }
     }
 }
 

@@ -19,6 +19,24 @@ pub fn layer(kind: &str, shape: &[usize], initializer: Value) -> Option<(&'stati
             let config = json!({"filters": filters, "kernel_size": [kh, kw], "groups": groups, "kernel_initializer": initializer});
             ("Conv2D", config, image(channels * groups), 0)
         }
+        ("Conv1D", &[taps, channels, filters]) => {
+            let config = json!({"filters": filters, "kernel_size": [taps], "kernel_initializer": initializer});
+            ("Conv1D", config, [None, None, Some(channels)].into(), 0)
+        }
+        ("Conv3D", &[kd, kh, kw, channels, filters]) => {
+            let config = json!({"filters": filters, "kernel_size": [kd, kh, kw], "kernel_initializer": initializer});
+            ("Conv3D", config, [None, None, None, None, Some(channels)].into(), 0)
+        }
+        ("Conv2DTranspose", &[kh, kw, filters, channels]) => {
+            let config = json!({"filters": filters, "kernel_size": [kh, kw], "kernel_initializer": initializer});
+            ("Conv2DTranspose", config, image(channels), 0)
+        }
+        ("DepthwiseConv1D", &[taps, channels, multiplier]) => {
+            let config = json!({
+                "kernel_size": [taps], "depth_multiplier": multiplier, "depthwise_initializer": initializer
+            });
+            ("DepthwiseConv1D", config, [None, None, Some(channels)].into(), 0)
+        }
         ("DepthwiseConv2D", &[kh, kw, channels, multiplier]) => {
             let config = json!({
                 "kernel_size": [kh, kw], "depth_multiplier": multiplier, "depthwise_initializer": initializer

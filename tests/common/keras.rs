@@ -4,16 +4,19 @@ use serde_json::Value;
 
 use super::fixtures::Case;
 use wgpu_conv::reference::{
-    Array, Convolved, Norm, Padding, Window, activate, conv2d, depthwise_conv2d, normalize, separable_conv2d,
+    Array, Convolved, Norm, Padding, Transposed, Window, activate, conv, conv_transpose, depthwise_conv, normalize,
+    separable_conv,
 };
 
-/// One number for both axes, or `[height, width]`; one where the argument is absent.
-fn pair(config: &Value, argument: &str) -> Result<[usize; 2], String> {
+/// One number for all axes, or a list of one for each; one where the argument is absent.
+fn per_axis<const R: usize>(config: &Value, argument: &str) -> Result<[usize; R], String> {
     let number = |value: &Value| value.as_u64().and_then(|value| usize::try_from(value).ok());
     let read = match &config[argument] {
-        Value::Null => Some([1, 1]),
-        Value::Array(items) if items.len() == 2 => number(&items[0]).zip(number(&items[1])).map(|(h, w)| [h, w]),
-        value => number(value).map(|value| [value, value]),
+        Value::Null => Some([1; R]),
+        Value::Array(items) => {
+            items.iter().map(number).collect::<Option<Vec<_>>>().and_then(|items| items.try_into().ok())
+        }
+        value => number(value).map(|value| [value; R]),
     };
     read.ok_or_else(|| format!("{argument} is {}", config[argument]))
 }
@@ -23,17 +26,22 @@ pub fn channels_first(config: &Value) -> bool {
     config["data_format"].as_str() == Some("channels_first")
 }
 
-/// Strides, dilation, padding and data format of a two-dimensional convolution.
+/// Strides, dilation, padding and data format of a convolution over `R` axes.
 ///
 /// # Errors
-/// When an argument is not what a 2-D convolution takes.
-pub fn window(config: &Value) -> Result<Window, String> {
+/// When an argument is not what such a convolution takes.
+pub fn window<const R: usize>(config: &Value) -> Result<Window<R>, String> {
+    let dilation_rate = per_axis(config, "dilation_rate")?;
+    let kernel_size = per_axis::<R>(config, "kernel_size")?;
     Ok(Window {
-        strides: pair(config, "strides")?,
-        dilation_rate: pair(config, "dilation_rate")?,
+        strides: per_axis(config, "strides")?,
+        dilation_rate,
         padding: match config["padding"].as_str().unwrap_or("valid") {
             "valid" => Padding::Valid,
             "same" => Padding::Same,
+            "causal" => {
+                Padding::Explicit(std::array::from_fn(|axis| [(kernel_size[axis] - 1) * dilation_rate[axis], 0]))
+            }
             other => return Err(format!("padding is {other:?}")),
         },
         channels_first: channels_first(config),
@@ -55,18 +63,33 @@ pub fn parameters(args: &Value) -> Vec<(&str, f64)> {
 /// The reference's result of a convolution case before its activation.
 ///
 /// # Errors
-/// When the class is no 2-D convolution, or the case lacks a weight.
+/// When the class is no convolution, or the case lacks a weight.
 pub fn convolve(case: &Case) -> Result<Convolved, String> {
+    match case.x[0].shape.len() {
+        3 => convolve_over::<1>(case),
+        4 => convolve_over::<2>(case),
+        _ => convolve_over::<3>(case),
+    }
+}
+
+fn convolve_over<const R: usize>(case: &Case) -> Result<Convolved, String> {
     let weight = |name: &str| case.weight(name).ok_or_else(|| format!("there is no weight {name}"));
-    let (x, bias, window) = (&case.x[0], case.weight("bias"), window(&case.config)?);
+    let (x, bias, window) = (&case.x[0], case.weight("bias"), window::<R>(&case.config)?);
     match case.class.as_str() {
-        "Conv2D" => {
+        "Conv1D" | "Conv2D" | "Conv3D" => {
             let groups = case.config["groups"].as_u64().unwrap_or(1);
-            Ok(conv2d(x, weight("kernel")?, bias, groups as usize, &window))
+            Ok(conv(x, weight("kernel")?, bias, groups as usize, &window))
         }
-        "DepthwiseConv2D" => Ok(depthwise_conv2d(x, weight("kernel")?, bias, &window)),
-        "SeparableConv2D" => {
-            Ok(separable_conv2d(x, weight("depthwise_kernel")?, weight("pointwise_kernel")?, bias, &window))
+        "Conv1DTranspose" | "Conv2DTranspose" | "Conv3DTranspose" => {
+            let output_padding = match &case.config["output_padding"] {
+                Value::Null => None,
+                _ => Some(per_axis(&case.config, "output_padding")?),
+            };
+            Ok(conv_transpose(x, weight("kernel")?, bias, &Transposed { window, output_padding }))
+        }
+        "DepthwiseConv1D" | "DepthwiseConv2D" => Ok(depthwise_conv(x, weight("kernel")?, bias, &window)),
+        "SeparableConv1D" | "SeparableConv2D" => {
+            Ok(separable_conv(x, weight("depthwise_kernel")?, weight("pointwise_kernel")?, bias, &window))
         }
         other => Err(format!("the reference has no {other}")),
     }

@@ -6,7 +6,7 @@ use wgpu_conv::plan::{
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat, Unary};
 
-use super::common::reference::{Array, Convolved, Padding, Transposed, Window, conv2d_transpose, matmul, repeat};
+use super::common::reference::{Array, Convolved, Padding, Transposed, Window, conv_transpose, matmul, repeat};
 use super::common::tolerance::{Expected, accumulated, expected, function_error, stored};
 use super::problems::Case;
 use super::table::{FORMATS, Numbers, storage};
@@ -172,10 +172,28 @@ fn binary(function: BinaryFunction, a: f64, b: f64) -> f64 {
         BinaryFunction::Power => a.powf(b),
         BinaryFunction::Prelu if a > 0.0 => a,
         BinaryFunction::Prelu => b * a,
+        BinaryFunction::Equal => truth(a == b),
+        BinaryFunction::NotEqual => truth(a != b),
+        BinaryFunction::Less => truth(a < b),
+        BinaryFunction::LessEqual => truth(a <= b),
+        BinaryFunction::Greater => truth(a > b),
+        BinaryFunction::GreaterEqual => truth(a >= b),
+        BinaryFunction::LogicalAnd => truth(a != 0.0 && b != 0.0),
+        BinaryFunction::LogicalOr => truth(a != 0.0 || b != 0.0),
+        BinaryFunction::LogicalXor => truth((a != 0.0) != (b != 0.0)),
+        BinaryFunction::Modulo => a - b * (a / b).floor(),
+        BinaryFunction::Remainder => a % b,
+        BinaryFunction::Arctangent => a.atan2(b),
+        BinaryFunction::Where => a * truth(b != 0.0),
+        BinaryFunction::WhereNot => a * truth(b == 0.0),
     }
 }
 
-const BINARY: [BinaryFunction; 8] = [
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+const BINARY: [BinaryFunction; 22] = [
     BinaryFunction::Add,
     BinaryFunction::Subtract,
     BinaryFunction::Multiply,
@@ -184,6 +202,20 @@ const BINARY: [BinaryFunction; 8] = [
     BinaryFunction::Minimum,
     BinaryFunction::Power,
     BinaryFunction::Prelu,
+    BinaryFunction::Equal,
+    BinaryFunction::NotEqual,
+    BinaryFunction::Less,
+    BinaryFunction::LessEqual,
+    BinaryFunction::Greater,
+    BinaryFunction::GreaterEqual,
+    BinaryFunction::LogicalAnd,
+    BinaryFunction::LogicalOr,
+    BinaryFunction::LogicalXor,
+    BinaryFunction::Modulo,
+    BinaryFunction::Remainder,
+    BinaryFunction::Arctangent,
+    BinaryFunction::Where,
+    BinaryFunction::WhereNot,
 ];
 
 fn binaries(dtype: DType) -> Vec<Case> {
@@ -198,6 +230,26 @@ fn binaries(dtype: DType) -> Vec<Case> {
         if function == BinaryFunction::Divide {
             b = b.map(|b| half::f16::from_f64(b + 1.5_f64.copysign(b)).to_f64());
         }
+        match function {
+            // Between whole quotients, so that it is known which is meant.
+            BinaryFunction::Modulo | BinaryFunction::Remainder => {
+                a = a.map(|a| (8.0 * a).round() / 8.0 + 0.0625);
+                b = b.map(|b| 0.5_f64.copysign(b));
+            }
+            // Values of which many are alike, and many 0.
+            BinaryFunction::Equal
+            | BinaryFunction::NotEqual
+            | BinaryFunction::Less
+            | BinaryFunction::LessEqual
+            | BinaryFunction::Greater
+            | BinaryFunction::GreaterEqual
+            | BinaryFunction::LogicalAnd
+            | BinaryFunction::LogicalOr
+            | BinaryFunction::LogicalXor
+            | BinaryFunction::Where
+            | BinaryFunction::WhereNot => [a, b] = [a, b].map(|side| side.map(|value| (2.0 * value).round() / 2.0)),
+            _ => {}
+        }
         let mut problem = BinaryProblem::new(function, left, right, sides, dtype).expect("a sound row");
         let [x, y] = [&a, &b].map(|array| array.broadcast(output));
         let mut exact = Array::new(output, vec![0.0; x.data.len()]);
@@ -205,9 +257,14 @@ fn binaries(dtype: DType) -> Vec<Case> {
         for (at, (&a, &b)) in x.data.iter().zip(&y.data).enumerate() {
             let value = binary(function, a, b);
             let error = match function {
-                BinaryFunction::Maximum | BinaryFunction::Minimum => 0.0,
                 BinaryFunction::Power => function_error("pow", a, value),
-                _ => accumulated(1, value.abs()),
+                BinaryFunction::Arctangent => function_error("atan", a, value),
+                BinaryFunction::Add
+                | BinaryFunction::Subtract
+                | BinaryFunction::Multiply
+                | BinaryFunction::Divide
+                | BinaryFunction::Prelu => accumulated(1, value.abs()),
+                _ => 0.0,
             };
             exact.data[at] = if relu { value.max(0.0) } else { value };
             bound.push(stored(storage(dtype), value, error));
@@ -356,7 +413,7 @@ fn in_groups(x: &Array, kernel: &Array, bias: Option<&Array>, groups: usize, wal
     let part = |group: usize| {
         let bias = bias.map(|bias| bias.slice(0, group * filters, filters));
         let kernel = kernel.slice(3, group * channels, channels);
-        conv2d_transpose(&x.slice(3, group * channels, channels), &kernel, bias.as_ref(), walk)
+        conv_transpose(&x.slice(3, group * channels, channels), &kernel, bias.as_ref(), walk)
     };
     let parts: Vec<Convolved> = (0..groups).map(part).collect();
     let joined = |of: fn(&Convolved) -> Array| Array::joined(3, &parts.iter().map(of).collect::<Vec<_>>());

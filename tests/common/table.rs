@@ -217,10 +217,10 @@ impl Operands {
         };
         let bias = self.weights.last().filter(|_| row.bias);
         match row.kind {
-            Kind::Dense { groups, .. } => reference::conv2d(&input, &self.weights[0], bias, groups as usize, &window),
-            Kind::Depthwise { .. } => reference::depthwise_conv2d(&input, &self.weights[0], bias, &window),
+            Kind::Dense { groups, .. } => reference::conv(&input, &self.weights[0], bias, groups as usize, &window),
+            Kind::Depthwise { .. } => reference::depthwise_conv(&input, &self.weights[0], bias, &window),
             Kind::Separable { .. } => {
-                reference::separable_conv2d(&input, &self.weights[0], &self.weights[1], bias, &window)
+                reference::separable_conv(&input, &self.weights[0], &self.weights[1], bias, &window)
             }
         }
     }
@@ -272,8 +272,8 @@ impl Row {
         let between = Estimate::from(operands.convolve(&depthwise, data_format)).stored(storage);
         let [pointwise, bias] = [operands.weights.get(1), operands.weights.get(2)];
         let pointwise = pointwise.expect("a pointwise kernel");
-        let window = Window { channels_first: data_format == DataFormat::ChannelsFirst, ..Window::default() };
-        let own = Estimate::from(reference::conv2d(&between.exact, pointwise, bias, 1, &window));
+        let window = Window { channels_first: data_format == DataFormat::ChannelsFirst, ..Window::<2>::default() };
+        let own = Estimate::from(reference::conv(&between.exact, pointwise, bias, 1, &window));
         let through = reference::passed_on(&between.bound, pointwise, &window, storage);
         own.bound.zip(&through, |own, through| own + through)
     }

@@ -1,8 +1,8 @@
-//! Conv2D.
+//! Conv1D, Conv2D and Conv3D.
 
 use std::sync::Arc;
 
-use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, positive, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, convolution};
 use super::describe::{Declared, Describe};
@@ -10,16 +10,16 @@ use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result};
 
-/// 2-D convolution: `activation(conv2d(input, kernel) + bias)`.
+/// Convolution over `R` axes, 1 to 3: `activation(conv(input, kernel) + bias)`.
 ///
 /// A cross-correlation, as in Keras: the kernel is not flipped. Output channel `f` of group `g` sums over
-/// `kernel[ky, kx, j, f]` times channel `g·channels/groups + j` of the input. A 1×1 kernel with stride 1 is the
+/// `kernel[…taps, j, f]` times channel `g·channels/groups + j` of the input. A kernel of one tap with stride 1 is the
 /// pointwise case.
 ///
 /// # Shapes
-/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
+/// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
 /// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels. Weights, in either
-/// format: `kernel [kh, kw, channels/groups, filters]`, `bias [filters]`.
+/// format: `kernel [kernel_size…, channels/groups, filters]`, `bias [filters]`.
 ///
 /// ```
 /// use wgpu_conv::{Activation, Padding, layers::Conv2D};
@@ -29,9 +29,9 @@ use crate::{DataFormat, Error, PartialShape, Result};
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Conv2D {
+pub struct Conv<const R: usize> {
     /// The arguments shared by all convolution layers.
-    pub arguments: ConvArguments,
+    pub arguments: ConvArguments<R>,
     /// Output channels.
     pub filters: u32,
     /// Runs of channels that do not mix; divides the input's channels and `filters`. 1 by default.
@@ -42,14 +42,39 @@ pub struct Conv2D {
     pub strided_dilation: bool,
 }
 
-conv_setters!(Conv2D);
-weight_setters!(Conv2D {
+/// Convolution of sequences `[batch, steps, channels]`, with [`Causal`](crate::Padding::Causal) padding if asked for.
+///
+/// ```
+/// use wgpu_conv::{Padding, layers::Conv1D};
+///
+/// let conv = Conv1D::new(8, 3).padding(Padding::Causal).dilation_rate(4);
+/// assert_eq!(conv.output_shape([None, Some(100), Some(2)])?.to_string(), "(None, 100, 8)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub type Conv1D = Conv<1>;
+
+/// Convolution of images `[batch, height, width, channels]`.
+pub type Conv2D = Conv<2>;
+
+/// Convolution of volumes `[batch, depth, height, width, channels]`.
+///
+/// ```
+/// use wgpu_conv::layers::Conv3D;
+///
+/// let conv = Conv3D::new(8, (3, 3, 1)).strides(2);
+/// assert_eq!(conv.output_shape([1, 9, 9, 4, 2])?.to_string(), "(1, 4, 4, 2, 8)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub type Conv3D = Conv<3>;
+
+conv_setters!(Conv);
+weight_setters!(Conv<R> {
     "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
 });
 
-impl Conv2D {
-    /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
-    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+impl<const R: usize> Conv<R> {
+    /// A layer of `filters` output channels with a window of `kernel_size`: one number for all axes, or one for each.
+    pub fn new(filters: u32, kernel_size: impl Into<PerAxis<R>>) -> Self {
         Self {
             arguments: ConvArguments::new(kernel_size.into()),
             filters,
@@ -72,7 +97,7 @@ impl Conv2D {
         self
     }
 
-    /// The output shape for `input`, whose batch, height and width may be unknown.
+    /// The output shape for `input`, whose batch and spatial extents may be unknown.
     ///
     /// # Errors
     /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
@@ -96,7 +121,7 @@ impl Conv2D {
     }
 }
 
-impl Describe for Conv2D {
+impl<const R: usize> Describe for Conv<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
     }
@@ -107,7 +132,7 @@ impl Describe for Conv2D {
 
     /// Every rule on the arguments, in Keras's order (K1).
     fn validate(&self) -> Result<()> {
-        self.arguments.validate(&[&self.kernel])?;
+        self.arguments.validate(&[&self.kernel], R == 1)?;
         positive("filters", &[self.filters])?;
         positive("groups", &[self.groups])?;
         if !self.filters.is_multiple_of(self.groups) {
@@ -130,19 +155,18 @@ impl Describe for Conv2D {
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let channels = self.arguments.channels(&inputs[0])?;
-        let [kh, kw] = self.arguments.window.kernel_size;
-        let shape = [kh, kw, channels / self.groups, self.filters];
+        let shape = self.arguments.kernel_shape([channels / self.groups, self.filters]);
         Ok(self.arguments.declare(&[("kernel", shape, &self.kernel)], self.filters))
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         let geometry = self.arguments.geometry(tape.shape(inputs[0]), self.groups, self.filters)?;
-        ops::conv::<2>(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
+        ops::conv::<R>(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for Conv2D {
+impl<const R: usize> Configured for Conv<R> {
     const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
 
     fn template() -> Self {
@@ -151,7 +175,7 @@ impl Configured for Conv2D {
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         let order = ["filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"];
-        convolution(codec, &order, &mut self.arguments, vec![("kernel", &mut self.kernel)])?;
+        convolution(codec, &order, R == 1, &mut self.arguments, vec![("kernel", &mut self.kernel)])?;
         codec.field("filters", &mut self.filters)?;
         codec.field("groups", &mut self.groups)?;
         Ok(())

@@ -1,11 +1,11 @@
-//! DepthwiseConv2D.
+//! DepthwiseConv1D and DepthwiseConv2D.
 
 use std::sync::Arc;
 
 #[cfg(feature = "keras")]
 use serde_json::Value as Json;
 
-use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, positive, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
@@ -13,16 +13,16 @@ use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, PartialShape, Result};
 
-/// Depthwise 2-D convolution: each input channel convolved by itself, with `depth_multiplier` kernels, then
+/// Depthwise convolution over `R` axes: each input channel convolved by itself, with `depth_multiplier` kernels, then
 /// `activation(… + bias)`.
 ///
-/// Output channel `c·depth_multiplier + m` is channel `c` of the input with `kernel[ky, kx, c, m]`: all multiples of
-/// channel 0 first. This equals [`Conv2D`](super::Conv2D) with `groups` = channels and the same kernel bytes (D4).
+/// Output channel `c·depth_multiplier + m` is channel `c` of the input with `kernel[…taps, c, m]`: all multiples of
+/// channel 0 first. This equals [`Conv`](super::Conv) with `groups` = channels and the same kernel bytes (D4).
 ///
 /// # Shapes
-/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
+/// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
 /// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `channels·depth_multiplier` channels.
-/// Weights, in either format: `kernel [kh, kw, channels, depth_multiplier]`, `bias [channels·depth_multiplier]`.
+/// Weights, in either format: `kernel [kernel_size…, channels, depth_multiplier]`, `bias [channels·depth_multiplier]`.
 ///
 /// ```
 /// use wgpu_conv::layers::DepthwiseConv2D;
@@ -32,9 +32,9 @@ use crate::{DataFormat, PartialShape, Result};
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct DepthwiseConv2D {
+pub struct DepthwiseConv<const R: usize> {
     /// The arguments shared by all convolution layers.
-    pub arguments: ConvArguments,
+    pub arguments: ConvArguments<R>,
     /// Output channels for each input channel; 1 by default.
     pub depth_multiplier: u32,
     /// The kernel's initializer (glorot_uniform by default), regularizer and constraint.
@@ -43,14 +43,20 @@ pub struct DepthwiseConv2D {
     pub strided_dilation: bool,
 }
 
-conv_setters!(DepthwiseConv2D);
-weight_setters!(DepthwiseConv2D {
+/// Depthwise convolution of sequences `[batch, steps, channels]`.
+pub type DepthwiseConv1D = DepthwiseConv<1>;
+
+/// Depthwise convolution of images `[batch, height, width, channels]`.
+pub type DepthwiseConv2D = DepthwiseConv<2>;
+
+conv_setters!(DepthwiseConv);
+weight_setters!(DepthwiseConv<R> {
     "kernel" at depthwise: depthwise_initializer = "glorot_uniform", depthwise_regularizer, depthwise_constraint;
 });
 
-impl DepthwiseConv2D {
-    /// A layer with a window of `kernel_size`: one number, or (height, width).
-    pub fn new(kernel_size: impl Into<Pair>) -> Self {
+impl<const R: usize> DepthwiseConv<R> {
+    /// A layer with a window of `kernel_size`: one number for all axes, or one for each.
+    pub fn new(kernel_size: impl Into<PerAxis<R>>) -> Self {
         Self {
             arguments: ConvArguments::new(kernel_size.into()),
             depth_multiplier: 1,
@@ -72,7 +78,7 @@ impl DepthwiseConv2D {
         self
     }
 
-    /// The output shape for `input`, whose batch, height and width may be unknown.
+    /// The output shape for `input`, whose batch and spatial extents may be unknown.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) where [building](super::LayerConfig::build) the layer would refuse its
@@ -89,7 +95,7 @@ impl DepthwiseConv2D {
     }
 }
 
-impl Describe for DepthwiseConv2D {
+impl<const R: usize> Describe for DepthwiseConv<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
     }
@@ -100,7 +106,7 @@ impl Describe for DepthwiseConv2D {
 
     /// Every rule on the arguments, in Keras's order (K1).
     fn validate(&self) -> Result<()> {
-        self.arguments.validate(&[&self.depthwise])?;
+        self.arguments.validate(&[&self.depthwise], false)?;
         positive("depth_multiplier", &[self.depth_multiplier])?;
         if self.strided_dilation { Ok(()) } else { self.arguments.refuse_strided_dilation() }
     }
@@ -115,8 +121,7 @@ impl Describe for DepthwiseConv2D {
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let channels = self.arguments.channels(&inputs[0])?;
-        let [kh, kw] = self.arguments.window.kernel_size;
-        let shape = [kh, kw, channels, self.depth_multiplier];
+        let shape = self.arguments.kernel_shape([channels, self.depth_multiplier]);
         Ok(self.arguments.declare(&[("kernel", shape, &self.depthwise)], self.out_channels(channels)?))
     }
 
@@ -124,12 +129,12 @@ impl Describe for DepthwiseConv2D {
         let shape = tape.shape(inputs[0]);
         let channels = self.arguments.channels(&shape.into())?;
         let geometry = self.arguments.geometry(shape, channels, self.out_channels(channels)?)?;
-        ops::conv::<2>(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
+        ops::conv::<R>(tape, &self.arguments.conv(geometry), inputs[0], &operands[0], operands.get(1))
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for DepthwiseConv2D {
+impl<const R: usize> Configured for DepthwiseConv<R> {
     const REQUIRED: &'static [&'static str] = &["kernel_size"];
 
     fn template() -> Self {
@@ -138,7 +143,7 @@ impl Configured for DepthwiseConv2D {
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         let order = ["depth_multiplier"];
-        convolution(codec, &order, &mut self.arguments, vec![("depthwise", &mut self.depthwise)])?;
+        convolution(codec, &order, false, &mut self.arguments, vec![("depthwise", &mut self.depthwise)])?;
         codec.field("depth_multiplier", &mut self.depth_multiplier)?;
         codec.dropped("filters", Json::is_null)?;
         conv2d_leftovers(codec)

@@ -1,43 +1,49 @@
-//! ZeroPadding2D and Cropping2D.
+//! ZeroPadding1D to ZeroPadding3D, and Cropping1D to Cropping3D.
 
 use std::sync::Arc;
 
-use super::arguments::common_setters;
+use super::Common;
+use super::arguments::{common_setters, each_axis, of_rank};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use super::{Common, Pair};
 use crate::geometry::in_front;
 use crate::ops::{self, Kernel, Pad, Span, Tape, Value};
 use crate::plan::Outside;
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
-/// Rows and columns at the four sides of an image: made from one number for all, from a pair for (height, width), or from
-/// `[[top, bottom], [left, right]]`.
+/// Positions before and after along each of `R` spatial axes: made from one number for all, or from an array of
+/// `[before, after]`. Of images and volumes a tuple is a number for each axis; of sequences it is (before, after).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sides(pub [[u32; 2]; 2]);
+pub struct Sides<const R: usize>(pub [[u32; 2]; R]);
 
-impl From<u32> for Sides {
+impl<const R: usize> From<u32> for Sides<R> {
     fn from(all: u32) -> Self {
-        Self([[all; 2]; 2])
+        Self([[all; 2]; R])
     }
 }
 
-impl From<Pair> for Sides {
-    fn from(Pair(height, width): Pair) -> Self {
+impl<const R: usize> From<[[u32; 2]; R]> for Sides<R> {
+    fn from(sides: [[u32; 2]; R]) -> Self {
+        Self(sides)
+    }
+}
+
+impl From<(u32, u32)> for Sides<1> {
+    fn from((before, after): (u32, u32)) -> Self {
+        Self([[before, after]])
+    }
+}
+
+impl From<(u32, u32)> for Sides<2> {
+    fn from((height, width): (u32, u32)) -> Self {
         Self([[height; 2], [width; 2]])
     }
 }
 
-impl From<(u32, u32)> for Sides {
-    fn from(pair: (u32, u32)) -> Self {
-        Pair::from(pair).into()
-    }
-}
-
-impl From<[[u32; 2]; 2]> for Sides {
-    fn from(sides: [[u32; 2]; 2]) -> Self {
-        Self(sides)
+impl From<(u32, u32, u32)> for Sides<3> {
+    fn from((depth, height, width): (u32, u32, u32)) -> Self {
+        Self([[depth; 2], [height; 2], [width; 2]])
     }
 }
 
@@ -46,21 +52,20 @@ macro_rules! sides_layer {
     ($(#[$doc:meta])* $layer:ident { $sides:ident: $what:literal, $default:literal }, $sign:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $layer {
+        pub struct $layer<const R: usize> {
             /// Name, trainability and types.
             pub common: Common,
-            #[doc = concat!($what, ", `[[top, bottom], [left, right]]`; ", $default, " by default.")]
-            pub $sides: Sides,
+            #[doc = concat!($what, ", `[before, after]` of each axis; ", $default, " by default.")]
+            pub $sides: Sides<R>,
             /// Where the channels stand; `image_data_format` of [`Settings`] by default.
             pub data_format: DataFormat,
         }
 
-        common_setters!($layer, common);
+        common_setters!($layer<R>, common);
 
-        impl $layer {
-            #[doc = concat!("A layer of `", stringify!($sides), "`: one number, (height, width), or")]
-            /// `[[top, bottom], [left, right]]`.
-            pub fn new($sides: impl Into<Sides>) -> Self {
+        impl<const R: usize> $layer<R> {
+            #[doc = concat!("A layer of `", stringify!($sides), "`: see [`Sides`].")]
+            pub fn new($sides: impl Into<Sides<R>>) -> Self {
                 let settings = Settings::current();
                 let common = Common::new(&settings);
                 Self { common, $sides: $sides.into(), data_format: settings.image_data_format }
@@ -80,18 +85,9 @@ macro_rules! sides_layer {
             pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
                 self.validate()?;
                 let input = input.into();
-                if input.rank() != 4 {
-                    return Err(Error::invalid(
-                        "input",
-                        "the input must have 4 axes",
-                        format!("input shape={input} of rank {}", input.rank()),
-                    ));
-                }
-                let (batch, channels, spatial) = self.data_format.split::<_, 2>(input.dims());
-                let mut output = [None; 2];
-                for (axis, extent) in spatial.into_iter().enumerate() {
-                    output[axis] = extent.map(|extent| self.extent(axis, extent, &input)).transpose()?;
-                }
+                of_rank(&input, R + 2)?;
+                let (batch, channels, spatial) = self.data_format.split::<_, R>(input.dims());
+                let output = each_axis(spatial, |axis, extent| self.extent(axis, extent, &input))?;
                 Ok(self.data_format.join(batch, channels, output).into())
             }
 
@@ -115,9 +111,9 @@ macro_rules! sides_layer {
             fn moved(&self, tape: &mut Tape, input: Value) -> Result<Value> {
                 let dims = tape.shape(input).dims().to_vec();
                 let shape = PartialShape::from(tape.shape(input));
-                let (batch, channels, spatial) = self.data_format.split::<_, 2>(&dims);
+                let (batch, channels, spatial) = self.data_format.split::<_, R>(&dims);
                 let Sides(sides) = self.$sides;
-                let mut spans = [Span::whole(0); 2];
+                let mut spans = [Span::whole(0); R];
                 for (axis, extent) in spatial.into_iter().enumerate() {
                     let before = Self::SIGN * i64::from(sides[axis][0]);
                     spans[axis] = Span::shifted(self.extent(axis, extent, &shape)?, before);
@@ -130,13 +126,13 @@ macro_rules! sides_layer {
 }
 
 sides_layer!(
-    /// Zeros around an image.
+    /// Zeros around an image, or a sequence or volume: over `R` axes, 1 to 3.
     ///
     /// In a model, a convolution that alone reads the padded image reads the image itself.
     ///
     /// # Shapes
     /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output likewise, higher and wider.
+    /// [`ChannelsFirst`](DataFormat::ChannelsFirst), or with other spatial axes; output likewise, larger.
     ///
     /// ```
     /// use wgpu_conv::layers::ZeroPadding2D;
@@ -145,15 +141,15 @@ sides_layer!(
     /// assert_eq!(below.output_shape([None, Some(8), Some(9), Some(3)])?.to_string(), "(None, 9, 10, 3)");
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
-    ZeroPadding2D { padding: "Rows and columns of zeros", "1" }, 1
+    ZeroPadding { padding: "Zeros", "1" }, 1
 );
 
 sides_layer!(
-    /// An image without its sides.
+    /// An image, or a sequence or volume, without its sides: over `R` axes, 1 to 3.
     ///
     /// # Shapes
     /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output likewise, lower and narrower.
+    /// [`ChannelsFirst`](DataFormat::ChannelsFirst), or with other spatial axes; output likewise, smaller.
     ///
     /// ```
     /// use wgpu_conv::layers::Cropping2D;
@@ -162,10 +158,28 @@ sides_layer!(
     /// assert!(Cropping2D::new(4).output_shape([2, 8, 9, 3]).is_err());
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
-    Cropping2D { cropping: "Rows and columns that are cut off", "0" }, -1
+    Cropping { cropping: "Positions that are cut off", "0 of images, 1 of sequences and volumes" }, -1
 );
 
-impl Describe for ZeroPadding2D {
+/// Zeros around sequences `[batch, steps, channels]`.
+pub type ZeroPadding1D = ZeroPadding<1>;
+
+/// Zeros around images `[batch, height, width, channels]`.
+pub type ZeroPadding2D = ZeroPadding<2>;
+
+/// Zeros around volumes `[batch, depth, height, width, channels]`.
+pub type ZeroPadding3D = ZeroPadding<3>;
+
+/// The inner part of sequences `[batch, steps, channels]`.
+pub type Cropping1D = Cropping<1>;
+
+/// The inner part of images `[batch, height, width, channels]`.
+pub type Cropping2D = Cropping<2>;
+
+/// The inner part of volumes `[batch, depth, height, width, channels]`.
+pub type Cropping3D = Cropping<3>;
+
+impl<const R: usize> Describe for ZeroPadding<R> {
     fn common(&self) -> &Common {
         &self.common
     }
@@ -190,7 +204,7 @@ impl Describe for ZeroPadding2D {
         let source = inputs[0];
         let padded = self.moved(tape, source)?;
         if padded != source {
-            let extents = |value| self.data_format.split::<_, 2>(tape.shape(value).dims());
+            let extents = |value| self.data_format.split::<_, R>(tape.shape(value).dims());
             let ((batch, channels, from), (_, _, to)) = (extents(source), extents(padded));
             let pad = Pad {
                 padded,
@@ -208,7 +222,7 @@ impl Describe for ZeroPadding2D {
     }
 }
 
-impl Describe for Cropping2D {
+impl<const R: usize> Describe for Cropping<R> {
     fn common(&self) -> &Common {
         &self.common
     }
@@ -231,20 +245,21 @@ impl Describe for Cropping2D {
 }
 
 #[cfg(feature = "keras")]
-impl Configured for Cropping2D {
+impl<const R: usize> Configured for Cropping<R> {
     fn template() -> Self {
-        Self::new(0)
+        Self::new(if R == 2 { 0 } else { 1 })
     }
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         common(codec, &mut self.common)?;
         codec.field("cropping", &mut self.cropping)?;
-        codec.field("data_format", &mut self.data_format)
+        // Cropping1D takes channels last alone.
+        if R == 1 { Ok(()) } else { codec.field("data_format", &mut self.data_format) }
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for ZeroPadding2D {
+impl<const R: usize> Configured for ZeroPadding<R> {
     fn template() -> Self {
         Self::new(1)
     }

@@ -1,19 +1,20 @@
-//! Pool2D: ONNX's pooling as a layer.
+//! Pool1D to Pool3D: ONNX's pooling as a layer.
 
 use std::sync::Arc;
 
-use super::arguments::{common_setters, of_rank, positive};
+use super::arguments::{common_setters, each_axis, of_rank, positive};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use super::{Common, Pair};
-use crate::geometry::{Axis, extent};
+use super::{Common, PerAxis};
+use crate::geometry::{Axis, extent, in_front};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::PoolFunction;
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
-/// What a [`Pool2D`] layer makes of a window.
+/// What a [`Pool`] layer makes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Pooling {
     /// The largest value; NaN where one is.
     Max,
@@ -33,7 +34,7 @@ impl Pooling {
     /// [`Error::Invalid`] for any other name.
     pub fn from_name(name: &str) -> Result<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|&(_, pooling)| pooling).ok_or_else(|| {
-            let rule = "the function of a Pool2D layer must be \"max\", \"average\" or \"average_with_pads\"";
+            let rule = "the function of a pool layer must be \"max\", \"average\" or \"average_with_pads\"";
             Error::invalid("function", rule, format!("function={name}"))
         })
     }
@@ -44,18 +45,19 @@ impl Pooling {
     }
 }
 
-/// How many positions are padded on either side.
+/// How many positions are padded on either side of each of `R` axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pads {
-    /// These: `[[before, after] of the height, [before, after] of the width]`.
-    Explicit([[u32; 2]; 2]),
+#[non_exhaustive]
+pub enum Pads<const R: usize> {
+    /// These: `[before, after]` of each axis.
+    Explicit([[u32; 2]; R]),
     /// So that the output is `ceil(extent / stride)`; an odd one goes after. Keras's `same`, ONNX's `SAME_UPPER`.
     SameUpper,
     /// So that the output is `ceil(extent / stride)`; an odd one goes before. ONNX's `SAME_LOWER`.
     SameLower,
 }
 
-impl Pads {
+impl<const R: usize> Pads<R> {
     /// The pads of axis `axis` of `extent`, for windows that reach over `reach` positions.
     fn of(self, axis: usize, extent: u32, stride: u32, reach: u64) -> [u64; 2] {
         let covered = u64::from(extent.div_ceil(stride).saturating_sub(1)) * u64::from(stride) + reach;
@@ -68,13 +70,13 @@ impl Pads {
     }
 }
 
-/// Pooling with everything that ONNX's `MaxPool` and `AveragePool` have and Keras's
-/// [`MaxPooling2D`](super::MaxPooling2D) and [`AveragePooling2D`](super::AveragePooling2D) lack: pads by side, dilation,
+/// Pooling over `R` axes, 1 to 3, with everything that ONNX's `MaxPool` and `AveragePool` have and Keras's
+/// [`MaxPooling`](super::MaxPooling) and [`AveragePooling`](super::AveragePooling) lack: pads by side, dilation,
 /// and windows that begin inside and end outside.
 ///
 /// # Shapes
-/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-/// [`ChannelsFirst`](DataFormat::ChannelsFirst); output the same with other height and width.
+/// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with [`ChannelsFirst`](DataFormat::ChannelsFirst);
+/// output the same with other spatial extents.
 ///
 /// ```
 /// use wgpu_conv::layers::{Pads, Pool2D, Pooling};
@@ -86,19 +88,19 @@ impl Pads {
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pool2D {
+pub struct Pool<const R: usize> {
     /// Name, trainability and types.
     pub common: Common,
     /// What is made of a window.
     pub function: Pooling,
-    /// Height and width of the windows.
-    pub kernel_size: [u32; 2],
+    /// The size of the windows along each axis.
+    pub kernel_size: [u32; R],
     /// Input positions from one window to the next; 1 by default, as in ONNX.
-    pub strides: [u32; 2],
+    pub strides: [u32; R],
     /// Input positions from one tap to the next; 1 by default.
-    pub dilation_rate: [u32; 2],
+    pub dilation_rate: [u32; R],
     /// Pads on either side; none by default.
-    pub pads: Pads,
+    pub pads: Pads<R>,
     /// Whether a last window counts that begins in the input or the pads before it, and ends beyond the pads after it;
     /// false by default.
     pub ceil_mode: bool,
@@ -106,38 +108,47 @@ pub struct Pool2D {
     pub data_format: DataFormat,
 }
 
-common_setters!(Pool2D, common);
+/// Pooling of sequences.
+pub type Pool1D = Pool<1>;
 
-impl Pool2D {
-    /// A layer with windows of `kernel_size`, (height, width) or one number for both, at every position.
-    pub fn new(function: Pooling, kernel_size: impl Into<Pair>) -> Self {
+/// Pooling of images.
+pub type Pool2D = Pool<2>;
+
+/// Pooling of volumes.
+pub type Pool3D = Pool<3>;
+
+common_setters!(Pool<R>, common);
+
+impl<const R: usize> Pool<R> {
+    /// A layer with windows of `kernel_size`, one number for all axes or one for each, at every position.
+    pub fn new(function: Pooling, kernel_size: impl Into<PerAxis<R>>) -> Self {
         let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             function,
-            kernel_size: kernel_size.into().into(),
-            strides: [1; 2],
-            dilation_rate: [1; 2],
-            pads: Pads::Explicit([[0; 2]; 2]),
+            kernel_size: kernel_size.into().0,
+            strides: [1; R],
+            dilation_rate: [1; R],
+            pads: Pads::Explicit([[0; 2]; R]),
             ceil_mode: false,
             data_format: settings.image_data_format,
         }
     }
 
-    /// Input positions from one window to the next, (height, width); 1 by default.
-    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
-        self.strides = strides.into().into();
+    /// Input positions from one window to the next, along each axis; 1 by default.
+    pub fn strides(mut self, strides: impl Into<PerAxis<R>>) -> Self {
+        self.strides = strides.into().0;
         self
     }
 
-    /// Input positions from one tap to the next, (height, width); 1 by default.
-    pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
-        self.dilation_rate = dilation_rate.into().into();
+    /// Input positions from one tap to the next, along each axis; 1 by default.
+    pub fn dilation_rate(mut self, dilation_rate: impl Into<PerAxis<R>>) -> Self {
+        self.dilation_rate = dilation_rate.into().0;
         self
     }
 
     /// Pads on either side; none by default.
-    pub fn pads(mut self, pads: Pads) -> Self {
+    pub fn pads(mut self, pads: Pads<R>) -> Self {
         self.pads = pads;
         self
     }
@@ -161,14 +172,9 @@ impl Pool2D {
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        of_rank(&input, 4)?;
-        let (batch, channels, spatial) = self.data_format.split::<_, 2>(input.dims());
-        let mut output = [None; 2];
-        for (index, dim) in spatial.into_iter().enumerate() {
-            if let Some(dim) = dim {
-                output[index] = Some(self.axis(index, dim, &input)?.0.output as usize);
-            }
-        }
+        of_rank(&input, R + 2)?;
+        let (batch, channels, spatial) = self.data_format.split::<_, R>(input.dims());
+        let output = each_axis(spatial, |index, dim| Ok(self.axis(index, dim, &input)?.0.output as usize))?;
         Ok(self.data_format.join(batch, channels, output).into())
     }
 
@@ -204,7 +210,7 @@ impl Pool2D {
     }
 }
 
-impl Describe for Pool2D {
+impl<const R: usize> Describe for Pool<R> {
     fn module(&self) -> &'static str {
         super::OPERATORS
     }
@@ -234,20 +240,22 @@ impl Describe for Pool2D {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let shape = tape.shape(inputs[0]);
-        let (_, _, [height, width]) = self.data_format.split(shape.dims());
-        let (h, after_h) = self.axis(0, height, &shape.into())?;
-        let (w, after_w) = self.axis(1, width, &shape.into())?;
+        let (_, _, spatial) = self.data_format.split::<_, R>(shape.dims());
+        let (mut axes, mut pad_after) = ([Axis::UNIT; R], [0; R]);
+        for (index, dim) in spatial.into_iter().enumerate() {
+            (axes[index], pad_after[index]) = self.axis(index, dim, &shape.into())?;
+        }
         let function = match self.function {
             Pooling::Max => PoolFunction::Max,
             Pooling::Average => PoolFunction::Average,
-            Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: [0, after_h, after_w] },
+            Pooling::AverageWithPads => PoolFunction::AveragePadded { pad_after: in_front(0, pad_after) },
         };
-        ops::pool(tape, function, self.data_format, [h, w], inputs[0])
+        ops::pool(tape, function, self.data_format, axes, inputs[0])
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for Pool2D {
+impl<const R: usize> Configured for Pool<R> {
     const REQUIRED: &'static [&'static str] = &["function", "kernel_size"];
 
     fn template() -> Self {

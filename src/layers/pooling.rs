@@ -1,17 +1,17 @@
-//! MaxPooling2D and AveragePooling2D.
+//! MaxPooling1D to MaxPooling3D, and AveragePooling1D to AveragePooling3D.
 
 use std::sync::Arc;
 
-use super::arguments::{common_setters, of_rank, positive};
+use super::arguments::{axes_of, common_setters, each_axis, of_rank, positive};
 use super::describe::Describe;
-use super::{Common, Pair, Window};
+use super::{Common, PerAxis, Window};
 use crate::geometry::{self, Axis};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::PoolFunction;
 use crate::{DataFormat, Error, Padding, PartialShape, Result, Settings};
 
 /// The windows along a spatial axis of `extent`.
-fn axis(window: &Window<2>, index: usize, extent: usize, input: &PartialShape) -> Result<Axis> {
+fn axis<const R: usize>(window: &Window<R>, index: usize, extent: usize, input: &PartialShape) -> Result<Axis> {
     let (size, stride) = (window.kernel_size[index], window.strides[index]);
     Axis::conv(geometry::extent(extent)?, size, stride, 1, window.padding).ok_or_else(|| {
         Error::invalid(
@@ -32,32 +32,32 @@ macro_rules! pooling {
     ($(#[$doc:meta])* $layer:ident, $function:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $layer {
+        pub struct $layer<const R: usize> {
             /// Name, trainability and types.
             pub common: Common,
             /// The size of the windows, as its `kernel_size`, their strides and the padding. There is no dilation.
-            pub window: Window<2>,
+            pub window: Window<R>,
             /// Where the channels stand; `image_data_format` of [`Settings`] by default.
             pub data_format: DataFormat,
         }
 
-        common_setters!($layer, common);
+        common_setters!($layer<R>, common);
 
-        impl Default for $layer {
+        impl<const R: usize> Default for $layer<R> {
             fn default() -> Self {
                 Self::new(2)
             }
         }
 
-        impl $layer {
-            /// A layer with windows of `pool_size`, (height, width) or one number for both, side by side. Keras's default
+        impl<const R: usize> $layer<R> {
+            /// A layer with windows of `pool_size`, one number for all axes or one for each, side by side. Keras's default
             /// size is 2.
-            pub fn new(pool_size: impl Into<Pair>) -> Self {
+            pub fn new(pool_size: impl Into<PerAxis<R>>) -> Self {
                 let settings = Settings::current();
-                let size = pool_size.into().into();
+                let size = pool_size.into().0;
                 Self {
                     common: Common::new(&settings),
-                    window: Window { kernel_size: size, strides: size, dilation_rate: [1; 2], padding: Padding::Valid },
+                    window: Window { kernel_size: size, strides: size, dilation_rate: [1; R], padding: Padding::Valid },
                     data_format: settings.image_data_format,
                 }
             }
@@ -69,9 +69,9 @@ macro_rules! pooling {
                 self
             }
 
-            /// Input positions from one window to the next, (height, width); the size of the windows by default.
-            pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
-                self.window.strides = strides.into().into();
+            /// Input positions from one window to the next, along each axis; the size of the windows by default.
+            pub fn strides(mut self, strides: impl Into<PerAxis<R>>) -> Self {
+                self.window.strides = strides.into().0;
                 self
             }
 
@@ -95,20 +95,17 @@ macro_rules! pooling {
             pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
                 self.validate()?;
                 let input = input.into();
-                of_rank(&input, 4)?;
-                let (batch, channels, spatial) = self.data_format.split::<_, 2>(input.dims());
-                let mut output = [None; 2];
-                for (index, extent) in spatial.into_iter().enumerate() {
-                    if let Some(extent) = extent {
-                        output[index] = Some(axis(&self.window, index, extent, &input)?.output as usize);
-                    }
-                }
+                of_rank(&input, R + 2)?;
+                let (batch, channels, spatial) = self.data_format.split::<_, R>(input.dims());
+                let output = each_axis(spatial, |index, extent| {
+                    Ok(axis(&self.window, index, extent, &input)?.output as usize)
+                })?;
                 Ok(self.data_format.join(batch, channels, output).into())
             }
         }
 
         #[cfg(feature = "keras")]
-        impl super::config::Configured for $layer {
+        impl<const R: usize> super::config::Configured for $layer<R> {
             fn template() -> Self {
                 Self::default()
             }
@@ -126,7 +123,7 @@ macro_rules! pooling {
             }
         }
 
-        impl Describe for $layer {
+        impl<const R: usize> Describe for $layer<R> {
             fn common(&self) -> &Common {
                 &self.common
             }
@@ -142,6 +139,7 @@ macro_rules! pooling {
             fn validate(&self) -> Result<()> {
                 positive("pool_size", &self.window.kernel_size)?;
                 positive("strides", &self.window.strides)?;
+                self.window.padding.check(false)?;
                 self.common.validate()
             }
 
@@ -151,9 +149,8 @@ macro_rules! pooling {
 
             fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
                 let shape = tape.shape(inputs[0]);
-                let (_, _, [height, width]) = self.data_format.split(shape.dims());
-                let axis = |index, extent| axis(&self.window, index, extent, &shape.into());
-                let axes = [axis(0, height)?, axis(1, width)?];
+                let (_, _, spatial) = self.data_format.split::<_, R>(shape.dims());
+                let axes = axes_of(spatial, |index, extent| axis(&self.window, index, extent, &shape.into()))?;
                 ops::pool(tape, PoolFunction::$function, self.data_format, axes, inputs[0])
             }
         }
@@ -161,11 +158,11 @@ macro_rules! pooling {
 }
 
 pooling!(
-    /// The largest value of each window; NaN where one is. Padding takes no part.
+    /// The largest value of each window over `R` axes, 1 to 3; NaN where one is. Padding takes no part.
     ///
     /// # Shapes
-    /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output the same with fewer rows and columns.
+    /// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
+    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output the same with shorter axes.
     ///
     /// ```
     /// use wgpu_conv::{Padding, layers::MaxPooling2D};
@@ -175,16 +172,16 @@ pooling!(
     /// assert_eq!(overlapping.output_shape([None, Some(7), None, Some(3)])?.to_string(), "(None, 4, None, 3)");
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
-    MaxPooling2D,
+    MaxPooling,
     Max
 );
 
 pooling!(
-    /// The mean of each window. Padding takes no part: a window at the border is averaged over what it covers.
+    /// The mean of each window over `R` axes, 1 to 3. Padding takes no part: a window at the border is averaged over what it covers.
     ///
     /// # Shapes
-    /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output the same with fewer rows and columns.
+    /// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
+    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output the same with shorter axes.
     ///
     /// ```
     /// use wgpu_conv::layers::AveragePooling2D;
@@ -193,6 +190,24 @@ pooling!(
     /// assert_eq!(pool.output_shape([1, 7, 9, 3])?.to_string(), "(1, 3, 7, 3)");
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
-    AveragePooling2D,
+    AveragePooling,
     Average
 );
+
+/// The largest value of each window of sequences `[batch, steps, channels]`.
+pub type MaxPooling1D = MaxPooling<1>;
+
+/// The largest value of each window of images `[batch, height, width, channels]`.
+pub type MaxPooling2D = MaxPooling<2>;
+
+/// The largest value of each window of volumes `[batch, depth, height, width, channels]`.
+pub type MaxPooling3D = MaxPooling<3>;
+
+/// The mean of each window of sequences `[batch, steps, channels]`.
+pub type AveragePooling1D = AveragePooling<1>;
+
+/// The mean of each window of images `[batch, height, width, channels]`.
+pub type AveragePooling2D = AveragePooling<2>;
+
+/// The mean of each window of volumes `[batch, depth, height, width, channels]`.
+pub type AveragePooling3D = AveragePooling<3>;

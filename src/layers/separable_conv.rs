@@ -1,8 +1,8 @@
-//! SeparableConv2D.
+//! SeparableConv1D and SeparableConv2D.
 
 use std::sync::Arc;
 
-use super::arguments::{ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, positive, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
@@ -11,14 +11,14 @@ use crate::geometry::extent;
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::{Activation, DataFormat, PartialShape, Result};
 
-/// Depthwise 2-D convolution followed by a pointwise one:
+/// Depthwise convolution over `R` axes followed by a pointwise one:
 /// `activation(pointwise(depthwise(input)) + bias)`, with nothing between the two steps.
 ///
 /// # Shapes
-/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
+/// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
 /// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels. Weights, in either
-/// format: `depthwise_kernel [kh, kw, channels, depth_multiplier]`,
-/// `pointwise_kernel [1, 1, channels·depth_multiplier, filters]`, `bias [filters]`.
+/// format: `depthwise_kernel [kernel_size…, channels, depth_multiplier]`,
+/// `pointwise_kernel [1…, channels·depth_multiplier, filters]`, `bias [filters]`.
 ///
 /// ```
 /// use wgpu_conv::{Padding, layers::SeparableConv2D};
@@ -28,9 +28,9 @@ use crate::{Activation, DataFormat, PartialShape, Result};
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct SeparableConv2D {
+pub struct SeparableConv<const R: usize> {
     /// The arguments shared by all convolution layers.
-    pub arguments: ConvArguments,
+    pub arguments: ConvArguments<R>,
     /// Output channels.
     pub filters: u32,
     /// Channels between the two steps for each input channel; 1 by default.
@@ -43,17 +43,23 @@ pub struct SeparableConv2D {
     pub strided_dilation: bool,
 }
 
-conv_setters!(SeparableConv2D);
-weight_setters!(SeparableConv2D {
+/// Separable convolution of sequences `[batch, steps, channels]`.
+pub type SeparableConv1D = SeparableConv<1>;
+
+/// Separable convolution of images `[batch, height, width, channels]`.
+pub type SeparableConv2D = SeparableConv<2>;
+
+conv_setters!(SeparableConv);
+weight_setters!(SeparableConv<R> {
     "depthwise kernel" at depthwise:
         depthwise_initializer = "glorot_uniform", depthwise_regularizer, depthwise_constraint;
     "pointwise kernel" at pointwise:
         pointwise_initializer = "glorot_uniform", pointwise_regularizer, pointwise_constraint;
 });
 
-impl SeparableConv2D {
-    /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
-    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+impl<const R: usize> SeparableConv<R> {
+    /// A layer of `filters` output channels with a window of `kernel_size`: one number for all axes, or one for each.
+    pub fn new(filters: u32, kernel_size: impl Into<PerAxis<R>>) -> Self {
         Self {
             arguments: ConvArguments::new(kernel_size.into()),
             filters,
@@ -77,7 +83,7 @@ impl SeparableConv2D {
         self
     }
 
-    /// The output shape for `input`, whose batch, height and width may be unknown.
+    /// The output shape for `input`, whose batch and spatial extents may be unknown.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) where [building](super::LayerConfig::build) the layer would refuse its
@@ -95,7 +101,7 @@ impl SeparableConv2D {
     }
 }
 
-impl Describe for SeparableConv2D {
+impl<const R: usize> Describe for SeparableConv<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
     }
@@ -106,7 +112,7 @@ impl Describe for SeparableConv2D {
 
     /// Every rule on the arguments, in Keras's order (K1).
     fn validate(&self) -> Result<()> {
-        self.arguments.validate(&[&self.depthwise, &self.pointwise])?;
+        self.arguments.validate(&[&self.depthwise, &self.pointwise], false)?;
         positive("depth_multiplier", &[self.depth_multiplier])?;
         positive("filters", &[self.filters])?;
         if self.strided_dilation { Ok(()) } else { self.arguments.refuse_strided_dilation() }
@@ -122,9 +128,8 @@ impl Describe for SeparableConv2D {
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let channels = self.arguments.channels(&inputs[0])?;
-        let [kh, kw] = self.arguments.window.kernel_size;
-        let depthwise = [kh, kw, channels, self.depth_multiplier];
-        let pointwise = [1, 1, self.between(channels)?, self.filters];
+        let depthwise = self.arguments.kernel_shape([channels, self.depth_multiplier]);
+        let pointwise = [&[1; R][..], &[self.between(channels)?, self.filters]].concat();
         let kernels =
             [("depthwise_kernel", depthwise, &self.depthwise), ("pointwise_kernel", pointwise, &self.pointwise)];
         Ok(self.arguments.declare(&kernels, self.filters))
@@ -136,14 +141,14 @@ impl Describe for SeparableConv2D {
         let depthwise = self.arguments.geometry(shape, channels, self.between(channels)?)?;
         let pointwise = self.arguments.conv(depthwise.then_pointwise(self.filters)?);
         let depthwise = ConvArgs { geometry: depthwise, activation: Activation::Linear, ..pointwise };
-        let between = ops::conv::<2>(tape, &depthwise, inputs[0], &operands[0], None)?;
+        let between = ops::conv::<R>(tape, &depthwise, inputs[0], &operands[0], None)?;
         let between = ops::rounded(tape, between)?;
-        ops::conv::<2>(tape, &pointwise, between, &operands[1], operands.get(2))
+        ops::conv::<R>(tape, &pointwise, between, &operands[1], operands.get(2))
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for SeparableConv2D {
+impl<const R: usize> Configured for SeparableConv<R> {
     const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
 
     fn template() -> Self {
@@ -152,7 +157,7 @@ impl Configured for SeparableConv2D {
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         let kernels = vec![("depthwise", &mut self.depthwise), ("pointwise", &mut self.pointwise)];
-        convolution(codec, &["depth_multiplier", "filters"], &mut self.arguments, kernels)?;
+        convolution(codec, &["depth_multiplier", "filters"], false, &mut self.arguments, kernels)?;
         codec.field("depth_multiplier", &mut self.depth_multiplier)?;
         codec.field("filters", &mut self.filters)?;
         conv2d_leftovers(codec)

@@ -1,8 +1,10 @@
-//! Conv2DTranspose.
+//! Conv1DTranspose, Conv2DTranspose and Conv3DTranspose.
 
 use std::sync::Arc;
 
-use super::arguments::{Common, ConvArguments, Pair, WeightOptions, conv_setters, positive, weight_setters};
+use super::arguments::{
+    Common, ConvArguments, PerAxis, WeightOptions, axes_of, conv_setters, each_axis, positive, weight_setters,
+};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, Extra, convolution, integer};
 use super::describe::{Declared, Describe};
@@ -12,15 +14,14 @@ use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
 use crate::{Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Shape};
 
-/// Transposed 2-D convolution: every input pixel adds its multiple of the kernel to the output, then
+/// Transposed convolution over `R` axes, 1 to 3: every input pixel adds its multiple of the kernel to the output, then
 /// `activation(… + bias)`. It is the gradient of a convolution with respect to its input, and makes images larger by its
 /// strides.
 ///
 /// # Shapes
-/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-/// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels, `n·stride` high or wide
-/// under `same` padding. Weights, in either format: `kernel [kh, kw, filters, channels]`,
-/// `bias [filters]`.
+/// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
+/// [`ChannelsFirst`](crate::DataFormat::ChannelsFirst); output likewise, with `filters` channels, `n·stride` long under
+/// `same` padding. Weights, in either format: `kernel [kernel_size…, filters, channels]`, `bias [filters]`.
 ///
 /// ```
 /// use wgpu_conv::{Padding, layers::Conv2DTranspose};
@@ -30,26 +31,50 @@ use crate::{Axis, ConvGeometry, DataFormat, Error, PartialShape, Result, Shape};
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Conv2DTranspose {
+pub struct ConvTranspose<const R: usize> {
     /// The arguments shared by all convolution layers.
-    pub arguments: ConvArguments,
+    pub arguments: ConvArguments<R>,
     /// Output channels.
     pub filters: u32,
-    /// Rows and columns that the output has beyond the least that `padding` gives, less than the strides; none by default,
+    /// Positions along each axis that the output has beyond the least that `padding` gives, less than the strides; none by default,
     /// which makes `same` and `valid` the inverses of the convolution's.
-    pub output_padding: Option<[u32; 2]>,
+    pub output_padding: Option<[u32; R]>,
     /// The kernel's initializer (glorot_uniform by default), regularizer and constraint.
     pub kernel: WeightOptions,
 }
 
-conv_setters!(Conv2DTranspose);
-weight_setters!(Conv2DTranspose {
+/// Transposed convolution of sequences `[batch, steps, channels]`.
+///
+/// ```
+/// use wgpu_conv::layers::Conv1DTranspose;
+///
+/// assert_eq!(Conv1DTranspose::new(4, 8).strides(4).output_shape([1, 10, 2])?.to_string(), "(1, 44, 4)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub type Conv1DTranspose = ConvTranspose<1>;
+
+/// Transposed convolution of images `[batch, height, width, channels]`.
+pub type Conv2DTranspose = ConvTranspose<2>;
+
+/// Transposed convolution of volumes `[batch, depth, height, width, channels]`.
+///
+/// ```
+/// use wgpu_conv::{Padding, layers::Conv3DTranspose};
+///
+/// let larger = Conv3DTranspose::new(4, 3).strides((1, 2, 2)).padding(Padding::Same);
+/// assert_eq!(larger.output_shape([1, 4, 5, 6, 2])?.to_string(), "(1, 4, 10, 12, 4)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub type Conv3DTranspose = ConvTranspose<3>;
+
+conv_setters!(ConvTranspose);
+weight_setters!(ConvTranspose<R> {
     "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
 });
 
-impl Conv2DTranspose {
-    /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
-    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+impl<const R: usize> ConvTranspose<R> {
+    /// A layer of `filters` output channels with a window of `kernel_size`: one number for all axes, or one for each.
+    pub fn new(filters: u32, kernel_size: impl Into<PerAxis<R>>) -> Self {
         Self {
             arguments: ConvArguments::new(kernel_size.into()),
             filters,
@@ -58,13 +83,13 @@ impl Conv2DTranspose {
         }
     }
 
-    /// Rows and columns that the output has beyond the least, (height, width), less than the strides; none by default.
-    pub fn output_padding(mut self, output_padding: impl Into<Pair>) -> Self {
-        self.output_padding = Some(output_padding.into().into());
+    /// Positions along each axis that the output has beyond the least, less than the strides; none by default.
+    pub fn output_padding(mut self, output_padding: impl Into<PerAxis<R>>) -> Self {
+        self.output_padding = Some(output_padding.into().0);
         self
     }
 
-    /// The output shape for `input`, whose batch, height and width may be unknown.
+    /// The output shape for `input`, whose batch and spatial extents may be unknown.
     ///
     /// # Errors
     /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
@@ -73,14 +98,8 @@ impl Conv2DTranspose {
         let input = input.into();
         self.arguments.channels(&input)?;
         let format = self.arguments.data_format;
-        let (batch, _, spatial) = format.split::<_, 2>(input.dims());
-        let mut output = [None; 2];
-        for (axis, dim) in spatial.into_iter().enumerate() {
-            output[axis] = match dim {
-                Some(dim) => Some(self.axis(axis, extent(dim)?, &input)?.input as usize),
-                None => None,
-            };
-        }
+        let (batch, _, spatial) = format.split::<_, R>(input.dims());
+        let output = each_axis(spatial, |axis, dim| Ok(self.axis(axis, extent(dim)?, &input)?.input as usize))?;
         let dims = format.join(batch, Some(self.filters as usize), output);
         activated_shape(&self.arguments.activation, &PartialShape::from(dims))
     }
@@ -108,18 +127,13 @@ impl Conv2DTranspose {
     }
 
     fn geometry(&self, shape: &Shape) -> Result<ConvGeometry> {
-        let mut extents = Vec::with_capacity(4);
-        for &dim in shape.dims() {
-            extents.push(extent(dim)?);
-        }
-        let (batch, channels, [height, width]) = self.arguments.data_format.split::<_, 2>(&extents);
-        let input = shape.into();
-        let axes = [self.axis(0, height, &input)?, self.axis(1, width, &input)?];
-        ConvGeometry::new(batch, 1, [self.filters, channels], in_front(Axis::UNIT, axes))
+        let (batch, channels, spatial) = self.arguments.data_format.split::<_, R>(shape.dims());
+        let axes = axes_of(spatial, |axis, dim| self.axis(axis, extent(dim)?, &shape.into()))?;
+        ConvGeometry::new(extent(batch)?, 1, [self.filters, extent(channels)?], in_front(Axis::UNIT, axes))
     }
 }
 
-impl Describe for Conv2DTranspose {
+impl<const R: usize> Describe for ConvTranspose<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
     }
@@ -129,7 +143,7 @@ impl Describe for Conv2DTranspose {
     }
 
     fn validate(&self) -> Result<()> {
-        self.arguments.validate(&[&self.kernel])?;
+        self.arguments.validate(&[&self.kernel], false)?;
         positive("filters", &[self.filters])?;
         self.arguments.refuse_strided_dilation()?;
         let strides = self.arguments.window.strides;
@@ -153,19 +167,19 @@ impl Describe for Conv2DTranspose {
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let channels = self.arguments.channels(&inputs[0])?;
-        let [kh, kw] = self.arguments.window.kernel_size;
-        Ok(self.arguments.declare(&[("kernel", [kh, kw, self.filters, channels], &self.kernel)], self.filters))
+        let shape = self.arguments.kernel_shape([self.filters, channels]);
+        Ok(self.arguments.declare(&[("kernel", shape, &self.kernel)], self.filters))
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         let geometry = self.geometry(tape.shape(inputs[0]))?;
         let args = ConvArgs { direction: Direction::BackwardInput, ..self.arguments.conv(geometry) };
-        ops::conv::<2>(tape, &args, inputs[0], &operands[0], operands.get(1))
+        ops::conv::<R>(tape, &args, inputs[0], &operands[0], operands.get(1))
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for Conv2DTranspose {
+impl<const R: usize> Configured for ConvTranspose<R> {
     const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
 
     fn template() -> Self {
@@ -174,7 +188,7 @@ impl Configured for Conv2DTranspose {
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         let order = ["filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate"];
-        convolution(codec, &order, &mut self.arguments, vec![("kernel", &mut self.kernel)])?;
+        convolution(codec, &order, false, &mut self.arguments, vec![("kernel", &mut self.kernel)])?;
         codec.field("filters", &mut self.filters)?;
         let mut more = self.output_padding.map(Extra);
         codec.field("output_padding", &mut more)?;

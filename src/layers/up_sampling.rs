@@ -1,21 +1,22 @@
-//! UpSampling2D.
+//! UpSampling1D to UpSampling3D.
 
 use std::sync::Arc;
 
-use super::arguments::{common_setters, of_rank, positive};
+use super::arguments::{common_setters, each_axis, of_rank, positive};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use super::{Common, Pair};
+use super::{Common, PerAxis};
 use crate::geometry::extent;
-use crate::ops::{self, Kernel, Tape, Value};
+use crate::ops::{self, Kernel, Span, Tape, Value};
+use crate::plan::Outside;
 use crate::resampling::{Precision, Resampling};
 use crate::{Coordinates, DataFormat, Error, Interpolation, Nearest, PartialShape, Result, Settings};
 
-/// How [`UpSampling2D`] fills the pixels between those of its input.
+/// How [`UpSampling`] fills the pixels between those of its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Upsampling {
-    /// Rows and columns are repeated. Keras's default.
+    /// Positions are repeated. Keras's default, and of sequences and volumes the only way.
     #[default]
     Nearest,
     /// Between four neighbours, pixels taken at their centres.
@@ -57,11 +58,12 @@ impl Upsampling {
     }
 }
 
-/// An image made larger by whole factors.
+/// An image, or a sequence or volume, made larger by whole factors: over `R` axes, 1 to 3.
 ///
 /// # Shapes
 /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-/// [`ChannelsFirst`](DataFormat::ChannelsFirst); output the same with height and width times [`size`](Self::size).
+/// [`ChannelsFirst`](DataFormat::ChannelsFirst), or with other spatial axes; output the same with these times
+/// [`size`](Self::size).
 ///
 /// ```
 /// use wgpu_conv::layers::{UpSampling2D, Upsampling};
@@ -71,32 +73,41 @@ impl Upsampling {
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct UpSampling2D {
+pub struct UpSampling<const R: usize> {
     /// Name, trainability and types.
     pub common: Common,
-    /// The factors of height and width.
-    pub size: [u32; 2],
+    /// The factor of each axis.
+    pub size: [u32; R],
     /// Where the channels stand; `image_data_format` of [`Settings`] by default.
     pub data_format: DataFormat,
     /// How pixels are filled; [`Nearest`](Upsampling::Nearest) by default.
     pub interpolation: Upsampling,
 }
 
-common_setters!(UpSampling2D, common);
+/// Sequences `[batch, steps, channels]` made larger.
+pub type UpSampling1D = UpSampling<1>;
 
-impl Default for UpSampling2D {
+/// Images `[batch, height, width, channels]` made larger.
+pub type UpSampling2D = UpSampling<2>;
+
+/// Volumes `[batch, depth, height, width, channels]` made larger.
+pub type UpSampling3D = UpSampling<3>;
+
+common_setters!(UpSampling<R>, common);
+
+impl<const R: usize> Default for UpSampling<R> {
     fn default() -> Self {
         Self::new(2)
     }
 }
 
-impl UpSampling2D {
-    /// A layer that repeats rows and columns `size` times, (height, width) or one number for both. Keras's default is 2.
-    pub fn new(size: impl Into<Pair>) -> Self {
+impl<const R: usize> UpSampling<R> {
+    /// A layer that repeats positions `size` times, one number for all axes or one for each. Keras's default is 2.
+    pub fn new(size: impl Into<PerAxis<R>>) -> Self {
         let settings = Settings::current();
         Self {
             common: Common::new(&settings),
-            size: size.into().into(),
+            size: size.into().0,
             data_format: settings.image_data_format,
             interpolation: Upsampling::Nearest,
         }
@@ -129,12 +140,9 @@ impl UpSampling2D {
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        of_rank(&input, 4)?;
-        let (batch, channels, spatial) = self.data_format.split::<_, 2>(input.dims());
-        let mut output = [None; 2];
-        for (axis, dim) in spatial.into_iter().enumerate() {
-            output[axis] = dim.map(|dim| self.enlarged(axis, dim)).transpose()?.map(|extent| extent as usize);
-        }
+        of_rank(&input, R + 2)?;
+        let (batch, channels, spatial) = self.data_format.split::<_, R>(input.dims());
+        let output = each_axis(spatial, |axis, dim| Ok(self.enlarged(axis, dim)? as usize))?;
         Ok(self.data_format.join(batch, channels, output).into())
     }
 
@@ -143,7 +151,7 @@ impl UpSampling2D {
     }
 }
 
-impl Describe for UpSampling2D {
+impl<const R: usize> Describe for UpSampling<R> {
     fn common(&self) -> &Common {
         &self.common
     }
@@ -158,6 +166,13 @@ impl Describe for UpSampling2D {
 
     fn validate(&self) -> Result<()> {
         positive("size", &self.size)?;
+        if R != 2 && self.interpolation != Upsampling::Nearest {
+            return Err(Error::invalid(
+                "interpolation",
+                "sequences and volumes are repeated: `interpolation` must be \"nearest\" but for images",
+                format!("interpolation={} over {R} axes", self.interpolation.name()),
+            ));
+        }
         self.common.validate()
     }
 
@@ -171,7 +186,16 @@ impl Describe for UpSampling2D {
             Upsampling::Bilinear => (Coordinates::HalfPixel, Interpolation::Linear),
             Upsampling::Bicubic => (Coordinates::HalfPixel, Interpolation::Cubic { a: -0.5, exclude_outside: true }),
         };
-        let (_, _, spatial) = self.data_format.split::<_, 2>(tape.shape(inputs[0]).dims());
+        let (batch, channels, spatial) = self.data_format.split::<_, R>(tape.shape(inputs[0]).dims());
+        if R != 2 {
+            let mut spans = [Span::whole(0); R];
+            for (axis, extent) in spatial.into_iter().enumerate() {
+                let extent = self.enlarged(axis, extent)? as usize;
+                spans[axis] = Span { repeat: self.size[axis], ..Span::whole(extent) };
+            }
+            let spans = self.data_format.join(Span::whole(batch), Span::whole(channels), spans);
+            return ops::gather(tape, &spans, Outside::ZERO, inputs[0]);
+        }
         let axis = |axis: usize| -> Result<Resampling> {
             let (input, output) = (extent(spatial[axis])?, self.enlarged(axis, spatial[axis])?);
             let (scale, precision) = (f64::from(self.size[axis]), Precision::Double);
@@ -182,15 +206,25 @@ impl Describe for UpSampling2D {
 }
 
 #[cfg(feature = "keras")]
-impl Configured for UpSampling2D {
+impl<const R: usize> Configured for UpSampling<R> {
     fn template() -> Self {
         Self::default()
     }
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
         common(codec, &mut self.common)?;
-        codec.field("size", &mut self.size)?;
-        codec.field("data_format", &mut self.data_format)?;
-        codec.field("interpolation", &mut self.interpolation)
+        match &mut self.size[..] {
+            // UpSampling1D writes a number.
+            [size] => codec.field("size", size)?,
+            _ => codec.field("size", &mut self.size)?,
+        }
+        match R {
+            1 => Ok(()),
+            2 => {
+                codec.field("data_format", &mut self.data_format)?;
+                codec.field("interpolation", &mut self.interpolation)
+            }
+            _ => codec.field("data_format", &mut self.data_format),
+        }
     }
 }

@@ -1,28 +1,28 @@
-//! TransposedConv2D: ONNX's ConvTranspose as a layer.
+//! TransposedConv1D to TransposedConv3D: ONNX's ConvTranspose as a layer.
 
 use std::sync::Arc;
 
-use super::arguments::{common_setters, of_rank, positive, weight_setters};
+use super::arguments::{axes_of, common_setters, each_axis, of_rank, positive, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
-use super::{Common, Initializer, Pair, WeightOptions};
+use super::{Common, Initializer, PerAxis, WeightOptions};
 use crate::geometry::{Axis, ConvGeometry, extent, in_front};
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
 use crate::{Activation, DataFormat, Error, PartialShape, Result, Settings, Shape};
 
-/// Transposed 2-D convolution with the arguments of ONNX's ConvTranspose: groups, any pads, and strides together with
-/// dilation. [`Conv2DTranspose`](super::Conv2DTranspose) has Keras's.
+/// Transposed convolution over `R` axes, 1 to 3, with the arguments of ONNX's ConvTranspose: groups, any pads, and strides
+/// together with dilation. [`ConvTranspose`](super::ConvTranspose) has Keras's.
 ///
 /// Each position of the input adds the kernel, times its value, to the output, `strides` apart; `pads` are cut off at the
 /// borders, or added after the last position where negative.
 ///
 /// # Shapes
-/// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
+/// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
 /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output likewise, with `filters` channels and, of `n` positions,
 /// `(n − 1)·stride + (kernel − 1)·dilation + 1 − pads`. Weights, in either format:
-/// `kernel [kh, kw, filters/groups, channels]`, `bias [filters]`.
+/// `kernel [kernel_size…, filters/groups, channels]`, `bias [filters]`.
 ///
 /// ```
 /// use wgpu_conv::{DataFormat, layers::TransposedConv2D};
@@ -32,21 +32,21 @@ use crate::{Activation, DataFormat, Error, PartialShape, Result, Settings, Shape
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct TransposedConv2D {
+pub struct TransposedConv<const R: usize> {
     /// Name, trainability and types.
     pub common: Common,
     /// Output channels.
     pub filters: u32,
-    /// Window, (height, width).
-    pub kernel_size: [u32; 2],
+    /// The window along each axis.
+    pub kernel_size: [u32; R],
     /// Output positions from one input position to the next; 1 by default.
-    pub strides: [u32; 2],
+    pub strides: [u32; R],
     /// Output positions from one kernel tap to the next; 1 by default.
-    pub dilation_rate: [u32; 2],
+    pub dilation_rate: [u32; R],
     /// Runs of channels that do not mix; 1 by default.
     pub groups: u32,
     /// What is cut off before and after, by axis; negative after the last where positions are added. Nothing by default.
-    pub pads: [[i32; 2]; 2],
+    pub pads: [[i32; 2]; R],
     /// Where the channels stand.
     pub data_format: DataFormat,
     /// Whether a bias is added to each output channel; true by default.
@@ -57,24 +57,33 @@ pub struct TransposedConv2D {
     pub bias: WeightOptions,
 }
 
-common_setters!(TransposedConv2D, common);
-weight_setters!(TransposedConv2D {
+/// Transposed convolution of sequences.
+pub type TransposedConv1D = TransposedConv<1>;
+
+/// Transposed convolution of images.
+pub type TransposedConv2D = TransposedConv<2>;
+
+/// Transposed convolution of volumes.
+pub type TransposedConv3D = TransposedConv<3>;
+
+common_setters!(TransposedConv<R>, common);
+weight_setters!(TransposedConv<R> {
     "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
     "bias" at bias: bias_initializer = "zeros", bias_regularizer, bias_constraint;
 });
 
-impl TransposedConv2D {
-    /// A layer of `filters` output channels with a window of `kernel_size`: one number, or (height, width).
-    pub fn new(filters: u32, kernel_size: impl Into<Pair>) -> Self {
+impl<const R: usize> TransposedConv<R> {
+    /// A layer of `filters` output channels with a window of `kernel_size`: one number for all axes, or one for each.
+    pub fn new(filters: u32, kernel_size: impl Into<PerAxis<R>>) -> Self {
         let settings = Settings::current();
         Self {
             common: Common::new(&settings),
             filters,
-            kernel_size: kernel_size.into().into(),
-            strides: [1; 2],
-            dilation_rate: [1; 2],
+            kernel_size: kernel_size.into().0,
+            strides: [1; R],
+            dilation_rate: [1; R],
             groups: 1,
-            pads: [[0; 2]; 2],
+            pads: [[0; 2]; R],
             data_format: settings.image_data_format,
             use_bias: true,
             kernel: WeightOptions::new(Initializer::glorot_uniform()),
@@ -83,14 +92,14 @@ impl TransposedConv2D {
     }
 
     /// Output positions from one input position to the next; 1 by default.
-    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
-        self.strides = strides.into().into();
+    pub fn strides(mut self, strides: impl Into<PerAxis<R>>) -> Self {
+        self.strides = strides.into().0;
         self
     }
 
     /// Output positions from one kernel tap to the next; 1 by default.
-    pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
-        self.dilation_rate = dilation_rate.into().into();
+    pub fn dilation_rate(mut self, dilation_rate: impl Into<PerAxis<R>>) -> Self {
+        self.dilation_rate = dilation_rate.into().0;
         self
     }
 
@@ -101,7 +110,7 @@ impl TransposedConv2D {
     }
 
     /// What is cut off before and after, by axis; negative after the last where positions are added. Nothing by default.
-    pub fn pads(mut self, pads: [[i32; 2]; 2]) -> Self {
+    pub fn pads(mut self, pads: [[i32; 2]; R]) -> Self {
         self.pads = pads;
         self
     }
@@ -118,14 +127,14 @@ impl TransposedConv2D {
         self
     }
 
-    /// The output shape for `input`, whose batch, height and width may be unknown.
+    /// The output shape for `input`, whose batch and spatial extents may be unknown.
     ///
     /// # Errors
     /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
     pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
         self.validate()?;
         let input = input.into();
-        of_rank(&input, 4)?;
+        of_rank(&input, R + 2)?;
         let channels = known_extent(&input, self.channel_axis())?;
         if !channels.is_multiple_of(self.groups as usize) {
             return Err(Error::invalid(
@@ -134,13 +143,8 @@ impl TransposedConv2D {
                 format!("groups={}, {channels} input channels (full input shape is {input})", self.groups),
             ));
         }
-        let (batch, _, spatial) = self.data_format.split::<_, 2>(input.dims());
-        let mut output = [None; 2];
-        for (index, dim) in spatial.into_iter().enumerate() {
-            if let Some(dim) = dim {
-                output[index] = Some(self.axis(index, dim, &input)?.input as usize);
-            }
-        }
+        let (batch, _, spatial) = self.data_format.split::<_, R>(input.dims());
+        let output = each_axis(spatial, |index, dim| Ok(self.axis(index, dim, &input)?.input as usize))?;
         Ok(self.data_format.join(batch, Some(self.filters as usize), output).into())
     }
 
@@ -173,14 +177,14 @@ impl TransposedConv2D {
     }
 
     fn geometry(&self, shape: &Shape) -> Result<ConvGeometry> {
-        let (batch, channels, [height, width]) = self.data_format.split::<_, 2>(shape.dims());
-        let axes = [self.axis(0, height, &shape.into())?, self.axis(1, width, &shape.into())?];
+        let (batch, channels, spatial) = self.data_format.split::<_, R>(shape.dims());
+        let axes = axes_of(spatial, |index, dim| self.axis(index, dim, &shape.into()))?;
         let (batch, out_channels) = (extent(batch)?, extent(channels)?);
         ConvGeometry::new(batch, self.groups, [self.filters, out_channels], in_front(Axis::UNIT, axes))
     }
 }
 
-impl Describe for TransposedConv2D {
+impl<const R: usize> Describe for TransposedConv<R> {
     fn module(&self) -> &'static str {
         super::OPERATORS
     }
@@ -227,8 +231,8 @@ impl Describe for TransposedConv2D {
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let channels = known_extent(&inputs[0], self.channel_axis())?;
-        let [kh, kw] = self.kernel_size.map(|size| size as usize);
-        let shape = [kh, kw, (self.filters / self.groups) as usize, channels];
+        let taps = self.kernel_size.iter().map(|&size| size as usize);
+        let shape: Vec<usize> = taps.chain([(self.filters / self.groups) as usize, channels]).collect();
         let kernel = Declared::new("kernel", shape, &self.common, &self.kernel, Initializer::glorot_uniform());
         let bias = || Declared::new("bias", [self.filters as usize], &self.common, &self.bias, Initializer::Zeros);
         Ok(std::iter::once(kernel).chain(self.use_bias.then(bias)).collect())
@@ -238,12 +242,12 @@ impl Describe for TransposedConv2D {
         let geometry = self.geometry(tape.shape(inputs[0]))?;
         let (direction, activation) = (Direction::BackwardInput, Activation::Linear);
         let args = ConvArgs { geometry, direction, data_format: self.data_format, activation };
-        ops::conv::<2>(tape, &args, inputs[0], &operands[0], operands.get(1))
+        ops::conv::<R>(tape, &args, inputs[0], &operands[0], operands.get(1))
     }
 }
 
 #[cfg(feature = "keras")]
-impl Configured for TransposedConv2D {
+impl<const R: usize> Configured for TransposedConv<R> {
     const REQUIRED: &'static [&'static str] = &["filters", "kernel_size"];
 
     fn template() -> Self {

@@ -1,4 +1,4 @@
-//! GlobalAveragePooling2D and GlobalMaxPooling2D.
+//! GlobalAveragePooling1D to GlobalAveragePooling3D, and GlobalMaxPooling1D to GlobalMaxPooling3D.
 
 use std::sync::Arc;
 
@@ -11,31 +11,31 @@ use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::AxisFunction;
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
-/// A layer that makes one value of each channel's height and width.
+/// A layer that makes one value of each channel.
 macro_rules! global_pooling {
     ($(#[$doc:meta])* $layer:ident, $function:ident, $makes:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $layer {
+        pub struct $layer<const R: usize> {
             /// Name, trainability and types.
             pub common: Common,
             /// Where the channels stand; `image_data_format` of [`Settings`] by default.
             pub data_format: DataFormat,
-            /// Whether height and width stay, with extent 1; false by default.
+            /// Whether the spatial axes stay, with extent 1; false by default.
             pub keepdims: bool,
         }
 
-        common_setters!($layer, common);
+        common_setters!($layer<R>, common);
 
-        impl Default for $layer {
+        impl<const R: usize> Default for $layer<R> {
             fn default() -> Self {
                 let settings = Settings::current();
                 Self { common: Common::new(&settings), data_format: settings.image_data_format, keepdims: false }
             }
         }
 
-        impl $layer {
-            #[doc = concat!("A layer that ", $makes, " height and width, and drops both axes.")]
+        impl<const R: usize> $layer<R> {
+            #[doc = concat!("A layer that ", $makes, " the spatial axes, and drops them.")]
             pub fn new() -> Self {
                 Self::default()
             }
@@ -53,7 +53,7 @@ macro_rules! global_pooling {
                 self
             }
 
-            /// Whether height and width stay, with extent 1; false by default.
+            /// Whether the spatial axes stay, with extent 1; false by default.
             pub fn keepdims(mut self, keepdims: bool) -> Self {
                 self.keepdims = keepdims;
                 self
@@ -67,21 +67,21 @@ macro_rules! global_pooling {
             pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
                 self.validate()?;
                 let input = input.into();
-                of_rank(&input, 4)?;
-                let (batch, channels, spatial) = self.data_format.split::<_, 2>(input.dims());
+                of_rank(&input, R + 2)?;
+                let (batch, channels, spatial) = self.data_format.split::<_, R>(input.dims());
                 if spatial.contains(&Some(0)) && batch != Some(0) {
                     return Err(Error::invalid(
                         "input",
-                        "height and width of what is pooled must be at least 1",
+                        "the spatial extents of what is pooled must be at least 1",
                         format!("input shape={input}"),
                     ));
                 }
-                let kept = self.keepdims.then(|| self.data_format.join(batch, channels, [Some(1); 2]));
+                let kept = self.keepdims.then(|| self.data_format.join(batch, channels, [Some(1); R]));
                 Ok(kept.unwrap_or_else(|| vec![batch, channels]).into())
             }
         }
 
-        impl Describe for $layer {
+        impl<const R: usize> Describe for $layer<R> {
             fn common(&self) -> &Common {
                 &self.common
             }
@@ -99,10 +99,11 @@ macro_rules! global_pooling {
             }
 
             fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
-                let axes = match self.data_format {
-                    DataFormat::ChannelsLast => [1, 2],
-                    DataFormat::ChannelsFirst => [2, 3],
+                let first = match self.data_format {
+                    DataFormat::ChannelsLast => 1,
+                    DataFormat::ChannelsFirst => 2,
                 };
+                let axes: [usize; R] = std::array::from_fn(|axis| first + axis);
                 ops::reduce(tape, AxisFunction::$function, &axes, self.keepdims, inputs[0])
             }
         }
@@ -110,12 +111,11 @@ macro_rules! global_pooling {
 }
 
 global_pooling!(
-    /// The mean over height and width.
+    /// The mean over `R` spatial axes, 1 to 3.
     ///
     /// # Shapes
-    /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output `[batch, channels]`, or with height and width of 1 if
-    /// `keepdims`.
+    /// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
+    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output `[batch, channels]`, or with spatial extents of 1 if `keepdims`.
     ///
     /// ```
     /// use wgpu_conv::layers::GlobalAveragePooling2D;
@@ -125,18 +125,17 @@ global_pooling!(
     /// assert_eq!(pool.keepdims(true).output_shape([2, 5, 7, 3])?.to_string(), "(2, 1, 1, 3)");
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
-    GlobalAveragePooling2D,
+    GlobalAveragePooling,
     Mean,
     "averages over"
 );
 
 global_pooling!(
-    /// The largest value of height and width; NaN where one is.
+    /// The largest value of `R` spatial axes, 1 to 3; NaN where one is.
     ///
     /// # Shapes
-    /// Input `[batch, height, width, channels]`, or `[batch, channels, height, width]` with
-    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output `[batch, channels]`, or with height and width of 1 if
-    /// `keepdims`.
+    /// Input `[batch, …axes, channels]`, or `[batch, channels, …axes]` with
+    /// [`ChannelsFirst`](DataFormat::ChannelsFirst); output `[batch, channels]`, or with spatial extents of 1 if `keepdims`.
     ///
     /// ```
     /// use wgpu_conv::layers::GlobalMaxPooling2D;
@@ -146,13 +145,31 @@ global_pooling!(
     /// assert_eq!(pool.keepdims(true).output_shape([2, 5, 7, 3])?.to_string(), "(2, 1, 1, 3)");
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
-    GlobalMaxPooling2D,
+    GlobalMaxPooling,
     Max,
     "takes the maximum over"
 );
 
+/// The mean of each channel of sequences `[batch, steps, channels]`.
+pub type GlobalAveragePooling1D = GlobalAveragePooling<1>;
+
+/// The mean of each channel of images `[batch, height, width, channels]`.
+pub type GlobalAveragePooling2D = GlobalAveragePooling<2>;
+
+/// The mean of each channel of volumes `[batch, depth, height, width, channels]`.
+pub type GlobalAveragePooling3D = GlobalAveragePooling<3>;
+
+/// The largest value of each channel of sequences `[batch, steps, channels]`.
+pub type GlobalMaxPooling1D = GlobalMaxPooling<1>;
+
+/// The largest value of each channel of images `[batch, height, width, channels]`.
+pub type GlobalMaxPooling2D = GlobalMaxPooling<2>;
+
+/// The largest value of each channel of volumes `[batch, depth, height, width, channels]`.
+pub type GlobalMaxPooling3D = GlobalMaxPooling<3>;
+
 #[cfg(feature = "keras")]
-impl Configured for GlobalAveragePooling2D {
+impl<const R: usize> Configured for GlobalAveragePooling<R> {
     fn template() -> Self {
         Self::new()
     }
@@ -165,7 +182,7 @@ impl Configured for GlobalAveragePooling2D {
 }
 
 #[cfg(feature = "keras")]
-impl Configured for GlobalMaxPooling2D {
+impl<const R: usize> Configured for GlobalMaxPooling<R> {
     fn template() -> Self {
         Self::new()
     }

@@ -1,0 +1,93 @@
+//! Layers that prepare images, pixel by pixel from their definitions.
+
+use super::array::{larger, smaller};
+use super::tolerance::{UNIT, accumulated};
+use super::{Array, Estimate};
+use crate::DataFormat;
+use crate::layers::{self, ResizeMethod};
+
+/// Keras's AutoContrast: extremes over axes 1 and 2.
+pub(super) fn auto_contrast(input: &Array, layer: &layers::AutoContrast) -> Estimate {
+    let [least, largest] = layer.value_range.map(f64::from);
+    let low = input.reduced(&[1, 2], |set| set.iter().copied().fold(f64::INFINITY, smaller));
+    let high = input.reduced(&[1, 2], |set| set.iter().copied().fold(f64::NEG_INFINITY, larger));
+    let spread = high.zip(&low, |high, low| high - low);
+    let above = input.zip(&low, |x, low| x - low);
+    let stretched =
+        above.zip(&spread, |above, spread| (above / spread * (largest - least) + least).clamp(least, largest));
+    let exact = stretched.zip(input, |stretched, x| if stretched.is_nan() { x } else { stretched });
+    let reach = (largest - least).abs() + least.abs() + largest.abs();
+    // What the differences are off by, in parts of the spread, and what a few operations on the result add.
+    let ends = high.zip(&low, |high, low| high.abs() + low.abs());
+    let part = ends.zip(&spread, |ends, spread| if spread > 0.0 { 4.0 * UNIT * (1.0 + ends / spread) } else { 0.0 });
+    Estimate { bound: exact.zip(&part, |_, part| 8.0 * UNIT * reach + part * reach), exact }
+}
+
+/// One axis of images by the kernel at the distance of the pixels' centres.
+fn along(input: &Array, axis: usize, to: usize, method: ResizeMethod, antialias: bool) -> Array {
+    let step = input.shape[axis] as f64 / to as f64;
+    let wide = if antialias && method != ResizeMethod::Nearest { step.max(1.0) } else { 1.0 };
+    let (radius, kernel) = method.kernel();
+    input.along(axis as isize, |line| {
+        let pixel = |o: usize| {
+            let centre = (o as f64 + 0.5) * step;
+            if method == ResizeMethod::Nearest {
+                return line[(centre.floor() as usize).min(line.len() - 1)];
+            }
+            // Pixels outside repeat the border for `bilinear`, and count nothing else.
+            let inside = if method == ResizeMethod::Bilinear && wide == 1.0 {
+                centre.clamp(0.5, line.len() as f64 - 0.5)
+            } else {
+                centre
+            };
+            let weights = (0..line.len()).map(|i| (i as f64 + 0.5 - inside).abs() / wide);
+            let weights: Vec<f64> = weights.map(|x| if x > radius { 0.0 } else { kernel(x) }).collect();
+            let total: f64 = weights.iter().sum();
+            weights.iter().zip(line).map(|(weight, x)| weight * x).sum::<f64>() / total
+        };
+        (0..to).map(pixel).collect()
+    })
+}
+
+fn spatial(format: DataFormat) -> [usize; 2] {
+    if format == DataFormat::ChannelsFirst { [2, 3] } else { [1, 2] }
+}
+
+/// Keras's Resizing.
+pub(super) fn resizing(input: &Array, layer: &layers::Resizing) -> Estimate {
+    let axes = spatial(layer.data_format);
+    let from = axes.map(|axis| input.shape[axis]);
+    let (extents, before) = layer.window(from);
+    let mut between = input.clone();
+    for (axis, (&extent, &before)) in axes.into_iter().zip(extents.iter().zip(&before)) {
+        between = if before < 0 || extent < between.shape[axis] {
+            between.slice(axis, before.unsigned_abs() as usize, extent)
+        } else {
+            let after = extent - between.shape[axis] - before as usize;
+            between.padded_with(axis, before as usize, after, layer.fill_value.into())
+        };
+    }
+    let sizes = [layer.height as usize, layer.width as usize];
+    let resized = |array: &Array| {
+        let rows = along(array, axes[0], sizes[0], layer.interpolation, layer.antialias);
+        along(&rows, axes[1], sizes[1], layer.interpolation, layer.antialias)
+    };
+    let exact = resized(&between);
+    let largest = between.data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+    let terms = between.shape[axes[0]] + between.shape[axes[1]];
+    let copied = layer.interpolation == ResizeMethod::Nearest || between.shape == exact.shape;
+    let bound = if copied { 0.0 } else { 2.0 * accumulated(terms, 2.0 * largest) };
+    Estimate { bound: exact.map(|_| bound), exact }
+}
+
+/// Keras's CenterCrop.
+pub(super) fn center_crop(input: &Array, layer: &layers::CenterCrop) -> Estimate {
+    let axes = spatial(layer.data_format);
+    let sizes = [layer.height as usize, layer.width as usize];
+    if axes.iter().zip(sizes).any(|(&axis, size)| input.shape[axis] < size) {
+        return resizing(input, &layer.enlarging());
+    }
+    let cut = axes.into_iter().zip(sizes);
+    let cut = cut.fold(input.clone(), |array, (axis, size)| array.slice(axis, (array.shape[axis] - size) / 2, size));
+    Estimate::exact(cut)
+}
