@@ -1,4 +1,4 @@
-//! Sums of equal terms, by every plan of a convolution. Equal terms are the hardest for a sum in f32: added one by one, they all
+//! Sums of equal terms, by every family of kernels for convolutions. Equal terms are the hardest for a sum in f32: added one by one, they all
 //! round in the same direction, so that a kernel which adds in one chain misses the bound that results are held to.
 
 pub mod common;
@@ -6,6 +6,9 @@ pub mod common;
 pub mod gpu;
 #[path = "common/launch.rs"]
 pub mod launch;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use common::reference::{Array, Convolved};
 use common::test_each;
@@ -124,12 +127,26 @@ fn a_chain_misses_the_bound() {
     }
 }
 
+/// Of every family of kernels the plan that was tried least: compiling is most of the work.
+fn picked(plans: Vec<Plan>, tried: &mut BTreeMap<String, usize>) -> Vec<Plan> {
+    let mut families = BTreeMap::<String, Vec<Plan>>::new();
+    for plan in plans {
+        families.entry(plan.name.split("_f32").next().unwrap_or_default().to_owned()).or_default().push(plan);
+    }
+    let least = |plans: Vec<Plan>| plans.into_iter().min_by_key(|plan| tried.get(&plan.name).copied());
+    let picked: Vec<Plan> = families.into_values().filter_map(least).collect();
+    for plan in &picked {
+        *tried.entry(plan.name.clone()).or_default() += 1;
+    }
+    picked
+}
+
 #[test]
-fn equal_terms_by_every_plan() {
+fn equal_terms_by_every_family() {
     let Some(gpu) = gpu::gpu() else { return };
     let launcher = Launcher::new(gpu);
     let mut problems: Vec<ConvProblem> = Vec::new();
-    for (channels, filters) in [(100, 16), (260, 16), (1_000, 20), (5_000, 16), (30_000, 16), (1_000_000, 4)] {
+    for (channels, filters) in [(100, 16), (1_000, 16), (5_000, 16), (30_000, 16), (1_000_000, 4)] {
         problems.push(forward(1, [channels, filters], windows([1, 1], 2, 1)));
     }
     for (kernel, channels, filters) in [
@@ -139,14 +156,16 @@ fn equal_terms_by_every_plan() {
         ([5, 7], 3, 16),
         ([7, 7], 100, 5),
         ([1, 1_000], 4, 16),
-        ([1_000, 1], 4, 16),
         ([1, 4_000], 7, 16),
-        ([4_000, 1], 7, 16),
         ([100, 101], 99, 4),
     ] {
         problems.push(forward(1, [channels, filters], windows(kernel, 2, 1)));
-        problems.push(problem(Direction::BackwardInput, 1, [4, channels], windows(kernel, 2, 1)));
+        // Of a great kernel most taps hit no input, and are visited all the same.
+        if kernel[0] * kernel[1] < 50 {
+            problems.push(problem(Direction::BackwardInput, 1, [4, channels], windows(kernel, 2, 1)));
+        }
     }
+    problems.push(problem(Direction::BackwardInput, 1, [4, 30_000], windows([1, 1], 2, 1)));
     problems.push(problem(Direction::BackwardInput, 1, [5, 1_024], windows([3, 3], 3, 2)));
     problems.push(problem(Direction::BackwardInput, 2, [8, 2_048], windows([3, 3], 3, 1)));
     for group_in in [8, 512] {
@@ -156,6 +175,7 @@ fn equal_terms_by_every_plan() {
         problems.push(forward(4, [4, 4], windows([side, side], 3, 1)));
         problems.push(forward(4, [4, 4], windows([side * side, 1], 2, 1)));
     }
+    let tried = RefCell::default();
     test_each(
         problems,
         |problem| {
@@ -171,7 +191,8 @@ fn equal_terms_by_every_plan() {
             };
             let given =
                 [(Operand::Input, filled(read, INPUT)), (Operand::Kernel, filled(geometry.kernel_elements(), WEIGHT))];
-            for plan in launcher.gpu().candidates(&Problem::Conv(*problem)).map_err(|error| error.to_string())? {
+            let plans = launcher.gpu().candidates(&Problem::Conv(*problem)).map_err(|error| error.to_string())?;
+            for plan in picked(plans, &mut tried.borrow_mut()) {
                 let got = launched(&launcher, &plan, &given, plain.exact.data.len())?;
                 let expected = if plan.name.starts_with("conv_winograd") { &in_tiles } else { &plain };
                 expected.check(&got).map_err(|why| format!("{}: {why}", plan.name))?;
