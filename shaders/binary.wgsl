@@ -38,25 +38,6 @@ const REMAINDER: u32 = 18u;
 const ARCTANGENT: u32 = 19u;
 const WHERE: u32 = 20u;
 
-/// What is left of an invocation's number behind the axes walked so far, and where those led on either side.
-struct Place {
-    rest: u32,
-    left: u32,
-    right: u32,
-}
-
-/// Walks axis number `i`.
-fn along(i: u32, extent: u32, left_stride: u32, right_stride: u32, place: Place) -> Place {
-    if i >= RANK {
-        return place;
-    }
-    var c = place.rest;
-    if i + 1u < RANK {
-        c = place.rest % extent;
-    }
-    return Place(place.rest / extent, place.left + c * left_stride, place.right + c * right_stride);
-}
-
 /// The angle of the point (x, y): of the smaller by the larger coordinate, in [0, 1], less π/4 where it is nearer to 1, by a
 /// polynomial; drivers may be wrong by 2⁻¹¹.
 fn angle(y: Acc, x: Acc) -> Acc {
@@ -114,13 +95,7 @@ fn main(
     if item >= params.items {
         return;
     }
-    var place = Place(item, 0u, 0u);
-    place = along(0u, params.extent_0, params.left_0, params.right_0, place);
-    place = along(1u, params.extent_1, params.left_1, params.right_1, place);
-    place = along(2u, params.extent_2, params.left_2, params.right_2, place);
-    place = along(3u, params.extent_3, params.left_3, params.right_3, place);
-    place = along(4u, params.extent_4, params.left_4, params.right_4, place);
-    place = along(5u, params.extent_5, params.left_5, params.right_5, place);
+    let place = place_of(item);
     let a = Acc(LeftAcc(left[place.left]));
     let b = Acc(RightAcc(right[place.right]));
     output[item] = Vec(activate(combine(a, b)));

@@ -44,7 +44,7 @@ fn main(
     // Neighbouring invocations bring neighbouring channels.
     let brought = invocation / (COLUMNS / 4u);
     let k = invocation % (COLUMNS / 4u) * 4u;
-    let pixel = pixel_of(window_of(first_pixel + brought), 0u, 0u);
+    let pixel = pixel_of(window_of(first_pixel + brought, 0u), 0u, 0u);
 
     // Products are summed in runs of RUN_DEPTH channels, and then the runs (blocked summation).
     var sums: array<vec4<f32>, SUMS>;

@@ -176,12 +176,12 @@ fn main(
     let vector = tile / pixel_tiles % vector_tiles * VECTORS * SUBGROUP + lane;
     let first_vector = group * group_vectors() + min(vector, group_vectors() - 1u);
     let second_vector = group * group_vectors() + min(vector + SUBGROUP, group_vectors() - 1u);
-    let first_channel = group * params.group_in;
+    let first_channel = first_channel_of(group);
 
-    let window_0 = window_of(pixel + lane);
-    let window_1 = window_of(pixel + SUBGROUP + lane);
-    let window_2 = window_of(pixel + 2u * SUBGROUP + lane);
-    let window_3 = window_of(pixel + 3u * SUBGROUP + lane);
+    let window_0 = window_of(pixel + lane, group);
+    let window_1 = window_of(pixel + SUBGROUP + lane, group);
+    let window_2 = window_of(pixel + 2u * SUBGROUP + lane, group);
+    let window_3 = window_of(pixel + 3u * SUBGROUP + lane, group);
     let first_bias = bias_of_four(channel_of(first_vector, group));
     var second_bias = first_bias;
     if VECTORS == 2u {

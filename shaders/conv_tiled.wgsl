@@ -67,7 +67,7 @@ fn main(
     var positions: array<u32, STAGED_PIXELS>;
     // unroll
     for (var s = 0u; s < STAGED_PIXELS; s++) {
-        let window = window_of(first_pixel + (invocation + s * INVOCATIONS) / FOURS);
+        let window = window_of(first_pixel + (invocation + s * INVOCATIONS) / FOURS, group);
         corners[s] = window.first;
         columns[s] = window.column;
         positions[s] = image_index(window.image, row_base(window.first), window.column, 0u, size);
@@ -104,7 +104,7 @@ fn main(
                 let channel = start + staged_four;
                 // unroll
                 for (var s = 0u; s < STAGED_PIXELS; s++) {
-                    let four = input_four(positions[s] + moved, group * params.group_in + channel);
+                    let four = input_four(positions[s] + moved, first_channel_of(group) + channel);
                     pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
                         select(vec4(0.0), four, channel < channels[s]);
                 }

@@ -130,7 +130,7 @@ pub enum Activation {
 }
 
 /// Every name, with what it means by itself: Keras's defaults.
-const NAMES: [(&str, Activation); 29] = [
+pub(crate) const NAMES: [(&str, Activation); 29] = [
     ("celu", Activation::Celu { alpha: 1.0 }),
     ("elu", Activation::Elu { alpha: 1.0 }),
     ("exponential", Activation::Exponential),

@@ -30,6 +30,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | 8 | [`training`] |
 //! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
 //! | 5 | `ops` |
@@ -124,6 +125,7 @@ mod shape;
 mod strides;
 mod tensor;
 mod text;
+pub mod training;
 mod unary;
 mod variable;
 #[cfg(feature = "view")]
@@ -152,7 +154,7 @@ mod tests {
     use std::path::Path;
 
     /// The floors of the crate documentation, lowest first.
-    const FLOORS: [&[&str]; 8] = [
+    const FLOORS: [&[&str]; 9] = [
         &[
             "error",
             "text",
@@ -174,6 +176,7 @@ mod tests {
         &["ops"],
         &["layers"],
         &["model", "formats", "reference", "view"],
+        &["training"],
     ];
 
     /// What the crate root re-exports, by the module it comes from.

@@ -84,7 +84,7 @@ pub enum Unary {
 }
 
 /// Every name, with default parameters.
-const NAMES: [(&str, Unary); 21] = [
+pub(crate) const NAMES: [(&str, Unary); 21] = [
     ("abs", Unary::Abs),
     ("affine", Unary::Affine { scale: 1.0, offset: 0.0 }),
     ("ceil", Unary::Ceil),

@@ -40,6 +40,29 @@ impl Variable {
         Self { name, trainable, data }
     }
 
+    /// A weight of the caller's own, in f32, that begins as `value`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `value` does not hold as many numbers as its shape says.
+    ///
+    /// ```no_run
+    /// # use wgpu_conv::{Gpu, HostTensor, Variable};
+    /// let variable = Variable::from_value(&Gpu::new()?, "scale", &HostTensor::new([2], vec![1.0, 2.0])?)?;
+    /// assert!(variable.trainable());
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn from_value(gpu: &Gpu, name: &'static str, value: &HostTensor) -> Result<Self> {
+        let value = HostTensor::new(value.shape.clone(), value.values.clone())?;
+        let data = Data::new(gpu, DTypePolicy::Float32, Arc::new(value));
+        let data = data.ok_or_else(|| Error::unsupported("a variable of float32", "shaders store it"))?;
+        Ok(Self::new(name, true, data))
+    }
+
+    /// What it holds, which other variables may have in common with it.
+    pub(crate) fn data(&self) -> &Arc<Data> {
+        &self.data
+    }
+
     /// Keras's name: `kernel`, `bias`, `depthwise_kernel`, ….
     pub fn name(&self) -> &'static str {
         self.name
@@ -170,6 +193,11 @@ impl Data {
     /// How often its values have been replaced.
     pub(crate) fn version(&self) -> u64 {
         self.content().version
+    }
+
+    /// Says that commands which are about to run replace the values on the device.
+    pub(crate) fn replaced_on_device(&self) {
+        self.content().version += 1;
     }
 
     /// The values on the device, where they are from now on.

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use common::fixtures::{self, Case, dev};
 use common::keras;
 use common::reference::Array;
-use common::tolerance::{self, MODEL_DEV, Storage, forward_dev};
+use common::tolerance::{self, GRADIENT_DEV, MODEL_DEV, Storage, forward_dev};
 use serde_json::{Value, json};
 use wgpu_conv::formats::KerasFile;
 use wgpu_conv::layers::{LayerConfig, ReadOptions};
@@ -413,19 +413,97 @@ fn half_in_f16() {
     }
 }
 
-/// The suites that are not required: what the library has of them must be right, gradients and training apart.
+/// The layer of a case with its weights, and its inputs on the device; `Err(Ok(…))` where the library has no such class.
+fn loaded(gpu: &Gpu, case: &Case) -> Result<(layers::Layer, Vec<Tensor>), Result<Skip, String>> {
+    let error = |error: Error| Err(format!("{} {}: {error}", case.class, case.config));
+    let described = describe(&case.class, &case.config)?;
+    let shapes: Vec<PartialShape> = case.x.iter().map(|x| Shape::from(x.shape.as_slice()).into()).collect();
+    let layer = described.build_all(gpu, &shapes).map_err(error)?;
+    layer.set_weights(&case.weights.iter().map(|(_, array)| host(array)).collect::<Vec<_>>()).map_err(error)?;
+    let upload = |x: &Array| Tensor::from_slice(gpu, x.shape.as_slice(), &x.to_f32());
+    let inputs = case.x.iter().map(upload).collect::<Result<Vec<_>, _>>().map_err(error)?;
+    Ok((layer, inputs))
+}
+
+/// One gradient case: to the inputs and to every trainable weight.
+fn check_gradients(gpu: &Gpu, case: &Case) -> Outcome {
+    let (layer, inputs) = match loaded(gpu, case) {
+        Ok(loaded) => loaded,
+        Err(skipped) => return skipped.map(Some),
+    };
+    let fail = |why: String| format!("{} {}: {why}", case.class, case.config);
+    let error = |error: Error| fail(error.to_string());
+    let gy = case.gy.as_ref().ok_or("a case without gy")?;
+    let gradient = Tensor::from_slice(gpu, gy.shape.as_slice(), &gy.to_f32()).map_err(error)?;
+    let made = layer.gradients(&inputs, &gradient, case.training).map_err(error)?;
+    let names: Vec<_> = made.weights.iter().map(|(name, _)| name.as_str()).collect();
+    let expected: Vec<_> = case.gw.iter().map(|(name, _)| name.as_str()).collect();
+    if names != expected || made.inputs.len() != case.gx.len() {
+        return Err(fail(format!("gradients of {names:?}, Keras has {expected:?}")));
+    }
+    let to_inputs = made.inputs.iter().zip(&case.gx).map(|(made, golden)| ("the input", made, golden));
+    let to_weights = made.weights.iter().zip(&case.gw).map(|((name, made), (_, golden))| (name.as_str(), made, golden));
+    for (name, made, golden) in to_inputs.chain(to_weights) {
+        if made.shape().dims() != golden.shape {
+            return Err(fail(format!("to {name}: shape {}, Keras has {:?}", made.shape(), golden.shape)));
+        }
+        hold(&made.read::<f32>().map_err(error)?, golden, GRADIENT_DEV)
+            .map_err(|why| fail(format!("to {name}: {why}")))?;
+    }
+    Ok(None)
+}
+
+/// One case in training mode: the output, and the weights afterwards.
+fn check_training(gpu: &Gpu, case: &Case) -> Outcome {
+    let (layer, inputs) = match loaded(gpu, case) {
+        Ok(loaded) => loaded,
+        Err(skipped) => return skipped.map(Some),
+    };
+    let fail = |why: String| format!("{} {}: {why}", case.class, case.config);
+    let error = |error: Error| fail(error.to_string());
+    let output = layer.call_in_training(&inputs).map_err(error)?;
+    hold(&output.read::<f32>().map_err(error)?, &case.y, forward_dev(Storage::F32)).map_err(fail)?;
+    let after = layer.get_weights().map_err(error)?;
+    for (name, golden) in &case.after {
+        let place = layer.weights().iter().position(|weight| weight.name() == name);
+        let place = place.ok_or_else(|| fail(format!("there is no weight {name}")))?;
+        hold(&after[place].values, golden, forward_dev(Storage::F32)).map_err(|why| fail(format!("{name}: {why}")))?;
+    }
+    Ok(None)
+}
+
+#[test]
+fn grad() {
+    run_each("grad", check_gradients);
+}
+
+#[test]
+fn bn_train() {
+    run_each("bn_train", check_training);
+    run_each("bn_train, gradients", check_gradients);
+}
+
+#[track_caller]
+fn run_each(suite: &str, check: fn(&Gpu, &Case) -> Outcome) {
+    let Some(gpu) = gpu_for(suite) else { return };
+    let mut tally = Tally::default();
+    for case in fixtures::suite(suite.split(',').next().unwrap_or(suite)) {
+        tally.run(&case.id, || check(&gpu, &case));
+    }
+    tally.finish(suite, true);
+}
+
+/// The suites that are not required: what the library has of them must be right; of `grad` the forward side
+/// stands here, and its gradients above.
 #[test]
 fn other_layer_suites() {
     let Some(gpu) = gpu_for("other layer suites") else { return };
     let suites = layer_suites(&fixtures::directory()).unwrap_or_else(|why| panic!("{why}"));
-    for suite in suites.iter().filter(|suite| !REQUIRED.contains(&suite.as_str())) {
+    for suite in suites.iter().filter(|suite| !REQUIRED.contains(&suite.as_str()) && *suite != "bn_train") {
         let mut tally = Tally::default();
         let cases = fixtures::suite(suite);
         for case in &cases {
-            tally.run(&case.id, || match suite.as_str() {
-                "bn_train" => skip(format!("{} with training=true", case.class)),
-                _ => check_layer(&gpu, case, None, forward_dev(Storage::F32)),
-            });
+            tally.run(&case.id, || check_layer(&gpu, case, None, forward_dev(Storage::F32)));
         }
         let note = if suite == "grad" { "grad, forward only" } else { suite };
         tally.finish(note, false);
@@ -841,7 +919,7 @@ fn the_material_is_complete() {
     }
     let topics = json_files(&fixtures::directory().join("keras/functions")).unwrap_or_else(|why| panic!("{why}"));
     for topic in topics.iter().filter(|topic| !REQUIRED_TOPICS.contains(&topic.as_str())) {
-        say(&format!("{topic}: not run (the library does not train)"));
+        say(&format!("{topic}: see tests/training.rs"));
     }
 }
 

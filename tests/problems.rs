@@ -3,6 +3,8 @@
 pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
+#[path = "common/gradients.rs"]
+pub mod gradients;
 #[path = "common/launch.rs"]
 pub mod launch;
 #[path = "common/problems.rs"]
@@ -22,7 +24,9 @@ use common::reference::Array;
 use common::test_each;
 use launch::Launcher;
 use problems::{Case, cases};
-use wgpu_conv::plan::{AxisFunction, AxisProblem, ConvProblem, Operand, Plan, PoolFunction, PoolProblem, Problem};
+use wgpu_conv::plan::{
+    AxisFunction, AxisProblem, ConvProblem, Direction, Operand, Plan, PoolFunction, PoolProblem, Problem,
+};
 use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 
 fn bytes(array: &Array, dtype: DType) -> Vec<u8> {
@@ -75,9 +79,25 @@ fn hold(dtype: DType, cases: impl Iterator<Item = Case>) {
     }
 }
 
-/// Every problem over two axes, and those that have none.
+/// Every problem over two axes but transposed convolutions, and those that have none.
 fn plane(dtype: DType) -> impl Iterator<Item = Case> {
-    cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype))
+    let strided = strided::cases(dtype).into_iter().filter(|case| !is_transposed(case));
+    let forward = cases(dtype).into_iter().chain(strided).chain(separable::cases(dtype));
+    forward.chain(gradients::cases(dtype))
+}
+
+fn is_transposed(case: &Case) -> bool {
+    matches!(case.problem, Problem::Conv(ConvProblem { direction: Direction::BackwardInput, .. }))
+}
+
+#[test]
+fn transposed_in_f32() {
+    hold(DType::F32, strided::cases(DType::F32).into_iter().filter(is_transposed));
+}
+
+#[test]
+fn transposed_in_f16() {
+    hold(DType::F16, strided::cases(DType::F16).into_iter().filter(is_transposed));
 }
 
 #[test]
@@ -85,14 +105,28 @@ fn in_f32() {
     hold(DType::F32, plane(DType::F32));
 }
 
+fn volumes(dtype: DType, which: fn(&Case) -> bool) {
+    hold(dtype, volumes::cases(dtype).into_iter().filter(which));
+}
+
 #[test]
-fn volumes_in_f32() {
-    hold(DType::F32, volumes::cases(DType::F32).into_iter());
+fn volumes_pooled_in_f32() {
+    volumes(DType::F32, |case| matches!(case.problem, Problem::Pool(_)));
+}
+
+#[test]
+fn volumes_transposed_in_f32() {
+    volumes(DType::F32, is_transposed);
+}
+
+#[test]
+fn volumes_convolved_in_f32() {
+    volumes(DType::F32, |case| matches!(case.problem, Problem::Conv(_)) && !is_transposed(case));
 }
 
 #[test]
 fn volumes_in_f16() {
-    hold(DType::F16, volumes::cases(DType::F16).into_iter());
+    volumes(DType::F16, |_| true);
 }
 
 #[test]
@@ -207,7 +241,7 @@ fn no_invocation_takes_more_turns_than_stated() {
         Ok(())
     };
     let mut failures = Vec::new();
-    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)) {
+    for case in cases(DType::F32).into_iter().chain(strided::cases(DType::F32)).chain(gradients::cases(DType::F32)) {
         let given: Vec<_> = case.given.iter().map(|(operand, array, dtype)| (*operand, bytes(array, *dtype))).collect();
         for plan in launcher.gpu().candidates(&case.problem).expect("plans") {
             failures.extend(hold(&case.name, &plan, &given, case.expected.exact.data.len() * 4).err());

@@ -2,6 +2,8 @@
 //! what each backend takes.
 
 pub mod common;
+#[path = "common/gradients.rs"]
+pub mod gradients;
 #[path = "common/problems.rs"]
 pub mod problems;
 #[path = "common/separable.rs"]
@@ -62,9 +64,12 @@ fn problems() -> Vec<(String, Problem)> {
             if let Some(activation) = Elementwise::new(&activation) {
                 problems
                     .push((format!("{name} {dtype}"), Problem::Map(MapProblem { elements: 1001, dtype, activation })));
+                let slope = MapProblem { elements: 1001, dtype, activation };
+                problems.push((format!("gradient of {name} {dtype}"), Problem::MapGradient(slope)));
             }
         }
-        let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype)).chain(separable::cases(dtype));
+        let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype));
+        let cases = cases.chain(separable::cases(dtype)).chain(gradients::cases(dtype));
         problems.extend(cases.map(|case| (format!("{} {dtype}", case.name), case.problem)));
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {
@@ -101,6 +106,12 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::Move(problem) => problem.dtype == DType::F16,
         Problem::Binary(problem) => problem.dtype == DType::F16,
         Problem::Product(problem) => problem.dtype == DType::F16,
+        Problem::Take(problem) => problem.dtype == DType::F16 || problem.index_dtype == DType::F16,
+        Problem::Recurrent(problem) => problem.dtype == DType::F16,
+        Problem::MapGradient(problem) => problem.dtype == DType::F16,
+        Problem::BinaryGradient(problem) => problem.of.dtype == DType::F16,
+        Problem::PoolGradient(problem) => problem.of.dtype == DType::F16,
+        Problem::KernelGradient(problem) => problem.dtype == DType::F16,
         other => panic!("{other:?} is not known here"),
     }
 }

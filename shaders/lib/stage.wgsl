@@ -8,7 +8,7 @@ fn staged_pixel(pixel: u32, k: u32, kx: u32, group: u32, j: u32) -> vec4<f32> {
     if j >= params.group_in {
         return vec4(0.0);
     }
-    return four_of(tap_of(window_of(pixel), k, kx), group * params.group_in + j);
+    return four_of(tap_of(window_of(pixel, group), k, kx), first_channel_of(group) + j);
 }
 
 /// The weights of channel `j` at row `k` and column `kx` of the taps for the four output channels of vector `vector` of

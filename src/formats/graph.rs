@@ -7,8 +7,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::UnsupportedLayer;
-use super::operators;
 use super::weights::{Place, sibling};
+use super::{composites, operators};
 use crate::layers::{ADAPTERS, Generation, LayerConfig, OPERATORS, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input};
 use crate::{DType, Error, PartialShape, Result, Rounding};
@@ -220,7 +220,7 @@ impl Walk {
             none => {
                 let weights = config.describe().weights(&shapes)?;
                 let weights = weights.into_iter().map(|weight| (weight.name, weight.shape, weight.trainable));
-                none.insert(Place { weights: weights.collect(), ..place })
+                none.insert(Place { weights: weights.collect(), of: config.describe().weights_of(), ..place })
             }
         };
         let parameters = place
@@ -293,7 +293,7 @@ impl Parser<'_> {
             let body = self.body(layer, class, &path)?;
             let calls = match self.is_operator(layer, class) {
                 _ if sequential => Ok(Vec::new()),
-                true => operators::call(layer, class).map(|call| vec![Given::of_operator(call.reads, class)]),
+                true => operators::call(layer, class).map(|call| vec![Given::of_operator(call.reads, layer)]),
                 false => applications_of(layer),
             };
             match (body, calls) {
@@ -309,7 +309,13 @@ impl Parser<'_> {
             }
         }
         for (name, dtype) in inputs {
-            if let Some(reason) = rounds_its_input(dtype, &graph) {
+            let read = |application: &&Stated| application.given.reads.iter().any(|read| read.layer == name);
+            let readers: Vec<usize> = match sequential {
+                true => (!graph.members.is_empty()).then_some(0).into_iter().collect(),
+                false => applications.iter().filter(read).map(|application| application.member).collect(),
+            };
+            let whole = takes_no_whole_numbers(dtype, readers.iter().map(|&member| &graph.members[member]));
+            if let Some(reason) = rounds_its_input(dtype, &graph).or(whole) {
                 self.refuse(around, &name, "InputLayer", reason);
             }
         }
@@ -341,15 +347,49 @@ impl Parser<'_> {
     fn is_operator(&self, layer: &Json, class: &str) -> bool {
         match Origin::of(self.generation, layer) {
             Origin::Operator => true,
-            Origin::Keras => operators::is_of_keras_2(class),
+            Origin::Keras => operators::is_of_keras_2(class) || composites::is_attention(class),
             _ => false,
         }
+    }
+
+    /// A layer of Keras's that is several of ours.
+    fn composite(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let mut failed = None;
+        let first = self.layers;
+        let made = if composites::is_attention(class) {
+            let call = operators::call(layer, class);
+            call.and_then(|call| composites::attention(layer, class, name, first, &call))
+        } else {
+            composites::wrapper(layer, class, name, first, &mut |json, first| {
+                self.layers = first;
+                let class = at(json, "/class_name").as_str().unwrap_or_default();
+                match self.body(json, class, &format!("{path}/{class}")) {
+                    Ok(body) => body.map(|body| (body, self.layers)),
+                    Err(error) => {
+                        failed = Some(error);
+                        Err(String::new())
+                    }
+                }
+            })
+        };
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        Ok(made.map(|(body, next)| {
+            self.layers = next;
+            body
+        }))
     }
 
     /// What a layer of a model is, or why it cannot be built.
     fn body(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
         if self.model_kind(layer).is_some() {
             return Ok(Ok(Body::Model(self.model(layer, &format!("{path}/"))?)));
+        }
+        let keras = Origin::of(self.generation, layer) == Origin::Keras;
+        if keras && (composites::is_wrapper(class) || composites::is_attention(class)) {
+            return self.composite(layer, class, path);
         }
         if self.is_operator(layer, class) {
             let name = at(layer, "/config/name").as_str().or(at(layer, "/name").as_str()).unwrap_or_default();
@@ -601,6 +641,7 @@ fn input_dtype(layer: &Json) -> Result<&str, String> {
     match dtype.as_str().or(at(dtype, "/config/name").as_str()) {
         None => Ok("float32"),
         Some(dtype @ ("float16" | "bfloat16" | "float32" | "float64")) => Ok(dtype),
+        Some(dtype @ ("int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "bool")) => Ok(dtype),
         Some(other) => Err(format!(
             "its dtype is {other}: Keras turns what it is given into that, and layers compute in it, which is not supported \
              here; make the input of float32 and save the model again"
@@ -627,6 +668,33 @@ fn rounds_its_input(dtype: &str, graph: &Graph) -> Option<String> {
         "its dtype is {dtype}: Keras rounds what it is given to that, and layer {} takes another, which is not supported here; \
          make the input of float32 and save the model again",
         wider.name
+    ))
+}
+
+/// Why whole numbers of `dtype` cannot be computed with by what reads them: they are kept as f32 here, which a few layers take
+/// for Keras's result. Operators do, but for those on narrow integers, which wrap in Keras.
+fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a Member>) -> Option<String> {
+    let narrow = match dtype {
+        "int32" | "int64" => false,
+        "int8" | "int16" | "uint8" | "uint16" | "uint32" | "bool" => true,
+        _ => return None,
+    };
+    let takes = |member: &Member| match &member.body {
+        Body::Layer(config, _) => match **config {
+            LayerConfig::Embedding(_)
+            | LayerConfig::Identity(_)
+            | LayerConfig::Normalization(_)
+            | LayerConfig::Rescaling(_) => true,
+            LayerConfig::Broadcast(_) | LayerConfig::Map(_) | LayerConfig::Take(_) => !narrow,
+            _ => false,
+        },
+        Body::Model(_) => false,
+    };
+    let other = readers.find(|member| !takes(member))?;
+    Some(format!(
+        "its dtype is {dtype}: Keras turns what it is given into that, and layer {} computes in it, which is not supported here; \
+         make the input of float32 and save the model again",
+        other.name
     ))
 }
 
@@ -736,8 +804,8 @@ fn application(node: &Json) -> Result<Given, String> {
 
 impl Given {
     /// What an operator reads.
-    fn of_operator(reads: Vec<Read>, class: &str) -> Self {
-        Self { reads, keys: None, of_keras_2: operators::is_of_keras_2(class) }
+    fn of_operator(reads: Vec<Read>, layer: &Json) -> Self {
+        Self { reads, keys: None, of_keras_2: at(layer, "/inbound_nodes/0").is_array() }
     }
 
     /// Takes in an argument of a call, in the form of Keras 3; false where it is no tensor, list of tensors or, by itself, map of

@@ -360,6 +360,8 @@ pub(super) struct WeightsGroup {
     pub group: String,
     /// The name of the layer or model.
     pub name: String,
+    /// The part of the layer that holds them, if it is one.
+    pub of: &'static str,
     /// Its weights.
     pub values: Vec<HostTensor>,
     /// What it holds in turn: the layers of a model.
@@ -386,7 +388,13 @@ fn layers(of: &WeightsGroup) -> FinishedGroup {
         if !layer.layers.is_empty() {
             group.add_group(self::layers(layer));
         }
-        group.add_group(vars(layer));
+        if layer.of.is_empty() {
+            group.add_group(vars(layer));
+        } else {
+            let mut part = group.create_group(layer.of);
+            part.add_group(vars(layer));
+            group.add_group(part.finish());
+        }
         layers.add_group(group.finish());
     }
     layers.finish()

@@ -70,7 +70,8 @@ fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
             match block {
                 Block::Model(model) => self::group(model, group, name),
                 Block::Layer(layer) => {
-                    Ok(WeightsGroup { group, name, values: layer.get_weights()?, ..WeightsGroup::default() })
+                    let of = layer.config().describe().weights_of();
+                    Ok(WeightsGroup { group, name, of, values: layer.get_weights()?, ..WeightsGroup::default() })
                 }
             }
         }

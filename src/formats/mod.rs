@@ -6,6 +6,8 @@
 //! Files are not trusted: nothing in one is executed, no other file is opened for it, and what reading it may take is a
 //! stated [`Budget`]. A file is read as a whole, so it must have an end: a regular file, no pipe and no device.
 
+#[cfg(feature = "keras")]
+mod composites;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod files;
 #[cfg(any(feature = "keras", feature = "onnx"))]

@@ -69,7 +69,7 @@ pub(super) fn call(node: &Json, class: &str) -> Result<Call, String> {
         shapes: Vec::new(),
         halves: Vec::new(),
     };
-    if is_of_keras_2(class) {
+    if is_of_keras_2(class) || inbound.is_array() {
         call.of_keras_2(node, inbound);
         return Ok(call);
     }
@@ -1055,6 +1055,56 @@ impl Argument {
 }
 
 impl Call {
+    /// The tensors of these names, by name or by place, in a list or each by itself.
+    ///
+    /// # Errors
+    /// In words, where one is no tensor.
+    pub(super) fn given<const N: usize>(&self, names: &[&str; N]) -> Result<[Option<Source>; N], String> {
+        let by_place: Vec<&Argument> = match &self.operands[..] {
+            [Argument::List(list)] => list.iter().collect(),
+            operands => operands.iter().collect(),
+        };
+        let mut found = [None; N];
+        for (place, name) in names.iter().enumerate() {
+            found[place] = match by_place.get(place).copied().or(self.named.get(*name)) {
+                Some(Argument::Tensor(number)) => Some(Source::Input(*number)),
+                None | Some(Argument::Literal(Json::Null)) => None,
+                Some(_) => return Err(format!("its `{name}` must be a tensor")),
+            };
+        }
+        Ok(found)
+    }
+
+    /// The tensor that a keyword gives, if it gives one.
+    ///
+    /// # Errors
+    /// In words, where it gives something else.
+    pub(super) fn given_by_name(&self, name: &str) -> Result<Option<Source>, String> {
+        match self.named.get(name) {
+            Some(Argument::Tensor(number)) => Ok(Some(Source::Input(*number))),
+            None => Ok(None),
+            Some(argument) if argument.is_null() => Ok(None),
+            Some(_) => Err(format!("its `{name}` must be a tensor")),
+        }
+    }
+
+    /// Whether a keyword says true.
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        matches!(self.named.get(name), Some(Argument::Literal(Json::Bool(true))))
+    }
+
+    /// The extent of an axis of what is read, where the file says it.
+    pub(super) fn extent_at(&self, source: Option<Source>, axis: usize) -> Option<usize> {
+        let Some(Source::Input(number)) = source else { return None };
+        *self.shapes.get(number)?.as_ref()?.get(axis)?
+    }
+
+    /// The last extent of what is read, where the file says it.
+    pub(super) fn last_extent(&self, source: Source) -> Option<usize> {
+        let Source::Input(number) = source else { return None };
+        *self.shapes.get(number)?.as_ref()?.last()?
+    }
+
     /// The type of what it makes, where all it reads is of the same half-wide type.
     fn dtype(&self) -> Option<DTypePolicy> {
         let first = self.halves.first().copied().flatten()?;

@@ -16,6 +16,8 @@ pub(super) struct Place {
     pub path: Vec<String>,
     /// The same, as files of Keras 3 name them: by class, and the place among the siblings of the class.
     pub groups: Vec<String>,
+    /// The part of the layer that holds its weights in files of Keras 3, if it is one.
+    pub of: &'static str,
     /// Name, shape and whether it can be trained, in Keras's order.
     pub weights: Vec<(&'static str, Shape, bool)>,
 }
@@ -24,7 +26,7 @@ impl Place {
     /// The place of a layer or model called `name` in the model at this place.
     pub(super) fn within(&self, name: &str, group: &str) -> Self {
         let joined = |path: &[String], last: &str| path.iter().cloned().chain([last.to_owned()]).collect();
-        Self { path: joined(&self.path, name), groups: joined(&self.groups, group), weights: Vec::new() }
+        Self { path: joined(&self.path, name), groups: joined(&self.groups, group), of: "", weights: Vec::new() }
     }
 
     /// # Errors
@@ -38,7 +40,12 @@ impl Place {
 
 /// The name in files of weights of the next layer of `class` among its siblings.
 pub(super) fn sibling(siblings: &mut HashMap<String, usize>, class: &str) -> String {
-    let name = snake_case(if class == "Model" { "Functional" } else { class });
+    let name = snake_case(match class {
+        "Model" => "Functional",
+        // Keras's class has another name than the one it is exported by.
+        "GroupQueryAttention" => "GroupedQueryAttention",
+        class => class,
+    });
     let count = siblings.entry(name.clone()).or_default();
     *count += 1;
     if *count == 1 { name } else { format!("{name}_{}", *count - 1) }
@@ -130,7 +137,8 @@ pub(super) fn places(model: &Model) -> Vec<(Place, &Layer)> {
                 Block::Layer(layer) => {
                     let weights = layer.weights().iter();
                     let weights = weights.map(|weight| (weight.name(), weight.shape().clone(), weight.trainable()));
-                    places.push((Place { weights: weights.collect(), ..place }, layer));
+                    let of = layer.config().describe().weights_of();
+                    places.push((Place { weights: weights.collect(), of, ..place }, layer));
                 }
             }
         }
@@ -256,7 +264,18 @@ impl Located {
 fn by_group(file: &mut WeightsFile, place: &Place) -> Result<Vec<HostTensor>> {
     // Files of TF 2.13's time call the group of the layers after the attribute that held them.
     let root = if file.has_group("layers") { "layers" } else { "_layer_checkpoint_dependencies" };
-    let path = place.groups.iter().map(|group| format!("{root}/{group}/")).collect::<String>() + "vars";
+    let mut of = place.of;
+    let group = |group: &String| match (group.strip_prefix("@@"), group.strip_prefix('@')) {
+        (Some(all), _) => {
+            of = "";
+            format!("{all}/")
+        }
+        (None, Some("")) => String::new(),
+        (None, Some(attribute)) => format!("{attribute}/"),
+        (None, None) => format!("{root}/{group}/"),
+    };
+    let groups: String = place.groups.iter().map(group).collect();
+    let path = if of.is_empty() { format!("{groups}vars") } else { format!("{groups}{of}/vars") };
     file.vars(&path, |index| place.weights.get(index).is_some_and(|(name, ..)| *name == "count"))
 }
 

@@ -8,8 +8,8 @@
 use super::{WORKGROUP, accumulator, item_count, with_axes, workgroups};
 use crate::Result;
 use crate::plan::{
-    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, Plan,
-    Shader, Sides, params, part,
+    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, Part,
+    Plan, Shader, Sides, params, part,
 };
 
 params! {
@@ -34,6 +34,9 @@ pub(super) fn plans(problem: &BinaryProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let scalar = Walk { axes: problem.axes, lanes: 1, sides: [1, 1] };
     in_fours(problem).into_iter().chain([scalar]).map(|walk| plan(problem, &walk, caps)).collect()
 }
+
+/// Where an element of the output has those that it is made of.
+pub(super) const PAIRS: Part = part!("lib/pairs.wgsl");
 
 /// How the output is walked.
 struct Walk {
@@ -62,7 +65,7 @@ fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
         params: BinaryParams::WGSL,
         activation: Some(problem.activation.function()),
         constants,
-        parts: vec![INDEX, ACTIVATION, MATH, part!("binary.wgsl")],
+        parts: vec![INDEX, ACTIVATION, MATH, PAIRS, part!("binary.wgsl")],
     };
     let [act_0, act_1, act_2] = problem.activation.parameters();
     let block = BinaryParams { items: item_count(items)?, act_0, act_1, act_2, ..BinaryParams::default() };

@@ -9,7 +9,7 @@
 //! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes
 //! the letter need not.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows};
+use super::{ConvLaunch, Input, PRODUCT, STAGE, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows};
 use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 use crate::{DType, Result};
 
@@ -40,7 +40,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         stores: four_wide_stores(problem),
         input: Input::Fours,
         kernel_at: true,
-        parts: &[output, PRODUCT, WINDOWS, STAGE, part!("conv_cooperative.wgsl")],
+        parts: &[output, PRODUCT, TAP, WINDOWS, STAGE, part!("conv_cooperative.wgsl")],
         constants: &[
             ("Left", Constant::Type(left, 1)),
             ("Right", Constant::Type(right, 1)),

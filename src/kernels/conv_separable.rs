@@ -6,7 +6,7 @@
 //! there.
 
 use super::{
-    ConvLaunch, Input, PIXELS, PRODUCT, RUN, WINDOWS, four_wide_output, four_wide_stores, of_depthwise_pixels,
+    ConvLaunch, Input, PIXELS, PRODUCT, RUN, TAP, WINDOWS, four_wide_output, four_wide_stores, of_depthwise_pixels,
 };
 use crate::Result;
 use crate::plan::{Caps, Constant, Plan, SeparableProblem, part};
@@ -75,7 +75,7 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             stores: four_wide_stores(&product),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_separable.wgsl")],
+            parts: &[output, PRODUCT, TAP, WINDOWS, PIXELS, part!("conv_separable.wgsl")],
             constants: &[
                 ("PIXELS", Constant::U32(tile.pixels)),
                 ("COLUMNS", Constant::U32(tile.columns())),

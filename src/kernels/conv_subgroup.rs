@@ -7,7 +7,7 @@
 //! subgroup. It is meant for lavapipe and SwiftShader.
 
 use super::{
-    ConvLaunch, Input, PIXELS, PRODUCT, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
+    ConvLaunch, Input, PIXELS, PRODUCT, TAP, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
     runs_of,
 };
 use crate::Result;
@@ -41,7 +41,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
+            parts: &[output, PRODUCT, TAP, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
                 &runs.constants()[..],
                 &[

@@ -9,7 +9,7 @@
 //! from workgroup memory for each product, larger workgroup tiles less from memory; both leave fewer workgroups to fill
 //! a device (occupancy). So there is a family of them, and a cost that weighs one against the other.
 
-use super::{ConvLaunch, Input, PRODUCT, WINDOWS, four_wide_output, four_wide_stores, packing, runs_of};
+use super::{ConvLaunch, Input, PRODUCT, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, runs_of};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -95,7 +95,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             stores: four_wide_stores(problem),
             input: Input::Fours,
             kernel_at: true,
-            parts: &[output, PRODUCT, WINDOWS, part!("conv_tiled.wgsl")],
+            parts: &[output, PRODUCT, TAP, WINDOWS, part!("conv_tiled.wgsl")],
             constants: &[
                 &runs.constants()[..],
                 &[

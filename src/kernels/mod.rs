@@ -18,8 +18,11 @@
 //! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
+//! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
+//! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
+//! | `loss`, `update` | losses with their gradients, optimizers |
 //!
 //! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
@@ -31,6 +34,7 @@
 
 mod along_axis;
 mod binary;
+mod binary_gradient;
 mod cast;
 mod conv_cooperative;
 mod conv_depthwise;
@@ -38,8 +42,10 @@ mod conv_depthwise_strip;
 mod conv_direct;
 mod conv_gathered;
 mod conv_grouped;
+mod conv_kernel_gradient;
 mod conv_launch;
 mod conv_parts;
+mod conv_phases;
 mod conv_separable;
 mod conv_separable_subgroup;
 mod conv_split;
@@ -49,16 +55,21 @@ mod conv_transposed;
 mod conv_winograd;
 mod lines;
 mod long_sums;
+mod loss;
 mod map;
+mod map_gradient;
 mod move_axes;
 mod normalize;
 mod packing;
 mod pool;
+mod pool_gradient;
 mod product;
+mod recurrent;
 mod resize;
 mod runs;
 mod take;
 mod team;
+mod update;
 
 use conv_launch::{ConvLaunch, Input, from_scratch};
 use runs::{RUN, Runs};
@@ -93,7 +104,14 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Move(problem) => move_axes::plans(problem, caps),
         Problem::Binary(problem) => binary::plans(problem, caps),
         Problem::Product(problem) => product::plans(problem, caps),
+        Problem::Loss(problem) => loss::plans(problem, caps),
+        Problem::Update(problem) => update::plans(problem, caps),
+        Problem::MapGradient(problem) => map_gradient::plans(problem, caps),
+        Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
+        Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
+        Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
+        Problem::Recurrent(problem) => recurrent::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {
@@ -159,7 +177,9 @@ fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>
     let direct = conv_transposed::direct_plans(problem, caps)?;
     let fours = conv_transposed::plans(problem, caps).unwrap_or_default();
     let narrow = problem.geometry.group_in().min(problem.geometry.group_out()) < 3;
-    let families = if narrow || problem.geometry.flops() < SMALL { [direct, fours] } else { [fours, direct] };
+    let phases = conv_phases::plans(problem, caps).unwrap_or_default();
+    let families =
+        if narrow || problem.geometry.flops() < SMALL { [direct, fours, phases] } else { [phases, fours, direct] };
     let parts = conv_parts::plans(problem, caps).unwrap_or_default();
     Ok(families.into_iter().chain([parts]).flatten().collect())
 }
@@ -197,6 +217,8 @@ const WORKGROUP: u32 = 64;
 const PRODUCT: Part = part!("lib/product.wgsl");
 /// The windows that a product of a convolution reads.
 const WINDOWS: Part = part!("lib/windows.wgsl");
+/// The taps of such a window.
+const TAP: Part = part!("lib/tap.wgsl");
 /// Pixels of a product that are read.
 const PIXELS: Part = part!("lib/pixels.wgsl");
 /// Pixels of a product that a depthwise convolution makes.

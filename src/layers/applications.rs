@@ -88,6 +88,8 @@ impl Describe for LayerScale {
             shape: [self.projection_dim as usize].into(),
             trainable: self.common.trainable,
             initializer: Initializer::Constant(self.init_values),
+            regularizer: None,
+            constraint: None,
         }])
     }
 

@@ -11,11 +11,15 @@ use super::config::{Codec, Configured, RENORM, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Numbers, Tape, Value};
-use crate::plan::{BinaryFunction, Elementwise};
-use crate::{Error, PartialShape, Result, Settings, Unary};
+use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
+use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
+use crate::{DType, Error, PartialShape, Result, Settings, Unary};
 
-/// Batch normalization as it is at inference: `gamma · (input − moving_mean) / √(moving_variance + epsilon) + beta`.
+/// Batch normalization: `gamma · (input − mean) / √(variance + epsilon) + beta`.
+///
+/// At inference mean and variance are the moving ones, which are weights. In training they are those of the batch, over all
+/// axes but [`axis`](Self::axis), the variance divided by the number of values; and the moving ones become
+/// `moving · momentum + of_batch · (1 − momentum)`. A layer that is not trainable computes as at inference.
 ///
 /// # Shapes
 /// Input and output of the same shape, of any rank. Weights, each of the extent of [`axis`](Self::axis): `gamma` if
@@ -185,6 +189,8 @@ impl Describe for BatchNormalization {
             shape: [channels].into(),
             trainable: false,
             initializer: initializer.clone().unwrap_or(default),
+            regularizer: None,
+            constraint: None,
         };
         let learnt = |name, options, default| Declared::new(name, [channels], &self.common, options, default);
         let gamma = self.scale.then(|| learnt("gamma", &self.gamma, Initializer::Ones));
@@ -213,6 +219,64 @@ impl Describe for BatchNormalization {
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
         ops::scale_and_shift(tape, self.axis, inputs[0], &operands[0], operands.get(1))
+    }
+
+    /// By the mean and the biased variance of the batch, in f32; what is not trainable is frozen, and computes as ever (G5).
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        weights: &[Arc<Kernel>],
+        operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        let [.., mean, variance] = weights else { return self.lower(tape, inputs, operands) };
+        let shape = tape.shape(inputs[0]).clone();
+        // An empty batch has no statistics, and leaves the moving ones alone.
+        let (true, Some(index), true) =
+            (self.common.trainable, axis_index(self.axis, shape.rank()), tape.elements(inputs[0]) > 0)
+        else {
+            return self.lower(tape, inputs, operands);
+        };
+        let dtype = tape.dtype(inputs[0]);
+        let product = |dims: &[usize]| dims.iter().product::<usize>();
+        let channels = shape.dims()[index];
+        let dims = [product(&shape.dims()[..index]), channels, product(&shape.dims()[index + 1..])];
+        let two = |tape: &mut Tape, function, left, right| {
+            ops::binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
+        };
+        let unary = |tape: &mut Tape, function: Unary, value| ops::map(tape, Elementwise::of_unary(&function), value);
+        let average = |tape: &mut Tape, value| ops::reduce(tape, AxisFunction::Mean, &[0, 2], true, value);
+
+        let x = ops::cast(tape, DType::F32, None, inputs[0])?;
+        let x = tape.reshape(x, dims)?;
+        let batch_mean = average(tape, x)?;
+        let apart = two(tape, BinaryFunction::Subtract, x, batch_mean)?;
+        let square = unary(tape, Unary::Square, apart)?;
+        let batch_variance = average(tape, square)?;
+        let padded = unary(tape, Unary::Affine { scale: 1.0, offset: self.epsilon as f32 }, batch_variance)?;
+        let deviation = unary(tape, Unary::Sqrt, padded)?;
+        let mut y = two(tape, BinaryFunction::Divide, apart, deviation)?;
+        let mut learnt = weights.iter();
+        for (present, function) in [(self.scale, BinaryFunction::Multiply), (self.center, BinaryFunction::Add)] {
+            if let Some(weight) = present.then(|| learnt.next()).flatten() {
+                let weight = ops::value_of(tape, &weight.exact(), &[1, channels, 1])?;
+                y = two(tape, function, y, weight)?;
+            }
+        }
+        for (weight, of_batch) in [(mean, batch_mean), (variance, batch_variance)] {
+            if let Some(data) = weight.variable() {
+                let moving = tape.variable(data)?;
+                let moving = ops::cast(tape, DType::F32, None, moving)?;
+                let of_batch = tape.reshape(of_batch, [channels])?;
+                let scaled = |share: f64| Unary::Affine { scale: share as f32, offset: 0.0 };
+                let kept = unary(tape, scaled(self.momentum), moving)?;
+                let new = unary(tape, scaled(1.0 - self.momentum), of_batch)?;
+                let moved = two(tape, BinaryFunction::Add, kept, new)?;
+                tape.assign(data, moved)?;
+            }
+        }
+        let y = tape.reshape(y, shape)?;
+        ops::cast(tape, dtype, None, y)
     }
 }
 

@@ -52,6 +52,8 @@ impl Constant {
             shape: constant.shape().clone(),
             trainable: common.trainable,
             initializer: Initializer::Zeros,
+            regularizer: None,
+            constraint: None,
         };
         constant.filter(|_| values.is_none()).map(weight).into_iter().collect()
     }

@@ -6,7 +6,7 @@ use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, posi
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, convolution};
 use super::describe::{Declared, Describe};
-use super::{Common, Initializer};
+use super::{Common, Initializer, Regularizer};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result};
 
@@ -124,6 +124,10 @@ impl<const R: usize> Conv<R> {
 impl<const R: usize> Describe for Conv<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

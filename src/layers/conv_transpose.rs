@@ -8,7 +8,7 @@ use super::arguments::{
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, Extra, convolution, integer};
 use super::describe::{Declared, Describe};
-use super::{Initializer, activated_shape};
+use super::{Initializer, Regularizer, activated_shape};
 use crate::geometry::{extent, in_front};
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::plan::Direction;
@@ -136,6 +136,10 @@ impl<const R: usize> ConvTranspose<R> {
 impl<const R: usize> Describe for ConvTranspose<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

@@ -111,6 +111,10 @@ impl Describe for Dense {
         &self.common
     }
 
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.activity_regularizer.clone()
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         self.activation.validate()?;

@@ -9,7 +9,7 @@ use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, posi
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
-use super::{Common, Initializer};
+use super::{Common, Initializer, Regularizer};
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{DataFormat, PartialShape, Result};
 
@@ -98,6 +98,10 @@ impl<const R: usize> DepthwiseConv<R> {
 impl<const R: usize> Describe for DepthwiseConv<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::{Common, Initializer, WeightOptions};
+use super::{Common, Constraint, Initializer, Regularizer, WeightOptions};
 use crate::geometry::axis_index;
 use crate::ops::{Kernel, Numbers, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result, Shape};
@@ -14,6 +14,8 @@ pub(crate) struct Declared {
     pub(crate) shape: Shape,
     pub(crate) trainable: bool,
     pub(crate) initializer: Initializer,
+    pub(crate) regularizer: Option<Regularizer>,
+    pub(crate) constraint: Option<Constraint>,
 }
 
 impl Declared {
@@ -26,7 +28,8 @@ impl Declared {
         default: Initializer,
     ) -> Self {
         let initializer = options.initializer.clone().unwrap_or(default);
-        Self { name, shape: shape.into(), trainable: common.trainable, initializer }
+        let WeightOptions { regularizer, constraint, .. } = options.clone();
+        Self { name, shape: shape.into(), trainable: common.trainable, initializer, regularizer, constraint }
     }
 }
 
@@ -47,6 +50,11 @@ pub(crate) trait Describe {
 
     /// Checks the arguments by themselves, in Keras's order.
     fn validate(&self) -> Result<()>;
+
+    /// The penalty on what the layer gives, divided by the size of the batch.
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        None
+    }
 
     /// Whether what comes out are values that went in, means of them, or zeros, so that they are of the same scale.
     #[cfg_attr(
@@ -85,6 +93,11 @@ pub(crate) trait Describe {
         Ok(Vec::new())
     }
 
+    /// What holds the weights in files, where that is a part of the layer: Keras's name of the attribute.
+    fn weights_of(&self) -> &'static str {
+        ""
+    }
+
     /// What the forward pass reads, made of the weights, in these numbers.
     ///
     /// # Errors
@@ -95,6 +108,17 @@ pub(crate) trait Describe {
 
     /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value>;
+
+    /// The same as it is in training, where that is something else; `weights` are those of [`weights`](Self::weights), in order.
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        self.lower(tape, inputs, operands)
+    }
 }
 
 /// # Errors

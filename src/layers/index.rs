@@ -227,19 +227,20 @@ mod tests {
 
     #[test]
     fn parts_have_numpys_shapes() {
-        use Subscript::{At, Ellipsis, New, Only, Part, Range, WHOLE};
+        use Subscript::{At, Ellipsis, New, Only, Part, Range};
+        const WHOLE: Subscript = Subscript::WHOLE;
         let reversed = Range { start: None, stop: None, step: -1 };
         let middle = Range { start: Some(1), stop: Some(-1), step: 1 };
         let shape = |subscripts: &[Subscript], input: &[usize]| {
-            Index::new(subscripts).output_shape(input.to_vec()).map(|shape| shape.to_string())
+            Index::new(subscripts).output_shape(crate::Shape::from(input)).map(|shape| shape.to_string())
         };
         for (subscripts, expected) in [
             (&[][..], "(2, 5, 1)"),
             (&[At(-1)], "(5, 1)"),
             (&[Ellipsis, At(0)], "(2, 5)"),
-            (&[WHOLE, middle, New], "(2, 3, 1, 1)"),
+            (&[Subscript::WHOLE, middle, New], "(2, 3, 1, 1)"),
             (&[New, Ellipsis, Only], "(1, 2, 5)"),
-            (&[Ellipsis, reversed, WHOLE], "(2, 5, 1)"),
+            (&[Ellipsis, reversed, Subscript::WHOLE], "(2, 5, 1)"),
             (&[Part { index: 1, of: 2 }], "(1, 5, 1)"),
         ] {
             assert_eq!(shape(subscripts, &[2, 5, 1]).unwrap(), expected, "{subscripts:?}");
@@ -248,8 +249,8 @@ mod tests {
             &[At(2)][..],
             &[At(-3)],
             &[Ellipsis, Ellipsis],
-            &[WHOLE; 4],
-            &[WHOLE, Only],
+            &[Subscript::WHOLE; 4],
+            &[Subscript::WHOLE, Only],
             &[Part { index: 0, of: 3 }],
             &[Part { index: 2, of: 2 }],
             &[Range { start: None, stop: None, step: 0 }],

@@ -4,10 +4,10 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::LayerConfig;
 use super::describe::Declared;
+use super::{Constraint, LayerConfig, Regularizer};
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Numbers, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value, rewrite};
 use crate::plan::{ConvProblem, Problem};
 use crate::tensor::{check_call, require};
 use crate::variable::{Data, Variable};
@@ -33,6 +33,10 @@ pub struct Layer {
     fixed: Vec<(i32, usize)>,
     numbers: Numbers,
     weights: Vec<Variable>,
+    /// What training holds each weight to.
+    held: Vec<Held>,
+    /// The weights as operations read them.
+    kernels: Vec<Arc<Kernel>>,
     /// What the forward pass reads, made of the weights.
     operands: Vec<Arc<Kernel>>,
 }
@@ -59,6 +63,14 @@ impl SharedWeights {
         let place = (Arc::as_ptr(data).addr(), numbers);
         self.kernels.entry(place).or_insert_with(|| Kernel::of_variable(data.clone(), numbers)).clone()
     }
+}
+
+/// What training holds a weight to.
+pub(crate) struct Held {
+    /// A penalty on it, added to the loss.
+    pub(crate) regularizer: Option<Regularizer>,
+    /// A projection after every update.
+    pub(crate) constraint: Option<Constraint>,
 }
 
 /// A layer that fits its inputs, before it has weights.
@@ -89,13 +101,15 @@ impl Blueprint {
         let Self { config, name, fixed, numbers, weights: declared } = self;
         check_weights(declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
         let (mut weights, mut kernels) = (Vec::new(), Vec::new());
-        for (Declared { name, trainable, .. }, value) in declared.into_iter().zip(values) {
+        let mut held = Vec::with_capacity(declared.len());
+        for (Declared { name, trainable, regularizer, constraint, .. }, value) in declared.into_iter().zip(values) {
             let data = shared.variable(gpu, config.common().dtype, value)?;
             kernels.push(shared.kernel(&data, numbers));
             weights.push(Variable::new(name, trainable, data));
+            held.push(Held { regularizer, constraint });
         }
-        let operands = config.describe().operands(kernels, numbers)?;
-        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, operands })
+        let operands = config.describe().operands(kernels.clone(), numbers)?;
+        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, held, kernels, operands })
     }
 }
 
@@ -163,6 +177,19 @@ impl Layer {
     /// The device it was built on.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
+    }
+
+    /// What training holds each weight to, in order.
+    pub(crate) fn held(&self) -> &[Held] {
+        &self.held
+    }
+
+    /// The penalty on what the layer gives, divided by the size of the batch.
+    pub(crate) fn activity_regularizer(&self) -> Option<Regularizer> {
+        match &self.config {
+            LayerConfig::ActivityRegularization(layer) => Some(Regularizer::L1L2 { l1: layer.l1, l2: layer.l2 }),
+            config => config.describe().activity_regularizer(),
+        }
     }
 
     /// The weights, in Keras's order.
@@ -277,7 +304,12 @@ impl Layer {
             cast.push(ops::cast(tape, self.numbers.dtype, self.numbers.rounding, input)?);
         }
         tape.rounding = self.numbers.rounding;
-        let output = self.config.describe().lower(tape, &cast, &self.operands)?;
+        let description = self.config.describe();
+        let output = if tape.training {
+            description.train(tape, &cast, &self.kernels, &self.operands)?
+        } else {
+            description.lower(tape, &cast, &self.operands)?
+        };
         ops::rounded(tape, output)
     }
 
@@ -348,7 +380,8 @@ impl LayerConfig {
         let mut tape = Tape::default();
         tape.rounding = numbers.rounding;
         let values = inputs.iter().map(|shape| tape.input(shape.clone(), numbers.dtype)).collect::<Result<Vec<_>>>()?;
-        self.describe().lower(&mut tape, &values, &self.describe().operands(weights, numbers)?)?;
+        let output = self.describe().lower(&mut tape, &values, &self.describe().operands(weights, numbers)?)?;
+        rewrite::of_description(&mut tape, &[output])?;
         Ok(tape.steps.into_iter().map(|step| step.problem).collect())
     }
 

@@ -33,6 +33,7 @@ mod dropout;
 mod einsum;
 mod flatten;
 mod global_pooling;
+mod gradients;
 mod group_normalization;
 mod identities;
 mod index;
@@ -50,6 +51,7 @@ mod pipe;
 mod pool;
 mod pooling;
 mod prelu;
+mod recurrent;
 mod reduce;
 mod regularizer;
 mod relu;
@@ -58,10 +60,12 @@ mod rescaling;
 mod reshape;
 mod resize;
 mod resizing;
+mod rms_normalization;
 mod separable_conv;
 mod sides;
 mod slice;
 mod take;
+mod time;
 mod transpose;
 mod transposed_conv;
 mod unit_normalization;
@@ -93,6 +97,8 @@ pub use global_pooling::{
     GlobalAveragePooling, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling,
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
 };
+pub use gradients::Gradients;
+pub(crate) use gradients::seed;
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout, SpatialDropout1D,
@@ -122,6 +128,7 @@ pub use pooling::{
     MaxPooling3D,
 };
 pub use prelu::PReLU;
+pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Reduce, Reduction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
@@ -130,12 +137,14 @@ pub use rescaling::{PerChannel, Rescaling};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeTo};
 pub use resizing::{CenterCrop, ResizeMethod, Resizing};
+pub use rms_normalization::RMSNormalization;
 pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
 pub use sides::{
     Cropping, Cropping1D, Cropping2D, Cropping3D, Sides, ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
 };
 pub use slice::Slice;
 pub use take::{Embedding, Take};
+pub use time::{MergeTime, SplitTime};
 pub use transpose::Transpose;
 pub use transposed_conv::{TransposedConv, TransposedConv1D, TransposedConv2D, TransposedConv3D};
 pub use unit_normalization::UnitNormalization;
@@ -275,6 +284,7 @@ layer_variants!(
     MaxPooling2D(MaxPooling2D),
     MaxPooling3D(MaxPooling3D),
     Merge(Merge),
+    MergeTime(MergeTime),
     Normalization(Normalization),
     Pad(Pad),
     Permute(Permute),
@@ -282,6 +292,8 @@ layer_variants!(
     Pool2D(Pool2D),
     Pool3D(Pool3D),
     PReLU(PReLU),
+    RMSNormalization(RMSNormalization),
+    Recurrent(Recurrent),
     Reduce(Reduce),
     ReLU(ReLU),
     RepeatVector(RepeatVector),
@@ -295,6 +307,7 @@ layer_variants!(
     Softmax(Softmax),
     SpatialDropout1D(SpatialDropout1D),
     SpatialDropout2D(SpatialDropout2D),
+    SplitTime(SplitTime),
     StochasticDepth(StochasticDepth),
     Take(Take),
     SpatialDropout3D(SpatialDropout3D),

@@ -177,8 +177,16 @@ const OF_ALL_LAYERS: [&str; 7] =
     ["name", "trainable", "dtype", "autocast", "activity_regularizer", "batch_input_shape", "input_shape"];
 
 /// Arguments that not every release of Keras 3 writes (seen in those from 3.0 to 3.15).
-const NOT_ALWAYS_IN_3: [&str; 7] =
-    ["alpha", "output_padding", "quantization_config", "renorm", "renorm_clipping", "renorm_momentum", "rms_scaling"];
+const NOT_ALWAYS_IN_3: [&str; 8] = [
+    "zero_output_for_mask",
+    "alpha",
+    "output_padding",
+    "quantization_config",
+    "renorm",
+    "renorm_clipping",
+    "renorm_momentum",
+    "rms_scaling",
+];
 
 /// Arguments that in addition not every release of Keras 2 writes, or writes under another name.
 const NOT_ALWAYS_IN_2: [&str; 21] = [
@@ -328,6 +336,7 @@ mod tests {
         assert_eq!(of("keras.layers", "Dense"), Origin::Keras);
         assert_eq!(of("tf_keras.src.engine.functional", "Functional"), Origin::Keras);
         assert_eq!(of("tensorflow.python.keras.layers", "Dense"), Origin::Keras);
+        assert_eq!(of("keras.src.applications.convnext", "LayerScale"), Origin::Keras);
         assert_eq!(of("keras.src.ops.numpy", "Add"), Origin::Operator);
         assert_eq!(of("wgpu_conv", "MatMul"), Origin::Own);
         assert_eq!(of("builtins", "function"), Origin::Keras);
@@ -336,7 +345,7 @@ mod tests {
             ("keras_cv.layers", "Dense"),
             ("mine.keras.layers", "Dense"),
             ("wgpu_conv.mine", "Dense"),
-            ("keras.src.applications.convnext", "LayerScale"),
+            ("keras.src.applications.resnet", "LayerScale"),
             ("__main__", "function"),
         ] {
             assert!(matches!(of(module, class), Origin::Custom(_)), "{module} {class}");

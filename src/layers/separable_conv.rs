@@ -6,7 +6,7 @@ use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, posi
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, conv2d_leftovers, convolution};
 use super::describe::{Declared, Describe};
-use super::{Common, Initializer};
+use super::{Common, Initializer, Regularizer};
 use crate::geometry::extent;
 use crate::ops::{self, ConvArgs, Kernel, Tape, Value};
 use crate::{Activation, DataFormat, PartialShape, Result};
@@ -104,6 +104,10 @@ impl<const R: usize> SeparableConv<R> {
 impl<const R: usize> Describe for SeparableConv<R> {
     fn common(&self) -> &Common {
         &self.arguments.common
+    }
+
+    fn activity_regularizer(&self) -> Option<Regularizer> {
+        self.arguments.activity_regularizer.clone()
     }
 
     fn data_format(&self) -> Option<DataFormat> {

@@ -171,8 +171,6 @@ pub struct Embedding {
     pub input_dim: u32,
     /// The extent of each vector.
     pub output_dim: u32,
-    /// Whether 0 stands for a position that recurrent layers and attention behind it leave out; false by default.
-    pub mask_zero: bool,
     /// The vectors' initializer, regularizer and constraint.
     pub embeddings: WeightOptions,
     /// What training adds to the loss for the output.
@@ -197,16 +195,9 @@ impl Embedding {
             common: Common::new(&Settings::current()),
             input_dim,
             output_dim,
-            mask_zero: false,
             embeddings: WeightOptions::new(uniform()),
             activity_regularizer: None,
         }
-    }
-
-    /// Whether 0 stands for a position that is left out; false by default.
-    pub fn mask_zero(mut self, mask_zero: bool) -> Self {
-        self.mask_zero = mask_zero;
-        self
     }
 
     /// The output shape for `input`; unknown extents stay unknown.
@@ -291,7 +282,7 @@ impl Configured for Embedding {
         weights(codec, &mut [("embeddings", &mut self.embeddings)], |codec| {
             codec.field("activity_regularizer", activity)
         })?;
-        codec.field("mask_zero", &mut self.mask_zero)?;
+        codec.fixed("mask_zero", false.into(), "masks are not carried to the layers behind; save the model without")?;
         codec.fixed("quantization_config", serde_json::Value::Null, QUANTIZED)?;
         // What tf.keras 2 and early releases of Keras 3 write beside.
         codec.dropped("input_length", |_| true)?;

@@ -19,6 +19,7 @@
 
 mod architecture;
 mod functional;
+mod gradients;
 #[cfg(all(test, feature = "verify"))]
 mod mutants;
 mod predict;
@@ -39,6 +40,7 @@ pub use predict::{BATCH_SIZE, top};
 #[cfg(not(target_arch = "wasm32"))]
 pub use profile::{LayerTime, Profile};
 pub use program::MemoryReport;
+pub(crate) use program::Program;
 pub use sequential::Sequential;
 #[cfg(feature = "view")]
 pub(crate) use summary::grouped;
@@ -590,9 +592,9 @@ impl Model {
 /// One application of a layer on a tape.
 pub(crate) struct Applied<'a> {
     path: String,
-    layer: &'a Layer,
+    pub(crate) layer: &'a Layer,
     inputs: Vec<ops::Value>,
-    output: ops::Value,
+    pub(crate) output: ops::Value,
 }
 
 /// What one application of a layer read and made: see [`Model::call_recorded`].

@@ -29,6 +29,7 @@ use crate::gpu::{Prepared, SharedTexels, allocated};
 use crate::ops::rewrite::{self, Folded};
 use crate::ops::{Bytes, Form, Kernel, Launch, Passing, Refill, Tape, Value};
 use crate::plan::{Operand, Texel};
+use crate::variable::Data;
 use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 
 /// Programs kept: the batch and its remainder, twice.
@@ -167,11 +168,16 @@ impl Schedule {
         for &input in tape.inputs() {
             need(input, 0, 0);
         }
+        // A weight has memory of its own, which nothing shares.
+        let of_weights: Vec<_> = tape.variables().iter().map(|(_, value)| tape.storage(*value)).collect();
         for &output in &outputs {
             need(output, tape.steps.len(), tape.steps.len());
         }
         for (index, step) in tape.steps.iter().enumerate() {
-            step.values().for_each(|(_, value)| need(value, index, index));
+            let values = step.values().map(|(_, value)| value);
+            values
+                .filter(|value| !of_weights.contains(&tape.storage(*value)))
+                .for_each(|value| need(value, index, index));
         }
         let launches = tape.steps.iter().map(|step| Launch::of(gpu, &tape, step)).collect::<Result<Vec<_>>>()?;
         for (index, launches) in launches.iter().enumerate() {
@@ -248,17 +254,34 @@ fn shared_in(order: &[usize], needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
 }
 
 /// A model ready to run for one set of input shapes.
-pub(super) struct Program {
+pub(crate) struct Program {
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
     /// What makes the constants that the launches read, where the weights have changed.
     refills: Vec<Refill>,
     launches: Vec<Prepared>,
+    /// The weights that it writes.
+    assigned: Vec<Arc<Data>>,
     /// The [`Gpu::tunings`] by which its plans were chosen.
     tunings: u64,
 }
 
 impl Program {
+    /// The program of a tape that somebody else wrote.
+    pub(crate) fn of(gpu: &Gpu, mut tape: Tape, outputs: Vec<Value>) -> Result<Self> {
+        rewrite::of_program(&mut tape, gpu, &outputs, &mut Folded::default())?;
+        Self::new(Schedule::new(gpu, tape, outputs)?, gpu.tunings())
+    }
+
+    /// Runs it on `values`, in one submission; what its outputs hold then.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn run(&self, gpu: &Gpu, values: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        let mut commands = Commands::new(gpu);
+        let outputs = self.record_on(&mut commands, values)?;
+        let bytes = gpu.read_after(commands, &outputs.iter().map(Tensor::binding).collect::<Vec<_>>())?;
+        outputs.iter().zip(&bytes).map(|(tensor, bytes)| tensor.decode(bytes)).collect()
+    }
+
     /// Allocates the slots and binds every launch, those too that make what is constant of the weights.
     fn new(schedule: Schedule, tunings: u64) -> Result<Self> {
         let gpu = schedule.gpu.clone();
@@ -276,6 +299,10 @@ impl Program {
         let Schedule { tape, outputs, launches, slots, sizes, texels, .. } = schedule;
         let memory = sizes.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<Vec<_>>>()?;
         let tensor = |value: Value| -> Result<Tensor> {
+            let storage = tape.storage(value);
+            if let Some((data, _)) = tape.variables().iter().find(|(_, own)| tape.storage(*own) == storage) {
+                return data.on_device()?.reshape(tape.shape(value));
+            }
             match slots[tape.storage(value).0] {
                 usize::MAX => Tensor::uninitialized(&gpu, tape.shape(value).clone(), tape.dtype(value)),
                 slot => Ok(Tensor::within(&gpu, &memory[slot], tape.shape(value).clone(), tape.dtype(value))),
@@ -305,7 +332,8 @@ impl Program {
         }
         let tensors = |values: &[Value]| values.iter().map(|&value| tensor(value)).collect::<Result<Vec<_>>>();
         let (inputs, outputs) = (tensors(tape.inputs())?, tensors(&outputs)?);
-        Ok(Self { inputs, outputs, refills, launches: prepared, tunings })
+        let assigned = tape.assigned().cloned().collect();
+        Ok(Self { inputs, outputs, refills, launches: prepared, assigned, tunings })
     }
 
     /// Records the program, reading `inputs` and writing new tensors.
@@ -315,6 +343,7 @@ impl Program {
         }
         self.refills.iter().try_for_each(|refill| refill.record(commands))?;
         commands.replay("model", &self.launches)?;
+        self.assigned.iter().for_each(|data| data.replaced_on_device());
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for from in &self.outputs {
             let to = Tensor::recorded(commands, from.shape().clone(), from.dtype())?;
@@ -332,6 +361,7 @@ impl Program {
         }
         self.refills.iter().try_for_each(|refill| refill.record(commands))?;
         commands.replay("model", &self.launches)?;
+        self.assigned.iter().for_each(|data| data.replaced_on_device());
         Ok(&self.outputs)
     }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Reads, Tape, Value, permute};
+use super::{Kernel, Reads, Tape, Value, map, permute};
 use crate::geometry::extent;
 use crate::plan::{BinaryFunction, BinaryProblem, Elementwise, Operand, PairAxis, Problem, ProductProblem, Sides};
 use crate::strides::{broadcast, broadcast_strides, row_major};
@@ -62,7 +62,8 @@ pub(crate) fn binary(
     let output = broadcast(of_left.dims(), of_right.dims()).ok_or_else(|| incompatible(&of_left, &of_right))?;
     let (reads, dtype, sides) = reads(tape, left, right)?;
     let problem = BinaryProblem::new(function, of_left.dims(), of_right.dims(), sides, dtype)?;
-    tape.step(Problem::Binary(BinaryProblem { activation, ..problem }), reads, output.into(), dtype)
+    let output = tape.step(Problem::Binary(problem), reads, output.into(), dtype)?;
+    if activation == Elementwise::LINEAR { Ok(output) } else { map(tape, activation, output) }
 }
 
 fn incompatible(left: &Shape, right: &Shape) -> Error {

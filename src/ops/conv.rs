@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::elementwise::activate;
 use super::{Kernel, Reads, Tape, Value, index_of};
 use crate::geometry::{Axis, ConvGeometry, extent};
-use crate::plan::{ConvProblem, Direction, Elementwise, Epilogue, Operand, Problem};
+use crate::plan::{ConvProblem, Direction, Epilogue, Operand, Problem};
 use crate::{Activation, DataFormat, Result};
 
 /// What a convolution computes, apart from its tensors.
@@ -21,8 +21,9 @@ pub(crate) struct ConvArgs {
     pub(crate) activation: Activation,
 }
 
-/// `activation(conv(input, kernel) + bias)`; the output is laid out as `data_format` says. An activation along an axis is
-/// an operation of its own. The output has the last `R` of the three spatial axes; the others have one position.
+/// `activation(conv(input, kernel) + bias)`; the output is laid out as `data_format` says, and has the last `R` of the three
+/// spatial axes; the others have one position. The activation is an operation of its own, until a rule moves it into the
+/// convolution's epilogue (`rewrite/epilogue.rs`).
 pub(crate) fn conv<const R: usize>(
     tape: &mut Tape,
     args: &ConvArgs,
@@ -31,8 +32,7 @@ pub(crate) fn conv<const R: usize>(
     bias: Option<&Arc<Kernel>>,
 ) -> Result<Value> {
     let ConvArgs { geometry, direction, data_format, activation } = args;
-    let fused = Elementwise::new(activation).unwrap_or(Elementwise::LINEAR);
-    let epilogue = Epilogue { bias: bias.is_some(), residual: false, activation: fused };
+    let epilogue = Epilogue { bias: bias.is_some(), ..Epilogue::NONE };
     let dtype = tape.dtype(input);
     let problem =
         ConvProblem { geometry: *geometry, direction: *direction, dtype, data_format: *data_format, epilogue };
@@ -42,7 +42,7 @@ pub(crate) fn conv<const R: usize>(
     let dims: Vec<_> = dims.into_iter().map(|dim| dim as usize).collect();
     let reads = Reads::of(input).constant(Operand::Kernel, kernel).if_any(Operand::Bias, bias);
     let output = tape.step(Problem::Conv(problem), reads, dims.into(), dtype)?;
-    if activation.axis().is_none() { Ok(output) } else { activate(tape, activation, output) }
+    activate(tape, activation, output)
 }
 
 /// `activation(input · kernel + bias)` over the last axis of `input`, of which `units` are made: a pointwise convolution of one

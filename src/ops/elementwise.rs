@@ -5,9 +5,12 @@
 //! values and is read nowhere else, a rule moves the activation into that one's epilogue (epilogue fusion:
 //! `rewrite/epilogue.rs`); else it runs as written. Softmax and its kin work along an axis (`reduce.rs`).
 
+use std::sync::Arc;
+
 use super::reduce::along_axis;
-use super::{Tape, Value};
-use crate::plan::{AxisFunction, CastProblem, Elementwise, MapProblem, Problem};
+use super::{Kernel, Reads, Tape, Value};
+use crate::geometry::extent;
+use crate::plan::{AxisFunction, CastProblem, Elementwise, MapProblem, Operand, Problem};
 use crate::{Activation, DType, Result, Rounding};
 
 /// `activation(input)`.
@@ -19,6 +22,14 @@ pub(crate) fn activate(tape: &mut Tape, activation: &Activation, input: Value) -
         None | Some(Elementwise::LINEAR) => Ok(input),
         Some(activation) => map(tape, activation, input),
     }
+}
+
+/// A constant as a value of the tape, of extents `dims`.
+pub(crate) fn value_of(tape: &mut Tape, kernel: &Arc<Kernel>, dims: &[usize]) -> Result<Value> {
+    let elements = extent(dims.iter().product())?;
+    let linear = MapProblem { elements, dtype: kernel.dtype(), activation: Elementwise::LINEAR };
+    let reads = Reads::none().constant(Operand::Input, kernel);
+    tape.step(Problem::Map(linear), reads, dims.to_vec().into(), kernel.dtype())
 }
 
 /// An element-wise function of `input`.

@@ -158,6 +158,14 @@ impl Kernel {
         Ok(Self::new(shape.into(), self.numbers, source))
     }
 
+    /// One of the positions of the first axis, without it.
+    pub(crate) fn row(self: &Arc<Self>, row: usize) -> Result<Arc<Self>> {
+        let dims = self.shape.dims();
+        let problem = super::movement::row(dims, row, DType::F32)?;
+        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
+        Ok(Self::new(dims[1..].into(), self.numbers, source))
+    }
+
     /// The same values under another shape.
     pub(crate) fn reshaped(self: &Arc<Self>, shape: impl Into<Shape>) -> Arc<Self> {
         let shape = shape.into();
@@ -189,6 +197,51 @@ impl Kernel {
 
     pub(crate) fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// In what type it is read.
+    pub(crate) fn dtype(&self) -> DType {
+        self.numbers.dtype
+    }
+
+    /// The weight whose values these are, if they are one's.
+    pub(crate) fn variable(&self) -> Option<&Arc<Data>> {
+        match &self.source {
+            Source::Variable(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// What it is computed from, and how, if it is.
+    pub(crate) fn made(&self) -> Option<(&Problem, &[Arc<Self>])> {
+        match &self.source {
+            Source::Made(problem, reads) => Some((problem, reads)),
+            _ => None,
+        }
+    }
+
+    /// The values of a table, which are on the host.
+    pub(crate) fn values(&self) -> Option<&[f32]> {
+        match &self.source {
+            Source::Table(table) => Some(&table.values),
+            _ => None,
+        }
+    }
+
+    /// The same values in f32, as other constants are computed from them.
+    pub(crate) fn exact(self: &Arc<Self>) -> Arc<Self> {
+        if self.numbers == Numbers::EXACT {
+            return self.clone();
+        }
+        let source = match &self.source {
+            Source::Variable(data) => Source::Variable(data.clone()),
+            Source::Table(Table { values, pooled, .. }) => {
+                Source::Table(Table { values: values.clone(), pooled: *pooled, on_device: OnceLock::new() })
+            }
+            Source::Made(problem, reads) => Source::Made(problem.clone(), reads.clone()),
+            Source::Planned => Source::Planned,
+        };
+        Self::new(self.shape.clone(), Numbers::EXACT, source)
     }
 
     fn elements(&self) -> u64 {

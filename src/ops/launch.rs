@@ -34,7 +34,7 @@ impl Range {
 impl Launch {
     /// The launches of `step`, a step of `tape`.
     pub(crate) fn of(gpu: &Gpu, tape: &Tape, step: &Step) -> Result<Vec<Self>> {
-        let parts = step.problem.parts().unwrap_or(Parts { count: 1, steps: [0; 3] });
+        let parts = step.problem.parts().unwrap_or(Parts { count: 1, steps: [0; 4] });
         let tensors: Vec<_> = step
             .values()
             .map(|(operand, value)| {

@@ -23,32 +23,40 @@ mod binary;
 mod conv;
 mod einsum;
 mod elementwise;
+mod gradient;
 mod kernel;
 mod launch;
+mod loss;
 mod movement;
 mod normalize;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 pub(crate) mod rewrite;
 mod step;
 mod take;
 mod tape;
+mod update;
 
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
 pub(crate) use einsum::{Equation, einsum};
-pub(crate) use elementwise::{activate, cast, map, rounded};
+pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
+pub(crate) use gradient::{Target, gradient};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
+pub(crate) use loss::losses;
 pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
+pub(crate) use recurrent::{Recurrence, recurrent};
 pub(crate) use reduce::reduce;
 pub(crate) use resize::resize;
 pub(crate) use step::{Read, Reads, Step};
 pub(crate) use take::{take, take_along};
 pub(crate) use tape::{Pad, Tape, Value};
+pub(crate) use update::{UpdateReads, update};
 
 use crate::geometry::axis_index;
 use crate::{Error, Result, Shape};
@@ -57,7 +65,7 @@ use crate::{Error, Result, Shape};
 ///
 /// # Errors
 /// [`Error::Invalid`] for an axis that the shape does not have.
-fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
+pub(crate) fn index_of(axis: i32, shape: &Shape) -> Result<usize> {
     axis_index(axis, shape.rank()).ok_or_else(|| {
         Error::invalid("axis", "the axis must be one of the input's", format!("axis={axis}, input shape={shape}"))
     })

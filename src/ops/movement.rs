@@ -72,6 +72,14 @@ fn read(tape: &mut Tape, input: Value, output: Vec<usize>, strides: &[usize]) ->
     tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
 }
 
+/// Position `row` of the first axis of a tensor of extents `dims`.
+pub(super) fn row(dims: &[usize], row: usize, dtype: DType) -> Result<MoveProblem> {
+    let inner: usize = dims[1..].iter().product();
+    let reach = Reach { source: extent(dims[0])?, start: extent(row)? as i32, step: 1, repeat: 1 };
+    let axes = [MoveAxis { reach: Some(reach), ..plain(1, inner, extent(inner)?)? }, plain(inner, 1, 1)?];
+    MoveProblem::new(&axes, 0, Outside::ZERO, dtype)
+}
+
 fn strided(output: &[usize], strides: &[usize], dtype: DType) -> Result<MoveProblem> {
     let to = written(output)?;
     let axes = output.iter().zip(strides).zip(to).map(|((&dim, &from), to)| plain(dim, from, to));

@@ -36,6 +36,17 @@ impl Reads {
         self
     }
 
+    /// What another step reads.
+    pub(crate) fn read(mut self, operand: Operand, read: &Read) -> Self {
+        self.0.push((operand, read.clone()));
+        self
+    }
+
+    /// Nothing yet.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// A constant that may be absent.
     pub(crate) fn if_any(self, operand: Operand, kernel: Option<&Arc<Kernel>>) -> Self {
         match kernel {
@@ -55,7 +66,7 @@ impl From<Value> for Reads {
 #[derive(Clone)]
 pub(crate) struct Step {
     /// The path of the layer that it is of.
-    place: Arc<str>,
+    pub(crate) place: Arc<str>,
     pub(crate) problem: Problem,
     reads: Vec<(Operand, Read)>,
     writes: Vec<(Operand, Value)>,
@@ -65,6 +76,12 @@ impl Step {
     /// An operation that writes one value.
     pub(crate) fn new(place: Arc<str>, problem: Problem, reads: impl Into<Reads>, output: Value) -> Self {
         Self { place, problem, reads: reads.into().0, writes: vec![(Operand::Output, output)] }
+    }
+
+    /// The same operation, which writes `value` as `operand` too.
+    pub(crate) fn and_writes(mut self, operand: Operand, value: Value) -> Self {
+        self.writes.push((operand, value));
+        self
     }
 
     /// What it is called in messages.
@@ -90,12 +107,22 @@ impl Step {
         self.writes.iter().map(|(_, value)| *value)
     }
 
+    /// All that it reads, each with its name.
+    pub(crate) fn reads(&self) -> &[(Operand, Read)] {
+        &self.reads
+    }
+
     /// The constants, each with its name, in the form that `plan` reads it in.
     pub(crate) fn constants(&self, plan: &Plan) -> impl Iterator<Item = (Operand, &Arc<Kernel>, Form)> {
         self.reads.iter().filter_map(|(operand, read)| match read {
             Read::Value(_) => None,
             Read::Constant(kernel) => Some((*operand, kernel, Form::of(plan, *operand, kernel))),
         })
+    }
+
+    /// What is read as `operand`.
+    pub(crate) fn reading(&self, operand: Operand) -> Option<&Read> {
+        self.reads.iter().find(|(name, _)| *name == operand).map(|(_, read)| read)
     }
 
     /// The value that is read as `operand`.

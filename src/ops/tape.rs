@@ -16,7 +16,8 @@ use std::sync::Arc;
 use super::{Launch, Passing, Reads, Step, rewrite};
 use crate::geometry::indexable;
 use crate::gpu::Commands;
-use crate::plan::Problem;
+use crate::plan::{CastProblem, Problem};
+use crate::variable::Data;
 use crate::{DType, DataFormat, Error, Result, Rounding, Shape, Tensor};
 
 /// A tensor of a [`Tape`].
@@ -60,12 +61,15 @@ pub(crate) struct Tape {
     values: Vec<Info>,
     storages: usize,
     inputs: Vec<Value>,
+    variables: Vec<(Arc<Data>, Value)>,
     pads: Vec<Pad>,
     pub(crate) steps: Vec<Step>,
     /// The path of the layer being lowered.
     pub(crate) place: Arc<str>,
     /// The narrower format that the layer being lowered rounds its results to.
     pub(crate) rounding: Option<Rounding>,
+    /// Whether layers compute as in training: a batch normalization by the statistics of the batch, say.
+    pub(crate) training: bool,
 }
 
 impl Tape {
@@ -74,6 +78,46 @@ impl Tape {
         let value = self.uninitialized(shape, dtype)?;
         self.inputs.push(value);
         Ok(value)
+    }
+
+    /// The values of a weight, to be read as they are or [assigned](Self::assign): its own memory.
+    pub(crate) fn variable(&mut self, data: &Arc<Data>) -> Result<Value> {
+        if let Some((_, value)) = self.variables.iter().find(|(known, _)| Arc::ptr_eq(known, data)) {
+            return Ok(*value);
+        }
+        let value = self.uninitialized(data.shape().clone(), data.dtype())?;
+        self.variables.push((data.clone(), value));
+        Ok(value)
+    }
+
+    /// The weights that stand as values on the tape.
+    pub(crate) fn variables(&self) -> &[(Arc<Data>, Value)] {
+        &self.variables
+    }
+
+    /// The weights that steps write.
+    pub(crate) fn assigned(&self) -> impl Iterator<Item = &Arc<Data>> {
+        let is_written = |value: Value| {
+            self.steps.iter().any(|step| step.written().any(|other| self.storage(other) == self.storage(value)))
+        };
+        self.variables.iter().filter(move |(_, value)| is_written(*value)).map(|(data, _)| data)
+    }
+
+    /// Replaces the values of a weight by those of `value`. What stands before on the tape reads the old ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the number of elements differs.
+    pub(crate) fn assign(&mut self, data: &Arc<Data>, value: Value) -> Result<()> {
+        let to = self.variable(data)?;
+        let value = self.reshape(value, data.shape().clone())?;
+        let problem = CastProblem {
+            elements: self.elements(to),
+            from: self.dtype(value),
+            to: data.dtype(),
+            rounding: data.rounding(),
+        };
+        self.step_into(Problem::Cast(problem), value, to);
+        Ok(())
     }
 
     /// A value that steps are about to write.
@@ -173,7 +217,7 @@ impl Tape {
                 last[self.storage(value).0] = index + 1;
             }
         }
-        for &value in kept {
+        for &value in kept.iter().chain(self.variables.iter().map(|(_, value)| value)) {
             last[self.storage(value).0] = usize::MAX;
         }
         last
@@ -184,7 +228,7 @@ impl Tape {
     pub(crate) fn maker(&self, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
         let storage = self.storage(value);
         let is = |other: &Value| self.storage(*other) == storage;
-        if outputs.iter().any(is) || self.inputs.iter().any(is) {
+        if outputs.iter().chain(&self.inputs).chain(self.variables.iter().map(|(_, value)| value)).any(is) {
             return None;
         }
         let mut found = None;
@@ -216,6 +260,9 @@ impl Tape {
         for (value, tensor) in self.inputs.iter().zip(inputs) {
             memory[self.storage(*value).0] = Some(tensor.clone());
         }
+        for (data, value) in &self.variables {
+            memory[self.storage(*value).0] = Some(data.on_device()?);
+        }
         for (index, step) in self.steps.iter().enumerate() {
             for (_, value) in step.values() {
                 if let none @ None = &mut memory[self.storage(value).0] {
@@ -241,6 +288,7 @@ impl Tape {
                 }
             }
         }
+        self.assigned().for_each(|data| data.replaced_on_device());
         let tensor = |&value: &Value| {
             let made = match &memory[self.storage(value).0] {
                 Some(tensor) => tensor.clone(),

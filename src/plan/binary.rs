@@ -178,9 +178,9 @@ impl BinaryProblem {
         let (left, right) = (step(left, |axis| axis.left)?, step(right, |axis| axis.right)?);
         let output = inner.iter().map(|axis| u64::from(axis.extent)).product();
         let steps = match self.sides {
-            Sides::InputOther => [left, right, output],
-            Sides::InputKernel if right == 0 => [left, 0, output],
-            Sides::KernelInput if left == 0 => [right, 0, output],
+            Sides::InputOther => [left, right, output, output],
+            Sides::InputKernel if right == 0 => [left, 0, output, output],
+            Sides::KernelInput if left == 0 => [right, 0, output, output],
             _ => return None,
         };
         Some(Parts { count: extent, steps })

@@ -3,9 +3,94 @@
 //! An [`Elementwise`] is such a function as a shader takes it: a name in `lib/activation.wgsl` or `lib/math.wgsl` and up
 //! to three numbers. It runs alone ([`MapProblem`]), or as the last part of another launch's
 //! [`Epilogue`](super::Epilogue). A [`CastProblem`] changes what the elements are stored as.
+//!
+//! # Recipe: add an element-wise function
+//! 1. A variant of [`Activation`] or [`Unary`] with its name and parameters; the compiler then asks for its form here.
+//! 2. A row of `FUNCTIONS`; a unit test asks for it.
+//! 3. The function in `lib/activation.wgsl` or `lib/math.wgsl`, and its derivative in `lib/slope.wgsl` (`tests/shaders.rs`).
+//! 4. Its reference in f64 (`reference/activation.rs`, `reference/operators.rs`) and how far off it may be
+//!    (`reference/tolerance.rs`). The derivative needs none: `tests/gradients.rs` takes differences of the function.
 
 use super::{ACTIVATION, MATH, Part};
 use crate::{Activation, DType, Rounding, Unary};
+
+/// A row of the table of element-wise functions: see [`FUNCTIONS`].
+struct Function {
+    /// In `lib/activation.wgsl` or `lib/math.wgsl`.
+    name: &'static str,
+    /// Its derivative, in `lib/slope.wgsl`.
+    slope: &'static str,
+    /// Whether it is less than a dozen instructions.
+    short: bool,
+}
+
+macro_rules! short {
+    ($name:literal) => {
+        Function { name: $name, slope: concat!($name, "_slope"), short: true }
+    };
+}
+
+macro_rules! long {
+    ($name:literal) => {
+        Function { short: false, ..short!($name) }
+    };
+}
+
+/// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
+/// in `lib/slope.wgsl` fails `tests/shaders.rs`.
+const FUNCTIONS: [Function; 51] = [
+    short!("linear"),
+    short!("relu"),
+    long!("relu_general"),
+    long!("relu_capped"),
+    short!("relu6"),
+    short!("leaky_relu"),
+    long!("elu"),
+    long!("celu"),
+    long!("selu"),
+    long!("exponential"),
+    long!("sigmoid"),
+    long!("log_sigmoid"),
+    short!("hard_sigmoid"),
+    short!("hard_sigmoid_2"),
+    long!("silu"),
+    short!("hard_silu"),
+    long!("gelu"),
+    long!("gelu_approximate"),
+    long!("mish"),
+    long!("softplus"),
+    long!("softsign"),
+    long!("squareplus"),
+    long!("tanh_keras"),
+    long!("tanh_shrink"),
+    short!("hard_tanh"),
+    short!("hard_shrink"),
+    long!("soft_shrink"),
+    short!("threshold"),
+    long!("sparse_plus"),
+    long!("sparse_sigmoid"),
+    short!("math_abs"),
+    short!("math_neg"),
+    long!("math_sqrt"),
+    long!("math_reciprocal"),
+    long!("math_log"),
+    long!("math_floor"),
+    long!("math_ceil"),
+    long!("math_round"),
+    long!("math_sign"),
+    long!("math_erf"),
+    long!("math_sin"),
+    long!("math_cos"),
+    long!("math_tan"),
+    short!("math_square"),
+    short!("math_clip"),
+    short!("math_affine"),
+    long!("math_pow"),
+    short!("math_clipped_affine"),
+    long!("math_scaled_elu"),
+    long!("math_shrink"),
+    long!("math_swish"),
+];
 
 /// An element-wise function as a shader takes it: a function of `lib/activation.wgsl` or `lib/math.wgsl`, and its
 /// parameters.
@@ -62,6 +147,10 @@ impl Elementwise {
         Self { function: name, parameters: [first, second, 0] }
     }
 
+    fn row(&self) -> &'static Function {
+        FUNCTIONS.iter().find(|row| row.name == self.function).unwrap_or(&FUNCTIONS[0])
+    }
+
     /// The parts of a shader that define the function.
     pub(crate) fn parts(&self) -> &'static [Part] {
         if self.function.starts_with("math_") { &[ACTIVATION, MATH] } else { &[ACTIVATION] }
@@ -72,27 +161,14 @@ impl Elementwise {
         self.function
     }
 
+    /// The name of its derivative in `lib/slope.wgsl`.
+    pub(crate) fn slope(&self) -> &'static str {
+        self.row().slope
+    }
+
     /// Whether it is a dozen instructions or more, too long to be repeated at every store of a large tile.
     pub(crate) fn is_long(&self) -> bool {
-        !matches!(
-            self.function,
-            "linear"
-                | "relu"
-                | "relu6"
-                | "leaky_relu"
-                | "hard_sigmoid"
-                | "hard_sigmoid_2"
-                | "hard_silu"
-                | "hard_tanh"
-                | "hard_shrink"
-                | "threshold"
-                | "math_abs"
-                | "math_neg"
-                | "math_square"
-                | "math_clip"
-                | "math_affine"
-                | "math_clipped_affine"
-        )
+        !self.row().short
     }
 
     /// The bits of its three f32 parameters.
@@ -123,4 +199,28 @@ pub struct CastProblem {
     pub to: DType,
     /// A narrower format that the values are rounded to.
     pub rounding: Option<Rounding>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::NAMES as ACTIVATIONS;
+    use crate::unary::NAMES as FUNCTIONS_OF_ONNX;
+
+    /// Every function that there is has its row; without one it would have the slope of another.
+    #[test]
+    fn every_function_is_in_the_table() {
+        let others = [
+            Activation::HardSigmoid2,
+            Activation::Threshold { threshold: 0.0, default_value: 0.0 },
+            Activation::Gelu { approximate: true },
+            Activation::Relu { negative_slope: 0.5, max_value: None, threshold: 0.0 },
+            Activation::Relu { negative_slope: 0.5, max_value: Some(6.0), threshold: 0.0 },
+        ];
+        let activations = ACTIVATIONS.iter().map(|(_, activation)| *activation).chain(others);
+        let unary = FUNCTIONS_OF_ONNX.iter().map(|(_, function)| Elementwise::of_unary(function));
+        for function in activations.filter_map(|activation| Elementwise::new(&activation)).chain(unary) {
+            assert_eq!(function.row().name, function.function);
+        }
+    }
 }

@@ -57,6 +57,6 @@ impl MoveProblem {
         let apart = least >= 0 && (from == 0 || most < i64::from(from));
         let apart = apart && u64::from(self.output_offset) + written < to.into();
         let step = u64::try_from(from).ok()?;
-        (reach.is_none() && apart).then_some(Parts { count: extent, steps: [step, 0, to.into()] })
+        (reach.is_none() && apart).then_some(Parts { count: extent, steps: [step, 0, to.into(), 0] })
     }
 }

@@ -22,8 +22,19 @@ pub enum Operand {
     ThenKernel,
     /// The bias of the second of two convolutions in one.
     ThenBias,
-    /// The operation's output.
+    /// In the backward pass, the gradient of what the operation wrote in the forward pass; of a loss, which writes it, by each
+    /// prediction.
+    Gradient,
+    /// The operation's output; of an update the weight, which it reads as well.
     Output,
+    /// What the losses of lines are multiplied by.
+    Weights,
+    /// The numbers of a training step: whether it updates, its learning rate, ….
+    Clock,
+    /// The square of the norm that gradients are clipped by, or of a change.
+    Norm,
+    /// What an optimizer keeps beside a weight, by its number; read and written.
+    Slot(usize),
     /// The plan's scratch buffer of this index.
     Scratch(usize),
 }

@@ -5,8 +5,9 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AxisProblem, BinaryProblem, CastProblem, ConvProblem, MapProblem, MoveProblem, NormalizeProblem, Operand,
-    PoolProblem, ProductProblem, ResizeProblem, SeparableProblem, TakeProblem,
+    AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, LossProblem,
+    MapProblem, MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem,
+    RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -37,8 +38,22 @@ pub enum Problem {
     Binary(BinaryProblem),
     /// Matrix products of two tensors.
     Product(ProductProblem),
+    /// Losses of predictions, and their gradient.
+    Loss(LossProblem),
+    /// A change of a weight in place.
+    Update(UpdateProblem),
+    /// The gradient of a function of every element.
+    MapGradient(MapProblem),
+    /// The gradient of a function of two tensors to one of them.
+    BinaryGradient(BinaryGradientProblem),
+    /// The gradient of a pooling.
+    PoolGradient(PoolGradientProblem),
+    /// The gradient of a convolution to its kernel.
+    KernelGradient(KernelGradientProblem),
     /// Lines of a table by their numbers.
     Take(TakeProblem),
+    /// A recurrence over time.
+    Recurrent(RecurrentProblem),
 }
 
 impl Problem {
@@ -56,7 +71,14 @@ impl Problem {
             Self::Move(_) => "movement",
             Self::Binary(_) => "function of two",
             Self::Product(_) => "matrix product",
+            Self::Loss(_) => "loss",
+            Self::Update(_) => "update",
+            Self::MapGradient(_) => "gradient of a function of each element",
+            Self::BinaryGradient(_) => "gradient of a function of two",
+            Self::PoolGradient(_) => "gradient of pooling",
+            Self::KernelGradient(_) => "gradient of a kernel",
             Self::Take(_) => "lines by number",
+            Self::Recurrent(_) => "recurrence",
         }
     }
 
@@ -74,7 +96,13 @@ impl Problem {
             Self::Move(problem) => [problem.dtype; 2],
             Self::Binary(problem) => [problem.dtype; 2],
             Self::Product(problem) => [problem.dtype; 2],
+            Self::Loss(_) | Self::Update(_) => [DType::F32; 2],
+            Self::MapGradient(problem) => [problem.dtype; 2],
+            Self::BinaryGradient(problem) => [problem.of.dtype; 2],
+            Self::PoolGradient(problem) => [problem.of.dtype; 2],
+            Self::KernelGradient(problem) => [problem.dtype; 2],
             Self::Take(problem) => [problem.dtype, problem.index_dtype],
+            Self::Recurrent(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -85,8 +113,9 @@ impl Problem {
 pub(crate) struct Parts {
     /// How many there are.
     pub(crate) count: u32,
-    /// Elements from one to the next in the input, in the other tensor, and in the output; 0 where all read the same.
-    pub(crate) steps: [u64; 3],
+    /// Elements from one to the next in the input, in the other tensor, in the output, and in the gradient that is read; 0
+    /// where all read the same.
+    pub(crate) steps: [u64; 4],
 }
 
 impl Parts {
@@ -96,6 +125,7 @@ impl Parts {
             Operand::Input => self.steps[0],
             Operand::Other => self.steps[1],
             Operand::Output => self.steps[2],
+            Operand::Gradient => self.steps[3],
             _ => 0,
         }
     }
@@ -104,7 +134,7 @@ impl Parts {
 impl Problem {
     /// The parts that the problem falls into, as many as there are; `None` where its tensors do not come in parts.
     pub(crate) fn parts(&self) -> Option<Parts> {
-        let of = |count: u32, input: u64, output: u64| Some(Parts { count, steps: [input, output, output] });
+        let of = |count: u32, input: u64, output: u64| Some(Parts { count, steps: [input, output, output, output] });
         let images = |geometry: &ConvGeometry, read: u64, written: u64| {
             let count = geometry.batch.max(1);
             of(count, read / u64::from(count), written / u64::from(count))
@@ -122,7 +152,9 @@ impl Problem {
                 let each = |[height, width]: [u32; 2]| u64::from(height) * u64::from(width) * u64::from(*channels);
                 of(*batch, each(*input), each(*output))
             }
-            Self::Map(MapProblem { elements, .. }) | Self::Cast(CastProblem { elements, .. }) => of(*elements, 1, 1),
+            Self::Map(MapProblem { elements, .. })
+            | Self::Cast(CastProblem { elements, .. })
+            | Self::MapGradient(MapProblem { elements, .. }) => of(*elements, 1, 1),
             Self::AlongAxis(AxisProblem { function, outer, extent, inner, .. }) => {
                 let each = |extent: u32| u64::from(extent) * u64::from(*inner);
                 of(*outer, each(*extent), each(function.output_extent(*extent)))
@@ -141,8 +173,19 @@ impl Problem {
                 }
             }
             Self::Move(problem) => problem.parts(),
-            Self::Binary(problem) => problem.parts(),
-            Self::Separable(_) | Self::Product(_) | Self::Take(_) => None,
+            Self::Binary(problem) | Self::BinaryGradient(BinaryGradientProblem { of: problem, .. }) => problem.parts(),
+            Self::PoolGradient(PoolGradientProblem { of: PoolProblem { geometry, .. } }) => {
+                let Parts { count, steps: [read, _, _, written] } =
+                    images(geometry, geometry.in_elements(), geometry.out_elements())?;
+                Some(Parts { count, steps: [read, 0, read, written] })
+            }
+            Self::Separable(_)
+            | Self::Product(_)
+            | Self::KernelGradient(_)
+            | Self::Take(_)
+            | Self::Recurrent(_)
+            | Self::Loss(_)
+            | Self::Update(_) => None,
         }
     }
 
@@ -154,19 +197,29 @@ impl Problem {
                 problem.geometry.batch = 1;
                 problem.geometry.axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(count)];
             }
-            Self::Conv(ConvProblem { geometry, .. }) | Self::Pool(PoolProblem { geometry, .. }) => {
-                geometry.batch = count
-            }
+            Self::Conv(ConvProblem { geometry, .. })
+            | Self::Pool(PoolProblem { geometry, .. })
+            | Self::PoolGradient(PoolGradientProblem { of: PoolProblem { geometry, .. } }) => geometry.batch = count,
             Self::Resize(problem) => problem.batch = count,
-            Self::Map(MapProblem { elements, .. }) | Self::Cast(CastProblem { elements, .. }) => *elements = count,
+            Self::Map(MapProblem { elements, .. })
+            | Self::Cast(CastProblem { elements, .. })
+            | Self::MapGradient(MapProblem { elements, .. }) => *elements = count,
             Self::AlongAxis(problem) => problem.outer = count,
             Self::Normalize(problem) => match (problem.outer, problem.spread, problem.group_step) {
                 (1, 1, 0) => problem.group = count,
                 _ => problem.outer = count,
             },
             Self::Move(problem) => problem.axes[problem.outermost()].extent = count,
-            Self::Binary(problem) => problem.axes[problem.outermost()].extent = count,
-            Self::Separable(_) | Self::Product(_) | Self::Take(_) => {}
+            Self::Binary(problem) | Self::BinaryGradient(BinaryGradientProblem { of: problem, .. }) => {
+                problem.axes[problem.outermost()].extent = count
+            }
+            Self::Separable(_)
+            | Self::Product(_)
+            | Self::KernelGradient(_)
+            | Self::Take(_)
+            | Self::Recurrent(_)
+            | Self::Loss(_)
+            | Self::Update(_) => {}
         }
         part
     }

@@ -28,6 +28,7 @@ pub(crate) const IMAGE: Part = part!("lib/image.wgsl");
 pub(crate) const LARGEST: Part = part!("lib/largest.wgsl");
 pub(crate) const ACTIVATION: Part = part!("lib/activation.wgsl");
 pub(crate) const MATH: Part = part!("lib/math.wgsl");
+pub(crate) const SLOPE: Part = part!("lib/slope.wgsl");
 
 /// The value of a name that a shader's preamble declares.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

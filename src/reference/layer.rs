@@ -5,8 +5,8 @@ use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
     Transposed, Window, average_pool, concatenate, conv, conv_transpose, dense, depthwise_conv,
-    estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, repeat, resample,
-    scale_and_shift, tensors, total, unit_normalize,
+    estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, recurrent, repeat,
+    resample, scale_and_shift, tensors, total, unit_normalize,
 };
 use crate::layers::{
     self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
@@ -245,6 +245,10 @@ impl Given<'_> {
                 plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
             }
             LayerConfig::Merge(layer) => plain(operators::merge(self.inputs, layer.kind, self.storage)),
+            LayerConfig::MergeTime(_) => {
+                let shape = [&[input.shape[0] * input.shape[1]], &input.shape[2..]].concat();
+                plain(Estimate::exact(input.reshaped(shape)))
+            }
             LayerConfig::Normalization(layer) => plain(self.normalization(layer)?),
             LayerConfig::Pad(layer) => {
                 let surround = match layer.mode {
@@ -272,6 +276,22 @@ impl Given<'_> {
             LayerConfig::Pool1D(layer) => plain(pool(input, layer)),
             LayerConfig::Pool2D(layer) => plain(pool(input, layer)),
             LayerConfig::Pool3D(layer) => plain(pool(input, layer)),
+            LayerConfig::RMSNormalization(layer) => {
+                let axis = self.axis(layer.axis);
+                let extent = input.shape[axis];
+                let scale = along(input, &[axis], &self.weight(0, &[extent])?.data);
+                let mean = input.reduced(&[axis], |set| set.iter().map(|x| x * x).sum::<f64>() / extent as f64);
+                let normed = input.zip(&mean, |x, mean| x / (mean + layer.epsilon).sqrt());
+                plain(Estimate::rounded(normed.zip(&scale, |x, scale| x * scale), 16.0 + extent as f64))
+            }
+            LayerConfig::Recurrent(layer) => {
+                let (channels, units) = (input.shape[2], layer.units as usize);
+                let values = layer.cell.gates() * units;
+                let kernel = self.weight(0, &[channels, values])?;
+                let recurrent = self.weight(1, &[units, values])?;
+                let bias = self.weights.get(2).map(|bias| read(bias, self.storage));
+                plain(recurrent::states(layer, input, &kernel, &recurrent, bias.as_ref()))
+            }
             LayerConfig::Reduce(layer) => {
                 let all = (0..input.shape.len()).collect();
                 let axes = if layer.axes.is_empty() { all } else { self.axes(&layer.axes) };
@@ -313,6 +333,10 @@ impl Given<'_> {
                     sliced = operators::slice(&sliced, axis, start, end, layer.steps.get(i).copied().unwrap_or(1));
                 }
                 plain(Estimate::exact(sliced))
+            }
+            LayerConfig::SplitTime(_) => {
+                let shape = [&self.inputs[1].shape[..2], &input.shape[1..]].concat();
+                plain(Estimate::exact(input.reshaped(shape)))
             }
             LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
             LayerConfig::UnitNormalization(layer) => {
@@ -798,7 +822,7 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
 }
 
 /// An activation by name, with its parameters.
-fn named(activation: &Activation) -> (&'static str, Vec<(&'static str, f64)>) {
+pub(super) fn named(activation: &Activation) -> (&'static str, Vec<(&'static str, f64)>) {
     let number = |name: &'static str, value: f32| vec![(name, f64::from(value))];
     let parameters = match *activation {
         Activation::Relu { negative_slope, max_value, threshold } => {

@@ -23,6 +23,7 @@ mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+mod recurrent;
 mod tensors;
 pub mod tolerance;
 

@@ -31,6 +31,16 @@ pub struct Case {
     pub weights: Vec<(String, Array)>,
     /// The output.
     pub y: Array,
+    /// How much each element of the output counts, in cases of gradients.
+    pub gy: Option<Array>,
+    /// The gradients of `Σ y · gy` to the inputs.
+    pub gx: Vec<Array>,
+    /// Those to every trainable weight, by its name.
+    pub gw: Vec<(String, Array)>,
+    /// Whether the layer is called as in training.
+    pub training: bool,
+    /// Weights after a call in training, by name.
+    pub after: Vec<(String, Array)>,
     /// Keras' serialised layer, on about half of the cases.
     pub keras: Option<Value>,
     /// `"float16"` when inputs and weights are exact halves.
@@ -152,11 +162,18 @@ fn read_case(case: &Value, tensors: &HashMap<String, Array>) -> Result<Case, Str
         found.cloned().ok_or_else(|| format!("{id} names the tensor {key}, which is not in the file"))
     };
     let x = list("x")?.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
-    let weights = list("weights")?.iter().map(|weight| {
-        let name = weight["name"].as_str().ok_or_else(|| format!("{id} has a weight without a name"))?;
-        Ok((name.to_owned(), tensor(&weight["key"])?))
-    });
-    let weights = weights.collect::<Result<_, String>>()?;
+    let named = |weights: &[Value]| -> Result<Vec<(String, Array)>, String> {
+        let one = |weight: &Value| {
+            let name = weight["name"].as_str().ok_or_else(|| format!("{id} has a weight without a name"))?;
+            Ok((name.to_owned(), tensor(&weight["key"])?))
+        };
+        weights.iter().map(one).collect()
+    };
+    let of_some = |field: &str| case[field].as_array().map_or(&[][..], Vec::as_slice);
+    let weights = named(list("weights")?)?;
+    let (gw, after) = (named(of_some("gw"))?, named(of_some("after"))?);
+    let gx = of_some("gx").iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+    let gy = case.get("gy").map(tensor).transpose()?;
     let y = tensor(&case["y"])?;
     let round = text("round");
     Ok(Case {
@@ -167,6 +184,11 @@ fn read_case(case: &Value, tensors: &HashMap<String, Array>) -> Result<Case, Str
         keras: case.get("keras").cloned(),
         storage: if round.as_deref() == Some("float16") { Storage::F16 } else { Storage::F32 },
         source: text("source"),
+        training: case["training"].as_bool().unwrap_or(false),
+        gy,
+        gx,
+        gw,
+        after,
         id,
         x,
         weights,

@@ -184,8 +184,9 @@ fn binary(function: BinaryFunction, a: f64, b: f64) -> f64 {
         BinaryFunction::Modulo => a - b * (a / b).floor(),
         BinaryFunction::Remainder => a % b,
         BinaryFunction::Arctangent => a.atan2(b),
-        BinaryFunction::Where => a * truth(b != 0.0),
-        BinaryFunction::WhereNot => a * truth(b == 0.0),
+        BinaryFunction::Where if b == 0.0 => 0.0,
+        BinaryFunction::WhereNot if b != 0.0 => 0.0,
+        BinaryFunction::Where | BinaryFunction::WhereNot => a,
     }
 }
 
@@ -443,6 +444,10 @@ fn transposed(dtype: DType) -> Vec<Case> {
             1,
             "linear",
         ),
+        ("phases", [along(5, 4, 2, 1, -1), along(6, 4, 2, 1, -1)], 12, 8, 1, "relu"),
+        ("phases, few channels", [along(4, 2, 2, 0, 0), along(5, 6, 3, 2, 1)], 3, 4, 1, "linear"),
+        ("phases of a line", [along(1, 1, 1, 0, 0), along(9, 16, 8, 4, -4)], 16, 12, 1, "tanh"),
+        ("phases, tiles", [along(9, 4, 2, 1, -1), along(8, 4, 2, 0, 0)], 36, 32, 1, "linear"),
         ("groups", [along(4, 3, 2, 1, 0), along(3, 3, 1, 1, -1)], 6, 8, 2, "linear"),
         ("groups in fours", [along(3, 3, 2, 1, 0), along(9, 2, 2, 0, 0)], 8, 16, 2, "relu6"),
         ("depthwise", [along(4, 3, 2, 1, 0), along(5, 3, 2, 0, -1)], 5, 5, 5, "linear"),

@@ -17,5 +17,11 @@ pub fn forward_dev(storage: Storage) -> f64 {
     }
 }
 
+/// `dev` of a gradient of a layer against Keras. Keras' own `f32` runs stay below 6e-6.
+pub const GRADIENT_DEV: f64 = 1e-4;
+
+/// Half of how far apart the points of a central difference lie, in f64: its error is of the order of the square of this.
+pub const DIFFERENCE: f64 = 1e-6;
+
 /// `dev` of a whole model's outputs and of its layers' statistics against Keras.
 pub const MODEL_DEV: f64 = 1e-4;

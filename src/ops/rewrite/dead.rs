@@ -18,6 +18,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
     let tape = &*rewriting.tape;
     let written = || tape.steps[index].written().map(|value| tape.storage(value));
     let later = tape.steps[index + 1..].iter().flat_map(|step| step.values_read().map(|(_, value)| value));
-    let mut read = later.chain(rewriting.outputs.iter().copied()).map(|value| tape.storage(value));
+    let kept = rewriting.outputs.iter().copied().chain(tape.variables().iter().map(|(_, value)| *value));
+    let mut read = later.chain(kept).map(|value| tape.storage(value));
     Ok(if read.any(|storage| written().any(|other| other == storage)) { Outcome::Other } else { Outcome::Gone })
 }

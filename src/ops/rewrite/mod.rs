@@ -83,6 +83,13 @@ pub(crate) fn of_call(tape: &mut Tape, gpu: &Gpu, outputs: &[Value]) -> Result<(
     rewriting.each(&[one_pass::RULE])
 }
 
+/// Rewrites the tape of a description, which knows no device, whose results are `outputs`: what a call computes of it, but for
+/// convolutions in one pass.
+pub(crate) fn of_description(tape: &mut Tape, outputs: &[Value]) -> Result<()> {
+    let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(false));
+    Rewriting { tape, outputs, folded, takes_one_pass }.each(&[epilogue::RULE])
+}
+
 /// Whether `gpu` is to take two convolutions in one pass: by its tuning, and where no tensor has to be split for a binding.
 fn takes_one_pass(gpu: &Gpu) -> impl Fn(&SeparableProblem, u64) -> Result<bool> {
     |problem, bytes| Ok(bytes <= gpu.caps().max_binding && gpu.takes_one_pass(problem)?)

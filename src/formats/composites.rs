@@ -1,0 +1,306 @@
+//! Layers of Keras that are layers of ours in a row: wrappers, recurrent layers of cells, attention. Each becomes a model within
+//! the model, whose layers find their weights where Keras keeps them in the layer: a group that begins with `@` names the
+//! attribute in place of a layer, and one that begins with `@@` names all that stands between the layer and its weights.
+
+use serde_json::{Value as Json, json};
+
+use super::graph::{Body, Call, Graph, Member, Source, at};
+use super::operators;
+use crate::layers::{
+    ActivationLayer, BinaryFunction, Broadcast, Concatenate, Einsum, EinsumDense, Index, LayerConfig, Map, Merge,
+    MergeKind, MergeTime, Recurrent, Reduce, Reduction, SplitTime, Subscript, Take,
+};
+use crate::{Activation, HostTensor, Unary};
+
+/// The wrappers of one layer or several, which are called as these are.
+const WRAPPERS: [&str; 5] = ["Bidirectional", "Pipeline", "RNN", "SpectralNormalization", "TimeDistributed"];
+
+/// The layers of attention, whose calls name what they are given.
+const ATTENTION: [&str; 5] =
+    ["AdditiveAttention", "Attention", "GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"];
+
+pub(super) fn is_wrapper(class: &str) -> bool {
+    WRAPPERS.contains(&class)
+}
+
+pub(super) fn is_attention(class: &str) -> bool {
+    ATTENTION.contains(&class)
+}
+
+/// What scores that are masked away have added: next to it, every other score is nothing, in f16 too.
+const MASKED: f32 = -30_000.0;
+
+/// A model in the making.
+pub(super) struct Write {
+    graph: Graph,
+    /// The number of the next layer in the file.
+    layers: usize,
+}
+
+type Made<T> = Result<T, String>;
+
+/// Reads a layer or model from its config, its first layer being of the number given; and the number behind its last.
+type ReadInner<'a> = dyn FnMut(&Json, usize) -> Made<(Body, usize)> + 'a;
+
+impl Write {
+    fn new(name: &str, inputs: usize, layers: usize) -> Self {
+        let inputs = (0..inputs).map(|input| (format!("input_{input}"), None)).collect();
+        let graph = Graph { name: name.to_owned(), inputs, notes: json!({}), ..Graph::default() };
+        Self { graph, layers }
+    }
+
+    /// What stands for `body`, applied to `reads`.
+    fn body(&mut self, name: &str, group: &str, body: Body, reads: &[Source]) -> Source {
+        let member = self.graph.members.len();
+        let (name, group) = (name.to_owned(), group.to_owned());
+        self.graph.members.push(Member { name, body, group, counted: false, counted_in_2: false });
+        self.graph.calls.push(Call { member, inputs: reads.to_vec() });
+        Source::Call { call: self.graph.calls.len() - 1, output: 0 }
+    }
+
+    fn layer(&mut self, name: &str, group: &str, layer: impl Into<LayerConfig>, reads: &[Source]) -> Source {
+        let layer = Body::Layer(Box::new(layer.into().named(name)), self.layers);
+        self.layers += 1;
+        self.body(name, group, layer, reads)
+    }
+
+    fn done(mut self, outputs: Vec<Source>) -> (Body, usize) {
+        self.graph.outputs = outputs;
+        (Body::Model(self.graph), self.layers)
+    }
+}
+
+/// A wrapper of the layers that `inner` reads from configs, each with the number of the first layer in it and the one behind.
+pub(super) fn wrapper(
+    layer: &Json,
+    class: &str,
+    name: &str,
+    first: usize,
+    inner: &mut ReadInner<'_>,
+) -> Made<(Body, usize)> {
+    let config = at(layer, "/config");
+    let input = Source::Input(0);
+    let mut write = Write::new(name, 1, first);
+    let name_of = |json: &Json, default: &str| at(json, "/config/name").as_str().unwrap_or(default).to_owned();
+    let mut wrapped = |write: &mut Write, json: &Json, group: &str, read: Source| -> Made<Source> {
+        let (body, next) = inner(json, write.layers)?;
+        write.layers = next;
+        Ok(write.body(&name_of(json, "layer"), group, body, &[read]))
+    };
+    let output = match class {
+        "SpectralNormalization" => vec![wrapped(&mut write, at(config, "/layer"), "@layer", input)?],
+        "TimeDistributed" => {
+            let folded = write.layer("merge_time", "", MergeTime::new(), &[input]);
+            let made = wrapped(&mut write, at(config, "/layer"), "@layer", folded)?;
+            vec![write.layer("split_time", "", SplitTime::new(), &[made, input])]
+        }
+        "Pipeline" => {
+            let layers = at(config, "/layers").as_array().ok_or("its config must hold `layers`")?;
+            let last = layers.iter().try_fold(input, |read, json| wrapped(&mut write, json, "@layers", read));
+            vec![last?]
+        }
+        "RNN" => {
+            let cell = at(config, "/cell");
+            let cells = match at(cell, "/class_name").as_str() {
+                Some("StackedRNNCells") => at(cell, "/config/cells").as_array().cloned().unwrap_or_default(),
+                _ => vec![cell.clone()],
+            };
+            let flag = |key: &str| config[key].as_bool().unwrap_or(false);
+            if flag("return_state") || flag("stateful") {
+                return Err("its states are not kept: return_state and stateful must be false".into());
+            }
+            let stacked = at(cell, "/class_name") == "StackedRNNCells";
+            let mut read = input;
+            let mut siblings = std::collections::HashMap::new();
+            for (number, cell) in cells.iter().enumerate() {
+                let class = at(cell, "/class_name").as_str().unwrap_or_default();
+                let layer = class.strip_suffix("Cell").filter(|layer| ["LSTM", "GRU", "SimpleRNN"].contains(layer));
+                let layer = layer
+                    .ok_or_else(|| format!("its cell {class} is not supported: use LSTM, GRU or SimpleRNN cells"))?;
+                let config = LayerConfig::from_config(layer, at(cell, "/config")).map_err(|error| error.to_string())?;
+                let LayerConfig::Recurrent(recurrent) = config else { return Err("its cell is none".into()) };
+                let last = number + 1 == cells.len();
+                let recurrent: Recurrent = recurrent
+                    .return_sequences(!last || flag("return_sequences"))
+                    .go_backwards(number == 0 && flag("go_backwards"));
+                let group = match stacked {
+                    true => format!("@@cell/cells/{}", super::weights::sibling(&mut siblings, class)),
+                    false => "@".to_owned(),
+                };
+                read = write.layer(&format!("{}_{number}", name_of(cell, "cell")), &group, recurrent, &[read]);
+            }
+            if cells.is_empty() {
+                return Err("it must have a cell".into());
+            }
+            vec![read]
+        }
+        _ => {
+            let forward = at(config, "/layer");
+            let mut backward = at(config, "/backward_layer").clone();
+            if backward.is_null() {
+                backward = forward.clone();
+                let turned = !backward["config"]["go_backwards"].as_bool().unwrap_or(false);
+                backward["config"]["go_backwards"] = turned.into();
+                backward["config"]["name"] = format!("backward_{}", name_of(forward, "layer")).into();
+            }
+            let there = wrapped(&mut write, forward, "@forward_layer", input)?;
+            let back = wrapped(&mut write, &backward, "@backward_layer", input)?;
+            let sequences = at(&backward, "/config/return_sequences").as_bool().unwrap_or(false);
+            let reversed = Subscript::Range { start: None, stop: None, step: -1 };
+            let back = match sequences {
+                true => write.layer("reverse", "", Index::new([Subscript::WHOLE, reversed]), &[back]),
+                false => back,
+            };
+            let both = [there, back];
+            match at(config, "/merge_mode").as_str() {
+                Some("concat") => vec![write.layer("merge", "", Concatenate::new(), &both)],
+                Some("sum") => vec![write.layer("merge", "", Merge::new(MergeKind::Add), &both)],
+                Some("ave") => vec![write.layer("merge", "", Merge::new(MergeKind::Average), &both)],
+                Some("mul") => vec![write.layer("merge", "", Merge::new(MergeKind::Multiply), &both)],
+                Some(other) => return Err(format!("its merge_mode {other} is none")),
+                None => both.to_vec(),
+            }
+        }
+    };
+    Ok(write.done(output))
+}
+
+/// A layer of attention as `call` calls it.
+pub(super) fn attention(
+    layer: &Json,
+    class: &str,
+    name: &str,
+    first: usize,
+    call: &operators::Call,
+) -> Made<(Body, usize)> {
+    let config = at(layer, "/config");
+    let number = |key: &str| config[key].as_u64().and_then(|number| u32::try_from(number).ok());
+    let flag = |key: &str, default: bool| config[key].as_bool().unwrap_or(default);
+    for key in ["use_gate", "sliding_window", "flash_attention"] {
+        if !matches!(config[key], Json::Null | Json::Bool(false)) {
+            return Err(format!("its `{key}` is not supported"));
+        }
+    }
+    let given = call.given(&["query", "value", "key"])?;
+    let (query, value) = match (given[0], given[1]) {
+        (Some(query), Some(value)) => (query, value),
+        _ => return Err("it must be called with a query and a value".into()),
+    };
+    let key = given[2].unwrap_or(value);
+    let mask = call.given_by_name("attention_mask")?;
+    let causal = call.is_on("use_causal_mask");
+    let scores_too = call.is_on("return_attention_scores");
+    let mut write = Write::new(name, call.reads.len(), first);
+    let channels = call.last_extent(query);
+    let use_bias = flag("use_bias", true);
+    let dense = |equation: &str, shape: &[Option<usize>], axes: &str| {
+        let dense = EinsumDense::new(equation, shape.to_vec());
+        if use_bias { dense.bias_axes(axes) } else { dense }
+    };
+    let wide = |count: u32| Some(count as usize);
+    let (scores, value, heads) = match class {
+        "MultiHeadAttention" => {
+            if !matches!(&config["attention_axes"], Json::Null) && config["attention_axes"] != json!([1]) {
+                return Err("its `attention_axes` are not supported: attend along axis 1".into());
+            }
+            let (heads, of_key) = (number("num_heads"), number("key_dim"));
+            let (heads, of_key) = heads.zip(of_key).ok_or("its config must hold num_heads and key_dim")?;
+            let of_value = number("value_dim").unwrap_or(of_key);
+            let [k, v] = [of_key, of_value].map(|dim| [None, wide(heads), wide(dim)]);
+            let query = write.layer("query", "@query_dense", dense("abc,cde->abde", &k, "de"), &[query]);
+            let key = write.layer("key", "@key_dense", dense("abc,cde->abde", &k, "de"), &[key]);
+            let value = write.layer("value", "@value_dense", dense("abc,cde->abde", &v, "de"), &[value]);
+            let scale = Unary::Affine { scale: (f64::from(of_key).sqrt().recip()) as f32, offset: 0.0 };
+            let query = write.layer("scale", "", Map::new(scale), &[query]);
+            (write.layer("scores", "", Einsum::new("abcd,aecd->acbe"), &[query, key]), value, true)
+        }
+        "GroupQueryAttention" | "GroupedQueryAttention" => {
+            let sizes = (number("num_query_heads"), number("num_key_value_heads"), number("head_dim"));
+            let (Some(queries), Some(keys), Some(dim)) = sizes else {
+                return Err("its config must hold num_query_heads, num_key_value_heads and head_dim".into());
+            };
+            if keys == 0 || queries % keys != 0 {
+                return Err("num_query_heads must be a multiple of num_key_value_heads".into());
+            }
+            let of = |heads: u32| [None, wide(heads), wide(dim)];
+            let query = write.layer("query", "@_query_dense", dense("bqm,muh->bquh", &of(queries), "uh"), &[query]);
+            let key = write.layer("key", "@_key_dense", dense("bkm,mvh->bkvh", &of(keys), "vh"), &[key]);
+            let value = write.layer("value", "@_value_dense", dense("bkm,mvh->bkvh", &of(keys), "vh"), &[value]);
+            let repeats = queries / keys;
+            let heads: Vec<f32> = (0..queries).map(|head| (head / repeats) as f32).collect();
+            let heads = HostTensor::new([heads.len()], heads).map_err(|error| error.to_string())?;
+            let repeated = Take::new(2).indices(heads);
+            let key = write.layer("repeat_key", "", repeated.clone(), &[key]);
+            let value = write.layer("repeat_value", "", repeated, &[value]);
+            let scale = Unary::Affine { scale: (f64::from(dim).sqrt().recip()) as f32, offset: 0.0 };
+            let query = write.layer("scale", "", Map::new(scale), &[query]);
+            (write.layer("scores", "", Einsum::new("bquh,bkuh->buqk"), &[query, key]), value, true)
+        }
+        "AdditiveAttention" => {
+            let rows = Index::new([Subscript::WHOLE, Subscript::WHOLE, Subscript::New]);
+            let columns = Index::new([Subscript::WHOLE, Subscript::New]);
+            let query = write.layer("queries", "", rows, &[query]);
+            let key = write.layer("keys", "", columns, &[key]);
+            let sum = write.layer("sum", "", Broadcast::new(BinaryFunction::Add), &[query, key]);
+            let mut sum = write.layer("tanh", "", ActivationLayer::new(Activation::Tanh), &[sum]);
+            if flag("use_scale", true) {
+                let channels = channels.ok_or("the extent of its query is not in the file")?;
+                let scale = Broadcast::new(BinaryFunction::Multiply).constant_right([channels]);
+                sum = write.layer("scale", "@", scale, &[sum]);
+            }
+            let total = Reduce::new(Reduction::Sum).axes([-1]).keepdims(false);
+            (write.layer("scores", "", total, &[sum]), value, false)
+        }
+        _ => {
+            if config["score_mode"].as_str().is_some_and(|mode| mode != "dot") {
+                return Err("its score_mode is not supported: use `dot`, or AdditiveAttention".into());
+            }
+            let mut scores = write.layer("products", "", Einsum::new("bqd,bkd->bqk"), &[query, key]);
+            if flag("use_scale", false) {
+                let scale = Broadcast::new(BinaryFunction::Multiply).constant_right([0usize; 0]);
+                scores = write.layer("scale", "@", scale, &[scores]);
+            }
+            (scores, value, false)
+        }
+    };
+    let mut scores = scores;
+    if causal {
+        let sizes = call.extent_at(given[0], 1).zip(call.extent_at(given[2].or(given[1]), 1));
+        let (rows, columns) = sizes.ok_or("its causal mask needs times that the file says")?;
+        let later = |at: usize| if at % columns > at / columns { MASKED } else { 0.0 };
+        let values = HostTensor::new([rows, columns], (0..rows * columns).map(later).collect::<Vec<_>>());
+        let masked = Broadcast::new(BinaryFunction::Add).values_right(values.map_err(|error| error.to_string())?);
+        scores = write.layer("causal", "", masked, &[scores]);
+    }
+    if let Some(mask) = mask {
+        let added = Unary::Affine { scale: -MASKED, offset: MASKED };
+        let mut mask = write.layer("mask", "", Map::new(added), &[mask]);
+        if heads {
+            let per_head = Index::new([Subscript::WHOLE, Subscript::New]);
+            mask = write.layer("mask_of_heads", "", per_head, &[mask]);
+        }
+        scores = write.layer("masked", "", Broadcast::new(BinaryFunction::Add), &[scores, mask]);
+    }
+    let softmax = ActivationLayer::new(Activation::Softmax { axis: -1 });
+    let shares = write.layer("softmax", "", softmax, &[scores]);
+    let output = match class {
+        "MultiHeadAttention" => {
+            let mixed = write.layer("mixed", "", Einsum::new("acbe,aecd->abcd"), &[shares, value]);
+            let out = match &config["output_shape"] {
+                Json::Null => channels,
+                Json::Array(list) if list.len() == 1 => list[0].as_u64().map(|extent| extent as usize),
+                number => number.as_u64().map(|extent| extent as usize),
+            };
+            let out = out.ok_or("the extent of its output is not in the file")?;
+            write.layer("output", "@output_dense", dense("abcd,cde->abe", &[None, Some(out)], "e"), &[mixed])
+        }
+        "GroupQueryAttention" | "GroupedQueryAttention" => {
+            let mixed = write.layer("mixed", "", Einsum::new("buqk,bkuh->bquh"), &[shares, value]);
+            let out = channels.ok_or("the extent of its query is not in the file")?;
+            write.layer("output", "@_output_dense", dense("bquh,uhm->bqm", &[None, Some(out)], "m"), &[mixed])
+        }
+        _ => write.layer("mixed", "", Einsum::new("bqk,bkd->bqd"), &[shares, value]),
+    };
+    let outputs = if scores_too { vec![output, shares] } else { vec![output] };
+    Ok(write.done(outputs))
+}

@@ -1,0 +1,159 @@
+//! The gradient of a convolution to its kernel, as a matrix product whose inner dimension is the pixels (split-K).
+//!
+//! A kernel has few elements, and each is a sum over all pixels of all images. So the pixels are split into parts, in
+//! order: one launch computes a sum for each part, `[parts, elements]`, and a second one adds up the parts, in order too.
+//! The same inputs then give the same bits in every run, which additions in the order of arrival (float atomics) would
+//! not.
+//!
+//! | tile | where |
+//! |---|---|
+//! | 4 input by 4 output channels | both come in fours, channels last |
+//! | 1 by 4 | output channels come in fours, as behind a picture of 3 channels |
+//! | 4 channels, each by itself | depthwise |
+//! | 1 by 1 | anything |
+
+use super::lines::{Term, combine};
+use super::long_sums::{Round, to_scratch};
+use super::pool_gradient::{VOLUME, window_constants};
+use super::{accumulator, item_count, workgroups};
+use crate::plan::{
+    Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, MOST_TURNS, Operand, Part, Plan, Shader, params,
+    part,
+};
+use crate::{DType, DataFormat, Error, Result};
+
+params! {
+    /// The uniform block of `conv_kernel_gradient.wgsl`.
+    KernelGradientParams {
+        /// Invocations with work to do.
+        items,
+        in_c,
+        out_c,
+        in_d, in_h, in_w,
+        out_d, out_h, out_w,
+        pad_d, pad_h, pad_w,
+        /// Of all images.
+        pixels,
+        /// Pixels of a part.
+        length,
+    }
+}
+
+/// Invocations that fill a device: a processor has few threads, a GPU thousands.
+const ENOUGH: [u64; 2] = [1 << 14, 1 << 9];
+/// Fewest pixels of a part.
+const SHORTEST: u64 = 64;
+
+/// What an invocation computes: input channels by output channels.
+#[derive(Clone, Copy)]
+struct Tile {
+    name: &'static str,
+    input: u32,
+    output: u32,
+    /// Channels of the input that lie in one vector.
+    vector: u32,
+    product: Part,
+}
+
+const SCALAR: Part = part!("lib/outer_scalar.wgsl");
+const FOUR: Part = part!("lib/outer_four.wgsl");
+
+/// Every tile that fits, the largest first.
+fn tiles(problem: &KernelGradientProblem) -> Vec<Tile> {
+    let geometry = &problem.geometry;
+    let last = problem.data_format == DataFormat::ChannelsLast;
+    let [group_in, group_out] = [geometry.group_in(), geometry.group_out()].map(|channels| channels.is_multiple_of(4));
+    let depthwise = geometry.is_depthwise() && geometry.out_channels.is_multiple_of(4);
+    let outer = Tile { name: "4x4", input: 4, output: 4, vector: 4, product: FOUR };
+    let row = Tile { name: "1x4", input: 1, output: 4, vector: 1, product: SCALAR };
+    let each = Tile { name: "depthwise_4", input: 1, output: 4, vector: 4, product: SCALAR };
+    let one = Tile { name: "1x1", input: 1, output: 1, vector: 1, product: SCALAR };
+    let offered =
+        [(outer, last && group_in && group_out), (row, last && group_out), (each, last && depthwise), (one, true)];
+    offered.into_iter().filter(|(_, fits)| *fits).map(|(tile, _)| tile).collect()
+}
+
+pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    tiles(problem).into_iter().map(|tile| plan(problem, tile, caps)).collect()
+}
+
+fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan> {
+    let geometry = &problem.geometry;
+    let (elements, pixels) = (geometry.kernel_elements(), geometry.pixels());
+    let units = (elements / u64::from(tile.input * tile.output)).max(1);
+    let enough = ENOUGH[usize::from(caps.software)];
+    // A turn for each pixel, and one for each run of them.
+    let needed = pixels.div_ceil(MOST_TURNS / 2);
+    let useful = (enough / units).min(pixels / SHORTEST);
+    let most = (caps.max_binding / 4 / elements.max(1)).max(1);
+    let parts = useful.min(most).max(needed).max(1);
+    let length = pixels.div_ceil(parts).max(1);
+    let parts = pixels.div_ceil(length).max(1);
+    let first = launch(problem, tile, [units, parts, length], caps)?;
+    let name = format!("conv_kernel_gradient_{}x{}_{}", problem.dtype, tile.output, tile.name);
+    if parts == 1 {
+        return Ok(Plan { name, steps: vec![first], scratch: vec![], packing: None });
+    }
+    let bytes = 4 * elements * parts;
+    if bytes > caps.max_binding {
+        return Err(Error::limit("bytes of one storage binding", bytes, caps.max_binding));
+    }
+    let first = first.rebound(to_scratch);
+    let sum = combine(item_count(parts)?, Round { first: 0, outputs: elements }, Term::Value, DType::F32, caps)?;
+    Ok(Plan { name, steps: vec![first, sum], scratch: vec![bytes], packing: None })
+}
+
+fn launch(
+    problem: &KernelGradientProblem,
+    tile: Tile,
+    [units, parts, length]: [u64; 3],
+    caps: &Caps,
+) -> Result<Dispatch> {
+    let KernelGradientProblem { geometry, dtype, data_format } = problem;
+    let [d, h, w] = geometry.axes;
+    let items = units * parts;
+    let params = KernelGradientParams {
+        items: item_count(items)?,
+        in_c: geometry.in_channels,
+        out_c: geometry.out_channels,
+        in_d: d.input,
+        in_h: h.input,
+        in_w: w.input,
+        out_d: d.output,
+        out_h: h.output,
+        out_w: w.output,
+        pad_d: d.pad_before,
+        pad_h: h.pad_before,
+        pad_w: w.pad_before,
+        pixels: item_count(geometry.pixels())?,
+        length: item_count(length)?,
+    };
+    let mut constants = accumulator(*dtype, tile.output);
+    constants.extend([
+        ("InVec", Constant::Type(dtype.name(), tile.vector)),
+        ("InAcc", Constant::Type("f32", tile.vector)),
+        ("IN_VECTOR", Constant::U32(tile.vector)),
+        ("IN_LANES", Constant::U32(tile.input)),
+        ("GROUP_IN", Constant::U32(geometry.group_in())),
+        ("GROUP_OUT", Constant::U32(geometry.group_out())),
+        ("CHANNELS_LAST", Constant::Bool(*data_format == DataFormat::ChannelsLast)),
+    ]);
+    constants.extend(window_constants([d, h, w]));
+    Ok(Dispatch {
+        shader: Shader {
+            params: KernelGradientParams::WGSL,
+            activation: None,
+            constants,
+            parts: vec![INDEX, VOLUME, tile.product, part!("conv_kernel_gradient.wgsl")],
+        },
+        params: params.words(),
+        workgroups: workgroups(items, caps)?,
+        bindings: vec![
+            Binding::Read(Operand::Input),
+            Binding::Read(Operand::Gradient),
+            Binding::Write(Operand::Output),
+        ],
+        // A turn for each pixel, and one for each line or run of them.
+        turns: length + length.min(length.div_ceil(64) + length.div_ceil(u64::from(w.output.max(1)))) + 2,
+    })
+}

@@ -1,0 +1,319 @@
+//! LSTM, GRU and SimpleRNN.
+
+use std::sync::Arc;
+
+use super::arguments::{common_setters, positive, weight_setters};
+#[cfg(feature = "keras")]
+use super::config::{Codec, Configured, common, weights};
+use super::describe::{Declared, Describe, known_extent};
+use super::{Common, Initializer, Regularizer, WeightOptions};
+use crate::ops::{self, Kernel, Recurrence, Span, Tape, Value};
+use crate::plan::{Outside, RecurrentFunction};
+use crate::{Activation, Error, PartialShape, Result, Settings};
+
+/// The cell of a [`Recurrent`] layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// Keras's LSTM.
+    Lstm,
+    /// Keras's GRU.
+    Gru {
+        /// Whether the reset gate is applied behind the product of the state, which then has a bias of its own.
+        reset_after: bool,
+    },
+    /// Keras's SimpleRNN.
+    Simple,
+}
+
+impl Cell {
+    const fn function(self) -> RecurrentFunction {
+        match self {
+            Self::Lstm => RecurrentFunction::Lstm,
+            Self::Gru { reset_after: true } => RecurrentFunction::GruResetAfter,
+            Self::Gru { reset_after: false } => RecurrentFunction::GruResetBefore,
+            Self::Simple => RecurrentFunction::Simple,
+        }
+    }
+
+    /// Gates, side by side in the kernels.
+    pub const fn gates(self) -> usize {
+        self.function().gates() as usize
+    }
+}
+
+/// A recurrent layer: `LSTM`, `GRU` or `SimpleRNN` of Keras. The state of a sequence stays in one kernel for as many times as a
+/// launch may make.
+///
+/// # Shapes
+/// Input `[batch, times, channels]`; output `[batch, units]`, the last state, or all of them, `[batch, times, units]`. Weights
+/// `kernel` `[channels, gates · units]`, `recurrent_kernel` `[units, gates · units]` and `bias` `[gates · units]`, of a GRU
+/// that resets after the product `[2, gates · units]`.
+///
+/// ```
+/// use wgpu_conv::layers::Recurrent;
+///
+/// let lstm = Recurrent::lstm(64).return_sequences(true);
+/// assert_eq!(lstm.output_shape([None, Some(10), Some(3)])?.to_string(), "(None, 10, 64)");
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recurrent {
+    /// Name, trainability and types.
+    pub common: Common,
+    /// Which it is.
+    pub cell: Cell,
+    /// Values of the state.
+    pub units: u32,
+    /// What makes a state; tanh by default.
+    pub activation: Activation,
+    /// What makes a gate; sigmoid by default.
+    pub recurrent_activation: Activation,
+    /// Whether there is a bias; true by default.
+    pub use_bias: bool,
+    /// Whether the bias of an LSTM's forget gate starts as ones; true by default.
+    pub unit_forget_bias: bool,
+    /// The kernel's initializer, regularizer and constraint.
+    pub kernel: WeightOptions,
+    /// The recurrent kernel's initializer, regularizer and constraint.
+    pub recurrent: WeightOptions,
+    /// The bias's initializer, regularizer and constraint.
+    pub bias: WeightOptions,
+    /// What training adds to the loss for the output.
+    pub activity_regularizer: Option<Regularizer>,
+    /// Whether the output is every state; false by default.
+    pub return_sequences: bool,
+    /// Whether the last time comes first; false by default.
+    pub go_backwards: bool,
+}
+
+common_setters!(Recurrent, common);
+weight_setters!(Recurrent {
+    "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
+    "recurrent kernel" at recurrent: recurrent_initializer = "orthogonal", recurrent_regularizer, recurrent_constraint;
+    "bias" at bias: bias_initializer = "zeros", bias_regularizer, bias_constraint;
+});
+
+fn orthogonal() -> Initializer {
+    Initializer::from_name("orthogonal").unwrap_or(Initializer::Zeros)
+}
+
+impl Recurrent {
+    /// A layer of `units` values of state.
+    pub fn new(cell: Cell, units: u32) -> Self {
+        Self {
+            common: Common::new(&Settings::current()),
+            cell,
+            units,
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            use_bias: true,
+            unit_forget_bias: true,
+            kernel: WeightOptions::new(Initializer::glorot_uniform()),
+            recurrent: WeightOptions::new(orthogonal()),
+            bias: WeightOptions::new(Initializer::Zeros),
+            activity_regularizer: None,
+            return_sequences: false,
+            go_backwards: false,
+        }
+    }
+
+    /// Keras's `LSTM`.
+    pub fn lstm(units: u32) -> Self {
+        Self::new(Cell::Lstm, units)
+    }
+
+    /// Keras's `GRU`.
+    pub fn gru(units: u32) -> Self {
+        Self::new(Cell::Gru { reset_after: true }, units)
+    }
+
+    /// Keras's `SimpleRNN`.
+    pub fn simple(units: u32) -> Self {
+        Self::new(Cell::Simple, units)
+    }
+
+    /// What makes a state; tanh by default.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// What makes a gate; sigmoid by default.
+    pub fn recurrent_activation(mut self, activation: Activation) -> Self {
+        self.recurrent_activation = activation;
+        self
+    }
+
+    /// Whether there is a bias; true by default.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// Whether the output is every state; false by default.
+    pub fn return_sequences(mut self, return_sequences: bool) -> Self {
+        self.return_sequences = return_sequences;
+        self
+    }
+
+    /// Whether the last time comes first; false by default.
+    pub fn go_backwards(mut self, go_backwards: bool) -> Self {
+        self.go_backwards = go_backwards;
+        self
+    }
+
+    /// The output shape for `input`; unknown extents stay unknown.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
+    pub fn output_shape(&self, input: impl Into<PartialShape>) -> Result<PartialShape> {
+        self.validate()?;
+        let input = input.into();
+        let [batch, times, _] = input.dims()[..] else {
+            let received = format!("input shape={input}");
+            return Err(Error::invalid("input", "the input must have 3 axes: batch, times, channels", received));
+        };
+        known_extent(&input, -1)?;
+        let units = Some(self.units as usize);
+        Ok(if self.return_sequences { [batch, times, units].into() } else { [batch, units].into() })
+    }
+}
+
+impl Describe for Recurrent {
+    fn class_name(&self) -> Option<&'static str> {
+        Some(match self.cell {
+            Cell::Lstm => "LSTM",
+            Cell::Gru { .. } => "GRU",
+            Cell::Simple => "SimpleRNN",
+        })
+    }
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.common.validate()?;
+        self.activation.validate()?;
+        self.recurrent_activation.validate()?;
+        let weights = [&self.kernel, &self.recurrent, &self.bias];
+        WeightOptions::validate_all(&weights, self.activity_regularizer.as_ref())?;
+        positive("units", &[self.units])
+    }
+
+    fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
+        self.output_shape(&inputs[0])
+    }
+
+    fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
+        vec![-1]
+    }
+
+    fn weights_of(&self) -> &'static str {
+        "cell"
+    }
+
+    fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
+        let (channels, units) = (known_extent(&inputs[0], -1)?, self.units as usize);
+        let (values, common) = (self.cell.gates() * units, &self.common);
+        let bias = match self.cell {
+            Cell::Gru { reset_after: true } => vec![2, values],
+            _ => vec![values],
+        };
+        let mut weights = vec![
+            Declared::new("kernel", [channels, values], common, &self.kernel, Initializer::glorot_uniform()),
+            Declared::new("recurrent_kernel", [units, values], common, &self.recurrent, orthogonal()),
+        ];
+        if self.use_bias {
+            weights.push(Declared::new("bias", bias, common, &self.bias, Initializer::Zeros));
+        }
+        Ok(weights)
+    }
+
+    /// The products of the input, a dense layer; then the states.
+    fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        let (kernel, recurrent, bias) = (&operands[0], &operands[1], operands.get(2));
+        let values = self.cell.gates() * self.units as usize;
+        let both = match (self.cell, bias) {
+            (Cell::Gru { reset_after: true }, Some(bias)) => Some([bias.row(0)?, bias.row(1)?]),
+            _ => None,
+        };
+        let (of_input, of_state) = match &both {
+            Some([of_input, of_state]) => (Some(of_input), Some(of_state)),
+            None => (bias, None),
+        };
+        let products = ops::dense(tape, values, Activation::Linear, inputs[0], kernel, of_input)?;
+        let recurrence = Recurrence {
+            function: self.cell.function(),
+            activation: self.activation,
+            gate: self.recurrent_activation,
+            backwards: self.go_backwards,
+        };
+        let states = ops::recurrent(tape, &recurrence, products, recurrent, of_state)?;
+        if self.return_sequences {
+            return Ok(states);
+        }
+        let [batch, times, units] = tape.shape(states).dims()[..] else { return Ok(states) };
+        if times == 0 {
+            return Err(Error::invalid("input", "a sequence must have a time at least", "none"));
+        }
+        let last = Span { start: times as i64 - 1, ..Span::whole(1) };
+        let last = ops::gather(tape, &[Span::whole(batch), last, Span::whole(units)], Outside::ZERO, states)?;
+        tape.reshape(last, [batch, units])
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Configured for Recurrent {
+    const REQUIRED: &'static [&'static str] = &["units"];
+
+    fn template() -> Self {
+        Self::lstm(1)
+    }
+
+    fn of_class(class: &str, _name: &str) -> Option<Self> {
+        match class {
+            "LSTM" => Some(Self::lstm(1)),
+            "GRU" => Some(Self::gru(1)),
+            "SimpleRNN" => Some(Self::simple(1)),
+            _ => None,
+        }
+    }
+
+    fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {
+        let no = || serde_json::Value::Bool(false);
+        common(codec, &mut self.common)?;
+        codec.field("return_sequences", &mut self.return_sequences)?;
+        codec.fixed("return_state", no(), "a layer makes one tensor; take the last of its sequence")?;
+        codec.field("go_backwards", &mut self.go_backwards)?;
+        codec.fixed("stateful", no(), "each call begins from zeros")?;
+        codec.ignored("unroll", no());
+        codec.ignored("zero_output_for_mask", no());
+        codec.field("units", &mut self.units)?;
+        codec.field("activation", &mut self.activation)?;
+        if self.cell != Cell::Simple {
+            codec.field("recurrent_activation", &mut self.recurrent_activation)?;
+        }
+        codec.field("use_bias", &mut self.use_bias)?;
+        if self.cell == Cell::Lstm {
+            codec.field("unit_forget_bias", &mut self.unit_forget_bias)?;
+        }
+        let activity = &mut self.activity_regularizer;
+        let options = &mut [("kernel", &mut self.kernel), ("recurrent", &mut self.recurrent), ("bias", &mut self.bias)];
+        weights(codec, options, |codec| codec.field("activity_regularizer", activity))?;
+        for dropped in ["dropout", "recurrent_dropout"] {
+            codec.ignored(dropped, 0.0.into());
+        }
+        if let Cell::Gru { reset_after } = &mut self.cell {
+            codec.field("reset_after", reset_after)?;
+        }
+        if self.cell != Cell::Simple {
+            codec.ignored("seed", serde_json::Value::Null);
+        }
+        // Keras's cells of it have one.
+        codec.dropped("seed", |_| true)?;
+        // What Keras 2 writes beside: how its loop was compiled.
+        codec.dropped("implementation", |_| true)?;
+        codec.dropped("time_major", |json| json == &no())
+    }
+}

@@ -1,0 +1,59 @@
+//! What is asked of the backward pass beyond problems of the forward one: gradients that no forward problem computes.
+//!
+//! Most gradients are forward problems again: the gradient of a convolution to its input is the transposed convolution, that
+//! of a sum is a repetition. The rest stand here. Each reads what the forward problem read, and the gradient of what it
+//! wrote as [`Operand::Gradient`](super::Operand::Gradient).
+
+use super::{BinaryProblem, PoolFunction, PoolProblem};
+use crate::geometry::ConvGeometry;
+use crate::{DType, DataFormat};
+
+/// One of the two tensors that a function of two reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hand {
+    /// The first.
+    Left,
+    /// The second.
+    Right,
+}
+
+/// `output[c] = gradient[c] · ∂function(left, right)/∂side` for every coordinate `c` of the function's box.
+///
+/// Where a side is broadcast, its gradient is the sum of this over the axes along which it repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BinaryGradientProblem {
+    /// The function, without an activation, and how both sides are read.
+    pub of: BinaryProblem,
+    /// The side whose gradient is computed.
+    pub side: Hand,
+}
+
+/// `output = Σ gradient[o] · ∂pool(input)[o]/∂input` over the windows that an input position lies in.
+///
+/// Of a maximum, the first largest value of a window in row-major order takes all of its gradient; a NaN is the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolGradientProblem {
+    /// The pooling.
+    pub of: PoolProblem,
+}
+
+impl PoolGradientProblem {
+    /// Whether the values of the input matter.
+    pub const fn reads_input(&self) -> bool {
+        matches!(self.of.function, PoolFunction::Max)
+    }
+}
+
+/// `output[k, j, f] = Σ input[n, p·stride + k·dilation − pad, j] · gradient[n, p, f]` over images `n` and positions `p`: the
+/// gradient of a convolution to its kernel, in f32 and in Keras's order.
+///
+/// For a transposed convolution, which is one run backwards, input and gradient change places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KernelGradientProblem {
+    /// Sizes of the convolution.
+    pub geometry: ConvGeometry,
+    /// Storage of input and gradient.
+    pub dtype: DType,
+    /// Where the channels stand in input and gradient.
+    pub data_format: DataFormat,
+}
