@@ -49,33 +49,34 @@ fn main(
         totals[t] = offset;
     }
     let top = first_row(oy);
-    for (var k = 0u; k < KERNEL_ROWS; k++) {
+    let blocks = (params.group_in + RUN_DEPTH - 1u) / RUN_DEPTH;
+    for (var run = 0u; run < KERNEL_ROWS * blocks; run++) {
+        let k = run / blocks;
+        let block = (run - k * blocks) * RUN_DEPTH;
         let iy = row_of(top, k);
         let row_inside = iy < params.in_h;
-        for (var block = 0u; block < params.group_in; block += RUN_DEPTH) {
-            for (var j = block; j < min(block + RUN_DEPTH, params.group_in); j += 4u) {
-                // unroll
-                for (var i = 0u; i < SPAN; i++) {
-                    let ix = first + i32(i);
-                    let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-                    let position = image_index(n, select(0u, iy, row_inside), select(0u, u32(ix), inside), 0u, size);
-                    span[i] = select(vec4(0.0), input_four(position, first_channel + j), inside);
-                }
-                // unroll
-                for (var kx = 0u; kx < KERNEL_W; kx++) {
-                    let rows = rows_at(k * KERNEL_W + kx, j, vector);
-                    // unroll
-                    for (var t = 0u; t < TILE; t++) {
-                        sums[t] = multiply_add(sums[t], span[t * STRIDE_W + kx * DILATION_W], rows);
-                    }
-                }
+        for (var j = block; j < min(block + RUN_DEPTH, params.group_in); j += 4u) {
+            // unroll
+            for (var i = 0u; i < SPAN; i++) {
+                let ix = first + i32(i);
+                let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
+                let position = image_index(n, select(0u, iy, row_inside), select(0u, u32(ix), inside), 0u, size);
+                span[i] = select(vec4(0.0), input_four(position, first_channel + j), inside);
             }
-            if CLOSES {
+            // unroll
+            for (var kx = 0u; kx < KERNEL_W; kx++) {
+                let rows = rows_at(k * KERNEL_W + kx, j, vector);
                 // unroll
                 for (var t = 0u; t < TILE; t++) {
-                    totals[t] += sums[t];
-                    sums[t] = vec4(0.0);
+                    sums[t] = multiply_add(sums[t], span[t * STRIDE_W + kx * DILATION_W], rows);
                 }
+            }
+        }
+        if CLOSES {
+            // unroll
+            for (var t = 0u; t < TILE; t++) {
+                totals[t] += sums[t];
+                sums[t] = vec4(0.0);
             }
         }
     }

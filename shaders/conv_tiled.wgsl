@@ -16,7 +16,7 @@
 // load stands behind a branch, so that all of a step are under way together: those outside the input or the kernel read
 // what the device gives there, and zero is staged in its place.
 //
-// Products are summed in runs of RUN_W taps of a kernel row and RUN_DEPTH channels, and then the runs (blocked summation).
+// Products are summed in runs of RUN_TAPS taps, or of RUN_DEPTH channels of one, and then the runs (blocked summation).
 //
 // Constants: FOURS = DEPTH/4, of which SPELLED are spelled out in a row; the workgroup has VECTOR_TILE/VECTORS ×
 // PIXEL_TILE/PIXELS invocations, each of which stages STAGED_PIXELS vectors of four input channels and STAGED_ROWS
@@ -84,70 +84,71 @@ fn main(
         sums[i] = vec4(0.0);
         totals[i] = vec4(0.0);
     }
-    for (var k = 0u; k < KERNEL_ROWS; k++) {
-        for (var column = 0u; column < KERNEL_W; column += RUN_W) {
-            for (var block = 0u; block < padded_in(); block += RUN_DEPTH) {
-                for (var kx = column; kx < min(column + RUN_W, KERNEL_W); kx++) {
-                    let moved = image_index(0u, rows_down(k), kx * DILATION_W, 0u, size);
-                    // The channels that a staged pixel has at this tap: none outside the input.
-                    var channels: array<u32, STAGED_PIXELS>;
+    let blocks = (padded_in() + RUN_DEPTH - 1u) / RUN_DEPTH;
+    for (var run = 0u; run < KERNEL_ROWS * KERNEL_W * blocks; run += RUN_TAPS) {
+        for (var t = run; t < min(run + RUN_TAPS, KERNEL_ROWS * KERNEL_W * blocks); t++) {
+            let tap = t / blocks;
+            let block = (t - tap * blocks) * RUN_DEPTH;
+            let k = tap / KERNEL_W;
+            let kx = tap % KERNEL_W;
+            let moved = image_index(0u, rows_down(k), kx * DILATION_W, 0u, size);
+            // The channels that a staged pixel has at this tap: none outside the input.
+            var channels: array<u32, STAGED_PIXELS>;
+            // unroll
+            for (var s = 0u; s < STAGED_PIXELS; s++) {
+                let inside = row_of(corners[s], k) < size.x && columns[s] + kx * DILATION_W < size.y;
+                channels[s] = select(0u, params.group_in, inside);
+            }
+            for (var start = block; start < min(block + RUN_DEPTH, padded_in()); start += DEPTH) {
+                workgroupBarrier();
+                let channel = start + staged_four;
+                // unroll
+                for (var s = 0u; s < STAGED_PIXELS; s++) {
+                    let four = input_four(positions[s] + moved, first_channel_of(group) + channel);
+                    pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
+                        select(vec4(0.0), four, channel < channels[s]);
+                }
+                // unroll
+                for (var s = 0u; s < STAGED_ROWS; s++) {
+                    let within = start + staged_row + s * (INVOCATIONS / VECTOR_TILE) < padded_in();
+                    let row = kernel_at(row_at + s * (INVOCATIONS / VECTOR_TILE) * stride);
+                    rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][invocation % VECTOR_TILE] =
+                        select(vec4(0.0), row, within);
+                }
+                row_at += min(DEPTH, padded_in() - start) * stride;
+                workgroupBarrier();
+                for (var first = 0u; first < FOURS; first += SPELLED) {
                     // unroll
-                    for (var s = 0u; s < STAGED_PIXELS; s++) {
-                        let inside = row_of(corners[s], k) < size.x && columns[s] + kx * DILATION_W < size.y;
-                        channels[s] = select(0u, params.group_in, inside);
-                    }
-                    for (var start = block; start < min(block + RUN_DEPTH, padded_in()); start += DEPTH) {
-                        workgroupBarrier();
-                        let channel = start + staged_four;
+                    for (var f = 0u; f < SPELLED; f++) {
+                        var fours: array<vec4<f32>, PIXELS>;
                         // unroll
-                        for (var s = 0u; s < STAGED_PIXELS; s++) {
-                            let four = input_four(positions[s] + moved, first_channel_of(group) + channel);
-                            pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
-                                select(vec4(0.0), four, channel < channels[s]);
+                        for (var p = 0u; p < PIXELS; p++) {
+                            fours[p] = pixels[local.y + p * LINES][first + f];
                         }
                         // unroll
-                        for (var s = 0u; s < STAGED_ROWS; s++) {
-                            let within = start + staged_row + s * (INVOCATIONS / VECTOR_TILE) < padded_in();
-                            let row = kernel_at(row_at + s * (INVOCATIONS / VECTOR_TILE) * stride);
-                            rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][invocation % VECTOR_TILE] =
-                                select(vec4(0.0), row, within);
-                        }
-                        row_at += min(DEPTH, padded_in() - start) * stride;
-                        workgroupBarrier();
-                        for (var first = 0u; first < FOURS; first += SPELLED) {
+                        for (var v = 0u; v < VECTORS; v++) {
+                            let k = 4u * (first + f);
+                            let at = local.x + v * COLUMNS;
+                            let row_0 = rows[k][at];
+                            let row_1 = rows[k + 1u][at];
+                            let row_2 = rows[k + 2u][at];
+                            let row_3 = rows[k + 3u][at];
                             // unroll
-                            for (var f = 0u; f < SPELLED; f++) {
-                                var fours: array<vec4<f32>, PIXELS>;
-                                // unroll
-                                for (var p = 0u; p < PIXELS; p++) {
-                                    fours[p] = pixels[local.y + p * LINES][first + f];
-                                }
-                                // unroll
-                                for (var v = 0u; v < VECTORS; v++) {
-                                    let k = 4u * (first + f);
-                                    let at = local.x + v * COLUMNS;
-                                    let row_0 = rows[k][at];
-                                    let row_1 = rows[k + 1u][at];
-                                    let row_2 = rows[k + 2u][at];
-                                    let row_3 = rows[k + 3u][at];
-                                    // unroll
-                                    for (var p = 0u; p < PIXELS; p++) {
-                                        let xy =
-                                            fma(vec4(fours[p].y), row_1, fma(vec4(fours[p].x), row_0, sums[v * PIXELS + p]));
-                                        sums[v * PIXELS + p] = fma(vec4(fours[p].w), row_3, fma(vec4(fours[p].z), row_2, xy));
-                                    }
-                                }
+                            for (var p = 0u; p < PIXELS; p++) {
+                                let xy =
+                                    fma(vec4(fours[p].y), row_1, fma(vec4(fours[p].x), row_0, sums[v * PIXELS + p]));
+                                sums[v * PIXELS + p] = fma(vec4(fours[p].w), row_3, fma(vec4(fours[p].z), row_2, xy));
                             }
                         }
                     }
                 }
-                if CLOSES {
-                    // unroll
-                    for (var i = 0u; i < SUMS; i++) {
-                        totals[i] += sums[i];
-                        sums[i] = vec4(0.0);
-                    }
-                }
+            }
+        }
+        if CLOSES {
+            // unroll
+            for (var i = 0u; i < SUMS; i++) {
+                totals[i] += sums[i];
+                sums[i] = vec4(0.0);
             }
         }
     }

@@ -39,7 +39,7 @@ fn main(
     let size = vec3(params.in_h, params.in_w, params.in_c);
     let first_kx = first_tap_w(x);
 
-    // Products are summed in runs of RUN_W taps of a kernel row and RUN_DEPTH channels, and then the runs (blocked summation).
+    // Products are summed in runs of RUN_TAPS taps, or of RUN_DEPTH channels of one, and then the runs (blocked summation).
     var sums: array<vec4<f32>, TILE>;
     var totals: array<vec4<f32>, TILE>;
     let channel = channel_of(vector, group);
@@ -50,35 +50,35 @@ fn main(
         totals[t] = offset;
     }
     let hits = hits_of(y);
-    for (var hit = 0u; hit < HIT_ROWS; hit++) {
-        let k = tap_row(hits, hit);
-        let iy = row_taken(y, k);
-        if k >= KERNEL_ROWS || iy >= params.in_h {
-            continue;
+    let blocks = (params.group_in + RUN_DEPTH - 1u) / RUN_DEPTH;
+    for (var run = 0u; run < HIT_ROWS * HITS_W * blocks; run += RUN_TAPS) {
+        for (var t = run; t < min(run + RUN_TAPS, HIT_ROWS * HITS_W * blocks); t++) {
+            let hit = t / blocks;
+            let block = (t - hit * blocks) * RUN_DEPTH;
+            let k = tap_row(hits, hit / HITS_W);
+            let kx = first_kx + hit % HITS_W * TAP_STEP_W;
+            let iy = row_taken(y, k);
+            if k >= KERNEL_ROWS || kx >= KERNEL_W || iy >= params.in_h {
+                continue;
+            }
+            let ix = column_at(x, kx);
+            for (var f = block; f < min(block + RUN_DEPTH, params.group_in); f += 4u) {
+                let rows = rows_at(k * KERNEL_W + kx, f, vector);
+                // unroll
+                for (var t = 0u; t < TILE; t++) {
+                    let column = ix + i32(t);
+                    let inside = column >= 0 && column < i32(params.in_w);
+                    let position = image_index(n, iy, select(0u, u32(column), inside), 0u, size);
+                    let four = select(vec4(0.0), input_four(position, first_channel + f), inside);
+                    sums[t] = multiply_add(sums[t], four, rows);
+                }
+            }
         }
-        for (var first = first_kx; first < KERNEL_W; first += RUN_W * TAP_STEP_W) {
-            for (var block = 0u; block < params.group_in; block += RUN_DEPTH) {
-                for (var kx = first; kx < min(first + RUN_W * TAP_STEP_W, KERNEL_W); kx += TAP_STEP_W) {
-                    let ix = column_at(x, kx);
-                    for (var f = block; f < min(block + RUN_DEPTH, params.group_in); f += 4u) {
-                        let rows = rows_at(k * KERNEL_W + kx, f, vector);
-                        // unroll
-                        for (var t = 0u; t < TILE; t++) {
-                            let column = ix + i32(t);
-                            let inside = column >= 0 && column < i32(params.in_w);
-                            let position = image_index(n, iy, select(0u, u32(column), inside), 0u, size);
-                            let four = select(vec4(0.0), input_four(position, first_channel + f), inside);
-                            sums[t] = multiply_add(sums[t], four, rows);
-                        }
-                    }
-                }
-                if CLOSES {
-                    // unroll
-                    for (var t = 0u; t < TILE; t++) {
-                        totals[t] += sums[t];
-                        sums[t] = vec4(0.0);
-                    }
-                }
+        if CLOSES {
+            // unroll
+            for (var t = 0u; t < TILE; t++) {
+                totals[t] += sums[t];
+                sums[t] = vec4(0.0);
             }
         }
     }

@@ -272,3 +272,68 @@ fn no_invocation_takes_more_turns_than_stated() {
     assert!(failures.is_empty(), "{} launches: {}", failures.len(), failures.join("\n"));
     assert!(2 * exact > all, "{exact} of {all} launches take as many turns as stated");
 }
+
+/// The races of the launches of every plan that shares workgroup memory, by plan: tiles of convolutions, lines longer than a
+/// workgroup, two convolutions in one pass. Shaders have the `fault`.
+///
+/// `conv_cooperative` is none of them: its matrices are loaded and stored by a subgroup as a whole.
+fn races(gpu: wgpu_conv::Gpu, fault: fn(String) -> String) -> BTreeMap<String, u64> {
+    let launcher = Launcher::racing(gpu, fault);
+    let mut races = BTreeMap::new();
+    let mut hold = |plan: &Plan, given: &[(Operand, Vec<u8>)], bytes: usize| {
+        let shared = plan.steps.iter().any(|step| step.shader.wgsl().contains("var<workgroup>"));
+        if shared && !races.contains_key(&plan.name) {
+            launcher.launch(plan, given, bytes).unwrap_or_else(|why| panic!("{}: {why}", plan.name));
+            races.insert(plan.name.clone(), launcher.races().iter().sum());
+        }
+    };
+    for case in cases(DType::F32).into_iter().chain(separable::cases(DType::F32)) {
+        let given: Vec<_> = case.given.iter().map(|(operand, array, dtype)| (*operand, bytes(array, *dtype))).collect();
+        for plan in launcher.gpu().candidates(&case.problem).expect("plans") {
+            hold(&plan, &given, case.expected.exact.data.len() * 4);
+        }
+    }
+    for row in table::ROWS.iter().filter(|row| row.name == "tile of 3x3") {
+        let layer = row.layer(DataFormat::ChannelsLast, DType::F32);
+        for problem in layer.convolutions(row.input_shape(DataFormat::ChannelsLast)).expect("a convolution") {
+            let geometry = problem.geometry;
+            let elements = [geometry.in_elements(), geometry.kernel_elements(), geometry.out_elements()];
+            let [input, kernel, output] = elements.map(|elements| elements as usize * 4);
+            let given = [(Operand::Input, vec![0; input]), (Operand::Kernel, vec![0; kernel])];
+            let plans = launcher.gpu().candidates(&Problem::Conv(problem)).expect("plans");
+            // The other families launch the same product.
+            for plan in plans.into_iter().filter(|plan| plan.name.starts_with("conv_tiled")) {
+                hold(&plan, &given, output);
+            }
+        }
+    }
+    races
+}
+
+/// Between two barriers, no invocation touches what another one of its workgroup has written, in any shader.
+#[test]
+fn no_invocation_races_another() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let races = races(gpu, |text| text);
+    println!("{races:?}");
+    for family in ["conv_tiled", "conv_separable_f32", "mean", "softmax"] {
+        assert!(races.keys().any(|name| name.contains(family)), "{family} is not among {:?}", races.keys());
+    }
+    let found: Vec<_> = races.iter().filter(|(_, races)| **races > 0).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// The search finds a sum without its barrier, and two invocations that store one place.
+#[test]
+fn races_are_found() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let faulty = races(gpu, |text| {
+        let barrier = "> 0u; half /= 2u) {\n        workgroupBarrier();\n";
+        let text = text.replace(barrier, "> 0u; half /= 2u) {\n");
+        text.replace("between[brought][k / 4u] =", "between[brought / 2u][k / 4u] =")
+    });
+    for family in ["conv_separable_f32", "mean", "softmax"] {
+        let of = |name: &str| name.contains(family);
+        assert!(faulty.iter().any(|(name, races)| of(name) && *races > 0), "{family}: {faulty:?}");
+    }
+}

@@ -49,7 +49,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ],
             items,
             workgroups: workgroups(items, caps)?,
-            turns: down.saturating_add(down.saturating_mul(u64::from(blocks) + u64::from(group_in.div_ceil(4)))),
+            turns: down.saturating_mul(u64::from(blocks) + u64::from(group_in.div_ceil(4))),
         };
         plans.push(Plan {
             name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),

@@ -26,7 +26,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !caps.software || geometry.group_in() < 3 || geometry.group_out() < subgroup * 2 {
         return Ok(Vec::new());
     }
-    let Some(runs) = runs_of(geometry) else { return Ok(Vec::new()) };
+    let runs = runs_of(geometry);
     let [_, output_in_fours] = channels_in_fours(problem);
     let in_turn = problem.epilogue.activation.is_long() || !output_in_fours;
     let mut plans = Vec::new();
@@ -45,10 +45,12 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[
                 &runs.constants()[..],
                 &[
+                    ("CLOSES", Constant::Bool(runs.closes())),
                     ("SUBGROUP", Constant::U32(subgroup)),
                     ("SLOTS", Constant::U32(slots)),
                     ("VECTORS", Constant::U32(vectors)),
                     ("IN_TURN", Constant::Bool(in_turn)),
+                    ("SUMS", Constant::U32(2 * subgroup * slots)),
                 ],
             ]
             .concat(),

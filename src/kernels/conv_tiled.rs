@@ -80,7 +80,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if geometry.group_in() < 3 || geometry.group_out() < 4 {
         return Ok(Vec::new());
     }
-    let Some(runs) = runs_of(geometry) else { return Ok(Vec::new()) };
+    let runs = runs_of(geometry);
     let mut tiles = TILES;
     tiles.sort_by_key(|tile| tile.cost(problem));
     let mut plans = Vec::new();
@@ -99,6 +99,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             constants: &[
                 &runs.constants()[..],
                 &[
+                    ("CLOSES", Constant::Bool(runs.closes())),
                     ("PIXEL_TILE", Constant::U32(tile.pixels)),
                     ("VECTOR_TILE", Constant::U32(tile.vectors)),
                     ("PIXELS", Constant::U32(tile.own_pixels)),

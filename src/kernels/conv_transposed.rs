@@ -51,7 +51,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         return Ok(Vec::new());
     }
     let geometry = &problem.geometry;
-    let Some(runs) = Runs::of(hits(problem), geometry.group_out()) else { return Ok(Vec::new()) };
+    let [rows, columns] = hits(problem);
+    let runs = Runs::of(rows.saturating_mul(columns), geometry.group_out());
     let [_, _, w] = geometry.axes;
     let [_, depth, height, width] = problem.written().map(u64::from);
     let rows = u64::from(geometry.batch) * depth * height;
@@ -71,7 +72,12 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             input: Input::Fours,
             kernel_at: true,
             parts: &[&taps(problem)[..], &[output, PRODUCT, part!("conv_transposed.wgsl")]].concat(),
-            constants: &[&[("TILE", Constant::U32(tile))][..], &runs.constants(), &tap_constants(problem)?].concat(),
+            constants: &[
+                &[("TILE", Constant::U32(tile)), ("CLOSES", Constant::Bool(runs.closes()))][..],
+                &runs.constants(),
+                &tap_constants(problem)?,
+            ]
+            .concat(),
             items,
             workgroups: workgroups(items, caps)?,
             turns: runs.turns(4, 0),

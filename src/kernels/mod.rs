@@ -206,9 +206,8 @@ fn tap_rows(geometry: &ConvGeometry) -> u64 {
 }
 
 /// The runs of a convolution's sums.
-fn runs_of(geometry: &ConvGeometry) -> Option<Runs> {
-    let [_, _, width] = geometry.axes.map(|axis| axis.kernel);
-    Runs::of([tap_rows(geometry), width.into()], geometry.group_in())
+fn runs_of(geometry: &ConvGeometry) -> Runs {
+    Runs::of(geometry.taps(), geometry.group_in())
 }
 
 /// Invocations of one workgroup where nothing is shared: a multiple of every subgroup size.

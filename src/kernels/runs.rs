@@ -6,63 +6,53 @@
 //! the next run begins at 0 (blocked summation): the error grows with the length of a run and with the number of runs, not with
 //! their product.
 //!
-//! A run is a block of a sum's terms that are neighbours anyhow: some taps of one row of the kernel, and some channels. Closing
+//! A run is a block of a sum's terms that are neighbours anyhow: some taps of the kernel, or some of the channels of one. Closing
 //! it costs one addition for each output, hundreds of products apart. A sum that is no longer than a run has one.
 
-use crate::plan::{Constant, nested_turns};
+use crate::plan::Constant;
 
 /// The most terms of a run.
 pub(super) const RUN: u32 = 256;
 
-/// The most runs of a sum, which are a chain themselves.
-const MOST_RUNS: u64 = 1024;
-
 /// How a sum over taps and channels falls into runs.
 #[derive(Clone, Copy)]
 pub(super) struct Runs {
-    taps: [u64; 2],
+    taps: u64,
     channels: u64,
-    /// Taps of a kernel row in a run.
-    columns: u64,
-    /// Channels of a run.
-    depth: u64,
-    /// Whether there is more than one run.
-    closes: bool,
+    /// Taps of a run; 1 where a run is a part of a tap's channels.
+    run: u64,
 }
 
 impl Runs {
-    /// The runs of sums over so many rows and columns of taps, and so many `channels`; `None` where there would be too many.
-    pub(super) fn of([rows, width]: [u64; 2], channels: u32) -> Option<Self> {
+    /// The runs of sums over so many taps and channels.
+    pub(super) fn of(taps: u64, channels: u32) -> Self {
         let channels = u64::from(channels.max(1));
-        let run = u64::from(RUN);
+        let fit = (u64::from(RUN) / channels).max(1);
         // Few different numbers make few different shaders.
-        let columns = match run / channels {
-            fit if fit >= width => width,
-            0..4 => 1,
-            fit => 1 << fit.ilog2(),
-        };
-        let runs = Self { taps: [rows, width], channels, columns, depth: run, closes: rows * width * channels > run };
-        let count = rows * width.div_ceil(columns) * channels.div_ceil(run);
-        (!runs.closes || count <= MOST_RUNS).then_some(runs)
+        let run = if fit >= taps { taps.max(1) } else { 1 << fit.ilog2() };
+        Self { taps, channels, run }
     }
 
-    /// What shaders know of it.
-    pub(super) fn constants(self) -> [(&'static str, Constant); 3] {
-        [
-            ("RUN_W", Constant::U32(self.columns as u32)),
-            ("RUN_DEPTH", Constant::U32(self.depth as u32)),
-            ("CLOSES", Constant::Bool(self.closes)),
-        ]
+    /// Parts of the channels of a tap that are runs of their own.
+    fn blocks(self) -> u64 {
+        self.channels.div_ceil(RUN.into())
     }
 
-    /// Turns of the loops over rows of taps, blocks of taps, blocks of channels, taps, steps of `step` channels, and what is
+    /// Whether there is more than one run.
+    pub(super) fn closes(self) -> bool {
+        self.taps * self.blocks() > self.run
+    }
+
+    /// What shaders know of the runs, but for whether there are more than one.
+    pub(super) fn constants(self) -> [(&'static str, Constant); 2] {
+        [("RUN_TAPS", Constant::U32(self.run as u32)), ("RUN_DEPTH", Constant::U32(RUN))]
+    }
+
+    /// Turns of the loops over runs, over taps and parts of their channels, over steps of `step` channels, and of what is
     /// `within` a step.
     pub(super) fn turns(self, step: u64, within: u64) -> u64 {
-        let [rows, width] = self.taps;
-        let blocks = self.channels.div_ceil(self.depth);
-        let steps = rows.saturating_mul(width).saturating_mul(self.channels.div_ceil(step));
-        nested_turns(&[rows, width.div_ceil(self.columns), blocks])
-            .saturating_add(rows.saturating_mul(width).saturating_mul(blocks))
-            .saturating_add(steps.saturating_mul(1 + within))
+        let parts = self.taps * self.blocks();
+        let steps = self.taps.saturating_mul(self.channels.div_ceil(step));
+        parts.div_ceil(self.run).saturating_add(parts).saturating_add(steps.saturating_mul(1 + within))
     }
 }

@@ -9,8 +9,8 @@ use wgpu_conv::{DType, Gpu, wgpu};
 /// A device, and what was compiled on it.
 pub struct Launcher {
     gpu: Gpu,
-    /// Whether shaders count the turns of their loops.
-    counts: bool,
+    /// What shaders count beside what they compute.
+    counts: Counts,
     /// The turns of the busiest invocation of each launch of the last plan, the packing's first, beside what it states.
     turns: RefCell<Vec<[u64; 2]>>,
     compiled: RefCell<HashMap<Shader, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
@@ -19,12 +19,22 @@ pub struct Launcher {
 impl Launcher {
     /// Nothing compiled yet.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, counts: false, turns: RefCell::default(), compiled: RefCell::default() }
+        Self { gpu, counts: Counts::Nothing, turns: RefCell::default(), compiled: RefCell::default() }
     }
 
-    /// Nothing compiled yet; shaders will count.
+    /// Nothing compiled yet; shaders will count the turns of their loops.
     pub fn counting(gpu: Gpu) -> Self {
-        Self { counts: true, ..Self::new(gpu) }
+        Self { counts: Counts::Turns, ..Self::new(gpu) }
+    }
+
+    /// Nothing compiled yet; shaders, changed by `fault` first, will count the races for their workgroups' memory.
+    pub fn racing(gpu: Gpu, fault: fn(String) -> String) -> Self {
+        Self { counts: Counts::Races(fault), ..Self::new(gpu) }
+    }
+
+    /// The races of each launch of the last plan, the packing's first.
+    pub fn races(&self) -> Vec<u64> {
+        self.turns.borrow().iter().map(|[races, _]| *races).collect()
     }
 
     /// The turns that the busiest invocation of each launch of the last plan took, the packing's first, and what it states.
@@ -111,7 +121,7 @@ impl Launcher {
             stated.push(step.turns);
             let entries: Vec<_> = std::iter::once(uniform.as_entire_binding())
                 .chain(bound)
-                .chain(self.counts.then_some(wgpu::BindingResource::Buffer(counter)))
+                .chain(self.counts.any().then_some(wgpu::BindingResource::Buffer(counter)))
                 .zip(0..)
                 .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
                 .collect();
@@ -167,8 +177,12 @@ impl Launcher {
             let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: None,
                 source: wgpu::ShaderSource::Wgsl(
-                    if self.counts { counted(&step.shader, step.bindings.len() + 1) } else { step.shader.wgsl() }
-                        .into(),
+                    match self.counts {
+                        Counts::Nothing => step.shader.wgsl(),
+                        Counts::Turns => counted(&step.shader, step.bindings.len() + 1),
+                        Counts::Races(fault) => raced(&fault(step.shader.wgsl()), step.bindings.len() + 1),
+                    }
+                    .into(),
                 ),
             });
             let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
@@ -183,7 +197,7 @@ impl Launcher {
             });
             let layout: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
                 .chain(kinds)
-                .chain(self.counts.then(|| buffer(wgpu::BufferBindingType::Storage { read_only: false })))
+                .chain(self.counts.any().then(|| buffer(wgpu::BufferBindingType::Storage { read_only: false })))
                 .zip(0..)
                 .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
                     binding,
@@ -205,7 +219,7 @@ impl Launcher {
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    zero_initialize_workgroup_memory: false,
+                    zero_initialize_workgroup_memory: matches!(self.counts, Counts::Races(_)),
                     ..Default::default()
                 },
                 cache: None,
@@ -213,6 +227,21 @@ impl Launcher {
             (pipeline, layout)
         };
         self.compiled.borrow_mut().entry(step.shader.clone()).or_insert_with(compile).clone()
+    }
+}
+
+/// What a shader counts.
+#[derive(Clone, Copy)]
+enum Counts {
+    Nothing,
+    Turns,
+    /// After a change of its text.
+    Races(fn(String) -> String),
+}
+
+impl Counts {
+    fn any(self) -> bool {
+        !matches!(self, Self::Nothing)
     }
 }
 
@@ -232,6 +261,113 @@ fn counted(shader: &Shader, binding: usize) -> String {
     text.push_str("var<private> turns_taken: u32 = 0u;\n");
     text.push_str(&format!("@group(0) @binding({binding}) var<storage, read_write> most_turns: atomic<u32>;\n"));
     text
+}
+
+/// The text of a shader that counts at `binding` how often an invocation touches a place of its workgroup's memory that another
+/// one has written since the last barrier, or writes one that another has read or written.
+///
+/// Each place has a shadow: who wrote it last and who read it, between which barriers. A statement's accesses are noted on the
+/// line before it.
+///
+/// # Panics
+/// When the text has a form that this does not know.
+fn raced(text: &str, binding: usize) -> String {
+    let mut places: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut shadows = String::new();
+    for line in text.lines() {
+        let Some((name, of)) = line.strip_prefix("var<workgroup> ").and_then(|rest| rest.split_once(": ")) else {
+            continue;
+        };
+        let inner = of.strip_prefix("array<").and_then(|of| of.strip_suffix(">;")).expect("an array");
+        let (element, length) = inner.rsplit_once(", ").expect("a length");
+        let row = element.strip_prefix("array<").map(|row| {
+            let (_, row) = row.strip_suffix('>').and_then(|row| row.rsplit_once(", ")).expect("a length");
+            row
+        });
+        let size = row.map_or(format!("({length})"), |row| format!("({length}) * ({row})"));
+        for kind in ["wrote", "read"] {
+            shadows += &format!("var<workgroup> {kind}_{name}: array<atomic<u32>, {size}>;\n");
+        }
+        shadows += &format!(
+            "fn writes_{name}(at: u32) {{
+                let tag = epoch * 4096u + watcher;
+                let before = atomicExchange(&wrote_{name}[at], tag);
+                let reader = atomicLoad(&read_{name}[at]);
+                if (before / 4096u == epoch && before != tag) || (reader / 4096u == epoch && reader != tag) {{
+                    atomicAdd(&races, 1u);
+                }}
+            }}
+            fn reads_{name}(at: u32) {{
+                let tag = epoch * 4096u + watcher;
+                let writer = atomicLoad(&wrote_{name}[at]);
+                if writer / 4096u == epoch && writer != tag {{
+                    atomicAdd(&races, 1u);
+                }}
+                let before = atomicExchange(&read_{name}[at], tag);
+                if before / 4096u == epoch && before != tag {{
+                    atomicStore(&read_{name}[at], epoch * 4096u + 4095u);
+                }}
+            }}\n"
+        );
+        places.push((name, row));
+    }
+    let mut raced = String::new();
+    let mut in_main = false;
+    for line in text.lines() {
+        let code = line.trim();
+        if code.contains("workgroupUniformLoad") {
+            // A barrier before and one behind.
+            raced += "epoch += 2u;\n";
+        } else if !code.starts_with("//") && !code.starts_with("var<workgroup>") {
+            for (name, row) in &places {
+                for (at, _) in code.match_indices(&format!("{name}[")) {
+                    if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.') {
+                        continue;
+                    }
+                    let (first, rest) = index(&code[at + name.len()..]).expect("an index");
+                    let (place, rest) = match row {
+                        Some(row) => {
+                            let (second, rest) = index(rest).expect("a second index");
+                            (format!("({first}) * ({row}) + ({second})"), rest)
+                        }
+                        None => (first.to_owned(), rest),
+                    };
+                    let rest = rest.trim_start();
+                    let writes = at == 0 && (rest.starts_with("= ") || rest == "=" || rest.starts_with("+= "));
+                    let access = if writes { "writes" } else { "reads" };
+                    raced += &format!("{access}_{name}({place});\n");
+                }
+            }
+        }
+        raced += line;
+        raced.push('\n');
+        in_main |= code.starts_with("fn main(");
+        if in_main && code == ") {" {
+            raced += "watcher = invocation + 1u;\n";
+            in_main = false;
+        }
+        if code == "workgroupBarrier();" {
+            raced += "epoch += 1u;\n";
+        }
+    }
+    raced += &shadows;
+    raced += "var<private> epoch: u32 = 1u;\nvar<private> watcher: u32;\n";
+    raced += &format!("@group(0) @binding({binding}) var<storage, read_write> races: atomic<u32>;\n");
+    raced
+}
+
+/// What stands in the brackets that `text` begins with, and what follows them.
+fn index(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0;
+    let end = text.find(|c| {
+        depth += match c {
+            '[' => 1,
+            ']' => -1,
+            _ => 0,
+        };
+        depth == 0
+    })?;
+    Some((text.get(1..end)?, &text[end + 1..]))
 }
 
 /// A texture of all that `buffer` holds, row by row.
