@@ -228,7 +228,6 @@ mod tests {
     #[test]
     fn parts_have_numpys_shapes() {
         use Subscript::{At, Ellipsis, New, Only, Part, Range};
-        const WHOLE: Subscript = Subscript::WHOLE;
         let reversed = Range { start: None, stop: None, step: -1 };
         let middle = Range { start: Some(1), stop: Some(-1), step: 1 };
         let shape = |subscripts: &[Subscript], input: &[usize]| {
