@@ -9,14 +9,14 @@
 // each slot and every SUBGROUP-th vector of the kernel, so no value is loaded twice; the pixel's values then go to all
 // lanes by subgroupBroadcast, and each lane multiplies them with its own channels. Taps outside the input are zero.
 //
-// Products are summed in runs of RUN_TAPS taps, or of RUN_DEPTH channels of one, and then the runs (blocked summation).
-//
 // For adapters on which a broadcast is a register move while every load is a gather, as on a CPU. The lines of the
 // lanes are spelled out because an array indexed by a loop would leave the registers there.
 //
-// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2. SUMS is
-// 2·SUBGROUP·SLOTS. CLOSES is whether there is more than one run. IN_TURN finishes the sums in a loop, through memory, where
-// activation and store are too long to stand there for every sum.
+// A sum is one chain: a second sum for each would be as many registers again, and drivers for processors then compile for up
+// to eight seconds.
+//
+// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2. IN_TURN
+// finishes the sums in a loop, through memory, where activation and store are too long to stand there for every sum.
 // Memory, for each four input channels of a tap: SLOTS + 4·VECTORS loads of a vec4 per lane for
 // 16·SLOTS·SUBGROUP·VECTORS multiply-adds. The kernel is packed: channels of a group in fours on either side.
 
@@ -77,73 +77,41 @@ fn finish(pixel: u32, group: u32, vector: u32, sum: vec4<f32>) {
     }
 }
 
+fn finish_quad(quad: ptr<function, Quad>, pixel: u32, group: u32, vector: u32) {
+    finish(pixel, group, vector, (*quad)[0]);
+    finish(pixel + 1u, group, vector, (*quad)[2]);
+    finish(pixel + 2u, group, vector, (*quad)[4]);
+    finish(pixel + 3u, group, vector, (*quad)[6]);
+    if VECTORS == 2u {
+        finish(pixel, group, vector + SUBGROUP, (*quad)[1]);
+        finish(pixel + 1u, group, vector + SUBGROUP, (*quad)[3]);
+        finish(pixel + 2u, group, vector + SUBGROUP, (*quad)[5]);
+        finish(pixel + 3u, group, vector + SUBGROUP, (*quad)[7]);
+    }
+}
+
+fn finish_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, pixel: u32, group: u32, vector: u32) {
+    finish_quad(lower, pixel, group, vector);
+    if SUBGROUP == 8u {
+        finish_quad(upper, pixel + 4u, group, vector);
+    }
+}
+
 /// Four lanes' pixels make a quad.
 const QUADS: u32 = SUBGROUP / 4u;
 
-const_assert SUMS == 8u * QUADS * SLOTS;
-
-/// What the runs of all sums have come to: quad (slot, half), then as in the quad.
-var<private> totals: array<vec4<f32>, SUMS>;
-
-/// Closes the runs of a quad, which begin again at 0.
-fn close_quad(quad: ptr<function, Quad>, at: u32) {
-    totals[at] += (*quad)[0];
-    totals[at + 2u] += (*quad)[2];
-    totals[at + 4u] += (*quad)[4];
-    totals[at + 6u] += (*quad)[6];
-    if VECTORS == 2u {
-        totals[at + 1u] += (*quad)[1];
-        totals[at + 3u] += (*quad)[3];
-        totals[at + 5u] += (*quad)[5];
-        totals[at + 7u] += (*quad)[7];
-    }
-    *quad = Quad();
-}
-
-fn close_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32) {
-    close_quad(lower, slot * QUADS * 8u);
-    if SUBGROUP == 8u {
-        close_quad(upper, (slot * QUADS + 1u) * 8u);
-    }
-}
-
-/// What a quad's sums have come to, all runs together.
-fn quad_total(quad: ptr<function, Quad>, at: u32, i: u32) -> vec4<f32> {
-    return totals[at + i] + (*quad)[i];
-}
-
-fn finish_quad(quad: ptr<function, Quad>, at: u32, pixel: u32, group: u32, vector: u32) {
-    finish(pixel, group, vector, quad_total(quad, at, 0u));
-    finish(pixel + 1u, group, vector, quad_total(quad, at, 2u));
-    finish(pixel + 2u, group, vector, quad_total(quad, at, 4u));
-    finish(pixel + 3u, group, vector, quad_total(quad, at, 6u));
-    if VECTORS == 2u {
-        finish(pixel, group, vector + SUBGROUP, quad_total(quad, at, 1u));
-        finish(pixel + 1u, group, vector + SUBGROUP, quad_total(quad, at, 3u));
-        finish(pixel + 2u, group, vector + SUBGROUP, quad_total(quad, at, 5u));
-        finish(pixel + 3u, group, vector + SUBGROUP, quad_total(quad, at, 7u));
-    }
-}
-
-fn finish_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32, pixel: u32, group: u32, vector: u32) {
-    finish_quad(lower, slot * QUADS * 8u, pixel + slot * SUBGROUP, group, vector);
-    if SUBGROUP == 8u {
-        finish_quad(upper, (slot * QUADS + 1u) * 8u, pixel + slot * SUBGROUP + 4u, group, vector);
-    }
-}
-
-/// The same for a loop to read: what a loop indexes is no longer in registers.
-var<private> kept: array<vec4<f32>, SUMS>;
+/// The sums of all slots: quad (slot, half), then as in the quad.
+var<private> kept: array<vec4<f32>, 8u * QUADS * SLOTS>;
 
 fn keep_quad(quad: ptr<function, Quad>, at: u32) {
-    kept[at] = quad_total(quad, at, 0u);
-    kept[at + 1u] = quad_total(quad, at, 1u);
-    kept[at + 2u] = quad_total(quad, at, 2u);
-    kept[at + 3u] = quad_total(quad, at, 3u);
-    kept[at + 4u] = quad_total(quad, at, 4u);
-    kept[at + 5u] = quad_total(quad, at, 5u);
-    kept[at + 6u] = quad_total(quad, at, 6u);
-    kept[at + 7u] = quad_total(quad, at, 7u);
+    kept[at] = (*quad)[0];
+    kept[at + 1u] = (*quad)[1];
+    kept[at + 2u] = (*quad)[2];
+    kept[at + 3u] = (*quad)[3];
+    kept[at + 4u] = (*quad)[4];
+    kept[at + 5u] = (*quad)[5];
+    kept[at + 6u] = (*quad)[6];
+    kept[at + 7u] = (*quad)[7];
 }
 
 fn keep_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32) {
@@ -154,7 +122,7 @@ fn keep_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32) 
 }
 
 fn finish_kept(pixel: u32, group: u32, vector: u32) {
-    for (var at = 0u; at < SUMS; at += 3u - VECTORS) {
+    for (var at = 0u; at < 8u * QUADS * SLOTS; at += 3u - VECTORS) {
         finish(pixel + at / 2u, group, vector + at % 2u * SUBGROUP, kept[at]);
     }
 }
@@ -194,42 +162,27 @@ fn main(
     var lower_1 = start; var upper_1 = start;
     var lower_2 = start; var upper_2 = start;
     var lower_3 = start; var upper_3 = start;
-    let blocks = (params.group_in + RUN_DEPTH - 1u) / RUN_DEPTH;
-    for (var run = 0u; run < KERNEL_ROWS * KERNEL_W * blocks; run += RUN_TAPS) {
-        for (var t = run; t < min(run + RUN_TAPS, KERNEL_ROWS * KERNEL_W * blocks); t++) {
-            let tap = t / blocks;
-            let block = (t - tap * blocks) * RUN_DEPTH;
-            let k = tap / KERNEL_W;
-            let kx = tap % KERNEL_W;
+    for (var k = 0u; k < KERNEL_ROWS; k++) {
+        for (var kx = 0u; kx < KERNEL_W; kx++) {
             let pixel_0 = pixel_of(window_0, k, kx);
             let pixel_1 = pixel_of(window_1, k, kx);
             let pixel_2 = pixel_of(window_2, k, kx);
             let pixel_3 = pixel_of(window_3, k, kx);
-            for (var j = block; j < min(block + RUN_DEPTH, params.group_in); j += 4u) {
+            let tap = k * KERNEL_W + kx;
+            for (var j = 0u; j < params.group_in; j += 4u) {
                 let first = rows_at(tap, j, first_vector);
                 var second = first;
                 if VECTORS == 2u {
                     second = rows_at(tap, j, second_vector);
                 }
-                let channel = first_channel + j;
-                accumulate_slot(&lower_0, &upper_0, pixel_four(pixel_0, channel), first, second);
+                accumulate_slot(&lower_0, &upper_0, pixel_four(pixel_0, first_channel + j), first, second);
                 if SLOTS >= 2u {
-                    accumulate_slot(&lower_1, &upper_1, pixel_four(pixel_1, channel), first, second);
+                    accumulate_slot(&lower_1, &upper_1, pixel_four(pixel_1, first_channel + j), first, second);
                 }
                 if SLOTS == 4u {
-                    accumulate_slot(&lower_2, &upper_2, pixel_four(pixel_2, channel), first, second);
-                    accumulate_slot(&lower_3, &upper_3, pixel_four(pixel_3, channel), first, second);
+                    accumulate_slot(&lower_2, &upper_2, pixel_four(pixel_2, first_channel + j), first, second);
+                    accumulate_slot(&lower_3, &upper_3, pixel_four(pixel_3, first_channel + j), first, second);
                 }
-            }
-        }
-        if CLOSES {
-            close_slot(&lower_0, &upper_0, 0u);
-            if SLOTS >= 2u {
-                close_slot(&lower_1, &upper_1, 1u);
-            }
-            if SLOTS == 4u {
-                close_slot(&lower_2, &upper_2, 2u);
-                close_slot(&lower_3, &upper_3, 3u);
             }
         }
     }
@@ -245,12 +198,12 @@ fn main(
         finish_kept(pixel, group, vector);
         return;
     }
-    finish_slot(&lower_0, &upper_0, 0u, pixel, group, vector);
+    finish_slot(&lower_0, &upper_0, pixel, group, vector);
     if SLOTS >= 2u {
-        finish_slot(&lower_1, &upper_1, 1u, pixel, group, vector);
+        finish_slot(&lower_1, &upper_1, pixel + SUBGROUP, group, vector);
     }
     if SLOTS == 4u {
-        finish_slot(&lower_2, &upper_2, 2u, pixel, group, vector);
-        finish_slot(&lower_3, &upper_3, 3u, pixel, group, vector);
+        finish_slot(&lower_2, &upper_2, pixel + 2u * SUBGROUP, group, vector);
+        finish_slot(&lower_3, &upper_3, pixel + 3u * SUBGROUP, group, vector);
     }
 }

@@ -5,13 +5,16 @@
 //! from one lane to all lanes of a subgroup (broadcast) as a move between registers. So each lane loads some pixels and
 //! some of the kernel, broadcasts the pixels, and multiplies them with its own channels: a register tile spread over a
 //! subgroup. It is meant for lavapipe and SwiftShader.
+//!
+//! Its sums are chains, not [runs](super::Runs): a second sum for each made drivers for processors compile for up to eight
+//! seconds. So thousands of equal products are less exact here than by other kernels (`docs/precision.md`).
 
 use super::{
     ConvLaunch, Input, PIXELS, PRODUCT, TAP, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
-    runs_of,
+    tap_rows,
 };
 use crate::Result;
-use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 
 /// Pixels per lane and vectors of four channels per lane.
 const TILES: [(u32, u32); 4] = [(4, 2), (4, 1), (2, 1), (1, 1)];
@@ -26,9 +29,10 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !caps.software || geometry.group_in() < 3 || geometry.group_out() < subgroup * 2 {
         return Ok(Vec::new());
     }
-    let runs = runs_of(geometry);
     let [_, output_in_fours] = channels_in_fours(problem);
     let in_turn = problem.epilogue.activation.is_long() || !output_in_fours;
+    let [_, _, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
+    let turns = nested_turns(&[tap_rows(geometry), width, geometry.group_in().div_ceil(4).into()]);
     let mut plans = Vec::new();
     for (slots, vectors) in by_cost(problem, subgroup) {
         if !caps.spells_out(u64::from(slots * vectors * subgroup * 4), 0) {
@@ -43,20 +47,14 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             kernel_at: true,
             parts: &[output, PRODUCT, TAP, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[
-                &runs.constants()[..],
-                &[
-                    ("CLOSES", Constant::Bool(runs.closes())),
-                    ("SUBGROUP", Constant::U32(subgroup)),
-                    ("SLOTS", Constant::U32(slots)),
-                    ("VECTORS", Constant::U32(vectors)),
-                    ("IN_TURN", Constant::Bool(in_turn)),
-                    ("SUMS", Constant::U32(2 * subgroup * slots)),
-                ],
-            ]
-            .concat(),
+                ("SUBGROUP", Constant::U32(subgroup)),
+                ("SLOTS", Constant::U32(slots)),
+                ("VECTORS", Constant::U32(vectors)),
+                ("IN_TURN", Constant::Bool(in_turn)),
+            ],
             items,
             workgroups: caps.fold(items)?,
-            turns: runs.turns(4, 0) + u64::from(slots * subgroup * 2),
+            turns: turns + u64::from(slots * subgroup * 2),
         };
         plans.push(Plan {
             name: format!("conv_subgroup_{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),

@@ -223,6 +223,10 @@ impl Describe for StochasticDepth {
         true
     }
 
+    fn randomness(&self) -> f64 {
+        self.drop_path_rate
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if (0.0..=1.0).contains(&self.drop_path_rate) {

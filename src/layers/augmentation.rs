@@ -154,6 +154,10 @@ impl Describe for Augmentation {
         true
     }
 
+    fn randomness(&self) -> f64 {
+        1.0
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()
     }

@@ -2193,8 +2193,8 @@ mod tests {
                 assert_eq!(argument, "", "{message}");
             }
         }
-        let error = LayerConfig::from_config("Conv3D", &json!({})).unwrap_err().to_string();
-        assert!(error.starts_with("the layer class Conv3D is not supported"), "{error}");
+        let error = LayerConfig::from_config("ConvLSTM2D", &json!({})).unwrap_err().to_string();
+        assert!(error.starts_with("the layer class ConvLSTM2D is not supported"), "{error}");
     }
 
     /// Everything wrong at once, and put right in the order in which it is reported: Keras's (K1).

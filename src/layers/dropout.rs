@@ -75,6 +75,10 @@ impl Describe for Dropout {
         true
     }
 
+    fn randomness(&self) -> f64 {
+        self.rate
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if !(0.0..=1.0).contains(&self.rate) {

@@ -15,7 +15,7 @@ use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// A layer that returns its input at inference.
 macro_rules! identity_layer {
-    ($layer:ident $(<$rank:ident>)?, $check:expr) => {
+    ($layer:ident $(<$rank:ident>)?, $check:expr $(, $randomness:ident)?) => {
         common_setters!($layer$(<$rank>)?, common);
 
         impl$(<const $rank: usize>)? $layer$(<$rank>)? {
@@ -38,6 +38,10 @@ macro_rules! identity_layer {
             fn passes_values_on(&self) -> bool {
                 true
             }
+
+            $(fn randomness(&self) -> f64 {
+                self.$randomness
+            })?
 
             fn validate(&self) -> Result<()> {
                 self.common.validate()?;
@@ -164,7 +168,7 @@ pub type SpatialDropout2D = SpatialDropout<2>;
 /// Dropout of channels of volumes `[batch, depth, height, width, channels]`.
 pub type SpatialDropout3D = SpatialDropout<3>;
 
-identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate));
+identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate), rate);
 
 impl<const R: usize> SpatialDropout<R> {
     /// A layer that drops a share of `rate` of the channels.
@@ -208,7 +212,7 @@ pub struct GaussianNoise {
     pub seed: Seed,
 }
 
-identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev));
+identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev), stddev);
 
 impl GaussianNoise {
     /// A layer of noise of this standard deviation.
@@ -244,7 +248,7 @@ pub struct GaussianDropout {
     pub seed: Seed,
 }
 
-identity_layer!(GaussianDropout, |layer| share("rate", layer.rate));
+identity_layer!(GaussianDropout, |layer| share("rate", layer.rate), rate);
 
 impl GaussianDropout {
     /// A layer with the effect of a Dropout of `rate`.
@@ -282,7 +286,7 @@ pub struct AlphaDropout {
     pub noise_shape: Option<PartialShape>,
 }
 
-identity_layer!(AlphaDropout, |layer| share("rate", layer.rate));
+identity_layer!(AlphaDropout, |layer| share("rate", layer.rate), rate);
 
 impl AlphaDropout {
     /// A layer that drops a share of `rate` of the values.

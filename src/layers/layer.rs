@@ -306,6 +306,12 @@ impl Layer {
         tape.rounding = self.numbers.rounding;
         let description = self.config.describe();
         let output = if tape.training {
+            if description.randomness() > 0.0 {
+                return Err(Error::unsupported(
+                    format!("{} in training", self.config.class_name()),
+                    "nothing is drawn at random on the device; train a model without it, or with a rate of 0",
+                ));
+            }
             description.train(tape, &cast, &self.kernels, &self.operands)?
         } else {
             description.lower(tape, &cast, &self.operands)?

@@ -300,7 +300,19 @@ const READS: &[&str] = &["input[", "textureLoad(input, texel_place(", "left["];
 
 /// Two names for each other.
 fn exchanged(line: &str, one: &str, other: &str) -> String {
-    line.replace(one, "\0").replace(other, one).replace('\0', other)
+    let mut changed = String::new();
+    let mut rest = line;
+    while let Some(at) = [one, other].iter().filter_map(|name| rest.find(name)).min() {
+        let (before, from) = rest.split_at(at);
+        let (name, with) = if from.starts_with(one) { (one, other) } else { (other, one) };
+        let after = &from[name.len()..];
+        // `in_h` is no part of `in_height`.
+        let whole = !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        changed += before;
+        changed += if whole { with } else { name };
+        rest = after;
+    }
+    changed + rest
 }
 
 /// Every index behind one of `openings` changed.
