@@ -17,6 +17,7 @@ pub(super) struct Place {
     /// The same, as files of Keras 3 name them: by class, and the place among the siblings of the class.
     pub groups: Vec<String>,
     /// The part of the layer that holds its weights in files of Keras 3, if it is one.
+    #[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "only those files have parts"))]
     pub of: &'static str,
     /// Name, shape and whether it can be trained, in Keras's order.
     pub weights: Vec<(&'static str, Shape, bool)>,

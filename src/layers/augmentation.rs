@@ -53,6 +53,7 @@ const OF_KERAS_2: [(&str, &[(&str, &str)]); 2] = [
 ];
 
 /// The classes that have no seed.
+#[cfg(feature = "keras")]
 const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomGrayscale"];
 
 /// One of Keras's augmentations: `RandomFlip`, `RandomRotation`, `RandomZoom`, … In training they change images at random; at

@@ -94,6 +94,7 @@ pub(crate) trait Describe {
     }
 
     /// What holds the weights in files, where that is a part of the layer: Keras's name of the attribute.
+    #[cfg_attr(not(any(feature = "keras", feature = "safetensors")), allow(dead_code, reason = "files of weights ask"))]
     fn weights_of(&self) -> &'static str {
         ""
     }

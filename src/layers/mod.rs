@@ -110,7 +110,6 @@ pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Se
 pub(crate) use layer::SharedWeights;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::check_weights;
-#[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors", feature = "view"))]
 pub(crate) use layer::snake_case;
 pub use layer::{Layer, reset_names};
 pub use layer_normalization::LayerNormalization;
