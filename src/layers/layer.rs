@@ -34,6 +34,10 @@ pub struct Layer {
     numbers: Numbers,
     weights: Vec<Variable>,
     /// What training holds each weight to.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
+    )]
     held: Vec<Held>,
     /// The weights as operations read them.
     kernels: Vec<Arc<Kernel>>,
@@ -66,6 +70,10 @@ impl SharedWeights {
 }
 
 /// What training holds a weight to.
+#[cfg_attr(
+    target_arch = "wasm32",
+    allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
+)]
 pub(crate) struct Held {
     /// A penalty on it, added to the loss.
     pub(crate) regularizer: Option<Regularizer>,
@@ -180,11 +188,19 @@ impl Layer {
     }
 
     /// What training holds each weight to, in order.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
+    )]
     pub(crate) fn held(&self) -> &[Held] {
         &self.held
     }
 
     /// The penalty on what the layer gives, divided by the size of the batch.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
+    )]
     pub(crate) fn activity_regularizer(&self) -> Option<Regularizer> {
         match &self.config {
             LayerConfig::ActivityRegularization(layer) => Some(Regularizer::L1L2 { l1: layer.l1, l2: layer.l2 }),

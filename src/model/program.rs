@@ -268,6 +268,10 @@ pub(crate) struct Program {
 
 impl Program {
     /// The program of a tape that somebody else wrote.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
+    )]
     pub(crate) fn of(gpu: &Gpu, mut tape: Tape, outputs: Vec<Value>) -> Result<Self> {
         rewrite::of_program(&mut tape, gpu, &outputs, &mut Folded::default())?;
         Self::new(Schedule::new(gpu, tape, outputs)?, gpu.tunings())

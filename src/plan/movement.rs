@@ -27,7 +27,7 @@ impl MoveProblem {
     /// The move over `axes`, outermost first; those that lie side by side are merged.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where more than [`MOST_AXES`] remain, [`Error::Limit`] beyond 32 bits.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where more than [`MOST_AXES`] remain, [`Error::Limit`](crate::Error::Limit) beyond 32 bits.
     pub fn new(axes: &[MoveAxis], output_offset: u32, outside: Outside, dtype: DType) -> Result<Self> {
         let MoveAxes { axes, from } = move_axes(axes)?;
         Ok(Self { axes, input_offset: from, output_offset, outside, dtype })

@@ -33,7 +33,7 @@ impl ProductProblem {
     /// they lie side by side; `left` and `right` as in the fields.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where more than [`MOST_AXES`] axes remain.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where more than [`MOST_AXES`] axes remain.
     pub fn new(
         axes: &[PairAxis],
         [rows, columns, terms]: [u32; 3],
