@@ -374,7 +374,7 @@ impl LayerConfig {
     /// let [depthwise, pointwise] = LayerConfig::from(SeparableConv2D::new(64, 3)).convolutions([1, 9, 7, 32])?[..] else {
     ///     unreachable!("a separable convolution is two");
     /// };
-    /// assert_eq!((depthwise.geometry.groups, depthwise.geometry.out_channels), (32, 32));
+    /// assert_eq!((depthwise.geometry.groups(), depthwise.geometry.out_channels()), (32, 32));
     /// assert!(pointwise.geometry.is_pointwise());
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
