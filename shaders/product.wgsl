@@ -25,22 +25,6 @@
 /// Terms are summed in runs of this many, and then the runs: the error grows with both lengths, not with their product.
 const RUN: u32 = 64u;
 
-/// What is left of a number behind the axes walked so far, and where those led on either side.
-struct Place {
-    rest: u32,
-    left: u32,
-    right: u32,
-}
-
-/// Walks axis number `i` of the batch.
-fn along(i: u32, extent: u32, left_stride: u32, right_stride: u32, place: Place) -> Place {
-    if i >= RANK {
-        return place;
-    }
-    let c = place.rest % extent;
-    return Place(place.rest / extent, place.left + c * left_stride, place.right + c * right_stride);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -58,13 +42,8 @@ fn main(
     let column = tile % params.columns;
     let first = tile / params.columns % tiles * TILE;
     let batch = tile / params.columns / tiles;
-    var place = Place(batch, 0u, column * params.right_column);
-    place = along(0u, params.extent_0, params.left_0, params.right_0, place);
-    place = along(1u, params.extent_1, params.left_1, params.right_1, place);
-    place = along(2u, params.extent_2, params.left_2, params.right_2, place);
-    place = along(3u, params.extent_3, params.left_3, params.right_3, place);
-    place = along(4u, params.extent_4, params.left_4, params.right_4, place);
-    place = along(5u, params.extent_5, params.left_5, params.right_5, place);
+    let place = place_of(batch);
+    let right_start = place.right + column * params.right_column;
 
     var rows: array<u32, TILE>;
     var sums: array<Acc, TILE>;
@@ -81,7 +60,7 @@ fn main(
             run[t] = Acc(0.0);
         }
         for (var k = start; k < min(start + RUN, last); k++) {
-            let b = Acc(right[place.right + k * params.right_term]);
+            let b = Acc(right[right_start + k * params.right_term]);
             // unroll
             for (var t = 0u; t < TILE; t++) {
                 run[t] = fma(Acc(f32(left[rows[t] + k * params.left_term])), b, run[t]);

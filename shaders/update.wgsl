@@ -21,7 +21,7 @@
 //
 // Before all but the last six, w −= decay · lr · w where the weight decays. A step that only adds gradients up (clock[UPDATES]
 // is 0) does nothing but ASSIGN, ADD, AVERAGE and OVERWRITE.
-// Slots are in lib/slots_0.wgsl to lib/slots_3.wgsl.
+// Slots are in lib/slot_0.wgsl to lib/slot_2.wgsl.
 // Memory: one pass; neighbours read and write neighbours.
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -264,7 +264,7 @@ pub(crate) fn check_call(built: &str, gpu: &Gpu, commands: &Commands, inputs: &[
         if !other.is(gpu) {
             return Err(Error::invalid(
                 argument,
-                format!("a {built} must be called on the Gpu it was built on"),
+                format!("{built} must be called on the Gpu it was built on"),
                 format!("{argument} of another Gpu"),
             ));
         }

@@ -1009,10 +1009,12 @@ impl Write {
                 one(self.layer(resizing, &[input(0)?]))
             }
             "rgb_to_grayscale" => {
-                let channels = if call.data_format()? == DataFormat::ChannelsLast { vec![3] } else { vec![3, 1, 1] };
+                let (axis, channels) = match call.data_format()? {
+                    DataFormat::ChannelsLast => (-1, vec![3]),
+                    DataFormat::ChannelsFirst => (-3, vec![3, 1, 1]),
+                };
                 let shares =
                     HostTensor::new(channels, vec![0.2989, 0.5870, 0.1140]).map_err(|error| error.to_string())?;
-                let axis = if call.data_format()? == DataFormat::ChannelsLast { -1 } else { -3 };
                 let weighted = self.two(BinaryFunction::Multiply, &Side::Tensor(input(0)?), &Side::Constant(shares))?;
                 one(self.reduce(Reduction::Sum, Some(vec![axis]), true, weighted))
             }
@@ -1031,11 +1033,9 @@ impl Write {
                 };
                 let size = both("pool_size")?.ok_or("must be given a size")?;
                 let strides = both("strides")?.unwrap_or(size);
-                let same = call.text("padding")?.unwrap_or("valid") == "same";
-                let format = call.data_format()?;
-                let window = PerAxis([size[0], size[1]]);
-                let strides = PerAxis([strides[0], strides[1]]);
-                let padding = if same { Padding::Same } else { Padding::Valid };
+                let (window, strides, format) = (PerAxis(size), PerAxis(strides), call.data_format()?);
+                let padding = Padding::from_name(call.text("padding")?.unwrap_or("valid"));
+                let padding = padding.map_err(|error| error.to_string())?;
                 let layer: LayerConfig = if call.function == "max_pool" {
                     MaxPooling2D::new(window).strides(strides).padding(padding).data_format(format).into()
                 } else {

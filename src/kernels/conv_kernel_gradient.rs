@@ -12,9 +12,10 @@
 //! | 4 channels, each by itself | depthwise |
 //! | 1 by 1 | anything |
 
+use super::conv_launch::window_constants;
 use super::lines::{Term, combine};
 use super::long_sums::{Round, to_scratch};
-use super::pool_gradient::{VOLUME, window_constants};
+use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, MOST_TURNS, Operand, Part, Plan, Shader, params,
@@ -138,7 +139,7 @@ fn launch(
         ("GROUP_OUT", Constant::U32(geometry.group_out())),
         ("CHANNELS_LAST", Constant::Bool(*data_format == DataFormat::ChannelsLast)),
     ]);
-    constants.extend(window_constants([d, h, w]));
+    constants.extend(window_constants(geometry));
     Ok(Dispatch {
         shader: Shader {
             params: KernelGradientParams::WGSL,

@@ -137,7 +137,7 @@ impl ConvLaunch<'_> {
             ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
             ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
         ]);
-        constants.extend(window_constants(&problem.geometry));
+        constants.extend(row_constants(&problem.geometry));
         constants.extend_from_slice(self.constants);
         let (sources, [input, kernel]) = self.sources(elements, problem, caps);
         if let Binding::Texels(..) = input {
@@ -211,11 +211,16 @@ pub(super) fn rows(geometry: &ConvGeometry) -> Part {
     if geometry.plane().is_some() { part!("lib/rows.wgsl") } else { part!("lib/rows_deep.wgsl") }
 }
 
+/// The constants of windows whose rows of all depths are walked as one run.
+pub(super) fn row_constants(geometry: &ConvGeometry) -> impl Iterator<Item = (&'static str, Constant)> {
+    let [d, h, _] = geometry.axes.map(|axis| axis.kernel);
+    [("KERNEL_ROWS", Constant::U32(d.saturating_mul(h)))].into_iter().chain(window_constants(geometry))
+}
+
 /// The constants of windows: their taps, strides and dilations.
-pub(super) fn window_constants(geometry: &ConvGeometry) -> [(&'static str, Constant); 10] {
+pub(super) fn window_constants(geometry: &ConvGeometry) -> [(&'static str, Constant); 9] {
     let [d, h, w] = geometry.axes;
     [
-        ("KERNEL_ROWS", d.kernel.saturating_mul(h.kernel)),
         ("KERNEL_D", d.kernel),
         ("KERNEL_H", h.kernel),
         ("KERNEL_W", w.kernel),

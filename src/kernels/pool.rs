@@ -5,7 +5,7 @@
 //! many taps is pooled along columns and then along rows, which reads far less, or in parts where it is too long for
 //! one invocation.
 
-use super::conv_launch::{rows, window_constants};
+use super::conv_launch::{row_constants, rows};
 use super::lines::{Term, combine};
 use super::long_sums::{LongSums, to_scratch};
 use super::{accumulator, from_scratch, item_count, tap_rows, workgroups};
@@ -154,6 +154,18 @@ fn whole(problem: &PoolProblem, lanes: u32, dtypes: [DType; 2], caps: &Caps) -> 
     launch(problem, lanes, part!("pool.wgsl"), share, nested_turns(&[tap_rows(&problem.geometry), w]), caps)
 }
 
+/// Along each axis the first position of the padded input that counts, and the one behind the last.
+pub(super) fn counted(problem: &PoolProblem) -> [[u32; 2]; 3] {
+    [0, 1, 2].map(|axis| {
+        let Axis { input, pad_before, .. } = problem.geometry.axes[axis];
+        let end = pad_before.saturating_add(input);
+        match problem.function {
+            PoolFunction::AveragePadded { pad_after } => [0, end.saturating_add(pad_after[axis])],
+            _ => [pad_before, end],
+        }
+    })
+}
+
 fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: u64, caps: &Caps) -> Result<Dispatch> {
     let PoolProblem { function, geometry, data_format, .. } = *problem;
     let Share { length, parts, first, outputs, dtypes: [dtype, out] } = share;
@@ -162,15 +174,7 @@ fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: 
         PoolFunction::Max => 0,
         PoolFunction::Average | PoolFunction::AveragePadded { .. } => 1,
     };
-    let counted = |axis: usize| {
-        let Axis { input, pad_before, .. } = axes[axis];
-        let end = pad_before.saturating_add(input);
-        match function {
-            PoolFunction::AveragePadded { pad_after } => [0, end.saturating_add(pad_after[axis])],
-            _ => [pad_before, end],
-        }
-    };
-    let [[begin_d, end_d], [begin_h, end_h], [begin_w, end_w]] = [0, 1, 2].map(counted);
+    let [[begin_d, end_d], [begin_h, end_h], [begin_w, end_w]] = counted(problem);
     let [d, h, w] = axes;
     let items = outputs * u64::from(parts);
     let params = PoolParams {
@@ -203,7 +207,7 @@ fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: 
         ("FUNCTION", Constant::U32(number)),
         ("CHANNELS_LAST", Constant::Bool(data_format == DataFormat::ChannelsLast)),
     ]);
-    constants.extend(window_constants(&geometry));
+    constants.extend(row_constants(&geometry));
     Ok(Dispatch {
         shader: Shader {
             params: PoolParams::WGSL,

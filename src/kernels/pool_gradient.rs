@@ -1,6 +1,8 @@
 //! The gradient of pooling. An input element collects from all windows that it lies in; of max pooling, a first launch
 //! notes which value of each window was taken.
 
+use super::conv_launch::window_constants;
+use super::pool::counted;
 use super::{WORKGROUP, accumulator, item_count, workgroups};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, Operand, Part, Plan, PoolFunction, PoolGradientProblem, PoolProblem,
@@ -53,20 +55,9 @@ pub(super) fn plans(problem: &PoolGradientProblem, caps: &Caps) -> Result<Vec<Pl
 }
 
 fn launch(problem: &PoolGradientProblem, items: u64, parts: &[Part], caps: &Caps) -> Result<Dispatch> {
-    let PoolProblem { function, geometry, dtype, data_format } = problem.of;
+    let PoolProblem { geometry, dtype, data_format, .. } = problem.of;
     let [d, h, w] = geometry.axes;
-    let counted = |axis: usize| {
-        let own = geometry.axes[axis];
-        let end = own.pad_before.saturating_add(own.input);
-        match function {
-            PoolFunction::AveragePadded { pad_after } => {
-                let after = pad_after[axis];
-                [0, end.saturating_add(after)]
-            }
-            _ => [own.pad_before, end],
-        }
-    };
-    let [[begin_d, end_d], [begin_h, end_h], [begin_w, end_w]] = [0, 1, 2].map(counted);
+    let [[begin_d, end_d], [begin_h, end_h], [begin_w, end_w]] = counted(&problem.of);
     let params = PoolGradientParams {
         items: item_count(items)?,
         channels: geometry.out_channels,
@@ -88,7 +79,7 @@ fn launch(problem: &PoolGradientProblem, items: u64, parts: &[Part], caps: &Caps
     };
     let mut constants = accumulator(dtype, 1);
     constants.push(("CHANNELS_LAST", Constant::Bool(data_format == DataFormat::ChannelsLast)));
-    constants.extend(window_constants([d, h, w]));
+    constants.extend(window_constants(&geometry));
     Ok(Dispatch {
         shader: Shader {
             params: PoolGradientParams::WGSL,
@@ -101,20 +92,4 @@ fn launch(problem: &PoolGradientProblem, items: u64, parts: &[Part], caps: &Caps
         bindings: vec![],
         turns: geometry.taps(),
     })
-}
-
-/// Kernel, stride and dilation of depth, height and width.
-pub(super) fn window_constants([d, h, w]: [crate::Axis; 3]) -> [(&'static str, Constant); 9] {
-    [
-        ("KERNEL_D", d.kernel),
-        ("KERNEL_H", h.kernel),
-        ("KERNEL_W", w.kernel),
-        ("STRIDE_D", d.stride),
-        ("STRIDE_H", h.stride),
-        ("STRIDE_W", w.stride),
-        ("DILATION_D", d.dilation),
-        ("DILATION_H", h.dilation),
-        ("DILATION_W", w.dilation),
-    ]
-    .map(|(name, value)| (name, Constant::U32(value)))
 }

@@ -5,7 +5,7 @@
 //! strides, so that transposed and broadcast sides are read as they lie. An invocation computes a few rows of one
 //! vector of columns (its register tile). Long sums are computed in parts (split-K: `long_sums.rs`).
 
-use super::binary::bindings_of;
+use super::binary::{PAIRS, bindings_of};
 use super::lines::{Term, combine};
 use super::long_sums::{LongSums, to_scratch};
 use super::{accumulator, item_count, with_axes, within, workgroups};
@@ -111,8 +111,12 @@ fn launch(problem: &ProductProblem, lanes: u32, tile: u32, share: Share, caps: &
         ("RANK", Constant::U32(last.map_or(0, |last| last as u32 + 1))),
         ("TILE", Constant::U32(tile)),
     ]);
-    let shader =
-        Shader { params: ProductParams::WGSL, activation: None, constants, parts: vec![INDEX, part!("product.wgsl")] };
+    let shader = Shader {
+        params: ProductParams::WGSL,
+        activation: None,
+        constants,
+        parts: vec![INDEX, PAIRS, part!("product.wgsl")],
+    };
     let block = ProductParams {
         items: item_count(items)?,
         rows: problem.rows,

@@ -6,8 +6,8 @@
 use super::{WORKGROUP, item_count, workgroups};
 use crate::Result;
 use crate::plan::{
-    ACTIVATION, Binding, Caps, Clip, Constant, Dispatch, INDEX, LARGEST, MATH, Operand, Plan, Shader, UpdateFunction,
-    UpdateProblem, params, part,
+    ACTIVATION, Binding, Caps, Clip, Constant, Dispatch, INDEX, LARGEST, MATH, Operand, Part, Plan, Shader,
+    UpdateFunction, UpdateProblem, params, part,
 };
 
 params! {
@@ -29,6 +29,13 @@ params! {
         unknown,
     }
 }
+
+/// For each slot, what stands in the shader of an optimizer without it, and of one with it.
+const SLOTS: [[Part; 2]; 3] = [
+    [part!("lib/slot_0_none.wgsl"), part!("lib/slot_0.wgsl")],
+    [part!("lib/slot_1_none.wgsl"), part!("lib/slot_1.wgsl")],
+    [part!("lib/slot_2_none.wgsl"), part!("lib/slot_2.wgsl")],
+];
 
 pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let items = u64::from(problem.elements);
@@ -65,12 +72,7 @@ pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
         Clip::Norm(limit) => (2, limit),
         Clip::GlobalNorm(limit) => (3, limit),
     };
-    let slots = match problem.function.slots() {
-        0 => part!("lib/slots_0.wgsl"),
-        1 => part!("lib/slots_1.wgsl"),
-        2 => part!("lib/slots_2.wgsl"),
-        _ => part!("lib/slots_3.wgsl"),
-    };
+    let slots = (0..).zip(SLOTS).map(|(slot, [none, some])| if slot < problem.function.slots() { some } else { none });
     let mut bindings = vec![
         Binding::Read(Operand::Input),
         Binding::Read(Operand::Clock),
@@ -97,7 +99,11 @@ pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
                     ("AccBits", Constant::Type("u32", 1)),
                     ("AccInt", Constant::Type("i32", 1)),
                 ],
-                parts: vec![INDEX, LARGEST, ACTIVATION, MATH, slots, part!("update.wgsl")],
+                parts: [INDEX, LARGEST, ACTIVATION, MATH]
+                    .into_iter()
+                    .chain(slots)
+                    .chain([part!("update.wgsl")])
+                    .collect(),
             },
             params: params.words(),
             workgroups: workgroups(items, caps)?,

@@ -70,10 +70,6 @@ impl Describe for LayerScale {
         &self.common
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }
@@ -83,14 +79,8 @@ impl Describe for LayerScale {
     }
 
     fn weights(&self, _inputs: &[PartialShape]) -> Result<Vec<Declared>> {
-        Ok(vec![Declared {
-            name: "gamma",
-            shape: [self.projection_dim as usize].into(),
-            trainable: self.common.trainable,
-            initializer: Initializer::Constant(self.init_values),
-            regularizer: None,
-            constraint: None,
-        }])
+        let initializer = Initializer::Constant(self.init_values);
+        Ok(vec![Declared::free("gamma", [self.projection_dim as usize], self.common.trainable, initializer)])
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

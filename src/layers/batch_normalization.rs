@@ -184,13 +184,8 @@ impl Describe for BatchNormalization {
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
         let channels = known_extent(&inputs[0], self.axis)?;
-        let moving = |name, initializer: &Option<Initializer>, default: Initializer| Declared {
-            name,
-            shape: [channels].into(),
-            trainable: false,
-            initializer: initializer.clone().unwrap_or(default),
-            regularizer: None,
-            constraint: None,
+        let moving = |name, initializer: &Option<Initializer>, default: Initializer| {
+            Declared::free(name, [channels], false, initializer.clone().unwrap_or(default))
         };
         let learnt = |name, options, default| Declared::new(name, [channels], &self.common, options, default);
         let gamma = self.scale.then(|| learnt("gamma", &self.gamma, Initializer::Ones));

@@ -47,13 +47,8 @@ impl Constant {
     }
 
     fn declared(constant: Option<&Self>, values: Option<&HostTensor>, common: &Common) -> Vec<Declared> {
-        let weight = |constant: &Self| Declared {
-            name: "constant",
-            shape: constant.shape().clone(),
-            trainable: common.trainable,
-            initializer: Initializer::Zeros,
-            regularizer: None,
-            constraint: None,
+        let weight = |constant: &Self| {
+            Declared::free("constant", constant.shape().clone(), common.trainable, Initializer::Zeros)
         };
         constant.filter(|_| values.is_none()).map(weight).into_iter().collect()
     }

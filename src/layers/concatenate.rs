@@ -94,10 +94,6 @@ impl Describe for Concatenate {
         true
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn inputs(&self) -> RangeInclusive<usize> {
         1..=usize::MAX
     }

@@ -19,6 +19,11 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
+    /// A weight that training neither penalises nor projects.
+    pub(crate) fn free(name: &'static str, shape: impl Into<Shape>, trainable: bool, initializer: Initializer) -> Self {
+        Self { name, shape: shape.into(), trainable, initializer, regularizer: None, constraint: None }
+    }
+
     /// A weight of `options`, which starts as `default` where they do not say.
     pub(crate) fn new(
         name: &'static str,
@@ -49,7 +54,9 @@ pub(crate) trait Describe {
     fn common(&self) -> &Common;
 
     /// Checks the arguments by themselves, in Keras's order.
-    fn validate(&self) -> Result<()>;
+    fn validate(&self) -> Result<()> {
+        self.common().validate()
+    }
 
     /// The penalty on what the layer gives, divided by the size of the batch.
     #[cfg_attr(

@@ -65,10 +65,6 @@ impl Describe for Einsum {
         &self.common
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn inputs(&self) -> RangeInclusive<usize> {
         let terms = self.equation.matches(',').count() + 1;
         terms..=terms

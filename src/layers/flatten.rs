@@ -80,10 +80,6 @@ impl Describe for Flatten {
         true
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }

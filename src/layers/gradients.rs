@@ -43,12 +43,8 @@ impl Layer {
     pub fn gradients(&self, inputs: &[Tensor], gradient: &Tensor, training: bool) -> Result<Gradients> {
         let mut commands = Commands::new(self.gpu());
         let given: Vec<Tensor> = inputs.iter().chain([gradient]).cloned().collect();
-        check_call(&format!("layer {}", self.name()), self.gpu(), &commands, &given)?;
-        let mut tape = Tape::default();
-        (tape.place, tape.training) = (self.name().into(), training);
-        let values =
-            inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
-        let output = self.lower(&mut tape, &values)?;
+        check_call("a layer", self.gpu(), &commands, std::slice::from_ref(gradient))?;
+        let (mut tape, values, output) = self.on_tape(&commands, inputs, training)?;
         let seed = seed(&mut tape, output, gradient)?;
         let weights: Vec<_> = self.weights().iter().filter(|weight| weight.trainable()).collect();
         let targets: Vec<Target> = (values.iter().map(|&value| Target::Value(value)))
@@ -71,12 +67,7 @@ impl Layer {
     /// Those of [`call_all`](Self::call_all).
     pub fn call_in_training(&self, inputs: &[Tensor]) -> Result<Tensor> {
         let mut commands = Commands::new(self.gpu());
-        check_call(&format!("layer {}", self.name()), self.gpu(), &commands, inputs)?;
-        let mut tape = Tape::default();
-        (tape.place, tape.training) = (self.name().into(), true);
-        let values =
-            inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
-        let output = self.lower(&mut tape, &values)?;
+        let (tape, _, output) = self.on_tape(&commands, inputs, true)?;
         let output = tape.record(&mut commands, inputs, &[output])?.swap_remove(0);
         commands.submit()?;
         Ok(output)

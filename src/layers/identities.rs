@@ -9,13 +9,13 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, brief_common, common};
 use super::describe::Describe;
-use super::{Common, Seed};
+use super::{Common, Regularizer, Seed};
 use crate::ops::{Kernel, Tape, Value};
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
-/// A layer that returns its input at inference.
+/// A layer that returns its input at inference; in braces what it does in training.
 macro_rules! identity_layer {
-    ($layer:ident $(<$rank:ident>)?, $check:expr $(, $randomness:ident)?) => {
+    ($layer:ident $(<$rank:ident>)?, $check:expr, { $($own:tt)* }) => {
         common_setters!($layer$(<$rank>)?, common);
 
         impl$(<const $rank: usize>)? $layer$(<$rank>)? {
@@ -39,9 +39,7 @@ macro_rules! identity_layer {
                 true
             }
 
-            $(fn randomness(&self) -> f64 {
-                self.$randomness
-            })?
+            $($own)*
 
             fn validate(&self) -> Result<()> {
                 self.common.validate()?;
@@ -85,7 +83,7 @@ pub struct Identity {
     pub common: Common,
 }
 
-identity_layer!(Identity, |_| Ok(()));
+identity_layer!(Identity, |_| Ok(()), {});
 
 impl Default for Identity {
     fn default() -> Self {
@@ -121,11 +119,19 @@ pub struct ActivityRegularization {
     pub l2: f64,
 }
 
-identity_layer!(ActivityRegularization, |layer| {
-    let sound = layer.l1.is_finite() && layer.l2.is_finite();
-    let received = || format!("l1={}, l2={}", layer.l1, layer.l2);
-    if sound { Ok(()) } else { Err(Error::invalid("l1", "`l1` and `l2` must be finite", received())) }
-});
+identity_layer!(
+    ActivityRegularization,
+    |layer| {
+        let sound = layer.l1.is_finite() && layer.l2.is_finite();
+        let received = || format!("l1={}, l2={}", layer.l1, layer.l2);
+        if sound { Ok(()) } else { Err(Error::invalid("l1", "`l1` and `l2` must be finite", received())) }
+    },
+    {
+        fn activity_regularizer(&self) -> Option<Regularizer> {
+            Some(Regularizer::L1L2 { l1: self.l1, l2: self.l2 })
+        }
+    }
+);
 
 impl ActivityRegularization {
     /// A layer with these factors of the sum of magnitudes and of the sum of squares.
@@ -168,7 +174,11 @@ pub type SpatialDropout2D = SpatialDropout<2>;
 /// Dropout of channels of volumes `[batch, depth, height, width, channels]`.
 pub type SpatialDropout3D = SpatialDropout<3>;
 
-identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate), rate);
+identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate), {
+    fn randomness(&self) -> f64 {
+        self.rate
+    }
+});
 
 impl<const R: usize> SpatialDropout<R> {
     /// A layer that drops a share of `rate` of the channels.
@@ -212,7 +222,11 @@ pub struct GaussianNoise {
     pub seed: Seed,
 }
 
-identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev), stddev);
+identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev), {
+    fn randomness(&self) -> f64 {
+        self.stddev
+    }
+});
 
 impl GaussianNoise {
     /// A layer of noise of this standard deviation.
@@ -248,7 +262,11 @@ pub struct GaussianDropout {
     pub seed: Seed,
 }
 
-identity_layer!(GaussianDropout, |layer| share("rate", layer.rate), rate);
+identity_layer!(GaussianDropout, |layer| share("rate", layer.rate), {
+    fn randomness(&self) -> f64 {
+        self.rate
+    }
+});
 
 impl GaussianDropout {
     /// A layer with the effect of a Dropout of `rate`.
@@ -286,7 +304,11 @@ pub struct AlphaDropout {
     pub noise_shape: Option<PartialShape>,
 }
 
-identity_layer!(AlphaDropout, |layer| share("rate", layer.rate), rate);
+identity_layer!(AlphaDropout, |layer| share("rate", layer.rate), {
+    fn randomness(&self) -> f64 {
+        self.rate
+    }
+});
 
 impl AlphaDropout {
     /// A layer that drops a share of `rate` of the values.

@@ -202,10 +202,7 @@ impl Layer {
         allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
     )]
     pub(crate) fn activity_regularizer(&self) -> Option<Regularizer> {
-        match &self.config {
-            LayerConfig::ActivityRegularization(layer) => Some(Regularizer::L1L2 { l1: layer.l1, l2: layer.l2 }),
-            config => config.describe().activity_regularizer(),
-        }
+        self.config.describe().activity_regularizer()
     }
 
     /// The weights, in Keras's order.
@@ -291,13 +288,24 @@ impl Layer {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn record_all(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Tensor> {
-        check_call("layer", &self.gpu, commands, inputs)?;
+        let (tape, _, output) = self.on_tape(commands, inputs, false)?;
+        Ok(tape.record(commands, inputs, &[output])?.swap_remove(0))
+    }
+
+    /// A tape with the layer alone, called with `inputs`: the tape, the values of the inputs, and that of the output.
+    pub(super) fn on_tape(
+        &self,
+        commands: &Commands,
+        inputs: &[Tensor],
+        training: bool,
+    ) -> Result<(Tape, Vec<Value>, Value)> {
+        check_call("a layer", &self.gpu, commands, inputs)?;
         let mut tape = Tape::default();
-        tape.place = self.name.as_str().into();
+        (tape.place, tape.training) = (self.name.as_str().into(), training);
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
         let output = self.lower(&mut tape, &values)?;
-        Ok(tape.record(commands, inputs, &[output])?.swap_remove(0))
+        Ok((tape, values, output))
     }
 
     /// Writes the layer's operations on `tape`.

@@ -164,10 +164,6 @@ impl Describe for Merge {
         &self.common
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn inputs(&self) -> RangeInclusive<usize> {
         if self.kind == MergeKind::Subtract { 2..=2 } else { 1..=usize::MAX }
     }

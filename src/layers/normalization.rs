@@ -144,14 +144,7 @@ impl Describe for Normalization {
         }
         let axes = self.kept(&inputs[0])?;
         let extents = axes.iter().map(|&axis| known_extent(&inputs[0], axis as i32)).collect::<Result<Vec<_>>>()?;
-        let declared = |name, shape: &[usize], initializer| Declared {
-            name,
-            shape: shape.into(),
-            trainable: false,
-            initializer,
-            regularizer: None,
-            constraint: None,
-        };
+        let declared = |name, shape: &[usize], initializer| Declared::free(name, shape, false, initializer);
         Ok(vec![
             declared("mean", &extents, Initializer::Zeros),
             declared("variance", &extents, Initializer::Ones),

@@ -110,10 +110,6 @@ impl Describe for Pad {
         true
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }
@@ -195,10 +191,6 @@ impl Describe for Expand {
 
     fn passes_values_on(&self) -> bool {
         true
-    }
-
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {

@@ -167,10 +167,6 @@ impl Describe for Reduce {
         &self.common
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }

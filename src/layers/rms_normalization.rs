@@ -90,10 +90,9 @@ impl Describe for RMSNormalization {
     }
 
     fn weights(&self, inputs: &[PartialShape]) -> Result<Vec<Declared>> {
-        let shape = [known_extent(&inputs[0], self.axis)?].into();
+        let shape = [known_extent(&inputs[0], self.axis)?];
         let trainable = self.common.trainable;
-        let initializer = Initializer::Ones;
-        Ok(vec![Declared { name: "scale", shape, trainable, initializer, regularizer: None, constraint: None }])
+        Ok(vec![Declared::free("scale", shape, trainable, Initializer::Ones)])
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {

@@ -192,10 +192,6 @@ impl<const R: usize> Describe for ZeroPadding<R> {
         true
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }
@@ -229,10 +225,6 @@ impl<const R: usize> Describe for Cropping<R> {
 
     fn passes_values_on(&self) -> bool {
         true
-    }
-
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {

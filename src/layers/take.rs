@@ -114,10 +114,6 @@ impl Describe for Take {
         true
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn inputs(&self) -> RangeInclusive<usize> {
         if self.indices.is_some() { 1..=1 } else { 2..=2 }
     }

@@ -127,10 +127,6 @@ impl Describe for MergeTime {
         true
     }
 
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }
@@ -152,10 +148,6 @@ impl Describe for SplitTime {
 
     fn passes_values_on(&self) -> bool {
         true
-    }
-
-    fn validate(&self) -> Result<()> {
-        self.common.validate()
     }
 
     fn inputs(&self) -> RangeInclusive<usize> {

@@ -586,7 +586,7 @@ impl Model {
 
     fn check_call(&self, commands: &Commands, inputs: &[Tensor]) -> Result<()> {
         self.check_inputs(inputs.len())?;
-        check_call("model", &self.gpu, commands, inputs)
+        check_call("a model", &self.gpu, commands, inputs)
     }
 }
 

@@ -55,6 +55,20 @@ enum Source {
     Planned,
 }
 
+impl Source {
+    /// The same values, for another constant; a table's have memory of their own there.
+    fn again(&self) -> Self {
+        match self {
+            Self::Variable(data) => Self::Variable(data.clone()),
+            Self::Table(Table { values, pooled, .. }) => {
+                Self::Table(Table { values: values.clone(), pooled: *pooled, on_device: OnceLock::new() })
+            }
+            Self::Made(problem, reads) => Self::Made(problem.clone(), reads.clone()),
+            Self::Planned => Self::Planned,
+        }
+    }
+}
+
 struct Table {
     values: Vec<f32>,
     /// Whether its memory comes from the pool and goes back there.
@@ -172,15 +186,7 @@ impl Kernel {
         if shape == self.shape {
             return self.clone();
         }
-        let source = match &self.source {
-            Source::Variable(data) => Source::Variable(data.clone()),
-            Source::Table(table) => {
-                Source::Table(Table { values: table.values.clone(), pooled: table.pooled, on_device: OnceLock::new() })
-            }
-            Source::Made(problem, reads) => Source::Made(problem.clone(), reads.clone()),
-            Source::Planned => Source::Planned,
-        };
-        Self::new(shape, self.numbers, source)
+        Self::new(shape, self.numbers, self.source.again())
     }
 
     /// `function` of each value.
@@ -233,15 +239,7 @@ impl Kernel {
         if self.numbers == Numbers::EXACT {
             return self.clone();
         }
-        let source = match &self.source {
-            Source::Variable(data) => Source::Variable(data.clone()),
-            Source::Table(Table { values, pooled, .. }) => {
-                Source::Table(Table { values: values.clone(), pooled: *pooled, on_device: OnceLock::new() })
-            }
-            Source::Made(problem, reads) => Source::Made(problem.clone(), reads.clone()),
-            Source::Planned => Source::Planned,
-        };
-        Self::new(self.shape.clone(), Numbers::EXACT, source)
+        Self::new(self.shape.clone(), Numbers::EXACT, self.source.again())
     }
 
     fn elements(&self) -> u64 {

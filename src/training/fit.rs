@@ -12,15 +12,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::loss::{binary, unary};
-use super::weights::penalty;
+use super::loss::binary;
+use super::weights::{penalty, times};
 use super::{Loss, Metric, Optimizer, OptimizerState, Reduction};
 use crate::layers::Regularizer;
 use crate::model::{Model, Program};
 use crate::ops::{self, Tape, Target, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Operand, Problem};
 use crate::variable::Data;
-use crate::{DType, Error, HostTensor, Result, Shape, Unary, Variable};
+use crate::{DType, Error, HostTensor, Result, Shape, Variable};
 
 /// A model with what it is trained by: Keras's compiled model.
 ///
@@ -408,10 +408,6 @@ impl<'a> Trainer<'a> {
         let reported = ops::concatenate(&mut tape, 0, &lines)?;
         Program::of(self.model.gpu(), tape, vec![reported])
     }
-}
-
-fn times(tape: &mut Tape, factor: f64, value: Value) -> Result<Value> {
-    unary(tape, Unary::Affine { scale: factor as f32, offset: 0.0 }, value)
 }
 
 fn mean(tape: &mut Tape, value: Value) -> Result<Value> {

@@ -79,7 +79,8 @@ fn run(weight: &Tensor, write: impl Fn(&mut Tape, Value) -> Result<Vec<Value>>) 
     Ok(results)
 }
 
-fn times(tape: &mut Tape, factor: f64, value: Value) -> Result<Value> {
+/// `factor · value`.
+pub(super) fn times(tape: &mut Tape, factor: f64, value: Value) -> Result<Value> {
     unary(tape, Unary::Affine { scale: factor as f32, offset: 0.0 }, value)
 }
 
