@@ -202,9 +202,9 @@ fn empty_images_are_computed_or_refused() {
     let gpu = Gpu::from_wgpu(device, queue);
     let mut taken = 0;
     for config in every_layer() {
-        for shape in [[0, 6, 7, 4], [2, 0, 7, 4], [2, 6, 0, 4], [0, 0, 7, 4]] {
+        for shape in [[0, 6, 7, 4], [2, 0, 7, 4], [2, 6, 0, 4], [0, 0, 7, 4], [2, 6, 7, 0]] {
             let name = format!("{} of {shape:?}", config.class_name());
-            let built = [None, Some(shape[1]), Some(shape[2]), Some(4)];
+            let built = [None, Some(shape[1]), Some(shape[2]), Some(shape[3])];
             let expected = config.output_shape(shape).and_then(|expected| {
                 config.count_params(&[built.into()])?;
                 Ok(expected.known().expect("known"))

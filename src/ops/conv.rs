@@ -101,7 +101,7 @@ pub(crate) fn scale_and_shift_runs(
     let before = extent(shape.dims().iter().product::<usize>() / (channels * after).max(1))?;
     let (channels, after) = (extent(channels)?, extent(after)?);
     let geometry = |batch, pixels| {
-        ConvGeometry::new(batch, channels, [channels; 2], [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)])
+        ConvGeometry::new(batch, channels.max(1), [channels; 2], [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)])
     };
     let (geometry, data_format) = if after == 1 {
         (geometry(1, before)?, DataFormat::ChannelsLast)

@@ -19,7 +19,7 @@ pub(crate) fn pool<const R: usize>(
     let (batch, channels, _) = data_format.split::<_, R>(tape.shape(input).dims());
     let output = data_format.join(batch, channels, axes.map(|axis| axis.output as usize));
     let (batch, channels) = (extent(batch)?, extent(channels)?);
-    let geometry = ConvGeometry::new(batch, channels, [channels; 2], in_front(Axis::UNIT, axes))?;
+    let geometry = ConvGeometry::new(batch, channels.max(1), [channels; 2], in_front(Axis::UNIT, axes))?;
     let problem = PoolProblem { function, geometry, dtype: tape.dtype(input), data_format };
     tape.step(Problem::Pool(problem), input, output.into(), problem.dtype)
 }
