@@ -12,7 +12,7 @@ use std::time::Instant;
 use wgpu_conv::formats::{read_inputs, read_labels};
 use wgpu_conv::layers::{ActivationLayer, BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D};
 use wgpu_conv::model::Sequential;
-use wgpu_conv::training::{FitOptions, Loss, LossClass, Metric, Optimizer, Trainer};
+use wgpu_conv::training::{FitOptions, LambdaCallback, Loss, LossClass, Metric, Optimizer, Trainer};
 use wgpu_conv::{Activation, Gpu, HostTensor, Padding};
 
 fn main() -> wgpu_conv::Result<()> {
@@ -40,14 +40,13 @@ fn main() -> wgpu_conv::Result<()> {
     let mut trainer = Trainer::new(&model, Optimizer::from_name("adam")?, &[loss], &[Metric::Accuracy])?;
     let options = FitOptions { epochs: 30, validation_split: 0.2, ..FitOptions::default() };
     let start = Instant::now();
-    trainer.fit(&pictures, &[labels], &options, |epoch| {
-        let [loss, accuracy, unseen] =
-            ["loss", "accuracy", "val_accuracy"].map(|name| epoch.logs.get(name).unwrap_or(f64::NAN));
-        println!("epoch {:2}: loss {loss:.4}, accuracy {accuracy:.3}; of unseen digits {unseen:.3}", epoch.number);
-        Ok(true)
-    })?;
+    let mut print = LambdaCallback::on_epoch_end(|_, epoch, logs| {
+        println!("epoch {:2}: {logs}", epoch + 1);
+        Ok(())
+    });
+    trainer.fit(&pictures, &[labels], &options, &mut [&mut print])?;
     println!("{:.1} s on {}", start.elapsed().as_secs_f64(), gpu.info().name);
-    model.save("trained_digits.keras")?;
+    trainer.save("trained_digits.keras")?;
     println!("saved as trained_digits.keras");
     Ok(())
 }

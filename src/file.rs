@@ -57,6 +57,8 @@ pub enum FileKind {
     Picture,
     /// Arrays: `.npy` or `.safetensors`.
     Arrays,
+    /// A table of what the epochs of a training came to: see [`CSVLogger`](crate::training::CSVLogger).
+    Table,
     /// Times of kernels.
     Tuning,
     /// What a driver has compiled.
@@ -87,6 +89,7 @@ impl FileKind {
                 }
                 Self::Page => begins(b"<!DOCTYPE html>") && marked(PAGE),
                 Self::Picture => begins(b"\x89PNG\r\n\x1a\n") && marked(&PICTURE.join("\0")),
+                Self::Table => begins(b"epoch"),
                 Self::Arrays => begins(b"\x93NUMPY") || is_safetensors(bytes),
                 Self::Tuning => begins(TUNING.as_bytes()),
                 Self::PipelineCache => begins(b"wgpu_pipeline_cache"),
@@ -100,6 +103,7 @@ impl FileKind {
             Self::Page => "a page of this program's",
             Self::Picture => "a picture of this program's",
             Self::Arrays => "arrays",
+            Self::Table => "a table of epochs",
             Self::Tuning => "times of kernels",
             Self::PipelineCache => "a pipeline cache",
         }

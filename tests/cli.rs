@@ -8,6 +8,9 @@ pub mod gpu;
 use std::process::{Command, Output};
 
 use common::fixtures::path;
+use wgpu_conv::Activation;
+use wgpu_conv::layers::{Conv2D, Dense, Flatten};
+use wgpu_conv::model::{Model, Sequential};
 
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/digits");
 
@@ -41,7 +44,7 @@ fn help_teaches_by_example() {
     let text = printed(&["--help"]);
     assert!(text.contains("wgpu-conv run digits.keras seven.png") && text.contains("--adapter"), "{text}");
     assert!(printed(&["run", "--help"]).contains("--compare"));
-    for command in ["run", "summary", "inspect", "verify", "bench", "convert", "view", "adapters"] {
+    for command in ["run", "summary", "inspect", "verify", "bench", "convert", "view", "train", "adapters"] {
         let help = printed(&[command, "--help"]);
         let example = format!("  wgpu-conv {command} ");
         assert!(text.contains(&format!("  {command} ")), "{command} is not listed");
@@ -537,4 +540,94 @@ fn adapters_are_told_to_programs() {
     let Some(gpu) = gpu::gpu() else { return };
     let json: serde_json::Value = serde_json::from_str(&printed(&["adapters", "--json"])).unwrap();
     assert!(json.as_array().unwrap().iter().any(|adapter| adapter["name"] == gpu.info().name.as_str()), "{json}");
+}
+
+/// A network for the digits that has not learned anything.
+fn network() -> Model {
+    let softmax = Activation::from_name("softmax").unwrap();
+    let mut chain = Sequential::new(&gpu::gpu().unwrap()).with_input([None, Some(8), Some(8), Some(1)]).unwrap();
+    chain.add(Conv2D::new(8, 3).activation(Activation::RELU)).unwrap();
+    chain.add(Flatten::new()).unwrap();
+    chain.add(Dense::new(10).activation(softmax)).unwrap();
+    chain.into_model().unwrap()
+}
+
+/// From random weights, by arrays and by pictures; the file is read by the other commands and gone on with.
+#[test]
+fn models_are_trained() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let folder = folder("trained");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (model, data) = (at("new.keras"), digits("expected.safetensors"));
+    network().save(&model).unwrap();
+    let (out, page, csv) = (at("trained.keras"), at("curves.html"), at("epochs.csv"));
+    let by = ["--y", "labels", "--epochs", "2", "--batch-size", "60"];
+    let train = |more: &[&str]| run(&[&["train", &model, &data, "-o", &out][..], &by, more].concat());
+    let output = train(&[
+        "--from-scratch",
+        "--validation-split",
+        "0.2",
+        "--page",
+        &page,
+        "--csv",
+        &csv,
+        "--learning-rate",
+        "0.01",
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        text.starts_with("epoch  loss ") && text.contains("val_accuracy") && text.contains("trained.keras: "),
+        "{text}"
+    );
+    assert_narrow(text.lines().take_while(|line| !line.is_empty()));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.matches("<svg").count() == 2 && page.contains("val_loss"), "{page}");
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 3);
+    assert!(printed(&["inspect", &out]).contains("3 layer(s)"));
+
+    // The file is left as it is, unless it is said otherwise; then it goes on by what it says itself.
+    let error = complaint(&[&["train", &model, &data, "-o", &out][..], &by].concat());
+    assert!(error.contains("--overwrite replaces it"), "{error}");
+    let resumed =
+        ["train", &out, &data, "-o", &out, "--overwrite", "--resume", "--y", "labels", "--epochs", "1", "--json"];
+    let json: serde_json::Value = serde_json::from_str(&printed(&resumed)).unwrap();
+    assert_eq!((json["samples"].as_u64(), json["epochs"].as_array().map(Vec::len)), (Some(360), Some(1)));
+    assert!(json["epochs"][0]["accuracy"].is_f64(), "{json}");
+
+    // A folder of pictures for each class, of which the model knows ten.
+    for picture in std::fs::read_dir(PICTURES).unwrap() {
+        let path = picture.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if let Some(class) = name.strip_prefix("digit_").and_then(|rest| rest.get(..1)) {
+            let class = folder.join("pictures").join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            std::fs::copy(&path, class.join(name)).unwrap();
+        }
+    }
+    let (pictures, second) = (at("pictures"), at("pictures.keras"));
+    let frozen = ["--freeze", "all-but:1", "--epochs", "1", "--json"];
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&[&["train", &model, &pictures, "-o", &second][..], &frozen].concat())).unwrap();
+    assert_eq!((json["samples"].as_u64(), json["classes"].as_array().map(Vec::len)), (Some(20), Some(10)));
+    let before = Model::load(&gpu::gpu().unwrap(), &model).unwrap();
+    let after = Model::load(&gpu::gpu().unwrap(), &second).unwrap();
+    let (before, after) = (before.weights(), after.weights());
+    let moved = before.iter().zip(&after).map(|((_, one), (_, other))| one.read().unwrap() != other.read().unwrap());
+    assert_eq!(moved.collect::<Vec<_>>(), [false, false, true, true], "the last layer alone learns");
+
+    for (more, why) in [
+        (&["train", &model, &data, "-o", &at("a.h5")][..], "must end in .keras"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--y", "words"], "there must be an array of targets"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--optimizer", "adem"], "must be one of SGD"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--freeze", "stam"], "stam"),
+        (&["train", &model, PICTURES, "-o", &at("a.keras")], "a folder of pictures for each class"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--resume"], "how its model was compiled"),
+    ] {
+        let error = complaint(more);
+        assert!(error.contains(why), "{error} for {why}");
+    }
+    assert!(!folder.join("a.keras").exists());
 }

@@ -16,7 +16,8 @@ use wgpu_conv::layers::{
 };
 use wgpu_conv::model::{Model, Sequential};
 use wgpu_conv::training::{
-    FitOptions, Loss, LossClass, LossScaling, Metric, Optimizer, OptimizerClass, Reduction, Schedule, Trainer,
+    FitOptions, LambdaCallback, Loss, LossClass, LossScaling, Metric, Optimizer, OptimizerClass, Reduction, Schedule,
+    Trainer,
 };
 use wgpu_conv::{Activation, Gpu, HostTensor, Tensor, Variable};
 
@@ -795,11 +796,16 @@ fn fit_learns_reports_and_repeats() {
         let (x, y) = ([x], [y]);
         let mut epochs = 0;
         let history = trainer
-            .fit(&x, &y, &options, |epoch| {
-                epochs += 1;
-                assert_eq!(epoch.number + 1, epochs);
-                Ok(true)
-            })
+            .fit(
+                &x,
+                &y,
+                &options,
+                &mut [&mut LambdaCallback::on_epoch_end(|_, epoch, _| {
+                    epochs += 1;
+                    assert_eq!(epoch + 1, epochs);
+                    Ok(())
+                })],
+            )
             .unwrap();
         let evaluated = trainer.evaluate(&x, &y, 7).unwrap();
         // 48 samples in batches of 16.

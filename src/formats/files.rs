@@ -71,7 +71,7 @@ impl Model {
         let bytes = match name {
             #[cfg(feature = "keras")]
             name if name.ends_with(".keras") => {
-                let bytes = keras_write::keras(self, &place)?;
+                let bytes = keras_write::keras(self, None, &place)?;
                 let lost = self.notes().get("not_kept").and_then(serde_json::Value::as_array);
                 for lost in lost.into_iter().flatten().filter_map(serde_json::Value::as_str) {
                     log::warn!(
@@ -82,7 +82,7 @@ impl Model {
                 bytes
             }
             #[cfg(feature = "keras")]
-            name if name.ends_with(".weights.h5") => keras_write::weights(self, &place)?,
+            name if name.ends_with(".weights.h5") => keras_write::weights(self, None, &place)?,
             #[cfg(feature = "safetensors")]
             name if name.ends_with(".safetensors") => {
                 let places = places(self);
@@ -108,6 +108,26 @@ impl Model {
         };
         write_file(path, &bytes, FileKind::Model)
     }
+}
+
+/// Saves `model` with its `training` as a `.keras` file at `path`.
+///
+/// # Errors
+/// Those of [`Model::save`].
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+pub(crate) fn save_training(model: &Model, training: &super::TrainingState, path: &Path) -> Result<()> {
+    let place = path.display().to_string();
+    if !place.to_lowercase().ends_with(".keras") {
+        let rule = "the name of a file with the state of a training must end in .keras";
+        return Err(Error::invalid("path", rule, format!("path={place}")));
+    }
+    write_file(path, &keras_write::keras(model, Some(training), &place)?, FileKind::Model)
+}
+
+/// The layers of `model` in Keras's order.
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+pub(crate) fn layers_in_order(model: &Model) -> Vec<&crate::layers::Layer> {
+    places(model).into_iter().map(|(_, layer)| layer).collect()
 }
 
 /// The weights, for the model called `model`, in a file of any format.

@@ -4,7 +4,9 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use half::{bf16, f16};
-use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, LibVer};
+use hdf5_pure::{
+    AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, GroupBuilder, LibVer,
+};
 
 use super::decode;
 use crate::budget::Meter;
@@ -368,15 +370,34 @@ pub(super) struct WeightsGroup {
     pub layers: Vec<WeightsGroup>,
 }
 
-/// The bytes of a `model.weights.h5` of the model `root`, in the oldest layout that can be written, which every HDF5
+/// The state of an optimizer, to be written.
+pub(super) struct OptimizerGroup<'a> {
+    /// The optimizer's name.
+    pub name: &'a str,
+    /// The steps that it has taken, its first variable.
+    pub iterations: i64,
+    /// Its other variables.
+    pub values: &'a [HostTensor],
+}
+
+/// The bytes of a `model.weights.h5` of the model `root`, with the state of its `optimizer` if any, in the oldest layout that can be written, which every HDF5
 /// library since 1.8 reads.
 ///
 /// # Errors
 /// [`Error::Format`] for names and sizes that HDF5 cannot hold.
-pub(super) fn write(root: &WeightsGroup, place: &str) -> Result<Vec<u8>> {
+pub(super) fn write(root: &WeightsGroup, optimizer: Option<&OptimizerGroup<'_>>, place: &str) -> Result<Vec<u8>> {
     let mut file = FileBuilder::new();
     file.with_libver_bounds(LibVer::Earliest, LibVer::V18);
     file.add_group(layers(root));
+    if let Some(OptimizerGroup { name, iterations, values }) = optimizer {
+        let mut group = file.create_group("optimizer");
+        let mut vars = group.create_group("vars");
+        vars.set_attr("name", AttrValue::VarLenString((*name).to_owned()));
+        vars.create_dataset("0").with_i64_data(&[*iterations]).with_shape(&[]);
+        numbered(&mut vars, values, 1);
+        group.add_group(vars.finish());
+        file.add_group(group.finish());
+    }
     file.add_group(vars(root));
     file.finish().map_err(|error| Error::format(place, error.to_string()))
 }
@@ -403,11 +424,16 @@ fn layers(of: &WeightsGroup) -> FinishedGroup {
 fn vars(of: &WeightsGroup) -> FinishedGroup {
     let mut vars = FileBuilder::new().create_group("vars");
     vars.set_attr("name", AttrValue::VarLenString(of.name.clone()));
-    for (index, value) in of.values.iter().enumerate() {
-        let shape: Vec<u64> = value.shape.dims().iter().map(|&dim| dim as u64).collect();
-        vars.create_dataset(&index.to_string()).with_f32_data(&value.values).with_shape(&shape);
-    }
+    numbered(&mut vars, &of.values, 0);
     vars.finish()
+}
+
+/// Datasets whose names are numbers, from `first` on.
+fn numbered(group: &mut GroupBuilder, values: &[HostTensor], first: usize) {
+    for (index, value) in values.iter().enumerate() {
+        let shape: Vec<u64> = value.shape.dims().iter().map(|&dim| dim as u64).collect();
+        group.create_dataset(&(first + index).to_string()).with_f32_data(&value.values).with_shape(&shape);
+    }
 }
 
 #[cfg(test)]

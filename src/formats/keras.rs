@@ -204,6 +204,55 @@ pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) ->
     architecture_of(&graph, &unsupported, place)
 }
 
+/// What a `.keras` file has of the training of its model.
+#[derive(Debug)]
+pub(crate) struct TrainingState {
+    /// Keras's compile config.
+    pub compile_config: serde_json::Value,
+    /// Steps that the optimizer has taken.
+    pub iterations: u64,
+    /// What else it keeps; empty where it has not been saved.
+    pub values: Vec<crate::HostTensor>,
+}
+
+/// What the `.keras` file at `path` has of the training of its model.
+///
+/// # Errors
+/// [`Error::Format`] where it cannot be read, or says nothing of a training; [`Error::Unsupported`] for the state of a loss scale.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn saved_training(path: &Path) -> Result<TrainingState> {
+    let place = path.display().to_string();
+    let bytes = super::read(path)?;
+    let meter = Meter::new(&place, bytes.len());
+    let (mut config, weights) = {
+        let mut archive = Archive::open(&bytes, &place, &meter)?;
+        let text = archive.entry("config.json")?.unwrap_or_default();
+        (super::json(&text, &format!("{place}, config.json"), &meter)?, archive.weights()?)
+    };
+    let compile_config = config["compile_config"].take();
+    if compile_config.as_object().is_none_or(serde_json::Map::is_empty) {
+        let text = "the file does not say how its model was compiled: compile it, or save it by `Trainer::save`";
+        return Err(Error::format(place, text));
+    }
+    let mut file = WeightsFile::open(weights, format!("{place}, {WEIGHTS}"), meter)?;
+    if file.has_group("optimizer/inner_optimizer") {
+        return Err(Error::unsupported(
+            format!("{place}: the state of an optimizer with a loss scale"),
+            "load the model, and begin its training anew",
+        ));
+    }
+    let mut values = file.vars("optimizer/vars", |_| false)?;
+    let mut iterations = 0;
+    if !values.is_empty() {
+        let first = values.remove(0);
+        iterations = match first.values[..] {
+            [steps] if steps >= 0.0 => steps as u64,
+            _ => return Err(Error::format(place, "the first variable of an optimizer must be a count of steps")),
+        };
+    }
+    Ok(TrainingState { compile_config, iterations, values })
+}
+
 fn architecture_of(graph: &Graph, unsupported: &[UnsupportedLayer], place: &str) -> Result<Architecture> {
     if unsupported.is_empty() { graph.architecture() } else { Err(refused(place, "built", unsupported)) }
 }
@@ -379,8 +428,18 @@ impl<'a> Archive<'a> {
         Ok(range)
     }
 
+    /// The names of all entries.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a name that is no text.
+    #[cfg(all(feature = "npy", feature = "safetensors"))]
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        let broken = |error: zip::result::ZipError| Error::format(self.place, error.to_string());
+        self.zip.file_names().map(|name| name.map(std::borrow::Cow::into_owned).map_err(broken)).collect()
+    }
+
     /// The bytes of an entry, if there is one of the name.
-    fn entry(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn entry(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let place = format!("{}, {name}", self.place);
         let entry = match self.zip.by_name(name) {
             Ok(entry) => entry,

@@ -10,8 +10,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::UnsupportedLayer;
 use super::graph::at;
-use super::hdf5::{self, WeightsGroup};
-use super::keras::refused;
+use super::hdf5::{self, OptimizerGroup, WeightsGroup};
+use super::keras::{TrainingState, refused};
 use super::weights::{Part, parts, sibling};
 use crate::layers::{Layer, OPERATORS};
 use crate::model::{Block, Model, Port};
@@ -20,13 +20,16 @@ use crate::{Error, PartialShape, Result};
 /// The release of Keras whose form is written.
 const KERAS_VERSION: &str = "3.15.1";
 
-/// The bytes of a `.keras` file of `model`, to be called `place`.
+/// The bytes of a `.keras` file of `model`, with its `training` if any, to be called `place`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] listing all layers that Keras does not have; [`Error::Format`] for what a file cannot hold.
-pub(super) fn keras(model: &Model, place: &str) -> Result<Vec<u8>> {
+pub(super) fn keras(model: &Model, training: Option<&TrainingState>, place: &str) -> Result<Vec<u8>> {
     let mut foreign = Vec::new();
-    let config = of_model(model, "", &mut foreign);
+    let mut config = of_model(model, "", &mut foreign);
+    if let Some(training) = training {
+        config["compile_config"] = training.compile_config.clone();
+    }
     if !foreign.is_empty() {
         return Err(refused(&format!("{} as a .keras file", model.name()), "written", &foreign));
     }
@@ -34,7 +37,7 @@ pub(super) fn keras(model: &Model, place: &str) -> Result<Vec<u8>> {
     let entries = [
         ("metadata.json", metadata.to_string().into_bytes()),
         ("config.json", config.to_string().into_bytes()),
-        ("model.weights.h5", weights(model, place)?),
+        ("model.weights.h5", weights(model, training, place)?),
     ];
     let broken = |error: &dyn std::fmt::Display| Error::format(place, error.to_string());
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -51,8 +54,14 @@ pub(super) fn keras(model: &Model, place: &str) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::Format`] for what HDF5 cannot hold.
-pub(super) fn weights(model: &Model, place: &str) -> Result<Vec<u8>> {
-    hdf5::write(&group(model, String::new(), model.name().to_owned())?, place)
+pub(super) fn weights(model: &Model, training: Option<&TrainingState>, place: &str) -> Result<Vec<u8>> {
+    let group = group(model, String::new(), model.name().to_owned())?;
+    let Some(TrainingState { compile_config, iterations, values }) = training else {
+        return hdf5::write(&group, None, place);
+    };
+    let name = compile_config["optimizer"]["config"]["name"].as_str().unwrap_or("optimizer");
+    let iterations = i64::try_from(*iterations).unwrap_or(i64::MAX);
+    hdf5::write(&group, Some(&OptimizerGroup { name, iterations, values }), place)
 }
 
 fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {

@@ -6,6 +6,8 @@
 //! Files are not trusted: nothing in one is executed, no other file is opened for it, and what reading it may take is a
 //! stated [`Budget`]. A file is read as a whole, so it must have an end: a regular file, no pipe and no device.
 
+#[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+mod arrays;
 #[cfg(feature = "keras")]
 mod composites;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
@@ -53,6 +55,9 @@ mod statistics;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod weights;
 
+#[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+pub use arrays::read_arrays;
+
 pub use crate::budget::Budget;
 #[cfg(any(feature = "keras", feature = "image", feature = "npy", feature = "onnx", feature = "safetensors"))]
 use crate::file::read;
@@ -66,10 +71,16 @@ use crate::file::read;
     feature = "view"
 ))]
 pub use crate::file::{FileKind, read as read_file, write_file};
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+pub(crate) use files::{layers_in_order, save_training};
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs, write_arrays};
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
 pub use inspect::{Contents, Obstacle, inspect};
+#[cfg(feature = "keras")]
+pub(crate) use keras::TrainingState;
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+pub(crate) use keras::saved_training;
 #[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};
 #[cfg(feature = "onnx")]

@@ -16,6 +16,19 @@ use crate::{Error, HostTensor, Result, Shape};
 /// # Errors
 /// [`Error::Format`] for anything but an array of floating point or of bytes; the message says how to convert others.
 pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
+    parse_kinds(bytes, place, meter, false)
+}
+
+/// [`parse`], of whole numbers too: labels are such.
+///
+/// # Errors
+/// Those of [`parse`]; [`Error::Format`] for a number that f32 does not hold exactly.
+#[cfg(all(feature = "keras", feature = "safetensors"))]
+pub(super) fn parse_whole(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
+    parse_kinds(bytes, place, meter, true)
+}
+
+fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<Array> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
     let Header { kind, by_column, dims } = Header::of(header).map_err(|what| {
         let shown: String = header.chars().take(200).collect();
@@ -26,7 +39,8 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
     };
     let shape = Shape::from(dims);
     let (elements, size) = (shape.elements()?, kind.get(2..).and_then(|size| size.parse().ok()).unwrap_or(1));
-    if !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2" | "|u1" | "|i1" | "|b1") {
+    let is_whole = whole && matches!(kind, "<i2" | "<i4" | "<i8" | "<u2" | "<u4" | "<u8");
+    if !is_whole && !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2" | "|u1" | "|i1" | "|b1") {
         let text = format!(
             "inputs must be floating point or bytes, and this array is {kind:?}: save it with `.astype(\"float32\")`"
         );
@@ -48,11 +62,23 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
         "<f2" => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
         ">f2" => decode(data, |bytes| f16::from_be_bytes(bytes).to_f32()),
         "|i1" => decode(data, |[byte]: [u8; 1]| f32::from(byte as i8)),
+        "<i2" => decode(data, |bytes| i16::from_le_bytes(bytes).into()),
+        "<u2" => decode(data, |bytes| u16::from_le_bytes(bytes).into()),
+        "<i4" => decode(data, |bytes| i32::from_le_bytes(bytes) as f32),
+        "<u4" => decode(data, |bytes| u32::from_le_bytes(bytes) as f32),
+        "<i8" => decode(data, |bytes| i64::from_le_bytes(bytes) as f32),
+        "<u8" => decode(data, |bytes| u64::from_le_bytes(bytes) as f32),
         _ => data.iter().map(|&byte| byte.into()).collect(),
     };
+    if is_whole && values.iter().any(|value| value.abs() > EXACT) {
+        return Err(Error::format(place, "whole numbers must lie within ±2^24; save greater ones as float32"));
+    }
     let values = if by_column { by_row(&shape, &values) } else { values };
     Ok(Array { tensor: HostTensor { shape, values }, is_bytes: kind == "|u1" })
 }
+
+/// The largest whole number up to which f32 holds all.
+const EXACT: f32 = 16_777_216.0;
 
 /// An array of a file.
 pub(super) struct Array {

@@ -73,6 +73,36 @@ pub(super) fn tensors(bytes: &[u8], place: &str) -> Result<HashMap<String, HostT
     tensors.collect()
 }
 
+/// All tensors of the `.safetensors` file `bytes` by name, those of whole numbers too.
+///
+/// # Errors
+/// [`Error::Format`] for anything else.
+#[cfg(all(feature = "keras", feature = "npy"))]
+pub(super) fn all(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
+    let file = open(bytes, place)?;
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        let data = view.data();
+        let whole: Vec<f64> = match view.dtype() {
+            Dtype::U8 | Dtype::BOOL => data.iter().map(|&value| value.into()).collect(),
+            Dtype::I8 => decode(data, |bytes| i8::from_le_bytes(bytes).into()),
+            Dtype::I16 => decode(data, |bytes| i16::from_le_bytes(bytes).into()),
+            Dtype::U16 => decode(data, |bytes| u16::from_le_bytes(bytes).into()),
+            Dtype::I32 => decode(data, |bytes| i32::from_le_bytes(bytes).into()),
+            Dtype::U32 => decode(data, |bytes| u32::from_le_bytes(bytes).into()),
+            Dtype::I64 => decode(data, |bytes| i64::from_le_bytes(bytes) as f64),
+            _ => return Ok((name.clone(), values(&view, &name, place)?)),
+        };
+        if whole.iter().any(|value| value.abs() > 16_777_216.0) {
+            let text = format!("whole numbers must lie within ±2^24, and tensor {name} has greater ones");
+            return Err(Error::format(place, text));
+        }
+        Ok((name, HostTensor::new(view.shape(), whole.into_iter().map(|value| value as f32).collect())?))
+    };
+    let mut tensors: Vec<_> = file.tensors();
+    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
+    tensors.into_iter().map(tensor).collect()
+}
+
 /// The bytes of a `.safetensors` file of `tensors`.
 ///
 /// # Errors

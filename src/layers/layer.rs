@@ -172,6 +172,24 @@ impl Layer {
         self.weights.iter().try_for_each(Variable::upload)
     }
 
+    /// Lets training change the weights, or not, of a layer built for `inputs`.
+    pub(crate) fn set_trainable(&mut self, trainable: bool, inputs: &[PartialShape]) -> Result<()> {
+        let config = self.config.clone().trainable(trainable);
+        let declared = config.describe().weights(inputs)?;
+        let weights = declared.iter().zip(&self.weights);
+        self.weights = weights
+            .map(|(declared, weight)| Variable::new(declared.name, declared.trainable, weight.data().clone()))
+            .collect();
+        self.config = config;
+        Ok(())
+    }
+
+    /// Gives the weights of a layer built for `inputs` first values, by its initializers.
+    pub(crate) fn initialize(&self, inputs: &[PartialShape]) -> Result<()> {
+        let fresh = Self::new(&self.gpu, self.config.clone(), inputs)?;
+        self.weights.iter().zip(&fresh.weights).try_for_each(|(weight, first)| weight.assign(&first.read()?))
+    }
+
     /// The description it was built from.
     pub fn config(&self) -> &LayerConfig {
         &self.config

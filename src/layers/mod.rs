@@ -185,6 +185,13 @@ macro_rules! layer_variants {
                 }
             }
 
+            /// The same layer, whose weights training may change or not.
+            pub fn trainable(self, trainable: bool) -> Self {
+                match self {
+                    $(Self::$variant(layer) => Self::$variant(layer.trainable(trainable))),*
+                }
+            }
+
             pub(crate) fn describe(&self) -> &dyn Describe {
                 match self {
                     $(Self::$variant(layer) => layer),*

@@ -408,6 +408,61 @@ impl Model {
         }
     }
 
+    /// Lets training change the weights of a layer, or of all layers of a model within the model, or not: Keras's `trainable`. A
+    /// batch normalization that is not trained computes by its moving statistics. All layers are trained by default; a
+    /// [`Trainer`](crate::training::Trainer) knows what was so when it was made.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] listing the existing names where there is none.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, model::Model};
+    ///
+    /// let mut model = Model::load(&Gpu::new()?, "mobilenet.keras")?;
+    /// for name in ["conv1", "conv_dw_1"] {
+    ///     model.set_trainable(name, false)?;
+    /// }
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn set_trainable<'a>(&mut self, which: impl Into<LayerKey<'a>>, trainable: bool) -> Result<()> {
+        let which = which.into();
+        if let Some((model, rest)) = self.within(which) {
+            return match &mut self.blocks[model] {
+                Block::Model(model) => model.set_trainable(rest, trainable),
+                Block::Layer(layer) => Err(not_a_model(layer.name())),
+            };
+        }
+        let index = self.position(which)?;
+        self.programs.clear();
+        let inputs = self.inputs_of(index);
+        match &mut self.blocks[index] {
+            Block::Layer(layer) => layer.set_trainable(trainable, &inputs),
+            Block::Model(model) => {
+                (0..model.blocks.len()).try_for_each(|inner| model.set_trainable(LayerKey::Index(inner), trainable))
+            }
+        }
+    }
+
+    /// Gives all weights first values, by the initializers of their layers, as if the model were new.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for an initializer that draws at random where the feature `random` is off; [`Error::Gpu`] where the
+    /// device was lost.
+    pub fn initialize(&self) -> Result<()> {
+        self.blocks.iter().enumerate().try_for_each(|(index, block)| match block {
+            Block::Layer(layer) => {
+                layer.initialize(&self.inputs_of(index)).map_err(|error| error.in_layer(layer.name()))
+            }
+            Block::Model(model) => model.initialize(),
+        })
+    }
+
+    /// The shapes of what a block is first applied to.
+    fn inputs_of(&self, block: usize) -> Vec<PartialShape> {
+        let first = self.nodes.iter().find(|node| node.block == block);
+        first.map_or(&[][..], |node| &node.inputs).iter().map(|&input| self.shape(input).clone()).collect()
+    }
+
     /// The block that a path begins with, and the rest of the path. Layers read from other formats may have a `/` in
     /// their names: a whole name goes first.
     fn within<'a>(&self, which: LayerKey<'a>) -> Option<(usize, &'a str)> {

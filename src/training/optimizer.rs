@@ -294,6 +294,14 @@ impl Optimizer {
         Ok(Self { weight_decay, ..Self::new(class) })
     }
 
+    /// The name of its class: `AdamW` where Adam has a weight decay.
+    pub fn class_name(&self) -> &'static str {
+        let kind = std::mem::discriminant(&self.class);
+        let mut known = classes().into_iter().filter(|(_, _, class, ..)| std::mem::discriminant(class) == kind);
+        let with_decay = known.clone().find(|(.., decay)| decay.is_some() == self.weight_decay.is_some());
+        with_decay.or_else(|| known.next()).map_or("Optimizer", |(name, ..)| name)
+    }
+
     /// The same with another learning rate, a number or a [`Schedule`].
     pub fn learning_rate(self, rate: impl Into<Schedule>) -> Self {
         Self { learning_rate: rate.into(), ..self }
@@ -616,11 +624,84 @@ impl OptimizerState {
         self.loss_scale * self.optimizer.loss_scale_factor.unwrap_or(1.0)
     }
 
-    /// What it keeps, in Keras's order: averages of all weights, then accumulated gradients, then each weight's slots.
+    /// What it keeps, in Keras's order: averages of all weights, then accumulated gradients, then the slots, weight by weight;
+    /// but one kind of slot after another of RMSprop, and of Adam the largest velocities last.
     pub fn variables(&self) -> Vec<&Variable> {
-        let averages = self.weights.iter().filter_map(|weight| weight.average.as_ref());
-        let accumulated = self.weights.iter().filter_map(|weight| weight.accumulated.as_ref());
-        averages.chain(accumulated).chain(self.weights.iter().flat_map(|weight| &weight.slots)).collect()
+        self.variables_of(&(0..self.weights.len()).collect::<Vec<_>>())
+    }
+
+    /// The same, of the weights in another `order`.
+    fn variables_of(&self, order: &[usize]) -> Vec<&Variable> {
+        let weights = || order.iter().filter_map(|&index| self.weights.get(index));
+        let averages = weights().filter_map(|weight| weight.average.as_ref());
+        let accumulated = weights().filter_map(|weight| weight.accumulated.as_ref());
+        let kinds: &[&[Slot]] = match self.optimizer.class {
+            OptimizerClass::RmsProp { .. } => &[&["velocity"], &["momentum"], &["average_gradient"]],
+            OptimizerClass::Adam { .. } => &[&["momentum", "velocity"], &["velocity_hat"]],
+            _ => &[],
+        };
+        let slots = |kinds: &'static [Slot]| {
+            let all = weights().flat_map(|weight| &weight.slots);
+            all.filter(move |slot| kinds.is_empty() || kinds.contains(&slot.name()))
+        };
+        let mut variables: Vec<&Variable> = averages.chain(accumulated).collect();
+        if kinds.is_empty() {
+            variables.extend(slots(&[]));
+        }
+        kinds.iter().for_each(|kinds| variables.extend(slots(kinds)));
+        variables
+    }
+
+    /// What Keras saves of it beside the number of steps, for its weights in `order`: the learning rate, unless that is a
+    /// schedule's, what is kept beside each weight, and of Nadam the product of its momenta.
+    #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+    pub(super) fn saved(&self, order: &[usize]) -> Result<Vec<HostTensor>> {
+        let scalar = |value: f64| HostTensor { shape: [].into(), values: vec![value as f32] };
+        let mut values = Vec::new();
+        if let Schedule::Constant(rate) = self.optimizer.learning_rate {
+            values.push(scalar(rate));
+        }
+        for variable in self.variables_of(order) {
+            values.push(variable.read()?);
+        }
+        if let OptimizerClass::Nadam { beta_1, .. } = self.optimizer.class {
+            let momentum = |step: u64| beta_1 * (1.0 - 0.5 * 0.96_f64.powf(step as f64));
+            values.push(scalar((1..=self.iterations).map(momentum).product()));
+        }
+        Ok(values)
+    }
+
+    /// Goes on from where another was after `iterations` steps, with what was [`saved`](Self::saved) of it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another number of values, or of other shapes; nothing has changed then.
+    #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+    pub(super) fn restore(&mut self, order: &[usize], iterations: u64, values: &[HostTensor]) -> Result<()> {
+        let variables: Vec<Variable> = self.variables_of(order).into_iter().cloned().collect();
+        let constant = match self.optimizer.learning_rate {
+            Schedule::Constant(rate) => Some(rate),
+            _ => None,
+        };
+        let before = usize::from(constant.is_some());
+        let after = usize::from(matches!(self.optimizer.class, OptimizerClass::Nadam { .. }));
+        let wanted = [&[][..]].into_iter().cycle().take(before).chain(variables.iter().map(|it| it.shape().dims()));
+        let wanted: Vec<&[usize]> = wanted.chain([&[][..]].into_iter().cycle().take(after)).collect();
+        if wanted.len() != values.len() || wanted.iter().zip(values).any(|(dims, value)| *dims != value.shape.dims()) {
+            let rule =
+                format!("{} must be given the {} variables that it keeps", self.optimizer.class_name(), wanted.len());
+            let shapes: Vec<_> = values.iter().map(|value| value.shape.to_string()).collect();
+            return Err(Error::invalid("optimizer", rule, format!("{} of shapes {}", values.len(), shapes.join(", "))));
+        }
+        for (variable, value) in variables.iter().zip(&values[before..]) {
+            variable.assign(value)?;
+        }
+        if let (Some(rate), Some(value)) = (constant, values.first())
+            && rate as f32 != value.values[0]
+        {
+            self.set_learning_rate(f64::from(value.values[0]))?;
+        }
+        (self.iterations, self.products) = (iterations, (0, 1.0));
+        Ok(())
     }
 
     /// Takes a step: `gradients` are those of the variables that it was built for, in order, and are divided by the

@@ -8,7 +8,9 @@
 //! - `maps.rs`: values by their place between the smallest and the greatest; grids
 //! - `picture.rs`, `font.rs`: PNG
 //! - `page.rs`, `page.css`, `page.js`: HTML
+//! - `curves.rs`, `curves.css`: what a training came to
 
+mod curves;
 mod font;
 mod graph;
 mod look;
@@ -18,6 +20,7 @@ mod picture;
 
 use std::time::Duration;
 
+pub use curves::curves_page;
 pub use graph::{LayerView, Place, Sketch};
 pub use look::{Aggregation, CloseButton, Color, LayerShape, Look, ModelLook, ResolvedLook, Status, default_color};
 pub use page::Page;

@@ -430,7 +430,7 @@ fn milliseconds(seconds: f64) -> String {
 }
 
 /// `text`, which stands in one line, as part of HTML, attributes included.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in printable_name(text).chars() {
         match letter {

@@ -5,6 +5,7 @@ mod files;
 mod output;
 mod progress;
 mod run;
+mod train;
 mod tune;
 mod verify;
 mod view;
@@ -33,6 +34,8 @@ Examples:
       an old file as a new one
   wgpu-conv view digits.keras seven.png -o seven.html
       what every layer makes of a picture, as a page to open in a browser
+  wgpu-conv train digits.keras pictures/ -o trained.keras
+      a model that learns, from a folder of pictures for each class
   wgpu-conv adapters
       what there is to compute on
 
@@ -123,6 +126,23 @@ Examples:
   wgpu-conv view digits.keras --shape-only -o digits.html
       the layers and their shapes, without weights and without a GPU";
 
+const TRAIN: &str = "\
+Examples:
+  wgpu-conv train digits.keras pictures/ -o trained.keras --epochs 20
+      by the pictures in a folder for each class
+  wgpu-conv train digits.keras digits.npz -o trained.keras --from-scratch
+      from random weights, by the arrays x_train and y_train, measured after
+      each epoch by x_test and y_test
+  wgpu-conv train mobilenet.keras flowers/ -o flowers.keras --freeze all-but:1
+      --learning-rate 0.01 --validation-split 0.2 --patience 3
+      the last layer alone, until it no longer becomes better
+  wgpu-conv train run.keras digits.npz -o run.keras --overwrite --resume
+      on from where a training was saved, here or in Keras
+  wgpu-conv train digits.keras digits.npz -o trained.keras --page curves.html
+      and the curves of losses and metrics, as a page to open in a browser
+
+A .npz file is what numpy.savez(\"digits.npz\", x_train=…, y_train=…) writes.";
+
 /// Runs convolutional networks from Keras and ONNX files on any GPU
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -161,6 +181,9 @@ enum Command {
     /// Writes a page that shows what every layer makes of an input
     #[command(after_help = VIEW)]
     View(view::View),
+    /// Trains a model on pictures or arrays, and saves it
+    #[command(after_help = TRAIN)]
+    Train(Box<train::Train>),
     /// Lists what there is to compute on
     Adapters(Adapters),
 }
@@ -201,6 +224,7 @@ fn report(cli: &Cli) -> Result<Report, Error> {
         Command::Bench(bench) => bench.report(&cli.adapter),
         Command::Convert(convert) => convert.report(),
         Command::View(view) => view.report(&cli.adapter),
+        Command::Train(train) => train.report(&cli.adapter),
         Command::Adapters(adapters) => adapters.report(),
     }
 }

@@ -1,0 +1,88 @@
+//! Arrays with names: what a model is trained on.
+
+use std::path::Path;
+
+use super::keras::Archive;
+use super::{npy, safetensors};
+use crate::budget::Meter;
+use crate::{Error, HostTensor, Result};
+
+/// The arrays in a file, in order: of `.npz`, as `numpy.savez` writes it, and `.safetensors` by their names there, of `.npy` the
+/// only one by the name of the file. Whole numbers, as labels are, are taken too.
+///
+/// # Errors
+/// [`Error::Format`] where the file cannot be read, or holds anything else than numbers; [`Error::Limit`] where it is over the
+/// [`Budget`](super::Budget).
+///
+/// ```no_run
+/// let arrays = wgpu_conv::formats::read_arrays("digits.npz")?;
+/// for (name, array) in &arrays {
+///     println!("{name}: {}", array.shape);
+/// }
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, HostTensor)>> {
+    let path = path.as_ref();
+    let place = path.display().to_string();
+    let bytes = super::read(path)?;
+    if bytes.starts_with(b"\x93NUMPY") {
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let array = npy::parse_whole(&bytes, &place, &Meter::new(&place, bytes.len()))?;
+        return Ok(vec![(name, array.tensor)]);
+    }
+    if !bytes.starts_with(b"PK") {
+        return safetensors::all(&bytes, &place);
+    }
+    let meter = Meter::new(&place, bytes.len());
+    let mut archive = Archive::open(&bytes, &place, &meter)?;
+    let mut arrays = Vec::new();
+    for entry in archive.names()? {
+        let Some(name) = entry.strip_suffix(".npy") else {
+            let text = format!("an .npz file must hold .npy arrays, and this one holds {entry:?}");
+            return Err(Error::format(place, text));
+        };
+        let data = archive.entry(&entry)?.unwrap_or_default();
+        let array = npy::parse_whole(&data, &format!("{place}, {entry}"), &meter)?;
+        arrays.push((name.to_owned(), array.tensor));
+    }
+    Ok(arrays)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn arrays_of_numpy_are_read_by_name() {
+        let labels = |kind: &str, data: &[u8], count: usize| {
+            let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({count},), }}\n");
+            [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+        };
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let whole: Vec<u8> = [7_i64, -3].iter().flat_map(|value| value.to_le_bytes()).collect();
+        for (name, bytes) in [("x.npy", labels("<f4", &1.5_f32.to_le_bytes(), 1)), ("y.npy", labels("<i8", &whole, 2))]
+        {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(&bytes).unwrap();
+        }
+        let folder = std::env::temp_dir();
+        let of = |name: &str, bytes: &[u8]| {
+            let path = folder.join(format!("wgpu-conv-arrays-{}-{name}", std::process::id()));
+            std::fs::write(&path, bytes).unwrap();
+            let read = read_arrays(&path);
+            std::fs::remove_file(&path).unwrap();
+            read
+        };
+        let mut read = of("a.npz", &zip.finish().unwrap().into_inner()).unwrap();
+        read.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let values: Vec<_> = read.iter().map(|(name, array)| (name.as_str(), &array.values[..])).collect();
+        assert_eq!(values, [("x", &[1.5][..]), ("y", &[7.0, -3.0][..])]);
+        // Beyond what f32 counts one by one.
+        let error = of("b.npy", &labels("<i8", &(1_i64 << 40).to_le_bytes(), 1)).unwrap_err().to_string();
+        assert!(error.contains("2^24"), "{error}");
+        assert!(of("c.npz", b"PK\x03\x04").is_err());
+        assert!(of("d.txt", b"letter").is_err());
+    }
+}

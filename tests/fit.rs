@@ -1,0 +1,640 @@
+//! `fit`: its arguments, callbacks and metrics against Keras's numbers, and trainings in files.
+//!
+//! The numbers are those of Keras itself (`tests/fixtures/training/generate.py`); orders of samples are its own, so those runs
+//! do not shuffle.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use common::test_each;
+use gpu::gpu;
+use serde_json::Value;
+use wgpu_conv::layers::{Conv2D, Dense, Flatten};
+use wgpu_conv::model::{Functional, Model, Sequential};
+use wgpu_conv::training::{
+    CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
+    LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass, ProgressLogger, ReduceLROnPlateau, Run,
+    Samples, Schedule, TerminateOnNaN, Trainer,
+};
+use wgpu_conv::{Activation, Gpu, HostTensor};
+
+/// Sums of f32 in another order, and three epochs of steps.
+const CLOSE: f64 = 2e-5;
+
+fn material() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/fit.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn tensor(json: &Value) -> HostTensor {
+    let list = |name: &str| json[name].as_array().unwrap().iter();
+    let shape: Vec<usize> = list("shape").map(|extent| extent.as_u64().unwrap() as usize).collect();
+    HostTensor::new(shape, list("values").map(|value| value.as_f64().unwrap() as f32).collect()).unwrap()
+}
+
+fn text<T>(result: wgpu_conv::Result<T>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+fn close(name: &str, got: f64, golden: f64) -> Result<(), String> {
+    let off = (got - golden).abs() / golden.abs().max(0.1);
+    if off <= CLOSE { Ok(()) } else { Err(format!("{name} is {got}, not {golden}")) }
+}
+
+/// Some of the samples.
+fn part(y: &HostTensor, some: std::ops::Range<usize>) -> HostTensor {
+    let each = y.values.len() / y.shape.dims()[0];
+    let mut dims = y.shape.dims().to_vec();
+    dims[0] = some.len();
+    HostTensor::new(dims, y.values[some.start * each..some.end * each].to_vec()).unwrap()
+}
+
+/// A model that passes its input on, with a weight that nothing reads but that makes it trainable.
+fn passing(gpu: &Gpu, shape: &[usize]) -> Model {
+    let extents: Vec<Option<usize>> = [None].into_iter().chain(shape[1..].iter().map(|&extent| Some(extent))).collect();
+    let graph = Functional::new(gpu);
+    let input = graph.input("x", extents).unwrap();
+    // Times 1: a depthwise kernel of one tap.
+    let last = *shape.last().unwrap();
+    let dense = (&input | Dense::new(last as u32).use_bias(false).name("same")).finish().unwrap();
+    let model = graph.model("passing", &[&input], &[&dense]).unwrap();
+    let identity = (0..last * last).map(|at| f32::from(u8::from(at / last == at % last))).collect();
+    model.weights()[0].1.assign(&HostTensor::new([last, last], identity).unwrap()).unwrap();
+    model
+}
+
+/// Each metric over three batches, the last one smaller, with weights and without.
+#[test]
+fn metrics_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let material = material();
+    let metrics = &material["metrics"];
+    let weights = tensor(&metrics["weights"]);
+    test_each(
+        metrics["cases"].as_array().unwrap(),
+        |case| format!("{} {}", case["data"], case["metric"]),
+        |case| {
+            let [y, x] = [0, 1].map(|index| tensor(&metrics["data"][case["data"].as_str().unwrap()][index]));
+            let metric = text(Metric::from_json(&case["metric"]))?;
+            if text(Metric::from_json(&metric.to_json()))? != metric {
+                return Err(format!("its own config is read otherwise: {}", metric.to_json()));
+            }
+            let model = passing(&gpu, x.shape.dims());
+            // Whatever takes predictions and targets of this shape.
+            let loss = if x.shape == y.shape { "mse" } else { "sparse_categorical_crossentropy" };
+            let options = CompileOptions {
+                metrics: vec![vec![metric.clone()]],
+                weighted_metrics: vec![vec![metric.clone().named("weighted")]],
+                ..CompileOptions::new(Optimizer::from_name("sgd").unwrap(), [Loss::from_name(loss).unwrap()])
+            };
+            let mut trainer = text(Trainer::compile(&model, options))?;
+            let (x, y, weights) = ([x], [y], [weights.clone()]);
+            let samples = Samples { sample_weight: &weights, ..Samples::new(&x, &y) };
+            let logs = text(trainer.evaluate_samples(samples, 25))?;
+            close("the metric", logs.get(&metric.name()).unwrap(), case["result"].as_f64().unwrap())?;
+            close("the weighted one", logs.get("weighted").unwrap(), case["weighted"].as_f64().unwrap())
+        },
+    );
+}
+
+fn classifier(gpu: &Gpu, kernel: &HostTensor) -> Model {
+    let mut chain = Sequential::new(gpu).with_input([None, Some(3)]).unwrap();
+    chain.add(Dense::new(3).activation(Activation::from_name("softmax").unwrap())).unwrap();
+    let model = chain.into_model().unwrap();
+    model.weights()[0].1.assign(kernel).unwrap();
+    model
+}
+
+/// Every argument of `fit`, and the callbacks that change a run, on a small classifier.
+#[test]
+fn runs_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let material = material();
+    let runs = &material["runs"];
+    let of = |name: &str| tensor(&runs["tensors"][name]);
+    let (x, y, x_val, y_val, weights) = ([of("x")], [of("y")], [of("x_val")], [of("y_val")], [of("weights")]);
+    test_each(
+        runs["cases"].as_array().unwrap(),
+        |case| case["name"].to_string(),
+        |case| {
+            let plain = FitOptions { batch_size: 16, epochs: 3, shuffle: false, ..FitOptions::default() };
+            let split = FitOptions { validation_split: 0.25, ..plain.clone() };
+            let mut plateau =
+                ReduceLROnPlateau::new("loss").factor(0.5).patience(2).min_delta(0.2).cooldown(1).min_lr(0.02);
+            let mut scheduler = LearningRateScheduler::new(|epoch, rate| if epoch > 0 { 0.5 * rate } else { rate });
+            let mut stopping = EarlyStopping::new("val_loss").patience(1).min_delta(0.15).restore_best_weights(true);
+            let mut up = EarlyStopping::new("val_accuracy").patience(2).start_from_epoch(1).baseline(0.99);
+            let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+            let mut weighted = false;
+            let options = match case["name"].as_str().unwrap() {
+                "plain" => plain,
+                "validation_split" => split,
+                "validation_data" => FitOptions {
+                    epochs: 4,
+                    validation_data: Some(Samples::new(&x_val, &y_val)),
+                    validation_freq: 2,
+                    ..plain
+                },
+                "class_weight" => {
+                    weighted = true;
+                    FitOptions { class_weight: BTreeMap::from([(0, 0.5), (2, 4.0)]), ..split }
+                }
+                "sample_weight" => {
+                    weighted = true;
+                    FitOptions { sample_weight: &weights, ..split }
+                }
+                "steps" => FitOptions { epochs: 4, batch_size: 8, steps_per_epoch: Some(2), ..plain },
+                "initial_epoch" => FitOptions { epochs: 5, initial_epoch: 3, ..plain },
+                "plateau" => {
+                    callbacks.push(&mut plateau);
+                    FitOptions { epochs: 8, ..plain }
+                }
+                "scheduler" => {
+                    callbacks.push(&mut scheduler);
+                    FitOptions { epochs: 4, ..plain }
+                }
+                "stopping" => {
+                    callbacks.push(&mut stopping);
+                    FitOptions { epochs: 12, ..split }
+                }
+                "stopping_up" => {
+                    callbacks.push(&mut up);
+                    FitOptions { epochs: 12, ..split }
+                }
+                name => return Err(format!("no run {name}")),
+            };
+            let model = classifier(&gpu, &of("kernel"));
+            let sgd = Optimizer::new(OptimizerClass::Sgd { momentum: 0.5, nesterov: false }).learning_rate(0.3);
+            let loss = Loss::from_name("sparse_categorical_crossentropy").unwrap();
+            let mut trainer = text(Trainer::compile(
+                &model,
+                CompileOptions {
+                    metrics: vec![vec![Metric::Accuracy]],
+                    weighted_metrics: if weighted {
+                        vec![vec![Metric::Accuracy.named("weighted_accuracy")]]
+                    } else {
+                        vec![]
+                    },
+                    ..CompileOptions::new(sgd, [loss])
+                },
+            ))?;
+            let history = text(trainer.fit(&x, &y, &options, &mut callbacks))?;
+            same_history(&history, &case["history"])?;
+            let epochs: Vec<_> = history.iter().map(|(epoch, _)| epoch as u64).collect();
+            let golden: Vec<_> =
+                case["epochs"].as_array().unwrap().iter().map(|epoch| epoch.as_u64().unwrap()).collect();
+            if epochs != golden {
+                return Err(format!("epochs {epochs:?}, not {golden:?}"));
+            }
+            if trainer.optimizer().iterations() != case["iterations"].as_u64().unwrap() {
+                return Err(format!("{} steps, not {}", trainer.optimizer().iterations(), case["iterations"]));
+            }
+            let kernel = text(model.weights()[0].1.read())?;
+            let golden = tensor(&case["kernel"]);
+            kernel.values.iter().zip(&golden.values).try_for_each(|(got, golden)| {
+                let off = (got - golden).abs();
+                if off <= 1e-4 { Ok(()) } else { Err(format!("the kernel is {:?}, not {golden}", kernel.values)) }
+            })
+        },
+    );
+}
+
+fn same_history(history: &History, golden: &Value) -> Result<(), String> {
+    let golden = golden.as_object().unwrap();
+    for (name, values) in golden {
+        let series = history.series(name);
+        let values = values.as_array().unwrap();
+        if series.len() != values.len() {
+            return Err(format!("{name} has {} values, not {}: {:?}", series.len(), values.len(), history.names()));
+        }
+        for (got, golden) in series.iter().zip(values) {
+            let off = (got - golden.as_f64().unwrap()).abs();
+            if off > 1e-4 {
+                return Err(format!("{name} is {series:?}, not {values:?}"));
+            }
+        }
+    }
+    if history.names().len() == golden.len() {
+        Ok(())
+    } else {
+        Err(format!("{:?}, not {:?}", history.names(), golden.keys()))
+    }
+}
+
+/// Losses with weights, metrics by output, and Keras's names of them; by Keras's own compile config.
+#[test]
+fn several_outputs_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let material = material();
+    let several = &material["several"];
+    let of = |name: &str| tensor(&several["tensors"][name]);
+    let graph = Functional::new(&gpu);
+    let x = graph.input("x", [None, Some(3)]).unwrap();
+    let left = (&x | Dense::new(2).name("left")).finish().unwrap();
+    let sigmoid = Activation::from_name("sigmoid").unwrap();
+    let right = (&x | Dense::new(1).activation(sigmoid).name("right")).finish().unwrap();
+    let model = graph.model("two", &[&x], &[&left, &right]).unwrap();
+    for (path, weight) in model.weights() {
+        if let Some(name) = path.strip_suffix("/kernel") {
+            weight.assign(&of(name)).unwrap();
+        }
+    }
+    let outputs = ["left".to_owned(), "right".to_owned()];
+    let options = CompileOptions::from_json(&several["compile_config"], &outputs).unwrap();
+    assert_eq!(CompileOptions::from_json(&options.to_json(), &outputs).unwrap(), options);
+    assert_eq!(options.loss_weights, [1.0, 0.25]);
+    let mut trainer = Trainer::compile(&model, options).unwrap();
+    let options = FitOptions { batch_size: 8, epochs: 3, shuffle: false, ..FitOptions::default() };
+    let history = trainer.fit(&[of("x")], &[of("a"), of("b")], &options, &mut []).unwrap();
+    same_history(&history, &several["history"]).unwrap();
+}
+
+/// Points that are learned from in the tests below: nothing of Keras's.
+fn points() -> ([HostTensor; 1], [HostTensor; 1]) {
+    let wave = |at: usize, scale: f64| (at as f64 * scale).sin() as f32;
+    let x: Vec<f32> = (0..120).map(|at| wave(at, 1.3)).collect();
+    let y = x.chunks(3).map(|x| if x[0] > 0.5 { 2.0 } else { f32::from(u8::from(x[1] > 0.0)) }).collect();
+    ([HostTensor::new([40, 3], x).unwrap()], [HostTensor::new([40], y).unwrap()])
+}
+
+fn kernel() -> HostTensor {
+    HostTensor::new([3, 3], (0..9).map(|at| 0.2 * ((at * 7 % 5) as f32 - 2.0)).collect()).unwrap()
+}
+
+fn trainer<'m>(model: &'m Model, optimizer: Optimizer) -> Trainer<'m> {
+    let loss = Loss::from_name("sparse_categorical_crossentropy").unwrap();
+    Trainer::new(model, optimizer, &[loss], &[Metric::Accuracy]).unwrap()
+}
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Recorder(Vec<String>);
+
+impl Callback for Recorder {
+    fn on_train_begin(&mut self, run: &mut Run<'_, '_>) -> wgpu_conv::Result<()> {
+        self.0.push(format!("begin {} {} {}", run.epochs(), run.steps(), run.validates()));
+        Ok(())
+    }
+
+    fn on_epoch_begin(&mut self, _: &mut Run<'_, '_>, epoch: usize) -> wgpu_conv::Result<()> {
+        self.0.push(format!("epoch {epoch}"));
+        Ok(())
+    }
+
+    fn on_train_batch_begin(&mut self, _: &mut Run<'_, '_>, batch: usize) -> wgpu_conv::Result<()> {
+        self.0.push(format!("batch {batch}"));
+        Ok(())
+    }
+
+    fn on_train_batch_end(&mut self, _: &mut Run<'_, '_>, batch: usize, logs: &Logs) -> wgpu_conv::Result<()> {
+        self.0.push(format!("batch {batch} done {}", logs.iter().count()));
+        Ok(())
+    }
+
+    fn on_epoch_end(&mut self, run: &mut Run<'_, '_>, epoch: usize, logs: &mut Logs) -> wgpu_conv::Result<()> {
+        self.0.push(format!("epoch {epoch} done {}", logs.iter().count()));
+        run.stop();
+        Ok(())
+    }
+
+    fn on_train_end(&mut self, _: &mut Run<'_, '_>) -> wgpu_conv::Result<()> {
+        self.0.push("end".into());
+        Ok(())
+    }
+}
+
+#[test]
+fn callbacks_are_told_in_order() {
+    let Some(gpu) = gpu() else { return };
+    let model = classifier(&gpu, &kernel());
+    let (x, y) = points();
+    let mut recorder = Recorder::default();
+    let options = FitOptions { epochs: 3, validation_split: 0.25, batch_size: 20, ..FitOptions::default() };
+    let optimizer = Optimizer::from_name("sgd").unwrap();
+    trainer(&model, optimizer).fit(&x, &y, &options, &mut [&mut recorder]).unwrap();
+    let steps = ["batch 0", "batch 0 done 2", "batch 1", "batch 1 done 2"];
+    let told: Vec<&str> =
+        ["begin 3 2 true", "epoch 0"].into_iter().chain(steps).chain(["epoch 0 done 4", "end"]).collect();
+    assert_eq!(recorder.0, told);
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn tables_are_written_and_gone_on_with() {
+    let Some(gpu) = gpu() else { return };
+    let model = classifier(&gpu, &kernel());
+    let (x, y) = points();
+    let folder = folder("tables");
+    let path = folder.join("run.csv");
+    let mut trainer = trainer(&model, Optimizer::from_name("sgd").unwrap());
+    let mut lines = Vec::new();
+    for (first, append) in [(0, false), (2, true)] {
+        let options =
+            FitOptions { initial_epoch: first, epochs: first + 2, validation_split: 0.25, ..FitOptions::default() };
+        let mut table = CSVLogger::new(&path).append(append);
+        trainer.fit(&x, &y, &options, &mut [&mut table, &mut ProgressLogger::new(&mut lines)]).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]);
+    assert_eq!(rows[1..].iter().map(|row| row[0]).collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+    assert!(rows[1..].iter().all(|row| row[1..].iter().all(|value| value.parse::<f64>().is_ok())), "{text}");
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.starts_with("epoch 1/2: ") && lines.lines().count() == 4 && lines.contains("val_loss"), "{lines}");
+    // What is no such table stays as it is.
+    let letter = folder.join("letter.txt");
+    for append in [false, true] {
+        std::fs::write(&letter, "Dear reader").unwrap();
+        let mut table = CSVLogger::new(&letter).append(append);
+        let outcome = trainer.fit(&x, &y, &FitOptions::default(), &mut [&mut table]);
+        assert!(outcome.unwrap_err().to_string().contains("letter.txt"));
+        assert_eq!(std::fs::read_to_string(&letter).unwrap(), "Dear reader");
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run() {
+    let Some(gpu) = gpu() else { return };
+    let (mut x, y) = points();
+    x[0].values[3 * 39] = f32::NAN;
+    let options = FitOptions { epochs: 5, shuffle: false, ..FitOptions::default() };
+    let run = |guard: &mut TerminateOnNaN| {
+        let model = classifier(&gpu, &kernel());
+        trainer(&model, Optimizer::from_name("sgd").unwrap()).fit(&x, &y, &options, &mut [guard])
+    };
+    let mut guard = TerminateOnNaN::default();
+    assert_eq!((run(&mut guard).unwrap().len(), guard.terminated()), (1, Some(1)));
+    let error = run(&mut TerminateOnNaN::default().raise_error(true)).unwrap_err().to_string();
+    assert!(error.contains("the loss must be finite"), "{error}");
+}
+
+#[test]
+fn what_fit_refuses() {
+    let Some(gpu) = gpu() else { return };
+    let model = classifier(&gpu, &kernel());
+    let (x, y) = points();
+    let plain = FitOptions::default;
+    let ones = [HostTensor::new([40], vec![1.0; 40]).unwrap()];
+    let classes = BTreeMap::from([(0, 2.0)]);
+    let mut missing = EarlyStopping::new("val_loss");
+    let mut count = EarlyStopping::new("true_positives");
+    let mut factor = ReduceLROnPlateau::new("loss").factor(1.5);
+    let mut name = ModelCheckpoint::new("model.h6");
+    let rows: Vec<(&str, FitOptions<'_>, Option<&mut dyn Callback>)> = vec![
+        ("`batch_size` must be at least 1", FitOptions { batch_size: 0, ..plain() }, None),
+        ("validation_freq must be at least 1", FitOptions { validation_freq: 0, ..plain() }, None),
+        ("steps_per_epoch must be at least 1", FitOptions { steps_per_epoch: Some(0), ..plain() }, None),
+        ("validation_split must lie in [0, 1)", FitOptions { validation_split: 1.0, ..plain() }, None),
+        ("validation_split must lie in [0, 1)", FitOptions { validation_split: f64::NAN, ..plain() }, None),
+        (
+            "not together with sample weights",
+            FitOptions { class_weight: classes.clone(), sample_weight: &ones, ..plain() },
+            None,
+        ),
+        (
+            "weights of classes must be finite",
+            FitOptions { class_weight: BTreeMap::from([(0, f64::NAN)]), ..plain() },
+            None,
+        ),
+        ("what is monitored must be reported: one of loss, accuracy, true_positives", plain(), Some(&mut missing)),
+        ("give the mode", plain(), Some(&mut count)),
+        ("the factor of ReduceLROnPlateau", plain(), Some(&mut factor)),
+        ("must end in .keras or .weights.h5", plain(), Some(&mut name)),
+    ];
+    let loss = Loss::from_name("sparse_categorical_crossentropy").unwrap();
+    let metrics = [Metric::Accuracy, Metric::from_name("true_positives").unwrap()];
+    for (why, options, callback) in rows {
+        // A count of positives takes targets of the predictions' shape.
+        let one_hot: Vec<f32> =
+            y[0].values.iter().flat_map(|&y| [0.0, 1.0, 2.0].map(|c| f32::from(u8::from(c == y)))).collect();
+        let y = [HostTensor::new([40, 3], one_hot).unwrap()];
+        let categorical = Loss::from_name("categorical_crossentropy").unwrap();
+        let mut trainer = Trainer::new(&model, Optimizer::from_name("sgd").unwrap(), &[categorical], &metrics).unwrap();
+        let mut callbacks: Vec<&mut dyn Callback> = callback.into_iter().collect();
+        let error = trainer.fit(&x, &y, &options, &mut callbacks).expect_err(why).to_string();
+        assert!(error.contains(why), "{error} for {why}");
+    }
+    let short = [HostTensor::new([39], vec![0.0; 39]).unwrap()];
+    let mut trainer = Trainer::new(&model, Optimizer::from_name("sgd").unwrap(), &[loss], &[]).unwrap();
+    let error = trainer.fit(&x, &short, &plain(), &mut []).unwrap_err().to_string();
+    assert!(error.contains("the same number of samples"), "{error}");
+    let lying = [HostTensor { shape: [40].into(), values: vec![0.0; 3] }];
+    let error = trainer.fit(&x, &lying, &plain(), &mut []).unwrap_err().to_string();
+    assert!(error.contains("as many values as its shape says"), "{error}");
+}
+
+fn bits(model: &Model) -> Vec<u32> {
+    model.weights().iter().flat_map(|(_, weight)| weight.read().unwrap().values).map(f32::to_bits).collect()
+}
+
+/// A convolution and a dense layer, so that weights have several ranks.
+fn network(gpu: &Gpu) -> Model {
+    let mut chain = Sequential::new(gpu).with_input([None, Some(3), Some(1), Some(1)]).unwrap();
+    let tanh = || Activation::from_name("tanh").unwrap();
+    chain.add(Conv2D::new(2, [3, 1]).padding(wgpu_conv::Padding::Same).activation(tanh())).unwrap();
+    chain.add(Flatten::new()).unwrap();
+    chain.add(Dense::new(3).activation(Activation::from_name("softmax").unwrap())).unwrap();
+    let model = chain.into_model().unwrap();
+    for (_, weight) in model.weights() {
+        let count = weight.shape().dims().iter().product();
+        let values = (0..count).map(|at| 0.4 * (at as f32 * 1.7).sin()).collect();
+        weight.assign(&HostTensor::new(weight.shape().clone(), values).unwrap()).unwrap();
+    }
+    model
+}
+
+/// Every optimizer, with all that it may keep.
+fn optimizers() -> Vec<Optimizer> {
+    let names =
+        ["sgd", "rmsprop", "adam", "adamw", "adamax", "nadam", "adagrad", "adadelta", "lion", "ftrl", "lamb", "muon"];
+    let mut all: Vec<Optimizer> =
+        names.iter().map(|name| Optimizer::from_name(name).unwrap().learning_rate(0.01)).collect();
+    let rms = OptimizerClass::RmsProp { rho: 0.9, momentum: 0.5, epsilon: 1e-7, centered: true };
+    all.push(Optimizer::new(rms).clipnorm(0.5));
+    all.push(Optimizer::new(OptimizerClass::Adam { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-6, amsgrad: true }));
+    let mut averaged = Optimizer::new(OptimizerClass::Sgd { momentum: 0.9, nesterov: true });
+    averaged.gradient_accumulation_steps = Some(2);
+    averaged.ema_momentum = Some(0.9);
+    averaged.learning_rate =
+        Schedule::ExponentialDecay { initial: 0.1, decay_steps: 3.0, decay_rate: 0.5, staircase: false };
+    all.push(averaged);
+    all
+}
+
+/// A run that ends after two epochs and is resumed from its file comes to the bits of one that goes on.
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let x = [HostTensor::new([40, 3, 1, 1], x[0].values.clone()).unwrap()];
+    let folder = folder("resumed");
+    test_each(
+        &optimizers(),
+        |optimizer| format!("{:?}", optimizer.class),
+        |optimizer| {
+            let path = folder.join("run.keras");
+            let path = path.to_str().unwrap();
+            let options = FitOptions { epochs: 4, batch_size: 16, seed: 5, ..FitOptions::default() };
+            // Its moving averages would take the place of the weights in the end of the first half.
+            let whole = network(&gpu);
+            let mut run = trainer(&whole, Optimizer::clone(optimizer));
+            let mut half = bits(&whole);
+            struct Half<'h>(&'h mut Vec<u32>, String);
+            impl Callback for Half<'_> {
+                fn on_epoch_end(&mut self, run: &mut Run<'_, '_>, epoch: usize, _: &mut Logs) -> wgpu_conv::Result<()> {
+                    if epoch == 1 {
+                        *self.0 = bits(run.model());
+                        run.trainer().save(&self.1)?;
+                    }
+                    Ok(())
+                }
+            }
+            let history = text(run.fit(&x, &y, &options, &mut [&mut Half(&mut half, path.to_owned())]))?;
+
+            let model = text(Model::load(&gpu, path))?;
+            if bits(&model) != half {
+                return Err("the file has other weights".into());
+            }
+            let mut resumed = text(Trainer::resume(&model, path))?;
+            if resumed.options() != run.options() {
+                return Err(format!("{:?}, not {:?}", resumed.options(), run.options()));
+            }
+            let second = FitOptions { initial_epoch: 2, ..options };
+            let rest = text(resumed.fit(&x, &y, &second, &mut []))?;
+            if bits(&model) != bits(&whole) {
+                return Err("other weights".into());
+            }
+            if [&rest[0], &rest[1]] == [&history[2], &history[3]] {
+                Ok(())
+            } else {
+                Err(format!("{rest:?}, not {history:?}"))
+            }
+        },
+    );
+}
+
+/// Checkpoints by name and by number; a file that is no model stays as it is.
+#[test]
+fn checkpoints_are_kept() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let model = classifier(&gpu, &kernel());
+    let folder = folder("checkpoints");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let mut trainer = trainer(&model, Optimizer::from_name("adam").unwrap().learning_rate(0.1));
+    let mut each = ModelCheckpoint::new(path("sub/epoch_{epoch:02}.weights.h5"));
+    let mut best = ModelCheckpoint::new(path("best.keras")).save_best_only("loss");
+    // Nothing is better than this.
+    let mut never = ModelCheckpoint::new(path("never.keras"))
+        .save_best_only("loss")
+        .mode(Mode::Min)
+        .initial_value_threshold(f64::NEG_INFINITY);
+    let mut steps = ModelCheckpoint::new(path("step_{batch}.keras")).save_freq(2);
+    let options = FitOptions { epochs: 3, batch_size: 10, ..FitOptions::default() };
+    trainer.fit(&x, &y, &options, &mut [&mut each, &mut best, &mut never, &mut steps]).unwrap();
+    let mut files: Vec<String> = [folder.clone(), folder.join("sub")]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let expected = [
+        "best.keras",
+        "epoch_01.weights.h5",
+        "epoch_02.weights.h5",
+        "epoch_03.weights.h5",
+        "step_2.keras",
+        "step_4.keras",
+        "sub",
+    ];
+    assert_eq!(files, expected);
+    let loaded = Model::load(&gpu, path("step_4.keras")).unwrap();
+    assert_eq!(bits(&loaded), bits(&model), "it was the last step");
+    assert_eq!(Trainer::resume(&loaded, path("step_4.keras")).unwrap().optimizer().iterations(), 12);
+
+    std::fs::write(path("letter.keras"), "Dear reader").unwrap();
+    let mut letter = ModelCheckpoint::new(path("letter.keras"));
+    assert!(trainer.fit(&x, &y, &FitOptions::default(), &mut [&mut letter]).is_err());
+    assert_eq!(std::fs::read_to_string(path("letter.keras")).unwrap(), "Dear reader");
+    // A file that no training was saved in.
+    model.save(path("plain.keras")).unwrap();
+    let error = Trainer::resume(&model, path("plain.keras")).unwrap_err().to_string();
+    assert!(error.contains("does not say how its model was compiled"), "{error}");
+    // The state of another model.
+    let other = network(&gpu);
+    let error = Trainer::resume(&other, path("best.keras")).unwrap_err().to_string();
+    assert!(error.contains("must be given the 9 variables"), "{error}");
+}
+
+/// Batches of many sizes leave no more than a few programs, and so no more memory.
+#[test]
+fn programs_do_not_pile_up() {
+    if gpu().is_none() {
+        return;
+    }
+    let gpu = Gpu::new().unwrap();
+    let model = classifier(&gpu, &kernel());
+    let mut trainer = trainer(&model, Optimizer::from_name("sgd").unwrap());
+    let (x, y) = points();
+    let mut held = Vec::new();
+    for size in 1..=12 {
+        trainer.train_on_batch(&[part(&x[0], 0..size)], &[part(&y[0], 0..size)]).unwrap();
+        held.push(trainer.programs());
+    }
+    assert_eq!(held[4..], [4; 8]);
+}
+
+/// Configs of every optimizer, schedule and loss come back as they were written.
+#[test]
+fn configs_are_read_as_written() {
+    for optimizer in optimizers() {
+        assert_eq!(Optimizer::from_json(&optimizer.to_json()).unwrap(), optimizer, "{}", optimizer.to_json());
+    }
+    let schedules = [
+        Schedule::Constant(0.1),
+        Schedule::PiecewiseConstantDecay { boundaries: vec![10.0], values: vec![1.0, 0.5] },
+        Schedule::PolynomialDecay { initial: 0.1, decay_steps: 10.0, end: 0.01, power: 2.0, cycle: true },
+        Schedule::InverseTimeDecay { initial: 0.1, decay_steps: 10.0, decay_rate: 0.5, staircase: true },
+        Schedule::CosineDecay {
+            initial: 0.1,
+            decay_steps: 10.0,
+            alpha: 0.1,
+            warmup_target: Some(0.2),
+            warmup_steps: 5.0,
+        },
+        Schedule::CosineDecayRestarts { initial: 0.1, first_decay_steps: 10.0, t_mul: 3.0, m_mul: 0.9, alpha: 0.1 },
+    ];
+    for schedule in schedules {
+        assert_eq!(Schedule::from_json(&schedule.to_json()).unwrap(), schedule, "{}", schedule.to_json());
+    }
+    for name in ["mse", "Huber", "Dice", "Tversky", "KLDivergence", "BinaryFocalCrossentropy", "CosineSimilarity"] {
+        let loss = Loss::from_name(name).unwrap();
+        assert_eq!(Loss::from_json(&loss.to_json()).unwrap(), loss, "{}", loss.to_json());
+    }
+    let ignoring =
+        Loss::new(LossClass::SparseCategoricalCrossentropy { from_logits: true, ignore_class: Some(-1), axis: -1 });
+    assert_eq!(Loss::from_json(&ignoring.to_json()).unwrap(), ignoring);
+    for (json, why) in [
+        (r#"{"class_name": "Adam", "config": {"beta_3": 0.5}}"#, "beta_3"),
+        (r#"{"class_name": "Adam", "config": {"beta_1": "half"}}"#, "must be a number"),
+        (r#"{"class_name": "Mine", "config": {}}"#, "an optimizer must be one of"),
+        (
+            r#"{"class_name": "SGD", "config": {"learning_rate": {"class_name": "Mine", "config": {}}}}"#,
+            "a schedule must be",
+        ),
+        (r#"[1, 2]"#, "must be a name, or a map"),
+    ] {
+        let error = Optimizer::from_json(&serde_json::from_str(json).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error} for {json}");
+    }
+}
