@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use common::test_each;
 use gpu::gpu;
 use serde_json::Value;
-use wgpu_conv::layers::{Conv2D, Dense, Flatten};
+use wgpu_conv::layers::{Conv2D, Dense, Flatten, Initializer};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::training::{
     CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
@@ -521,6 +521,92 @@ fn a_resumed_run_is_the_uninterrupted_one() {
             }
         },
     );
+}
+
+/// Trainings for Keras to go on with, which `tests/keras_round_trip.py` does: a file, what is learned from, and what every weight is
+/// two epochs later.
+#[test]
+fn trainings_are_saved_for_keras() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let x = [HostTensor::new([40, 3, 1, 1], x[0].values.clone()).unwrap()];
+    for (number, optimizer) in optimizers().into_iter().enumerate() {
+        let folder = folder(&format!("round_trip/training_{number}"));
+        let path = folder.join("run.keras");
+        let model = network(&gpu);
+        let mut run = trainer(&model, optimizer);
+        let options = FitOptions { epochs: 2, batch_size: 16, shuffle: false, ..FitOptions::default() };
+        let before = bits(&model);
+        run.fit(&x, &y, &options, &mut []).unwrap();
+        run.save(&path).unwrap();
+        assert_ne!(bits(&model), before);
+        let history = run.fit(&x, &y, &options, &mut []).unwrap();
+        let weights: Vec<_> = model.weights().iter().map(|(_, weight)| weight.read().unwrap().values).collect();
+        let told = serde_json::json!({
+            "x": {"shape": x[0].shape.dims(), "values": x[0].values},
+            "y": y[0].values,
+            "batch_size": options.batch_size,
+            "epochs": options.epochs,
+            "weights": weights,
+            "loss": history.series("loss"),
+        });
+        std::fs::write(folder.join("training.json"), told.to_string()).unwrap();
+    }
+}
+
+/// Trainings that Keras began and saved: each goes on as Keras goes on with it.
+#[test]
+fn trainings_begun_in_keras_go_on() {
+    let Some(gpu) = gpu() else { return };
+    let material = material();
+    test_each(
+        material["resumed"].as_array().unwrap(),
+        |case| case["file"].to_string(),
+        |case| {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/").to_owned();
+            let path = path + case["file"].as_str().unwrap();
+            let model = text(Model::load(&gpu, &path))?;
+            let mut trainer = text(Trainer::resume(&model, &path))?;
+            if trainer.optimizer().iterations() != case["iterations"].as_u64().unwrap() {
+                return Err(format!("{} steps, not {}", trainer.optimizer().iterations(), case["iterations"]));
+            }
+            let options = FitOptions { epochs: 3, batch_size: 8, shuffle: false, ..FitOptions::default() };
+            let (x, y) = ([tensor(&case["x"])], [tensor(&case["y"])]);
+            let history = text(trainer.fit(&x, &y, &options, &mut []))?;
+            same_history(&history, &case["history"])?;
+            for ((path, weight), golden) in model.weights().iter().zip(case["weights"].as_array().unwrap()) {
+                let (got, golden) = (text(weight.read())?, tensor(golden));
+                let off = got.values.iter().zip(&golden.values).map(|(got, golden)| (got - golden).abs());
+                let off = off.fold(0.0, f32::max);
+                if off > 1e-4 {
+                    return Err(format!("{path} is off by {off}"));
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// The digits of the repository, from random weights: 288 to learn from, 72 never seen. The whole set of 1797 comes to more.
+#[test]
+fn digits_are_learned() {
+    let Some(gpu) = gpu() else { return };
+    let file = common::fixtures::path("models/digits/expected.safetensors");
+    let mut arrays = wgpu_conv::formats::read_arrays(file).unwrap();
+    let mut of = |name: &str| arrays.remove(arrays.iter().position(|(known, _)| known == name).unwrap()).1;
+    let (x, y) = ([of("input_0")], [of("labels")]);
+    let mut chain = Sequential::new(&gpu).with_input([None, Some(8), Some(8), Some(1)]).unwrap();
+    let glorot = |seed: i64| Initializer::glorot_uniform().seed(seed);
+    chain.add(Conv2D::new(16, 3).activation(Activation::RELU).kernel_initializer(glorot(1))).unwrap();
+    chain.add(Flatten::new()).unwrap();
+    let softmax = Activation::from_name("softmax").unwrap();
+    chain.add(Dense::new(10).activation(softmax).kernel_initializer(glorot(2))).unwrap();
+    let model = chain.into_model().unwrap();
+    let mut trainer = trainer(&model, Optimizer::from_name("adam").unwrap().learning_rate(0.01));
+    let options = FitOptions { epochs: 10, validation_split: 0.2, ..FitOptions::default() };
+    let history = trainer.fit(&x, &y, &options, &mut []).unwrap();
+    let [seen, unseen] = ["accuracy", "val_accuracy"].map(|name| history.last().unwrap().get(name).unwrap());
+    assert!(seen > 0.98 && unseen > 0.9, "{history:?}");
 }
 
 /// Checkpoints by name and by number; a file that is no model stays as it is.

@@ -7,6 +7,9 @@
 that the model was read from, if it was. Every model must be loaded by Keras and give the same outputs; one from Keras must
 have the config that it had, and every bit of its weights.
 
+`tests/fit.rs` saves trainings beside them, each in a folder of its own: `run.keras`, and `training.json` with what is learned from,
+and every weight two epochs later. Keras must go on from the file to the same weights.
+
 Needs keras, h5py, numpy, safetensors, and a backend that KERAS_BACKEND names; jax is the smallest.
 """
 
@@ -98,12 +101,27 @@ def check(folder):
     return f"{worst:.1e}" + (", config and weights as they were" if original else "")
 
 
+def check_training(folder):
+    told = json.loads((folder / "training.json").read_text())
+    model = keras.saving.load_model(folder / "run.keras")
+    x = np.asarray(told["x"]["values"], "float32").reshape(told["x"]["shape"])
+    y = np.asarray(told["y"], "float32")
+    before = int(model.optimizer.iterations)
+    assert before > 0, "the optimizer begins anew"
+    history = model.fit(x, y, batch_size=told["batch_size"], epochs=told["epochs"], shuffle=False, verbose=0)
+    worst = max(dev(np.ravel(got), golden) for got, golden in zip(model.get_weights(), told["weights"], strict=True))
+    worst = max(worst, dev(history.history["loss"], told["loss"]))
+    assert worst <= LIMIT, f"the weights are {worst:.1e} apart"
+    return f"{worst:.1e}, {type(model.optimizer).__name__} from step {before} on"
+
+
 def main():
-    folders = sorted(path.parent for path in Path(sys.argv[1]).glob("*/origin.json"))
+    folders = sorted(path.parent for name in ["origin", "training"] for path in Path(sys.argv[1]).glob(f"*/{name}.json"))
     failed = 0
     for folder in folders:
         try:
-            print(f"{folder.name}: {check(folder)}")
+            is_training = (folder / "training.json").exists()
+            print(f"{folder.name}: {check_training(folder) if is_training else check(folder)}")
         except Exception as error:
             failed += 1
             print(f"{folder.name}: FAILED: {type(error).__name__}: {error}")

@@ -102,6 +102,37 @@ impl CompileOptions {
 /// println!("{:?}", history.series("val_accuracy"));
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
+///
+/// # Transfer learning
+///
+/// What a network has learned serves for other pictures, too. All layers but a new last one are frozen, so that they stay as they
+/// are, and few samples are enough:
+///
+/// ```no_run
+/// use wgpu_conv::layers::Dense;
+/// use wgpu_conv::model::{Functional, Model};
+/// use wgpu_conv::training::{FitOptions, Loss, LossClass, Metric, Optimizer, Trainer};
+/// use wgpu_conv::{Gpu, HostTensor};
+///
+/// let gpu = Gpu::new()?;
+/// // A network without its last layer, as `include_top=False` leaves it.
+/// let mut base = Model::load(&gpu, "mobilenet_without_top.keras")?;
+/// let layers: Vec<String> = base.layers().iter().map(|(name, _)| name.clone()).collect();
+/// layers.iter().try_for_each(|name| base.set_trainable(name, false))?;
+///
+/// let graph = Functional::new(&gpu);
+/// let picture = graph.input("picture", base.inputs()[0].shape.clone())?;
+/// let seen = graph.apply_model(base, &[&picture])?.remove(0);
+/// let scores = (&seen | Dense::new(5)).finish()?;
+/// let model = graph.model("flowers", &[&picture], &[&scores])?;
+///
+/// let loss = Loss::new(LossClass::SparseCategoricalCrossentropy { from_logits: true, ignore_class: None, axis: -1 });
+/// let mut trainer = Trainer::new(&model, Optimizer::from_name("adam")?, &[loss], &[Metric::Accuracy])?;
+/// # let (x, y): (HostTensor, HostTensor) = unimplemented!();
+/// trainer.fit(&[x], &[y], &FitOptions { epochs: 5, ..FitOptions::default() }, &mut [])?;
+/// trainer.save("flowers.keras")?;
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
 pub struct Trainer<'a> {
     model: &'a Model,
     options: CompileOptions,
