@@ -155,16 +155,25 @@ impl Describe for Augmentation {
         true
     }
 
-    fn randomness(&self) -> f64 {
-        1.0
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }
 
     fn lower(&self, _tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         Ok(inputs[0])
+    }
+
+    fn train(
+        &self,
+        _tape: &mut Tape,
+        _inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        Err(Error::unsupported(
+            format!("{} in training", self.class),
+            "augment the data before, or leave the layer out",
+        ))
     }
 }
 

@@ -23,6 +23,7 @@ mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+pub mod random;
 mod recurrent;
 mod tensors;
 pub mod tolerance;
