@@ -8,7 +8,7 @@ pub mod gpu;
 pub mod table;
 
 use common::reference::random::Draw;
-use common::reference::{Array, evaluate};
+use common::reference::{Array, Outside, affine, evaluate};
 use common::test_each;
 use common::tolerance::{DIFFERENCE, GRADIENT_DEV, Storage};
 use gpu::gpu;
@@ -444,6 +444,193 @@ fn what_cannot_be_drawn_is_refused() {
         |(_, layer, shape, message)| {
             let input = Array::new(shape.clone(), vec![0.5; shape.iter().product()]);
             match called(&build(&gpu, layer.clone(), shape), 0, &input) {
+                Err(error) if error.contains(message) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        },
+    );
+}
+
+/// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.
+fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
+    let [batch, height, width, _] = images.shape[..] else { panic!("images") };
+    let site = |site: u32, count: usize| Draw { site, ..draw }.uniform(count);
+    let (w, h) = (width as f64, height as f64);
+    let between = |u: f64, low: f64, high: f64| low + (high - low) * u;
+    let under = |outside: Outside, map: &dyn Fn(usize) -> [f64; 6]| {
+        affine(images, &(0..batch).map(map).collect::<Vec<_>>(), false, outside)
+    };
+    let factors = |low: f64, high: f64| -> Array {
+        let factors: Vec<f64> = site(0, batch).into_iter().map(|u| between(u, low, high)).collect();
+        Array::new([batch, 1, 1, 1], factors)
+    };
+    let grey = || {
+        let by = images.zip(&Array::new([3], [0.2989, 0.5870, 0.1140]), |x, weight| x * weight);
+        by.reduced(&[3], |parts| parts.iter().sum())
+    };
+    match class {
+        "RandomFlip" => {
+            let u = site(0, batch);
+            let map = |n: usize| {
+                if u[n] < 0.5 { [-1.0, 0.0, w - 1.0, 0.0, 1.0, 0.0] } else { [1.0, 0.0, 0.0, 0.0, 1.0, 0.0] }
+            };
+            affine(images, &(0..batch).map(map).collect::<Vec<_>>(), true, Outside::Nearest)
+        }
+        "RandomTranslation" => {
+            let u = site(0, 2 * batch);
+            under(Outside::Reflect, &|n| {
+                let (dy, dx) = (between(u[2 * n], -0.25, 0.5) * h, between(u[2 * n + 1], -0.75, 0.75) * w);
+                [1.0, 0.0, -dx, 0.0, 1.0, -dy]
+            })
+        }
+        "RandomRotation" => {
+            let u = site(0, batch);
+            under(Outside::Value(0.5), &|n| {
+                let (sin, cos) = (between(u[n], -0.25, 0.25) * std::f64::consts::TAU).sin_cos();
+                let (cx, cy) = ((w - 1.0) / 2.0, (h - 1.0) / 2.0);
+                [cos, -sin, cx - cx * cos + cy * sin, sin, cos, cy - cx * sin - cy * cos]
+            })
+        }
+        "RandomZoom" => {
+            let u = site(0, batch);
+            under(Outside::Nearest, &|n| {
+                let zoom = 1.0 + between(u[n], -0.5, 0.5);
+                [zoom, 0.0, (w - 1.0) / 2.0 * (1.0 - zoom), 0.0, zoom, (h - 1.0) / 2.0 * (1.0 - zoom)]
+            })
+        }
+        "RandomShear" => {
+            let (sign, u) = (site(0, batch), site(1, 2 * batch));
+            under(Outside::Reflect, &|n| {
+                let sign = if sign[n] < 0.5 { -1.0 } else { 1.0 };
+                let (y, x) = (between(u[2 * n], 0.1, 0.3), between(u[2 * n + 1], -0.5, 0.5));
+                [1.0, sign * x, 0.0, sign * y, 1.0, 0.0]
+            })
+        }
+        "RandomContrast" => {
+            let mean = images.reduced(&[1, 2], |set| set.iter().sum::<f64>() / set.len() as f64);
+            let apart = images.zip(&mean, |x, mean| x - mean);
+            let scaled = apart.zip(&factors(1.0, 1.5), |x, factor| x * factor);
+            scaled.zip(&mean, |x, mean| (x + mean).clamp(0.0, 1.0))
+        }
+        "RandomBrightness" => images.zip(&factors(-0.5, 0.5), |x, added| (x + added).clamp(0.0, 1.0)),
+        "RandomInvert" => images.zip(&factors(0.0, 1.0), |x, u| if u < 0.5 { 1.0 - x } else { x }),
+        "RandomGrayscale" => {
+            let chosen = images.zip(&factors(0.0, 1.0), |x, u| if u < 0.25 { 0.0 } else { x });
+            let grey = grey().zip(&factors(0.0, 1.0), |x, u| if u < 0.25 { x } else { 0.0 });
+            chosen.zip(&grey, |x, grey| x + grey)
+        }
+        "RandomColorDegeneration" => {
+            let way = images.zip(&grey(), |x, grey| grey - x).zip(&factors(0.0, 0.75), |way, factor| way * factor);
+            images.zip(&way, |x, way| (x + way).clamp(0.0, 1.0))
+        }
+        other => panic!("{other} is not known here"),
+    }
+}
+
+fn augmentations() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let unit = ("value_range", "[0, 1]");
+    vec![
+        ("RandomFlip", vec![("mode", "\"horizontal\"")]),
+        ("RandomTranslation", vec![("height_factor", "[-0.25, 0.5]"), ("width_factor", "0.75")]),
+        ("RandomRotation", vec![("factor", "0.25"), ("fill_mode", "\"constant\""), ("fill_value", "0.5")]),
+        ("RandomZoom", vec![("height_factor", "0.5"), ("fill_mode", "\"nearest\"")]),
+        ("RandomShear", vec![("y_factor", "[0.1, 0.3]"), ("x_factor", "0.5")]),
+        ("RandomContrast", vec![("factor", "0.5"), unit]),
+        ("RandomBrightness", vec![("factor", "0.5"), unit]),
+        ("RandomInvert", vec![unit]),
+        ("RandomGrayscale", vec![("factor", "0.25")]),
+        ("RandomColorDegeneration", vec![("factor", "[0.0, 0.75]"), unit]),
+    ]
+}
+
+/// Every augmentation that is drawn, in either data format, image by image; as Keras's classes say it, in f64.
+#[test]
+fn augmentations_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    test_each(
+        augmentations(),
+        |(class, _)| (*class).to_owned(),
+        |(class, arguments)| {
+            let mut numbers = Numbers::new(77);
+            let images = unit(&mut numbers, &[6, 5, 8, 3]).map(|x| f64::from(((x + 1.0) / 2.0) as f32));
+            for data_format in [DataFormat::ChannelsLast, DataFormat::ChannelsFirst] {
+                let mut layer = Augmentation::new(class).map_err(text)?.seed(21).data_format(data_format);
+                for (name, json) in arguments {
+                    layer = layer.argument(name, *json).map_err(text)?;
+                }
+                let laid = |array: &Array| match data_format {
+                    DataFormat::ChannelsLast => array.clone(),
+                    DataFormat::ChannelsFirst => array.to_channels_first(),
+                };
+                let given = laid(&images);
+                let built = build(&gpu, layer, &given.shape);
+                let mut changed = 0;
+                for step in 0..4 {
+                    let got = called(&built, step, &given)?;
+                    let exact = laid(&augmented(class, Draw { seed: 21, site: 0, step }, &images));
+                    // A place may be off by what WGSL allows a cosine, times the extent, and pixels differ by up to 1.
+                    let tolerance = if *class == "RandomRotation" { 2e-2 } else { 2e-5 };
+                    close(&got, &exact, tolerance)?;
+                    changed += usize::from(got.data != given.data);
+                }
+                if changed == 0 {
+                    return Err("nothing was changed".into());
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// A net learns from augmented images; outside of training they pass as they are.
+#[test]
+fn nets_learn_from_augmented_images() {
+    let Some(gpu) = gpu() else { return };
+    let mut chain = Sequential::new(&gpu).with_input([None, Some(6), Some(6), Some(1)]).unwrap();
+    chain.add(Augmentation::new("RandomFlip").unwrap().seed(1)).unwrap();
+    let shift = Augmentation::new("RandomTranslation").unwrap().seed(2);
+    let shift = shift.argument("height_factor", "0.2").unwrap().argument("width_factor", "0.2").unwrap();
+    chain.add(shift).unwrap();
+    let conv = Conv2D::new(4, 3).activation(Activation::RELU).kernel_initializer(Initializer::he_normal().seed(3));
+    chain.add(conv).unwrap();
+    chain.add(GlobalMaxPooling2D::new()).unwrap();
+    chain.add(Dense::new(1).kernel_initializer(Initializer::he_normal().seed(4))).unwrap();
+    let model = chain.into_model().unwrap();
+    // How bright the brightest spot is, wherever it lies.
+    let x: Vec<f32> =
+        (0..16 * 36).map(|i| if i % 36 == (i / 36) * 7 % 36 { (i / 36) as f32 / 16.0 } else { 0.0 }).collect();
+    let y: Vec<f32> = (0..16).map(|i| i as f32 / 16.0).collect();
+    let (x, y) = ([HostTensor::new([16, 6, 6, 1], x).unwrap()], [HostTensor::new([16, 1], y).unwrap()]);
+    let optimizer = Optimizer::from_name("adam").unwrap().learning_rate(0.02);
+    let mut trainer = Trainer::new(&model, optimizer, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
+    let loss = |trainer: &mut Trainer<'_>| trainer.evaluate(&x, &y, 16).unwrap().get("loss").unwrap();
+    let before = loss(&mut trainer);
+    for _ in 0..60 {
+        trainer.train_on_batch(&x, &y).unwrap();
+    }
+    let after = loss(&mut trainer);
+    assert!(after < 0.3 * before, "{before} came to {after}");
+}
+
+#[test]
+fn arguments_of_augmentations_are_checked() {
+    let Some(gpu) = gpu() else { return };
+    let rows = [
+        ("RandomFlip", "mode", "\"diagonal\"", "`mode` must be one of"),
+        ("RandomRotation", "factor", "[1, 2, 3]", "`factor` must be a number or two"),
+        ("RandomRotation", "factor", "20", "`factor` must lie between"),
+        ("RandomZoom", "fill_mode", "\"mirror\"", "`fill_mode` must be one of"),
+        ("RandomZoom", "interpolation", "\"cubic\"", "`interpolation` must be nearest or bilinear"),
+        ("RandomBrightness", "value_range", "7", "`value_range` must be two numbers"),
+        ("RandomGrayscale", "factor", "1.5", "`factor` must lie between 0 and 1"),
+    ];
+    test_each(
+        rows,
+        |(class, name, json, _)| format!("{class} {name}={json}"),
+        |(class, name, json, message)| {
+            let layer = Augmentation::new(class).and_then(|layer| layer.argument(name, *json)).map_err(text)?;
+            let input = Array::new([1, 2, 2, 3], vec![0.5; 12]);
+            match called(&build(&gpu, layer, &input.shape), 0, &input) {
                 Err(error) if error.contains(message) => Ok(()),
                 other => Err(format!("{other:?}")),
             }

@@ -20,7 +20,7 @@
 //! | `conv_transposed` | transposed convolution |
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
-//! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise` | element by element |
+//! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise`, `affine` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `loss`, `update` | losses with their gradients, optimizers |
 //!
@@ -32,6 +32,7 @@
 //! 2. `src/kernels/<stem>.rs`: `plans(problem, caps)`, empty when the kernel does not apply.
 //! 3. One line in [`candidates`]. Tests, benches and the choice find it by themselves.
 
+mod affine;
 mod along_axis;
 mod binary;
 mod binary_gradient;
@@ -113,6 +114,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
         Problem::Recurrent(problem) => recurrent::plans(problem, caps),
+        Problem::Affine(problem) => affine::plans(problem, caps),
         Problem::Noise(problem) => noise::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.

@@ -14,6 +14,7 @@ mod activation;
 mod activation_layers;
 mod applications;
 mod arguments;
+mod augment;
 mod augmentation;
 mod auto_contrast;
 mod batch_normalization;

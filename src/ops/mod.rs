@@ -19,6 +19,7 @@
 //! 4. At least one kernel (`kernels/mod.rs` has that recipe).
 //! 5. Its rows in `tests/candidates.rs`, and its reference.
 
+mod affine;
 mod binary;
 mod conv;
 mod einsum;
@@ -40,6 +41,7 @@ mod take;
 mod tape;
 mod update;
 
+pub(crate) use affine::affine;
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
 pub(crate) use einsum::{Equation, einsum};

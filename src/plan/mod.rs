@@ -33,6 +33,7 @@
 //! | occupancy | how much of a device the invocations of a launch fill, and how many wait while others load |
 //! | epilogue | bias, residual and activation, applied before the sum is stored (epilogue fusion): [`Epilogue`] |
 
+mod affine;
 mod along_axis;
 mod binary;
 mod caps;
@@ -53,6 +54,7 @@ mod shader;
 mod take;
 mod training;
 
+pub use affine::{AffineProblem, Fill};
 pub use along_axis::{AxisFunction, AxisProblem};
 pub use binary::{BinaryFunction, BinaryProblem, Sides};
 pub use caps::Caps;

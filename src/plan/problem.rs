@@ -5,9 +5,9 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, LossProblem,
-    MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem,
-    RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
+    AffineProblem, AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem,
+    LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem,
+    ProductProblem, RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -54,6 +54,8 @@ pub enum Problem {
     Take(TakeProblem),
     /// A recurrence over time.
     Recurrent(RecurrentProblem),
+    /// Images under affine maps.
+    Affine(AffineProblem),
     /// A random change of every element.
     Noise(NoiseProblem),
 }
@@ -81,6 +83,7 @@ impl Problem {
             Self::KernelGradient(_) => "gradient of a kernel",
             Self::Take(_) => "lines by number",
             Self::Recurrent(_) => "recurrence",
+            Self::Affine(_) => "affine map",
             Self::Noise(_) => "noise",
         }
     }
@@ -106,6 +109,7 @@ impl Problem {
             Self::KernelGradient(problem) => [problem.dtype; 2],
             Self::Take(problem) => [problem.dtype, problem.index_dtype],
             Self::Recurrent(problem) => [problem.dtype; 2],
+            Self::Affine(problem) => [problem.dtype; 2],
             Self::Noise(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
@@ -155,6 +159,10 @@ impl Problem {
             Self::Resize(ResizeProblem { batch, channels, input, output, .. }) => {
                 let each = |[height, width]: [u32; 2]| u64::from(height) * u64::from(width) * u64::from(*channels);
                 of(*batch, each(*input), each(*output))
+            }
+            Self::Affine(AffineProblem { batch, channels, size: [height, width], .. }) => {
+                let image = u64::from(*height) * u64::from(*width) * u64::from(*channels);
+                Some(Parts { count: *batch, steps: [image, 6, image, 0] })
             }
             Self::Map(MapProblem { elements, .. })
             | Self::Cast(CastProblem { elements, .. })
@@ -206,6 +214,7 @@ impl Problem {
             | Self::Pool(PoolProblem { geometry, .. })
             | Self::PoolGradient(PoolGradientProblem { of: PoolProblem { geometry, .. } }) => geometry.batch = count,
             Self::Resize(problem) => problem.batch = count,
+            Self::Affine(problem) => problem.batch = count,
             Self::Map(MapProblem { elements, .. })
             | Self::Cast(CastProblem { elements, .. })
             | Self::MapGradient(MapProblem { elements, .. }) => *elements = count,

@@ -2,14 +2,14 @@
 
 use wgpu_conv::layers::{ActivationLayer, LayerConfig, Reduce, Reduction};
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, Factors, NoiseFunction, NoiseProblem, NormalizeFunction, NormalizeProblem, Operand,
-    PoolFunction, PoolProblem, Problem, ResizeProblem,
+    AffineProblem, AxisFunction, AxisProblem, Factors, Fill, NoiseFunction, NoiseProblem, NormalizeFunction,
+    NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem, ResizeProblem,
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DTypePolicy, DataFormat};
 
 use super::common::reference::random::Draw;
 use super::common::reference::{
-    Array, Convolved, Norm, PoolAxis, average_pool, expect, max_pool, mix, normalize, unit_normalize,
+    Array, Convolved, Norm, Outside, PoolAxis, affine, average_pool, expect, max_pool, mix, normalize, unit_normalize,
 };
 use super::common::tolerance::{Estimate, Expected, Storage};
 use super::table::{FORMATS, Numbers, storage};
@@ -35,6 +35,7 @@ pub fn cases(dtype: DType) -> Vec<Case> {
     normalisations(dtype, &mut numbers, &mut cases);
     resizings(dtype, &mut numbers, &mut cases);
     noises(dtype, &mut numbers, &mut cases);
+    affines(dtype, &mut numbers, &mut cases);
     cases
 }
 
@@ -508,6 +509,60 @@ fn noises(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     ],
                     expected: expected(estimate, storage),
                 });
+            }
+        }
+    }
+}
+
+/// Maps of quarters, so that places are exact, and with them which pixel is the nearest and where an edge is.
+fn affines(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    let storage = storage(dtype);
+    let maps = [
+        [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        [-1.0, 0.0, 6.0, 0.0, -1.0, 4.0],
+        [0.75, -0.25, 1.5, 0.25, 0.75, -1.25],
+        [2.5, 0.5, -9.0, -0.5, 2.25, 8.0],
+        [1.0, 0.0, -24.25, 0.0, 1.0, 31.75],
+    ];
+    for [height, width, channels] in [[5, 7, 3], [5, 7, 4], [1, 6, 1], [4, 1, 8]] {
+        let input = drawn(numbers, [maps.len(), height, width, channels], storage);
+        for nearest in [false, true] {
+            for (fill, outside) in [
+                (Fill::Value(0.75f32.to_bits()), Outside::Value(0.75)),
+                (Fill::Nearest, Outside::Nearest),
+                (Fill::Reflect, Outside::Reflect),
+                (Fill::Wrap, Outside::Wrap),
+            ] {
+                // An image of one row has no second one that a whole number of them could be counted by.
+                if fill == Fill::Wrap && (height == 1 || width == 1) {
+                    continue;
+                }
+                let exact = affine(&input, &maps, nearest, outside);
+                // Means of four values below 1, by weights that are exact.
+                let bound = exact.map(|_| if nearest { 0.0 } else { 8.0 * f64::from(f32::EPSILON) });
+                for data_format in FORMATS {
+                    let [exact, bound] = [&exact, &bound].map(|array| laid(array, data_format));
+                    cases.push(Case {
+                        name: format!(
+                            "{height}x{width}x{channels} {outside:?} nearest {nearest} {}",
+                            data_format.name()
+                        ),
+                        problem: Problem::Affine(AffineProblem {
+                            batch: maps.len() as u32,
+                            channels: channels as u32,
+                            size: [height as u32, width as u32],
+                            nearest,
+                            fill,
+                            dtype,
+                            data_format,
+                        }),
+                        given: vec![
+                            (Operand::Input, laid(&input, data_format), dtype),
+                            (Operand::Other, Array::new([maps.len(), 6], maps.as_flattened().to_vec()), DType::F32),
+                        ],
+                        expected: expected(Estimate { exact, bound }, storage),
+                    });
+                }
             }
         }
     }

@@ -45,6 +45,9 @@ impl Reverse<'_> {
             Problem::Product(problem) => self.product(step, problem, gradient),
             Problem::Take(problem) => self.take(step, problem, gradient),
             Problem::Noise(problem) => self.noise(step, problem, gradient),
+            Problem::Affine(_) => {
+                Err(Self::without(step, "augment images before anything that is trained or differentiated"))
+            }
             Problem::Recurrent(_) => {
                 Err(Self::without(step, "recurrent layers are not walked backwards through time yet"))
             }
