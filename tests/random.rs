@@ -637,3 +637,30 @@ fn arguments_of_augmentations_are_checked() {
         },
     );
 }
+
+/// Augmentations against what Keras's own layers made of the same images by the same random numbers
+/// (`tests/fixtures/random/generate.py`), read from their configs.
+#[test]
+fn augmentations_make_what_keras_made() {
+    let Some(gpu) = gpu() else { return };
+    let found: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/random/augmentations.json")).expect("the fixture is JSON");
+    let list = |json: &serde_json::Value| -> Vec<f64> {
+        json.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let shape: Vec<usize> = list(&found["shape"]).into_iter().map(|extent| extent as usize).collect();
+    let images = Array::new(shape.clone(), list(&found["input"]));
+    test_each(
+        found["cases"].as_array().unwrap(),
+        |case| format!("{} {}", case["class"], case["config"]),
+        |case| {
+            let layer = LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]).map_err(text)?;
+            let LayerConfig::Augmentation(layer) = layer else { return Err("it is no augmentation".into()) };
+            let layer = layer.seed(found["seed"].as_u64().unwrap());
+            let got = called(&build(&gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
+            // Keras computes in f32, too, and a rotation may be off by what WGSL allows a cosine.
+            let tolerance = if case["class"] == "RandomRotation" { 1e-2 } else { 2e-5 };
+            close(&got, &Array::new(shape.clone(), list(&case["output"])), tolerance)
+        },
+    );
+}
