@@ -43,9 +43,10 @@ pub(super) fn plans(problem: &AffineProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ("FILL", Constant::U32(number)),
         ]);
         let interpolation = if nearest { "nearest" } else { "bilinear" };
-        plans.push(Plan {
-            name: format!("affine_{interpolation}_{dtype}x{lanes}_{WORKGROUP}"),
-            steps: vec![Dispatch {
+        plans.push(Plan::new(
+            "affine",
+            format!("{interpolation}_{dtype}x{lanes}_{WORKGROUP}"),
+            vec![Dispatch {
                 shader: Shader {
                     params: AffineParams::WGSL,
                     activation: None,
@@ -61,9 +62,7 @@ pub(super) fn plans(problem: &AffineProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ],
                 turns: 0,
             }],
-            scratch: vec![],
-            packing: None,
-        });
+        ));
     }
     Ok(plans)
 }

@@ -52,9 +52,10 @@ pub(super) fn plans(problem: &NoiseProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let mut constants = accumulator(dtype, *lanes);
         constants.push(("DISTRIBUTION", Constant::U32(number)));
         let drawn = if *lanes == 4 { part!("lib/noise_four.wgsl") } else { part!("lib/noise_scalar.wgsl") };
-        plans.push(Plan {
-            name: format!("noise_{name}_{dtype}x{lanes}_{WORKGROUP}"),
-            steps: vec![Dispatch {
+        plans.push(Plan::new(
+            "noise",
+            format!("{name}_{dtype}x{lanes}_{WORKGROUP}"),
+            vec![Dispatch {
                 shader: Shader {
                     params: NoiseParams::WGSL,
                     activation: None,
@@ -70,9 +71,7 @@ pub(super) fn plans(problem: &NoiseProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ],
                 turns: ROUNDS,
             }],
-            scratch: vec![],
-            packing: None,
-        });
+        ));
     }
     Ok(plans)
 }
