@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wgpu_conv::plan::{
     AffineProblem, AxisFunction, AxisProblem, BinaryFunction, BinaryProblem, Caps, ConvProblem, Direction, Elementwise,
     Epilogue, Fill, MOST_TURNS, MapProblem, MoveAxis, MoveProblem, NoiseFunction, NoiseProblem, NormalizeFunction,
-    NormalizeProblem, Outside, PairAxis, PoolFunction, PoolProblem, Problem, ProductProblem, ResizeProblem,
-    SeparableProblem, Sides,
+    NormalizeProblem, Outside, PairAxis, PairSides, PoolFunction, PoolProblem, Problem, ProductProblem, ResizeProblem,
+    SeparableProblem,
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat, candidates};
 
@@ -222,7 +222,7 @@ fn pairs() {
         [axis(0), axis(3), axis(6)]
     };
     hold("binary", &[4, 1, 1, 5, 4, 4, 7, 20, 0], |numbers| {
-        let sides = Sides::InputOther;
+        let sides = PairSides::InputOther;
         let mut problem = BinaryProblem::new(BinaryFunction::Add, &[1], &[1], sides, DType::F32).expect("one element");
         problem.axes[..3].copy_from_slice(&axes(numbers));
         Some(Problem::Binary(problem))
@@ -231,7 +231,7 @@ fn pairs() {
         let [rows, columns, terms, left_row, left_term, right_term, right_column] = numbers[9..] else {
             unreachable!("seven numbers")
         };
-        let (left, right, sides) = ([left_row, left_term], [right_term, right_column], Sides::InputOther);
+        let (left, right, sides) = ([left_row, left_term], [right_term, right_column], PairSides::InputOther);
         let sizes = [rows, columns, terms];
         let mut problem = ProductProblem::new(&[], sizes, left, right, sides, DType::F32).expect("no batch");
         problem.batch[..3].copy_from_slice(&axes(numbers));

@@ -8,7 +8,7 @@ pub mod gpu;
 pub mod table;
 
 use common::reference::random::Draw;
-use common::reference::{Array, Outside, affine, evaluate};
+use common::reference::{Array, OutsideImage, affine, evaluate};
 use common::test_each;
 use common::tolerance::{DIFFERENCE, GRADIENT_DEV, Storage};
 use gpu::gpu;
@@ -457,7 +457,7 @@ fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
     let site = |site: u32, count: usize| Draw { site, ..draw }.uniform(count);
     let (w, h) = (width as f64, height as f64);
     let between = |u: f64, low: f64, high: f64| low + (high - low) * u;
-    let under = |outside: Outside, map: &dyn Fn(usize) -> [f64; 6]| {
+    let under = |outside: OutsideImage, map: &dyn Fn(usize) -> [f64; 6]| {
         affine(images, &(0..batch).map(map).collect::<Vec<_>>(), false, outside)
     };
     let factors = |low: f64, high: f64| -> Array {
@@ -474,18 +474,18 @@ fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
             let map = |n: usize| {
                 if u[n] < 0.5 { [-1.0, 0.0, w - 1.0, 0.0, 1.0, 0.0] } else { [1.0, 0.0, 0.0, 0.0, 1.0, 0.0] }
             };
-            affine(images, &(0..batch).map(map).collect::<Vec<_>>(), true, Outside::Nearest)
+            affine(images, &(0..batch).map(map).collect::<Vec<_>>(), true, OutsideImage::Nearest)
         }
         "RandomTranslation" => {
             let u = site(0, 2 * batch);
-            under(Outside::Reflect, &|n| {
+            under(OutsideImage::Reflect, &|n| {
                 let (dy, dx) = (between(u[2 * n], -0.25, 0.5) * h, between(u[2 * n + 1], -0.75, 0.75) * w);
                 [1.0, 0.0, -dx, 0.0, 1.0, -dy]
             })
         }
         "RandomRotation" => {
             let u = site(0, batch);
-            under(Outside::Value(0.5), &|n| {
+            under(OutsideImage::Value(0.5), &|n| {
                 let (sin, cos) = (between(u[n], -0.25, 0.25) * std::f64::consts::TAU).sin_cos();
                 let (cx, cy) = ((w - 1.0) / 2.0, (h - 1.0) / 2.0);
                 [cos, -sin, cx - cx * cos + cy * sin, sin, cos, cy - cx * sin - cy * cos]
@@ -493,14 +493,14 @@ fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
         }
         "RandomZoom" => {
             let u = site(0, batch);
-            under(Outside::Nearest, &|n| {
+            under(OutsideImage::Nearest, &|n| {
                 let zoom = 1.0 + between(u[n], -0.5, 0.5);
                 [zoom, 0.0, (w - 1.0) / 2.0 * (1.0 - zoom), 0.0, zoom, (h - 1.0) / 2.0 * (1.0 - zoom)]
             })
         }
         "RandomShear" => {
             let (sign, u) = (site(0, batch), site(1, 2 * batch));
-            under(Outside::Reflect, &|n| {
+            under(OutsideImage::Reflect, &|n| {
                 let sign = if sign[n] < 0.5 { -1.0 } else { 1.0 };
                 let (y, x) = (between(u[2 * n], 0.1, 0.3), between(u[2 * n + 1], -0.5, 0.5));
                 [1.0, sign * x, 0.0, sign * y, 1.0, 0.0]

@@ -56,7 +56,7 @@ mod training;
 
 pub use affine::{AffineProblem, Fill};
 pub use along_axis::{AxisFunction, AxisProblem};
-pub use binary::{BinaryFunction, BinaryProblem, Sides};
+pub use binary::{BinaryFunction, BinaryProblem, PairSides};
 pub use caps::Caps;
 pub use conv::{ConvProblem, Direction, Epilogue, SeparableProblem};
 pub(crate) use dispatch::nested_turns;

@@ -94,7 +94,7 @@ pub(super) fn center_crop(input: &Array, layer: &layers::CenterCrop) -> Estimate
 
 /// What lies outside of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outside {
+pub enum OutsideImage {
     /// A value everywhere.
     Value(f64),
     /// The nearest pixel.
@@ -110,24 +110,24 @@ pub enum Outside {
 ///
 /// # Panics
 /// Where the shapes do not fit.
-pub fn affine(images: &Array, maps: &[[f64; 6]], nearest: bool, outside: Outside) -> Array {
+pub fn affine(images: &Array, maps: &[[f64; 6]], nearest: bool, outside: OutsideImage) -> Array {
     let [batch, height, width, channels] = images.shape[..] else { panic!("images of shape {:?}", images.shape) };
     let placed = |at: f64, extent: usize| {
         let (extent, last) = (extent as f64, extent as f64 - 1.0);
         let inside = match outside {
-            Outside::Value(_) => return at,
-            Outside::Reflect => {
+            OutsideImage::Value(_) => return at,
+            OutsideImage::Reflect => {
                 let at = at.rem_euclid(2.0 * extent);
                 if at < extent { at } else { 2.0 * extent - at - 1.0 }
             }
             // Whole images are counted by their extent less 1 there.
-            Outside::Wrap if at < 0.0 => at + extent * ((-at / last).trunc() + 1.0),
-            Outside::Wrap if at > last => at - extent * (at / last).trunc(),
-            Outside::Nearest | Outside::Wrap => at,
+            OutsideImage::Wrap if at < 0.0 => at + extent * ((-at / last).trunc() + 1.0),
+            OutsideImage::Wrap if at > last => at - extent * (at / last).trunc(),
+            OutsideImage::Nearest | OutsideImage::Wrap => at,
         };
         inside.clamp(0.0, last)
     };
-    let fill = if let Outside::Value(fill) = outside { fill } else { 0.0 };
+    let fill = if let OutsideImage::Value(fill) = outside { fill } else { 0.0 };
     let pixel = |image: usize, row: f64, column: f64, channel: usize| {
         if (0.0..height as f64).contains(&row) && (0.0..width as f64).contains(&column) {
             images.data[((image * height + row as usize) * width + column as usize) * channels + channel]

@@ -9,7 +9,8 @@ use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DTypePolicy, DataFormat};
 
 use super::common::reference::random::Draw;
 use super::common::reference::{
-    Array, Convolved, Norm, Outside, PoolAxis, affine, average_pool, expect, max_pool, mix, normalize, unit_normalize,
+    Array, Convolved, Norm, OutsideImage, PoolAxis, affine, average_pool, expect, max_pool, mix, normalize,
+    unit_normalize,
 };
 use super::common::tolerance::{Estimate, Expected, Storage};
 use super::table::{FORMATS, Numbers, storage};
@@ -528,10 +529,10 @@ fn affines(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let input = drawn(numbers, [maps.len(), height, width, channels], storage);
         for nearest in [false, true] {
             for (fill, outside) in [
-                (Fill::Value(0.75f32.to_bits()), Outside::Value(0.75)),
-                (Fill::Nearest, Outside::Nearest),
-                (Fill::Reflect, Outside::Reflect),
-                (Fill::Wrap, Outside::Wrap),
+                (Fill::Value(0.75f32.to_bits()), OutsideImage::Value(0.75)),
+                (Fill::Nearest, OutsideImage::Nearest),
+                (Fill::Reflect, OutsideImage::Reflect),
+                (Fill::Wrap, OutsideImage::Wrap),
             ] {
                 // An image of one row has no second one that a whole number of them could be counted by.
                 if fill == Fill::Wrap && (height == 1 || width == 1) {

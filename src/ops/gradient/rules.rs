@@ -8,17 +8,17 @@ use crate::ops::{
 use crate::plan::{
     AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
     Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NoiseProblem, NormalizeFunction,
-    NormalizeProblem, Operand, Outside, PairAxis, PoolGradientProblem, PoolProblem, Problem, ProductProblem, Sides,
+    NormalizeProblem, Operand, Outside, PairAxis, PairSides, PoolGradientProblem, PoolProblem, Problem, ProductProblem,
     TakeProblem,
 };
 use crate::{Activation, DType, DataFormat, Result, Unary};
 
 /// The roles of what a function of two reads.
-fn hands(sides: Sides) -> [Operand; 2] {
+fn hands(sides: PairSides) -> [Operand; 2] {
     match sides {
-        Sides::InputOther => [Operand::Input, Operand::Other],
-        Sides::InputKernel => [Operand::Input, Operand::Kernel],
-        Sides::KernelInput => [Operand::Kernel, Operand::Input],
+        PairSides::InputOther => [Operand::Input, Operand::Other],
+        PairSides::InputKernel => [Operand::Input, Operand::Kernel],
+        PairSides::KernelInput => [Operand::Kernel, Operand::Input],
     }
 }
 
@@ -318,7 +318,7 @@ impl Reverse<'_> {
         let Some(ones) = ones else { return Ok(()) };
         let ones = cast(self.tape, dtype, None, ones)?;
         let sizes = [extent, inner, count];
-        let of = ProductProblem::new(&[], sizes, [1, extent], [inner, 1], Sides::InputOther, dtype)?;
+        let of = ProductProblem::new(&[], sizes, [1, extent], [inner, 1], PairSides::InputOther, dtype)?;
         let reads = Reads::of(ones).value(Operand::Other, gradient);
         let shape = [extent as usize, inner as usize];
         let made = self.tape.step(Problem::Product(of), reads, shape.into(), dtype)?;
@@ -423,7 +423,7 @@ impl Reverse<'_> {
             } else {
                 ([sizes[1], sizes[0], sizes[2]], flip(second), flip(first))
             };
-            let of = ProductProblem::new(&pairs, shape, first, second, Sides::InputOther, dtype)?;
+            let of = ProductProblem::new(&pairs, shape, first, second, PairSides::InputOther, dtype)?;
             let gradient = Read::Value(gradient);
             let [one, two] = if gradient_is_left == straight { [&gradient, other] } else { [other, &gradient] };
             let reads = Reads::none().read(Operand::Input, one).read(Operand::Other, two);
