@@ -217,7 +217,7 @@ async function digits(gpu) {
     const grey = model.pixels(8, 8, new Uint8Array(256).fill(51));
     hold(grey.shape.join() === "1,8,8,1" && grey.values.every((value) => Math.abs(value - .2) < 1e-6), `pixels ${grey.values[0]}`);
 
-    await refusal("received shape", () => model.predict(new Float32Array(27), [1, 3, 3, 3]));
+    await refusal("layer stem: axis -1", () => model.predict(new Float32Array(27), [1, 3, 3, 3]));
     await refusal("as many elements", () => model.predict(new Float32Array(3), [1, 8, 8, 1]));
     await refusal("whole numbers", () => model.predict(new Float32Array(64), [1, 8, -8, 1]));
     await refusal("{ values: Float32Array, shape: number[] }", () => model.predictAll([{ values: [1], shape: [1] }]));
