@@ -263,11 +263,14 @@ impl InputReader {
 }
 
 /// Where the channels of a model's input of this shape stand: where the first layer that knows expects them. Where axes are moved
-/// before it, as in ONNX models of pictures, there are the channels where there are as few as a picture has.
+/// before it, as in ONNX models of pictures, by a reshape too where there is one channel, there are the channels where there are
+/// as few as a picture has.
 fn layout(model: &Model, input: &PartialShape) -> DataFormat {
     let layers = model.layers();
     let mut formats = layers.iter().map(|(_, layer)| match layer.config() {
-        LayerConfig::Transpose(_) | LayerConfig::Permute(_) => Some(None),
+        LayerConfig::Transpose(_) | LayerConfig::Permute(_) | LayerConfig::View(_) | LayerConfig::Reshape(_) => {
+            Some(None)
+        }
         config => config.data_format().map(Some),
     });
     let few = |extent: &Option<usize>| matches!(extent, Some(1 | 3 | 4));

@@ -3,7 +3,6 @@
 const part = (id) => document.getElementById(`live-${id}`);
 const decoded = (id) => Uint8Array.from(atob(part(id).textContent), (letter) => letter.charCodeAt(0));
 const text = (id) => new TextDecoder().decode(decoded(id));
-const link = (content, type) => URL.createObjectURL(new Blob([content], { type }));
 const state = document.getElementById("state");
 const pad = document.getElementById("pad");
 const ink = pad.getContext("2d", { willReadFrequently: true });
@@ -48,27 +47,30 @@ async function see(inputs) {
         return;
     }
     busy = true;
-    try {
-        while (wanted) {
-            const next = wanted;
-            wanted = null;
-            const given = await next();
-            const start = performance.now();
-            await remote.predictAll(given);
-            const took = performance.now() - start;
-            shown = await remote.layerOutputs(given);
-            shown.forEach(({ values }, place) => show(layers[place], values));
-            showScores();
-            const [best] = ranked();
-            say(`${best ? `Best: ${label(best.index)}, ${short(best.score)}. ` : ""}Computed in ${took.toFixed(1)} ms on ${
-                remote.isSoftware ? "a processor that acts as a GPU" : "your GPU"}.`);
-            window.seen = (window.seen ?? 0) + 1;
+    while (wanted) {
+        const next = wanted;
+        wanted = null;
+        try {
+            await follow(await next());
+        } catch (error) {
+            problem(error);
         }
-    } catch (error) {
-        problem(error);
-    } finally {
-        busy = false;
     }
+    busy = false;
+}
+
+/** Shows what the model makes of these inputs. */
+async function follow(given) {
+    const start = performance.now();
+    await remote.predictAll(given);
+    const took = performance.now() - start;
+    shown = await remote.layerOutputs(given);
+    shown.forEach(({ values }, place) => show(layers[place], values));
+    showScores();
+    const [best] = ranked();
+    say(`${best ? `Best: ${label(best.index)}, ${short(best.score)}. ` : ""}Computed in ${took.toFixed(1)} ms on ${
+        remote.isSoftware ? "a processor that acts as a GPU" : "your GPU"}.`);
+    window.seen = (window.seen ?? 0) + 1;
 }
 
 /** Shows what a layer makes, in its maps and in words. */
@@ -178,6 +180,7 @@ async function drawn() {
 function wipe() {
     ink.fillStyle = "#000";
     ink.fillRect(0, 0, pad.width, pad.height);
+    Object.assign(pen, { at: [pad.width / 2, pad.height / 2], down: false });
 }
 
 function stroke(from, to) {
@@ -189,7 +192,7 @@ function stroke(from, to) {
 }
 
 /** Where the pen is, and whether it draws. */
-const pen = { at: [pad.width / 2, pad.height / 2], down: false };
+const pen = {};
 
 function move(to) {
     if (pen.down) {
@@ -510,10 +513,11 @@ async function arithmetic(details, layer, description) {
     wipe();
     const start = performance.now();
     try {
-        // A worker of the page's own text finds the glue by a link of its own.
-        const glue = link(decoded("glue"), "text/javascript");
-        const worker = new Worker(link(text("worker").replace("./wgpu_conv.js", glue), "text/javascript"), { type: "module" });
-        remote = await RemoteModel.open(worker, decoded("module"));
+        // A page from a file may start a worker of its own text where that imports nothing and is no module: the glue stands in it.
+        const glue = text("glue").replace(/^export \{.*$/m, "").replace(/^export /gm, "").replaceAll("import.meta.url", "location.href");
+        const own = `${glue}\n${text("worker").replace(/^import .*$/m, "const init = __wbg_init;")}`;
+        const address = URL.createObjectURL(new Blob([own], { type: "text/javascript" }));
+        remote = await RemoteModel.open(new Worker(address), decoded("module"));
         await load(decoded("file"), document.title);
         window.began = performance.now() - start;
     } catch (error) {

@@ -60,32 +60,31 @@ impl Live {
         let description = file("package.json")?;
         let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
         if !String::from_utf8_lossy(&description).contains(version) {
-            let problem = format!("the package is of another version; this program takes {}", env!("CARGO_PKG_VERSION"));
+            let problem =
+                format!("the package is of another version; this program takes {}", env!("CARGO_PKG_VERSION"));
             return Err(Error::format(package.display().to_string(), problem));
         }
-        Ok(Self {
-            module: file("wgpu_conv_bg.wasm")?,
-            glue: file("wgpu_conv.js")?,
-            worker: file("worker.js")?,
-            model,
-        })
+        Ok(Self { module: file("wgpu_conv_bg.wasm")?, glue: file("wgpu_conv.js")?, worker: file("worker.js")?, model })
     }
 
     /// Writes it as text, with the inputs that the page begins with, and the script that computes.
     pub(super) fn write(&self, html: &mut String, inputs: &[LayerView]) {
         let parts = [("module", &self.module), ("glue", &self.glue), ("worker", &self.worker), ("file", &self.model)];
         for (name, bytes) in parts {
-            let _ = writeln!(html, "<script type=\"text/plain\" id=\"live-{name}\">{}</script>", STANDARD.encode(bytes));
+            let _ =
+                writeln!(html, "<script type=\"text/plain\" id=\"live-{name}\">{}</script>", STANDARD.encode(bytes));
         }
         if let [input] = inputs
             && let Some(values) = input.neural_value()
         {
             let bytes: &[u8] = bytemuck::cast_slice(values);
-            let _ = writeln!(html, "<script type=\"text/plain\" id=\"live-sample\">{}</script>", STANDARD.encode(bytes));
+            let _ =
+                writeln!(html, "<script type=\"text/plain\" id=\"live-sample\">{}</script>", STANDARD.encode(bytes));
         }
         // Both are one script in the page, where nothing is imported.
         let remote = include_str!("../web/remote.js").replacen("export class", "class", 1);
-        let remote = remote.replacen("new Worker(new URL(\"./worker.js\", import.meta.url), { type: \"module\" })", "null", 1);
+        let remote =
+            remote.replacen("new Worker(new URL(\"./worker.js\", import.meta.url), { type: \"module\" })", "null", 1);
         let _ = write!(
             html,
             "<style>\n{}</style>\n<script>\n{remote}{}</script>\n",

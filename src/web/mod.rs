@@ -77,10 +77,8 @@ fn require_webgpu() -> Result<()> {
 pub fn inspect(bytes: &[u8]) -> Result<JsValue> {
     let contents = crate::formats::inspect_bytes(bytes)?;
     let layers = contents.layers.iter().map(|(name, class)| serde_json::json!({"name": name, "class": class}));
-    let obstacles = contents
-        .obstacles
-        .iter()
-        .map(|it| serde_json::json!({"name": it.name, "kind": it.kind, "reason": it.reason}));
+    let obstacles =
+        contents.obstacles.iter().map(|it| serde_json::json!({"name": it.name, "kind": it.kind, "reason": it.reason}));
     values::from_json(&serde_json::json!({
         "format": contents.format,
         "name": contents.name,

@@ -46,7 +46,9 @@ pub(super) fn host(value: &JsValue) -> Result<HostTensor> {
     let of = |name: &str| Reflect::get(value, &name.into()).unwrap_or_default();
     let (values, dims) = (of("values"), of("shape"));
     let Ok(values) = values.dyn_into::<Float32Array>() else {
-        return Err(JsError::new("an array must be { values: Float32Array, shape: number[] }; received other `values`"));
+        return Err(JsError::new(
+            "an array must be { values: Float32Array, shape: number[] }; received other `values`",
+        ));
     };
     if !Array::is_array(&dims) && dims.dyn_ref::<js_sys::Uint32Array>().is_none() {
         return Err(JsError::new("an array must be { values: Float32Array, shape: number[] }; received no `shape`"));
@@ -80,9 +82,8 @@ pub(super) fn list(tensors: &[HostTensor]) -> Array {
 
 /// Reads a shape that a caller gave with a name of its own.
 pub(super) fn shapes(shapes: &Array) -> Result<Vec<Shape>> {
-    let one = |shape: JsValue| {
-        Ok(Array::from(&shape).iter().map(|dim| extent(&dim)).collect::<Result<Vec<_>>>()?.into())
-    };
+    let one =
+        |shape: JsValue| Ok(Array::from(&shape).iter().map(|dim| extent(&dim)).collect::<Result<Vec<_>>>()?.into());
     shapes.iter().map(one).collect()
 }
 
