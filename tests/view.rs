@@ -317,10 +317,11 @@ fn an_architecture_is_shown_as_the_model_before_its_first_predict() {
 /// What a page computes with stands in it, and is of this version. (`tests/live_page.py` uses such a page in a browser.)
 #[test]
 fn a_live_page_holds_all_it_computes_with() {
-    let package = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("package");
+    let package = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("live_package");
+    // What an earlier run left.
+    let _ = std::fs::remove_dir_all(&package);
     std::fs::create_dir_all(&package).unwrap();
     let write = |name: &str, text: &str| std::fs::write(package.join(name), text).unwrap();
-    let _ = std::fs::remove_file(package.join("package.json"));
     let refused = || Live::new(&package, Vec::new()).unwrap_err().to_string();
     assert!(refused().contains("`npm install wgpu-conv` or `bash .ci/web`"), "{}", refused());
     write("package.json", "{\"version\": \"9.0.0\"}");
