@@ -4,9 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, BinaryFunction, BinaryProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue,
-    MOST_TURNS, MapProblem, MoveAxis, MoveProblem, NormalizeFunction, NormalizeProblem, Outside, PairAxis,
-    PoolFunction, PoolProblem, Problem, ProductProblem, ResizeProblem, SeparableProblem, Sides,
+    AffineProblem, AxisFunction, AxisProblem, BinaryFunction, BinaryProblem, Caps, ConvProblem, Direction, Elementwise,
+    Epilogue, Fill, MOST_TURNS, MapProblem, MoveAxis, MoveProblem, NoiseFunction, NoiseProblem, NormalizeFunction,
+    NormalizeProblem, Outside, PairAxis, PoolFunction, PoolProblem, Problem, ProductProblem, ResizeProblem,
+    SeparableProblem, Sides,
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat, candidates};
 
@@ -182,6 +183,23 @@ fn images_and_elements() {
     hold("map", &[100], |numbers| {
         let activation = EPILOGUE().activation;
         Some(Problem::Map(MapProblem { elements: numbers[0], dtype: DType::F32, activation }))
+    });
+    hold("affine", &[3, 4, 5, 6], |numbers| {
+        let [batch, channels, height, width] = numbers[..] else { unreachable!("four numbers") };
+        Some(Problem::Affine(AffineProblem {
+            batch,
+            channels,
+            size: [height, width],
+            nearest: false,
+            fill: Fill::Reflect,
+            dtype: DType::F32,
+            data_format: DataFormat::ChannelsLast,
+        }))
+    });
+    hold("noise", &[8, 100, 3, 4, 5], |numbers| {
+        let [first, elements, low, high, site] = numbers[..] else { unreachable!("five numbers") };
+        let function = NoiseFunction::Drop { threshold: 1 << 23, scale: 0, shift: 0, dropped: 0 };
+        Some(Problem::Noise(NoiseProblem { function, first, elements, seed: [low, high], site, dtype: DType::F32 }))
     });
     hold("move", &[4, 1, 1, 5, 4, 4, 7, 20, 20, 0, 0], |numbers| {
         let axis = |at: usize| MoveAxis {

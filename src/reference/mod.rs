@@ -23,6 +23,7 @@ mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+pub mod random;
 mod recurrent;
 mod tensors;
 pub mod tolerance;
@@ -33,6 +34,7 @@ pub use array::Array;
 pub use convolution::{
     Convolved, Padding, Transposed, Window, conv, conv_transpose, dense, depthwise_conv, passed_on, separable_conv,
 };
+pub use images::{Outside, affine};
 pub use layer::{evaluate, expect};
 pub use movement::{Between, Surround, mix, pad, repeat, resample};
 pub use normalization::{

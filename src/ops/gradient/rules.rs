@@ -7,8 +7,9 @@ use crate::ops::{
 };
 use crate::plan::{
     AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
-    Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NormalizeFunction, NormalizeProblem,
-    Operand, Outside, PairAxis, PoolGradientProblem, PoolProblem, Problem, ProductProblem, Sides, TakeProblem,
+    Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NoiseProblem, NormalizeFunction,
+    NormalizeProblem, Operand, Outside, PairAxis, PoolGradientProblem, PoolProblem, Problem, ProductProblem, Sides,
+    TakeProblem,
 };
 use crate::{Activation, DType, DataFormat, Result, Unary};
 
@@ -43,6 +44,10 @@ impl Reverse<'_> {
             Problem::Binary(problem) => self.of_two(step, problem, gradient),
             Problem::Product(problem) => self.product(step, problem, gradient),
             Problem::Take(problem) => self.take(step, problem, gradient),
+            Problem::Noise(problem) => self.noise(step, problem, gradient),
+            Problem::Affine(_) => {
+                Err(Self::without(step, "augment images before anything that is trained or differentiated"))
+            }
             Problem::Recurrent(_) => {
                 Err(Self::without(step, "recurrent layers are not walked backwards through time yet"))
             }
@@ -119,6 +124,15 @@ impl Reverse<'_> {
         let of = MapProblem { elements: self.tape.elements(gradient), dtype, activation: function };
         let reads = Reads::none().read(Operand::Input, input).value(Operand::Gradient, gradient);
         self.tape.step(Problem::MapGradient(of), reads, self.tape.shape(gradient).clone(), dtype)
+    }
+
+    /// What was drawn for each element is drawn again, for the gradient.
+    fn noise(&mut self, step: &Step, problem: &NoiseProblem, gradient: Value) -> Result<()> {
+        let Some(clock) = step.reading(Operand::Clock) else { return Ok(()) };
+        let of = NoiseProblem { function: problem.function.slope(), ..*problem };
+        let reads = Reads::of(gradient).read(Operand::Clock, clock);
+        let made = self.tape.step(Problem::Noise(of), reads, self.tape.shape(gradient).clone(), problem.dtype)?;
+        self.give(step, Operand::Input, made)
     }
 
     /// To each side what comes from behind times the slope along that side, summed where the side repeats.
