@@ -30,6 +30,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | 9 | `web` (feature `web`): the library for JavaScript |
 //! | 8 | [`training`] |
 //! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
@@ -134,6 +135,8 @@ mod unary;
 mod variable;
 #[cfg(feature = "view")]
 pub mod view;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+pub mod web;
 
 pub use activation::Activation;
 pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
@@ -158,7 +161,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// The floors of the crate documentation, lowest first.
-    const FLOORS: [&[&str]; 9] = [
+    const FLOORS: [&[&str]; 10] = [
         &[
             "error",
             "text",
@@ -181,6 +184,7 @@ mod tests {
         &["layers"],
         &["model", "formats", "reference", "view"],
         &["training"],
+        &["web"],
     ];
 
     /// What the crate root re-exports, by the module it comes from.
