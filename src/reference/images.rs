@@ -136,8 +136,7 @@ pub fn affine(images: &Array, maps: &[[f64; 6]], nearest: bool, outside: Outside
         }
     };
     let mut data = Vec::with_capacity(images.data.len());
-    for image in 0..batch {
-        let [a0, a1, a2, b0, b1, b2] = maps[image];
+    for (image, &[a0, a1, a2, b0, b1, b2]) in maps.iter().enumerate().take(batch) {
         for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y as f64, x as f64))) {
             let (row, column) = (placed(b0 * x + b1 * y + b2, height), placed(a0 * x + a1 * y + a2, width));
             data.extend((0..channels).map(|channel| {
