@@ -8,8 +8,8 @@
 use super::{WORKGROUP, accumulator, item_count, with_axes, workgroups};
 use crate::Result;
 use crate::plan::{
-    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, Part,
-    Plan, Shader, Sides, params, part,
+    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, PairSides,
+    Part, Plan, Shader, params, part,
 };
 
 params! {
@@ -71,18 +71,17 @@ fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
     let block = BinaryParams { items: item_count(items)?, act_0, act_1, act_2, ..BinaryParams::default() };
     let words = walk.axes.map(|axis| [axis.extent, axis.left, axis.right]);
     let broadcast = if walk.lanes == 4 && walk.sides != [4, 4] { "_broadcast" } else { "" };
-    Ok(Plan {
-        name: format!("{name}_{}x{}_{WORKGROUP}{broadcast}", problem.dtype, walk.lanes),
-        steps: vec![Dispatch {
+    Ok(Plan::new(
+        "binary",
+        format!("{name}_{}x{}_{WORKGROUP}{broadcast}", problem.dtype, walk.lanes),
+        vec![Dispatch {
             shader,
             params: with_axes(block.words(), words),
             workgroups: workgroups(items, caps)?,
             bindings: bindings_of(problem.sides),
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    })
+    ))
 }
 
 /// The walk in vectors of four, where the innermost axis comes in fours and each side runs along it in fours or repeats.
@@ -103,15 +102,15 @@ fn in_fours(problem: &BinaryProblem) -> Option<Walk> {
 }
 
 /// The bindings of a shader that reads a left and a right side.
-pub(super) fn bindings_of(sides: Sides) -> Vec<Binding> {
+pub(super) fn bindings_of(sides: PairSides) -> Vec<Binding> {
     match sides {
-        Sides::InputOther => {
+        PairSides::InputOther => {
             vec![Binding::Read(Operand::Input), Binding::Read(Operand::Other), Binding::Write(Operand::Output)]
         }
-        Sides::InputKernel => {
+        PairSides::InputKernel => {
             vec![Binding::Read(Operand::Input), Binding::Read(Operand::Kernel), Binding::Write(Operand::Output)]
         }
-        Sides::KernelInput => {
+        PairSides::KernelInput => {
             vec![Binding::Read(Operand::Kernel), Binding::Read(Operand::Input), Binding::Write(Operand::Output)]
         }
     }

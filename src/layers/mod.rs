@@ -12,8 +12,10 @@
 
 mod activation;
 mod activation_layers;
+mod adaptive_pooling;
 mod applications;
 mod arguments;
+mod augment;
 mod augmentation;
 mod auto_contrast;
 mod batch_normalization;
@@ -51,6 +53,7 @@ mod pipe;
 mod pool;
 mod pooling;
 mod prelu;
+mod random;
 mod recurrent;
 mod reduce;
 mod regularizer;
@@ -74,6 +77,10 @@ mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
+pub use adaptive_pooling::{
+    AdaptiveAveragePooling, AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
+};
 pub use applications::{CustomScaleLayer, LayerScale, StochasticDepth};
 pub use arguments::{Common, ConvArguments, PerAxis, WeightOptions, Window};
 pub use augmentation::Augmentation;
@@ -98,7 +105,7 @@ pub use global_pooling::{
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
 };
 pub use gradients::Gradients;
-pub(crate) use gradients::seed;
+pub(crate) use gradients::{next_step, seed};
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout, SpatialDropout1D,
@@ -239,6 +246,12 @@ macro_rules! layer_variants {
 layer_variants!(
     Activation(ActivationLayer),
     ActivityRegularization(ActivityRegularization),
+    AdaptiveAveragePooling1D(AdaptiveAveragePooling1D),
+    AdaptiveAveragePooling2D(AdaptiveAveragePooling2D),
+    AdaptiveAveragePooling3D(AdaptiveAveragePooling3D),
+    AdaptiveMaxPooling1D(AdaptiveMaxPooling1D),
+    AdaptiveMaxPooling2D(AdaptiveMaxPooling2D),
+    AdaptiveMaxPooling3D(AdaptiveMaxPooling3D),
     AlphaDropout(AlphaDropout),
     Augmentation(Augmentation),
     AutoContrast(AutoContrast),

@@ -378,8 +378,9 @@ impl<'a> Trainer<'a> {
         }
         let (_, program, sizes) = &self.programs[self.programs.len() - 1];
         let (program, sizes) = (program.clone(), sizes.clone());
-        let clock = self.state.clock();
-        let values = given.iter().map(|tensor| &tensor.values[..]).chain(training.then_some(&clock[..]));
+        let (number, clock) = (ops::step_number(self.state.iterations()), self.state.clock());
+        let of_training = [&number[..], &clock[..]];
+        let values = given.iter().map(|tensor| &tensor.values[..]).chain(of_training.into_iter().filter(|_| training));
         let results = program.run(self.model.gpu(), &values.collect::<Vec<_>>())?;
         if training {
             self.state.finish_step()?;
@@ -403,13 +404,15 @@ impl<'a> Trainer<'a> {
     /// The program of a step, and the sizes of what it reports.
     fn compiled(&self, training: bool, batch: Samples<'_>, samples: usize) -> Result<(Program, Vec<usize>)> {
         let mut tape = Tape::default();
-        tape.training = training;
         let inputs = |tape: &mut Tape, tensors: &[HostTensor]| -> Result<Vec<Value>> {
             tensors.iter().map(|tensor| tape.input(tensor.shape.clone(), DType::F32)).collect()
         };
         let x = inputs(&mut tape, batch.x)?;
         let y = inputs(&mut tape, batch.y)?;
         let weights = inputs(&mut tape, batch.sample_weight)?;
+        if training {
+            tape.train()?;
+        }
         let mut activities = Vec::new();
         let predictions = self.model.lower(&mut tape, &x, "", &mut |applied| {
             activities.extend(applied.layer.activity_regularizer().map(|regularizer| (regularizer, applied.output)));

@@ -9,10 +9,12 @@
 //! - `picture.rs`, `font.rs`: PNG
 //! - `page.rs`, `page.css`, `page.js`: HTML
 //! - `curves.rs`, `curves.css`: what a training came to
+//! - `live.rs`, `live.css`, `live.js`: what a page has that computes by itself, by the package that `.ci/web` makes of `src/web`
 
 mod curves;
 mod font;
 mod graph;
+mod live;
 mod look;
 mod maps;
 mod page;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 pub use curves::curves_page;
 pub use graph::{LayerView, Place, Sketch};
+pub use live::Live;
 pub use look::{Aggregation, CloseButton, Color, LayerShape, Look, ModelLook, ResolvedLook, Status, default_color};
 pub use page::Page;
 pub use picture::Picture;
