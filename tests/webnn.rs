@@ -132,8 +132,7 @@ fn hold(gpu: &Gpu, case: &Value) -> Result<(), String> {
     }
     for (index, (got, exact)) in output.values.iter().zip(&expected).enumerate() {
         let missed = (f64::from(*got) - exact).abs();
-        // Not what is within, so that NaN is wrong.
-        if !(missed <= TOLERANCE * exact.abs().max(1.0)) {
+        if missed.is_nan() || missed > TOLERANCE * exact.abs().max(1.0) {
             return Err(format!("element {index}: {got}, expected {exact}"));
         }
     }
