@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use table::{AXIS_ROWS, FORMATS, Kind, Numbers, ONE_PASS_ROWS, Operands, ROWS, Row, row, storage};
 use wgpu_conv::layers::{BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Layer, LayerConfig, SeparableConv2D};
-use wgpu_conv::plan::{Problem, SeparableProblem};
+use wgpu_conv::plan::{Plan, Problem, SeparableProblem};
 use wgpu_conv::{Activation, DType, DataFormat, Gpu, Tensor, Tuning};
 
 /// A handle of this test's own: the choice of plans and the caches are not shared with tests that run beside it.
@@ -62,31 +62,25 @@ fn build(
     Ok((layer, input))
 }
 
-/// The names of all candidates of a layer's convolutions.
-fn names(gpu: &Gpu, layer: &Layer, input: &Tensor) -> wgpu_conv::Result<Vec<String>> {
-    let mut names = Vec::new();
+/// All candidates of a layer's convolutions, one of each name.
+fn plans(gpu: &Gpu, layer: &Layer, input: &Tensor) -> wgpu_conv::Result<Vec<Plan>> {
+    let mut plans: Vec<Plan> = Vec::new();
     for problem in layer.config().convolutions(input.shape())? {
         for plan in gpu.candidates(&Problem::Conv(problem))? {
-            if !names.contains(&plan.name) {
-                names.push(plan.name);
+            if plans.iter().all(|known| known.name() != plan.name()) {
+                plans.push(plan);
             }
         }
     }
-    Ok(names)
+    Ok(plans)
 }
 
-/// The names of all candidates that take a layer's two convolutions in one pass.
-fn one_pass_names(gpu: &Gpu, layer: &Layer, input: &Tensor) -> wgpu_conv::Result<Vec<String>> {
+/// All candidates that take a layer's two convolutions in one pass.
+fn one_pass_plans(gpu: &Gpu, layer: &Layer, input: &Tensor) -> wgpu_conv::Result<Vec<Plan>> {
     let convolutions = layer.config().convolutions(input.shape())?;
     let [depthwise, pointwise] = convolutions[..] else { return Ok(Vec::new()) };
     let Some(problem) = SeparableProblem::new(depthwise, pointwise) else { return Ok(Vec::new()) };
-    Ok(gpu.candidates(&Problem::Separable(problem))?.into_iter().map(|plan| plan.name).collect())
-}
-
-/// The family of a plan: its name up to the element type.
-fn family(name: &str) -> &str {
-    let end = ["_f32x", "_f16x"].iter().filter_map(|dtype| name.find(dtype)).min();
-    &name[..end.unwrap_or(name.len())]
+    gpu.candidates(&Problem::Separable(problem))
 }
 
 /// Candidates of one family that are tried for one layer.
@@ -94,18 +88,18 @@ const EACH: usize = 1;
 
 /// The candidates of a layer to be tried: the first of the menu, and of every family those that were tried least, since
 /// compiling is most of the work. All with `EVERY_CANDIDATE=1`.
-fn picked(names: &[String], seen: &Seen) -> Vec<String> {
+fn picked<'a>(plans: &'a [Plan], seen: &Seen) -> Vec<&'a Plan> {
     if std::env::var_os("EVERY_CANDIDATE").is_some_and(|value| value == "1") {
-        return names.to_vec();
+        return plans.iter().collect();
     }
-    let mut families: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
-    for name in names {
-        families.entry(family(name)).or_default().push(name);
+    let mut families: BTreeMap<&str, Vec<&Plan>> = BTreeMap::new();
+    for plan in plans {
+        families.entry(plan.family).or_default().push(plan);
     }
-    let mut picked: Vec<String> = names.iter().take(1).cloned().collect();
+    let mut picked: Vec<&Plan> = plans.iter().take(1).collect();
     for variants in families.values_mut() {
-        variants.sort_by_key(|name| seen.tried(name));
-        picked.extend(variants.iter().take(EACH).filter(|name| ***name != names[0]).map(|name| (*name).clone()));
+        variants.sort_by_key(|plan| seen.tried(&plan.name()));
+        picked.extend(variants.iter().take(EACH).filter(|plan| plan.name() != plans[0].name()));
     }
     picked
 }
@@ -115,16 +109,16 @@ fn picked(names: &[String], seen: &Seen) -> Vec<String> {
 struct Seen(RefCell<BTreeMap<String, (usize, Duration)>>);
 
 impl Seen {
-    fn offer(&self, names: &[String]) {
+    fn offer(&self, plans: &[Plan]) {
         let mut seen = self.0.borrow_mut();
-        for name in names {
-            seen.entry(name.clone()).or_default();
+        for plan in plans {
+            seen.entry(plan.name()).or_default();
         }
     }
 
-    fn count(&self, name: &str, time: Duration) {
+    fn count(&self, name: String, time: Duration) {
         let mut seen = self.0.borrow_mut();
-        let (count, total) = seen.entry(name.to_owned()).or_default();
+        let (count, total) = seen.entry(name).or_default();
         *count += 1;
         *total += time;
     }
@@ -150,13 +144,13 @@ impl Seen {
 /// Holds one pinned candidate to `expected`, twice, with the same bits both times.
 fn hold(
     gpu: &Gpu,
-    name: &str,
+    plan: &Plan,
     (layer, input): &(Layer, Tensor),
     expected: &Expected,
     seen: &Seen,
 ) -> Result<(), String> {
     let error = |error: wgpu_conv::Error| error.to_string();
-    gpu.set_tuning(Tuning::Pin(name.to_owned()));
+    gpu.set_tuning(Tuning::Pin(plan.name()));
     let run = || -> Result<Vec<u32>, String> {
         let output = layer.call(input).map_err(error)?;
         if output.shape().dims() != expected.exact.shape {
@@ -166,7 +160,7 @@ fn hold(
     };
     let start = Instant::now();
     let first = run()?;
-    seen.count(name, start.elapsed());
+    seen.count(plan.name(), start.elapsed());
     let values: Vec<f32> = first.iter().map(|&bits| f32::from_bits(bits)).collect();
     expected.check(&values)?;
     if run()? != first {
@@ -175,9 +169,9 @@ fn hold(
     Ok(())
 }
 
-/// Rows on the candidates that `names` tells, in both data formats: values of any size within their bound, small whole
+/// Rows on the candidates that `plans` tells, in both data formats: values of any size within their bound, small whole
 /// numbers exactly. What is within the bound of one exact result agrees between the formats.
-fn hold_rows(rows: &[Row], dtype: DType, names: fn(&Gpu, &Layer, &Tensor) -> wgpu_conv::Result<Vec<String>>) {
+fn hold_rows(rows: &[Row], dtype: DType, plans: fn(&Gpu, &Layer, &Tensor) -> wgpu_conv::Result<Vec<Plan>>) {
     let Some(gpu) = own_gpu() else { return };
     if !dtypes(&gpu).contains(&dtype) {
         return;
@@ -199,16 +193,17 @@ fn hold_rows(rows: &[Row], dtype: DType, names: fn(&Gpu, &Layer, &Tensor) -> wgp
                 let exactly = row.exactly(&whole, data_format);
                 let built = build(&gpu, row, &operands, data_format, dtype).map_err(error)?;
                 let built_whole = build(&gpu, row, &whole, data_format, dtype).map_err(error)?;
-                let names = names(&gpu, &built.0, &built.1).map_err(error)?;
-                seen.offer(&names);
-                for name in picked(&names, &seen) {
+                let plans = plans(&gpu, &built.0, &built.1).map_err(error)?;
+                seen.offer(&plans);
+                for plan in picked(&plans, &seen) {
+                    let name = plan.name();
                     let fail = |why: String| format!("{} {name}: {why}", data_format.name());
-                    let expected = if name.starts_with("conv_winograd") { &*in_tiles } else { &expected };
-                    hold(&gpu, &name, &built, expected, &seen).map_err(fail)?;
+                    let expected = if plan.accuracy.mixed > 1 { &*in_tiles } else { &expected };
+                    hold(&gpu, plan, &built, expected, &seen).map_err(fail)?;
                     // Tiles of 4×4 divide by 15.
-                    if let Some(exactly) = exactly.as_ref().filter(|_| !name.starts_with("conv_winograd_4x4")) {
+                    if let Some(exactly) = exactly.as_ref().filter(|_| plan.accuracy.mixed < 4) {
                         let fail = |why: String| format!("{} {name}, whole numbers: {why}", data_format.name());
-                        hold(&gpu, &name, &built_whole, exactly, &Seen::default()).map_err(fail)?;
+                        hold(&gpu, plan, &built_whole, exactly, &Seen::default()).map_err(fail)?;
                     }
                 }
             }
@@ -220,24 +215,24 @@ fn hold_rows(rows: &[Row], dtype: DType, names: fn(&Gpu, &Layer, &Tensor) -> wgp
 
 #[test]
 fn table_in_f32() {
-    hold_rows(&ROWS, DType::F32, names);
+    hold_rows(&ROWS, DType::F32, plans);
 }
 
 #[test]
 fn table_in_f16() {
-    hold_rows(&ROWS, DType::F16, names);
+    hold_rows(&ROWS, DType::F16, plans);
 }
 
 #[test]
 fn separable_in_one_pass() {
-    hold_rows(&ONE_PASS_ROWS, DType::F32, one_pass_names);
-    hold_rows(&ONE_PASS_ROWS, DType::F16, one_pass_names);
+    hold_rows(&ONE_PASS_ROWS, DType::F32, one_pass_plans);
+    hold_rows(&ONE_PASS_ROWS, DType::F16, one_pass_plans);
 }
 
 #[test]
 fn activations_along_an_axis() {
-    hold_rows(&AXIS_ROWS, DType::F32, names);
-    hold_rows(&AXIS_ROWS, DType::F16, names);
+    hold_rows(&AXIS_ROWS, DType::F32, plans);
+    hold_rows(&AXIS_ROWS, DType::F16, plans);
 }
 
 /// Every element-wise activation where a convolution stores its result, in vectors and in scalars.
@@ -259,9 +254,9 @@ fn fused_activations() {
                 operands.weights[0] = operands.weights[0].map(|weight| 4.0 * weight);
                 let expected = row.expected(&operands, DataFormat::ChannelsLast, storage(dtype));
                 let built = build(&gpu, &row, &operands, DataFormat::ChannelsLast, dtype).map_err(|e| e.to_string())?;
-                let names = names(&gpu, &built.0, &built.1).map_err(|e| e.to_string())?;
-                for candidate in names.iter().filter(|name| name.starts_with("conv_direct")) {
-                    hold(&gpu, candidate, &built, &expected, &seen).map_err(|why| format!("{candidate}: {why}"))?;
+                let plans = plans(&gpu, &built.0, &built.1).map_err(|e| e.to_string())?;
+                for plan in plans.iter().filter(|plan| plan.family == "conv_direct") {
+                    hold(&gpu, plan, &built, &expected, &seen).map_err(|why| format!("{}: {why}", plan.name()))?;
                 }
                 Ok(())
             },
@@ -314,10 +309,10 @@ fn pins_are_obeyed() {
         let layer: Layer = LayerConfig::build(&layer, &gpu, shape).expect("a layer");
         let input = Tensor::from_slice(&gpu, shape, &[0.5f32; 720]).expect("a tensor");
         // Convolutions one by one share what the other compiles.
-        let in_one_pass = one_pass_names(&gpu, &layer, &input).expect("names");
-        let one_by_one = names(&gpu, &layer, &input).expect("names");
-        for name in if in_one_pass.is_empty() { one_by_one } else { in_one_pass } {
-            let before = gpu.counters().pipelines;
+        let in_one_pass = one_pass_plans(&gpu, &layer, &input).expect("plans");
+        let one_by_one = plans(&gpu, &layer, &input).expect("plans");
+        for plan in if in_one_pass.is_empty() { one_by_one } else { in_one_pass } {
+            let (name, before) = (plan.name(), gpu.counters().pipelines);
             gpu.set_tuning(Tuning::Pin(name.clone()));
             layer.call(&input).expect("a call");
             assert!(gpu.counters().pipelines > before, "{name} compiled nothing");
@@ -369,9 +364,9 @@ fn sweep() {
         let run = || {
             let gpu = own_gpu().ok_or("the device is gone")?;
             let built = build(&gpu, &row, &operands, data_format, dtype).map_err(|error| error.to_string())?;
-            let names = names(&gpu, &built.0, &built.1).map_err(|error| error.to_string())?;
-            for name in picked(&names, &seen) {
-                hold(&gpu, &name, &built, &expected, &seen).map_err(|why| format!("{name}: {why}"))?;
+            let plans = plans(&gpu, &built.0, &built.1).map_err(|error| error.to_string())?;
+            for plan in picked(&plans, &seen) {
+                hold(&gpu, plan, &built, &expected, &seen).map_err(|why| format!("{}: {why}", plan.name()))?;
             }
             Ok(())
         };
@@ -430,10 +425,11 @@ fn layers_that_are_convolutions_inside() {
             };
             let expected = expected(&convolved, "linear", &[], storage(DType::F32));
             let input = Tensor::from_slice(&gpu, *shape, &x.to_f32()).map_err(error)?;
-            let names = names(&gpu, &layer, &input).map_err(error)?;
+            let plans = plans(&gpu, &layer, &input).map_err(error)?;
             let built = (layer, input);
-            for name in names {
-                hold(&gpu, &name, &built, &expected, &Seen::default()).map_err(|why| format!("{name}: {why}"))?;
+            for plan in plans {
+                let fail = |why| format!("{}: {why}", plan.name());
+                hold(&gpu, &plan, &built, &expected, &Seen::default()).map_err(fail)?;
             }
             Ok(())
         },

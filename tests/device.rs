@@ -528,7 +528,7 @@ fn workgroups_fold() {
             let mut names = vec![String::new()];
             for problem in config.convolutions(shape)? {
                 let plans = gpu.candidates(&Problem::Conv(problem))?;
-                names.extend(plans.into_iter().map(|plan| plan.name));
+                names.extend(plans.into_iter().map(|plan| plan.name()));
             }
             let input = tensor(&gpu, shape, whole);
             let mut results = BTreeMap::new();
@@ -919,12 +919,12 @@ fn no_numbers_in_a_window() {
     };
     let layer = layer.config().build(&own, [1, 5, 6, 4]).expect("a layer");
     for plan in own.candidates(&Problem::Conv(problem)).expect("plans") {
-        own.set_tuning(Tuning::Pin(plan.name.clone()));
+        own.set_tuning(Tuning::Pin(plan.name()));
         let output = layer.call(&input).and_then(|y| y.read::<f32>()).expect("values");
         for (i, y) in output.iter().enumerate() {
             let (row, column) = (i / 24, i / 4 % 6);
             let touched = row.abs_diff(2) <= 1 && column.abs_diff(3) <= 1;
-            assert_eq!(y.is_nan(), touched, "{} at row {row}, column {column}: {y}", plan.name);
+            assert_eq!(y.is_nan(), touched, "{} at row {row}, column {column}: {y}", plan.name());
         }
     }
 }

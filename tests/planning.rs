@@ -46,7 +46,7 @@ fn hold(what: &str, numbers: &[u32], problem: impl Fn(&[u32]) -> Option<Problem>
                     for plan in plans {
                         for step in &plan.steps {
                             let fits = step.workgroups.iter().all(|&count| count <= caps.max_workgroups);
-                            assert!(fits && step.turns <= MOST_TURNS, "{} for {what} of {changed:?}", plan.name);
+                            assert!(fits && step.turns <= MOST_TURNS, "{} for {what} of {changed:?}", plan.name());
                         }
                         offered += 1;
                     }

@@ -66,10 +66,10 @@ fn hold(dtype: DType, cases: impl Iterator<Item = Case>) {
         |case| case.name.clone(),
         |case| {
             for plan in launcher.gpu().candidates(&case.problem).map_err(|error| error.to_string())? {
-                let fail = |why: String| format!("{}: {why}", plan.name);
+                let fail = |why: String| format!("{}: {why}", plan.name());
                 let got = run(&launcher, &plan, case, dtype).map_err(fail)?;
                 case.expected.check(&got).map_err(fail)?;
-                *tried.borrow_mut().entry(plan.name.clone()).or_default() += 1;
+                *tried.borrow_mut().entry(plan.name()).or_default() += 1;
             }
             Ok(())
         },
@@ -166,7 +166,7 @@ fn the_largest_keeps_nan() {
                 for plan in launcher.gpu().candidates(&problem).expect("plans") {
                     let output = values(&launcher.launch(&plan, &given, outputs * 4).expect("a launch"), DType::F32);
                     let found = output.iter().filter(|value| value.is_nan()).count();
-                    assert_eq!(found, 1, "{}: NaN at {at}", plan.name);
+                    assert_eq!(found, 1, "{}: NaN at {at}", plan.name());
                 }
             }
         }
@@ -202,7 +202,7 @@ fn logarithms_of_any_sum() {
                 let output = launcher.launch(&plan, &given, inner as usize * 4).expect("a launch");
                 let got = values(&output, DType::F32)[0];
                 let right = got == exact || (got.is_nan() && exact.is_nan());
-                assert!(right, "{} of {extent}×{inner} {filling} and {value}: {got}, not {exact}", plan.name);
+                assert!(right, "{} of {extent}×{inner} {filling} and {value}: {got}, not {exact}", plan.name());
             }
         }
     }
@@ -230,10 +230,10 @@ fn no_invocation_takes_more_turns_than_stated() {
     let launcher = Launcher::counting(gpu);
     let (mut exact, mut all) = (0, 0);
     let mut hold = |what: &str, plan: &Plan, given: &[(Operand, Vec<u8>)], bytes: usize| -> Result<(), String> {
-        launcher.launch(plan, given, bytes).map_err(|why| format!("{}: {why}", plan.name))?;
+        launcher.launch(plan, given, bytes).map_err(|why| format!("{}: {why}", plan.name()))?;
         for [counted, stated] in launcher.turns() {
             if counted > stated + POWER {
-                return Err(format!("{} of {what}: {counted} turns, {stated} stated", plan.name));
+                return Err(format!("{} of {what}: {counted} turns, {stated} stated", plan.name()));
             }
             all += 1;
             exact += usize::from(counted == stated);
@@ -247,7 +247,7 @@ fn no_invocation_takes_more_turns_than_stated() {
             failures.extend(hold(&case.name, &plan, &given, case.expected.exact.data.len() * 4).err());
         }
     }
-    let mut families = BTreeMap::<String, u32>::new();
+    let mut families = BTreeMap::<&str, u32>::new();
     let rows = table::ROWS.iter().filter(|row| COUNTED.contains(&row.name));
     for row in rows {
         let layer = row.layer(DataFormat::ChannelsLast, DType::F32);
@@ -259,8 +259,7 @@ fn no_invocation_takes_more_turns_than_stated() {
             let given = [(Operand::Input, vec![0; input]), (Operand::Kernel, vec![0; kernel])];
             for plan in launcher.gpu().candidates(&Problem::Conv(problem)).expect("plans") {
                 // Compiling is most of the work: each family once or twice.
-                let family = plan.name.split("_f32").next().unwrap_or_default().to_owned();
-                let seen = families.entry(family).or_insert(0);
+                let seen = families.entry(plan.family).or_insert(0);
                 *seen += 1;
                 if *seen <= 2 {
                     failures.extend(hold(row.name, &plan, &given, output).err());
@@ -282,9 +281,9 @@ fn races(gpu: wgpu_conv::Gpu, fault: fn(String) -> String) -> BTreeMap<String, u
     let mut races = BTreeMap::new();
     let mut hold = |plan: &Plan, given: &[(Operand, Vec<u8>)], bytes: usize| {
         let shared = plan.steps.iter().any(|step| step.shader.wgsl().contains("var<workgroup>"));
-        if shared && !races.contains_key(&plan.name) {
-            launcher.launch(plan, given, bytes).unwrap_or_else(|why| panic!("{}: {why}", plan.name));
-            races.insert(plan.name.clone(), launcher.races().iter().sum());
+        if shared && !races.contains_key(&plan.name()) {
+            launcher.launch(plan, given, bytes).unwrap_or_else(|why| panic!("{}: {why}", plan.name()));
+            races.insert(plan.name(), launcher.races().iter().sum());
         }
     };
     for case in cases(DType::F32).into_iter().chain(separable::cases(DType::F32)) {
@@ -302,7 +301,7 @@ fn races(gpu: wgpu_conv::Gpu, fault: fn(String) -> String) -> BTreeMap<String, u
             let given = [(Operand::Input, vec![0; input]), (Operand::Kernel, vec![0; kernel])];
             let plans = launcher.gpu().candidates(&Problem::Conv(problem)).expect("plans");
             // The other families launch the same product.
-            for plan in plans.into_iter().filter(|plan| plan.name.starts_with("conv_tiled")) {
+            for plan in plans.into_iter().filter(|plan| plan.family == "conv_tiled") {
                 hold(&plan, &given, output);
             }
         }

@@ -14,7 +14,7 @@ use common::reference::{Array, Convolved};
 use common::test_each;
 use common::tolerance::{Estimate, Expected, Storage, partial_sums, summed};
 use launch::Launcher;
-use wgpu_conv::plan::{ConvProblem, Direction, Elementwise, Epilogue, Operand, Plan, Problem, SeparableProblem};
+use wgpu_conv::plan::{ConvProblem, Direction, Elementwise, Epilogue, Operand, Plan, Problem, SeparableProblem, Sums};
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
 /// What every input element and every weight is.
@@ -113,7 +113,7 @@ fn launched(
     given: &[(Operand, Vec<u8>)],
     outputs: usize,
 ) -> Result<Vec<f32>, String> {
-    let bytes = launcher.launch(plan, given, 4 * outputs).map_err(|why| format!("{}: {why}", plan.name))?;
+    let bytes = launcher.launch(plan, given, 4 * outputs).map_err(|why| format!("{}: {why}", plan.name()))?;
     Ok(bytes.chunks_exact(4).map(|word| f32::from_ne_bytes([word[0], word[1], word[2], word[3]])).collect())
 }
 
@@ -129,14 +129,14 @@ fn a_chain_misses_the_bound() {
 
 /// Of every family of kernels the plan that was tried least: compiling is most of the work.
 fn picked(plans: Vec<Plan>, tried: &mut BTreeMap<String, usize>) -> Vec<Plan> {
-    let mut families = BTreeMap::<String, Vec<Plan>>::new();
+    let mut families = BTreeMap::<&str, Vec<Plan>>::new();
     for plan in plans {
-        families.entry(plan.name.split("_f32").next().unwrap_or_default().to_owned()).or_default().push(plan);
+        families.entry(plan.family).or_default().push(plan);
     }
-    let least = |plans: Vec<Plan>| plans.into_iter().min_by_key(|plan| tried.get(&plan.name).copied());
+    let least = |plans: Vec<Plan>| plans.into_iter().min_by_key(|plan| tried.get(&plan.name()).copied());
     let picked: Vec<Plan> = families.into_values().filter_map(least).collect();
     for plan in &picked {
-        *tried.entry(plan.name.clone()).or_default() += 1;
+        *tried.entry(plan.name()).or_default() += 1;
     }
     picked
 }
@@ -192,13 +192,13 @@ fn equal_terms_by_every_family() {
             let given =
                 [(Operand::Input, filled(read, INPUT)), (Operand::Kernel, filled(geometry.kernel_elements(), WEIGHT))];
             let plans = launcher.gpu().candidates(&Problem::Conv(*problem)).map_err(|error| error.to_string())?;
-            // Kernels whose sums stay in a subgroup's registers add in chains, which are held to it where a run would be one too.
+            // Chains are held to it where a run would be one too.
             let longest = terms(problem).1.into_iter().max().unwrap_or(0);
-            let plans = plans.into_iter().filter(|plan| !plan.name.contains("subgroup") || longest <= 256).collect();
+            let plans = plans.into_iter().filter(|plan| plan.accuracy.sums == Sums::Runs || longest <= 256).collect();
             for plan in picked(plans, &mut tried.borrow_mut()) {
                 let got = launched(&launcher, &plan, &given, plain.exact.data.len())?;
-                let expected = if plan.name.starts_with("conv_winograd") { &in_tiles } else { &plain };
-                expected.check(&got).map_err(|why| format!("{}: {why}", plan.name))?;
+                let expected = if plan.accuracy.mixed > 1 { &in_tiles } else { &plain };
+                expected.check(&got).map_err(|why| format!("{}: {why}", plan.name()))?;
             }
             Ok(())
         },
@@ -233,7 +233,7 @@ fn equal_terms_in_one_pass() {
         assert!(!plans.is_empty(), "{side}×{side} taps of {channels} channels have no plan");
         for plan in plans {
             let got = launched(&launcher, &plan, &given, 64).expect("a launch");
-            expected.check(&got).unwrap_or_else(|why| panic!("{}, {channels} channels: {why}", plan.name));
+            expected.check(&got).unwrap_or_else(|why| panic!("{}, {channels} channels: {why}", plan.name()));
         }
     }
 }

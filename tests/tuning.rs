@@ -63,7 +63,7 @@ fn problem() -> Problem {
 }
 
 fn names(gpu: &Gpu) -> Vec<String> {
-    gpu.candidates(&problem()).expect("plans").into_iter().map(|plan| plan.name).collect()
+    gpu.candidates(&problem()).expect("plans").into_iter().map(|plan| plan.name()).collect()
 }
 
 /// The name that measuring has found to be the fastest.
@@ -247,9 +247,9 @@ fn pinned_plans_are_reproducible() {
         let mut results = Vec::new();
         // The best guess, and one that loads otherwise.
         for plan in [candidates.first(), candidates.last()].into_iter().flatten() {
-            gpu.set_tuning(Tuning::Pin(plan.name.clone()));
+            gpu.set_tuning(Tuning::Pin(plan.name()));
             let values: Vec<f32> = layer.call(&input).and_then(|output| output.read()).expect("values");
-            results.push((plan.name.clone(), values.into_iter().map(f32::to_bits).collect()));
+            results.push((plan.name(), values.into_iter().map(f32::to_bits).collect()));
         }
         results
     };

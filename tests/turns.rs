@@ -13,7 +13,7 @@ use wgpu_conv::layers::{
 };
 use wgpu_conv::plan::{
     AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
-    NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem, ProductProblem, Sides,
+    NormalizeProblem, Operand, Plan, PoolFunction, PoolProblem, Problem, ProductProblem, Sides,
 };
 use wgpu_conv::{
     Activation, Axis, ConvGeometry, DType, DataFormat, Error, Gpu, HostTensor, Padding, Tensor, Tuning, candidates,
@@ -140,7 +140,7 @@ fn no_launch_runs_longer_than_allowed() {
                     for plan in offered {
                         let steps = plan.steps.iter().chain(plan.packing.iter().map(|packing| &packing.step));
                         for step in steps {
-                            assert!(step.turns <= MOST_TURNS, "{}: {} turns for {problem:?}", plan.name, step.turns);
+                            assert!(step.turns <= MOST_TURNS, "{}: {} turns for {problem:?}", plan.name(), step.turns);
                         }
                         plans += 1;
                     }
@@ -248,10 +248,10 @@ fn dense_layers_of_many_inputs() {
             (0..batch * units).map(|o| products(o).sum::<f64>() + f64::from(bias[o % units])).collect();
         let spread: Vec<f64> = (0..batch * units).map(|o| products(o).map(|p| p * p).sum::<f64>().sqrt()).collect();
         let convolution = layer.config().convolutions([batch, inputs]).unwrap()[0];
-        let names: Vec<String> =
-            gpu.candidates(&Problem::Conv(convolution)).unwrap().into_iter().map(|plan| plan.name).collect();
+        let plans = gpu.candidates(&Problem::Conv(convolution)).unwrap();
+        let names: Vec<String> = plans.iter().map(Plan::name).collect();
         let pins: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert!(names.iter().any(|name| name.starts_with("conv_parts")), "{names:?}");
+        assert!(plans.iter().any(|plan| plan.family == "conv_parts"), "{names:?}");
         let outputs = outputs(&gpu, &layer, &[batch, inputs], &input, &pins);
         hold(&format!("Dense of {inputs}"), &outputs, &exact, |o| {
             32.0 * (inputs as f64).sqrt() * UNIT * spread[o] / 8.0 + 4.0 * UNIT * exact[o].abs()
@@ -275,7 +275,7 @@ fn softmax_of_long_lines() {
                 })
                 .collect();
             let name = if logarithmic { "log_softmax" } else { "softmax" };
-            let pin = format!("{name}_f32x1_parts");
+            let pin = format!("along_axis_{name}_f32x1_parts");
             let layer = ActivationLayer::new(activation).build(&gpu, [lines, length]).unwrap();
             let outputs = outputs(&gpu, &layer, &[lines, length], &input, &[&pin]);
             hold(&format!("{name} of {length}"), &outputs, &exact, |i| {
@@ -314,7 +314,7 @@ fn sparsemax_of_long_lines() {
         let layer = ActivationLayer::new(Activation::Sparsemax { axis: -1 }).build(&gpu, [1, length]).unwrap();
         hold(
             &format!("sparsemax of {length}"),
-            &outputs(&gpu, &layer, &[1, length], &input, &["sparsemax_f32x1_parts"]),
+            &outputs(&gpu, &layer, &[1, length], &input, &["along_axis_sparsemax_f32x1_parts"]),
             &exact,
             |i| {
                 // What the subtraction of the largest value rounds, and the threshold.
@@ -342,8 +342,14 @@ fn pictures_as_one_line() {
             let outputs = outputs(&gpu, &build(layer), &shape, &input, pins);
             hold(&what(values), &outputs, &exact, |i| tolerance * (1.0 + exact[i].abs()));
         };
-        near("global average", means.clone(), GlobalAveragePooling2D::new().into(), &["mean_f32x1_parts"], 2e-6);
-        near("global maximum", largest.clone(), GlobalMaxPooling2D::new().into(), &["max_f32x1_parts"], 0.0);
+        near(
+            "global average",
+            means.clone(),
+            GlobalAveragePooling2D::new().into(),
+            &["along_axis_mean_f32x1_parts"],
+            2e-6,
+        );
+        near("global maximum", largest.clone(), GlobalMaxPooling2D::new().into(), &["along_axis_max_f32x1_parts"], 0.0);
         near(
             "average",
             means.clone(),
@@ -357,17 +363,29 @@ fn pictures_as_one_line() {
         let instance = (0..count)
             .map(|i| (f64::from(input[i]) - means[i % channels]) / (variance[i % channels] + 1e-3).sqrt())
             .collect();
-        near("instance normalization", instance, GroupNormalization::new(-1).into(), &["normalize_f32x1_parts"], 5e-6);
+        near(
+            "instance normalization",
+            instance,
+            GroupNormalization::new(-1).into(),
+            &["normalize_standard_f32x1_parts"],
+            5e-6,
+        );
         let mean = means.iter().sum::<f64>() / channels as f64;
         let deviation =
             (input.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count as f64 + 1e-3).sqrt();
         let whole: Vec<f64> = input.iter().map(|&x| (f64::from(x) - mean) / deviation).collect();
-        near("group normalization", whole.clone(), GroupNormalization::new(1).into(), &["normalize_f32x1_parts"], 5e-6);
+        near(
+            "group normalization",
+            whole.clone(),
+            GroupNormalization::new(1).into(),
+            &["normalize_standard_f32x1_parts"],
+            5e-6,
+        );
         near(
             "layer normalization",
             whole,
             LayerNormalization::new().axis([1, 2, 3]).into(),
-            &["normalize_f32x1_parts"],
+            &["normalize_standard_f32x1_parts"],
             5e-6,
         );
         let norm = input.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
@@ -398,9 +416,12 @@ fn in_parts(
     let caps = *launcher.gpu().caps();
     let mut outputs = Vec::new();
     for caps in [caps, Caps { max_binding: binding, ..caps }] {
-        let plans = candidates(problem, &caps).unwrap().into_iter().filter(|plan| plan.name.contains("parts"));
+        let plans = candidates(problem, &caps)
+            .unwrap()
+            .into_iter()
+            .filter(|plan| plan.variant.contains("parts") || plan.family == "conv_parts");
         for plan in plans {
-            let name = format!("{} in {} launches", plan.name, plan.steps.len());
+            let name = format!("{} in {} launches", plan.name(), plan.steps.len());
             let output = launcher.launch(&plan, given, 4 * count).unwrap();
             let word = |word: &[u8]| f32::from_ne_bytes(word.try_into().unwrap());
             outputs.push((name, output.chunks_exact(4).map(word).collect()));

@@ -96,7 +96,7 @@ pub fn measure(gpu: &Gpu, case: &Case, method: &Method, mut show: impl FnMut(Row
 /// one pass.
 fn choices(gpu: &Gpu, problems: &[ConvProblem], all: bool) -> Result<Vec<(Tuning, Vec<String>)>> {
     let names = |problem: &Problem| -> Result<Vec<String>> {
-        Ok(gpu.candidates(problem)?.into_iter().map(|plan| plan.name).collect())
+        Ok(gpu.candidates(problem)?.into_iter().map(|plan| plan.name()).collect())
     };
     let separable = match *problems {
         [depthwise, pointwise] => SeparableProblem::new(depthwise, pointwise),

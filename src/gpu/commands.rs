@@ -179,8 +179,9 @@ impl Commands {
         for &size in &plan.scratch {
             scratch.push(BufferBinding { storage: self.gpu.storage(size)?, offset: 0, size });
         }
+        let name = plan.name();
         for step in &plan.steps {
-            self.dispatch(&plan.name, step, bound, &scratch)?;
+            self.dispatch(&name, step, bound, &scratch)?;
         }
         Ok(())
     }

@@ -232,12 +232,12 @@ impl Gpu {
         let mut candidates = self.candidates(problem)?;
         let index = match &tuning {
             Tuning::Heuristic => 0,
-            Tuning::Pin(name) => candidates.iter().position(|plan| plan.name == *name).unwrap_or(0),
+            Tuning::Pin(name) => candidates.iter().position(|plan| plan.name() == *name).unwrap_or(0),
             #[cfg(not(target_arch = "wasm32"))]
             Tuning::Measure => self.fastest(problem, &candidates),
         };
         let plan = Arc::new(candidates.swap_remove(index));
-        log::debug!("{}: {problem:?}", plan.name);
+        log::debug!("{}: {problem:?}", plan.name());
         lock(&self.0.plans).chosen.insert(*problem, plan.clone());
         Ok(plan)
     }
@@ -259,7 +259,7 @@ impl Gpu {
         let taken = !candidates.is_empty()
             && match &tuning {
                 Tuning::Heuristic => kernels::one_pass_pays(problem, self.caps()),
-                Tuning::Pin(name) => candidates.iter().any(|plan| plan.name == *name),
+                Tuning::Pin(name) => candidates.iter().any(|plan| plan.name() == *name),
                 #[cfg(not(target_arch = "wasm32"))]
                 Tuning::Measure => self.is_faster_in_one_pass(problem, &candidates)?,
             };

@@ -61,14 +61,14 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Gpu`](crate::Error::Gpu) naming one that fails.
-    pub(crate) fn compile_all(&self, dispatches: &[(&str, &Dispatch)]) -> Result<()> {
+    pub(crate) fn compile_all(&self, dispatches: &[(String, &Dispatch)]) -> Result<()> {
         let missing: HashMap<&Shader, _> = {
             let pipelines = lock(&self.0.pipelines.pipelines);
             let missing = dispatches.iter().filter(|(_, dispatch)| !pipelines.contains_key(&dispatch.shader));
-            missing.map(|&(name, dispatch)| (&dispatch.shader, (name, dispatch))).collect()
+            missing.map(|(name, dispatch)| (&dispatch.shader, (name, dispatch))).collect()
         };
         let missing: Vec<_> = missing.into_values().collect();
-        let compile = |(name, dispatch): &(&str, &Dispatch)| self.pipeline(name, dispatch).map(drop);
+        let compile = |(name, dispatch): &(&String, &&Dispatch)| self.pipeline(name, dispatch).map(drop);
         #[cfg(target_arch = "wasm32")]
         return missing.iter().try_for_each(compile);
         #[cfg(not(target_arch = "wasm32"))]

@@ -248,8 +248,8 @@ impl Gpu {
         for plan in candidates {
             // The first run compiles.
             match time(plan, 1).and_then(|_| time(plan, 1)) {
-                Ok(sample) => running.push((plan, Measurement { plan: plan.name.clone(), samples: vec![sample] })),
-                Err(error) => log::debug!("{} is left out: {error}", plan.name),
+                Ok(sample) => running.push((plan, Measurement { plan: plan.name(), samples: vec![sample] })),
+                Err(error) => log::debug!("{} is left out: {error}", plan.name()),
             }
         }
         let least = running.iter().map(|(_, plan)| plan.samples[0]).min().unwrap_or_default();
@@ -308,7 +308,7 @@ impl Elements {
 
 /// The place of the candidate that `measured` knows to be the fastest, if it knows any of them, and how long it takes.
 fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<(usize, Duration)> {
-    let time = |plan: &Plan| measured.iter().find(|known| known.plan == plan.name).map(Measurement::median);
+    let time = |plan: &Plan| measured.iter().find(|known| known.plan == plan.name()).map(Measurement::median);
     let times = candidates.iter().enumerate().filter_map(|(place, plan)| Some((place, time(plan)?)));
     times.min_by_key(|&(_, time)| time)
 }

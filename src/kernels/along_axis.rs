@@ -62,36 +62,37 @@ pub(super) fn plans(problem: &AxisProblem, caps: &Caps) -> Result<Vec<Plan>> {
     };
     let passes = sparsemax_passes(extent);
     let params = AxisParams { items: item_count(items)?, extent, inner, passes };
-    let plan = |team: Team| Plan {
-        name: format!("{name}_{dtype}x1_{}", team.suffix),
-        steps: vec![Dispatch {
-            shader: Shader {
-                params: AxisParams::WGSL,
-                activation: None,
-                constants: vec![
-                    ("WORKGROUP", Constant::U32(team.workgroup)),
-                    ("FUNCTION", Constant::U32(number)),
-                    ("Elem", Constant::Type(dtype.name(), 1)),
-                    ("Acc", Constant::Type("f32", 1)),
-                    ("AccBits", Constant::Type("u32", 1)),
-                ],
-                parts: vec![INDEX, LARGEST, LOGARITHM, team.part, part!("along_axis.wgsl")],
-            },
-            params: params.words(),
-            workgroups: team.workgroups,
-            bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
-            turns: turns(function, passes.into(), u64::from(extent).div_ceil(team.members()))
-                + sums(function, passes.into()) * team.turns(),
-        }],
-        scratch: vec![],
-        packing: None,
+    let plan = |team: Team| {
+        Plan::new(
+            "along_axis",
+            format!("{name}_{dtype}x1_{}", team.suffix),
+            vec![Dispatch {
+                shader: Shader {
+                    params: AxisParams::WGSL,
+                    activation: None,
+                    constants: vec![
+                        ("WORKGROUP", Constant::U32(team.workgroup)),
+                        ("FUNCTION", Constant::U32(number)),
+                        ("Elem", Constant::Type(dtype.name(), 1)),
+                        ("Acc", Constant::Type("f32", 1)),
+                        ("AccBits", Constant::Type("u32", 1)),
+                    ],
+                    parts: vec![INDEX, LARGEST, LOGARITHM, team.part, part!("along_axis.wgsl")],
+                },
+                params: params.words(),
+                workgroups: team.workgroups,
+                bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
+                turns: turns(function, passes.into(), u64::from(extent).div_ceil(team.members()))
+                    + sums(function, passes.into()) * team.turns(),
+            }],
+        )
     };
     let mut plans: Vec<_> = teams.into_iter().map(plan).collect();
     let lines = Lines { outer, spread: extent, groups: inner, extent: 1 };
     if let Some(parts) = InParts::of(lines, dtype, caps)
         && let Some(parts) = in_parts(function, extent, parts)?
     {
-        lines.insert(parts.plan(name), &mut plans, caps);
+        lines.insert(parts.plan("along_axis", name), &mut plans, caps);
     }
     Ok(plans)
 }

@@ -71,18 +71,17 @@ fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
     let block = BinaryParams { items: item_count(items)?, act_0, act_1, act_2, ..BinaryParams::default() };
     let words = walk.axes.map(|axis| [axis.extent, axis.left, axis.right]);
     let broadcast = if walk.lanes == 4 && walk.sides != [4, 4] { "_broadcast" } else { "" };
-    Ok(Plan {
-        name: format!("{name}_{}x{}_{WORKGROUP}{broadcast}", problem.dtype, walk.lanes),
-        steps: vec![Dispatch {
+    Ok(Plan::new(
+        "binary",
+        format!("{name}_{}x{}_{WORKGROUP}{broadcast}", problem.dtype, walk.lanes),
+        vec![Dispatch {
             shader,
             params: with_axes(block.words(), words),
             workgroups: workgroups(items, caps)?,
             bindings: bindings_of(problem.sides),
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    })
+    ))
 }
 
 /// The walk in vectors of four, where the innermost axis comes in fours and each side runs along it in fours or repeats.

@@ -28,16 +28,15 @@ pub(super) fn plans(problem: &BinaryGradientProblem, caps: &Caps) -> Result<Vec<
     let words = of.axes.map(|axis| [axis.extent, axis.left, axis.right]);
     let mut bindings = bindings_of(of.sides);
     bindings.insert(2, Binding::Read(Operand::Gradient));
-    Ok(vec![Plan {
-        name: format!("{}_gradient_{}x1_{WORKGROUP}", of.function.name(), of.dtype),
-        steps: vec![Dispatch {
+    Ok(vec![Plan::new(
+        "binary_gradient",
+        format!("{}_{}x1_{WORKGROUP}", of.function.name(), of.dtype),
+        vec![Dispatch {
             shader,
             params: with_axes(block.words(), words),
             workgroups: workgroups(items, caps)?,
             bindings,
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    }])
+    )])
 }

@@ -33,16 +33,15 @@ pub(super) fn plans(problem: &CastProblem, caps: &Caps) -> Result<Vec<Plan>> {
         ],
         parts: vec![INDEX, part!("cast.wgsl")],
     };
-    Ok(vec![Plan {
-        name: format!("cast_{}_{}x1{suffix}", problem.from, problem.to),
-        steps: vec![Dispatch {
+    Ok(vec![Plan::new(
+        "cast",
+        format!("{}_{}x1{suffix}", problem.from, problem.to),
+        vec![Dispatch {
             shader,
             params: CastParams { items: item_count(items)? }.words(),
             workgroups: workgroups(items, caps)?,
             bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    }])
+    )])
 }

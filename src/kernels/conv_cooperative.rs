@@ -10,7 +10,7 @@
 //! the letter need not.
 
 use super::{ConvLaunch, Input, PRODUCT, STAGE, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows};
-use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
+use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Plan, Sums, nested_turns, part};
 use crate::{DType, Result};
 
 /// Matrices along each side of a subgroup's tile.
@@ -57,12 +57,15 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             * u64::from(1 + steps + 2 * staged)
             + u64::from(WIDE * WIDE * edge * edge),
     };
-    Ok(vec![Plan {
-        name: format!("conv_cooperative_{}x4_{tile}x{tile}x{depth}", problem.dtype),
-        steps: vec![launch.dispatch(problem, caps)?],
-        scratch: vec![],
-        packing: packing::in_fours(problem, caps)?,
-    }])
+    Ok(vec![
+        Plan::new(
+            "conv_cooperative",
+            format!("{}x4_{tile}x{tile}x{depth}", problem.dtype),
+            vec![launch.dispatch(problem, caps)?],
+        )
+        .packed(packing::in_fours(problem, caps)?)
+        .rounded(Accuracy::of(Sums::Chain)),
+    ])
 }
 
 /// The two factors and the sums as WGSL writes them, for the sizes that it has.

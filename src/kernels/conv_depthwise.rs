@@ -48,12 +48,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: workgroups(items, caps)?,
             turns: rows + rows.div_ceil(run),
         };
-        plans.push(Plan {
-            name: format!("conv_depthwise_{}x{lanes}_1x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: None,
-        });
+        plans.push(Plan::new(
+            "conv_depthwise",
+            format!("{}x{lanes}_1x{tile}", problem.dtype),
+            vec![launch.dispatch(problem, caps)?],
+        ));
     }
     Ok(plans)
 }

@@ -52,12 +52,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: workgroups(items, caps)?,
             turns: u64::from(STRIP) + u64::from(pending),
         };
-        plans.push(Plan {
-            name: format!("conv_depthwise_strip_{}x{lanes}_{STRIP}x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: None,
-        });
+        plans.push(Plan::new(
+            "conv_depthwise_strip",
+            format!("{}x{lanes}_{STRIP}x{tile}", problem.dtype),
+            vec![launch.dispatch(problem, caps)?],
+        ));
     }
     Ok(plans)
 }

@@ -33,12 +33,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: workgroups(items, caps)?,
             turns: chain_turns([tap_rows(&problem.geometry), w.kernel.into()], problem.geometry.group_in()),
         };
-        plans.push(Plan {
-            name: format!("conv_direct_{}x{lanes}", problem.dtype),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: None,
-        });
+        plans.push(Plan::new(
+            "conv_direct",
+            format!("{}x{lanes}", problem.dtype),
+            vec![launch.dispatch(problem, caps)?],
+        ));
     }
     Ok(plans)
 }

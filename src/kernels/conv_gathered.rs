@@ -10,9 +10,9 @@
 //! 7×7 taps of 3 channels  →  7×1 taps of 21 channels, filled up to 24
 //! ```
 
-use super::{ConvLaunch, Input, channels_in_fours, from_scratch, packing, product_steps, workgroups};
+use super::{ConvLaunch, Input, ProductStep, channels_in_fours, from_scratch, packing, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Dispatch, Plan, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Plan, part};
 use crate::{DataFormat, Result};
 
 /// Most input channels: with more, what is gathered outgrows what it saves.
@@ -41,11 +41,9 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     };
     let first = launch.begin(0, problem, caps)?;
     let packing = packing::in_fours(&columns, caps)?;
-    let plan = |(name, product): (String, Dispatch)| Plan {
-        name: format!("conv_gathered_{name}"),
-        steps: vec![first.clone(), product],
-        scratch: vec![bytes],
-        packing: packing.clone(),
+    let plan = |ProductStep { variant, dispatch, accuracy }| {
+        let plan = Plan::new("conv_gathered", variant, vec![first.clone(), dispatch]);
+        plan.with_scratch(vec![bytes]).packed(packing.clone()).rounded(accuracy)
     };
     Ok(product_steps(&product, from_scratch, caps)?.into_iter().map(plan).collect())
 }

@@ -51,12 +51,10 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: workgroups(items, caps)?,
             turns: down.saturating_mul(u64::from(blocks) + u64::from(group_in.div_ceil(4))),
         };
-        plans.push(Plan {
-            name: format!("conv_grouped_{}x4_1x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: packing::in_fours(problem, caps)?,
-        });
+        plans.push(
+            Plan::new("conv_grouped", format!("{}x4_1x{tile}", problem.dtype), vec![launch.dispatch(problem, caps)?])
+                .packed(packing::in_fours(problem, caps)?),
+        );
     }
     Ok(plans)
 }

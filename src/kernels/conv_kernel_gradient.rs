@@ -91,9 +91,12 @@ fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan
     let length = pixels.div_ceil(parts).max(1);
     let parts = pixels.div_ceil(length).max(1);
     let first = launch(problem, tile, [units, parts, length], caps)?;
-    let name = format!("conv_kernel_gradient_{}x{}_{}", problem.dtype, tile.output, tile.name);
+    let plan = |steps| {
+        let variant = format!("{}x{}_{}", problem.dtype, tile.output, tile.name);
+        Plan::new("conv_kernel_gradient", variant, steps)
+    };
     if parts == 1 {
-        return Ok(Plan { name, steps: vec![first], scratch: vec![], packing: None });
+        return Ok(plan(vec![first]));
     }
     let bytes = 4 * elements * parts;
     if bytes > caps.max_binding {
@@ -101,7 +104,7 @@ fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan
     }
     let first = first.rebound(to_scratch);
     let sum = combine(item_count(parts)?, Round { first: 0, outputs: elements }, Term::Value, DType::F32, caps)?;
-    Ok(Plan { name, steps: vec![first, sum], scratch: vec![bytes], packing: None })
+    Ok(plan(vec![first, sum]).with_scratch(vec![bytes]))
 }
 
 fn launch(

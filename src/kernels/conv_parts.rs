@@ -48,12 +48,10 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             let last = launch(outputs, sums.parts, &[part!("sum_parts.wgsl")], problem)?;
             steps.extend([sum.rebound(to_scratch), last.rebound(from_scratch)]);
         }
-        plans.push(Plan {
-            name: format!("conv_parts_{}x{lanes}_{}", problem.dtype, sums.length),
-            steps,
-            scratch: vec![sums.scratch()],
-            packing: None,
-        });
+        plans.push(
+            Plan::new("conv_parts", format!("{}x{lanes}_{}", problem.dtype, sums.length), steps)
+                .with_scratch(vec![sums.scratch()]),
+        );
     }
     Ok(plans)
 }

@@ -14,7 +14,7 @@
 //! many taps: the strides divide the kernel, as in most decoders (4×4 or 2×2 by 2, 16 by 8). Other kernels multiply few
 //! taps for what they load, and are computed by `conv_transposed`.
 
-use super::{channels_in_fours, move_axes, product_steps};
+use super::{ProductStep, channels_in_fours, move_axes, product_steps};
 use crate::Result;
 use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{
@@ -50,11 +50,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         }
         dispatch
     };
-    let plan = |(name, dispatch): (String, Dispatch)| Plan {
-        name: format!("conv_phases_{name}"),
-        steps: vec![step(dispatch)],
-        scratch: vec![],
-        packing: Some(packing.clone()),
+    let plan = |ProductStep { variant, dispatch, accuracy }| {
+        Plan::new("conv_phases", variant, vec![step(dispatch)]).packed(Some(packing.clone())).rounded(accuracy)
     };
     Ok(product_steps(&phases, |operand| operand, caps)?.into_iter().map(plan).collect())
 }

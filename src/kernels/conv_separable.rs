@@ -88,12 +88,11 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
             workgroups: caps.fold(items)?,
             turns: u64::from(product.geometry.in_channels.div_ceil(RUN)) + steps * u64::from(1 + tile.columns() / 4),
         };
-        plans.push(Plan {
-            name: format!("conv_separable_{}x4_{}x{}", product.dtype, tile.pixels, tile.filters()),
-            steps: vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem, steps)],
-            scratch: vec![],
-            packing: None,
-        });
+        plans.push(Plan::new(
+            "conv_separable",
+            format!("{}x4_{}x{}", product.dtype, tile.pixels, tile.filters()),
+            vec![of_depthwise_pixels(launch.dispatch(&product, caps)?, problem, steps)],
+        ));
     }
     Ok(plans)
 }

@@ -13,7 +13,7 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
     let product = problem.product();
     let pixels = 4 * u64::from(product.geometry.in_channels.div_ceil(4));
     let plan = |mut plan: Plan| Plan {
-        name: plan.name.replace("conv_subgroup", "conv_separable_subgroup"),
+        family: "conv_separable_subgroup",
         steps: vec![of_depthwise_pixels(plan.steps.swap_remove(0), problem, pixels)],
         ..plan
     };

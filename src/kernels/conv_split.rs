@@ -7,11 +7,10 @@
 //! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in
 //! order, and applies the epilogue. The order is fixed, so a result is the same bits in every run.
 
-use super::{ConvLaunch, Input, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups};
+use super::{ConvLaunch, Input, ProductStep, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups};
 use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{
-    Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MoveAxis, MoveProblem, Operand, Outside, Packing, Plan,
-    part,
+    Caps, Constant, ConvProblem, Direction, Epilogue, MoveAxis, MoveProblem, Operand, Outside, Packing, Plan, part,
 };
 use crate::{DType, Result};
 
@@ -58,11 +57,9 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     };
     let last = launch.finish(parts.geometry.out_elements(), &sum, caps)?;
     let packing = packing(problem, splits, caps)?;
-    let plan = |(name, partial): (String, Dispatch)| Plan {
-        name: format!("conv_split_{splits}_{name}"),
-        steps: vec![partial, last.clone()],
-        scratch: vec![bytes],
-        packing: Some(packing.clone()),
+    let plan = |ProductStep { variant, dispatch, accuracy }| {
+        let plan = Plan::new("conv_split", format!("{splits}_{variant}"), vec![dispatch, last.clone()]);
+        plan.with_scratch(vec![bytes]).packed(Some(packing.clone())).rounded(accuracy)
     };
     Ok(product_steps(&parts, partial, caps)?.into_iter().map(plan).collect())
 }

@@ -14,7 +14,7 @@ use super::{
     tap_rows,
 };
 use crate::Result;
-use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
+use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Plan, Sums, nested_turns, part};
 
 /// Pixels per lane and vectors of four channels per lane.
 const TILES: [(u32, u32); 4] = [(4, 2), (4, 1), (2, 1), (1, 1)];
@@ -56,12 +56,15 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: caps.fold(items)?,
             turns: turns + u64::from(slots * subgroup * 2),
         };
-        plans.push(Plan {
-            name: format!("conv_subgroup_{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: packing::in_fours(problem, caps)?,
-        });
+        plans.push(
+            Plan::new(
+                "conv_subgroup",
+                format!("{}x4_{}x{}", problem.dtype, slots * subgroup, vectors * subgroup * 4),
+                vec![launch.dispatch(problem, caps)?],
+            )
+            .packed(packing::in_fours(problem, caps)?)
+            .rounded(Accuracy::of(Sums::Chain)),
+        );
     }
     Ok(plans)
 }

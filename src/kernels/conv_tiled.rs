@@ -117,17 +117,14 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             turns: runs.turns(tile.depth.into(), (tile.fours() / spelled).into()),
         };
         let Tile { pixels, vectors, own_pixels, own_vectors, depth, .. } = tile;
-        plans.push(Plan {
-            name: format!(
-                "conv_tiled_{}x4_{pixels}x{}x{depth}_{own_pixels}x{}",
-                problem.dtype,
-                4 * vectors,
-                4 * own_vectors
-            ),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: packing::in_fours(problem, caps)?,
-        });
+        plans.push(
+            Plan::new(
+                "conv_tiled",
+                format!("{}x4_{pixels}x{}x{depth}_{own_pixels}x{}", problem.dtype, 4 * vectors, 4 * own_vectors),
+                vec![launch.dispatch(problem, caps)?],
+            )
+            .packed(packing::in_fours(problem, caps)?),
+        );
     }
     Ok(plans)
 }

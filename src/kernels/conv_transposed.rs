@@ -37,12 +37,7 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
         workgroups: workgroups(items, caps)?,
         turns: chain_turns(hits(problem), problem.geometry.group_out()),
     };
-    Ok(vec![Plan {
-        name: format!("conv_transposed_direct_{}x1", problem.dtype),
-        steps: vec![launch.dispatch(problem, caps)?],
-        scratch: vec![],
-        packing: None,
-    }])
+    Ok(vec![Plan::new("conv_transposed", format!("direct_{}x1", problem.dtype), vec![launch.dispatch(problem, caps)?])])
 }
 
 /// Four output channels and a row of pixels per invocation.
@@ -82,12 +77,14 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: workgroups(items, caps)?,
             turns: runs.turns(4, 0),
         };
-        plans.push(Plan {
-            name: format!("conv_transposed_{}x4_1x{tile}", problem.dtype),
-            steps: vec![launch.dispatch(problem, caps)?],
-            scratch: vec![],
-            packing: Some(packing::transposed(problem, caps)?),
-        });
+        plans.push(
+            Plan::new(
+                "conv_transposed",
+                format!("{}x4_1x{tile}", problem.dtype),
+                vec![launch.dispatch(problem, caps)?],
+            )
+            .packed(Some(packing::transposed(problem, caps)?)),
+        );
     }
     Ok(plans)
 }

@@ -13,10 +13,13 @@
 //! tiles of 4×4 1.3e-6 at 16 channels, 3e-6 at 64, 5e-6 at 256, 7e-6 at 512; for tiles of 2×2 0.2e-6 to 0.7e-6; for the
 //! plain sum 0.4e-6 to 2e-6.
 
-use super::{ConvLaunch, Input, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps, workgroups};
+use super::{
+    ConvLaunch, Input, ProductStep, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps,
+    workgroups,
+};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
-    Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, nested_turns, part,
+    Accuracy, Caps, Constant, ConvProblem, Direction, Epilogue, Operand, Packing, Part, Plan, nested_turns, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -172,11 +175,13 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
     let last = launch(filters / 4, Input::Lanes, &parts)?.finish(product.geometry.out_elements(), problem, caps)?;
     let packing = kernel_packing(tile, problem, u64::from(channels) * u64::from(filters), caps)?;
-    let plan = |(name, products): (String, Dispatch)| Plan {
-        name: format!("conv_winograd_{}x{}_{name}", tile.outputs, tile.outputs),
-        steps: vec![first.clone(), products, last.clone()],
-        scratch: scratch.to_vec(),
-        packing: Some(packing.clone()),
+    let outputs = tile.outputs;
+    let plan = |ProductStep { variant, dispatch, accuracy }| {
+        let steps = vec![first.clone(), dispatch, last.clone()];
+        let plan = Plan::new("conv_winograd", format!("{outputs}x{outputs}_{variant}"), steps);
+        plan.with_scratch(scratch.to_vec())
+            .packed(Some(packing.clone()))
+            .rounded(Accuracy { mixed: outputs, ..accuracy })
     };
     Ok(product_steps(&product, of_product, caps)?.into_iter().map(plan).collect())
 }

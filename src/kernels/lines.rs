@@ -300,8 +300,8 @@ impl<'a> InParts<'a> {
     }
 
     /// The plan of what was launched.
-    pub(super) fn plan(self, name: &str) -> Plan {
+    pub(super) fn plan(self, family: &'static str, name: &str) -> Plan {
         let Self { dtype, steps, scratch, .. } = self;
-        Plan { name: format!("{name}_{dtype}x1_parts"), steps, scratch, packing: None }
+        Plan::new(family, format!("{name}_{dtype}x1_parts"), steps).with_scratch(scratch)
     }
 }

@@ -98,9 +98,10 @@ pub(super) fn plans(problem: &LossProblem, caps: &Caps) -> Result<Vec<Plan>> {
     };
     let plan = |team: Team| {
         let values = u64::from(extent).div_ceil(team.members());
-        Plan {
-            name: format!("loss_{name}_{}", team.suffix),
-            steps: vec![Dispatch {
+        Plan::new(
+            "loss",
+            format!("{name}_{}", team.suffix),
+            vec![Dispatch {
                 shader: Shader {
                     params: LossParams::WGSL,
                     activation: None,
@@ -120,9 +121,7 @@ pub(super) fn plans(problem: &LossProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 bindings: bindings.clone(),
                 turns: 5 * values + 2 * values.div_ceil(64) + 7 * team.turns(),
             }],
-            scratch: vec![],
-            packing: None,
-        }
+        )
     };
     Ok(Team::choices(lines, extent.into(), inner == 1, caps)?.into_iter().map(plan).collect())
 }

@@ -29,16 +29,15 @@ pub(super) fn plans(problem: &MapProblem, caps: &Caps) -> Result<Vec<Plan>> {
         constants: accumulator(problem.dtype, 1),
         parts: [&[INDEX], problem.activation.parts(), &[part!("map.wgsl")]].concat(),
     };
-    Ok(vec![Plan {
-        name: format!("map_{}x1_{WORKGROUP}", problem.dtype),
-        steps: vec![Dispatch {
+    Ok(vec![Plan::new(
+        "map",
+        format!("{}x1_{WORKGROUP}", problem.dtype),
+        vec![Dispatch {
             shader,
             params: MapParams { items: item_count(items)?, act_0, act_1, act_2 }.words(),
             workgroups: workgroups(items, caps)?,
             bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    }])
+    )])
 }

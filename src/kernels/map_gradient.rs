@@ -15,16 +15,15 @@ pub(super) fn plans(problem: &MapProblem, caps: &Caps) -> Result<Vec<Plan>> {
         parts: vec![INDEX, ACTIVATION, MATH, SLOPE, part!("map_gradient.wgsl")],
     };
     let read = [Operand::Input, Operand::Gradient].map(Binding::Read);
-    Ok(vec![Plan {
-        name: format!("map_gradient_{}x1_{WORKGROUP}", problem.dtype),
-        steps: vec![Dispatch {
+    Ok(vec![Plan::new(
+        "map_gradient",
+        format!("{}x1_{WORKGROUP}", problem.dtype),
+        vec![Dispatch {
             shader,
             params: MapParams { items: item_count(items)?, act_0, act_1, act_2 }.words(),
             workgroups: workgroups(items, caps)?,
             bindings: vec![read[0], read[1], Binding::Write(Operand::Output)],
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    }])
+    )])
 }

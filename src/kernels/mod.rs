@@ -28,9 +28,12 @@
 //! in [`plan`](crate::plan).
 //!
 //! # Recipe: add a kernel
-//! 1. `shaders/<stem>.wgsl`, with a head comment that gives its index formula and its constants.
-//! 2. `src/kernels/<stem>.rs`: `plans(problem, caps)`, empty when the kernel does not apply.
-//! 3. One line in [`candidates`]. Tests, benches and the choice find it by themselves.
+//! 1. `shaders/<stem>.wgsl`, with a head comment that gives its index formula and its constants. `tests/package.rs` misses
+//!    one that no family names, and the compiler one that is named and not there.
+//! 2. `src/kernels/<stem>.rs`: `plans(problem, caps)`, empty where the kernel does not apply; its plans say their family, which
+//!    is the stem, and how they round ([`Accuracy`]).
+//! 3. One row in `CONVOLUTIONS`, or one arm in [`candidates`]: without it the compiler finds dead code. Tests, benches and the
+//!    choice find the kernel by themselves.
 
 mod along_axis;
 mod binary;
@@ -76,8 +79,8 @@ use runs::{RUN, Runs};
 
 use crate::geometry::{ConvGeometry, within};
 use crate::plan::{
-    Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand, Part, Plan,
-    Problem, SeparableProblem, nested_turns, part,
+    Accuracy, Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand,
+    Part, Plan, Problem, SeparableProblem, nested_turns, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -136,52 +139,89 @@ fn within_turns(mut plans: Vec<Plan>) -> Result<Vec<Plan>> {
 /// Operations below which compiling a clever kernel costs more than it saves.
 const SMALL: u64 = 100_000;
 
-/// The order follows what was measured: a processor pays for every barrier and every load, is filled by a few invocations,
-/// and takes half the time or less by Winograd's tiles; other adapters want many invocations, more than a convolution with
-/// few outputs has unless its sums are split, and share operands through workgroup memory. Units for matrices come before
-/// the other products by what they are for, as rows gathered come there before what would read them scalar by scalar: nothing
-/// was measured of either yet.
-fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    if problem.direction == Direction::BackwardInput {
-        return transposed_candidates(problem, caps);
-    }
-    let direct = conv_direct::plans(problem, caps)?;
-    // A family that cannot number its work on this device offers nothing.
-    let [rows, strips, grouped, gathered, subgroup, cooperative, tiled, winograd, split] = [
-        conv_depthwise::plans,
-        conv_depthwise_strip::plans,
-        conv_grouped::plans,
-        conv_gathered::plans,
-        conv_subgroup::plans,
-        conv_cooperative::plans,
-        conv_tiled::plans,
-        conv_winograd::plans,
-        conv_split::plans,
-    ]
-    .map(|family| family(problem, caps).unwrap_or_default());
-    let small = problem.geometry.flops() < SMALL;
-    let families = match (small, caps.software) {
-        (true, _) => [direct, rows, strips, grouped, gathered, subgroup, tiled, winograd, split, cooperative],
-        (false, true) if conv_winograd::pays(problem, caps) => {
-            [winograd, gathered, subgroup, strips, rows, grouped, direct, tiled, split, cooperative]
-        }
-        (false, true) => [strips, rows, grouped, gathered, subgroup, winograd, direct, tiled, split, cooperative],
-        (false, false) => [rows, strips, grouped, cooperative, split, gathered, tiled, winograd, direct, subgroup],
-    };
-    let parts = conv_parts::plans(problem, caps).unwrap_or_default();
-    Ok(families.into_iter().chain([parts]).flatten().collect())
+/// What the order of the ways to convolve depends on: a column of [`CONVOLUTIONS`].
+#[derive(Clone, Copy)]
+enum Situation {
+    /// Compiling a clever kernel costs more than it saves.
+    Small,
+    /// A processor, for a convolution of which Winograd's tiles take half the time or less.
+    Tiles,
+    /// A processor otherwise: it pays for every barrier and every load, and is filled by a few invocations.
+    Processor,
+    /// A GPU: it wants many invocations, more than a convolution with few outputs has unless its sums are split, and shares
+    /// operands through workgroup memory. Units for matrices come before the other products by what they are for, as rows
+    /// gathered come there before what would read them scalar by scalar.
+    Gpu,
+    /// A transposed convolution that is small, or of narrow groups: reading fours of channels wastes most of them.
+    NarrowTransposed,
+    /// A transposed convolution otherwise.
+    Transposed,
 }
 
-/// A kernel that reads fours of channels wastes most of them on a narrow group.
-fn transposed_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let direct = conv_transposed::direct_plans(problem, caps)?;
-    let fours = conv_transposed::plans(problem, caps).unwrap_or_default();
-    let narrow = problem.geometry.group_in().min(problem.geometry.group_out()) < 3;
-    let phases = conv_phases::plans(problem, caps).unwrap_or_default();
-    let families =
-        if narrow || problem.geometry.flops() < SMALL { [direct, fours, phases] } else { [phases, fours, direct] };
-    let parts = conv_parts::plans(problem, caps).unwrap_or_default();
-    Ok(families.into_iter().chain([parts]).flatten().collect())
+impl Situation {
+    fn of(problem: &ConvProblem, caps: &Caps) -> Self {
+        let geometry = &problem.geometry;
+        let small = geometry.flops() < SMALL;
+        let narrow = geometry.group_in().min(geometry.group_out()) < 3;
+        match problem.direction {
+            Direction::BackwardInput if small || narrow => Self::NarrowTransposed,
+            Direction::BackwardInput => Self::Transposed,
+            Direction::Forward if small => Self::Small,
+            Direction::Forward if !caps.software => Self::Gpu,
+            Direction::Forward if conv_winograd::pays(problem, caps) => Self::Tiles,
+            Direction::Forward => Self::Processor,
+        }
+    }
+}
+
+/// How a family plans a convolution.
+type PlanConv = fn(&ConvProblem, &Caps) -> Result<Vec<Plan>>;
+
+/// Where a family is not offered.
+const NO: u8 = u8::MAX;
+
+/// The families that convolve, and the place of each in every situation: the least is tried first. The places follow what
+/// was measured, but for matrix units and gathered rows on GPUs, of which nothing was yet.
+#[rustfmt::skip]
+const CONVOLUTIONS: [(PlanConv, [u8; 6]); 14] = [
+    //                             small, tiles, processor, GPU, narrow transposed, transposed
+    (conv_direct::plans,            [0,  6,  6,  8, NO, NO]),
+    (conv_depthwise::plans,         [1,  4,  1,  0, NO, NO]),
+    (conv_depthwise_strip::plans,   [2,  3,  0,  1, NO, NO]),
+    (conv_grouped::plans,           [3,  5,  2,  2, NO, NO]),
+    (conv_gathered::plans,          [4,  1,  3,  5, NO, NO]),
+    (conv_subgroup::plans,          [5,  2,  4,  9, NO, NO]),
+    (conv_tiled::plans,             [6,  7,  7,  6, NO, NO]),
+    (conv_winograd::plans,          [7,  0,  5,  7, NO, NO]),
+    (conv_split::plans,             [8,  8,  8,  4, NO, NO]),
+    (conv_cooperative::plans,       [9,  9,  9,  3, NO, NO]),
+    (conv_transposed::plans,        [NO, NO, NO, NO, 1,  1]),
+    (conv_transposed::direct_plans, [NO, NO, NO, NO, 0,  2]),
+    (conv_phases::plans,            [NO, NO, NO, NO, 2,  0]),
+    (conv_parts::plans,             [10, 10, 10, 10, 3,  3]),
+];
+
+/// The plans of all families that convolve, in the order of [`CONVOLUTIONS`].
+///
+/// # Errors
+/// Why the first family refuses, where none offers a plan.
+fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let situation = Situation::of(problem, caps) as usize;
+    let mut families = CONVOLUTIONS.map(|(plans, places)| (places[situation], plans));
+    families.sort_by_key(|(place, _)| *place);
+    let offered = families.into_iter().filter(|(place, _)| *place != NO);
+    let (mut plans, mut refused) = (Vec::new(), None);
+    for (_, family) in offered {
+        // A family that cannot number its work on this device offers nothing.
+        match family(problem, caps) {
+            Ok(offered) => plans.extend(offered),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    match refused {
+        Some(error) if plans.is_empty() => Err(error),
+        _ => Ok(plans),
+    }
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
@@ -267,16 +307,23 @@ fn depthwise_lanes(problem: &ConvProblem) -> u32 {
     if last && fours { 4 } else { 1 }
 }
 
-/// The best matrix product of each family as a step within a plan, which has the tensors that `map` says, with its name;
-/// best guess first.
-fn product_steps(problem: &ConvProblem, map: fn(Operand) -> Operand, caps: &Caps) -> Result<Vec<(String, Dispatch)>> {
-    let families = [conv_subgroup::plans(problem, caps)?, conv_tiled::plans(problem, caps)?];
-    let firsts = families.into_iter().filter_map(|plans| plans.into_iter().next());
-    let step = |mut plan: Plan| {
-        let name = plan.name.trim_start_matches("conv_").to_owned();
-        (name, plan.steps.swap_remove(0).rebound(map))
+/// A matrix product as a step within a plan.
+struct ProductStep {
+    /// What tells it from others, for the plan's own variant.
+    variant: String,
+    dispatch: Dispatch,
+    accuracy: Accuracy,
+}
+
+/// The best matrix product of each family, over the tensors that `map` says; best guess first.
+fn product_steps(problem: &ConvProblem, map: fn(Operand) -> Operand, caps: &Caps) -> Result<Vec<ProductStep>> {
+    let families = [("subgroup", conv_subgroup::plans(problem, caps)?), ("tiled", conv_tiled::plans(problem, caps)?)];
+    let first = |(family, plans): (&str, Vec<Plan>)| {
+        let Plan { variant, mut steps, accuracy, .. } = plans.into_iter().next()?;
+        let dispatch = steps.swap_remove(0).rebound(map);
+        Some(ProductStep { variant: format!("{family}_{variant}"), dispatch, accuracy })
     };
-    Ok(firsts.map(step).collect())
+    Ok(families.into_iter().filter_map(first).collect())
 }
 
 /// Whether the channels of every group lie in aligned fours in what is read, and in what is written.

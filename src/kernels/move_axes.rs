@@ -37,12 +37,7 @@ pub(super) fn plans(problem: &MoveProblem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 fn plan(problem: &MoveProblem, lanes: u32, caps: &Caps) -> Result<Plan> {
-    Ok(Plan {
-        name: format!("move_{}x{lanes}_{WORKGROUP}", problem.dtype),
-        steps: vec![dispatch(problem, lanes, caps)?],
-        scratch: vec![],
-        packing: None,
-    })
+    Ok(Plan::new("move_axes", format!("{}x{lanes}_{WORKGROUP}", problem.dtype), vec![dispatch(problem, lanes, caps)?]))
 }
 
 /// The launch of a move, everything in `problem` counted in vectors of `lanes`.

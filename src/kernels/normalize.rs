@@ -38,9 +38,9 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
         return Err(Error::invalid("run", "an element of gamma must serve at least one value", "run=0"));
     }
     let (number, name) = match function {
-        NormalizeFunction::Standard => (0, "normalize"),
-        NormalizeFunction::Deviation => (1, "normalize_deviation"),
-        NormalizeFunction::Unit => (2, "normalize_unit"),
+        NormalizeFunction::Standard => (0, "standard"),
+        NormalizeFunction::Deviation => (1, "deviation"),
+        NormalizeFunction::Unit => (2, "unit"),
     };
     let params = NormalizeParams {
         items: item_count(lines)?,
@@ -53,41 +53,42 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
         run: problem.run,
     };
     let dense = extent > 1 || group == 1;
-    let plan = |team: Team| Plan {
-        name: format!("{name}_{dtype}x1_{}", team.suffix),
-        steps: vec![Dispatch {
-            shader: Shader {
-                params: NormalizeParams::WGSL,
-                activation: None,
-                constants: vec![
-                    ("WORKGROUP", Constant::U32(team.workgroup)),
-                    ("FUNCTION", Constant::U32(number)),
-                    ("SPREAD", Constant::Bool(spread > 1)),
-                    ("HAS_GAMMA", Constant::Bool(problem.gamma)),
-                    ("HAS_BETA", Constant::Bool(problem.beta)),
-                    ("Elem", Constant::Type(dtype.name(), 1)),
-                    ("Acc", Constant::Type("f32", 1)),
-                    ("AccBits", Constant::Type("u32", 1)),
+    let plan = |team: Team| {
+        Plan::new(
+            "normalize",
+            format!("{name}_{dtype}x1_{}", team.suffix),
+            vec![Dispatch {
+                shader: Shader {
+                    params: NormalizeParams::WGSL,
+                    activation: None,
+                    constants: vec![
+                        ("WORKGROUP", Constant::U32(team.workgroup)),
+                        ("FUNCTION", Constant::U32(number)),
+                        ("SPREAD", Constant::Bool(spread > 1)),
+                        ("HAS_GAMMA", Constant::Bool(problem.gamma)),
+                        ("HAS_BETA", Constant::Bool(problem.beta)),
+                        ("Elem", Constant::Type(dtype.name(), 1)),
+                        ("Acc", Constant::Type("f32", 1)),
+                        ("AccBits", Constant::Type("u32", 1)),
+                    ],
+                    parts: vec![INDEX, LARGEST, team.part, part!("lib/normalize.wgsl"), part!("normalize.wgsl")],
+                },
+                params: params.words(),
+                workgroups: team.workgroups,
+                bindings: vec![
+                    Binding::Read(Operand::Input),
+                    Binding::Read(Operand::Kernel),
+                    Binding::Read(Operand::Bias),
+                    Binding::Write(Operand::Output),
                 ],
-                parts: vec![INDEX, LARGEST, team.part, part!("lib/normalize.wgsl"), part!("normalize.wgsl")],
-            },
-            params: params.words(),
-            workgroups: team.workgroups,
-            bindings: vec![
-                Binding::Read(Operand::Input),
-                Binding::Read(Operand::Kernel),
-                Binding::Read(Operand::Bias),
-                Binding::Write(Operand::Output),
-            ],
-            turns: turns(function, length.div_ceil(team.members())) + 2 * team.turns(),
-        }],
-        scratch: vec![],
-        packing: None,
+                turns: turns(function, length.div_ceil(team.members())) + 2 * team.turns(),
+            }],
+        )
     };
     let mut plans: Vec<_> = Team::choices(lines, length, dense, caps)?.into_iter().map(plan).collect();
     let lines = Lines { outer, spread, groups: group, extent };
     if let Some(parts) = InParts::of(lines, dtype, caps) {
-        lines.insert(in_parts(problem, number, parts)?.plan(name), &mut plans, caps);
+        lines.insert(in_parts(problem, number, parts)?.plan("normalize", name), &mut plans, caps);
     }
     Ok(plans)
 }

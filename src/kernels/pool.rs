@@ -70,20 +70,19 @@ struct Share {
 pub(super) fn plans(problem: &PoolProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let PoolProblem { geometry, dtype, data_format, .. } = *problem;
     let name = match problem.function {
-        PoolFunction::Max => "pool_max",
-        PoolFunction::Average => "pool_average",
-        PoolFunction::AveragePadded { .. } => "pool_average_padded",
+        PoolFunction::Max => "max",
+        PoolFunction::Average => "average",
+        PoolFunction::AveragePadded { .. } => "average_padded",
     };
     let fours = data_format == DataFormat::ChannelsLast && geometry.out_channels.is_multiple_of(4);
     let mut plans = Vec::new();
     let mut in_turn = Vec::new();
     for lanes in if fours { &[4, 1][..] } else { &[1] } {
-        plans.push(Plan {
-            name: format!("{name}_{dtype}x{lanes}"),
-            steps: vec![whole(problem, *lanes, [dtype; 2], caps)?],
-            scratch: vec![],
-            packing: None,
-        });
+        plans.push(Plan::new(
+            "pool",
+            format!("{name}_{dtype}x{lanes}"),
+            vec![whole(problem, *lanes, [dtype; 2], caps)?],
+        ));
         if geometry.taps() >= MANY_TAPS {
             in_turn.extend(by_axis(problem, *lanes, name, caps)?);
         }
@@ -115,15 +114,17 @@ fn by_axis(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Result
     }
     let first = PoolProblem { function: of([after_h, 0]), geometry: columns, ..*problem };
     let last = PoolProblem { function: of([0, after_w]), geometry: rows, ..*problem };
-    Ok(Some(Plan {
-        name: format!("{name}_by_axis_{}x{lanes}", problem.dtype),
-        steps: vec![
-            whole(&first, lanes, [problem.dtype, DType::F32], caps)?.rebound(to_scratch),
-            whole(&last, lanes, [DType::F32, problem.dtype], caps)?.rebound(from_scratch),
-        ],
-        scratch: vec![bytes],
-        packing: None,
-    }))
+    Ok(Some(
+        Plan::new(
+            "pool",
+            format!("{name}_by_axis_{}x{lanes}", problem.dtype),
+            vec![
+                whole(&first, lanes, [problem.dtype, DType::F32], caps)?.rebound(to_scratch),
+                whole(&last, lanes, [DType::F32, problem.dtype], caps)?.rebound(from_scratch),
+            ],
+        )
+        .with_scratch(vec![bytes]),
+    ))
 }
 
 /// The plan that takes the taps of a window in parts; `None` where they are few.
@@ -141,8 +142,8 @@ fn in_parts(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Resul
         let launch = launch(problem, lanes, part!("pool_parts.wgsl"), share, length.into(), caps)?;
         steps.extend([launch.rebound(to_scratch), combine(parts, round, term, problem.dtype, caps)?]);
     }
-    let name = format!("{name}_{}x{lanes}_parts", problem.dtype);
-    Ok(Some(Plan { name, steps, scratch: vec![sums.scratch()], packing: None }))
+    let variant = format!("{name}_{}x{lanes}_parts", problem.dtype);
+    Ok(Some(Plan::new("pool", variant, steps).with_scratch(vec![sums.scratch()])))
 }
 
 /// The launch that computes all outputs, each from all its taps.

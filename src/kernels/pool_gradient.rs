@@ -51,7 +51,7 @@ pub(super) fn plans(problem: &PoolGradientProblem, caps: &Caps) -> Result<Vec<Pl
             ("average", vec![collect], vec![])
         }
     };
-    Ok(vec![Plan { name: format!("pool_gradient_{name}_{dtype}x1_{WORKGROUP}"), steps, scratch, packing: None }])
+    Ok(vec![Plan::new("pool_gradient", format!("{name}_{dtype}x1_{WORKGROUP}"), steps).with_scratch(scratch)])
 }
 
 fn launch(problem: &PoolGradientProblem, items: u64, parts: &[Part], caps: &Caps) -> Result<Dispatch> {

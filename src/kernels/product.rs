@@ -73,12 +73,11 @@ pub(super) fn plans(problem: &ProductProblem, caps: &Caps) -> Result<Vec<Plan>> 
         }
         let tiles = batch.saturating_mul(u64::from(rows.div_ceil(tile)) * u64::from(columns / lanes));
         let whole = Share { length: terms, parts: 1, first: 0, tiles, out: dtype };
-        plans.push(Plan {
-            name: format!("product_{dtype}x{lanes}_{tile}x{lanes}"),
-            steps: vec![launch(problem, lanes, tile, whole, caps)?],
-            scratch: vec![],
-            packing: None,
-        });
+        plans.push(Plan::new(
+            "product",
+            format!("{dtype}x{lanes}_{tile}x{lanes}"),
+            vec![launch(problem, lanes, tile, whole, caps)?],
+        ));
     }
     let lanes = if fours { 4 } else { 1 };
     plans.extend(in_parts(problem, lanes, caps)?);
@@ -96,8 +95,8 @@ fn in_parts(problem: &ProductProblem, lanes: u32, caps: &Caps) -> Result<Option<
         steps.push(launch(problem, lanes, 1, share, caps)?.rebound(to_scratch));
         steps.push(combine(parts, round, Term::Value, problem.dtype, caps)?);
     }
-    let name = format!("product_{}x{lanes}_parts", problem.dtype);
-    Ok(Some(Plan { name, steps, scratch: vec![sums.scratch()], packing: None }))
+    let variant = format!("{}x{lanes}_parts", problem.dtype);
+    Ok(Some(Plan::new("product", variant, steps).with_scratch(vec![sums.scratch()])))
 }
 
 fn launch(problem: &ProductProblem, lanes: u32, tile: u32, share: Share, caps: &Caps) -> Result<Dispatch> {

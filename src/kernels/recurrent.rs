@@ -75,10 +75,8 @@ pub(super) fn plans(problem: &RecurrentProblem, caps: &Caps) -> Result<Vec<Plan>
         })
     };
     let steps = (0..times).step_by(most as usize).map(launch).collect::<Result<Vec<_>>>()?;
-    Ok(vec![Plan {
-        name: format!("recurrent_{}x1_{WORKGROUP}", problem.dtype),
-        steps,
-        scratch: vec![(u64::from(batch) * u64::from(units) * 4).max(4)],
-        packing: None,
-    }])
+    Ok(vec![
+        Plan::new("recurrent", format!("{}x1_{WORKGROUP}", problem.dtype), steps)
+            .with_scratch(vec![(u64::from(batch) * u64::from(units) * 4).max(4)]),
+    ])
 }

@@ -43,9 +43,10 @@ pub(super) fn plans(problem: &ResizeProblem, caps: &Caps) -> Result<Vec<Plan>> {
             ("TAPS_H", Constant::U32(taps[0])),
             ("TAPS_W", Constant::U32(taps[1])),
         ]);
-        plans.push(Plan {
-            name: format!("resize_{dtype}x{lanes}_{}x{}", taps[0], taps[1]),
-            steps: vec![Dispatch {
+        plans.push(Plan::new(
+            "resize",
+            format!("{dtype}x{lanes}_{}x{}", taps[0], taps[1]),
+            vec![Dispatch {
                 shader: Shader {
                     params: ResizeParams::WGSL,
                     activation: None,
@@ -61,9 +62,7 @@ pub(super) fn plans(problem: &ResizeProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ],
                 turns: nested_turns(&taps.map(u64::from)),
             }],
-            scratch: vec![],
-            packing: None,
-        });
+        ));
     }
     Ok(plans)
 }

@@ -37,16 +37,15 @@ pub(super) fn plans(problem: &TakeProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let TakeProblem { extent, count, inner, index: [index_outer, index_count, index_inner], .. } = *problem;
     let items_counted = item_count(items)?;
     let block = TakeParams { items: items_counted, extent, count, inner, index_outer, index_count, index_inner };
-    Ok(vec![Plan {
-        name: format!("take_{}x1_{WORKGROUP}", problem.dtype),
-        steps: vec![Dispatch {
+    Ok(vec![Plan::new(
+        "take",
+        format!("{}x1_{WORKGROUP}", problem.dtype),
+        vec![Dispatch {
             shader,
             params: block.words(),
             workgroups: workgroups(items, caps)?,
             bindings: bindings_of(problem.sides),
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    }])
+    )])
 }

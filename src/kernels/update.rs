@@ -84,9 +84,10 @@ pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [act_0, act_1, act_2, rest_0, rest_1] = problem.parameters;
     let (decay, unknown) = (problem.decay.unwrap_or(0), f32::NAN.to_bits());
     let params = UpdateParams { items: item_count(items)?, act_0, act_1, act_2, rest_0, rest_1, limit, decay, unknown };
-    Ok(vec![Plan {
-        name: format!("update_{name}_{WORKGROUP}"),
-        steps: vec![Dispatch {
+    Ok(vec![Plan::new(
+        "update",
+        format!("{name}_{WORKGROUP}"),
+        vec![Dispatch {
             shader: Shader {
                 params: UpdateParams::WGSL,
                 activation: None,
@@ -110,7 +111,5 @@ pub(super) fn plans(problem: &UpdateProblem, caps: &Caps) -> Result<Vec<Plan>> {
             bindings,
             turns: 0,
         }],
-        scratch: vec![],
-        packing: None,
-    }])
+    )])
 }

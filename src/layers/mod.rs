@@ -12,6 +12,7 @@
 
 mod activation;
 mod activation_layers;
+mod adaptive_pooling;
 mod applications;
 mod arguments;
 mod augmentation;
@@ -75,6 +76,10 @@ mod view;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
+pub use adaptive_pooling::{
+    AdaptiveAveragePooling, AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
+};
 pub use applications::{CustomScaleLayer, LayerScale, StochasticDepth};
 pub use arguments::{Common, ConvArguments, PerAxis, WeightOptions, Window};
 pub use augmentation::Augmentation;
@@ -234,6 +239,12 @@ macro_rules! layer_variants {
 layer_variants!(
     Activation(ActivationLayer),
     ActivityRegularization(ActivityRegularization),
+    AdaptiveAveragePooling1D(AdaptiveAveragePooling1D),
+    AdaptiveAveragePooling2D(AdaptiveAveragePooling2D),
+    AdaptiveAveragePooling3D(AdaptiveAveragePooling3D),
+    AdaptiveMaxPooling1D(AdaptiveMaxPooling1D),
+    AdaptiveMaxPooling2D(AdaptiveMaxPooling2D),
+    AdaptiveMaxPooling3D(AdaptiveMaxPooling3D),
     AlphaDropout(AlphaDropout),
     Augmentation(Augmentation),
     AutoContrast(AutoContrast),

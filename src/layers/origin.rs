@@ -219,9 +219,8 @@ const LAYERS_AND_OPERATORS: [&str; 10] =
 
 /// The layers of Keras 2 and 3 that are not in [`LayerConfig`].
 #[rustfmt::skip]
-const OTHER_LAYERS: [&str; 114] = [
-    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
-    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AdditiveAttention", "Attention", "AugMix", "AutoContrast",
+const OTHER_LAYERS: [&str; 108] = [
+    "AdditiveAttention", "Attention", "AugMix", "AutoContrast",
     "AveragePooling1D", "AveragePooling3D", "Bidirectional", "CategoryEncoding", "CenterCrop", "ClassMethod",
     "ContrastLimitedAdaptiveHistogramEqualization", "Conv1D", "Conv1DTranspose", "Conv3D", "Conv3DTranspose",
     "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM2DCell", "ConvLSTM3D", "Cropping1D", "Cropping3D", "CuDNNGRU", "CuDNNLSTM",

@@ -292,8 +292,9 @@ impl Program {
         let makers = schedule.constants().map(|(kernel, form)| kernel.plans(&gpu, &form));
         let makers = makers.collect::<Result<Vec<_>>>()?;
         let plans = || schedule.launches.iter().flatten().map(|launch| &launch.plan).chain(makers.iter().flatten());
-        let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name.as_str(), step)));
-        let packings = plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack", &packing.step)));
+        let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name(), step)));
+        let packings =
+            plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack".to_owned(), &packing.step)));
         gpu.compile_all(&dispatches.chain(packings).collect::<Vec<_>>())?;
         let mut passing = Passing::new(&gpu, &schedule.constant_bytes())?;
         let mut refills = Vec::new();
@@ -329,8 +330,9 @@ impl Program {
                     .collect();
                 let whole = |value| Ok(tensor(value)?.binding());
                 let bound = launch.bound(&gpu, step, whole)?;
+                let name = plan.name();
                 for dispatch in &plan.steps {
-                    prepared.push(gpu.prepare(&plan.name, dispatch, &bound, &scratch, &mut shared)?);
+                    prepared.push(gpu.prepare(&name, dispatch, &bound, &scratch, &mut shared)?);
                 }
             }
         }

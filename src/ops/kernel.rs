@@ -410,14 +410,14 @@ impl Kernel {
             let (name, steps) = match link {
                 Link::Make(problem, _) => {
                     plan = gpu.plan(problem)?;
-                    (plan.name.as_str(), &plan.steps[..])
+                    (plan.name(), &plan.steps[..])
                 }
                 Link::Cast(cast) => {
                     plan = gpu.plan(&Problem::Cast(*cast))?;
-                    (plan.name.as_str(), &plan.steps[..])
+                    (plan.name(), &plan.steps[..])
                 }
-                Link::Pack(packing) => ("pack", std::slice::from_ref(&packing.step)),
-                Link::Texels(_) => ("texels", &[][..]),
+                Link::Pack(packing) => ("pack".to_owned(), std::slice::from_ref(&packing.step)),
+                Link::Texels(_) => ("texels".to_owned(), &[][..]),
             };
             let to = match &held.resource {
                 Resource::Texels(texels) if index + 1 == links.len() => {
@@ -432,7 +432,7 @@ impl Kernel {
                 bound.bind(Operand::Other, Resource::Buffer(right.clone()));
             }
             for step in steps {
-                launches.push(Filling::Launch(gpu.prepare(name, step, &bound, &[], &mut passing.texels)?));
+                launches.push(Filling::Launch(gpu.prepare(&name, step, &bound, &[], &mut passing.texels)?));
             }
             read = vec![to];
         }

@@ -52,7 +52,7 @@ pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
 pub(crate) use recurrent::{Recurrence, recurrent};
 pub(crate) use reduce::reduce;
-pub(crate) use resize::resize;
+pub(crate) use resize::{mix, resize};
 pub(crate) use step::{Read, Reads, Step};
 pub(crate) use take::{take, take_along};
 pub(crate) use tape::{Pad, Tape, Value};

@@ -8,7 +8,36 @@ use super::{Kernel, Reads, Tape, Value};
 use crate::geometry::extent;
 use crate::plan::{Operand, Problem, ResizeProblem};
 use crate::resampling::Resampling;
-use crate::{DataFormat, Result};
+use crate::{DataFormat, Error, Result};
+
+/// The most positions that a table of f32 can number.
+const MOST_POSITIONS: usize = 1 << 24;
+
+/// `input` with other positions along `axis`: each the weighted sum of some of those it had, as many for each, which
+/// `sources` tells by number and weight.
+pub(crate) fn mix(tape: &mut Tape, axis: usize, sources: &[Vec<(u32, f32)>], input: Value) -> Result<Value> {
+    let (mut dims, dtype) = (tape.shape(input).dims().to_vec(), tape.dtype(input));
+    let most = dims[axis].max(sources.len());
+    if most > MOST_POSITIONS {
+        return Err(Error::limit("positions along a resized axis", most as u64, MOST_POSITIONS as u64));
+    }
+    let product = |dims: &[usize]| extent(dims.iter().product());
+    // The other axis has one position, which is copied.
+    let pairs = sources.iter().flatten().copied().chain([(0, 1.0)]);
+    let table = Kernel::table(pairs.flat_map(|(source, weight)| [source as f32, weight]).collect());
+    let problem = ResizeProblem {
+        batch: product(&dims[..axis])?,
+        channels: product(&dims[axis + 1..])?,
+        input: [extent(dims[axis])?, 1],
+        output: [extent(sources.len())?, 1],
+        taps: [extent(sources.first().map_or(0, Vec::len))?, 1],
+        dtype,
+        data_format: DataFormat::ChannelsLast,
+    };
+    dims[axis] = sources.len();
+    let reads = Reads::of(input).constant(Operand::Kernel, &table);
+    tape.step(Problem::Resize(problem), reads, dims.into(), dtype)
+}
 
 /// The images `input`, height and width resampled.
 pub(crate) fn resize(

@@ -56,11 +56,43 @@ pub struct Packing {
     pub elements: u64,
 }
 
+/// How sums of products are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sums {
+    /// In runs of at most 256 terms, whose sums are added up: the error hardly grows with their number. Also where nothing is
+    /// summed up.
+    Runs,
+    /// One after the other, in a chain: as exact as runs up to 256 terms, and less beyond.
+    Chain,
+}
+
+/// How a plan rounds, and so how near to the exact result it comes: [the bounds](crate::reference::tolerance) of what it
+/// computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Accuracy {
+    /// How it adds up.
+    pub sums: Sums,
+    /// Outputs along an edge of a tile that are made out of the same products, by Winograd's algorithm: each may miss by what
+    /// the largest of its tile may. 1 where each output is a sum of its own.
+    pub mixed: u32,
+}
+
+impl Accuracy {
+    /// Of a kernel that adds the products of each output, so added up.
+    pub const fn of(sums: Sums) -> Self {
+        Self { sums, mixed: 1 }
+    }
+}
+
 /// One way to solve a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// `<family>_<dtype>x<lanes>_<tile>[_<extra>]`: the pipeline's label, the bench's row, the test's message.
-    pub name: String,
+    /// The kernels it is one of: the stem of their file in `src/kernels`.
+    pub family: &'static str,
+    /// What tells it from others of its family: `<dtype>x<lanes>_<tile>`, with what is chosen beside these.
+    pub variant: String,
+    /// How it rounds.
+    pub accuracy: Accuracy,
     /// The launches, in order.
     pub steps: Vec<Dispatch>,
     /// Bytes of each scratch buffer.
@@ -70,6 +102,32 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Launches that need neither scratch memory nor a packed kernel, and add in runs.
+    pub(crate) fn new(family: &'static str, variant: String, steps: Vec<Dispatch>) -> Self {
+        Self { family, variant, accuracy: Accuracy::of(Sums::Runs), steps, scratch: Vec::new(), packing: None }
+    }
+
+    /// The same with scratch buffers of so many bytes.
+    pub(crate) fn with_scratch(self, scratch: Vec<u64>) -> Self {
+        Self { scratch, ..self }
+    }
+
+    /// The same with a kernel so packed.
+    pub(crate) fn packed(self, packing: Option<Packing>) -> Self {
+        Self { packing, ..self }
+    }
+
+    /// The same, so rounded.
+    pub(crate) fn rounded(self, accuracy: Accuracy) -> Self {
+        Self { accuracy, ..self }
+    }
+
+    /// `<family>_<variant>`: the pipelines' label, the bench's row, the test's message, what [`Tuning::Pin`](crate::Tuning::Pin)
+    /// takes.
+    pub fn name(&self) -> String {
+        format!("{}_{}", self.family, self.variant)
+    }
+
     /// Turns of loops that the busiest invocation of any of its launches runs, the packing's included.
     pub(crate) fn turns(&self) -> u64 {
         let packing = self.packing.iter().map(|packing| packing.step.turns);

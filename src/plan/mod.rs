@@ -57,7 +57,7 @@ pub use binary::{BinaryFunction, BinaryProblem, Sides};
 pub use caps::Caps;
 pub use conv::{ConvProblem, Direction, Epilogue, SeparableProblem};
 pub(crate) use dispatch::nested_turns;
-pub use dispatch::{Dispatch, MOST_TURNS, Packing, Plan};
+pub use dispatch::{Accuracy, Dispatch, MOST_TURNS, Packing, Plan, Sums};
 pub use elementwise::{CastProblem, Elementwise, MapProblem};
 pub use gradient::{BinaryGradientProblem, Hand, KernelGradientProblem, PoolGradientProblem};
 pub use movement::MoveProblem;

@@ -214,6 +214,12 @@ impl Given<'_> {
                 let rest: usize = input.shape.iter().skip(1).product();
                 plain(Estimate::exact(input.reshaped([input.shape[0], rest])))
             }
+            LayerConfig::AdaptiveAveragePooling1D(layer) => plain(adaptive_mean(input, layer)),
+            LayerConfig::AdaptiveAveragePooling2D(layer) => plain(adaptive_mean(input, layer)),
+            LayerConfig::AdaptiveAveragePooling3D(layer) => plain(adaptive_mean(input, layer)),
+            LayerConfig::AdaptiveMaxPooling1D(layer) => plain(adaptive_max(input, layer)),
+            LayerConfig::AdaptiveMaxPooling2D(layer) => plain(adaptive_max(input, layer)),
+            LayerConfig::AdaptiveMaxPooling3D(layer) => plain(adaptive_max(input, layer)),
             LayerConfig::GlobalAveragePooling1D(layer) => plain(global_mean(input, layer)),
             LayerConfig::GlobalAveragePooling2D(layer) => plain(global_mean(input, layer)),
             LayerConfig::GlobalAveragePooling3D(layer) => plain(global_mean(input, layer)),
@@ -630,6 +636,20 @@ fn global_mean<const R: usize>(input: &Array, layer: &layers::GlobalAveragePooli
 fn global_max<const R: usize>(input: &Array, layer: &layers::GlobalMaxPooling<R>) -> Estimate {
     let axes = spatial::<R>(layer.data_format);
     global(Estimate::exact(input.reduced(&axes, largest)), &axes, layer.keepdims)
+}
+
+/// The spatial axes, with what is to become of each.
+fn to_size<const R: usize>(format: DataFormat, size: [u32; R]) -> [(usize, usize); R] {
+    let axes = spatial::<R>(format);
+    std::array::from_fn(|axis| (axes[axis], size[axis] as usize))
+}
+
+fn adaptive_mean<const R: usize>(input: &Array, layer: &layers::AdaptiveAveragePooling<R>) -> Estimate {
+    super::adaptive_average_pool(input, &to_size(layer.data_format, layer.output_size)).into()
+}
+
+fn adaptive_max<const R: usize>(input: &Array, layer: &layers::AdaptiveMaxPooling<R>) -> Estimate {
+    Estimate::exact(super::adaptive_max_pool(input, &to_size(layer.data_format, layer.output_size)))
 }
 
 /// A result without the axes of extent 1 that a reduction left, unless they are kept.

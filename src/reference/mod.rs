@@ -39,7 +39,7 @@ pub use normalization::{
     BatchNormalization, Norm, batch_normalization, estimated_batch_normalization, normalize, scale_and_shift,
     unit_normalize,
 };
-pub use pooling::{PoolAxis, average_pool, max_pool, mean, total};
+pub use pooling::{PoolAxis, adaptive_average_pool, adaptive_max_pool, average_pool, max_pool, mean, total};
 pub use tolerance::{Difference, Estimate, Expected, Storage};
 
 use convolution::same_padding;

@@ -105,3 +105,28 @@ pub fn mean(input: &Array, axes: &[usize]) -> Convolved {
     let count = total.terms as f64;
     total.over(count)
 }
+
+/// Along `axis`, one element of each of `count` windows of which position `p` of `n` is in window `i` where it touches the
+/// `i`-th of `count` equal shares of the axis.
+fn shares(input: &Array, axis: usize, count: usize, function: impl Fn(&[f64]) -> f64) -> Array {
+    input.along(axis as isize, |line| {
+        let touches = |p: usize, i: usize| p * count < (i + 1) * line.len() && (p + 1) * count > i * line.len();
+        let share = |i| (0..line.len()).filter(|&p| touches(p, i)).map(|p| line[p]).collect::<Vec<_>>();
+        (0..count).map(|i| function(&share(i))).collect()
+    })
+}
+
+/// The largest element of each window of adaptive pooling, to so many elements along each of these axes.
+pub fn adaptive_max_pool(input: &Array, axes: &[(usize, usize)]) -> Array {
+    let largest = |share: &[f64]| share.iter().copied().fold(f64::NEG_INFINITY, larger);
+    axes.iter().fold(input.clone(), |array, &(axis, count)| shares(&array, axis, count, largest))
+}
+
+/// The mean of each window of adaptive pooling, to so many elements along each of these axes.
+pub fn adaptive_average_pool(input: &Array, axes: &[(usize, usize)]) -> Convolved {
+    let mean = |share: &[f64]| share.iter().sum::<f64>() / share.len() as f64;
+    let means = |array: &Array| axes.iter().fold(array.clone(), |array, &(axis, n)| shares(&array, axis, n, mean));
+    let magnitude = means(&input.map(f64::abs));
+    let terms = axes.iter().map(|&(axis, count)| input.shape[axis].div_ceil(count) + 1).product();
+    Convolved { exact: means(input), partial: magnitude.clone(), magnitude, terms }
+}

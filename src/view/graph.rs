@@ -263,9 +263,15 @@ fn settle_formats(layers: &mut [LayerView]) {
 }
 
 /// Layers that make each map of the one of the same index.
-const MAP_BY_MAP: [&str; 54] = [
+const MAP_BY_MAP: [&str; 60] = [
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AlphaDropout",
     "Average",
