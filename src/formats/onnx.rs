@@ -811,7 +811,7 @@ impl<'a> Translator<'a> {
         let mut scans: Vec<Vec<(Term, i32)>> = vec![Vec::new(); body.output.len().saturating_sub(count + 1)];
         let mut turn = 0i64;
         while goes_on && turns.is_none_or(|turns| turn < turns) {
-            self.meter.work(64 + body.node.len() as u64).map_err(Error::from).map_err(Refusal::from)?;
+            self.meter.work(64 + body.node.len() as u64)?;
             let scalar = |data: Data| {
                 let data_type = data.kind().widest();
                 (Term::Known(Constant { shape: Vec::new(), data }), data_type)

@@ -126,7 +126,7 @@ impl Apply<'_> {
     }
 
     /// Positions along an axis of `extent`, those below 0 counted from its end.
-    fn from_front(&mut self, indices: Port, extent: usize) -> Outcome<Port> {
+    fn counted_from_front(&mut self, indices: Port, extent: usize) -> Outcome<Port> {
         let below = self.number(BinaryFunction::Less, indices, 0.0)?;
         let whole_turn = self.affine(below, extent as f32, 0.0)?;
         self.binary(BinaryFunction::Add, indices, whole_turn)
@@ -235,7 +235,7 @@ fn one_hot(a: &mut Apply) -> Outcome<Vec<Term>> {
     let depth = depth.ok_or("its depth must be a whole number of at least 1")?;
     let rank = a.dims(indices).len() + 1;
     let axis = axis_at(a.node.int("axis", -1), rank)?;
-    let front = a.from_front(indices, depth)?;
+    let front = a.counted_from_front(indices, depth)?;
     let column = a.widened(front, axis)?;
     let hit = a.compared_with(column, &positions(depth, axis, rank))?;
     let values = a.value(2)?;
@@ -510,7 +510,7 @@ fn scatter_elements(a: &mut Apply) -> Outcome<Vec<Term>> {
         return Err("positions that the model computes must be there for all positions of the other axes".into());
     }
     a.few_pairs(&[&counts[..], &[dims[axis]]].concat())?;
-    let front = a.from_front(indices, dims[axis])?;
+    let front = a.counted_from_front(indices, dims[axis])?;
     let [column, updates] = [a.widened(front, axis)?, a.widened(updates, axis)?];
     let hits = a.compared_with(column, &positions(dims[axis], axis, dims.len() + 1))?;
     one(a.put(x, updates, hits, axis + 1, onto)?)
