@@ -76,7 +76,7 @@ fn combine(a: Acc, b: Acc) -> Acc {
         case MODULO: {
             // Divided and multiplied again, what is left may lie one divisor off.
             let left = a - b * floor(a / b);
-            return select(left, left - b, (left >= b) & (b > Acc(0.0)) | (left <= b) & (b < Acc(0.0)));
+            return select(left, left - b, ((left >= b) & (b > Acc(0.0))) | ((left <= b) & (b < Acc(0.0))));
         }
         case REMAINDER: { return a - b * trunc(a / b); }
         case ARCTANGENT: { return angle(a, b); }

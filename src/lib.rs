@@ -30,6 +30,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | 9 | `web` (feature `web`): the library for JavaScript |
 //! | 8 | [`training`] |
 //! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
@@ -134,6 +135,8 @@ mod unary;
 mod variable;
 #[cfg(feature = "view")]
 pub mod view;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+pub mod web;
 
 pub use activation::Activation;
 pub use dtype::{DType, DTypePolicy, Element, HostData, Rounding};
@@ -154,11 +157,11 @@ pub use wgpu;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::{Path, PathBuf};
 
     /// The floors of the crate documentation, lowest first.
-    const FLOORS: [&[&str]; 9] = [
+    const FLOORS: [&[&str]; 10] = [
         &[
             "error",
             "text",
@@ -181,6 +184,7 @@ mod tests {
         &["layers"],
         &["model", "formats", "reference", "view"],
         &["training"],
+        &["web"],
     ];
 
     /// What the crate root re-exports, by the module it comes from.
@@ -289,35 +293,40 @@ mod tests {
         assert_eq!(imports(&code(text), 2), ["Error", "gpu", "plan", "ops"]);
     }
 
-    #[test]
-    fn modules_import_downwards() {
+    /// The files of the library but for this one: where each lies below `src`, without its ending, and its code.
+    fn sources() -> Vec<(PathBuf, String)> {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let (mut broken, mut beside) = (Vec::new(), BTreeSet::new());
-        let mut folders = vec![src.clone()];
-        let mut files = 0;
+        let (mut sources, mut folders) = (Vec::new(), vec![src.clone()]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
+                let relative = path.strip_prefix(&src).unwrap().with_extension("");
                 if path.is_dir() {
                     folders.push(path);
-                    continue;
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !relative.starts_with("lib")
+                    && !relative.starts_with("bin")
+                {
+                    sources.push((relative, code(&std::fs::read_to_string(&path).unwrap())));
                 }
-                let relative = path.strip_prefix(&src).unwrap().with_extension("");
-                let module = relative.iter().next().unwrap().to_str().unwrap().to_owned();
-                let is_rust = path.extension().is_some_and(|extension| extension == "rs");
-                if module == "lib" || module == "bin" || !is_rust {
-                    continue;
-                }
-                files += 1;
-                let levels = relative.iter().count() - usize::from(relative.ends_with("mod"));
-                for name in imports(&code(&std::fs::read_to_string(&path).unwrap()), levels) {
-                    let target =
-                        ROOT.iter().find(|(root, _)| *root == name).map_or(name.as_str(), |(_, module)| module);
-                    if floor(target) > floor(&module) {
-                        broken.push(format!("{} imports {name} of a higher floor", relative.display()));
-                    } else if floor(target) == floor(&module) && target != module {
-                        beside.insert((module.clone(), target.to_owned()));
-                    }
+            }
+        }
+        assert!(sources.len() > 20, "only {} files were read", sources.len());
+        sources
+    }
+
+    #[test]
+    fn modules_import_downwards() {
+        let (mut broken, mut beside) = (Vec::new(), BTreeSet::new());
+        for (relative, code) in sources() {
+            let module = relative.iter().next().unwrap().to_str().unwrap().to_owned();
+            let levels = relative.iter().count() - usize::from(relative.ends_with("mod"));
+            for name in imports(&code, levels) {
+                let target = ROOT.iter().find(|(root, _)| *root == name).map_or(name.as_str(), |(_, module)| module);
+                if floor(target) > floor(&module) {
+                    broken.push(format!("{} imports {name} of a higher floor", relative.display()));
+                } else if floor(target) == floor(&module) && target != module {
+                    beside.insert((module.clone(), target.to_owned()));
                 }
             }
         }
@@ -326,7 +335,25 @@ mod tests {
                 broken.push(format!("{one} and {other} of one floor import each other"));
             }
         }
-        assert!(files > 20, "only {files} files were read");
         assert!(broken.is_empty(), "{broken:#?}");
+    }
+
+    /// Who reads a name in the documentation need not ask which of two types it is.
+    #[test]
+    fn public_types_have_one_meaning() {
+        let mut declared = BTreeMap::<String, Vec<PathBuf>>::new();
+        for (relative, code) in sources() {
+            for line in code.lines() {
+                let Some(rest) = line.strip_prefix("pub ") else { continue };
+                let kind = ["struct ", "enum ", "trait ", "type ", "union "].iter().find_map(|k| rest.strip_prefix(k));
+                let name = kind.and_then(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+                if let Some(name) = name {
+                    declared.entry(name.to_owned()).or_default().push(relative.clone());
+                }
+            }
+        }
+        assert!(declared.len() > 200, "only {} types were found", declared.len());
+        declared.retain(|_, files| files.len() > 1);
+        assert!(declared.is_empty(), "{declared:#?}");
     }
 }

@@ -410,7 +410,7 @@ fn layers_that_are_convolutions_inside() {
                 _ => {
                     let axis =
                         if let LayerConfig::BatchNormalization(layer) = config { layer.axis as isize } else { -1 };
-                    let norm = common::reference::BatchNormalization {
+                    let norm = common::reference::BatchStatistics {
                         gamma: Some(array(0)),
                         beta: Some(array(1)),
                         moving_mean: array(2),

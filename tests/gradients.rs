@@ -224,6 +224,10 @@ fn pooling_and_reductions() {
             GlobalAveragePooling2D::new().data_format(data_format),
             &[shape],
         ));
+        let mean = AdaptiveAveragePooling2D::new((2, 4)).data_format(data_format);
+        rows.push(row(&format!("adaptive mean {name}"), mean, &[shape]));
+        let largest = AdaptiveMaxPooling2D::new((2, 4)).data_format(data_format);
+        rows.push(row(&format!("adaptive largest {name}"), largest, &[shape]));
         rows.push(row(&format!("global largest {name}"), GlobalMaxPooling2D::new().data_format(data_format), &[shape]));
     }
     use Reduction::{L1, L2, LogSumExp, Max, Mean, Min, Sum, SumSquare};

@@ -292,6 +292,11 @@ mod digits {
         assert!(inputs.note.unwrap().contains("resized from 16×32 to 8×8"));
         let grey = 0.299 * 200.0 + 0.587 * 100.0 + 0.114 * 50.0 - 10.0;
         assert!(inputs.data.values.iter().all(|value| (value - grey).abs() < 1e-3), "{:?}", &inputs.data.values[..4]);
+        // What does not block computes the same.
+        pollster::block_on(model.warm_up_async(&[[1, 8, 8, 1].into()])).unwrap();
+        let inputs = [inputs.data];
+        let computed = pollster::block_on(model.predict_all_async(&inputs)).unwrap();
+        assert_eq!(computed, model.predict_all(&inputs).unwrap());
 
         let first = Sequential::new(&gpu)
             .with_input([None, Some(3), Some(2), Some(2)])
@@ -317,6 +322,26 @@ mod digits {
         assert_eq!(inputs.data.shape.dims(), [1, 2, 2, 3]);
         let pixels: Vec<_> = inputs.data.values.iter().map(|value| value.round()).collect();
         assert_eq!(pixels, (0u8..12).map(f32::from).collect::<Vec<_>>());
+
+        // The pixels of a browser are the same pictures, and must have the model's size.
+        let rgba: Vec<u8> = (0u8..4).flat_map(|pixel| [3 * pixel, 3 * pixel + 1, 3 * pixel + 2, 255]).collect();
+        for model in [first.model().unwrap(), moved.model().unwrap()] {
+            let reader = InputReader::new(model).unwrap();
+            assert_eq!(reader.pixels([2, 2], &rgba).unwrap(), reader.read(&small).unwrap().data);
+        }
+        let refused = |size, rgba: &[u8]| reader.pixels(size, rgba).unwrap_err().to_string();
+        assert!(refused([1, 4], &rgba).contains("the size of the model's input, (2, 2, 3); received 1 × 4"));
+        assert!(refused([2, 2], &rgba[1..]).contains("must have 16 bytes; received 15 bytes"));
+
+        // One channel may be moved by a reshape.
+        let reshaped = Sequential::new(&gpu)
+            .with_input([None, Some(8), Some(8), Some(1)])
+            .and_then(|model| model.with(wgpu_conv::layers::Reshape::new([1, 8, 8])))
+            .and_then(|model| model.with(Conv2D::new(1, 1).data_format(wgpu_conv::DataFormat::ChannelsFirst)))
+            .unwrap();
+        let reader = InputReader::new(reshaped.model().unwrap()).unwrap();
+        assert_eq!(reader.read(&wide).unwrap().data.shape.dims(), [1, 8, 8, 1]);
+        let reader = InputReader::new(moved.model().unwrap()).unwrap();
 
         std::fs::write(&small, b"\x89PNG\r\n\x1a\nnothing").unwrap();
         assert!(reader.read(&small).unwrap_err().to_string().contains("small.png"));

@@ -4,9 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, BinaryFunction, BinaryProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue,
-    MOST_TURNS, MapProblem, MoveAxis, MoveProblem, NormalizeFunction, NormalizeProblem, Outside, PairAxis,
-    PoolFunction, PoolProblem, Problem, ProductProblem, ResizeProblem, SeparableProblem, Sides,
+    AffineProblem, AxisFunction, AxisProblem, BinaryFunction, BinaryProblem, Caps, ConvProblem, Direction, Elementwise,
+    Epilogue, Fill, MOST_TURNS, MapProblem, MoveAxis, MoveProblem, NoiseFunction, NoiseProblem, NormalizeFunction,
+    NormalizeProblem, Outside, PairAxis, PairSides, PoolFunction, PoolProblem, Problem, ProductProblem, ResizeProblem,
+    SeparableProblem,
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat, candidates};
 
@@ -183,6 +184,23 @@ fn images_and_elements() {
         let activation = EPILOGUE().activation;
         Some(Problem::Map(MapProblem { elements: numbers[0], dtype: DType::F32, activation }))
     });
+    hold("affine", &[3, 4, 5, 6], |numbers| {
+        let [batch, channels, height, width] = numbers[..] else { unreachable!("four numbers") };
+        Some(Problem::Affine(AffineProblem {
+            batch,
+            channels,
+            size: [height, width],
+            nearest: false,
+            fill: Fill::Reflect,
+            dtype: DType::F32,
+            data_format: DataFormat::ChannelsLast,
+        }))
+    });
+    hold("noise", &[8, 100, 3, 4, 5], |numbers| {
+        let [first, elements, low, high, site] = numbers[..] else { unreachable!("five numbers") };
+        let function = NoiseFunction::Drop { threshold: 1 << 23, scale: 0, shift: 0, dropped: 0 };
+        Some(Problem::Noise(NoiseProblem { function, first, elements, seed: [low, high], site, dtype: DType::F32 }))
+    });
     hold("move", &[4, 1, 1, 5, 4, 4, 7, 20, 20, 0, 0], |numbers| {
         let axis = |at: usize| MoveAxis {
             extent: numbers[at],
@@ -204,7 +222,7 @@ fn pairs() {
         [axis(0), axis(3), axis(6)]
     };
     hold("binary", &[4, 1, 1, 5, 4, 4, 7, 20, 0], |numbers| {
-        let sides = Sides::InputOther;
+        let sides = PairSides::InputOther;
         let mut problem = BinaryProblem::new(BinaryFunction::Add, &[1], &[1], sides, DType::F32).expect("one element");
         problem.axes[..3].copy_from_slice(&axes(numbers));
         Some(Problem::Binary(problem))
@@ -213,7 +231,7 @@ fn pairs() {
         let [rows, columns, terms, left_row, left_term, right_term, right_column] = numbers[9..] else {
             unreachable!("seven numbers")
         };
-        let (left, right, sides) = ([left_row, left_term], [right_term, right_column], Sides::InputOther);
+        let (left, right, sides) = ([left_row, left_term], [right_term, right_column], PairSides::InputOther);
         let sizes = [rows, columns, terms];
         let mut problem = ProductProblem::new(&[], sizes, left, right, sides, DType::F32).expect("no batch");
         problem.batch[..3].copy_from_slice(&axes(numbers));

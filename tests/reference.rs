@@ -17,7 +17,9 @@ use wgpu_conv::layers::{
     AveragePooling2D, ELU, GlobalAveragePooling2D, GlobalMaxPooling2D, LayerConfig, LeakyReLU, MaxPooling2D, Merge,
     ReLU, Reduce, Reduction, Rescaling, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
 };
-use wgpu_conv::reference::{self, ACTIVATIONS, Array, Convolved, Padding, Window, activate, evaluate, expect};
+use wgpu_conv::reference::{
+    self, ACTIVATIONS, Array, Convolved, ReferencePadding, ReferenceWindow, activate, evaluate, expect,
+};
 
 /// sparsemax as Keras 3.8 to 3.15 compute it: the threshold comes from the sum of all partial sums over the support,
 /// where the definition takes the last of them. Right only when the support has one member.
@@ -230,14 +232,14 @@ fn counting(shape: [usize; 4], first: f64) -> Array {
 
 #[test]
 fn worked_examples_are_exact() {
-    let same = Window { padding: Padding::Same, ..Window::<2>::default() };
-    let valid = Window::<2>::default();
-    let strided = Window { strides: [2, 2], ..same };
-    let dilated = Window { dilation_rate: [2, 2], ..same };
+    let same = ReferenceWindow { padding: ReferencePadding::Same, ..ReferenceWindow::<2>::default() };
+    let valid = ReferenceWindow::<2>::default();
+    let strided = ReferenceWindow { strides: [2, 2], ..same };
+    let dilated = ReferenceWindow { dilation_rate: [2, 2], ..same };
     let ones = |size: usize| Array::new([size, size, 1, 1], vec![1.0; size * size]);
     let five = counting([1, 5, 5, 1], 0.0);
     let list = |values: &[f64]| Array::new([values.len()], values);
-    let conv = |x: &Array, kernel: &Array, window: &Window| reference::conv(x, kernel, None, 1, window);
+    let conv = |x: &Array, kernel: &Array, window: &ReferenceWindow| reference::conv(x, kernel, None, 1, window);
     let row = |convolved: Convolved, row: usize| convolved.exact.slice(1, row, 1).data;
     let rows: [(&str, Vec<f64>, &[f64]); 11] = [
         (
@@ -276,7 +278,7 @@ fn worked_examples_are_exact() {
         ),
         (
             "same, stride 2 and dilation 2",
-            conv(&five, &ones(3), &Window { strides: [2, 2], ..dilated }).exact.data,
+            conv(&five, &ones(3), &ReferenceWindow { strides: [2, 2], ..dilated }).exact.data,
             &[24.0, 42.0, 32.0, 66.0, 108.0, 78.0, 64.0, 102.0, 72.0],
         ),
         (
@@ -329,11 +331,11 @@ fn magnitude_and_terms_are_those_of_the_sum() {
     let x = Array::new([1, 1, 2, 2], [1.0, -2.0, 3.0, -4.0]);
     let kernel = Array::new([1, 2, 2, 1], [5.0, 6.0, -7.0, 8.0]);
     let bias = Array::new([1], [-0.5]);
-    let result = reference::conv(&x, &kernel, Some(&bias), 1, &Window::<2>::default());
+    let result = reference::conv(&x, &kernel, Some(&bias), 1, &ReferenceWindow::<2>::default());
     assert_eq!((result.exact.data[0], result.magnitude.data[0], result.terms), (-60.5, 70.5, 4));
     let pointwise = Array::new([1, 1, 2, 1], [-1.0, 2.0]);
     let depthwise = Array::new([1, 2, 2, 1], [5.0, 6.0, -7.0, 8.0]);
-    let result = reference::separable_conv(&x, &depthwise, &pointwise, Some(&bias), &Window::<2>::default());
+    let result = reference::separable_conv(&x, &depthwise, &pointwise, Some(&bias), &ReferenceWindow::<2>::default());
     // Channel 0: 5 - 21 = -16 of magnitude 26; channel 1: -12 - 32 = -44 of magnitude 44.
     assert_eq!((result.exact.data[0], result.magnitude.data[0]), (16.0 - 88.0 - 0.5, 26.0 + 88.0 + 0.5));
     assert_eq!(result.terms, 2 + 2 + 3);
@@ -449,7 +451,7 @@ fn bounds_contain_what_a_wrong_input_does() {
 
 #[test]
 fn wrong_results_are_seen() {
-    let window = Window { padding: Padding::Same, ..Window::<2>::default() };
+    let window = ReferenceWindow { padding: ReferencePadding::Same, ..ReferenceWindow::<2>::default() };
     let (x, kernel) = (counting([2, 3, 4, 2], -20.0), counting([3, 2, 2, 3], -17.0));
     let convolved = reference::conv(&x, &kernel, None, 1, &window);
     for storage in [Storage::F32, Storage::F16] {
@@ -471,7 +473,12 @@ fn wrong_results_are_seen() {
 
 #[test]
 fn separable_bound_covers_both_steps_in_f32() {
-    let window = Window { padding: Padding::Same, strides: [2, 1], dilation_rate: [1, 2], channels_first: false };
+    let window = ReferenceWindow {
+        padding: ReferencePadding::Same,
+        strides: [2, 1],
+        dilation_rate: [1, 2],
+        channels_first: false,
+    };
     let wave = |shape: [usize; 4], pace: f64| {
         let count = shape.iter().product::<usize>();
         // Rounded to f32, so that only the sums can differ.
@@ -482,7 +489,7 @@ fn separable_bound_covers_both_steps_in_f32() {
     // The intermediate result rounded to f32 is the least that two separate steps do.
     let between = reference::depthwise_conv(&x, &depthwise, None, &window).exact;
     let between = Array::from_f32(between.shape.clone(), &between.to_f32());
-    let rounded = reference::conv(&between, &pointwise, None, 1, &Window::<2>::default()).exact.to_f32();
+    let rounded = reference::conv(&between, &pointwise, None, 1, &ReferenceWindow::<2>::default()).exact.to_f32();
     tolerance::expected(&exact, "linear", &[], Storage::F32).check(&rounded).expect("a rounded intermediate");
 }
 

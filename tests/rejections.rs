@@ -9,12 +9,13 @@ use std::borrow::Borrow;
 
 use common::test_each;
 use wgpu_conv::layers::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, BinaryFunction, Broadcast, Concatenate, Constraint, Conv2D,
-    Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, Expand, Flatten, GaussianNoise,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, Initializer, LayerConfig, LayerNormalization,
-    LeakyReLU, Map, MatMul, MaxPooling2D, Merge, Normalization, PReLU, Pad, Pads, Permute, Pool2D, Pooling, ReLU,
-    Reduce, Reduction, Regularizer, RepeatVector, Rescaling, Reshape, Resize, ResizeTo, SeparableConv2D, Slice,
-    SpatialDropout2D, UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
+    ActivationLayer, AdaptiveAveragePooling2D, AdaptiveMaxPooling2D, AveragePooling2D, BatchNormalization,
+    BinaryFunction, Broadcast, Concatenate, Constraint, Conv2D, Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D,
+    Dot, Dropout, Expand, Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization,
+    Initializer, LayerConfig, LayerNormalization, LeakyReLU, Map, MatMul, MaxPooling2D, Merge, Normalization, PReLU,
+    Pad, Pads, Permute, Pool2D, Pooling, ReLU, Reduce, Reduction, Regularizer, RepeatVector, Rescaling, Reshape,
+    Resize, ResizeTo, SeparableConv2D, Slice, SpatialDropout2D, UnitNormalization, UpSampling2D, Upsampling,
+    ZeroPadding2D,
 };
 use wgpu_conv::{
     Activation, DType, DTypePolicy, DataFormat, Error, Gpu, HostTensor, Padding, PartialShape, Result, Shape, Tensor,
@@ -414,6 +415,18 @@ fn shapes() {
             GlobalAveragePooling2D::new().into(),
             [5, 5, 3].into(),
             "Invalid: the input must have 4 axes; received input shape=(5, 5, 3) of rank 3",
+        ),
+        (
+            "no output",
+            AdaptiveMaxPooling2D::new((2, 0)).into(),
+            [1, 5, 5, 3].into(),
+            "Invalid: `output_size` must hold strictly positive values; received output_size=[2, 0]",
+        ),
+        (
+            "nothing to pool",
+            AdaptiveAveragePooling2D::new(2).into(),
+            [1, 0, 5, 3].into(),
+            "Invalid: the spatial extents of what is pooled must be at least 1; received input shape=(1, 0, 5, 3)",
         ),
         (
             "rank 3, maximum",

@@ -109,6 +109,8 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::Product(problem) => problem.dtype == DType::F16,
         Problem::Take(problem) => problem.dtype == DType::F16 || problem.index_dtype == DType::F16,
         Problem::Recurrent(problem) => problem.dtype == DType::F16,
+        Problem::Affine(problem) => problem.dtype == DType::F16,
+        Problem::Noise(problem) => problem.dtype == DType::F16,
         Problem::MapGradient(problem) => problem.dtype == DType::F16,
         Problem::BinaryGradient(problem) => problem.of.dtype == DType::F16,
         Problem::PoolGradient(problem) => problem.of.dtype == DType::F16,

@@ -12,7 +12,7 @@ use common::test_each;
 use gpu::gpu;
 use serde_json::Value;
 use wgpu_conv::layers::{
-    Axes, Constraint, Conv2D, Dense, Dropout, Initializer, LayerConfig, OrthogonalMode, Regularizer,
+    Augmentation, Axes, Constraint, Conv2D, Dense, Initializer, LayerConfig, OrthogonalMode, Regularizer,
 };
 use wgpu_conv::model::{Model, Sequential};
 use wgpu_conv::training::{
@@ -907,24 +907,20 @@ fn accuracies_by_hand() {
     assert_eq!(value(categorical, tensor(&[3, 4], &dense), tensor(&[3, 4], &scores)), 2.0 / 3.0);
 }
 
-/// What would draw at random in training is refused by its class, and computed where there is nothing to draw.
+/// What nothing here draws in training is refused by its class, and does nothing outside of it.
 #[test]
-fn what_draws_at_random_is_refused() {
+fn augmentations_that_are_not_drawn_are_refused() {
     let Some(gpu) = gpu() else { return };
     let x = [HostTensor::new([2, 3], vec![1.0; 6]).unwrap()];
     let y = [HostTensor::new([2, 1], vec![0.0; 2]).unwrap()];
-    for (rate, refused) in [(0.5, true), (0.0, false)] {
-        let mut chain = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap();
-        chain.add(Dropout::new(rate).name("drop")).unwrap();
-        chain.add(Dense::new(1)).unwrap();
-        let model = chain.into_model().unwrap();
-        let optimizer = Optimizer::from_name("sgd").unwrap();
-        let mut trainer = Trainer::new(&model, optimizer, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
-        let outcome = trainer.train_on_batch(&x, &y);
-        assert_eq!(outcome.is_err(), refused, "{rate}: {outcome:?}");
-        if let Err(error) = outcome {
-            assert!(error.to_string().contains("Dropout in training is not supported"), "{error}");
-            assert_eq!(error.layer(), Some("drop"));
-        }
-    }
+    let mut chain = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap();
+    chain.add(LayerConfig::from(Augmentation::new("RandAugment").unwrap()).named("augment")).unwrap();
+    chain.add(Dense::new(1)).unwrap();
+    let model = chain.into_model().unwrap();
+    let optimizer = Optimizer::from_name("sgd").unwrap();
+    let mut trainer = Trainer::new(&model, optimizer, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
+    assert!(trainer.evaluate(&x, &y, 2).is_ok());
+    let error = trainer.train_on_batch(&x, &y).unwrap_err();
+    assert!(error.to_string().contains("RandAugment in training is not supported"), "{error}");
+    assert_eq!(error.layer(), Some("augment"));
 }

@@ -13,7 +13,7 @@ use wgpu_conv::layers::{
 };
 use wgpu_conv::plan::{
     AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
-    NormalizeProblem, Operand, Plan, PoolFunction, PoolProblem, Problem, ProductProblem, Sides,
+    NormalizeProblem, Operand, PairSides, Plan, PoolFunction, PoolProblem, Problem, ProductProblem,
 };
 use wgpu_conv::{
     Activation, Axis, ConvGeometry, DType, DataFormat, Error, Gpu, HostTensor, Padding, Tensor, Tuning, candidates,
@@ -123,7 +123,7 @@ fn problems() -> Vec<Problem> {
     }
     for (rows, columns, terms) in [(1, 1, 10_000_000), (7, 3, 32_264), (4, 8, 100_000), (4096, 4096, 100_000)] {
         let sizes = [rows, columns, terms];
-        let problem = ProductProblem::new(&[], sizes, [terms, 1], [columns, 1], Sides::InputOther, DType::F32);
+        let problem = ProductProblem::new(&[], sizes, [terms, 1], [columns, 1], PairSides::InputOther, DType::F32);
         problems.push(Problem::Product(problem.unwrap()));
     }
     problems
@@ -451,7 +451,8 @@ fn products_of_many_terms() {
         let (left, right) = (numbers(8, rows * terms), numbers(9, terms * columns));
         let sizes = [rows, columns, terms].map(|extent| extent as u32);
         let strides = [[terms as u32, 1], [columns as u32, 1]];
-        let problem = ProductProblem::new(&[], sizes, strides[0], strides[1], Sides::InputOther, DType::F32).unwrap();
+        let problem =
+            ProductProblem::new(&[], sizes, strides[0], strides[1], PairSides::InputOther, DType::F32).unwrap();
         let given = [(Operand::Input, bytes(&left)), (Operand::Other, bytes(&right))];
         let sums: Vec<(f64, f64)> = (0..rows * columns)
             .map(|at| {

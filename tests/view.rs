@@ -11,7 +11,7 @@ use wgpu_conv::layers::{
     BatchNormalization, Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D, LayerConfig, ReLU,
 };
 use wgpu_conv::model::{Model, Sequential};
-use wgpu_conv::view::{CloseButton, Color, LayerView, Look, ModelLook, Page, Picture, Sketch, Status, Viewer};
+use wgpu_conv::view::{CloseButton, Color, LayerView, Live, Look, ModelLook, Page, Picture, Sketch, Status, Viewer};
 use wgpu_conv::{DataFormat, Gpu, HostTensor, Padding, Tensor};
 
 fn numbers(shape: &[usize]) -> HostTensor {
@@ -312,4 +312,36 @@ fn an_architecture_is_shown_as_the_model_before_its_first_predict() {
         }
     }
     assert!(count >= 3, "{count} files");
+}
+
+/// What a page computes with stands in it, and is of this version. (`tests/live_page.py` uses such a page in a browser.)
+#[test]
+fn a_live_page_holds_all_it_computes_with() {
+    let package = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("live_package");
+    // What an earlier run left.
+    let _ = std::fs::remove_dir_all(&package);
+    std::fs::create_dir_all(&package).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(package.join(name), text).unwrap();
+    let refused = || Live::new(&package, Vec::new()).unwrap_err().to_string();
+    assert!(refused().contains("`npm install wgpu-conv` or `bash .ci/web`"), "{}", refused());
+    write("package.json", "{\"version\": \"9.0.0\"}");
+    assert!(refused().contains(concat!("of another version; this program takes ", env!("CARGO_PKG_VERSION"))));
+    write("package.json", concat!("{\"version\": \"", env!("CARGO_PKG_VERSION"), "\"}"));
+    assert!(refused().contains("wgpu_conv_bg.wasm"), "{}", refused());
+    for name in ["wgpu_conv_bg.wasm", "wgpu_conv.js", "worker.js"] {
+        write(name, name);
+    }
+    let mut sketch = Sketch::new();
+    let input = sketch.input("image", &[4, 4, 1]).unwrap();
+    sketch.layer(Conv2D::new(2, 3).name("conv"), &[input]).unwrap();
+    let viewer = Viewer::of_sketch(sketch);
+    let live = Live::new(&package, b"model".to_vec()).unwrap();
+    let page = viewer.page(&Page::new().live(live).labels(["</script>".to_owned()])).unwrap();
+    for (name, text) in [("module", "d2dwdV9jb252X2JnLndhc20="), ("worker", "d29ya2VyLmpz"), ("file", "bW9kZWw=")] {
+        assert!(page.contains(&format!("id=\"live-{name}\">{text}</script>")), "{name}");
+    }
+    assert!(page.contains("\nclass RemoteModel") && !page.contains("import.meta.url)"));
+    assert!(page.contains("'wasm-unsafe-eval'") && page.contains("id=\"pad\"") && !page.contains("</script>\"]"));
+    let still = viewer.page(&Page::new()).unwrap();
+    assert!(!still.contains("wasm-unsafe-eval") && !still.contains("id=\"pad\"") && !still.contains("RemoteModel"));
 }

@@ -37,13 +37,15 @@ OPTIONS = [
 class Browser:
     """A Chromium that is told what to do through file descriptors 3 and 4."""
 
-    def __init__(self, program, profile):
+    def __init__(self, program, profile, options=()):
+        # What a page may ask for.
+        self.own = ("data:", "file:")
         commands, self.out = os.pipe()
         self.answers, answers = os.pipe()
         # Descriptors that are inherited keep their numbers: a shell gives them those that Chromium reads.
         line = f'exec "$0" "$@" 3<&{commands} 4>&{answers}'
         self.process = subprocess.Popen(
-            ["bash", "-c", line, program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            ["bash", "-c", line, program, *OPTIONS, *options, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(commands, answers),
             stderr=subprocess.DEVNULL,
         )
@@ -112,7 +114,7 @@ class Browser:
 
     def load(self, page):
         self.events.clear()
-        self("Page.navigate", url=page.resolve().as_uri())
+        self("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.wait("document.readyState === 'complete'", 60)
         assert not self.complaints(), self.complaints()
 
@@ -161,7 +163,7 @@ class Browser:
                 found.append(str(parameters["entry"]))
             elif method == "Network.requestWillBeSent":
                 url = parameters["request"]["url"]
-                if not url.startswith(("data:", "file:")):
+                if not url.startswith(self.own):
                     found.append(f"asks for {url}")
         return found
 
@@ -305,15 +307,24 @@ def check(browser, page, shots):
     assert not complaints, complaints
 
 
+def chromium():
+    return next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+
+
+def without_chromium():
+    """Says so; the status to end with."""
+    print("skipped: there is no Chromium; apt install chromium")
+    return 1 if os.environ.get("REQUIRE_CHROMIUM") == "1" else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", nargs="+", type=pathlib.Path)
     parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR")
     arguments = parser.parse_args()
-    program = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    program = chromium()
     if program is None:
-        print("skipped: there is no Chromium; apt install chromium")
-        return 1 if os.environ.get("REQUIRE_CHROMIUM") == "1" else 0
+        return without_chromium()
     if arguments.screenshots:
         arguments.screenshots.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

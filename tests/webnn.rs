@@ -9,7 +9,8 @@ use common::reference::Array;
 use common::{fixtures, test_each};
 use serde_json::Value;
 use wgpu_conv::layers::{Conv2D, LayerConfig, Pads, Pool2D, Pooling, TransposedConv2D, ZeroPadding2D};
-use wgpu_conv::{DataFormat, Gpu, HostTensor, Sequential};
+use wgpu_conv::model::Sequential;
+use wgpu_conv::{DataFormat, Gpu, HostTensor, Shape};
 
 /// How far a result may be from the expected one, of which the suite gives some seven digits.
 const TOLERANCE: f64 = 2e-6;
@@ -20,12 +21,15 @@ fn error(error: wgpu_conv::Error) -> String {
 
 fn array(operand: &Value) -> Array {
     let shape: Vec<usize> = serde_json::from_value(operand["shape"].clone()).expect("a shape");
-    Array::new(shape, serde_json::from_value(operand["data"].clone()).expect("numbers"))
+    let data: Vec<f64> = serde_json::from_value(operand["data"].clone()).expect("numbers");
+    Array::new(shape, data)
 }
 
-/// A list of numbers among the options, or the default.
-fn numbers<T: serde::de::DeserializeOwned>(options: &Value, name: &str, default: T) -> T {
-    options.get(name).map_or(default, |given| serde_json::from_value(given.clone()).expect("numbers"))
+/// Numbers among the options, as many as by default.
+fn numbers<const N: usize>(options: &Value, name: &str, default: [u32; N]) -> [u32; N] {
+    let Some(given) = options.get(name) else { return default };
+    let given: Vec<u32> = serde_json::from_value(given.clone()).expect("numbers");
+    given.try_into().expect("as many numbers")
 }
 
 /// Where the channels stand; `nchw` unless the option says otherwise.
@@ -63,8 +67,8 @@ fn layers(case: &Value) -> (Vec<LayerConfig>, Vec<Array>, Array) {
     let options = args.last().filter(|last| last.get("data").is_none()).unwrap_or(&none);
     let input = array(&args[0]);
     let output: Vec<usize> = serde_json::from_value(case["expectedShape"].clone()).expect("a shape");
-    let (strides, dilations) = (numbers(options, "strides", [1u32; 2]), numbers(options, "dilations", [1u32; 2]));
-    let groups = numbers(options, "groups", 1u32);
+    let (strides, dilations) = (numbers(options, "strides", [1; 2]), numbers(options, "dilations", [1; 2]));
+    let groups = options.get("groups").map_or(1, |groups| groups.as_u64().expect("a number") as u32);
     let bias = options.get("bias").map(array);
     match case["op"].as_str() {
         Some("conv2d") => {
@@ -98,8 +102,8 @@ fn layers(case: &Value) -> (Vec<LayerConfig>, Vec<Array>, Array) {
             let window = numbers(options, "windowDimensions", plane(format, &input.shape));
             let pool = Pool2D::new(function, window).strides(strides).dilation_rate(dilations).data_format(format);
             let pool = pool.pads(Pads::Explicit(padding(options)));
-            let floor = pool.output_shape(input.shape.as_slice()).expect("a shape");
-            let ceil = floor != output.as_slice().into();
+            let floor = pool.output_shape(Shape::from(input.shape.as_slice())).expect("a shape");
+            let ceil = floor != Shape::from(output.as_slice()).into();
             (vec![pool.ceil_mode(ceil).into()], vec![], input)
         }
         None => panic!("no operation: {case}"),
@@ -108,7 +112,7 @@ fn layers(case: &Value) -> (Vec<LayerConfig>, Vec<Array>, Array) {
 
 fn hold(gpu: &Gpu, case: &Value) -> Result<(), String> {
     let (layers, weights, input) = layers(case);
-    let mut chain = Sequential::new(gpu).with_input(input.shape.as_slice()).map_err(error)?;
+    let mut chain = Sequential::new(gpu).with_input(Shape::from(input.shape.as_slice())).map_err(error)?;
     for layer in layers {
         chain.add(layer).map_err(error)?;
     }

@@ -3,7 +3,7 @@
 use wgpu_conv::Padding;
 
 use crate::case::{Case, Kind, Numbers};
-use crate::common::reference::{self, Array, Convolved, Window, conv, depthwise_conv, separable_conv};
+use crate::common::reference::{self, Array, Convolved, ReferenceWindow, conv, depthwise_conv, separable_conv};
 use crate::common::tolerance::{Expected, Storage, expected};
 
 /// Products up to which every output element is computed; beyond, those of some pixels.
@@ -30,9 +30,9 @@ impl Truth {
         let (whole, products) = extents(case);
         if products <= WHOLE {
             let padding = match case.padding {
-                Padding::Valid => reference::Padding::Valid,
-                Padding::Same => reference::Padding::Same,
-                Padding::Causal => reference::Padding::Explicit([[reach(case) - 1, 0]; 2]),
+                Padding::Valid => reference::ReferencePadding::Valid,
+                Padding::Same => reference::ReferencePadding::Same,
+                Padding::Causal => reference::ReferencePadding::Explicit([[reach(case) - 1, 0]; 2]),
             };
             let strides = [case.stride as usize; 2];
             let convolved = convolve(case, &input, weights, strides, padding);
@@ -45,7 +45,7 @@ impl Truth {
         let mut pixels = vec![0, width - 1, total - width, total - 1];
         pixels.extend((4..affordable.max(FEWEST)).map(|_| numbers.below(total)));
         let pieces: Vec<Array> = pixels.iter().map(|&pixel| piece(case, &input, whole, pixel)).collect();
-        let convolved = convolve(case, &Array::joined(0, &pieces), weights, [1; 2], reference::Padding::Valid);
+        let convolved = convolve(case, &Array::joined(0, &pieces), weights, [1; 2], reference::ReferencePadding::Valid);
         Self { pixels: Some(pixels), channels: case.filters as usize, expected: bounded(case, convolved) }
     }
 
@@ -112,9 +112,10 @@ fn convolve(
     input: &Array,
     weights: &[Array],
     strides: [usize; 2],
-    padding: reference::Padding,
+    padding: reference::ReferencePadding,
 ) -> Convolved {
-    let window = Window { strides, dilation_rate: [case.dilation as usize; 2], padding, channels_first: false };
+    let window =
+        ReferenceWindow { strides, dilation_rate: [case.dilation as usize; 2], padding, channels_first: false };
     match case.kind {
         Kind::Conv => conv(input, &weights[0], None, case.groups as usize, &window),
         Kind::Depthwise => depthwise_conv(input, &weights[0], None, &window),

@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use super::graph::{Body, Call, Graph, Member, Source, at};
 use super::operators;
 use crate::layers::{
-    ActivationLayer, BinaryFunction, Broadcast, Concatenate, Einsum, EinsumDense, Index, LayerConfig, Map, Merge,
-    MergeKind, MergeTime, Recurrent, Reduce, Reduction, SplitTime, Subscript, Take,
+    ActivationLayer, BinaryFunction, Broadcast, Concatenate, Dropout, Einsum, EinsumDense, Index, LayerConfig, Map,
+    Merge, MergeKind, MergeTime, Recurrent, Reduce, Reduction, SplitTime, Subscript, Take,
 };
 use crate::{Activation, HostTensor, Unary};
 
@@ -283,6 +283,20 @@ pub(super) fn attention(
     }
     let softmax = ActivationLayer::new(Activation::Softmax { axis: -1 });
     let shares = write.layer("softmax", "", softmax, &[scores]);
+    let scores = shares;
+    let rate = config["dropout"].as_f64().unwrap_or(0.0);
+    let shares = match rate > 0.0 {
+        true => {
+            let mut dropout = Dropout::new(rate);
+            if let Some(seed) = config["seed"].as_u64() {
+                dropout = dropout.seed(seed);
+            }
+            write.layer("dropout", "", dropout, &[scores])
+        }
+        false => scores,
+    };
+    // The layers with heads tell what they made before some of it was dropped, the others after.
+    let scores = if heads { scores } else { shares };
     let output = match class {
         "MultiHeadAttention" => {
             let mixed = write.layer("mixed", "", Einsum::new("acbe,aecd->abcd"), &[shares, value]);
@@ -301,6 +315,6 @@ pub(super) fn attention(
         }
         _ => write.layer("mixed", "", Einsum::new("bqk,bkd->bqd"), &[shares, value]),
     };
-    let outputs = if scores_too { vec![output, shares] } else { vec![output] };
+    let outputs = if scores_too { vec![output, scores] } else { vec![output] };
     Ok(write.done(outputs))
 }

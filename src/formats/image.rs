@@ -6,25 +6,15 @@ use std::path::Path;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GenericImageView, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
 
+use super::input::grey;
 use super::{InputReader, Inputs};
 use crate::budget::Meter;
-use crate::{DataFormat, Error, HostTensor, Result};
-
-/// The weights of red, green and blue in grey, of ITU-R BT.601.
-const GREY: [f32; 3] = [0.299, 0.587, 0.114];
+use crate::{Error, Result};
 
 impl InputReader {
     /// The one input of the image at `path`.
     pub(super) fn read_image(&self, path: &Path, place: String) -> Result<Inputs> {
-        if self.shape.rank() != 4 {
-            let rule = format!("{place}: an image must be given to a model whose input has 4 axes, batch included");
-            return Err(Error::invalid("input", rule, format!("a model with input shape={}", self.shape)));
-        }
-        let (_, channels, [height, width]) = self.data_format.split::<_, 2>(self.shape.dims());
-        let Some(channels @ (1 | 3 | 4)) = channels else {
-            let rule = format!("{place}: an image must be given to a model whose input has 1, 3 or 4 channels");
-            return Err(Error::invalid("input", rule, format!("a model with input shape={}", self.shape)));
-        };
+        let (channels, [height, width]) = self.picture(&place)?;
         let bytes = super::read(path)?;
         let meter = Meter::new(&*place, bytes.len());
         let fitted = |own: [u32; 2]| {
@@ -51,21 +41,10 @@ impl InputReader {
             3 => pixels.fitted(height, width, |[red, green, blue, _]| Rgb([red, green, blue])),
             _ => pixels.fitted(height, width, Rgba),
         };
-        let scale = self.scale * 255.0;
-        let scaled = |value: f32| value * scale + self.offset;
-        let values: Vec<f32> = match self.data_format {
-            DataFormat::ChannelsLast => values.into_iter().map(scaled).collect(),
-            DataFormat::ChannelsFirst => {
-                let mut ordered = Vec::with_capacity(values.len());
-                ordered
-                    .extend((0..channels).flat_map(|c| values.iter().skip(c).step_by(channels)).copied().map(scaled));
-                ordered
-            }
-        };
-        let shape = self.data_format.join(1, channels, [height as usize, width as usize]);
+        let data = self.laid_out([height as usize, width as usize], channels, values);
         let note = (own != [height, width])
             .then(|| format!("{place}: resized from {}×{} to {height}×{width}", own[0], own[1]));
-        Ok(Inputs { names: vec![place], data: HostTensor { shape: shape.into(), values }, note })
+        Ok(Inputs { names: vec![place], data, note })
     }
 }
 
@@ -220,14 +199,6 @@ impl<P: Pixel<Subpixel = f32>, F: Fn([f32; 4]) -> P> GenericImageView for View<'
     fn get_pixel(&self, x: u32, y: u32) -> P {
         (self.made)(self.pixels.pixel(x, y))
     }
-}
-
-/// A pixel in grey. One that is grey already stays as it is.
-fn grey([red, green, blue, _]: [f32; 4]) -> f32 {
-    if red == green && green == blue {
-        return red;
-    }
-    [red, green, blue].iter().zip(GREY).map(|(value, weight)| value * weight).sum()
 }
 
 #[cfg(test)]

@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::budget::Meter;
 use crate::layers::{BinaryFunction, Constant, Layer, LayerConfig};
 use crate::model::{Block, Model, Port};
-use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Unary};
+use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Shape, Unary};
 
 /// The endings of files that inputs can be read from, in small letters.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "npy", "safetensors"];
+
+/// The weights of red, green and blue in grey, of ITU-R BT.601.
+const GREY: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Inputs of a model, from one file.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +66,6 @@ impl Inputs {
 #[derive(Clone, Debug)]
 pub struct InputReader {
     pub(super) shape: PartialShape,
-    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only images are laid out here"))]
     pub(super) data_format: DataFormat,
     pub(super) scale: f32,
     pub(super) offset: f32,
@@ -150,6 +152,67 @@ impl InputReader {
         }
     }
 
+    /// The input that is a picture of `height` × `width` pixels of four bytes each, red, green, blue and alpha, as browsers have
+    /// them: converted to the model's channels and scaled as images from files are. It must have the size that the model was
+    /// built for, where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a model that takes no pictures, for another size, and for another number of bytes.
+    pub fn pixels(&self, [height, width]: [usize; 2], rgba: &[u8]) -> Result<HostTensor> {
+        let (channels, known) = self.picture("the picture")?;
+        let size = [height, width];
+        if size.contains(&0) || known.iter().zip(size).any(|(known, own)| known.is_some_and(|known| known != own)) {
+            let rule = format!("a picture must have the size of the model's input, {}", self.one());
+            return Err(Error::invalid("pixels", rule, format!("{height} × {width}")));
+        }
+        let bytes = Shape::from([height, width, 4]).elements()?;
+        if bytes != rgba.len() as u64 {
+            let rule = format!("a picture of {height} × {width} pixels must have {bytes} bytes");
+            return Err(Error::invalid("rgba", rule, format!("{} bytes", rgba.len())));
+        }
+        let pixel = |pixel: &[u8; 4]| pixel.map(|byte| f32::from(byte) / f32::from(u8::MAX));
+        let pixels = rgba.as_chunks().0.iter().map(pixel);
+        let values = match channels {
+            1 => pixels.map(grey).collect(),
+            _ => pixels.flat_map(|pixel| pixel.into_iter().take(channels)).collect(),
+        };
+        Ok(self.laid_out(size, channels, values))
+    }
+
+    /// The channels of a picture for the model, and its height and width where they are known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a model that takes no pictures.
+    pub(super) fn picture(&self, place: &str) -> Result<(usize, [Option<usize>; 2])> {
+        let given = || format!("a model with input shape={}", self.shape);
+        if self.shape.rank() != 4 {
+            let rule = format!("{place}: an image must be given to a model whose input has 4 axes, batch included");
+            return Err(Error::invalid("input", rule, given()));
+        }
+        let (_, channels, size) = self.data_format.split::<_, 2>(self.shape.dims());
+        let Some(channels @ (1 | 3 | 4)) = channels else {
+            let rule = format!("{place}: an image must be given to a model whose input has 1, 3 or 4 channels");
+            return Err(Error::invalid("input", rule, given()));
+        };
+        Ok((channels, size))
+    }
+
+    /// The input that a picture is: its values, from 0 to 1 and channels last, scaled and in the model's order.
+    pub(super) fn laid_out(&self, size: [usize; 2], channels: usize, values: Vec<f32>) -> HostTensor {
+        let scale = self.scale * 255.0;
+        let scaled = |value: f32| value * scale + self.offset;
+        let values: Vec<f32> = match self.data_format {
+            DataFormat::ChannelsLast => values.into_iter().map(scaled).collect(),
+            DataFormat::ChannelsFirst => {
+                let mut ordered = Vec::with_capacity(values.len());
+                ordered
+                    .extend((0..channels).flat_map(|c| values.iter().skip(c).step_by(channels)).copied().map(scaled));
+                ordered
+            }
+        };
+        HostTensor { shape: self.data_format.join(1, channels, size).into(), values }
+    }
+
     /// `array` with a batch axis, and a name for each of its inputs.
     fn batch(&self, array: HostTensor, place: String) -> Result<Inputs> {
         let HostTensor { shape, values } = array;
@@ -200,11 +263,14 @@ impl InputReader {
 }
 
 /// Where the channels of a model's input of this shape stand: where the first layer that knows expects them. Where axes are moved
-/// before it, as in ONNX models of pictures, there are the channels where there are as few as a picture has.
+/// before it, as in ONNX models of pictures, by a reshape too where there is one channel, there are the channels where there are
+/// as few as a picture has.
 fn layout(model: &Model, input: &PartialShape) -> DataFormat {
     let layers = model.layers();
     let mut formats = layers.iter().map(|(_, layer)| match layer.config() {
-        LayerConfig::Transpose(_) | LayerConfig::Permute(_) => Some(None),
+        LayerConfig::Transpose(_) | LayerConfig::Permute(_) | LayerConfig::View(_) | LayerConfig::Reshape(_) => {
+            Some(None)
+        }
         config => config.data_format().map(Some),
     });
     let few = |extent: &Option<usize>| matches!(extent, Some(1 | 3 | 4));
@@ -440,6 +506,14 @@ fn safetensors_of(tensors: &[(&str, &HostTensor)], place: &str) -> Result<Vec<u8
 #[cfg(not(feature = "safetensors"))]
 fn safetensors_of(_: &[(&str, &HostTensor)], place: &str) -> Result<Vec<u8>> {
     Err(feature_off(place, "safetensors"))
+}
+
+/// A pixel in grey. One that is grey already stays as it is.
+pub(super) fn grey([red, green, blue, _]: [f32; 4]) -> f32 {
+    if red == green && green == blue {
+        return red;
+    }
+    [red, green, blue].iter().zip(GREY).map(|(value, weight)| value * weight).sum()
 }
 
 /// How an array fits a model's input.

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::KerasFile;
 #[cfg(feature = "onnx")]
 use super::OnnxFile;
+#[cfg(any(feature = "keras", feature = "onnx"))]
+use super::load::Format;
 use crate::{Result, Shape};
 
 /// What [`inspect`] found in a file.
@@ -73,6 +75,32 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
             path.display().to_string(),
             "without the feature `keras`, files must end in .onnx or .safetensors",
         )),
+    }
+}
+
+/// [`inspect`] of a model file in memory; its content says of which format it is.
+///
+/// # Errors
+/// [`Error::Format`](crate::Error::Format) where it is of another kind; [`Error::Unsupported`](crate::Error::Unsupported) for
+/// a format whose feature is off.
+///
+/// ```
+/// # #[cfg(feature = "keras")] {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/model.keras");
+/// let contents = wgpu_conv::formats::inspect_bytes(&std::fs::read(path).unwrap())?;
+/// assert_eq!((contents.format, contents.name.as_deref()), ("a Keras model", Some("digits_dscnn")));
+/// # }
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[cfg(any(feature = "keras", feature = "onnx"))]
+pub fn inspect_bytes(bytes: &[u8]) -> Result<Contents> {
+    match Format::of(bytes) {
+        #[cfg(feature = "onnx")]
+        Format::Onnx => OnnxFile::from_bytes(bytes).map(|file| onnx(&file)),
+        #[cfg(feature = "keras")]
+        Format::Keras => KerasFile::from_bytes(bytes).map(keras),
+        #[cfg(not(all(feature = "keras", feature = "onnx")))]
+        other => Err(other.lacking("the model file".into())),
     }
 }
 

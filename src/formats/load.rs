@@ -94,19 +94,20 @@ fn of_bytes(gpu: &Gpu, bytes: Vec<u8>, place: String, folder: Option<&Path>) -> 
     }
 }
 
-enum Format {
+/// The formats of model files.
+pub(super) enum Format {
     Keras,
     Onnx,
 }
 
 impl Format {
     /// An ONNX file begins with the number of its first field, and no other format does.
-    fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         if bytes.first() == Some(&8) { Self::Onnx } else { Self::Keras }
     }
 
     #[cfg(not(all(feature = "keras", feature = "onnx")))]
-    fn lacking(self, place: String) -> crate::Error {
+    pub(super) fn lacking(self, place: String) -> crate::Error {
         let reason = match self {
             Self::Keras => "it is no ONNX file, and this build lacks the feature `keras`",
             Self::Onnx => "it seems to be an ONNX file, and this build lacks the feature `onnx`",

@@ -82,6 +82,8 @@ use crate::file::read;
 pub use crate::file::{FileKind, read as read_file, write_file};
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]
 pub use input::{InputReader, Inputs, input_files, read_inputs, write_arrays};
+#[cfg(any(feature = "keras", feature = "onnx"))]
+pub use inspect::inspect_bytes;
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
 pub use inspect::{Contents, Obstacle, inspect};
 #[cfg(feature = "keras")]

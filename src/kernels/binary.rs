@@ -8,8 +8,8 @@
 use super::{WORKGROUP, accumulator, item_count, with_axes, workgroups};
 use crate::Result;
 use crate::plan::{
-    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, Part,
-    Plan, Shader, Sides, params, part,
+    ACTIVATION, BinaryProblem, Binding, Caps, Constant, Dispatch, INDEX, MATH, MOST_AXES, Operand, PairAxis, PairSides,
+    Part, Plan, Shader, params, part,
 };
 
 params! {
@@ -102,15 +102,15 @@ fn in_fours(problem: &BinaryProblem) -> Option<Walk> {
 }
 
 /// The bindings of a shader that reads a left and a right side.
-pub(super) fn bindings_of(sides: Sides) -> Vec<Binding> {
+pub(super) fn bindings_of(sides: PairSides) -> Vec<Binding> {
     match sides {
-        Sides::InputOther => {
+        PairSides::InputOther => {
             vec![Binding::Read(Operand::Input), Binding::Read(Operand::Other), Binding::Write(Operand::Output)]
         }
-        Sides::InputKernel => {
+        PairSides::InputKernel => {
             vec![Binding::Read(Operand::Input), Binding::Read(Operand::Kernel), Binding::Write(Operand::Output)]
         }
-        Sides::KernelInput => {
+        PairSides::KernelInput => {
             vec![Binding::Read(Operand::Kernel), Binding::Read(Operand::Input), Binding::Write(Operand::Output)]
         }
     }

@@ -20,7 +20,7 @@
 //! | `conv_transposed` | transposed convolution |
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
-//! | `map`, `binary`, `cast`, `move_axes`, `resize` | element by element |
+//! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise`, `affine` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `loss`, `update` | losses with their gradients, optimizers |
 //!
@@ -35,6 +35,7 @@
 //! 3. One row in `CONVOLUTIONS`, or one arm in [`candidates`]: without it the compiler finds dead code. Tests, benches and the
 //!    choice find the kernel by themselves.
 
+mod affine;
 mod along_axis;
 mod binary;
 mod binary_gradient;
@@ -62,6 +63,7 @@ mod loss;
 mod map;
 mod map_gradient;
 mod move_axes;
+mod noise;
 mod normalize;
 mod packing;
 mod pool;
@@ -115,6 +117,8 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
         Problem::Recurrent(problem) => recurrent::plans(problem, caps),
+        Problem::Affine(problem) => affine::plans(problem, caps),
+        Problem::Noise(problem) => noise::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

@@ -7,7 +7,7 @@ use super::arguments::{common_setters, each_axis, of_rank, positive};
 use super::describe::Describe;
 use super::{Common, PerAxis};
 use crate::geometry::{Axis, extent};
-use crate::ops::{self, Kernel, Side, Tape, Value};
+use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::{AxisFunction, PoolFunction};
 use crate::{DType, DataFormat, Error, PartialShape, Result, Settings};
 
@@ -45,9 +45,8 @@ fn largest(tape: &mut Tape, axis: usize, windows: &[Range<usize>], input: Value)
     let taps = longest(windows);
     // The last of a shorter window, taken again, changes no maximum.
     let of = |window: &Range<usize>| window.clone().chain(std::iter::repeat(window.end - 1)).take(taps);
-    let sources = Kernel::table(windows.iter().flat_map(of).map(|at| at as f32).collect());
-    let dtype = tape.dtype(input);
-    let taken = ops::take(tape, axis, 0, (Side::Value(input), dtype), (Side::Constant(&sources), DType::F32))?;
+    let sources: Vec<_> = windows.iter().flat_map(of).map(|at| vec![(at as u32, 1.0)]).collect();
+    let taken = ops::mix(tape, axis, &sources, input)?;
     let mut dims = tape.shape(input).dims().to_vec();
     dims.splice(axis..=axis, [windows.len(), taps]);
     let taken = tape.reshape(taken, dims)?;

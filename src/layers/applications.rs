@@ -7,7 +7,8 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe, known_extent};
-use super::{Common, Initializer};
+use super::random::dropped;
+use super::{Common, Initializer, Seed};
 use crate::ops::{self, Kernel, Side, Tape, Value};
 use crate::plan::{BinaryFunction, Elementwise};
 use crate::strides::broadcast_partial;
@@ -180,6 +181,8 @@ pub struct StochasticDepth {
     pub common: Common,
     /// The share of examples that is left out, 0 to 1.
     pub drop_path_rate: f64,
+    /// Where the choice of examples starts; none by default. Configs do not hold it.
+    pub seed: Seed,
 }
 
 common_setters!(StochasticDepth, common);
@@ -187,7 +190,7 @@ common_setters!(StochasticDepth, common);
 impl StochasticDepth {
     /// A layer that leaves a share of `drop_path_rate` of the examples out.
     pub fn new(drop_path_rate: f64) -> Self {
-        Self { common: Common::new(&Settings::current()), drop_path_rate }
+        Self { common: Common::new(&Settings::current()), drop_path_rate, seed: Seed::default() }
     }
 
     /// The output shape for `input`: the same.
@@ -213,10 +216,6 @@ impl Describe for StochasticDepth {
         true
     }
 
-    fn randomness(&self) -> f64 {
-        self.drop_path_rate
-    }
-
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if (0.0..=1.0).contains(&self.drop_path_rate) {
@@ -232,6 +231,20 @@ impl Describe for StochasticDepth {
 
     fn lower(&self, _tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         Ok(inputs[0])
+    }
+
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        let mut shape = vec![1; tape.shape(inputs[0]).rank()];
+        if let (Some(batch), Some(&samples)) = (shape.first_mut(), tape.shape(inputs[0]).dims().first()) {
+            *batch = samples;
+        }
+        dropped(tape, self.drop_path_rate, &self.seed, &shape, inputs[0])
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::arguments::common_setters;
+use super::augment::augmented;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
@@ -59,6 +60,11 @@ const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomG
 /// One of Keras's augmentations: `RandomFlip`, `RandomRotation`, `RandomZoom`, … In training they change images at random; at
 /// inference they pass them on, as Keras does (3.15's `RandomCrop` too, whatever its height and width).
 ///
+/// In training these are drawn on the device, for each image by itself: `RandomFlip`, `RandomTranslation`, `RandomRotation`,
+/// `RandomZoom`, `RandomShear`, `RandomContrast`, `RandomBrightness`, `RandomInvert`, `RandomGrayscale` and
+/// `RandomColorDegeneration`. The others are refused there. Those that move pixels have no gradient, so they stand before what
+/// is trained.
+///
 /// The class's own arguments are kept as they are written in a config, and written again.
 ///
 /// # Shapes
@@ -76,13 +82,13 @@ const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomG
 pub struct Augmentation {
     /// Name, trainability and types.
     pub common: Common,
-    class: &'static str,
+    pub(super) class: &'static str,
     /// Each argument by its name, as JSON.
     arguments: Vec<(&'static str, String)>,
     /// Where the random numbers start; none by default.
     pub seed: Seed,
     /// `"channels_last"` or `"channels_first"`, for classes that change images in training.
-    data_format: crate::DataFormat,
+    pub(super) data_format: crate::DataFormat,
 }
 
 common_setters!(Augmentation, common);
@@ -132,6 +138,12 @@ impl Augmentation {
         self.arguments.iter().map(|(name, json)| (*name, json.as_str()))
     }
 
+    /// Where the channels stand; `image_data_format` of the [`Settings`] by default.
+    pub fn data_format(mut self, data_format: crate::DataFormat) -> Self {
+        self.data_format = data_format;
+        self
+    }
+
     /// The output shape for `input`: the same.
     ///
     /// # Errors
@@ -155,16 +167,22 @@ impl Describe for Augmentation {
         true
     }
 
-    fn randomness(&self) -> f64 {
-        1.0
-    }
-
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
         self.output_shape(&inputs[0])
     }
 
     fn lower(&self, _tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         Ok(inputs[0])
+    }
+
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        augmented(self, tape, inputs[0])
     }
 }
 

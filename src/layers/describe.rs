@@ -121,11 +121,6 @@ pub(crate) trait Describe {
     /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value>;
 
-    /// How much the layer changes its input at random in training, a rate or a deviation; 0 for one that draws nothing.
-    fn randomness(&self) -> f64 {
-        0.0
-    }
-
     /// The same as it is in training, where that is something else; `weights` are those of [`weights`](Self::weights), in order.
     fn train(
         &self,

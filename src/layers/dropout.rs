@@ -6,6 +6,7 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
+use super::random::{dropped, noise_shape};
 use super::{Common, Seed};
 use crate::ops::{Kernel, Tape, Value};
 use crate::{Error, PartialShape, Result, Settings};
@@ -75,10 +76,6 @@ impl Describe for Dropout {
         true
     }
 
-    fn randomness(&self) -> f64 {
-        self.rate
-    }
-
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if !(0.0..=1.0).contains(&self.rate) {
@@ -100,6 +97,17 @@ impl Describe for Dropout {
 
     fn lower(&self, _tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         Ok(inputs[0])
+    }
+
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        let shape = noise_shape(self.noise_shape.as_ref(), tape.shape(inputs[0]).dims())?;
+        dropped(tape, self.rate, &self.seed, &shape, inputs[0])
     }
 }
 

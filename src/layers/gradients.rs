@@ -1,9 +1,11 @@
 //! Gradients of a layer by itself: to its inputs and to its weights.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::Layer;
 use crate::ops::{self, Tape, Target};
 use crate::tensor::check_call;
-use crate::{Commands, Error, Result, Tensor};
+use crate::{Commands, Error, Gpu, Result, Tensor};
 
 /// How a result changes with what it was computed from: see [`Layer::gradients`] and
 /// [`Model::gradients`](crate::model::Model::gradients).
@@ -42,7 +44,6 @@ impl Layer {
     /// ```
     pub fn gradients(&self, inputs: &[Tensor], gradient: &Tensor, training: bool) -> Result<Gradients> {
         let mut commands = Commands::new(self.gpu());
-        let given: Vec<Tensor> = inputs.iter().chain([gradient]).cloned().collect();
         check_call("a layer", self.gpu(), &commands, std::slice::from_ref(gradient))?;
         let (mut tape, values, output) = self.on_tape(&commands, inputs, training)?;
         let seed = seed(&mut tape, output, gradient)?;
@@ -52,6 +53,8 @@ impl Layer {
             .collect();
         let made = ops::gradient(&mut tape, &[(output, seed)], &targets)?;
         let kept: Vec<_> = [output].into_iter().chain(made).collect();
+        let step = training.then(|| self.next_training_step()).transpose()?;
+        let given: Vec<Tensor> = inputs.iter().chain(&step).chain([gradient]).cloned().collect();
         let mut tensors = tape.record(&mut commands, &given, &kept)?.into_iter();
         commands.submit()?;
         let outputs = tensors.by_ref().take(1).collect();
@@ -61,17 +64,30 @@ impl Layer {
     }
 
     /// The output in training: see [`call_all`](Self::call_all). A batch normalization computes by the statistics of the batch,
-    /// which then move its moving statistics; a layer that is not trainable computes as ever.
+    /// which then move its moving statistics; one that is not trainable computes as ever. A layer that draws at random draws anew
+    /// at each call: see [`set_training_step`](Self::set_training_step).
     ///
     /// # Errors
     /// Those of [`call_all`](Self::call_all).
     pub fn call_in_training(&self, inputs: &[Tensor]) -> Result<Tensor> {
         let mut commands = Commands::new(self.gpu());
         let (tape, _, output) = self.on_tape(&commands, inputs, true)?;
-        let output = tape.record(&mut commands, inputs, &[output])?.swap_remove(0);
+        let given = [inputs, &[self.next_training_step()?]].concat();
+        let output = tape.record(&mut commands, &given, &[output])?.swap_remove(0);
         commands.submit()?;
         Ok(output)
     }
+
+    /// The number of the next call in training, as the tape of it reads it.
+    fn next_training_step(&self) -> Result<Tensor> {
+        next_step(self.gpu(), &self.training_step)
+    }
+}
+
+/// What a tape in training reads as the number of its step: the one that `counter` has come to.
+pub(crate) fn next_step(gpu: &Gpu, counter: &AtomicU64) -> Result<Tensor> {
+    let number = ops::step_number(counter.fetch_add(1, Ordering::Relaxed));
+    Tensor::from_slice(gpu, [number.len()], &number)
 }
 
 /// The value of the tape that `gradient` is given as: that of `output`.

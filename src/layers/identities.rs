@@ -9,8 +9,10 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, brief_common, common};
 use super::describe::Describe;
+use super::random::{alpha_dropped, below_one, dropped, noise_shape};
 use super::{Common, Regularizer, Seed};
-use crate::ops::{Kernel, Tape, Value};
+use crate::ops::{Kernel, Tape, Value, noise};
+use crate::plan::{Factors, NoiseFunction};
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// A layer that returns its input at inference; in braces what it does in training.
@@ -175,8 +177,23 @@ pub type SpatialDropout2D = SpatialDropout<2>;
 pub type SpatialDropout3D = SpatialDropout<3>;
 
 identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate), {
-    fn randomness(&self) -> f64 {
-        self.rate
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        let dims = tape.shape(inputs[0]).dims().to_vec();
+        // Of the axes between the batch and the last one, or behind the channels.
+        let spatial = match self.data_format {
+            DataFormat::ChannelsLast => 1..dims.len().saturating_sub(1),
+            DataFormat::ChannelsFirst if R > 1 => 2..dims.len(),
+            DataFormat::ChannelsFirst => 1..dims.len().saturating_sub(1),
+        };
+        let shape: Vec<usize> =
+            dims.iter().enumerate().map(|(axis, &extent)| if spatial.contains(&axis) { 1 } else { extent }).collect();
+        dropped(tape, self.rate, &self.seed, &shape, inputs[0])
     }
 });
 
@@ -223,8 +240,18 @@ pub struct GaussianNoise {
 }
 
 identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev), {
-    fn randomness(&self) -> f64 {
-        self.stddev
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        if self.stddev == 0.0 {
+            return Ok(inputs[0]);
+        }
+        let function = NoiseFunction::Normal(Factors::new(1.0, 0.0, self.stddev as f32));
+        noise(tape, function, self.seed.number(), inputs[0])
     }
 });
 
@@ -263,8 +290,20 @@ pub struct GaussianDropout {
 }
 
 identity_layer!(GaussianDropout, |layer| share("rate", layer.rate), {
-    fn randomness(&self) -> f64 {
-        self.rate
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        if self.rate == 0.0 {
+            return Ok(inputs[0]);
+        }
+        below_one("GaussianDropout", self.rate)?;
+        let deviation = (self.rate / (1.0 - self.rate)).sqrt();
+        let function = NoiseFunction::Normal(Factors::new(1.0, deviation as f32, 0.0));
+        noise(tape, function, self.seed.number(), inputs[0])
     }
 });
 
@@ -305,8 +344,16 @@ pub struct AlphaDropout {
 }
 
 identity_layer!(AlphaDropout, |layer| share("rate", layer.rate), {
-    fn randomness(&self) -> f64 {
-        self.rate
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        _operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        below_one("AlphaDropout", self.rate)?;
+        let shape = noise_shape(self.noise_shape.as_ref(), tape.shape(inputs[0]).dims())?;
+        alpha_dropped(tape, self.rate, &self.seed, &shape, inputs[0])
     }
 });
 

@@ -580,6 +580,14 @@ impl Seed {
         }
     }
 
+    /// Where a generator of the device starts.
+    pub(crate) fn number(&self) -> u64 {
+        match &self.0 {
+            Source::Integer(seed) | Source::Drawn(seed) => *seed,
+            Source::Generator(generator) => generator.seed(),
+        }
+    }
+
     /// # Errors
     /// [`Error::Unsupported`] without the crate feature `random`.
     fn stream(&self) -> Result<Stream> {

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::describe::Declared;
@@ -43,6 +44,8 @@ pub struct Layer {
     kernels: Vec<Arc<Kernel>>,
     /// What the forward pass reads, made of the weights.
     operands: Vec<Arc<Kernel>>,
+    /// The number of the next call in training.
+    pub(super) training_step: AtomicU64,
 }
 
 /// Weights that layers may have in common, by the tensor that they begin as: a device gets each once.
@@ -117,7 +120,8 @@ impl Blueprint {
             held.push(Held { regularizer, constraint });
         }
         let operands = config.describe().operands(kernels.clone(), numbers)?;
-        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, held, kernels, operands })
+        let training_step = AtomicU64::new(0);
+        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, held, kernels, operands, training_step })
     }
 }
 
@@ -292,7 +296,14 @@ impl Layer {
         Ok(tape.record(commands, inputs, &[output])?.swap_remove(0))
     }
 
-    /// A tape with the layer alone, called with `inputs`: the tape, the values of the inputs, and that of the output.
+    /// Sets the number of the next call in training, by which layers draw at random: equal numbers, equal draws. It begins at 0,
+    /// and each [`call_in_training`](Self::call_in_training) or call of [`gradients`](Self::gradients) in training takes one.
+    pub fn set_training_step(&self, step: u64) {
+        self.training_step.store(step, Ordering::Relaxed);
+    }
+
+    /// A tape with the layer alone, called with `inputs`: the tape, the values of the inputs, and that of the output. In
+    /// training the tape has one more input, the number of the step.
     pub(super) fn on_tape(
         &self,
         commands: &Commands,
@@ -301,9 +312,12 @@ impl Layer {
     ) -> Result<(Tape, Vec<Value>, Value)> {
         check_call("a layer", &self.gpu, commands, inputs)?;
         let mut tape = Tape::default();
-        (tape.place, tape.training) = (self.name.as_str().into(), training);
+        tape.place = self.name.as_str().into();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
+        if training {
+            tape.train()?;
+        }
         let output = self.lower(&mut tape, &values)?;
         Ok((tape, values, output))
     }
@@ -329,13 +343,7 @@ impl Layer {
         }
         tape.rounding = self.numbers.rounding;
         let description = self.config.describe();
-        let output = if tape.training {
-            if description.randomness() > 0.0 {
-                return Err(Error::unsupported(
-                    format!("{} in training", self.config.class_name()),
-                    "nothing is drawn at random on the device; train a model without it, or with a rate of 0",
-                ));
-            }
+        let output = if tape.is_training() {
             description.train(tape, &cast, &self.kernels, &self.operands)?
         } else {
             description.lower(tape, &cast, &self.operands)?

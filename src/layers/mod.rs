@@ -15,6 +15,7 @@ mod activation_layers;
 mod adaptive_pooling;
 mod applications;
 mod arguments;
+mod augment;
 mod augmentation;
 mod auto_contrast;
 mod batch_normalization;
@@ -52,6 +53,7 @@ mod pipe;
 mod pool;
 mod pooling;
 mod prelu;
+mod random;
 mod recurrent;
 mod reduce;
 mod regularizer;
@@ -104,7 +106,7 @@ pub use global_pooling::{
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
 };
 pub use gradients::Gradients;
-pub(crate) use gradients::seed;
+pub(crate) use gradients::{next_step, seed};
 pub use group_normalization::GroupNormalization;
 pub use identities::{
     ActivityRegularization, AlphaDropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout, SpatialDropout1D,

@@ -84,6 +84,10 @@ pub struct Recurrent {
     pub return_sequences: bool,
     /// Whether the last time comes first; false by default.
     pub go_backwards: bool,
+    /// The share of the inputs that training drops, 0 to 1; 0 by default. At inference it does nothing.
+    pub dropout: f64,
+    /// The share of the state that training drops, 0 to 1; 0 by default. At inference it does nothing.
+    pub recurrent_dropout: f64,
 }
 
 common_setters!(Recurrent, common);
@@ -114,6 +118,8 @@ impl Recurrent {
             activity_regularizer: None,
             return_sequences: false,
             go_backwards: false,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
         }
     }
 
@@ -198,7 +204,14 @@ impl Describe for Recurrent {
         self.recurrent_activation.validate()?;
         let weights = [&self.kernel, &self.recurrent, &self.bias];
         WeightOptions::validate_all(&weights, self.activity_regularizer.as_ref())?;
-        positive("units", &[self.units])
+        positive("units", &[self.units])?;
+        for (argument, rate) in [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)] {
+            if !(0.0..=1.0).contains(&rate) {
+                let rule = format!("`{argument}` must lie between 0 and 1");
+                return Err(Error::invalid(argument, rule, format!("{argument}={rate}")));
+            }
+        }
+        Ok(())
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
@@ -228,6 +241,22 @@ impl Describe for Recurrent {
             weights.push(Declared::new("bias", bias, common, &self.bias, Initializer::Zeros));
         }
         Ok(weights)
+    }
+
+    fn train(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        _weights: &[Arc<Kernel>],
+        operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        if self.dropout > 0.0 || self.recurrent_dropout > 0.0 {
+            return Err(Error::unsupported(
+                "dropout within a recurrent layer in training",
+                "give it `dropout` and `recurrent_dropout` of 0, and put a Dropout layer before it",
+            ));
+        }
+        self.lower(tape, inputs, operands)
     }
 
     /// The products of the input, a dense layer; then the states.
@@ -301,9 +330,8 @@ impl Configured for Recurrent {
         let activity = &mut self.activity_regularizer;
         let options = &mut [("kernel", &mut self.kernel), ("recurrent", &mut self.recurrent), ("bias", &mut self.bias)];
         weights(codec, options, |codec| codec.field("activity_regularizer", activity))?;
-        for dropped in ["dropout", "recurrent_dropout"] {
-            codec.ignored(dropped, 0.0.into());
-        }
+        codec.field("dropout", &mut self.dropout)?;
+        codec.field("recurrent_dropout", &mut self.recurrent_dropout)?;
         if let Cell::Gru { reset_after } = &mut self.cell {
             codec.field("reset_after", reset_after)?;
         }

@@ -1,11 +1,19 @@
 //! Gradients of a model: to its inputs and to all its trainable weights.
 
+use std::sync::atomic::Ordering;
+
 use super::Model;
-use crate::layers::{Gradients, seed};
+use crate::layers::{Gradients, next_step, seed};
 use crate::ops::{self, Tape, Target};
 use crate::{Commands, Error, Result, Tensor};
 
 impl Model {
+    /// Sets the number of the next call of [`gradients`](Self::gradients) in training, by which layers draw at random: equal
+    /// numbers, equal draws. It begins at 0, and each such call takes one. A trainer counts its own steps.
+    pub fn set_training_step(&self, step: u64) {
+        self.training_step.store(step, Ordering::Relaxed);
+    }
+
     /// The gradients of `Σ output · gradient`, over all outputs, to the inputs and to every trainable weight, and the outputs,
     /// in one submission.
     ///
@@ -19,9 +27,11 @@ impl Model {
         let mut commands = Commands::new(&self.gpu);
         self.check_call(&commands, inputs)?;
         let mut tape = Tape::default();
-        tape.training = training;
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
+        if training {
+            tape.train()?;
+        }
         let outputs = self.lower(&mut tape, &values, "", &mut |_| ())?;
         if outputs.len() != gradients.len() {
             return Err(Error::invalid(
@@ -40,7 +50,8 @@ impl Model {
             .collect();
         let made = ops::gradient(&mut tape, &seeds, &targets)?;
         let kept: Vec<_> = outputs.iter().copied().chain(made).collect();
-        let given: Vec<Tensor> = inputs.iter().chain(gradients).cloned().collect();
+        let step = training.then(|| next_step(&self.gpu, &self.training_step)).transpose()?;
+        let given: Vec<Tensor> = inputs.iter().chain(&step).chain(gradients).cloned().collect();
         let mut tensors = tape.record(&mut commands, &given, &kept)?.into_iter();
         commands.submit()?;
         let outputs = tensors.by_ref().take(outputs.len()).collect();

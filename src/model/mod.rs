@@ -33,6 +33,7 @@ mod verify;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 pub use architecture::{AppliedLayer, Architecture};
 pub use functional::{Functional, Symbol};
@@ -191,6 +192,8 @@ pub struct Model {
     nodes: Vec<Node>,
     outputs: Vec<Port>,
     programs: Programs,
+    /// The number of the next call in training.
+    training_step: AtomicU64,
     /// What the file it was read from says beside the graph, to be written again.
     #[cfg(feature = "keras")]
     notes: serde_json::Value,
@@ -212,6 +215,7 @@ impl Model {
             nodes: Vec::new(),
             outputs: (0..inputs.len()).map(Port::Input).collect(),
             programs: Programs::default(),
+            training_step: AtomicU64::new(0),
             #[cfg(feature = "keras")]
             notes: serde_json::Value::Null,
         };

@@ -64,6 +64,17 @@ impl Model {
         self.run(&inputs.iter().map(|input| (input.shape.clone(), &*input.values)).collect::<Vec<_>>())
     }
 
+    /// [`predict_all`](Self::predict_all) without blocking.
+    ///
+    /// # Errors
+    /// Those of [`predict_all`](Self::predict_all).
+    pub async fn predict_all_async(&self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
+        for input in inputs {
+            check_length(input)?;
+        }
+        self.run_async(&inputs.iter().map(|input| (input.shape.clone(), &*input.values)).collect::<Vec<_>>()).await
+    }
+
     /// Compiles the model for inputs of these shapes and runs it once on zeros, so that the first real call finds every
     /// pipeline compiled, also by drivers that put it off until a first launch.
     ///
@@ -71,12 +82,24 @@ impl Model {
     /// Those of [`call_all`](Self::call_all).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn warm_up(&self, inputs: &[Shape]) -> Result<()> {
+        self.predict_all(&self.zeros(inputs)?).map(drop)
+    }
+
+    /// [`warm_up`](Self::warm_up) without blocking.
+    ///
+    /// # Errors
+    /// Those of [`warm_up`](Self::warm_up).
+    pub async fn warm_up_async(&self, inputs: &[Shape]) -> Result<()> {
+        self.predict_all_async(&self.zeros(inputs)?).await.map(drop)
+    }
+
+    /// Zeros of these shapes, for which the model has been compiled: what the device cannot hold is refused before they are made.
+    fn zeros(&self, inputs: &[Shape]) -> Result<Vec<HostTensor>> {
         self.check_inputs(inputs.len())?;
-        // What the device cannot hold is refused here, before the zeros for it are made.
         self.program(inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect())?;
         let zeros =
             |shape: &Shape| Ok(HostTensor { shape: shape.clone(), values: vec![0.0; shape.elements()? as usize] });
-        self.predict_all(&inputs.iter().map(zeros).collect::<Result<Vec<_>>>()?).map(drop)
+        inputs.iter().map(zeros).collect()
     }
 
     #[cfg(not(target_arch = "wasm32"))]

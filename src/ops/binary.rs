@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{Kernel, Reads, Tape, Value, map, permute};
 use crate::geometry::extent;
-use crate::plan::{BinaryFunction, BinaryProblem, Elementwise, Operand, PairAxis, Problem, ProductProblem, Sides};
+use crate::plan::{BinaryFunction, BinaryProblem, Elementwise, Operand, PairAxis, PairSides, Problem, ProductProblem};
 use crate::strides::{broadcast, broadcast_strides, row_major};
 use crate::{DType, Error, Result, Shape};
 
@@ -32,16 +32,16 @@ impl Side<'_> {
 }
 
 /// What an operation on two sides reads, the type of its numbers, and which side is where.
-pub(super) fn reads(tape: &Tape, left: Side<'_>, right: Side<'_>) -> Result<(Reads, DType, Sides)> {
+pub(super) fn reads(tape: &Tape, left: Side<'_>, right: Side<'_>) -> Result<(Reads, DType, PairSides)> {
     let (input, reads, sides) = match (left, right) {
         (Side::Value(left), Side::Value(right)) => {
-            (left, Reads::of(left).value(Operand::Other, right), Sides::InputOther)
+            (left, Reads::of(left).value(Operand::Other, right), PairSides::InputOther)
         }
         (Side::Value(left), Side::Constant(right)) => {
-            (left, Reads::of(left).constant(Operand::Kernel, right), Sides::InputKernel)
+            (left, Reads::of(left).constant(Operand::Kernel, right), PairSides::InputKernel)
         }
         (Side::Constant(left), Side::Value(right)) => {
-            (right, Reads::of(right).constant(Operand::Kernel, left), Sides::KernelInput)
+            (right, Reads::of(right).constant(Operand::Kernel, left), PairSides::KernelInput)
         }
         (Side::Constant(_), Side::Constant(_)) => {
             return Err(Error::invalid("inputs", "one side of an operation must be an input", "two constants"));
@@ -117,7 +117,7 @@ pub(crate) fn batch_dot(tape: &mut Tape, axes: [usize; 2], left: Value, right: V
         [extent(rows)?, extent(columns)?, terms],
         [row, left_term],
         [right_term, column],
-        Sides::InputOther,
+        PairSides::InputOther,
         tape.dtype(left),
     )?;
     let output = [vec![batch], rest_left, rest_right].concat();

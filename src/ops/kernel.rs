@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::gpu::{Bound, BufferBinding, Commands, Prepared, Recording, Resource, SharedTexels, Texels, allocated};
 use crate::plan::{
-    BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, Operand, Packing, Plan, Problem, Sides, Texel,
+    BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, Operand, Packing, PairSides, Plan, Problem,
+    Texel,
 };
 use crate::strides::broadcast;
 use crate::variable::Data;
@@ -144,7 +145,7 @@ impl Kernel {
     ) -> Result<Arc<Self>> {
         let (of_left, of_right) = (left.shape.dims(), right.shape.dims());
         let shape = broadcast(of_left, of_right).unwrap_or_default();
-        let problem = BinaryProblem::new(function, of_left, of_right, Sides::InputOther, DType::F32)?;
+        let problem = BinaryProblem::new(function, of_left, of_right, PairSides::InputOther, DType::F32)?;
         let problem = Problem::Binary(BinaryProblem { activation, ..problem });
         Ok(Self::new(shape.into(), left.numbers, Source::Made(Box::new(problem), vec![left.clone(), right.clone()])))
     }
@@ -155,7 +156,8 @@ impl Kernel {
         let scales = elements(&scale.shape);
         let runs = elements(&self.shape).checked_div(scales * run).unwrap_or(0);
         let dims = ([runs, scales, run], [scales, 1]);
-        let problem = BinaryProblem::new(BinaryFunction::Multiply, &dims.0, &dims.1, Sides::InputOther, DType::F32)?;
+        let problem =
+            BinaryProblem::new(BinaryFunction::Multiply, &dims.0, &dims.1, PairSides::InputOther, DType::F32)?;
         let source = Source::Made(Box::new(Problem::Binary(problem)), vec![self.clone(), scale.clone()]);
         Ok(Self::new(self.shape.clone(), self.numbers, source))
     }

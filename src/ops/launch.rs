@@ -52,7 +52,7 @@ impl Launch {
                 let (offset, size) = if step > 0 && run < count { (first * step, taken * step) } else { (0, bytes) };
                 (operand, Range { value, offset, size })
             };
-            let problem = if run < count { step.problem.of_parts(taken as u32) } else { step.problem };
+            let problem = if run < count { step.problem.of_parts(first as u32, taken as u32) } else { step.problem };
             launches.push(Self { plan: gpu.plan(&problem)?, ranges: tensors.iter().map(range).collect() });
             first += taken;
         }

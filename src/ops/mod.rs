@@ -19,6 +19,7 @@
 //! 4. At least one kernel (`kernels/mod.rs` has that recipe).
 //! 5. Its rows in `tests/candidates.rs`, and its reference.
 
+mod affine;
 mod binary;
 mod conv;
 mod einsum;
@@ -28,6 +29,7 @@ mod kernel;
 mod launch;
 mod loss;
 mod movement;
+mod noise;
 mod normalize;
 mod pool;
 mod recurrent;
@@ -39,6 +41,7 @@ mod take;
 mod tape;
 mod update;
 
+pub(crate) use affine::affine;
 pub(crate) use binary::{Side, batch_dot, binary, matmul};
 pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
 pub(crate) use einsum::{Equation, einsum};
@@ -48,6 +51,7 @@ pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
 pub(crate) use loss::losses;
 pub(crate) use movement::{Span, concatenate, expand, gather, permute};
+pub(crate) use noise::{drawn, noise};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
 pub(crate) use recurrent::{Recurrence, recurrent};
@@ -55,7 +59,7 @@ pub(crate) use reduce::reduce;
 pub(crate) use resize::{mix, resize};
 pub(crate) use step::{Read, Reads, Step};
 pub(crate) use take::{take, take_along};
-pub(crate) use tape::{Pad, Tape, Value};
+pub(crate) use tape::{Pad, Tape, Value, step_number};
 pub(crate) use update::{UpdateReads, update};
 
 use crate::geometry::axis_index;

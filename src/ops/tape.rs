@@ -35,6 +35,14 @@ struct Info {
     storage: Storage,
 }
 
+/// Elements of the number of a step.
+const STEP_NUMBER: usize = 2;
+
+/// The number of a step as tapes [in training](Tape::train) read it: in two parts of 24 bits, which f32 holds exactly.
+pub(crate) fn step_number(step: u64) -> [f32; STEP_NUMBER] {
+    [step, step >> 24].map(|part| (part & 0xff_ffff) as f32)
+}
+
 /// That a value is another image, or row or volume, with zeros around it, so that a convolution may read that one instead.
 #[derive(Clone, Copy)]
 pub(crate) struct Pad {
@@ -68,8 +76,10 @@ pub(crate) struct Tape {
     pub(crate) place: Arc<str>,
     /// The narrower format that the layer being lowered rounds its results to.
     pub(crate) rounding: Option<Rounding>,
-    /// Whether layers compute as in training: a batch normalization by the statistics of the batch, say.
-    pub(crate) training: bool,
+    /// Where layers compute as in training, a batch normalization by the statistics of the batch, say: the number of the step.
+    training: Option<Value>,
+    /// How many problems draw at random so far.
+    draws: u32,
 }
 
 impl Tape {
@@ -78,6 +88,30 @@ impl Tape {
         let value = self.uninitialized(shape, dtype)?;
         self.inputs.push(value);
         Ok(value)
+    }
+
+    /// Has layers compute as in training from now on. The tape has another input then, the number of the step, by which layers
+    /// draw at random, as [`step_number`] gives it.
+    pub(crate) fn train(&mut self) -> Result<()> {
+        self.training = Some(self.input([STEP_NUMBER].into(), DType::F32)?);
+        Ok(())
+    }
+
+    /// Whether layers compute as in training.
+    pub(crate) fn is_training(&self) -> bool {
+        self.training.is_some()
+    }
+
+    /// The number of the step, with a number for one more problem that draws by it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] outside of training.
+    pub(super) fn draw(&mut self) -> Result<(Value, u32)> {
+        let step = self.training.ok_or_else(|| {
+            Error::invalid("training", "nothing may be drawn at random but in training", "a call at inference")
+        })?;
+        self.draws += 1;
+        Ok((step, self.draws - 1))
     }
 
     /// The values of a weight, to be read as they are or [assigned](Self::assign): its own memory.

@@ -117,7 +117,7 @@ impl BinaryFunction {
 
 /// Where the two sides of a binary operation or of a product come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Sides {
+pub enum PairSides {
     /// The left from the input, the right from the other tensor.
     #[default]
     InputOther,
@@ -135,7 +135,7 @@ pub struct BinaryProblem {
     /// The axes of the output, innermost first, merged; the last ones have extent 1.
     pub axes: [PairAxis; MOST_AXES],
     /// Where left and right come from.
-    pub sides: Sides,
+    pub sides: PairSides,
     /// What each value is passed through.
     pub activation: Elementwise,
     /// Storage of both sides and the output.
@@ -148,7 +148,13 @@ impl BinaryProblem {
     /// # Errors
     /// [`Error::Invalid`] where the extents do not broadcast, [`Error::Unsupported`] where more than [`MOST_AXES`] remain
     /// after merging, [`Error::Limit`] beyond 32 bits.
-    pub fn new(function: BinaryFunction, left: &[usize], right: &[usize], sides: Sides, dtype: DType) -> Result<Self> {
+    pub fn new(
+        function: BinaryFunction,
+        left: &[usize],
+        right: &[usize],
+        sides: PairSides,
+        dtype: DType,
+    ) -> Result<Self> {
         let output = broadcast(left, right).ok_or_else(|| {
             Error::invalid("inputs", "shapes must broadcast together", format!("shapes {left:?} and {right:?}"))
         })?;
@@ -178,9 +184,9 @@ impl BinaryProblem {
         let (left, right) = (step(left, |axis| axis.left)?, step(right, |axis| axis.right)?);
         let output = inner.iter().map(|axis| u64::from(axis.extent)).product();
         let steps = match self.sides {
-            Sides::InputOther => [left, right, output, output],
-            Sides::InputKernel if right == 0 => [left, 0, output, output],
-            Sides::KernelInput if left == 0 => [right, 0, output, output],
+            PairSides::InputOther => [left, right, output, output],
+            PairSides::InputKernel if right == 0 => [left, 0, output, output],
+            PairSides::KernelInput if left == 0 => [right, 0, output, output],
             _ => return None,
         };
         Some(Parts { count: extent, steps })

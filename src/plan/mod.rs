@@ -33,6 +33,7 @@
 //! | occupancy | how much of a device the invocations of a launch fill, and how many wait while others load |
 //! | epilogue | bias, residual and activation, applied before the sum is stored (epilogue fusion): [`Epilogue`] |
 
+mod affine;
 mod along_axis;
 mod binary;
 mod caps;
@@ -41,6 +42,7 @@ mod dispatch;
 mod elementwise;
 mod gradient;
 mod movement;
+mod noise;
 mod normalize;
 mod operand;
 mod pool;
@@ -52,8 +54,9 @@ mod shader;
 mod take;
 mod training;
 
+pub use affine::{AffineProblem, Fill};
 pub use along_axis::{AxisFunction, AxisProblem};
-pub use binary::{BinaryFunction, BinaryProblem, Sides};
+pub use binary::{BinaryFunction, BinaryProblem, PairSides};
 pub use caps::Caps;
 pub use conv::{ConvProblem, Direction, Epilogue, SeparableProblem};
 pub(crate) use dispatch::nested_turns;
@@ -61,6 +64,7 @@ pub use dispatch::{Accuracy, Dispatch, MOST_TURNS, Packing, Plan, Sums};
 pub use elementwise::{CastProblem, Elementwise, MapProblem};
 pub use gradient::{BinaryGradientProblem, Hand, KernelGradientProblem, PoolGradientProblem};
 pub use movement::MoveProblem;
+pub use noise::{Factors, NoiseFunction, NoiseProblem};
 pub use normalize::{NormalizeFunction, NormalizeProblem};
 pub use operand::{Binding, Operand, Texel};
 pub use pool::{PoolFunction, PoolProblem};

@@ -5,9 +5,9 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem, LossProblem,
-    MapProblem, MoveProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem, ProductProblem,
-    RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
+    AffineProblem, AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem,
+    LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem,
+    ProductProblem, RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -54,6 +54,10 @@ pub enum Problem {
     Take(TakeProblem),
     /// A recurrence over time.
     Recurrent(RecurrentProblem),
+    /// Images under affine maps.
+    Affine(AffineProblem),
+    /// A random change of every element.
+    Noise(NoiseProblem),
 }
 
 impl Problem {
@@ -79,6 +83,8 @@ impl Problem {
             Self::KernelGradient(_) => "gradient of a kernel",
             Self::Take(_) => "lines by number",
             Self::Recurrent(_) => "recurrence",
+            Self::Affine(_) => "affine map",
+            Self::Noise(_) => "noise",
         }
     }
 
@@ -103,6 +109,8 @@ impl Problem {
             Self::KernelGradient(problem) => [problem.dtype; 2],
             Self::Take(problem) => [problem.dtype, problem.index_dtype],
             Self::Recurrent(problem) => [problem.dtype; 2],
+            Self::Affine(problem) => [problem.dtype; 2],
+            Self::Noise(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -152,9 +160,14 @@ impl Problem {
                 let each = |[height, width]: [u32; 2]| u64::from(height) * u64::from(width) * u64::from(*channels);
                 of(*batch, each(*input), each(*output))
             }
+            Self::Affine(AffineProblem { batch, channels, size: [height, width], .. }) => {
+                let image = u64::from(*height) * u64::from(*width) * u64::from(*channels);
+                Some(Parts { count: *batch, steps: [image, 6, image, 0] })
+            }
             Self::Map(MapProblem { elements, .. })
             | Self::Cast(CastProblem { elements, .. })
-            | Self::MapGradient(MapProblem { elements, .. }) => of(*elements, 1, 1),
+            | Self::MapGradient(MapProblem { elements, .. })
+            | Self::Noise(NoiseProblem { elements, .. }) => of(*elements, 1, 1),
             Self::AlongAxis(AxisProblem { function, outer, extent, inner, .. }) => {
                 let each = |extent: u32| u64::from(extent) * u64::from(*inner);
                 of(*outer, each(*extent), each(function.output_extent(*extent)))
@@ -189,8 +202,8 @@ impl Problem {
         }
     }
 
-    /// The problem of `count` of its [parts](Self::parts).
-    pub(crate) fn of_parts(&self, count: u32) -> Self {
+    /// The problem of `count` of its [parts](Self::parts), from the `first` on.
+    pub(crate) fn of_parts(&self, first: u32, count: u32) -> Self {
         let mut part = *self;
         match &mut part {
             Self::Conv(problem) if problem.takes_pixels_one_by_one() => {
@@ -201,9 +214,11 @@ impl Problem {
             | Self::Pool(PoolProblem { geometry, .. })
             | Self::PoolGradient(PoolGradientProblem { of: PoolProblem { geometry, .. } }) => geometry.batch = count,
             Self::Resize(problem) => problem.batch = count,
+            Self::Affine(problem) => problem.batch = count,
             Self::Map(MapProblem { elements, .. })
             | Self::Cast(CastProblem { elements, .. })
             | Self::MapGradient(MapProblem { elements, .. }) => *elements = count,
+            Self::Noise(problem) => (problem.first, problem.elements) = (problem.first + first, count),
             Self::AlongAxis(problem) => problem.outer = count,
             Self::Normalize(problem) => match (problem.outer, problem.spread, problem.group_step) {
                 (1, 1, 0) => problem.group = count,

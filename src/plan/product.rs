@@ -2,7 +2,7 @@
 //!
 //! (A dense layer multiplies by a constant, and is a pointwise [convolution](super::ConvProblem).)
 
-use super::Sides;
+use super::PairSides;
 use crate::geometry::product;
 use crate::strides::{MOST_AXES, PairAxis, pair_axes};
 use crate::{DType, Result};
@@ -23,7 +23,7 @@ pub struct ProductProblem {
     /// Elements of the right side from one term to the next, and from one column to the next.
     pub right: [u32; 2],
     /// Where left and right come from.
-    pub sides: Sides,
+    pub sides: PairSides,
     /// Storage of both sides and the output.
     pub dtype: DType,
 }
@@ -39,7 +39,7 @@ impl ProductProblem {
         [rows, columns, terms]: [u32; 3],
         left: [u32; 2],
         right: [u32; 2],
-        sides: Sides,
+        sides: PairSides,
         dtype: DType,
     ) -> Result<Self> {
         Ok(Self { batch: pair_axes(axes)?, rows, columns, terms, left, right, sides, dtype })

@@ -1,6 +1,6 @@
 //! Lines taken from a table by their numbers: an embedding, NumPy's `take` and `take_along_axis`.
 
-use super::Sides;
+use super::PairSides;
 use crate::DType;
 use crate::geometry::product;
 
@@ -19,7 +19,7 @@ pub struct TakeProblem {
     /// Elements of the index from one position of `outer`, `count` and `inner` to the next.
     pub index: [u32; 3],
     /// Where the table, on the left, and the index, on the right, come from.
-    pub sides: Sides,
+    pub sides: PairSides,
     /// Storage of the table and the output.
     pub dtype: DType,
     /// Storage of the index, whose numbers are whole.

@@ -4,7 +4,7 @@ use super::{Array, Storage};
 
 /// How the input is extended by zeros, along each of `R` axes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Padding<const R: usize = 2> {
+pub enum ReferencePadding<const R: usize = 2> {
     /// Not at all.
     #[default]
     Valid,
@@ -16,20 +16,20 @@ pub enum Padding<const R: usize = 2> {
 
 /// How the kernel walks over the input's `R` axes. The default is Keras' default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window<const R: usize = 2> {
+pub struct ReferenceWindow<const R: usize = 2> {
     /// Steps along each axis.
     pub strides: [usize; R],
     /// Distances between taps along each axis.
     pub dilation_rate: [usize; R],
     /// Zeros around the input.
-    pub padding: Padding<R>,
+    pub padding: ReferencePadding<R>,
     /// `[batch, channels, …axes]` instead of `[batch, …axes, channels]`.
     pub channels_first: bool,
 }
 
-impl<const R: usize> Default for Window<R> {
+impl<const R: usize> Default for ReferenceWindow<R> {
     fn default() -> Self {
-        Self { strides: [1; R], dilation_rate: [1; R], padding: Padding::Valid, channels_first: false }
+        Self { strides: [1; R], dilation_rate: [1; R], padding: ReferencePadding::Valid, channels_first: false }
     }
 }
 
@@ -82,13 +82,13 @@ pub(super) fn same_padding(input: usize, kernel: usize, stride: usize) -> [usize
 }
 
 /// Brings the input to channels last and extends it by its zeros.
-fn prepared<const R: usize>(input: &Array, kernel: &Array, window: &Window<R>) -> Array {
+fn prepared<const R: usize>(input: &Array, kernel: &Array, window: &ReferenceWindow<R>) -> Array {
     let mut input = if window.channels_first { input.to_channels_last() } else { input.clone() };
     for axis in 0..R {
         let [before, after] = match window.padding {
-            Padding::Valid => [0, 0],
-            Padding::Same => same_padding(input.shape[axis + 1], kernel.shape[axis], window.strides[axis]),
-            Padding::Explicit(zeros) => zeros[axis],
+            ReferencePadding::Valid => [0, 0],
+            ReferencePadding::Same => same_padding(input.shape[axis + 1], kernel.shape[axis], window.strides[axis]),
+            ReferencePadding::Explicit(zeros) => zeros[axis],
         };
         input = input.padded(axis + 1, before, after);
     }
@@ -103,7 +103,7 @@ fn volume(array: &Array, first: usize) -> Array {
 }
 
 /// The kernel with its taps as far apart as the window says.
-fn dilated<const R: usize>(kernel: &Array, window: &Window<R>) -> Array {
+fn dilated<const R: usize>(kernel: &Array, window: &ReferenceWindow<R>) -> Array {
     window.dilation_rate.iter().enumerate().fold(kernel.clone(), |kernel, (axis, &rate)| kernel.dilated(axis, rate))
 }
 
@@ -184,7 +184,7 @@ pub fn conv<const R: usize>(
     kernel: &Array,
     bias: Option<&Array>,
     groups: usize,
-    window: &Window<R>,
+    window: &ReferenceWindow<R>,
 ) -> Convolved {
     let terms = kernel.shape[..R + 1].iter().product();
     let kernel = dilated(kernel, window);
@@ -209,7 +209,7 @@ pub fn depthwise_conv<const R: usize>(
     input: &Array,
     kernel: &Array,
     bias: Option<&Array>,
-    window: &Window<R>,
+    window: &ReferenceWindow<R>,
 ) -> Convolved {
     let terms = kernel.shape[..R].iter().product();
     let kernel = dilated(kernel, window);
@@ -232,10 +232,10 @@ pub fn separable_conv<const R: usize>(
     depthwise_kernel: &Array,
     pointwise_kernel: &Array,
     bias: Option<&Array>,
-    window: &Window<R>,
+    window: &ReferenceWindow<R>,
 ) -> Convolved {
     let between = depthwise_conv(input, depthwise_kernel, None, window);
-    let pointwise = Window::<R> { channels_first: window.channels_first, ..Window::default() };
+    let pointwise = ReferenceWindow::<R> { channels_first: window.channels_first, ..ReferenceWindow::default() };
     let Convolved { exact, terms, .. } = conv(&between.exact, pointwise_kernel, bias, 1, &pointwise);
     let weights = pointwise_kernel.map(f64::abs);
     let bias = bias.map(|bias| bias.map(f64::abs));
@@ -245,7 +245,12 @@ pub fn separable_conv<const R: usize>(
 
 /// What errors of up to `bound` of its inputs come to in a convolution: all with one sign, or, where they are roundings of sums
 /// in `f32`, four times the root of their squares at most, since they are independent.
-pub fn passed_on<const R: usize>(bound: &Array, kernel: &Array, window: &Window<R>, storage: Storage) -> Array {
+pub fn passed_on<const R: usize>(
+    bound: &Array,
+    kernel: &Array,
+    window: &ReferenceWindow<R>,
+    storage: Storage,
+) -> Array {
     let sum = |of: fn(f64) -> f64| conv(&bound.map(of), &kernel.map(f64::abs).map(of), None, 1, window).exact;
     let alike = sum(|x| x);
     match storage {
@@ -260,7 +265,7 @@ pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
     let rows = input.data.len() / inputs;
     let flat = Array::new([rows, 1, inputs], input.data.clone());
     let kernel = Array::new([&[1][..], &kernel.shape[..]].concat(), kernel.data.clone());
-    let mut result = conv(&flat, &kernel, bias, 1, &Window::<1>::default());
+    let mut result = conv(&flat, &kernel, bias, 1, &ReferenceWindow::<1>::default());
     let mut shape = input.shape.clone();
     *shape.last_mut().expect("a scalar has no last axis") = kernel.shape[2];
     result.exact.shape.clone_from(&shape);
@@ -273,7 +278,7 @@ pub fn dense(input: &Array, kernel: &Array, bias: Option<&Array>) -> Convolved {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transposed<const R: usize = 2> {
     /// Strides, dilation, `same` or `valid`, data format.
-    pub window: Window<R>,
+    pub window: ReferenceWindow<R>,
     /// Keras's `output_padding` along each axis.
     pub output_padding: Option<[usize; R]>,
 }
@@ -303,14 +308,14 @@ pub fn conv_transpose<const R: usize>(
         let stride = window.strides[axis];
         let full = (extent - 1) * stride + reach;
         let ([before, after], extra) = match (window.padding, output_padding.map(|padding| padding[axis])) {
-            (Padding::Valid, None) => ([0, 0], stride.saturating_sub(reach)),
-            (Padding::Valid, Some(extra)) => ([0, 0], extra),
-            (Padding::Explicit(cut), extra) => (cut[axis], extra.unwrap_or(0)),
-            (Padding::Same, None) => {
+            (ReferencePadding::Valid, None) => ([0, 0], stride.saturating_sub(reach)),
+            (ReferencePadding::Valid, Some(extra)) => ([0, 0], extra),
+            (ReferencePadding::Explicit(cut), extra) => (cut[axis], extra.unwrap_or(0)),
+            (ReferencePadding::Same, None) => {
                 let before = reach.saturating_sub(stride) / 2;
                 ([before, full.saturating_sub(before + extent * stride)], (extent * stride).saturating_sub(full))
             }
-            (Padding::Same, Some(extra)) => {
+            (ReferencePadding::Same, Some(extra)) => {
                 let odd = reach % 2;
                 let length = (extent - 1) * stride + odd + extra;
                 let before = (reach - 1).saturating_sub((reach + odd + extra).saturating_sub(2).div_ceil(2));

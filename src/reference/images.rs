@@ -91,3 +91,72 @@ pub(super) fn center_crop(input: &Array, layer: &layers::CenterCrop) -> Estimate
     let cut = cut.fold(input.clone(), |array, (axis, size)| array.slice(axis, (array.shape[axis] - size) / 2, size));
     Estimate::exact(cut)
 }
+
+/// What lies outside of an image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OutsideImage {
+    /// A value everywhere.
+    Value(f64),
+    /// The nearest pixel.
+    Nearest,
+    /// The image reflected at its edge.
+    Reflect,
+    /// The image again.
+    Wrap,
+}
+
+/// Images `[batch, height, width, channels]`, each read through its affine map `(a0, a1, a2, b0, b1, b2)`: a pixel is what the
+/// image has at row `b0·x + b1·y + b2`, column `a0·x + a1·y + a2`, by the rules of TensorFlow's ImageProjectiveTransformV3.
+///
+/// # Panics
+/// Where the shapes do not fit.
+pub fn affine(images: &Array, maps: &[[f64; 6]], nearest: bool, outside: OutsideImage) -> Array {
+    let [batch, height, width, channels] = images.shape[..] else { panic!("images of shape {:?}", images.shape) };
+    let placed = |at: f64, extent: usize| {
+        let (extent, last) = (extent as f64, extent as f64 - 1.0);
+        let inside = match outside {
+            OutsideImage::Value(_) => return at,
+            OutsideImage::Reflect => {
+                let at = at.rem_euclid(2.0 * extent);
+                if at < extent { at } else { 2.0 * extent - at - 1.0 }
+            }
+            // Whole images are counted by their extent less 1 there.
+            OutsideImage::Wrap if at < 0.0 => at + extent * ((-at / last).trunc() + 1.0),
+            OutsideImage::Wrap if at > last => at - extent * (at / last).trunc(),
+            OutsideImage::Nearest | OutsideImage::Wrap => at,
+        };
+        inside.clamp(0.0, last)
+    };
+    let fill = if let OutsideImage::Value(fill) = outside { fill } else { 0.0 };
+    let pixel = |image: usize, row: f64, column: f64, channel: usize| {
+        if (0.0..height as f64).contains(&row) && (0.0..width as f64).contains(&column) {
+            images.data[((image * height + row as usize) * width + column as usize) * channels + channel]
+        } else {
+            fill
+        }
+    };
+    let mut data = Vec::with_capacity(images.data.len());
+    for (image, &[a0, a1, a2, b0, b1, b2]) in maps.iter().enumerate().take(batch) {
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y as f64, x as f64))) {
+            let (row, column) = (placed(b0 * x + b1 * y + b2, height), placed(a0 * x + a1 * y + a2, width));
+            data.extend((0..channels).map(|channel| {
+                if nearest {
+                    return pixel(image, row.round(), column.round(), channel);
+                }
+                let mut sum = 0.0;
+                for (at_row, by_row) in
+                    [(row.floor(), 1.0 - (row - row.floor())), (row.floor() + 1.0, (row - row.floor()))]
+                {
+                    for (at, by) in [
+                        (column.floor(), 1.0 - (column - column.floor())),
+                        (column.floor() + 1.0, (column - column.floor())),
+                    ] {
+                        sum += by_row * by * pixel(image, at_row, at, channel);
+                    }
+                }
+                sum
+            }));
+        }
+    }
+    Array::new(images.shape.clone(), data)
+}

@@ -3,8 +3,8 @@
 use super::array::larger;
 use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
-    Array, BatchNormalization, Between, Convolved, Estimate, Expected, Norm, Padding, PoolAxis, Storage, Surround,
-    Transposed, Window, average_pool, concatenate, conv, conv_transpose, dense, depthwise_conv,
+    Array, BatchStatistics, Between, Convolved, Estimate, Expected, Norm, PoolAxis, ReferencePadding, ReferenceWindow,
+    Storage, Surround, Transposed, average_pool, concatenate, conv, conv_transpose, dense, depthwise_conv,
     estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, recurrent, repeat,
     resample, scale_and_shift, tensors, total, unit_normalize,
 };
@@ -422,13 +422,13 @@ impl Given<'_> {
         let channels_first = arguments.data_format == DataFormat::ChannelsFirst;
         Convolution {
             channels: self.input.shape[if channels_first { 1 } else { R + 1 }],
-            window: Window {
+            window: ReferenceWindow {
                 strides: window.strides.map(|stride| stride as usize),
                 dilation_rate: window.dilation_rate.map(|rate| rate as usize),
                 padding: match window.padding {
-                    crate::Padding::Valid => Padding::Valid,
-                    crate::Padding::Same => Padding::Same,
-                    crate::Padding::Causal => Padding::Explicit(std::array::from_fn(|axis| {
+                    crate::Padding::Valid => ReferencePadding::Valid,
+                    crate::Padding::Same => ReferencePadding::Same,
+                    crate::Padding::Causal => ReferencePadding::Explicit(std::array::from_fn(|axis| {
                         [(window.kernel_size[axis] as usize - 1) * window.dilation_rate[axis] as usize, 0]
                     })),
                 },
@@ -476,7 +476,7 @@ impl Given<'_> {
         let pointwise = self.weight(1, &[&[1; R][..], &[channels * multiplier, filters]].concat())?;
         let bias = use_bias.then(|| self.weight(2, &[filters])).transpose()?;
         let between = Estimate::from(depthwise_conv(self.input, &depthwise, None, &window)).stored(self.storage);
-        let window = Window::<R> { channels_first: window.channels_first, ..Window::default() };
+        let window = ReferenceWindow::<R> { channels_first: window.channels_first, ..ReferenceWindow::default() };
         let own = Estimate::from(conv(&between.exact, &pointwise, bias.as_ref(), 1, &window));
         let through = passed_on(&between.bound, &pointwise, &window, self.storage);
         Ok(Estimate { bound: own.bound.zip(&through, |own, through| own + through), ..own })
@@ -491,10 +491,10 @@ impl Given<'_> {
         let taps = layer.kernel_size.iter().map(|&size| size as usize);
         let kernel = self.weight(0, &taps.chain([filters, channels]).collect::<Vec<_>>())?;
         let bias = layer.use_bias.then(|| self.weight(1, &[filters * groups])).transpose()?;
-        let window = Window {
+        let window = ReferenceWindow {
             strides: layer.strides.map(|stride| stride as usize),
             dilation_rate: layer.dilation_rate.map(|rate| rate as usize),
-            padding: Padding::Explicit(layer.pads.map(|pads| pads.map(|pad| pad.max(0) as usize))),
+            padding: ReferencePadding::Explicit(layer.pads.map(|pads| pads.map(|pad| pad.max(0) as usize))),
             channels_first,
         };
         let output_padding = Some(layer.pads.map(|[_, after]| after.min(0).unsigned_abs() as usize));
@@ -519,7 +519,7 @@ impl Given<'_> {
         let [Some(moving_mean), Some(moving_variance)] = [next(true)?, next(true)?] else {
             return Err(Error::invalid("weights", "batch normalization must have moving statistics", "none"));
         };
-        let norm = BatchNormalization { gamma, beta, moving_mean, moving_variance, epsilon: layer.epsilon };
+        let norm = BatchStatistics { gamma, beta, moving_mean, moving_variance, epsilon: layer.epsilon };
         // Scale and shift are made in f64 and then rounded as the policy stores them.
         Ok(estimated_batch_normalization(self.input, &norm, axis as isize, UNIT + self.storage.unit()))
     }
@@ -609,7 +609,7 @@ impl Given<'_> {
 /// What the convolution layers have in common, for one input.
 struct Convolution<const R: usize> {
     channels: usize,
-    window: Window<R>,
+    window: ReferenceWindow<R>,
     activation: Activation,
     use_bias: bool,
 }

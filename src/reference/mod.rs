@@ -23,6 +23,7 @@ mod movement;
 mod normalization;
 mod operators;
 mod pooling;
+pub mod random;
 mod recurrent;
 mod tensors;
 pub mod tolerance;
@@ -31,12 +32,14 @@ pub use activation::{ACTIVATIONS, SELU_ALPHA, SELU_SCALE, activate, canonical, p
 pub use arithmetic::{concatenate, dot, matmul, sum};
 pub use array::Array;
 pub use convolution::{
-    Convolved, Padding, Transposed, Window, conv, conv_transpose, dense, depthwise_conv, passed_on, separable_conv,
+    Convolved, ReferencePadding, ReferenceWindow, Transposed, conv, conv_transpose, dense, depthwise_conv, passed_on,
+    separable_conv,
 };
+pub use images::{OutsideImage, affine};
 pub use layer::{evaluate, expect};
 pub use movement::{Between, Surround, mix, pad, repeat, resample};
 pub use normalization::{
-    BatchNormalization, Norm, batch_normalization, estimated_batch_normalization, normalize, scale_and_shift,
+    BatchStatistics, Norm, batch_normalization, estimated_batch_normalization, normalize, scale_and_shift,
     unit_normalize,
 };
 pub use pooling::{PoolAxis, adaptive_average_pool, adaptive_max_pool, average_pool, max_pool, mean, total};

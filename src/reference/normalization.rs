@@ -6,7 +6,7 @@ use super::{Array, Estimate, total};
 
 /// The four vectors of a batch normalisation, and its epsilon.
 #[derive(Clone, Debug)]
-pub struct BatchNormalization {
+pub struct BatchStatistics {
     /// Scale; `None` when the layer was made with `scale=False`.
     pub gamma: Option<Array>,
     /// Offset; `None` when the layer was made with `center=False`.
@@ -20,7 +20,7 @@ pub struct BatchNormalization {
 }
 
 /// Batch normalisation as inference does it, over `axis` (negative: counted from the end).
-pub fn batch_normalization(input: &Array, norm: &BatchNormalization, axis: isize) -> Array {
+pub fn batch_normalization(input: &Array, norm: &BatchStatistics, axis: isize) -> Array {
     input.along(axis.rem_euclid(input.shape.len() as isize), |line| {
         let channel = |i: usize| {
             let scale = norm.gamma.as_ref().map_or(1.0, |gamma| gamma.data[i]);
@@ -34,9 +34,9 @@ pub fn batch_normalization(input: &Array, norm: &BatchNormalization, axis: isize
 
 /// [`batch_normalization`] with the magnitudes of its three terms: a product with one scale, the mean's, the offset.
 /// Scale and shift may have been rounded to a unit of `unit` beforehand.
-pub fn estimated_batch_normalization(input: &Array, norm: &BatchNormalization, axis: isize, unit: f64) -> Estimate {
+pub fn estimated_batch_normalization(input: &Array, norm: &BatchStatistics, axis: isize, unit: f64) -> Estimate {
     let exact = batch_normalization(input, norm, axis);
-    let all = BatchNormalization {
+    let all = BatchStatistics {
         gamma: norm.gamma.as_ref().map(|gamma| gamma.map(f64::abs)),
         beta: norm.beta.as_ref().map(|beta| beta.map(f64::abs)),
         moving_mean: norm.moving_mean.map(|mean| -mean.abs()),

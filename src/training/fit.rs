@@ -301,8 +301,9 @@ impl<'a> Trainer<'a> {
                 program
             }
         };
-        let clock = self.state.clock();
-        let values = given.iter().map(|tensor| &tensor.values[..]).chain(training.then_some(&clock[..]));
+        let (number, clock) = (ops::step_number(self.state.iterations()), self.state.clock());
+        let of_training = [&number[..], &clock[..]];
+        let values = given.iter().map(|tensor| &tensor.values[..]).chain(of_training.into_iter().filter(|_| training));
         let results = program.run(self.model.gpu(), &values.collect::<Vec<_>>())?;
         if training {
             self.state.finish_step()?;
@@ -320,13 +321,15 @@ impl<'a> Trainer<'a> {
         samples: usize,
     ) -> Result<Program> {
         let mut tape = Tape::default();
-        tape.training = training;
         let inputs = |tape: &mut Tape, tensors: &[HostTensor]| -> Result<Vec<Value>> {
             tensors.iter().map(|tensor| tape.input(tensor.shape.clone(), DType::F32)).collect()
         };
         let x = inputs(&mut tape, x)?;
         let y = inputs(&mut tape, y)?;
         let weights = weights.map(|weights| inputs(&mut tape, weights)).transpose()?;
+        if training {
+            tape.train()?;
+        }
         let mut activities = Vec::new();
         let predictions = self.model.lower(&mut tape, &x, "", &mut |applied| {
             activities.extend(applied.layer.activity_regularizer().map(|regularizer| (regularizer, applied.output)));

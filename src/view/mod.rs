@@ -8,9 +8,11 @@
 //! - `maps.rs`: values by their place between the smallest and the greatest; grids
 //! - `picture.rs`, `font.rs`: PNG
 //! - `page.rs`, `page.css`, `page.js`: HTML
+//! - `live.rs`, `live.css`, `live.js`: what a page has that computes by itself, by the package that `.ci/web` makes of `src/web`
 
 mod font;
 mod graph;
+mod live;
 mod look;
 mod maps;
 mod page;
@@ -19,6 +21,7 @@ mod picture;
 use std::time::Duration;
 
 pub use graph::{LayerView, Place, Sketch};
+pub use live::Live;
 pub use look::{Aggregation, CloseButton, Color, LayerShape, Look, ModelLook, ResolvedLook, Status, default_color};
 pub use page::Page;
 pub use picture::Picture;

@@ -1,6 +1,10 @@
 "use strict";
 
-const model = JSON.parse(document.getElementById("model").textContent);
+// What the page holds of the model, and its layers: see `build`.
+let model;
+let layers = [];
+/** Whether the page computes by itself. */
+const live = document.body.classList.contains("live");
 const list = document.getElementById("layers");
 const told = document.getElementById("told");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -48,6 +52,14 @@ class Layer {
         this.lit = null;
         if (!this.image) {
             return;
+        }
+        if (live) {
+            const canvas = document.createElement("canvas");
+            Object.assign(canvas, { className: "pixels", width: this.width, height: this.height });
+            canvas.setAttribute("role", "img");
+            canvas.setAttribute("aria-label", this.image.alt);
+            this.image.replaceWith(canvas);
+            this.image = canvas;
         }
         this.image.addEventListener("pointermove", (event) => this.point(null, event));
         this.image.addEventListener("pointerleave", unpoint);
@@ -187,6 +199,10 @@ class Layer {
 
     /** The sheet of maps, asked for where it is needed first. */
     async fetch() {
+        if (this.values) {
+            this.picture ??= this.painted();
+            return;
+        }
         if (this.picture || this.coming || this.sheet === null) {
             return;
         }
@@ -199,6 +215,89 @@ class Layer {
             this.picture = picture;
             this.draw();
         }
+    }
+
+    /** Shows what the layer makes now, channels last. */
+    show(values) {
+        this.values = values;
+        this.picture = null;
+        const count = this.maps;
+        this.bounds = Array.from({ length: count }, () => [Infinity, -Infinity]);
+        for (let i = 0; i < values.length; i++) {
+            const [bounds, value] = [this.bounds[i % count], values[i]];
+            if (Number.isFinite(value)) {
+                bounds[0] = Math.min(bounds[0], value);
+                bounds[1] = Math.max(bounds[1], value);
+            }
+        }
+        this.ranges = this.bounds.map(([least, most]) => least <= most ? [short(least), short(most)] : null);
+        this.fresh = true;
+        this.refresh();
+    }
+
+    /** Draws what is new where it can be seen. */
+    refresh() {
+        if (!this.fresh || !this.near || !this.image) {
+            return;
+        }
+        this.fresh = false;
+        const pixels = new ImageData(this.width, this.height);
+        if (this.colored) {
+            const [least, most] = [Math.min(...this.bounds.map(([least]) => least)), Math.max(...this.bounds.map(([, most]) => most))];
+            const level = (value) => Math.round((value - least) / (most > least ? most - least : 1) * 255);
+            for (let i = 0; i < this.width * this.height; i++) {
+                const at = (channel) => level(this.values[i * this.maps + channel]);
+                pixels.data.set([at(0), at(1), at(2), 255], 4 * i);
+            }
+        } else {
+            const one = this.single ? this.values : this.combined();
+            const finite = one.filter(Number.isFinite);
+            const [least, most] = finite.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+            this.paint(pixels.data, this.width, 0, 0, one, 0, 1, least, most);
+        }
+        this.image.getContext("2d").putImageData(pixels, 0, 0);
+        this.redraw();
+    }
+
+    /** The map that stands for all: of each pixel the average or the greatest, or NaN where one is not finite. */
+    combined() {
+        const [count, most] = [this.maps, this.aggregation === "max"];
+        return Float32Array.from({ length: this.values.length / count }, (_, pixel) => {
+            const channels = this.values.subarray(pixel * count, (pixel + 1) * count);
+            return channels.every(Number.isFinite)
+                ? most ? Math.max(...channels) : channels.reduce((sum, value) => sum + value, 0) / count : NaN;
+        });
+    }
+
+    /** Writes one map into `data`, whose rows have `stride` pixels: the values from `first`, `step` apart. */
+    paint(data, stride, left, top, values, first, step, least, most) {
+        const [faint, full] = this.colors ??= [this.faint, this.item.style.getPropertyValue("--color").trim()].map((color) =>
+            [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
+        const span = most > least ? most - least : Infinity;
+        for (let i = first, pixel = 0; i < values.length; i += step, pixel++) {
+            const at = 4 * ((top + Math.floor(pixel / this.width)) * stride + left + pixel % this.width);
+            const place = (values[i] - least) / span;
+            for (let channel = 0; channel < 3; channel++) {
+                data[at + channel] = Number.isFinite(values[i]) ? faint[channel] + (full[channel] - faint[channel]) * place
+                    : [255, 0, 255][channel];
+            }
+            data[at + 3] = 255;
+        }
+    }
+
+    /** The sheet of all maps as they are now. */
+    painted() {
+        this.sheet = Math.ceil(Math.sqrt(this.maps));
+        const canvas = document.createElement("canvas");
+        canvas.width = this.sheet * this.width;
+        canvas.height = Math.ceil(this.maps / this.sheet) * this.height;
+        const pixels = new ImageData(canvas.width, canvas.height);
+        for (let map = 0; map < this.maps; map++) {
+            this.paint(pixels.data, canvas.width, map % this.sheet * this.width, Math.floor(map / this.sheet) * this.height,
+                this.values, map, this.maps, ...this.bounds[map]);
+        }
+        canvas.getContext("2d").putImageData(pixels, 0, 0);
+        return canvas;
     }
 
     draw() {
@@ -399,8 +498,9 @@ function step(now) {
     }
 }
 
-const layers = model.layers.map((data, place) => new Layer(data, place));
-layers.forEach((layer) => layer.slider?.setAttribute("aria-valuetext", layer.told(0)));
+/** A number in four digits. */
+const short = (value) => value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(2)
+    : String(Number(value.toPrecision(4)));
 
 // The lines between layers: straight to the next one, around others in lanes of their own.
 const NS = "http://www.w3.org/2000/svg";
@@ -409,32 +509,46 @@ edges.setAttribute("class", "edges");
 edges.setAttribute("aria-hidden", "true");
 list.before(edges);
 
-const wires = [];
-const lanes = [];
-layers.forEach((layer) => new Set(layer.inputs).forEach((from) => {
-    let lane = 0;
-    if (from + 1 !== layer.place) {
-        lane = 1;
-        while ((lanes[lane] || []).some(([start, end]) => start < layer.place && from < end)) {
-            lane++;
+let wires = [];
+let dots = [];
+let gutter = 0;
+
+/** Takes in what the page holds: the list of layers, and what is to be known of them. */
+function build() {
+    unpoint();
+    model = JSON.parse(document.getElementById("model").textContent);
+    layers = model.layers.map((data, place) => new Layer(data, place));
+    layers.forEach((layer) => layer.slider?.setAttribute("aria-valuetext", layer.told(0)));
+    edges.replaceChildren();
+    wires = [];
+    const lanes = [];
+    layers.forEach((layer) => new Set(layer.inputs).forEach((from) => {
+        let lane = 0;
+        if (from + 1 !== layer.place) {
+            lane = 1;
+            while ((lanes[lane] || []).some(([start, end]) => start < layer.place && from < end)) {
+                lane++;
+            }
+            (lanes[lane] ||= []).push([from, layer.place]);
         }
-        (lanes[lane] ||= []).push([from, layer.place]);
-    }
-    const path = document.createElementNS(NS, "path");
-    path.id = `edge-${from}-${layer.place}`;
-    edges.append(path);
-    wires.push({ from, to: layer.place, lane, path });
-}));
-const dots = layers.map((layer) => {
-    const dot = document.createElementNS(NS, "circle");
-    dot.setAttribute("r", 5);
-    dot.setAttribute("fill", layer.item.style.getPropertyValue("--color"));
-    edges.append(dot);
-    return dot;
-});
-const depth = Math.max(0, ...wires.map((wire) => wire.lane));
-const gutter = 26 + 9 * Math.min(depth, 6);
-list.style.setProperty("--gutter", `${gutter}px`);
+        const path = document.createElementNS(NS, "path");
+        path.id = `edge-${from}-${layer.place}`;
+        edges.append(path);
+        wires.push({ from, to: layer.place, lane, path });
+    }));
+    dots = layers.map((layer) => {
+        const dot = document.createElementNS(NS, "circle");
+        dot.setAttribute("r", 5);
+        dot.setAttribute("fill", layer.item.style.getPropertyValue("--color"));
+        edges.append(dot);
+        return dot;
+    });
+    const depth = Math.max(0, ...wires.map((wire) => wire.lane));
+    gutter = 26 + 9 * Math.min(depth, 6);
+    list.style.setProperty("--gutter", `${gutter}px`);
+    watch.disconnect();
+    layers.forEach((layer) => watch.observe(layer.item));
+}
 
 function wire() {
     const x = gutter - 14;
@@ -459,12 +573,13 @@ const watch = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
         const layer = layers[Number(target.id.slice("layer-".length))];
         layer.near = isIntersecting;
+        layer.refresh();
         if (layer.canvas) {
             layer.lay();
         }
     }
 }, { rootMargin: "300px" });
-layers.forEach((layer) => watch.observe(layer.item));
+build();
 
 let width = 0;
 new ResizeObserver(() => {

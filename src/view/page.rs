@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::graph::Links;
+use super::live::{self, Live};
 use super::maps::{Extents, Maps, Pixel, Range, elements, grid};
 use super::picture::{MARKER, Sheet, rgb_png, short, spoken};
 use super::{LayerView, Status, Viewer};
@@ -33,6 +34,7 @@ pub struct Page {
     flat: bool,
     labels: Vec<String>,
     note: Option<String>,
+    live: Option<Live>,
 }
 
 /// A PNG with a layer's maps, and how many of them stand in a row.
@@ -67,6 +69,13 @@ impl Page {
         self.note = Some(note.into());
         self
     }
+
+    /// What the page computes with, where it is to: it then has a pad to draw on, takes pictures and models that are dropped on
+    /// it, and every layer follows. By default it shows what was computed when it was written.
+    pub fn live(mut self, live: Live) -> Self {
+        self.live = Some(live);
+        self
+    }
 }
 
 impl Viewer<'_> {
@@ -88,19 +97,24 @@ impl Viewer<'_> {
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{PAGE}\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
-             style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data: blob:; \
+             style-src 'unsafe-inline'; script-src 'unsafe-inline'{}\">\n\
              <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n\
-             <body class=\"{}\">\n<header>\n<h1>{title}</h1>\n<p class=\"facts\">{}</p>\n",
+             <body class=\"{}{}\">\n<header>\n<h1>{title}</h1>\n<p class=\"facts\">{}</p>\n",
+            if page.live.is_some() { live::POLICY } else { "" },
             include_str!("page.css"),
             if page.flat { "flat" } else { "tilted" },
+            if page.live.is_some() { " live" } else { "" },
             self.facts(),
         );
         if let Some(note) = &page.note {
             let _ = writeln!(html, "<p class=\"facts\">{}</p>", escaped(note));
         }
         html.push_str("</header>\n");
-        self.write_ends(&mut html, &page.labels)?;
+        match &page.live {
+            Some(_) => html.push_str(live::ENDS),
+            None => self.write_ends(&mut html, &page.labels)?,
+        }
         html.push_str(TOOLS);
         html.push_str("<main>\n<ol class=\"layers\" id=\"layers\">\n");
         for (place, layer) in self.layers.iter().enumerate() {
@@ -110,7 +124,7 @@ impl Viewer<'_> {
         let _ = writeln!(
             html,
             "<script type=\"application/json\" id=\"model\">{}</script>",
-            in_script(&self.data(&sheets))
+            in_script(&self.data(&sheets, &page.labels))
         );
         for (place, sheet) in sheets.iter().enumerate() {
             if let Some((file, _)) = sheet {
@@ -118,7 +132,11 @@ impl Viewer<'_> {
                 let _ = writeln!(html, "<script type=\"text/plain\" id=\"sheet-{place}\">{text}</script>");
             }
         }
-        let _ = write!(html, "<script>\n{}</script>\n</body>\n</html>\n", include_str!("page.js"));
+        let _ = writeln!(html, "<script>\n{}</script>", include_str!("page.js"));
+        if let Some(live) = &page.live {
+            live.write(&mut html, &self.layers[..self.inputs()]);
+        }
+        html.push_str("</body>\n</html>\n");
         Ok(html)
     }
 
@@ -134,6 +152,11 @@ impl Viewer<'_> {
             facts.push(format!("{} in all layers", milliseconds(times.iter().sum())));
         }
         facts.join(" · ")
+    }
+
+    /// The number of inputs, which stand before the layers.
+    fn inputs(&self) -> usize {
+        self.layers.iter().take_while(|layer| layer.class_name() == "InputLayer").count()
     }
 
     fn timed(&self) -> impl Iterator<Item = &LayerView> {
@@ -314,7 +337,7 @@ impl Viewer<'_> {
     }
 
     /// What the script needs to know.
-    fn data(&self, sheets: &[Option<PackedMaps>]) -> Value {
+    fn data(&self, sheets: &[Option<PackedMaps>], labels: &[String]) -> Value {
         let layer = |(layer, sheet): (&LayerView, &Option<PackedMaps>)| {
             let (look, maps) = (layer.look(), layer.maps());
             let Extents { count, height, width, spatial } = maps.map_or(Extents::of(&[]), |maps| maps.extents);
@@ -344,11 +367,15 @@ impl Viewer<'_> {
                 "open": layer.status() == Status::Open,
                 "time": look.anime_time,
                 "closable": look.close_button.display,
+                "colored": layer.class_name() == "InputLayer" && matches!(count, 3 | 4),
+                "aggregation": look.aggregation_strategy.name(),
                 "faint": look.color.over(self.look.background, look.min_opacity).to_string(),
             })
         };
         json!({
             "layers": self.layers.iter().zip(sheets).map(layer).collect::<Vec<_>>(),
+            "outputs": self.outputs,
+            "labels": labels.iter().map(|label| printable_name(label)).collect::<Vec<_>>(),
             "relations": self.look.relation_system,
             "texts": self.look.text_system,
         })

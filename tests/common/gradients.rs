@@ -5,12 +5,12 @@
 //! mean is linear in its input. The gradient of a maximum is what a small change of one input element does to the output.
 
 use wgpu_conv::plan::{
-    BinaryFunction, BinaryGradientProblem, BinaryProblem, Hand, KernelGradientProblem, Operand, PoolFunction,
-    PoolGradientProblem, PoolProblem, Problem, Sides,
+    BinaryFunction, BinaryGradientProblem, BinaryProblem, Hand, KernelGradientProblem, Operand, PairSides,
+    PoolFunction, PoolGradientProblem, PoolProblem, Problem,
 };
 use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
 
-use super::common::reference::{Array, Padding, PoolAxis, Window, average_pool, conv, max_pool};
+use super::common::reference::{Array, PoolAxis, ReferencePadding, ReferenceWindow, average_pool, conv, max_pool};
 use super::common::tolerance::{Expected, accumulated, stored};
 use super::problems::Case;
 use super::table::{FORMATS, Numbers, storage};
@@ -113,10 +113,10 @@ fn kernels(numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let axes = [Axis::UNIT, row.axis(0), row.axis(1)];
         let channel_counts = [channels as u32, row.filters as u32];
         let geometry = ConvGeometry::new(batch as u32, row.groups as u32, channel_counts, axes).expect("a sound row");
-        let window = Window {
+        let window = ReferenceWindow {
             strides: row.strides.map(|stride| stride as usize),
             dilation_rate: row.dilation.map(|rate| rate as usize),
-            padding: Padding::Explicit(row.pads.map(|pads| pads.map(|pad| pad as usize))),
+            padding: ReferencePadding::Explicit(row.pads.map(|pads| pads.map(|pad| pad as usize))),
             channels_first: false,
         };
         let input = drawn(numbers, &row.input, dtype);
@@ -256,7 +256,7 @@ fn functions_of_two(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) 
             // Some are the same on either side.
             b.data[1] = a.broadcast(left).data[1];
             let gradient = drawn(numbers, left, dtype);
-            let of = BinaryProblem::new(function, left, right, Sides::InputOther, dtype).expect("a sound row");
+            let of = BinaryProblem::new(function, left, right, PairSides::InputOther, dtype).expect("a sound row");
             let [wide_a, wide_b] = [&a, &b].map(|side| side.broadcast(left));
             for (index, side) in [Hand::Left, Hand::Right].into_iter().enumerate() {
                 let slope = wide_a.zip(&wide_b, |a, b| slopes(function, a, b)[index]);

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::fixtures::Case;
 use wgpu_conv::reference::{
-    Array, Convolved, Norm, Padding, Transposed, Window, activate, conv, conv_transpose, depthwise_conv, normalize,
-    separable_conv,
+    Array, Convolved, Norm, ReferencePadding, ReferenceWindow, Transposed, activate, conv, conv_transpose,
+    depthwise_conv, normalize, separable_conv,
 };
 
 /// One number for all axes, or a list of one for each; one where the argument is absent.
@@ -30,18 +30,18 @@ pub fn channels_first(config: &Value) -> bool {
 ///
 /// # Errors
 /// When an argument is not what such a convolution takes.
-pub fn window<const R: usize>(config: &Value) -> Result<Window<R>, String> {
+pub fn window<const R: usize>(config: &Value) -> Result<ReferenceWindow<R>, String> {
     let dilation_rate = per_axis(config, "dilation_rate")?;
     let kernel_size = per_axis::<R>(config, "kernel_size")?;
-    Ok(Window {
+    Ok(ReferenceWindow {
         strides: per_axis(config, "strides")?,
         dilation_rate,
         padding: match config["padding"].as_str().unwrap_or("valid") {
-            "valid" => Padding::Valid,
-            "same" => Padding::Same,
-            "causal" => {
-                Padding::Explicit(std::array::from_fn(|axis| [(kernel_size[axis] - 1) * dilation_rate[axis], 0]))
-            }
+            "valid" => ReferencePadding::Valid,
+            "same" => ReferencePadding::Same,
+            "causal" => ReferencePadding::Explicit(std::array::from_fn(|axis| {
+                [(kernel_size[axis] - 1) * dilation_rate[axis], 0]
+            })),
             other => return Err(format!("padding is {other:?}")),
         },
         channels_first: channels_first(config),

@@ -2,13 +2,15 @@
 
 use wgpu_conv::layers::{ActivationLayer, LayerConfig, Reduce, Reduction};
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, NormalizeFunction, NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem,
-    ResizeProblem,
+    AffineProblem, AxisFunction, AxisProblem, Factors, Fill, NoiseFunction, NoiseProblem, NormalizeFunction,
+    NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem, ResizeProblem,
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DTypePolicy, DataFormat};
 
+use super::common::reference::random::Draw;
 use super::common::reference::{
-    Array, Convolved, Norm, PoolAxis, average_pool, expect, max_pool, mix, normalize, unit_normalize,
+    Array, Convolved, Norm, OutsideImage, PoolAxis, affine, average_pool, expect, max_pool, mix, normalize,
+    unit_normalize,
 };
 use super::common::tolerance::{Estimate, Expected, Storage};
 use super::table::{FORMATS, Numbers, storage};
@@ -33,6 +35,8 @@ pub fn cases(dtype: DType) -> Vec<Case> {
     reductions(dtype, &mut numbers, &mut cases);
     normalisations(dtype, &mut numbers, &mut cases);
     resizings(dtype, &mut numbers, &mut cases);
+    noises(dtype, &mut numbers, &mut cases);
+    affines(dtype, &mut numbers, &mut cases);
     cases
 }
 
@@ -405,6 +409,162 @@ fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                 ],
                 expected,
             });
+        }
+    }
+}
+
+/// How far a normal number may be off by what WGSL allows its functions: a logarithm 2⁻²¹ here, sine and cosine 2⁻¹¹.
+fn of_normal(radius: f64) -> f64 {
+    let log = 2.0 * f64::from(2.0f32.powi(-21)) * (1.0 + radius * radius);
+    let of_root = log.sqrt().min(log / radius.max(1e-9));
+    of_root + radius * 2.0f64.powi(-11) + 1e-6
+}
+
+fn noises(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    let storage = storage(dtype);
+    let bits = f32::to_bits;
+    let drop = |rate: f64, scale: f32, shift: f32, dropped: f32| NoiseFunction::Drop {
+        threshold: (rate * f64::from(1 << 24)).ceil() as u32,
+        scale: bits(scale),
+        shift: bits(shift),
+        dropped: bits(dropped),
+    };
+    let factors =
+        |scale: f32, spread: f32, shift: f32| Factors { scale: bits(scale), spread: bits(spread), shift: bits(shift) };
+    let functions = [
+        drop(0.3, 1.25, 0.0, 0.0),
+        drop(0.5, 0.75, 0.5, -1.5),
+        drop(0.0, 1.0, 0.0, 0.0),
+        drop(1.0, 1.0, 0.0, 0.0),
+        NoiseFunction::Uniform(factors(1.0, -0.5, 2.0)),
+        NoiseFunction::Normal(factors(1.0, 0.25, 0.5)),
+    ];
+    let places = [
+        (1, Draw::default()),
+        (7, Draw { seed: 1 << 40 | 3, site: 2, step: 5 }),
+        (64, Draw { seed: u64::MAX, site: u32::MAX, step: u64::MAX >> 16 }),
+        (1001, Draw { seed: 42, site: 1, step: 1 << 24 }),
+        (260, Draw { seed: 42, site: 0, step: 0xff_ffff }),
+    ];
+    for (elements, draw) in places {
+        for (number, function) in functions.into_iter().enumerate() {
+            // A part of a tensor draws what the whole would.
+            for first in [0, 128] {
+                let input = drawn(numbers, [elements], storage);
+                let of = |factor: u32| f64::from(f32::from_bits(factor));
+                let uniform = draw.uniform(first + elements).split_off(first);
+                let normal = draw.normal(first + elements).split_off(first);
+                let mixed = |factors: Factors, r: f64, x: f64| {
+                    let Factors { scale, spread, shift } = factors;
+                    let parts = [of(scale) * x, of(spread) * r * x, of(shift) * r];
+                    [
+                        parts.iter().sum(),
+                        8.0 * f64::from(f32::EPSILON) * parts.iter().map(|part| part.abs()).sum::<f64>(),
+                    ]
+                };
+                let pairs: Vec<[f64; 2]> = (0..elements)
+                    .map(|i| {
+                        let x = input.data[i];
+                        match function {
+                            NoiseFunction::Drop { threshold, dropped, .. }
+                                if uniform[i] * f64::from(1 << 24) < f64::from(threshold) =>
+                            {
+                                [of(dropped), 0.0]
+                            }
+                            NoiseFunction::Drop { scale, shift, .. } => {
+                                let parts = [of(scale) * x, of(shift)];
+                                [parts[0] + parts[1], f64::from(f32::EPSILON) * (parts[0].abs() + parts[1].abs())]
+                            }
+                            NoiseFunction::Uniform(factors) => mixed(factors, uniform[i], x),
+                            NoiseFunction::Normal(factors) => {
+                                let pair = i & !1;
+                                let other = normal
+                                    .get(i ^ 1)
+                                    .copied()
+                                    .unwrap_or_else(|| draw.normal(first + pair + 2)[first + (i ^ 1)]);
+                                let off = of_normal(normal[i].hypot(other));
+                                let [exact, bound] = mixed(factors, normal[i], x);
+                                [exact, bound + off * ((of(factors.spread) * x).abs() + of(factors.shift).abs())]
+                            }
+                            other => panic!("{other:?} is not known here"),
+                        }
+                    })
+                    .collect();
+                let array =
+                    |part: usize| Array::new([elements], pairs.iter().map(|pair| pair[part]).collect::<Vec<_>>());
+                let estimate = Estimate { exact: array(0), bound: array(1) };
+                let parts = [draw.step & 0xff_ffff, (draw.step >> 24) & 0xff_ffff].map(|part| part as f64);
+                cases.push(Case {
+                    name: format!("noise {number} of {elements} elements from {first} by {draw:?}"),
+                    problem: Problem::Noise(NoiseProblem {
+                        function,
+                        first: first as u32,
+                        elements: elements as u32,
+                        seed: [draw.seed as u32, (draw.seed >> 32) as u32],
+                        site: draw.site,
+                        dtype,
+                    }),
+                    given: vec![
+                        (Operand::Input, input, dtype),
+                        (Operand::Clock, Array::new([2], parts.to_vec()), DType::F32),
+                    ],
+                    expected: expected(estimate, storage),
+                });
+            }
+        }
+    }
+}
+
+/// Maps of quarters, so that places are exact, and with them which pixel is the nearest and where an edge is.
+fn affines(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    let storage = storage(dtype);
+    let maps = [
+        [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        [-1.0, 0.0, 6.0, 0.0, -1.0, 4.0],
+        [0.75, -0.25, 1.5, 0.25, 0.75, -1.25],
+        [2.5, 0.5, -9.0, -0.5, 2.25, 8.0],
+        [1.0, 0.0, -24.25, 0.0, 1.0, 31.75],
+    ];
+    for [height, width, channels] in [[5, 7, 3], [5, 7, 4], [1, 6, 1], [4, 1, 8]] {
+        let input = drawn(numbers, [maps.len(), height, width, channels], storage);
+        for nearest in [false, true] {
+            for (fill, outside) in [
+                (Fill::Value(0.75f32.to_bits()), OutsideImage::Value(0.75)),
+                (Fill::Nearest, OutsideImage::Nearest),
+                (Fill::Reflect, OutsideImage::Reflect),
+                (Fill::Wrap, OutsideImage::Wrap),
+            ] {
+                // An image of one row has no second one that a whole number of them could be counted by.
+                if fill == Fill::Wrap && (height == 1 || width == 1) {
+                    continue;
+                }
+                let exact = affine(&input, &maps, nearest, outside);
+                // Means of four values below 1, by weights that are exact.
+                let bound = exact.map(|_| if nearest { 0.0 } else { 8.0 * f64::from(f32::EPSILON) });
+                for data_format in FORMATS {
+                    let [exact, bound] = [&exact, &bound].map(|array| laid(array, data_format));
+                    cases.push(Case {
+                        name: format!(
+                            "{height}x{width}x{channels} {outside:?} nearest {nearest} {}",
+                            data_format.name()
+                        ),
+                        problem: Problem::Affine(AffineProblem {
+                            batch: maps.len() as u32,
+                            channels: channels as u32,
+                            size: [height as u32, width as u32],
+                            nearest,
+                            fill,
+                            dtype,
+                            data_format,
+                        }),
+                        given: vec![
+                            (Operand::Input, laid(&input, data_format), dtype),
+                            (Operand::Other, Array::new([maps.len(), 6], maps.as_flattened().to_vec()), DType::F32),
+                        ],
+                        expected: expected(Estimate { exact, bound }, storage),
+                    });
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use wgpu_conv::plan::{ConvProblem, Elementwise, Epilogue, Operand, Problem, SeparableProblem};
 use wgpu_conv::{Activation, DType, DataFormat};
 
-use super::common::reference::{Array, Convolved, Window, conv, depthwise_conv, passed_on};
+use super::common::reference::{Array, Convolved, ReferenceWindow, conv, depthwise_conv, passed_on};
 use super::common::tolerance::{Estimate, Expected, activated};
 use super::problems::Case;
 use super::table::{Numbers, ONE_PASS_ROWS, Operands, Row, storage};
@@ -53,8 +53,8 @@ fn case(row: &Row, (bias, activation, residual): (bool, &str, bool), place: usiz
     let Estimate { exact, bound } = first.into();
     let between = activated(&exact, &bound, activation, &[], storage(dtype));
     let errors = Array::new(between.exact.shape.clone(), between.bound);
-    let second = conv(&between.exact, &weights[1], pointwise_bias, 1, &Window::<2>::default());
-    let through = passed_on(&errors, &weights[1], &Window::<2>::default(), storage(dtype));
+    let second = conv(&between.exact, &weights[1], pointwise_bias, 1, &ReferenceWindow::<2>::default());
+    let through = passed_on(&errors, &weights[1], &ReferenceWindow::<2>::default(), storage(dtype));
     let added = residual.then(|| drawn(&second.exact.shape));
     let Convolved { mut exact, mut magnitude, mut partial, terms } = second;
     if let Some(added) = &added {

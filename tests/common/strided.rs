@@ -2,11 +2,13 @@
 
 use wgpu_conv::plan::{
     BinaryFunction, BinaryProblem, ConvProblem, Direction, Elementwise, Epilogue, MapProblem, MoveAxis, MoveProblem,
-    Operand, Outside, PairAxis, Problem, ProductProblem, Reach, Sides,
+    Operand, Outside, PairAxis, PairSides, Problem, ProductProblem, Reach,
 };
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat, Unary};
 
-use super::common::reference::{Array, Convolved, Padding, Transposed, Window, conv_transpose, matmul, repeat};
+use super::common::reference::{
+    Array, Convolved, ReferencePadding, ReferenceWindow, Transposed, conv_transpose, matmul, repeat,
+};
 use super::common::tolerance::{Expected, accumulated, expected, function_error, stored};
 use super::problems::Case;
 use super::table::{FORMATS, Numbers, storage};
@@ -274,9 +276,9 @@ fn binaries(dtype: DType) -> Vec<Case> {
             problem.activation = Elementwise::new(&Activation::RELU).expect("relu is element-wise");
         }
         let [left, right] = match sides {
-            Sides::InputOther => [Operand::Input, Operand::Other],
-            Sides::InputKernel => [Operand::Input, Operand::Kernel],
-            Sides::KernelInput => [Operand::Kernel, Operand::Input],
+            PairSides::InputOther => [Operand::Input, Operand::Other],
+            PairSides::InputKernel => [Operand::Input, Operand::Kernel],
+            PairSides::KernelInput => [Operand::Kernel, Operand::Input],
         };
         cases.push(Case {
             name,
@@ -288,10 +290,10 @@ fn binaries(dtype: DType) -> Vec<Case> {
     let image = [2, 5, 7, 8];
     for function in BINARY {
         let name = |what: &str| format!("{function:?}: {what}");
-        push(name("equal"), function, &image, &image, &image, Sides::InputOther, false);
-        push(name("odd"), function, &[3, 5, 7], &[3, 5, 7], &[3, 5, 7], Sides::InputKernel, false);
+        push(name("equal"), function, &image, &image, &image, PairSides::InputOther, false);
+        push(name("odd"), function, &[3, 5, 7], &[3, 5, 7], &[3, 5, 7], PairSides::InputKernel, false);
     }
-    for sides in [Sides::InputOther, Sides::InputKernel, Sides::KernelInput] {
+    for sides in [PairSides::InputOther, PairSides::InputKernel, PairSides::KernelInput] {
         let name = |what: &str| format!("Subtract, {sides:?}: {what}");
         let function = BinaryFunction::Subtract;
         let mut both = |what: &str, left: &[usize], right: &[usize], output: &[usize]| {
@@ -307,7 +309,7 @@ fn binaries(dtype: DType) -> Vec<Case> {
         both("rows", &[2, 3, 4], &[3, 1], &[2, 3, 4]);
         both("crossing", &[2, 1, 4, 1, 3, 1], &[1, 5, 1, 2, 1, 3], &[2, 5, 4, 2, 3, 3]);
     }
-    push("Add, relu".into(), BinaryFunction::Add, &image, &image, &image, Sides::InputOther, true);
+    push("Add, relu".into(), BinaryFunction::Add, &image, &image, &image, PairSides::InputOther, true);
     cases
 }
 
@@ -330,9 +332,11 @@ fn products(dtype: DType) -> Vec<Case> {
         let [m, k] = left[left.len() - 2..] else { unreachable!("two axes") };
         let n = right[right.len() - 1];
         // Each side as it is, and stored transposed.
-        for (flipped, sides) in
-            [([false; 2], Sides::InputOther), ([true, false], Sides::InputKernel), ([false, true], Sides::KernelInput)]
-        {
+        for (flipped, sides) in [
+            ([false; 2], PairSides::InputOther),
+            ([true, false], PairSides::InputKernel),
+            ([false, true], PairSides::KernelInput),
+        ] {
             let laid_out = |array: &Array, flip: bool| {
                 let rank = array.shape.len();
                 let mut order: Vec<usize> = (0..rank).collect();
@@ -365,9 +369,9 @@ fn products(dtype: DType) -> Vec<Case> {
                 dtype,
             );
             let [first, second] = match sides {
-                Sides::InputOther => [Operand::Input, Operand::Other],
-                Sides::InputKernel => [Operand::Input, Operand::Kernel],
-                Sides::KernelInput => [Operand::Kernel, Operand::Input],
+                PairSides::InputOther => [Operand::Input, Operand::Other],
+                PairSides::InputKernel => [Operand::Input, Operand::Kernel],
+                PairSides::KernelInput => [Operand::Kernel, Operand::Input],
             };
             cases.push(Case {
                 name: format!("product: {name}, {sides:?}"),
@@ -460,10 +464,10 @@ fn transposed(dtype: DType) -> Vec<Case> {
         let kernel = drawn(&[kernel_size[0], kernel_size[1], filters / groups, channels], 13, dtype);
         let bias = drawn(&[filters], 14, dtype);
         let [h, w] = axes.map(Along::axis);
-        let window = Window {
+        let window = ReferenceWindow {
             strides: axes.map(|axis| axis.stride as usize),
             dilation_rate: axes.map(|axis| axis.dilation as usize),
-            padding: Padding::Explicit(axes.map(|axis| [axis.crop as usize, (-axis.more).max(0) as usize])),
+            padding: ReferencePadding::Explicit(axes.map(|axis| [axis.crop as usize, (-axis.more).max(0) as usize])),
             channels_first: false,
         };
         let walk = Transposed { window, output_padding: Some(axes.map(|axis| axis.more.max(0) as usize)) };

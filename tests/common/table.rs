@@ -3,7 +3,7 @@
 use wgpu_conv::layers::{Conv2D, DepthwiseConv2D, LayerConfig, SeparableConv2D};
 use wgpu_conv::{Activation, DType, DTypePolicy, DataFormat, HostTensor, Padding};
 
-use super::common::reference::{self, Array, Convolved, Window, activate};
+use super::common::reference::{self, Array, Convolved, ReferenceWindow, activate};
 use super::common::tolerance::{self, Estimate, Expected, Storage, stored};
 
 /// Which layer, with the arguments that only it has.
@@ -153,11 +153,11 @@ impl Row {
     }
 
     /// The row's window for the reference.
-    pub fn window(&self, data_format: DataFormat) -> Window {
-        Window {
+    pub fn window(&self, data_format: DataFormat) -> ReferenceWindow {
+        ReferenceWindow {
             strides: self.strides.map(|s| s as usize),
             dilation_rate: self.dilation.map(|d| d as usize),
-            padding: if self.same { reference::Padding::Same } else { reference::Padding::Valid },
+            padding: if self.same { reference::ReferencePadding::Same } else { reference::ReferencePadding::Valid },
             channels_first: data_format == DataFormat::ChannelsFirst,
         }
     }
@@ -272,7 +272,10 @@ impl Row {
         let between = Estimate::from(operands.convolve(&depthwise, data_format)).stored(storage);
         let [pointwise, bias] = [operands.weights.get(1), operands.weights.get(2)];
         let pointwise = pointwise.expect("a pointwise kernel");
-        let window = Window { channels_first: data_format == DataFormat::ChannelsFirst, ..Window::<2>::default() };
+        let window = ReferenceWindow {
+            channels_first: data_format == DataFormat::ChannelsFirst,
+            ..ReferenceWindow::<2>::default()
+        };
         let own = Estimate::from(reference::conv(&between.exact, pointwise, bias, 1, &window));
         let through = reference::passed_on(&between.bound, pointwise, &window, storage);
         own.bound.zip(&through, |own, through| own + through)

@@ -4,7 +4,7 @@ use wgpu_conv::plan::{ConvProblem, Direction, Elementwise, Epilogue, Operand, Po
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
 use super::common::reference::{
-    Array, Padding, PoolAxis, Transposed, Window, average_pool, conv, conv_transpose, max_pool,
+    Array, PoolAxis, ReferencePadding, ReferenceWindow, Transposed, average_pool, conv, conv_transpose, max_pool,
 };
 use super::common::tolerance::{Estimate, Expected, expected};
 use super::problems::Case;
@@ -66,11 +66,11 @@ impl Row {
         })
     }
 
-    fn window(&self) -> Window<3> {
-        Window {
+    fn window(&self) -> ReferenceWindow<3> {
+        ReferenceWindow {
             strides: self.strides,
             dilation_rate: self.dilation,
-            padding: Padding::Explicit(self.pads),
+            padding: ReferencePadding::Explicit(self.pads),
             channels_first: false,
         }
     }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use wgpu_conv::formats::{FileKind, InputReader, read_inputs, write_file};
+use wgpu_conv::formats::{FileKind, InputReader, read_file, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
-use wgpu_conv::view::{LayerView, ModelLook, Page, Picture, Status, Viewer};
+use wgpu_conv::view::{LayerView, Live, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_name};
 
 use crate::output::{Report, Shapes, at_least_one, finite, lines, load, named, on};
@@ -23,7 +23,7 @@ pub struct View {
     shapes: Shapes,
     /// What the model is shown: a picture, an array, or a .safetensors file with a tensor for each input of the model,
     /// called as the input is or input_0, input_1, …
-    #[arg(required_unless_present = "shape_only")]
+    #[arg(required_unless_present_any = ["shape_only", "live"])]
     input: Option<PathBuf>,
     /// The page to write
     #[arg(short, long, value_name = "FILE", default_value = "page.html")]
@@ -44,6 +44,10 @@ pub struct View {
     /// its config alone, as Keras's to_json writes it
     #[arg(long, conflicts_with = "input")]
     shape_only: bool,
+    /// Let the page compute by itself in a browser with WebGPU, for what is drawn or dropped on it; PACKAGE is the folder of the
+    /// package for JavaScript, as `npm install wgpu-conv` or `bash .ci/web` makes it
+    #[arg(long, value_name = "PACKAGE", conflicts_with = "shape_only")]
+    live: Option<PathBuf>,
     /// Which input of a file that holds several, from 0
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     sample: usize,
@@ -71,7 +75,10 @@ impl View {
     /// What is printed.
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let labels = self.labels.as_deref().map(lines).transpose()?.unwrap_or_default();
-        let (look, page) = (self.look()?, Page::new().flat(self.flat).labels(labels));
+        let (look, mut page) = (self.look()?, Page::new().flat(self.flat).labels(labels));
+        if let Some(package) = &self.live {
+            page = page.live(Live::new(package, read_file(&self.model)?)?);
+        }
         let Some(input) = &self.input else {
             let architecture = match self.shapes.onnx(&self.model)? {
                 Some(file) => file.architecture()?,

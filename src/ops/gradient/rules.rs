@@ -7,17 +7,18 @@ use crate::ops::{
 };
 use crate::plan::{
     AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
-    Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NormalizeFunction, NormalizeProblem,
-    Operand, Outside, PairAxis, PoolGradientProblem, PoolProblem, Problem, ProductProblem, Sides, TakeProblem,
+    Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NoiseProblem, NormalizeFunction,
+    NormalizeProblem, Operand, Outside, PairAxis, PairSides, PoolGradientProblem, PoolProblem, Problem, ProductProblem,
+    TakeProblem,
 };
 use crate::{Activation, DType, DataFormat, Result, Unary};
 
 /// The roles of what a function of two reads.
-fn hands(sides: Sides) -> [Operand; 2] {
+fn hands(sides: PairSides) -> [Operand; 2] {
     match sides {
-        Sides::InputOther => [Operand::Input, Operand::Other],
-        Sides::InputKernel => [Operand::Input, Operand::Kernel],
-        Sides::KernelInput => [Operand::Kernel, Operand::Input],
+        PairSides::InputOther => [Operand::Input, Operand::Other],
+        PairSides::InputKernel => [Operand::Input, Operand::Kernel],
+        PairSides::KernelInput => [Operand::Kernel, Operand::Input],
     }
 }
 
@@ -43,6 +44,10 @@ impl Reverse<'_> {
             Problem::Binary(problem) => self.of_two(step, problem, gradient),
             Problem::Product(problem) => self.product(step, problem, gradient),
             Problem::Take(problem) => self.take(step, problem, gradient),
+            Problem::Noise(problem) => self.noise(step, problem, gradient),
+            Problem::Affine(_) => {
+                Err(Self::without(step, "augment images before anything that is trained or differentiated"))
+            }
             Problem::Recurrent(_) => {
                 Err(Self::without(step, "recurrent layers are not walked backwards through time yet"))
             }
@@ -119,6 +124,15 @@ impl Reverse<'_> {
         let of = MapProblem { elements: self.tape.elements(gradient), dtype, activation: function };
         let reads = Reads::none().read(Operand::Input, input).value(Operand::Gradient, gradient);
         self.tape.step(Problem::MapGradient(of), reads, self.tape.shape(gradient).clone(), dtype)
+    }
+
+    /// What was drawn for each element is drawn again, for the gradient.
+    fn noise(&mut self, step: &Step, problem: &NoiseProblem, gradient: Value) -> Result<()> {
+        let Some(clock) = step.reading(Operand::Clock) else { return Ok(()) };
+        let of = NoiseProblem { function: problem.function.slope(), ..*problem };
+        let reads = Reads::of(gradient).read(Operand::Clock, clock);
+        let made = self.tape.step(Problem::Noise(of), reads, self.tape.shape(gradient).clone(), problem.dtype)?;
+        self.give(step, Operand::Input, made)
     }
 
     /// To each side what comes from behind times the slope along that side, summed where the side repeats.
@@ -304,7 +318,7 @@ impl Reverse<'_> {
         let Some(ones) = ones else { return Ok(()) };
         let ones = cast(self.tape, dtype, None, ones)?;
         let sizes = [extent, inner, count];
-        let of = ProductProblem::new(&[], sizes, [1, extent], [inner, 1], Sides::InputOther, dtype)?;
+        let of = ProductProblem::new(&[], sizes, [1, extent], [inner, 1], PairSides::InputOther, dtype)?;
         let reads = Reads::of(ones).value(Operand::Other, gradient);
         let shape = [extent as usize, inner as usize];
         let made = self.tape.step(Problem::Product(of), reads, shape.into(), dtype)?;
@@ -409,7 +423,7 @@ impl Reverse<'_> {
             } else {
                 ([sizes[1], sizes[0], sizes[2]], flip(second), flip(first))
             };
-            let of = ProductProblem::new(&pairs, shape, first, second, Sides::InputOther, dtype)?;
+            let of = ProductProblem::new(&pairs, shape, first, second, PairSides::InputOther, dtype)?;
             let gradient = Read::Value(gradient);
             let [one, two] = if gradient_is_left == straight { [&gradient, other] } else { [other, &gradient] };
             let reads = Reads::none().read(Operand::Input, one).read(Operand::Other, two);

@@ -1,0 +1,101 @@
+//! What a page needs to compute by itself, in the reader's browser: the library for JavaScript, and the model's file. All of it
+//! stands in the page, so that it opens from anywhere and asks for nothing.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::LayerView;
+use crate::file::read;
+use crate::{Error, Result};
+
+/// What the policy of a page allows beyond others: the module, and a worker that is made of the page's own text.
+pub(super) const POLICY: &str = " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src blob: data:; media-src blob:";
+
+/// What a live page has for the input and the scores.
+pub(super) const ENDS: &str = "\
+<section class=\"ends\" aria-label=\"Input and output\">
+<div class=\"draw\">
+<canvas id=\"pad\" width=\"280\" height=\"280\" tabindex=\"0\" role=\"application\" aria-label=\"Pad to draw on: with the pointer, \
+or with the arrow keys; the space bar lifts and lowers the pen\"></canvas>
+<div class=\"acts\" role=\"group\" aria-label=\"Input\">
+<button type=\"button\" id=\"wipe\">Clear</button>
+<button type=\"button\" id=\"sample\" hidden>Sample</button>
+<label class=\"file\">Picture<input type=\"file\" id=\"picture\" accept=\"image/*\"></label>
+<label class=\"file\">Model<input type=\"file\" id=\"own\" accept=\".keras,.h5,.onnx\"></label>
+</div>
+<p class=\"kind\">Draw, or drop a picture or a model of your own anywhere on the page. Nothing leaves this machine.</p>
+</div>
+<div class=\"scores\" id=\"scores\"></div>
+<p id=\"state\" class=\"kind\" role=\"status\">Starting.</p>
+</section>
+";
+
+/// The package for JavaScript and a model, to be put in a page by [`Page::live`](super::Page::live).
+#[derive(Clone, PartialEq)]
+pub struct Live {
+    module: Vec<u8>,
+    glue: Vec<u8>,
+    worker: Vec<u8>,
+    model: Vec<u8>,
+}
+
+impl Live {
+    /// The package in the folder `package`, as npm installs it or `.ci/web` makes it, and the file of a model, which
+    /// [`Model::from_bytes`](crate::model::Model::from_bytes) would load.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the folder does not hold the package, and for one of another version than this crate.
+    pub fn new(package: impl AsRef<Path>, model: Vec<u8>) -> Result<Self> {
+        let package = package.as_ref();
+        let file = |name: &str| {
+            read(package.join(name)).map_err(|error| {
+                let rule = "a live page is made with the package for JavaScript: give the folder that `npm install wgpu-conv` or \
+                            `bash .ci/web` makes";
+                Error::format(package.display().to_string(), format!("{rule} ({error})"))
+            })
+        };
+        let description = file("package.json")?;
+        let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
+        if !String::from_utf8_lossy(&description).contains(version) {
+            let problem =
+                format!("the package is of another version; this program takes {}", env!("CARGO_PKG_VERSION"));
+            return Err(Error::format(package.display().to_string(), problem));
+        }
+        Ok(Self { module: file("wgpu_conv_bg.wasm")?, glue: file("wgpu_conv.js")?, worker: file("worker.js")?, model })
+    }
+
+    /// Writes it as text, with the inputs that the page begins with, and the script that computes.
+    pub(super) fn write(&self, html: &mut String, inputs: &[LayerView]) {
+        let parts = [("module", &self.module), ("glue", &self.glue), ("worker", &self.worker), ("file", &self.model)];
+        for (name, bytes) in parts {
+            let _ =
+                writeln!(html, "<script type=\"text/plain\" id=\"live-{name}\">{}</script>", STANDARD.encode(bytes));
+        }
+        if let [input] = inputs
+            && let Some(values) = input.neural_value()
+        {
+            let bytes: &[u8] = bytemuck::cast_slice(values);
+            let _ =
+                writeln!(html, "<script type=\"text/plain\" id=\"live-sample\">{}</script>", STANDARD.encode(bytes));
+        }
+        // Both are one script in the page, where nothing is imported.
+        let remote = include_str!("../web/remote.js").replacen("export class", "class", 1);
+        let remote =
+            remote.replacen("new Worker(new URL(\"./worker.js\", import.meta.url), { type: \"module\" })", "null", 1);
+        let _ = write!(
+            html,
+            "<style>\n{}</style>\n<script>\n{remote}{}</script>\n",
+            include_str!("live.css"),
+            include_str!("live.js")
+        );
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("module", &self.module.len()).field("model", &self.model.len()).finish()
+    }
+}

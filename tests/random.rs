@@ -1,0 +1,666 @@
+//! What layers draw at random in training: the generator against its definition, layers against the reference that draws the
+//! same numbers by another road, gradients against its central differences, and a trainer's steps.
+
+pub mod common;
+#[path = "common/gpu.rs"]
+pub mod gpu;
+#[path = "common/table.rs"]
+pub mod table;
+
+use common::reference::random::Draw;
+use common::reference::{Array, OutsideImage, affine, evaluate};
+use common::test_each;
+use common::tolerance::{DIFFERENCE, GRADIENT_DEV, Storage};
+use gpu::gpu;
+use table::Numbers;
+use wgpu_conv::layers::*;
+use wgpu_conv::model::Sequential;
+use wgpu_conv::training::{Loss, Optimizer, Trainer};
+use wgpu_conv::{Activation, DataFormat, Gpu, HostTensor, PartialShape, Shape, Tensor};
+
+/// As many deviations may a mean be off: less than once in a million draws.
+const DEVIATIONS: f64 = 5.0;
+
+fn build(gpu: &Gpu, layer: impl Into<LayerConfig>, shape: &[usize]) -> Layer {
+    let layer: LayerConfig = layer.into();
+    layer.build(gpu, Shape::from(shape)).unwrap()
+}
+
+fn called(layer: &Layer, step: u64, input: &Array) -> Result<Array, String> {
+    layer.set_training_step(step);
+    let given = Tensor::from_slice(layer.gpu(), input.shape.as_slice(), &input.to_f32()).map_err(text)?;
+    let values = layer.call_in_training(&[given]).and_then(|output| output.read::<f32>()).map_err(text)?;
+    Ok(Array::new(input.shape.clone(), values.into_iter().map(f64::from).collect::<Vec<_>>()))
+}
+
+fn text(error: wgpu_conv::Error) -> String {
+    error.to_string()
+}
+
+fn unit(numbers: &mut Numbers, shape: &[usize]) -> Array {
+    Array::new(shape, (0..shape.iter().product()).map(|_| numbers.unit(Storage::F32)).collect::<Vec<_>>())
+}
+
+/// Mean and variance of `values`, each of which must be what is expected but for `DEVIATIONS` of its own deviation: of the mean
+/// √(v / n), of the variance √((m₄ − v²) / n), by the fourth moment that the values themselves have.
+fn moments(values: &[f64], mean: f64, variance: f64) -> Result<(), String> {
+    let n = values.len() as f64;
+    let found = values.iter().sum::<f64>() / n;
+    let central = |power: i32| values.iter().map(|value| (value - mean).powi(power)).sum::<f64>() / n;
+    let (spread, fourth) = (central(2), central(4));
+    let near = |what: &str, found: f64, expected: f64, deviation: f64| {
+        if (found - expected).abs() <= DEVIATIONS * deviation + 1e-6 {
+            return Ok(());
+        }
+        Err(format!("{what} is {found}, expected {expected} ± {deviation}"))
+    };
+    near("the mean", found, mean, (spread / n).sqrt())?;
+    near("the variance", spread, variance, ((fourth - spread * spread).max(0.0) / n).sqrt())
+}
+
+const MANY: usize = 60_000;
+
+#[test]
+fn shares_and_moments() {
+    let Some(gpu) = gpu() else { return };
+    let ones = Array::new([MANY], vec![1.0; MANY]);
+    for rate in [0.1, 0.5, 0.9] {
+        let got = called(&build(&gpu, Dropout::new(rate).seed(7), &[MANY]), 0, &ones).unwrap();
+        let kept = f64::from((1.0 / (1.0 - rate)) as f32);
+        assert!(got.data.iter().all(|&value| value == 0.0 || value == kept), "rate {rate}");
+        let zeros = got.data.iter().filter(|&&value| value == 0.0).count() as f64 / MANY as f64;
+        let deviation = (rate * (1.0 - rate) / MANY as f64).sqrt();
+        assert!((zeros - rate).abs() < DEVIATIONS * deviation, "{zeros} of a rate of {rate}");
+        // Neighbours are not alike: of pairs both are dropped as often as of any two.
+        let pairs = got.data.windows(2).filter(|pair| pair[0] == 0.0 && pair[1] == 0.0).count() as f64;
+        let (expected, n) = (rate * rate, MANY as f64 - 1.0);
+        assert!((pairs / n - expected).abs() < 2.0 * DEVIATIONS * (expected / n).sqrt(), "pairs of rate {rate}");
+        let got = called(&build(&gpu, GaussianDropout::new(rate).seed(8), &[MANY]), 0, &ones).unwrap();
+        moments(&got.data, 1.0, rate / (1.0 - rate)).unwrap();
+        let got = called(&build(&gpu, GaussianNoise::new(rate).seed(9), &[MANY]), 0, &ones).unwrap();
+        moments(&got.data, 1.0, rate * rate).unwrap();
+    }
+    // Mean and variance of normal values stay through an AlphaDropout.
+    let normal = Draw { seed: 1, ..Draw::default() }.noise(&[MANY]);
+    for rate in [0.1, 0.5] {
+        let got = called(&build(&gpu, AlphaDropout::new(rate).seed(10), &[MANY]), 3, &normal).unwrap();
+        moments(&got.data, 0.0, 1.0).unwrap();
+    }
+}
+
+/// The bits are a function of seed and step, and of nothing else.
+#[test]
+fn equal_seeds_and_steps_draw_equal_bits() {
+    let Some(gpu) = gpu() else { return };
+    let ones = Array::new([1, 1001], vec![1.0; 1001]);
+    let of = |seed: u64| build(&gpu, Dropout::new(0.5).seed(seed), &[1, 1001]);
+    let first = called(&of(1), 0, &ones).unwrap().data;
+    assert_eq!(first, called(&of(1), 0, &ones).unwrap().data);
+    assert_ne!(first, called(&of(2), 0, &ones).unwrap().data);
+    assert_ne!(first, called(&of(1 | 1 << 32), 0, &ones).unwrap().data);
+    let layer = of(1);
+    let mut seen = vec![first];
+    for step in [1, 2, 1 << 24, u64::from(u32::MAX), 1 << 47] {
+        let drawn = called(&layer, step, &ones).unwrap().data;
+        assert!(!seen.contains(&drawn), "step {step} draws what another drew");
+        seen.push(drawn);
+    }
+    // Calls count by themselves.
+    let input = Tensor::from_slice(&gpu, [1, 1001], &vec![1.0f32; 1001]).unwrap();
+    let call = |layer: &Layer| layer.call_in_training(std::slice::from_ref(&input)).unwrap().read::<f32>().unwrap();
+    let layer = of(1);
+    let calls = [call(&layer), call(&layer)];
+    assert_ne!(calls[0], calls[1]);
+    layer.set_training_step(0);
+    assert_eq!(calls[0], call(&layer));
+    // Layers without a seed follow from the process's.
+    let drawn = |seed| {
+        set_random_seed(seed);
+        call(&build(&gpu, Dropout::new(0.5), &[1, 1001]))
+    };
+    assert_eq!(drawn(5), drawn(5));
+    assert_ne!(drawn(5), drawn(6));
+    // What a thread computes does not depend on how many elements there are.
+    let less = Array::new([1, 37], vec![1.0; 37]);
+    assert_eq!(called(&build(&gpu, Dropout::new(0.5).seed(1), &[1, 37]), 0, &less).unwrap().data, seen[0][..37]);
+}
+
+/// What a layer makes of `input` in training, in f64.
+fn expected(layer: &LayerConfig, draw: Draw, input: &Array) -> Array {
+    let dims = &input.shape;
+    let shape_of = |noise: &Option<PartialShape>| -> Vec<usize> {
+        match noise {
+            None => dims.clone(),
+            Some(shape) => shape.dims().iter().zip(dims).map(|(given, own)| given.unwrap_or(*own)).collect(),
+        }
+    };
+    let dropped = |rate: f64, shape: &[usize]| {
+        let scale = if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
+        input.zip(&draw.kept(rate, shape), |x, kept| x * kept * scale)
+    };
+    let channels = |format: DataFormat| -> Vec<usize> {
+        let (batch, last) = (dims[0], dims.len() - 1);
+        match format {
+            DataFormat::ChannelsLast => [&[batch], &vec![1; last - 1][..], &[dims[last]]].concat(),
+            DataFormat::ChannelsFirst => [&[batch, dims[1]], &vec![1; last - 1][..]].concat(),
+        }
+    };
+    match layer {
+        LayerConfig::Dropout(layer) => dropped(layer.rate, &shape_of(&layer.noise_shape)),
+        LayerConfig::SpatialDropout1D(layer) => dropped(layer.rate, &channels(DataFormat::ChannelsLast)),
+        LayerConfig::SpatialDropout2D(layer) => dropped(layer.rate, &channels(layer.data_format)),
+        LayerConfig::SpatialDropout3D(layer) => dropped(layer.rate, &channels(layer.data_format)),
+        LayerConfig::StochasticDepth(layer) => {
+            dropped(layer.drop_path_rate, &[&[dims[0]], &vec![1; dims.len() - 1][..]].concat())
+        }
+        LayerConfig::GaussianNoise(layer) => input.zip(&draw.noise(dims), |x, noise| x + layer.stddev * noise),
+        LayerConfig::GaussianDropout(layer) => {
+            let deviation = (layer.rate / (1.0 - layer.rate)).sqrt();
+            input.zip(&draw.noise(dims), |x, noise| x * (1.0 + deviation * noise))
+        }
+        LayerConfig::AlphaDropout(layer) => {
+            let limit = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
+            let scale = ((1.0 - layer.rate) * (1.0 + layer.rate * limit * limit)).powf(-0.5);
+            let shift = -scale * limit * layer.rate;
+            input.zip(&draw.kept(layer.rate, &shape_of(&layer.noise_shape)), |x, kept| {
+                scale * (x * kept + limit * (1.0 - kept)) + shift
+            })
+        }
+        other => evaluate(other, &[], std::slice::from_ref(input)).unwrap(),
+    }
+}
+
+fn rows() -> Vec<(&'static str, LayerConfig, Vec<usize>)> {
+    let first = DataFormat::ChannelsFirst;
+    let noise = |dims: &[Option<usize>]| PartialShape::from(dims.to_vec());
+    vec![
+        ("dropout", Dropout::new(0.3).seed(1).into(), vec![3, 7, 5]),
+        ("dropout in fours", Dropout::new(0.3).seed(1).into(), vec![2, 8, 4]),
+        ("nothing is dropped", Dropout::new(0.0).seed(1).into(), vec![3, 7]),
+        ("all is dropped", Dropout::new(1.0).seed(1).into(), vec![3, 7]),
+        ("by rows", Dropout::new(0.5).seed(2).noise_shape(noise(&[None, Some(1), None])).into(), vec![3, 7, 5]),
+        ("of one for all", Dropout::new(0.5).seed(2).noise_shape(noise(&[Some(1), None])).into(), vec![4, 9]),
+        ("channels of sequences", SpatialDropout1D::new(0.4).seed(3).into(), vec![3, 5, 7]),
+        ("channels of images", SpatialDropout2D::new(0.4).seed(3).into(), vec![3, 4, 5, 6]),
+        ("channels first", SpatialDropout2D::new(0.4).seed(3).data_format(first).into(), vec![3, 6, 4, 5]),
+        ("channels of volumes", SpatialDropout3D::new(0.4).seed(3).into(), vec![2, 3, 2, 4, 5]),
+        ("first, volumes", SpatialDropout3D::new(0.4).seed(3).data_format(first).into(), vec![2, 5, 3, 2, 4]),
+        ("noise", GaussianNoise::new(0.5).seed(4).into(), vec![5, 13]),
+        ("noisy dropout", GaussianDropout::new(0.3).seed(5).into(), vec![5, 12]),
+        ("alpha dropout", AlphaDropout::new(0.3).seed(6).into(), vec![5, 13]),
+        ("alpha by rows", AlphaDropout::new(0.3).seed(6).noise_shape(noise(&[None, Some(1)])).into(), vec![15, 3]),
+        ("examples", StochasticDepth { seed: 8.into(), ..StochasticDepth::new(0.4) }.into(), vec![9, 2, 3]),
+    ]
+}
+
+/// Normal numbers may be off by what WGSL allows cosines and logarithms; all else is exact but for rounding.
+fn tolerance(layer: &LayerConfig) -> f64 {
+    match layer {
+        LayerConfig::GaussianNoise(_) | LayerConfig::GaussianDropout(_) => 4e-3,
+        _ => 1e-6,
+    }
+}
+
+fn close(got: &Array, exact: &Array, tolerance: f64) -> Result<(), String> {
+    let far =
+        got.data.iter().zip(&exact.data).position(|(got, exact)| (got - exact).abs() > tolerance * (1.0 + exact.abs()));
+    match far {
+        None if got.shape == exact.shape => Ok(()),
+        None => Err(format!("shape {:?}, expected {:?}", got.shape, exact.shape)),
+        Some(at) => Err(format!("element {at} is {}, expected {}", got.data[at], exact.data[at])),
+    }
+}
+
+/// Forward passes, and gradients: what depends on the input in a straight line has the same slope everywhere.
+#[test]
+fn layers_are_the_reference_s() {
+    let Some(gpu) = gpu() else { return };
+    test_each(
+        rows(),
+        |(name, ..)| (*name).to_owned(),
+        |(_, layer, shape)| {
+            let mut numbers = Numbers::new(shape.iter().product::<usize>() as u64);
+            let (input, factors) = (unit(&mut numbers, shape), unit(&mut numbers, shape));
+            let built = build(&gpu, layer.clone(), shape);
+            for step in [0, 9, 1 << 30] {
+                let draw = Draw { seed: seed_of(layer), site: 0, step };
+                close(&called(&built, step, &input)?, &expected(layer, draw, &input), tolerance(layer))?;
+                built.set_training_step(step);
+                let on = |array: &Array| Tensor::from_slice(&gpu, shape.as_slice(), &array.to_f32()).map_err(text);
+                let made = built.gradients(&[on(&input)?], &on(&factors)?, true).map_err(text)?;
+                let gradient = made.inputs[0].read::<f32>().map_err(text)?;
+                let zero = expected(layer, draw, &input.map(|_| 0.0));
+                let slope = expected(layer, draw, &factors).zip(&zero, |at, zero| at - zero);
+                let gradient = Array::new(shape.clone(), gradient.into_iter().map(f64::from).collect::<Vec<_>>());
+                close(&gradient, &slope, 2.0 * tolerance(layer))?;
+                // Outside of training all are the identity.
+                let same = built.call(&on(&input)?).and_then(|output| output.read::<f32>()).map_err(text)?;
+                if same != input.to_f32() {
+                    return Err("it changes its input outside of training".into());
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+fn seed_of(layer: &LayerConfig) -> u64 {
+    let seed = match layer {
+        LayerConfig::Dropout(layer) => &layer.seed,
+        LayerConfig::SpatialDropout1D(layer) => &layer.seed,
+        LayerConfig::SpatialDropout2D(layer) => &layer.seed,
+        LayerConfig::SpatialDropout3D(layer) => &layer.seed,
+        LayerConfig::StochasticDepth(layer) => &layer.seed,
+        LayerConfig::GaussianNoise(layer) => &layer.seed,
+        LayerConfig::GaussianDropout(layer) => &layer.seed,
+        LayerConfig::AlphaDropout(layer) => &layer.seed,
+        _ => return 0,
+    };
+    seed.integer().unwrap_or(0)
+}
+
+/// Chains of layers, some of which draw: outputs, and gradients by central differences with the draws held.
+#[test]
+fn chains_that_draw() {
+    let Some(gpu) = gpu() else { return };
+    test_each(
+        0..12u64,
+        |seed| format!("chain {seed}"),
+        |&seed| {
+            let mut numbers = Numbers::new(100 + seed);
+            let mut pick = |count: usize| ((numbers.unit(Storage::F32) + 1.0) / 2.0 * count as f64) as usize % count;
+            let mut shape = vec![2, 4, 5, 3];
+            let mut layers: Vec<LayerConfig> = Vec::new();
+            for place in 0..5 {
+                let draws = 1 + 10 * seed + place;
+                layers.push(match pick(9) {
+                    0 => Conv2D::new(3, 2).into(),
+                    1 => Dense::new(4).into(),
+                    2 => Dropout::new(0.4).seed(draws).into(),
+                    3 => SpatialDropout2D::new(0.4).seed(draws).into(),
+                    4 => AlphaDropout::new(0.2).seed(draws).into(),
+                    5 => GaussianDropout::new(0.2).seed(draws).into(),
+                    6 => GaussianNoise::new(0.2).seed(draws).into(),
+                    7 => ActivationLayer::new(Activation::Tanh).into(),
+                    _ => Dropout::new(0.4).seed(draws).noise_shape([None, Some(1), None, Some(1)]).into(),
+                });
+                if matches!(layers.last(), Some(LayerConfig::Conv2D(_))) && shape[1] < 2 {
+                    layers.pop();
+                }
+                let Some(layer) = layers.last() else { continue };
+                let made = layer.output_shape(Shape::from(shape.as_slice())).map_err(text)?;
+                shape = made.dims().iter().map(|extent| extent.unwrap_or(1)).collect();
+            }
+            let input = unit(&mut numbers, &[2, 4, 5, 3]);
+            let mut chain = Sequential::new(&gpu).with_input([None, Some(4), Some(5), Some(3)]).map_err(text)?;
+            for layer in &layers {
+                chain.add(layer.clone()).map_err(text)?;
+            }
+            let model = chain.into_model().unwrap();
+            let weights: Vec<Vec<Array>> = model
+                .layers()
+                .into_iter()
+                .map(|(_, layer)| {
+                    let values = layer.weights().iter().map(|weight| unit(&mut numbers, weight.shape().dims()));
+                    let values: Vec<Array> = values.collect();
+                    let host =
+                        values.iter().map(|array| HostTensor::new(array.shape.as_slice(), array.to_f32()).unwrap());
+                    layer.set_weights(&host.collect::<Vec<_>>()).unwrap();
+                    values
+                })
+                .collect();
+            let step = 5 + seed;
+            let forward = |input: &Array| -> Array {
+                let mut site = 0;
+                layers.iter().zip(&weights).fold(input.clone(), |value, (layer, weights)| {
+                    if seed_of(layer) == 0 {
+                        return evaluate(layer, weights, &[value]).unwrap();
+                    }
+                    let draw = Draw { seed: seed_of(layer), site, step };
+                    site += 1;
+                    expected(layer, draw, &value)
+                })
+            };
+            let exact = forward(&input);
+            let factors = unit(&mut numbers, &exact.shape);
+            let on = |array: &Array| Tensor::from_slice(&gpu, array.shape.as_slice(), &array.to_f32()).map_err(text);
+            model.set_training_step(step);
+            let made = model.gradients(&[on(&input)?], &[on(&factors)?], true).map_err(text)?;
+            let outputs = made.outputs[0].read::<f32>().map_err(text)?.into_iter().map(f64::from).collect::<Vec<_>>();
+            let rough = layers.iter().map(tolerance).fold(0.0, f64::max);
+            close(&Array::new(exact.shape.clone(), outputs), &exact, 10.0 * rough)?;
+            let gradient = made.inputs[0].read::<f32>().map_err(text)?;
+            let direction = unit(&mut numbers, &input.shape);
+            let total = |step: f64| -> f64 {
+                let moved = forward(&input.zip(&direction, |at, along| at + step * along));
+                moved.data.iter().zip(&factors.data).map(|(value, factor)| value * factor).sum()
+            };
+            let slope = (total(DIFFERENCE) - total(-DIFFERENCE)) / (2.0 * DIFFERENCE);
+            let got: f64 = gradient.iter().zip(&direction.data).map(|(&slope, along)| f64::from(slope) * along).sum();
+            let scale: f64 = gradient.iter().map(|&slope| f64::from(slope).powi(2)).sum::<f64>().sqrt();
+            if (got - slope).abs() > GRADIENT_DEV.max(10.0 * rough) * scale.max(slope.abs()).max(0.05) {
+                return Err(format!("the slope is {got}, expected {slope}"));
+            }
+            Ok(())
+        },
+    );
+}
+
+fn dropping(gpu: &Gpu, rate: f64) -> wgpu_conv::model::Model {
+    let mut chain = Sequential::new(gpu).with_input([None, Some(16)]).unwrap();
+    chain.add(Dense::new(32).kernel_initializer(Initializer::he_normal().seed(1))).unwrap();
+    chain.add(Dropout::new(rate).seed(2).name("drop")).unwrap();
+    chain.add(Dense::new(1).kernel_initializer(Initializer::he_normal().seed(3))).unwrap();
+    chain.into_model().unwrap()
+}
+
+/// Steps of a trainer draw anew, and the same in another trainer; evaluation draws nothing; a step stays one submission.
+#[test]
+fn trainers_draw_anew_at_each_step() {
+    // What others submit is not counted.
+    let Some(gpu) = gpu().map(|gpu| gpu.apart()) else { return };
+    let x = [HostTensor::new([8, 16], (0..128).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<_>>()).unwrap()];
+    let y = [HostTensor::new([8, 1], vec![0.25; 8]).unwrap()];
+    let mse = [Loss::from_name("mse").unwrap()];
+    let still = Optimizer::from_name("sgd").unwrap().learning_rate(0.0);
+    let losses = |rate: f64, steps: usize| -> Vec<f64> {
+        let model = dropping(&gpu, rate);
+        let mut trainer = Trainer::new(&model, still.clone(), &mse, &[]).unwrap();
+        (0..steps).map(|_| trainer.train_on_batch(&x, &y).unwrap().get("loss").unwrap()).collect()
+    };
+    let drawn = losses(0.5, 4);
+    assert_eq!(drawn, losses(0.5, 4), "the same seeds");
+    for (one, loss) in drawn.iter().enumerate() {
+        assert!(!drawn[..one].contains(loss), "step {one} drew what another did: {drawn:?}");
+    }
+    let plain = losses(0.0, 2);
+    assert_eq!(plain[0], plain[1]);
+    let model = dropping(&gpu, 0.5);
+    let mut trainer = Trainer::new(&model, still, &mse, &[]).unwrap();
+    let evaluated = |trainer: &mut Trainer<'_>| trainer.evaluate(&x, &y, 8).unwrap().get("loss").unwrap();
+    let before = evaluated(&mut trainer);
+    assert!((before - plain[0]).abs() < 1e-6 * (1.0 + before.abs()), "{before} and {}", plain[0]);
+    trainer.train_on_batch(&x, &y).unwrap();
+    let counted = gpu.counters();
+    trainer.train_on_batch(&x, &y).unwrap();
+    let after = gpu.counters();
+    assert_eq!(
+        (after.buffers, after.pipelines, after.bind_groups),
+        (counted.buffers, counted.pipelines, counted.bind_groups)
+    );
+    assert_eq!(after.submissions, counted.submissions + 1);
+    assert_eq!(evaluated(&mut trainer), before);
+}
+
+/// A net with every kind of dropout learns, and learns the same twice.
+#[test]
+fn nets_that_draw_learn() {
+    let Some(gpu) = gpu() else { return };
+    let x: Vec<f32> = (0..64 * 4).map(|i| (i as f32 * 1.7).sin()).collect();
+    let y: Vec<f32> = x.chunks(4).map(|x| x[0] - 0.5 * x[1] + x[2] * x[3]).collect();
+    let (x, y) = ([HostTensor::new([64, 4], x).unwrap()], [HostTensor::new([64, 1], y).unwrap()]);
+    let run = || {
+        let mut chain = Sequential::new(&gpu).with_input([None, Some(4)]).unwrap();
+        let init = |seed: u64| Initializer::he_normal().seed(seed);
+        chain.add(GaussianNoise::new(0.02).seed(1)).unwrap();
+        chain.add(Dense::new(32).activation(Activation::Tanh).kernel_initializer(init(2))).unwrap();
+        chain.add(Dropout::new(0.1).seed(3)).unwrap();
+        chain.add(Dense::new(32).activation(Activation::Selu).kernel_initializer(init(4))).unwrap();
+        chain.add(AlphaDropout::new(0.05).seed(5)).unwrap();
+        chain.add(GaussianDropout::new(0.05).seed(6)).unwrap();
+        chain.add(Dense::new(1).kernel_initializer(init(7))).unwrap();
+        let model = chain.into_model().unwrap();
+        let optimizer = Optimizer::from_name("adam").unwrap().learning_rate(0.01);
+        let mut trainer = Trainer::new(&model, optimizer, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
+        let before = trainer.evaluate(&x, &y, 64).unwrap().get("loss").unwrap();
+        for _ in 0..60 {
+            trainer.train_on_batch(&x, &y).unwrap();
+        }
+        (before, trainer.evaluate(&x, &y, 64).unwrap().get("loss").unwrap())
+    };
+    let (before, after) = run();
+    assert!(after < 0.3 * before, "{before} came to {after}");
+    assert_eq!((before, after), run());
+}
+
+#[test]
+fn what_cannot_be_drawn_is_refused() {
+    let Some(gpu) = gpu() else { return };
+    let rows: Vec<(&str, LayerConfig, Vec<usize>, &str)> = vec![
+        ("noise of a rate of 1", GaussianDropout::new(1.0).into(), vec![2, 3], "GaussianDropout of a rate of 1"),
+        ("alpha of a rate of 1", AlphaDropout::new(1.0).into(), vec![2, 3], "AlphaDropout of a rate of 1"),
+        ("another extent", Dropout::new(0.5).noise_shape([2, 2]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
+        ("an axis more", Dropout::new(0.5).noise_shape([1, 2, 3]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
+        (
+            "within a sequence",
+            Recurrent { dropout: 0.5, ..Recurrent::lstm(2) }.into(),
+            vec![2, 3, 4],
+            "dropout within a recurrent layer in training is not supported",
+        ),
+    ];
+    test_each(
+        rows,
+        |(name, ..)| (*name).to_owned(),
+        |(_, layer, shape, message)| {
+            let input = Array::new(shape.clone(), vec![0.5; shape.iter().product()]);
+            match called(&build(&gpu, layer.clone(), shape), 0, &input) {
+                Err(error) if error.contains(message) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        },
+    );
+}
+
+/// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.
+fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
+    let [batch, height, width, _] = images.shape[..] else { panic!("images") };
+    let site = |site: u32, count: usize| Draw { site, ..draw }.uniform(count);
+    let (w, h) = (width as f64, height as f64);
+    let between = |u: f64, low: f64, high: f64| low + (high - low) * u;
+    let under = |outside: OutsideImage, map: &dyn Fn(usize) -> [f64; 6]| {
+        affine(images, &(0..batch).map(map).collect::<Vec<_>>(), false, outside)
+    };
+    let factors = |low: f64, high: f64| -> Array {
+        let factors: Vec<f64> = site(0, batch).into_iter().map(|u| between(u, low, high)).collect();
+        Array::new([batch, 1, 1, 1], factors)
+    };
+    let grey = || {
+        let by = images.zip(&Array::new([3], [0.2989, 0.5870, 0.1140]), |x, weight| x * weight);
+        by.reduced(&[3], |parts| parts.iter().sum())
+    };
+    match class {
+        "RandomFlip" => {
+            let u = site(0, batch);
+            let map = |n: usize| {
+                if u[n] < 0.5 { [-1.0, 0.0, w - 1.0, 0.0, 1.0, 0.0] } else { [1.0, 0.0, 0.0, 0.0, 1.0, 0.0] }
+            };
+            affine(images, &(0..batch).map(map).collect::<Vec<_>>(), true, OutsideImage::Nearest)
+        }
+        "RandomTranslation" => {
+            let u = site(0, 2 * batch);
+            under(OutsideImage::Reflect, &|n| {
+                let (dy, dx) = (between(u[2 * n], -0.25, 0.5) * h, between(u[2 * n + 1], -0.75, 0.75) * w);
+                [1.0, 0.0, -dx, 0.0, 1.0, -dy]
+            })
+        }
+        "RandomRotation" => {
+            let u = site(0, batch);
+            under(OutsideImage::Value(0.5), &|n| {
+                let (sin, cos) = (between(u[n], -0.25, 0.25) * std::f64::consts::TAU).sin_cos();
+                let (cx, cy) = ((w - 1.0) / 2.0, (h - 1.0) / 2.0);
+                [cos, -sin, cx - cx * cos + cy * sin, sin, cos, cy - cx * sin - cy * cos]
+            })
+        }
+        "RandomZoom" => {
+            let u = site(0, batch);
+            under(OutsideImage::Nearest, &|n| {
+                let zoom = 1.0 + between(u[n], -0.5, 0.5);
+                [zoom, 0.0, (w - 1.0) / 2.0 * (1.0 - zoom), 0.0, zoom, (h - 1.0) / 2.0 * (1.0 - zoom)]
+            })
+        }
+        "RandomShear" => {
+            let (sign, u) = (site(0, batch), site(1, 2 * batch));
+            under(OutsideImage::Reflect, &|n| {
+                let sign = if sign[n] < 0.5 { -1.0 } else { 1.0 };
+                let (y, x) = (between(u[2 * n], 0.1, 0.3), between(u[2 * n + 1], -0.5, 0.5));
+                [1.0, sign * x, 0.0, sign * y, 1.0, 0.0]
+            })
+        }
+        "RandomContrast" => {
+            let mean = images.reduced(&[1, 2], |set| set.iter().sum::<f64>() / set.len() as f64);
+            let apart = images.zip(&mean, |x, mean| x - mean);
+            let scaled = apart.zip(&factors(1.0, 1.5), |x, factor| x * factor);
+            scaled.zip(&mean, |x, mean| (x + mean).clamp(0.0, 1.0))
+        }
+        "RandomBrightness" => images.zip(&factors(-0.5, 0.5), |x, added| (x + added).clamp(0.0, 1.0)),
+        "RandomInvert" => images.zip(&factors(0.0, 1.0), |x, u| if u < 0.5 { 1.0 - x } else { x }),
+        "RandomGrayscale" => {
+            let chosen = images.zip(&factors(0.0, 1.0), |x, u| if u < 0.25 { 0.0 } else { x });
+            let grey = grey().zip(&factors(0.0, 1.0), |x, u| if u < 0.25 { x } else { 0.0 });
+            chosen.zip(&grey, |x, grey| x + grey)
+        }
+        "RandomColorDegeneration" => {
+            let way = images.zip(&grey(), |x, grey| grey - x).zip(&factors(0.0, 0.75), |way, factor| way * factor);
+            images.zip(&way, |x, way| (x + way).clamp(0.0, 1.0))
+        }
+        other => panic!("{other} is not known here"),
+    }
+}
+
+fn augmentations() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let unit = ("value_range", "[0, 1]");
+    vec![
+        ("RandomFlip", vec![("mode", "\"horizontal\"")]),
+        ("RandomTranslation", vec![("height_factor", "[-0.25, 0.5]"), ("width_factor", "0.75")]),
+        ("RandomRotation", vec![("factor", "0.25"), ("fill_mode", "\"constant\""), ("fill_value", "0.5")]),
+        ("RandomZoom", vec![("height_factor", "0.5"), ("fill_mode", "\"nearest\"")]),
+        ("RandomShear", vec![("y_factor", "[0.1, 0.3]"), ("x_factor", "0.5")]),
+        ("RandomContrast", vec![("factor", "0.5"), unit]),
+        ("RandomBrightness", vec![("factor", "0.5"), unit]),
+        ("RandomInvert", vec![unit]),
+        ("RandomGrayscale", vec![("factor", "0.25")]),
+        ("RandomColorDegeneration", vec![("factor", "[0.0, 0.75]"), unit]),
+    ]
+}
+
+/// Every augmentation that is drawn, in either data format, image by image; as Keras's classes say it, in f64.
+#[test]
+fn augmentations_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    test_each(
+        augmentations(),
+        |(class, _)| (*class).to_owned(),
+        |(class, arguments)| {
+            let mut numbers = Numbers::new(77);
+            let images = unit(&mut numbers, &[6, 5, 8, 3]).map(|x| f64::from(((x + 1.0) / 2.0) as f32));
+            for data_format in [DataFormat::ChannelsLast, DataFormat::ChannelsFirst] {
+                let mut layer = Augmentation::new(class).map_err(text)?.seed(21).data_format(data_format);
+                for (name, json) in arguments {
+                    layer = layer.argument(name, *json).map_err(text)?;
+                }
+                let laid = |array: &Array| match data_format {
+                    DataFormat::ChannelsLast => array.clone(),
+                    DataFormat::ChannelsFirst => array.to_channels_first(),
+                };
+                let given = laid(&images);
+                let built = build(&gpu, layer, &given.shape);
+                let mut changed = 0;
+                for step in 0..4 {
+                    let got = called(&built, step, &given)?;
+                    let exact = laid(&augmented(class, Draw { seed: 21, site: 0, step }, &images));
+                    // A place may be off by what WGSL allows a cosine, times the extent, and pixels differ by up to 1.
+                    let tolerance = if *class == "RandomRotation" { 2e-2 } else { 2e-5 };
+                    close(&got, &exact, tolerance)?;
+                    changed += usize::from(got.data != given.data);
+                }
+                if changed == 0 {
+                    return Err("nothing was changed".into());
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// A net learns from augmented images; outside of training they pass as they are.
+#[test]
+fn nets_learn_from_augmented_images() {
+    let Some(gpu) = gpu() else { return };
+    let mut chain = Sequential::new(&gpu).with_input([None, Some(6), Some(6), Some(1)]).unwrap();
+    chain.add(Augmentation::new("RandomFlip").unwrap().seed(1)).unwrap();
+    let shift = Augmentation::new("RandomTranslation").unwrap().seed(2);
+    let shift = shift.argument("height_factor", "0.2").unwrap().argument("width_factor", "0.2").unwrap();
+    chain.add(shift).unwrap();
+    let conv = Conv2D::new(4, 3).activation(Activation::RELU).kernel_initializer(Initializer::he_normal().seed(3));
+    chain.add(conv).unwrap();
+    chain.add(GlobalMaxPooling2D::new()).unwrap();
+    chain.add(Dense::new(1).kernel_initializer(Initializer::he_normal().seed(4))).unwrap();
+    let model = chain.into_model().unwrap();
+    // How bright the brightest spot is, wherever it lies.
+    let x: Vec<f32> =
+        (0..16 * 36).map(|i| if i % 36 == (i / 36) * 7 % 36 { (i / 36) as f32 / 16.0 } else { 0.0 }).collect();
+    let y: Vec<f32> = (0..16).map(|i| i as f32 / 16.0).collect();
+    let (x, y) = ([HostTensor::new([16, 6, 6, 1], x).unwrap()], [HostTensor::new([16, 1], y).unwrap()]);
+    let optimizer = Optimizer::from_name("adam").unwrap().learning_rate(0.02);
+    let mut trainer = Trainer::new(&model, optimizer, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
+    let loss = |trainer: &mut Trainer<'_>| trainer.evaluate(&x, &y, 16).unwrap().get("loss").unwrap();
+    let before = loss(&mut trainer);
+    for _ in 0..60 {
+        trainer.train_on_batch(&x, &y).unwrap();
+    }
+    let after = loss(&mut trainer);
+    assert!(after < 0.3 * before, "{before} came to {after}");
+}
+
+#[test]
+fn arguments_of_augmentations_are_checked() {
+    let Some(gpu) = gpu() else { return };
+    let rows = [
+        ("RandomFlip", "mode", "\"diagonal\"", "`mode` must be one of"),
+        ("RandomRotation", "factor", "[1, 2, 3]", "`factor` must be a number or two"),
+        ("RandomRotation", "factor", "20", "`factor` must lie between"),
+        ("RandomZoom", "fill_mode", "\"mirror\"", "`fill_mode` must be one of"),
+        ("RandomZoom", "interpolation", "\"cubic\"", "`interpolation` must be nearest or bilinear"),
+        ("RandomBrightness", "value_range", "7", "`value_range` must be two numbers"),
+        ("RandomGrayscale", "factor", "1.5", "`factor` must lie between 0 and 1"),
+    ];
+    test_each(
+        rows,
+        |(class, name, json, _)| format!("{class} {name}={json}"),
+        |(class, name, json, message)| {
+            let layer = Augmentation::new(class).and_then(|layer| layer.argument(name, *json)).map_err(text)?;
+            let input = Array::new([1, 2, 2, 3], vec![0.5; 12]);
+            match called(&build(&gpu, layer, &input.shape), 0, &input) {
+                Err(error) if error.contains(message) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        },
+    );
+}
+
+/// Augmentations against what Keras's own layers made of the same images by the same random numbers
+/// (`tests/fixtures/random/generate.py`), read from their configs.
+#[test]
+fn augmentations_make_what_keras_made() {
+    let Some(gpu) = gpu() else { return };
+    let found: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/random/augmentations.json")).expect("the fixture is JSON");
+    let list = |json: &serde_json::Value| -> Vec<f64> {
+        json.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let shape: Vec<usize> = list(&found["shape"]).into_iter().map(|extent| extent as usize).collect();
+    let images = Array::new(shape.clone(), list(&found["input"]));
+    test_each(
+        found["cases"].as_array().unwrap(),
+        |case| format!("{} {}", case["class"], case["config"]),
+        |case| {
+            let layer = LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]).map_err(text)?;
+            let LayerConfig::Augmentation(layer) = layer else { return Err("it is no augmentation".into()) };
+            let layer = layer.seed(found["seed"].as_u64().unwrap());
+            let got = called(&build(&gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
+            // Keras computes in f32, too, and a rotation may be off by what WGSL allows a cosine.
+            let tolerance = if case["class"] == "RandomRotation" { 1e-2 } else { 2e-5 };
+            close(&got, &Array::new(shape.clone(), list(&case["output"])), tolerance)
+        },
+    );
+}
