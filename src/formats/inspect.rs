@@ -96,7 +96,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
 pub fn inspect_bytes(bytes: &[u8]) -> Result<Contents> {
     match Format::of(bytes) {
         #[cfg(feature = "onnx")]
-        Format::Onnx => OnnxFile::from_bytes(bytes).map(|file| onnx(&file)),
+        Format::Onnx => OnnxFile::from_bytes(bytes).map(|file| file.contents()),
         #[cfg(feature = "keras")]
         Format::Keras => KerasFile::from_bytes(bytes).map(keras),
         #[cfg(not(all(feature = "keras", feature = "onnx")))]
