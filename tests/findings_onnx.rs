@@ -530,6 +530,9 @@ fn large_graphs_are_read_in_proportion() {
 }
 
 /// Single operators and small graphs of them, against onnxruntime.
+///
+/// Weights of 8 bits have 7 of them in these files: with all 8, onnxruntime's kernels for processors without VNNI saturate sums
+/// of two products at 16 bits, and are far from what the integers come to.
 #[test]
 fn operators_agree_with_onnxruntime() {
     let Some(gpu) = gpu::gpu() else { return };
@@ -553,6 +556,7 @@ fn operators_agree_with_onnxruntime() {
             for (index, output) in model.call_all(&inputs).map_err(text)?.iter().enumerate() {
                 let expected = tensors.get(&format!("expected_{index}")).ok_or("an output is missing")?;
                 let off = fixtures::dev(&output.read::<f32>().map_err(text)?, &expected.data);
+                if off > 1e-5 { eprintln!("{name} {:?}\n{:?}", output.read::<f32>().unwrap(), expected.data); }
                 if output.shape().dims() != expected.shape || off > 1e-5 {
                     let (got, expected) = (output.shape(), &expected.shape);
                     return Err(format!("output {index} of {got} for {expected:?} deviates by {off:e}"));
@@ -630,7 +634,7 @@ fn weights_in_other_files_stay_within_the_folder() {
         (&[("location", "sub")], "no regular file"),
         (&[("location", "there is none")], "cannot be read"),
         (&[("location", "w.bin\0")], "cannot be read"),
-        (&[("location", "w.bin"), ("offset", "1")], "does not hold"),
+        (&[("location", "w.bin"), ("offset", "1")], "no whole number of float"),
         (&[("location", "w.bin"), ("offset", "4"), ("length", "16")], "copy it whole"),
         (&[("location", "w.bin"), ("offset", "18446744073709551615"), ("length", "2")], "copy it whole"),
         (&[("location", "w.bin"), ("offset", "-4")], "whole number"),
@@ -703,8 +707,8 @@ fn open_extents_are_fixed_by_name() {
 fn a_model_is_cut_at_a_value() {
     let fixed = || open_file().with_extent("height", 6).unwrap();
     let short = fixed().with_outputs(&["z"]).unwrap().architecture().unwrap();
-    assert_eq!(short.layers().len(), 1, "half of the rows");
-    assert_eq!(fixed().with_outputs(&["Relu_1"]).unwrap().architecture().unwrap().layers().len(), 2);
+    assert_eq!(short.layers().len(), 2, "a layer for each half of the rows");
+    assert_eq!(fixed().with_outputs(&["Relu_1"]).unwrap().architecture().unwrap().layers().len(), 3);
     let late = open_file().with_outputs(&["r"]).unwrap().with_input("z", [1, 3, 3, 8]).unwrap();
     assert_eq!((late.unsupported(), late.inputs().len(), &*late.inputs()[0].name), (&[][..], 1, "z"));
     for name in ["", "nothing"] {
