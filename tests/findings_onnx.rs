@@ -556,7 +556,9 @@ fn operators_agree_with_onnxruntime() {
             for (index, output) in model.call_all(&inputs).map_err(text)?.iter().enumerate() {
                 let expected = tensors.get(&format!("expected_{index}")).ok_or("an output is missing")?;
                 let off = fixtures::dev(&output.read::<f32>().map_err(text)?, &expected.data);
-                if off > 1e-5 { eprintln!("{name} {:?}\n{:?}", output.read::<f32>().unwrap(), expected.data); }
+                if off > 1e-5 {
+                    eprintln!("{name} {:?}\n{:?}", output.read::<f32>().unwrap(), expected.data);
+                }
                 if output.shape().dims() != expected.shape || off > 1e-5 {
                     let (got, expected) = (output.shape(), &expected.shape);
                     return Err(format!("output {index} of {got} for {expected:?} deviates by {off:e}"));

@@ -23,7 +23,7 @@ use super::{onnx_layers, onnx_nodes, onnx_types};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
 use crate::model::{AppliedLayer, Architecture, Input, Model, Port};
-use crate::{Error, Gpu, HostTensor, PartialShape, Result};
+use crate::{DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Settings};
 
 /// The sets of operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 6..=25;
@@ -757,6 +757,7 @@ impl<'a> Translator<'a> {
         let outputs: Vec<Term> = match folded {
             Some(folded) => folded?.into_iter().map(Term::Known).collect(),
             None => {
+                whole_numbers_hold(node, &inputs, &types)?;
                 let (inputs, types) = (inputs.clone(), types.clone());
                 operator.apply(Apply { builder: &mut self.builder, node, inputs, types })?
             }
@@ -923,6 +924,25 @@ impl<'a> Translator<'a> {
         let inputs = free.map(|(_, input)| input).collect();
         Translation { inputs, steps, shapes, outputs: made, known, unsupported, needs_values }
     }
+}
+
+/// Refuses whole numbers that a model would compute with in a narrower type than f32, but for those that only name lines of a
+/// table, which are not rounded.
+fn whole_numbers_hold(node: &NodeProto, inputs: &[Option<Term>], types: &[i32]) -> Result<(), Refusal> {
+    let floatx = Settings::current().floatx;
+    let names_lines = |index: usize| index == 1 && ["Gather", "GatherElements"].contains(&node.op_type.as_str());
+    let reads_whole = |(index, term): (usize, &Option<Term>)| {
+        matches!(term, Some(Term::Made(_))) && kind_of(types[index]) == Some(Kind::Int) && !names_lines(index)
+    };
+    let makes_whole = kind_of(onnx_types::made(node, inputs, types, 0)) == Some(Kind::Int);
+    if floatx == DTypePolicy::Float32 || !makes_whole && !inputs.iter().enumerate().any(reads_whole) {
+        return Ok(());
+    }
+    Err(format!(
+        "whole numbers are computed in float32, and the policy is {}; install `Settings` of float32",
+        floatx.name()
+    )
+    .into())
 }
 
 /// The graph in the attribute `name` of a node.
