@@ -68,13 +68,20 @@ pub(crate) struct Meter {
 struct Account {
     /// What is counted, with its unit.
     unit: &'static str,
-    allowed: u64,
+    allowed: Cell<u64>,
     spent: Cell<u64>,
 }
 
 impl Account {
     fn new(unit: &'static str, budget: u64, stored: u64) -> Self {
-        Self { unit, allowed: budget.saturating_add(stored.saturating_mul(4)), spent: Cell::new(0) }
+        let account = Self { unit, allowed: Cell::new(budget), spent: Cell::new(0) };
+        account.allow(stored);
+        account
+    }
+
+    /// Allows what goes with `stored` more bytes of files.
+    fn allow(&self, stored: u64) {
+        self.allowed.set(self.allowed.get().saturating_add(stored.saturating_mul(4)));
     }
 
     fn spend(&self, amount: u64, place: &str) -> Result<()> {
@@ -84,10 +91,10 @@ impl Account {
 
     /// Once over, always over.
     fn check(&self, place: &str) -> Result<()> {
-        if self.spent.get() <= self.allowed {
+        if self.spent.get() <= self.allowed.get() {
             return Ok(());
         }
-        Err(Error::limit(format!("{place}: {} {FOR_READING}", self.unit), self.spent.get(), self.allowed))
+        Err(Error::limit(format!("{place}: {} {FOR_READING}", self.unit), self.spent.get(), self.allowed.get()))
     }
 }
 
@@ -100,6 +107,13 @@ impl Meter {
             memory: Account::new("bytes of memory", memory, stored as u64),
             work: Account::new("steps of work", work, stored as u64),
         }
+    }
+
+    /// Allows what goes with another file of `stored` bytes, which belongs to this one and is counted together with it.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn allow(&self, stored: u64) {
+        self.memory.allow(stored);
+        self.work.allow(stored);
     }
 
     /// Counts `bytes` that are about to be allocated.

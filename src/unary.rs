@@ -36,6 +36,8 @@ pub enum Unary {
     Tan,
     /// `x²`.
     Square,
+    /// 1 for NaN, else 0.
+    IsNan,
     /// `min(max(x, min), max)`.
     Clip {
         /// The least value.
@@ -84,7 +86,7 @@ pub enum Unary {
 }
 
 /// Every name, with default parameters.
-pub(crate) const NAMES: [(&str, Unary); 21] = [
+pub(crate) const NAMES: [(&str, Unary); 22] = [
     ("abs", Unary::Abs),
     ("affine", Unary::Affine { scale: 1.0, offset: 0.0 }),
     ("ceil", Unary::Ceil),
@@ -93,6 +95,7 @@ pub(crate) const NAMES: [(&str, Unary); 21] = [
     ("cos", Unary::Cos),
     ("erf", Unary::Erf),
     ("floor", Unary::Floor),
+    ("is_nan", Unary::IsNan),
     ("log", Unary::Log),
     ("neg", Unary::Neg),
     ("pow", Unary::Pow { exponent: 1.0 }),

@@ -66,6 +66,10 @@ fn math_sin(x: Acc) -> Acc { return sound_sin(x, 0u); }
 fn math_cos(x: Acc) -> Acc { return sound_sin(x, 1u); }
 fn math_tan(x: Acc) -> Acc { return sound_sin(x, 0u) / sound_sin(x, 1u); }
 fn math_square(x: Acc) -> Acc { return x * x; }
+/// By the bits: a driver may take it that no number is NaN, and a comparison with itself for true.
+fn math_is_nan(x: Acc) -> Acc {
+    return select(Acc(0.0), Acc(1.0), (bitcast<AccBits>(x) & AccBits(0x7fffffffu)) > AccBits(0x7f800000u));
+}
 
 /// erf: its series near 0, where 1 − (…) would cancel, and lib/activation.wgsl's form beyond.
 fn math_erf(x: Acc) -> Acc {

@@ -59,7 +59,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
             obstacles: Vec::new(),
         }),
         #[cfg(feature = "onnx")]
-        "onnx" => OnnxFile::open(path).map(|file| onnx(&file)),
+        "onnx" => OnnxFile::open(path).map(|file| file.contents()),
         #[cfg(feature = "keras")]
         _ if path.to_string_lossy().to_lowercase().ends_with(".weights.h5") => Ok(Contents {
             format: "weights of a Keras model",
@@ -96,7 +96,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
 pub fn inspect_bytes(bytes: &[u8]) -> Result<Contents> {
     match Format::of(bytes) {
         #[cfg(feature = "onnx")]
-        Format::Onnx => OnnxFile::from_bytes(bytes).map(|file| onnx(&file)),
+        Format::Onnx => OnnxFile::from_bytes(bytes).map(|file| file.contents()),
         #[cfg(feature = "keras")]
         Format::Keras => KerasFile::from_bytes(bytes).map(keras),
         #[cfg(not(all(feature = "keras", feature = "onnx")))]
@@ -105,26 +105,31 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Contents> {
 }
 
 #[cfg(feature = "onnx")]
-fn onnx(file: &OnnxFile) -> Contents {
-    let unsupported = file.unsupported().iter().map(|node| Obstacle {
-        name: node.name.clone(),
-        kind: node.operator.clone(),
-        reason: match &node.attribute {
-            Some(attribute) => format!("{attribute}: {}", node.reason),
-            None => node.reason.clone(),
-        },
-    });
-    let lacking = file.needs_values().iter().map(|name| Obstacle {
-        name: name.clone(),
-        kind: "Input".to_owned(),
-        reason: "the input must be given a value before the model can be built".to_owned(),
-    });
-    Contents {
-        format: "an ONNX model",
-        name: Some(file.name().to_owned()),
-        layers: file.nodes(),
-        weights: Vec::new(),
-        obstacles: unsupported.chain(lacking).collect(),
+impl OnnxFile {
+    /// What the file holds, and all that would stand in the way of building it.
+    pub fn contents(&self) -> Contents {
+        let unsupported = self.unsupported().iter().map(|node| Obstacle {
+            name: node.name.clone(),
+            kind: node.operator.clone(),
+            reason: match &node.attribute {
+                Some(attribute) => format!("{attribute}: {}", node.reason),
+                None => node.reason.clone(),
+            },
+        });
+        let lacking = self.needs_values().iter().map(|name| Obstacle {
+            name: name.clone(),
+            kind: "Input".to_owned(),
+            reason: "the input must be given a value before the model can be built".to_owned(),
+        });
+        let open =
+            self.open_hint().map(|reason| Obstacle { name: "inputs".to_owned(), kind: "Input".to_owned(), reason });
+        Contents {
+            format: "an ONNX model",
+            name: Some(self.name().to_owned()),
+            layers: self.nodes(),
+            weights: Vec::new(),
+            obstacles: unsupported.chain(lacking).chain(open).collect(),
+        }
     }
 }
 

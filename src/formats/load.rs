@@ -25,7 +25,7 @@ impl Model {
     pub fn load(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         super::foreign::check(path)?;
-        of_bytes(gpu, super::read(path)?, path.display().to_string())
+        of_bytes(gpu, super::read(path)?, path.display().to_string(), path.parent())
     }
 
     /// [`load`](Self::load) of a Keras file, with options.
@@ -42,7 +42,7 @@ impl Model {
     /// # Errors
     /// Those of [`load`](Self::load).
     pub fn from_bytes(gpu: &Gpu, bytes: &[u8]) -> Result<Self> {
-        of_bytes(gpu, bytes.to_vec(), "the model file".into())
+        of_bytes(gpu, bytes.to_vec(), "the model file".into(), None)
     }
 }
 
@@ -74,19 +74,21 @@ impl Architecture {
             #[cfg(feature = "keras")]
             Format::Keras => super::keras::architecture(bytes, &place, ReadOptions::default()),
             #[cfg(feature = "onnx")]
-            Format::Onnx => super::OnnxFile::parse(bytes.into(), place)?.architecture(),
+            Format::Onnx => super::OnnxFile::parse(bytes.into(), place, path.parent())?.architecture(),
             #[cfg(not(all(feature = "keras", feature = "onnx")))]
             other => Err(other.lacking(place)),
         }
     }
 }
 
-fn of_bytes(gpu: &Gpu, bytes: Vec<u8>, place: String) -> Result<Model> {
+/// The model of a file's `bytes`; in `folder`, an ONNX file may have its weights.
+#[cfg_attr(not(feature = "onnx"), allow(unused_variables, reason = "only ONNX files have others beside them"))]
+fn of_bytes(gpu: &Gpu, bytes: Vec<u8>, place: String, folder: Option<&Path>) -> Result<Model> {
     match Format::of(&bytes) {
         #[cfg(feature = "keras")]
         Format::Keras => super::KerasFile::parse(bytes, place, ReadOptions::default())?.build(gpu),
         #[cfg(feature = "onnx")]
-        Format::Onnx => super::OnnxFile::parse(bytes.into(), place)?.build(gpu),
+        Format::Onnx => super::OnnxFile::parse(bytes.into(), place, folder)?.build(gpu),
         #[cfg(not(all(feature = "keras", feature = "onnx")))]
         other => Err(other.lacking(place)),
     }

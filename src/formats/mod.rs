@@ -3,8 +3,8 @@
 //! Each format stands behind the feature named for it. They build layer descriptions, weights and tensors; nothing below
 //! knows of files.
 //!
-//! Files are not trusted: nothing in one is executed, no other file is opened for it, and what reading it may take is a
-//! stated [`Budget`]. A file is read as a whole, so it must have an end: a regular file, no pipe and no device.
+//! Files are not trusted: nothing in one is executed, no other file is opened for it but the weights that an ONNX file has in
+//! its own folder, and what reading it may take is a stated [`Budget`]. A file is read as a whole, so it must have an end: a regular file, no pipe and no device.
 
 #[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
 mod arrays;
@@ -37,13 +37,27 @@ mod npy;
 #[cfg(feature = "onnx")]
 mod onnx;
 #[cfg(feature = "onnx")]
+mod onnx_external;
+#[cfg(feature = "onnx")]
 mod onnx_fold;
+#[cfg(feature = "onnx")]
+mod onnx_fused;
 #[cfg(feature = "onnx")]
 mod onnx_layers;
 #[cfg(feature = "onnx")]
+mod onnx_logic;
+#[cfg(feature = "onnx")]
 mod onnx_nodes;
 #[cfg(feature = "onnx")]
+mod onnx_places;
+#[cfg(feature = "onnx")]
 mod onnx_proto;
+#[cfg(feature = "onnx")]
+mod onnx_quantized;
+#[cfg(feature = "onnx")]
+mod onnx_recurrent;
+#[cfg(feature = "onnx")]
+mod onnx_types;
 #[cfg(feature = "onnx")]
 mod onnx_windows;
 #[cfg(feature = "keras")]

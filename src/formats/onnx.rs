@@ -1,31 +1,38 @@
-//! ONNX model files: opsets 6 to 24, inference.
+//! ONNX model files: opsets 6 to 25, inference.
 //!
 //! A file is translated, without a device, into layers, their weights and their connections. What depends on constants
 //! alone is computed on the host on the way (`onnx_fold.rs`); each other node becomes one or more layers
 //! (`onnx_nodes.rs`). Arrays keep ONNX's order of axes, so layers that have a data format work on channels first.
 //! Floating types are computed in the type of the layers, f32 by default; inputs of doubles are refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::onnx_fold::{Constant, Data, Kind, MOST_AXES, fold, kind_of, type_name};
+use super::onnx_external::Beside;
+use super::onnx_fold::{Constant, Data, Kind, MOST_AXES, fold, kind_of, quantize, type_name};
 use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
-use super::onnx_nodes;
-use super::onnx_proto::{FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, decoded_bytes};
+use super::onnx_proto::{
+    AttributeType, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto, decoded_bytes,
+};
+use super::{onnx_layers, onnx_nodes, onnx_types};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
 use crate::model::{AppliedLayer, Architecture, Input, Model, Port};
-use crate::{Error, Gpu, HostTensor, PartialShape, Result};
+use crate::{DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Settings};
 
 /// The sets of operators that are read.
-const OPSETS: std::ops::RangeInclusive<i64> = 6..=24;
+const OPSETS: std::ops::RangeInclusive<i64> = 6..=25;
 
 /// The element type of 64 bits.
 const DOUBLE: i32 = 11;
+
+/// The domain of the operators that onnxruntime adds: those that its optimizer puts in place of several others.
+const MICROSOFT: &str = "com.microsoft";
 
 /// An ONNX file, read but not yet on a device.
 ///
@@ -34,8 +41,11 @@ const DOUBLE: i32 = 11;
 ///
 /// A layer is called as its node is, with `.` for `/`; where a node becomes several layers, the last has the node's name.
 ///
-/// Files are not trusted: nothing in one is executed, no other file is opened for it, what reading it takes is
-/// [bounded](super::Budget), and a damaged file is an error.
+/// Whole numbers and truth values are carried as f32, which holds whole numbers up to 2^24 exactly: a constant beyond is
+/// refused where the model computes with it, and what a call brings must not be beyond.
+///
+/// Files are not trusted: nothing in one is executed, no other file is opened for it but weights in files in its own folder,
+/// what reading it takes is [bounded](super::Budget), and a damaged file is an error.
 pub struct OnnxFile {
     /// What messages call the file.
     place: String,
@@ -45,8 +55,8 @@ pub struct OnnxFile {
     /// The operators that the file defines itself.
     functions: Vec<FunctionProto>,
     opset: i64,
-    /// The initializers, and the values given to inputs.
-    constants: HashMap<String, Constant>,
+    /// The initializers, and the values given to inputs, with their element types.
+    constants: HashMap<String, (Constant, i32)>,
     translation: Translation,
 }
 
@@ -72,15 +82,15 @@ impl OnnxFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         super::foreign::check(path)?;
-        Self::parse(super::read(path)?.into(), path.display().to_string())
+        Self::parse(super::read(path)?.into(), path.display().to_string(), path.parent())
     }
 
-    /// Reads a file that is in memory already.
+    /// Reads a file that is in memory already, with all its weights.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::parse(Bytes::copy_from_slice(bytes), "the ONNX file".into())
+        Self::parse(Bytes::copy_from_slice(bytes), "the ONNX file".into(), None)
     }
 
     /// The graph's name.
@@ -110,10 +120,195 @@ impl OnnxFile {
         &self.translation.known
     }
 
-    /// The inputs that must be [given a value](Self::with_value) before the model can be built: those of integers, and those
-    /// that a node reads as a weight or an argument.
+    /// The inputs that must be [given a value](Self::with_value) before the model can be built: those that a node reads as a
+    /// weight or an argument.
     pub fn needs_values(&self) -> &[String] {
         &self.translation.needs_values
+    }
+
+    /// The names of extents of [inputs](Self::inputs) that a call brings, each of which can be [fixed](Self::with_extent): as
+    /// the file calls them, or `INPUT.AXIS` for one without a name.
+    ///
+    /// Most operators take open extents. Those that do not are among the [unsupported](Self::unsupported) until the extents
+    /// that they need are fixed.
+    pub fn open_extents(&self) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for input in self.free_inputs() {
+            names.extend(dimensions(input).iter().enumerate().filter_map(|(axis, dim)| open_name(input, axis, dim)));
+        }
+        names.into_iter().collect()
+    }
+
+    /// Fixes the [open extent](Self::open_extents) `name`, wherever the inputs have it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where no input has it, and for an extent of 0; [`Error::Limit`] as from [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, formats::OnnxFile};
+    ///
+    /// let file = OnnxFile::open("detector.onnx")?.with_extent("height", 320)?.with_extent("width", 320)?;
+    /// let model = file.build(&Gpu::new()?)?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn with_extent(self, name: &str, extent: usize) -> Result<Self> {
+        let open = self.open_extents();
+        if !open.iter().any(|known| known == name) {
+            let rule = match open.is_empty() {
+                true => "all extents of the inputs are fixed already".to_owned(),
+                false => format!("an open extent must be one of {}", open.join(", ")),
+            };
+            return Err(Error::invalid("name", rule, format!("{name:?}")));
+        }
+        self.fix(&[(name.to_owned(), extent)])
+    }
+
+    /// Fixes all known extents of `shape` in the input `input`, and those of the same names elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there is no such input, where it has other extents or another number of them already, and for
+    /// an extent of 0; [`Error::Limit`] as from [`open`](Self::open).
+    pub fn with_shape(self, input: &str, shape: impl Into<PartialShape>) -> Result<Self> {
+        let shape = shape.into();
+        let Some(found) = self.free_inputs().find(|found| found.name == input) else {
+            let names: Vec<_> = self.free_inputs().map(|input| input.name.as_str()).collect();
+            let rule = format!("an input without a value must be one of {}", names.join(", "));
+            return Err(Error::invalid("input", rule, format!("{input:?}")));
+        };
+        let own = tensor_type(found).1;
+        let fits = own.as_ref().is_some_and(|own| {
+            let mut pairs = own.dims().iter().zip(shape.dims());
+            own.rank() == shape.rank()
+                && pairs.all(|(own, given)| own.zip(*given).is_none_or(|(own, given)| own == given))
+        });
+        if !fits {
+            let own = own.map_or("one of unknown rank".to_owned(), |own| own.to_string());
+            let rule = format!("the shape of input {input} must be {own}, with its open extents fixed");
+            return Err(Error::invalid("shape", rule, format!("{shape}")));
+        }
+        let given = dimensions(found).iter().zip(shape.dims()).enumerate();
+        let named = given.filter_map(|(axis, (dim, extent))| Some((open_name(found, axis, dim)?, (*extent)?)));
+        let named: Vec<_> = named.collect();
+        if let Some((name, _)) = named.iter().find(|(name, extent)| named.iter().any(|(n, e)| n == name && e != extent))
+        {
+            let rule = format!("all axes of the extent {name:?} must have one extent");
+            return Err(Error::invalid("shape", rule, format!("{shape}")));
+        }
+        self.fix(&named)
+    }
+
+    /// Fixes these extents of inputs, which have been checked to be there.
+    fn fix(mut self, extents: &[(String, usize)]) -> Result<Self> {
+        if let Some((name, _)) = extents.iter().find(|(_, extent)| *extent == 0 || i64::try_from(*extent).is_err()) {
+            return Err(Error::invalid("extent", format!("the extent {name} must be at least 1"), "0"));
+        }
+        for input in &mut self.graph.input {
+            let named = dimensions(input).iter().enumerate().map(|(axis, dim)| open_name(input, axis, dim));
+            let named: Vec<_> = named.collect();
+            let shape = input.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
+            for (dim, name) in shape.into_iter().flat_map(|shape| &mut shape.dim).zip(named) {
+                if let Some((_, extent)) = extents.iter().find(|(fixed, _)| Some(fixed) == name.as_ref()) {
+                    dim.dim_value = i64::try_from(*extent).ok();
+                }
+            }
+        }
+        self.translated()
+    }
+
+    /// The model up to the values of these names, or to what the nodes of these names make first: it ends there, and what only
+    /// led further is left out. So a model is cut before a step that cannot run here, which is then done on what comes out.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no name, and for one that nothing in the graph has; [`Error::Limit`] as from
+    /// [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// use wgpu_conv::{Gpu, formats::OnnxFile};
+    ///
+    /// // Before the suppression of boxes that overlap.
+    /// let model = OnnxFile::open("detector.onnx")?.with_outputs(&["boxes", "scores"])?.build(&Gpu::new()?)?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn with_outputs(mut self, names: &[&str]) -> Result<Self> {
+        if names.is_empty() {
+            return Err(Error::invalid("names", "a model must have an output", "none"));
+        }
+        let outputs = names.iter().map(|name| {
+            let name = self.value_named(name)?;
+            Ok(ValueInfoProto { name, r#type: None })
+        });
+        self.graph.output = outputs.collect::<Result<_>>()?;
+        self.pruned()
+    }
+
+    /// The model from the value `name` on, or from what the node of that name makes first: it becomes an input of `shape`, and
+    /// what only led to it is left out. So a step that cannot run here is done before the model.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that nothing in the graph has, or that is an input already; [`Error::Limit`] as from
+    /// [`open`](Self::open).
+    pub fn with_input(mut self, name: &str, shape: impl Into<PartialShape>) -> Result<Self> {
+        let name = self.value_named(name)?;
+        let Some(node) = self.graph.node.iter_mut().find(|node| node.output.contains(&name)) else {
+            return Err(Error::invalid("name", "it must be made by a node to become an input", format!("{name:?}")));
+        };
+        // The node may make more than this.
+        node.output.iter_mut().filter(|output| **output == name).for_each(String::clear);
+        let extent = |dim: &Option<usize>| DimensionProto {
+            dim_value: dim.and_then(|dim| i64::try_from(dim).ok()),
+            dim_param: None,
+        };
+        let shape = Some(TensorShapeProto { dim: shape.into().dims().iter().map(extent).collect() });
+        let tensor_type = Some(TensorTypeProto { elem_type: 1, shape });
+        self.graph.input.push(ValueInfoProto { name, r#type: Some(TypeProto { tensor_type }) });
+        self.pruned()
+    }
+
+    /// The value of a name, or else what the node of that name makes first.
+    fn value_named(&self, name: &str) -> Result<String> {
+        let nodes = || self.graph.node.iter().enumerate();
+        let is_value = nodes().any(|(_, node)| node.output.iter().any(|output| output == name))
+            || self.graph.input.iter().any(|input| input.name == name)
+            || self.constants.contains_key(name);
+        let of_node = || {
+            let (_, node) = nodes().find(|(index, node)| called(*index, node) == name)?;
+            node.output.first().filter(|output| !output.is_empty()).cloned()
+        };
+        let found = if is_value && !name.is_empty() { Some(name.to_owned()) } else { of_node() };
+        found.ok_or_else(|| {
+            let rule = "it must be a value or a node of the graph; `wgpu-conv summary` lists the nodes as layers";
+            Error::invalid("name", rule, format!("{name:?}"))
+        })
+    }
+
+    /// The file without the nodes and inputs that lead to no output, its graph translated again.
+    fn pruned(mut self) -> Result<Self> {
+        let mut needed: HashSet<String> = self.graph.output.iter().map(|output| output.name.clone()).collect();
+        let mut nodes = std::mem::take(&mut self.graph.node);
+        // A node without a name is called by its place, which it keeps.
+        nodes.iter_mut().enumerate().for_each(|(index, node)| node.name = called(index, node));
+        nodes.reverse();
+        nodes.retain(|node| {
+            let is_needed = node.output.iter().any(|output| needed.contains(output));
+            if is_needed {
+                let mut reads = HashSet::new();
+                node_reads(node, &mut reads);
+                needed.extend(reads.into_iter().map(str::to_owned));
+            }
+            is_needed
+        });
+        nodes.reverse();
+        self.graph.node = nodes;
+        self.graph.input.retain(|input| needed.contains(&input.name));
+        self.constants.retain(|name, _| needed.contains(name));
+        self.translated()
+    }
+
+    /// The file, its graph translated again.
+    fn translated(mut self) -> Result<Self> {
+        let meter = Meter::new(&*self.place, self.size);
+        self.translation = Translation::of(&self.graph, &self.functions, self.opset, &self.constants, meter)?;
+        Ok(self)
     }
 
     /// Gives the graph's input `name` a fixed value: weights, shapes and indices that a file takes as inputs. The model no
@@ -144,10 +339,8 @@ impl OnnxFile {
             Some(Kind::Bool) => Data::Bools(values.iter().map(|&v| v != 0.0).collect::<Vec<_>>().into()),
             _ => Data::Floats(values.into()),
         };
-        self.constants.insert(name.to_owned(), Constant { shape: given.dims().to_vec(), data });
-        let meter = Meter::new(&*self.place, self.size);
-        self.translation = Translation::of(&self.graph, &self.functions, self.opset, &self.constants, meter)?;
-        Ok(self)
+        self.constants.insert(name.to_owned(), (Constant { shape: given.dims().to_vec(), data }, data_type));
+        self.translated()
     }
 
     /// The model with its weights, on `gpu`.
@@ -206,15 +399,25 @@ impl OnnxFile {
         let nodes = unsupported.iter().map(ToString::to_string);
         let inputs = needs_values.iter().map(|name| format!("input {name} must be given a value"));
         let summary = format!("{} of its nodes cannot be built:", unsupported.len());
-        Err(Error::unsupported_parts(&*self.place, &summary, nodes.chain(inputs)))
+        Err(Error::unsupported_parts(&*self.place, &summary, nodes.chain(inputs).chain(self.open_hint())))
+    }
+
+    /// What may help where extents are open.
+    pub(super) fn open_hint(&self) -> Option<String> {
+        let open = self.open_extents();
+        let stands = self.translation.unsupported.iter().any(|node| node.reason.contains("known"));
+        (stands && !open.is_empty()).then(|| {
+            format!("open extents of the inputs, which may be fixed with --shape NAME=EXTENT: {}", open.join(", "))
+        })
     }
 
     fn free_inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {
         self.graph.input.iter().filter(|input| !self.constants.contains_key(&input.name))
     }
 
-    pub(super) fn parse(bytes: Bytes, place: String) -> Result<Self> {
-        let size = bytes.len();
+    /// Reads `bytes`; weights may lie in other files in `folder`.
+    pub(super) fn parse(bytes: Bytes, place: String, folder: Option<&Path>) -> Result<Self> {
+        let mut size = bytes.len();
         let meter = Meter::new(&*place, size);
         meter.memory(decoded_bytes(&bytes))?;
         let not_onnx = |why: String| Error::format(&place, format!("not an ONNX file ({why})"));
@@ -232,12 +435,14 @@ impl OnnxFile {
         }
         check_names(&graph).map_err(|problem| Error::format(&place, problem))?;
         let mut constants = HashMap::new();
-        for tensor in std::mem::take(&mut graph.initializer) {
-            let value = Constant::decode(&tensor, &meter);
+        let mut beside = Beside::new(folder, &meter);
+        for mut tensor in std::mem::take(&mut graph.initializer) {
+            let value = beside.fetch(&mut tensor).and_then(|()| Constant::decode(&tensor, &meter));
             meter.check()?;
             let value = value.map_err(|why| Error::format(&place, format!("initializer {:?}: {why}", tensor.name)))?;
-            constants.insert(tensor.name, value);
+            constants.insert(tensor.name, (value, tensor.data_type));
         }
+        size = size.saturating_add(usize::try_from(beside.bytes()).unwrap_or(usize::MAX));
         let functions = model.functions;
         let translation = Translation::of(&graph, &functions, opset, &constants, meter)?;
         Ok(Self { place, size, graph, functions, opset, constants, translation })
@@ -315,6 +520,19 @@ fn tensor_type(info: &ValueInfoProto) -> (i32, Option<PartialShape>) {
     (tensor.elem_type, shape)
 }
 
+/// The extents of an input; none where not even their number is known.
+fn dimensions(input: &ValueInfoProto) -> &[DimensionProto] {
+    let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    tensor.and_then(|tensor| tensor.shape.as_ref()).map_or(&[], |shape| &shape.dim)
+}
+
+/// What the extent `dim` of `axis` is called where it is open.
+fn open_name(input: &ValueInfoProto, axis: usize, dim: &DimensionProto) -> Option<String> {
+    let fixed = dim.dim_value.is_some_and(|extent| extent >= 0);
+    let name = dim.dim_param.as_ref().filter(|name| !name.is_empty());
+    (!fixed).then(|| name.cloned().unwrap_or_else(|| format!("{}.{axis}", input.name)))
+}
+
 /// A graph as layers, as far as it can be built.
 struct Translation {
     inputs: Vec<Input>,
@@ -332,6 +550,8 @@ struct Translation {
 struct Translator<'a> {
     builder: Builder,
     terms: HashMap<&'a str, Term>,
+    /// The element types of what layers make, by name.
+    types: HashMap<&'a str, i32>,
     /// The names that something reads.
     used: HashSet<&'a str>,
     /// Names of inputs and layers.
@@ -354,15 +574,16 @@ impl Translation {
         graph: &GraphProto,
         functions: &[FunctionProto],
         opset: i64,
-        constants: &HashMap<String, Constant>,
+        constants: &HashMap<String, (Constant, i32)>,
         meter: Meter,
     ) -> Result<Self> {
         let meter = Rc::new(meter);
-        let reads = graph.node.iter().flat_map(|node| &node.input);
-        let used = reads.chain(graph.output.iter().map(|output| &output.name)).map(String::as_str).collect();
+        let mut used = HashSet::new();
+        reads_of(graph, &mut used);
         let mut translator = Translator {
             builder: Builder::new(opset, meter.clone()),
             terms: HashMap::new(),
+            types: HashMap::new(),
             used,
             names: HashSet::new(),
             taken: HashMap::new(),
@@ -372,8 +593,9 @@ impl Translation {
             needs_values: Vec::new(),
             needed: HashSet::new(),
         };
-        for (name, constant) in constants {
+        for (name, (constant, data_type)) in constants {
             translator.terms.insert(name, Term::Known(constant.clone()));
+            translator.types.insert(name, *data_type);
         }
         for sparse in graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()) {
             translator.terms.insert(&sparse.name, Term::Lost);
@@ -399,25 +621,19 @@ impl<'a> Translator<'a> {
     fn input(&mut self, input: &'a ValueInfoProto) {
         let (data_type, shape) = tensor_type(input);
         let reason = match (kind_of(data_type), shape) {
-            (Some(Kind::Float), _) if data_type == DOUBLE => {
-                "double is not computed with; convert the model to float".into()
-            }
-            (Some(Kind::Float), Some(shape)) if shape.rank() > MOST_AXES => {
+            (Some(_), _) if data_type == DOUBLE => "double is not computed with; convert the model to float".into(),
+            (Some(_), Some(shape)) if shape.rank() > MOST_AXES => {
                 format!("it has {} axes, and an array at most {MOST_AXES}", shape.rank())
             }
-            (Some(Kind::Float), Some(shape)) if !indexable(&shape) => format!("there is no array of shape {shape}"),
-            (Some(Kind::Float), Some(shape)) => {
+            (Some(_), Some(shape)) if !indexable(&shape) => format!("there is no array of shape {shape}"),
+            (Some(_), Some(shape)) => {
                 self.names.insert(input.name.clone());
                 self.builder.inputs.push(Input { name: input.name.clone(), shape });
                 self.terms.insert(&input.name, Term::Made(Port::Input(self.builder.inputs.len() - 1)));
+                self.types.insert(&input.name, data_type);
                 return;
             }
-            (Some(Kind::Int | Kind::Bool), _) => {
-                self.needs_values.push(input.name.clone());
-                self.terms.insert(&input.name, Term::Lost);
-                return;
-            }
-            (Some(Kind::Float), None) => "its number of axes must be known".into(),
+            (Some(_), None) => "its number of axes must be known".into(),
             (None, _) if data_type == 0 => "sequences, maps and optional values cannot be computed with".into(),
             (None, _) => format!("elements of {} cannot be computed with", type_name(data_type)),
         };
@@ -428,34 +644,53 @@ impl<'a> Translator<'a> {
     fn node(&mut self, index: usize, node: &'a NodeProto) {
         let first = self.builder.steps.len();
         let called = called(index, node);
-        let mut outputs = match self.translated(node) {
-            Ok(outputs) => outputs.into_iter(),
-            Err(refusal) => {
-                self.builder.steps.truncate(first);
-                self.builder.shapes.truncate(first);
-                match refusal {
-                    Refusal::Lost => {}
-                    Refusal::NeedsValue(input) => {
-                        if self.needed.insert(input) {
-                            self.needs_values.push(self.builder.inputs[input].name.clone());
-                        }
-                    }
-                    Refusal::Unsupported { attribute, reason } => {
-                        self.refuse(&called, &node.op_type, attribute, reason);
-                    }
+        let outcome = match node.op_type.as_str() {
+            "If" if is_standard(&node.domain) => self.branch(node),
+            "Loop" if is_standard(&node.domain) => self.repeated(node, &called),
+            _ => {
+                let outcome = self.translated(node);
+                if outcome.is_err() {
+                    self.builder.steps.truncate(first);
+                    self.builder.shapes.truncate(first);
                 }
-                Vec::new().into_iter()
+                self.name_steps(first, &called);
+                outcome
             }
         };
+        let outputs = match outcome {
+            Ok(outputs) => outputs,
+            Err(refusal) => {
+                self.refused(&called, node, refusal);
+                Vec::new()
+            }
+        };
+        let mut outputs = outputs.into_iter();
         for name in &node.output {
-            let made = outputs.next().unwrap_or(Term::Lost);
+            let (made, data_type) = outputs.next().unwrap_or((Term::Lost, 0));
             if !name.is_empty() {
                 self.terms.insert(name, made);
+                self.types.insert(name, data_type);
             }
         }
+    }
+
+    fn refused(&mut self, called: &str, node: &NodeProto, refusal: Refusal) {
+        match refusal {
+            Refusal::Lost => {}
+            Refusal::NeedsValue(input) => {
+                if self.needed.insert(input) {
+                    self.needs_values.push(self.builder.inputs[input].name.clone());
+                }
+            }
+            Refusal::Unsupported { attribute, reason } => self.refuse(called, &node.op_type, attribute, reason),
+        }
+    }
+
+    /// Names the steps from `first` on after the node that they were made of.
+    fn name_steps(&mut self, first: usize, called: &str) {
         let count = self.builder.steps.len() - first;
         for (place, step) in self.builder.steps[first..].iter_mut().enumerate() {
-            let mut name = layer_name(&called);
+            let mut name = layer_name(called);
             if place + 1 < count {
                 name = format!("{name}.{}", snake_case(step.config.class_name()));
             }
@@ -474,39 +709,188 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// What the outputs of `node` come to.
-    fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<Term>, Refusal> {
-        if !is_standard(&node.domain) {
+    /// What stands for `name`, which a node reads.
+    fn term(&self, name: &str) -> Result<Option<Term>, Refusal> {
+        match self.terms.get(name) {
+            Some(Term::Lost) => Err(Refusal::Lost),
+            Some(term) => Ok(Some(term.clone())),
+            None if name.is_empty() => Ok(None),
+            None => Err(format!("nothing before it makes its input {name:?}").into()),
+        }
+    }
+
+    /// The element type of what `name` stands for.
+    fn type_of(&self, name: &str) -> i32 {
+        match (self.types.get(name), self.terms.get(name)) {
+            (Some(data_type), _) => *data_type,
+            (None, Some(Term::Known(constant))) => constant.data.kind().widest(),
+            (None, _) => 0,
+        }
+    }
+
+    /// What the outputs of `node` come to, with their element types.
+    fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<(Term, i32)>, Refusal> {
+        if !is_standard(&node.domain) && node.domain != MICROSOFT {
             return Err(format!("operators of the domain {:?} are not known", node.domain).into());
         }
-        if ["", "ai.onnx"].into_iter().any(|domain| self.functions.contains(&(domain, &node.op_type))) {
+        let own = if is_standard(&node.domain) { &["", "ai.onnx"][..] } else { &[MICROSOFT] };
+        if own.iter().any(|domain| self.functions.contains(&(*domain, &*node.op_type))) {
             return Err("the file defines the operator itself, which is not supported".into());
         }
-        let operator = onnx_nodes::operator(&node.op_type)?;
+        let operator = onnx_nodes::operator(node.domain == MICROSOFT, &node.op_type)?;
         operator.check(node)?;
-        let mut inputs = Vec::with_capacity(node.input.len());
-        for name in &node.input {
-            inputs.push(match self.terms.get(name.as_str()) {
-                Some(Term::Lost) => return Err(Refusal::Lost),
-                Some(term) => Some(term.clone()),
-                None if name.is_empty() => None,
-                None => return Err(format!("nothing before it makes its input {name:?}").into()),
-            });
-        }
+        let inputs = node.input.iter().map(|name| self.term(name)).collect::<Result<Vec<_>, _>>()?;
+        let types: Vec<i32> = node.input.iter().map(|name| self.type_of(name)).collect();
         let constants = inputs.iter().map(|term| match term {
             Some(Term::Known(constant)) => Some(Some(constant)),
             Some(_) => None,
             None => Some(None),
         });
-        let folded = constants.collect::<Option<Vec<_>>>().and_then(|constants| fold(node, &constants, &self.meter));
-        let outputs = match folded {
+        let constants = constants.collect::<Option<Vec<_>>>();
+        let folded = constants.and_then(|constants| match node.op_type.as_str() {
+            "QuantizeLinear" => {
+                let data_type = onnx_types::made(node, &inputs, &types, 0);
+                Some(quantize(node, &constants, data_type, &self.meter).map(|made| vec![made]))
+            }
+            _ => fold(node, &constants, &self.meter),
+        });
+        let outputs: Vec<Term> = match folded {
             Some(folded) => folded?.into_iter().map(Term::Known).collect(),
-            None => operator.apply(Apply { builder: &mut self.builder, node, inputs })?,
+            None => {
+                whole_numbers_hold(node, &inputs, &types)?;
+                let (inputs, types) = (inputs.clone(), types.clone());
+                operator.apply(Apply { builder: &mut self.builder, node, inputs, types })?
+            }
         };
+        let made = |(index, term)| (term, onnx_types::made(node, &inputs, &types, index));
+        let outputs: Vec<_> = outputs.into_iter().enumerate().map(made).collect();
         match node.output.iter().skip(outputs.len()).find(|name| self.used.contains(name.as_str())) {
             Some(name) if !name.is_empty() => Err(format!("its output {name:?} is not computed").into()),
             _ => Ok(outputs),
         }
+    }
+
+    /// The branch of an If whose condition is known before the model runs.
+    fn branch(&mut self, node: &'a NodeProto) -> Result<Vec<(Term, i32)>, Refusal> {
+        let condition = match self.term(node.input.first().map_or("", String::as_str))? {
+            Some(Term::Known(condition)) => condition.scalar(&self.meter)? != 0.0,
+            Some(_) => return Err("its condition depends on what the model is given; a model's layers do not".into()),
+            None => return Err("its condition is missing".into()),
+        };
+        let graph = graph_of(node, if condition { "then_branch" } else { "else_branch" })?;
+        self.inner(graph, Vec::new())
+    }
+
+    /// A Loop of a number of turns that is known before the model runs, one turn behind the other.
+    fn repeated(&mut self, node: &'a NodeProto, called: &str) -> Result<Vec<(Term, i32)>, Refusal> {
+        const OPEN: &str = "its number of turns depends on what the model is given; a model's layers do not";
+        let body = graph_of(node, "body")?;
+        let mut inputs = node.input.iter().map(|name| Ok((self.term(name)?, self.type_of(name))));
+        let turns = match inputs.next().transpose()?.and_then(|(term, _)| term) {
+            None => None,
+            Some(Term::Known(turns)) => match turns.known_ints(&self.meter)?[..] {
+                [turns] => Some(turns),
+                _ => return Err("its number of turns must be one number".into()),
+            },
+            Some(_) => return Err(OPEN.into()),
+        };
+        let holds = |term: Option<Term>, meter: &Meter| match term {
+            None => Ok(true),
+            Some(Term::Known(condition)) => Ok(condition.scalar(meter)? != 0.0),
+            Some(_) => Err(Refusal::from(OPEN)),
+        };
+        let mut goes_on = match inputs.next().transpose()? {
+            Some((condition, _)) => holds(condition, &self.meter)?,
+            None => true,
+        };
+        let carried = inputs.map(|input: Result<_, Refusal>| match input? {
+            (Some(term), data_type) => Ok((term, data_type)),
+            (None, _) => Err(Refusal::from("what it carries from turn to turn is missing")),
+        });
+        let mut carried = carried.collect::<Result<Vec<_>, _>>()?;
+        let count = carried.len();
+        let mut scans: Vec<Vec<(Term, i32)>> = vec![Vec::new(); body.output.len().saturating_sub(count + 1)];
+        let mut turn = 0i64;
+        while goes_on && turns.is_none_or(|turns| turn < turns) {
+            self.meter.work(64 + body.node.len() as u64)?;
+            let scalar = |data: Data| {
+                let data_type = data.kind().widest();
+                (Term::Known(Constant { shape: Vec::new(), data }), data_type)
+            };
+            let mut given = vec![scalar(Data::Ints(vec![Ok(turn)].into())), scalar(Data::Bools(vec![true].into()))];
+            given.extend(carried);
+            let mut outputs = self.inner(body, given)?.into_iter();
+            goes_on = holds(outputs.next().map(|(term, _)| term), &self.meter)?;
+            carried = outputs.by_ref().take(count).collect();
+            if carried.len() != count {
+                return Err("its body must make what it carries from turn to turn".into());
+            }
+            scans.iter_mut().zip(outputs).for_each(|(scan, made)| scan.push(made));
+            turn += 1;
+        }
+        let first = self.builder.steps.len();
+        for scan in scans {
+            let Some(&(_, data_type)) = scan.first() else {
+                return Err("what it gathers turn by turn is empty".into());
+            };
+            let inputs: Vec<_> = scan.into_iter().map(|(term, _)| Some(term)).collect();
+            let types = vec![data_type; inputs.len()];
+            let mut apply = Apply { builder: &mut self.builder, node, inputs, types };
+            carried.push((apply.stacked()?, data_type));
+        }
+        self.name_steps(first, called);
+        Ok(carried)
+    }
+
+    /// The outputs of a graph within the graph, which reads the names around it, and hides them where it makes the same.
+    fn inner(&mut self, graph: &'a GraphProto, given: Vec<(Term, i32)>) -> Result<Vec<(Term, i32)>, Refusal> {
+        if graph.input.len() != given.len() {
+            return Err(format!("its graph takes {} inputs, and is given {}", graph.input.len(), given.len()).into());
+        }
+        check_names(graph)?;
+        let own =
+            graph.input.iter().map(|input| &input.name).chain(graph.initializer.iter().map(|tensor| &tensor.name));
+        let own = own.chain(graph.node.iter().flat_map(|node| &node.output)).filter(|name| !name.is_empty());
+        let hidden =
+            own.map(|name| (name.as_str(), self.terms.remove(name.as_str()), self.types.remove(name.as_str())));
+        let hidden: Vec<_> = hidden.collect();
+        for (input, (term, data_type)) in graph.input.iter().zip(given) {
+            self.terms.insert(&input.name, term);
+            self.types.insert(&input.name, data_type);
+        }
+        let mut outcome = Ok(Vec::new());
+        for tensor in &graph.initializer {
+            match Constant::decode(tensor, &self.meter) {
+                Ok(constant) => {
+                    self.terms.insert(&tensor.name, Term::Known(constant));
+                    self.types.insert(&tensor.name, tensor.data_type);
+                }
+                Err(why) => outcome = Err(Refusal::from(format!("initializer {:?} of its graph: {why}", tensor.name))),
+            }
+        }
+        if !graph.sparse_initializer.is_empty() {
+            outcome = Err("sparse tensors are not read".into());
+        }
+        if outcome.is_ok() {
+            for (index, node) in graph.node.iter().enumerate() {
+                self.node(index, node);
+                if self.meter.check().is_err() {
+                    break;
+                }
+            }
+            let made = graph.output.iter().map(|output| {
+                let term = self.term(&output.name)?.ok_or("an output of its graph has no name")?;
+                Ok((term, self.type_of(&output.name)))
+            });
+            outcome = made.collect();
+        }
+        for (name, term, data_type) in hidden {
+            self.terms.remove(name);
+            self.types.remove(name);
+            self.terms.extend(term.map(|term| (name, term)));
+            self.types.extend(data_type.map(|data_type| (name, data_type)));
+        }
+        outcome
     }
 
     fn finish(mut self, outputs: &[ValueInfoProto]) -> Translation {
@@ -514,6 +898,17 @@ impl<'a> Translator<'a> {
         for output in outputs {
             match self.terms.get(output.name.as_str()).cloned() {
                 Some(Term::Made(port)) => made.push(port),
+                // What is known can be made all the same where there is an input, by which the layer that makes it is called.
+                Some(Term::Known(constant)) if !self.builder.inputs.is_empty() => {
+                    let first = self.builder.steps.len();
+                    match self.builder.values(&constant) {
+                        Ok(port) => made.push(port),
+                        Err(Refusal::Unsupported { reason, .. }) => self.refuse(&output.name, "Output", None, reason),
+                        Err(_) => {}
+                    }
+                    self.name_steps(first, &output.name);
+                    known.extend(constant.to_host(&self.meter).map(|value| (output.name.clone(), value)));
+                }
                 Some(Term::Known(constant)) => {
                     let reason = "it does not depend on what the model is given, and is no part of a model";
                     self.refuse(&output.name, "Output", None, reason.into());
@@ -531,6 +926,48 @@ impl<'a> Translator<'a> {
     }
 }
 
+/// Refuses whole numbers that a model would compute with in a narrower type than f32, but for those that only name lines of a
+/// table, which are not rounded.
+fn whole_numbers_hold(node: &NodeProto, inputs: &[Option<Term>], types: &[i32]) -> Result<(), Refusal> {
+    let floatx = Settings::current().floatx;
+    let names_lines = |index: usize| index == 1 && ["Gather", "GatherElements"].contains(&node.op_type.as_str());
+    let reads_whole = |(index, term): (usize, &Option<Term>)| {
+        matches!(term, Some(Term::Made(_))) && kind_of(types[index]) == Some(Kind::Int) && !names_lines(index)
+    };
+    let makes_whole = kind_of(onnx_types::made(node, inputs, types, 0)) == Some(Kind::Int);
+    if floatx == DTypePolicy::Float32 || !makes_whole && !inputs.iter().enumerate().any(reads_whole) {
+        return Ok(());
+    }
+    Err(format!(
+        "whole numbers are computed in float32, and the policy is {}; install `Settings` of float32",
+        floatx.name()
+    )
+    .into())
+}
+
+/// The graph in the attribute `name` of a node.
+fn graph_of<'a>(node: &'a NodeProto, name: &str) -> Result<&'a GraphProto, Refusal> {
+    if let Some(other) = node.attribute.iter().find(|attribute| {
+        !matches!((&*node.op_type, &*attribute.name), ("If", "then_branch" | "else_branch") | ("Loop", "body"))
+    }) {
+        return Err(onnx_layers::at(&other.name, "the attribute is not supported"));
+    }
+    let graph = node.attribute(name).filter(|attribute| attribute.is(AttributeType::Graph));
+    let graph = graph.and_then(|attribute| attribute.g.as_deref());
+    graph.ok_or_else(|| onnx_layers::at(name, "it must be a graph"))
+}
+
+/// Adds every name that a node of `graph`, or of the graphs within it, reads, and the names of its outputs.
+fn reads_of<'a>(graph: &'a GraphProto, used: &mut HashSet<&'a str>) {
+    used.extend(graph.output.iter().map(|output| output.name.as_str()));
+    graph.node.iter().for_each(|node| node_reads(node, used));
+}
+
+fn node_reads<'a>(node: &'a NodeProto, used: &mut HashSet<&'a str>) {
+    used.extend(node.input.iter().map(String::as_str));
+    node.attribute.iter().filter_map(|attribute| attribute.g.as_deref()).for_each(|graph| reads_of(graph, used));
+}
+
 /// A node's name as a layer's, which has no `/`.
 fn layer_name(name: &str) -> String {
     let name = name.trim_matches('/').replace('/', ".");
@@ -539,14 +976,13 @@ fn layer_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::onnx_proto::{
-        AttributeProto, DimensionProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    };
+    use super::super::onnx_proto::{AttributeProto, OperatorSetIdProto, TensorProto};
     use super::*;
 
     fn info(name: &str, elem_type: i32, dims: &[i64]) -> ValueInfoProto {
         // Negative extents stand for unknown ones.
-        let dim = dims.iter().map(|&dim| DimensionProto { dim_value: (dim >= 0).then_some(dim) }).collect();
+        let dim =
+            dims.iter().map(|&dim| DimensionProto { dim_value: (dim >= 0).then_some(dim), dim_param: None }).collect();
         let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(TensorShapeProto { dim }) });
         ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type }) }
     }
@@ -592,7 +1028,7 @@ mod tests {
         let mut named = node("Conv", &["a", "w"], &["b"], vec![int("group", 0)]);
         named.name = "stage/conv".into();
         let mut foreign = node("Gelu", &["x"], &["c"], vec![]);
-        foreign.domain = "com.microsoft".into();
+        foreign.domain = "com.example".into();
         let bytes = file(
             vec![
                 node("Frobnicate", &["x"], &["lost"], vec![]),
@@ -612,7 +1048,7 @@ mod tests {
         let expected = [
             "Frobnicate_0 (Frobnicate): the operator is not supported",
             "stage/conv (Conv, attribute group): it must be at least 1",
-            "Gelu_4 (Gelu): operators of the domain \"com.microsoft\" are not known",
+            "Gelu_4 (Gelu): operators of the domain \"com.example\" are not known",
             "Softmax_5 (Softmax, attribute colour): the attribute is not supported",
             "Relu_6 (Relu): nothing before it makes its input \"nowhere\"",
             "never (Output): nothing makes it",
@@ -665,9 +1101,11 @@ mod tests {
         inputs.extend([info("w", 1, &[4, 3, 3, 3]), info("shape", 7, &[2])]);
         let file = OnnxFile::from_bytes(&file(nodes, vec![], inputs, &["y"])).unwrap();
         assert_eq!(file.unsupported(), []);
-        assert_eq!(file.needs_values(), ["shape", "w"]);
+        assert_eq!(file.needs_values(), ["w"]);
         let tensor = |shape: &[usize], value: f32| HostTensor::new(shape, vec![value; shape.iter().product()]).unwrap();
         let file = file.with_value("w", tensor(&[4, 3, 3, 3], 0.5)).unwrap();
+        // What comes behind is known now.
+        assert_eq!(file.needs_values(), ["shape"]);
         let file = file.with_value("shape", HostTensor::new([2], vec![-1.0, 144.0]).unwrap()).unwrap();
         assert!(file.needs_values().is_empty() && file.unsupported().is_empty(), "{file:?}");
         assert_eq!(file.inputs().len(), 1);

@@ -54,11 +54,15 @@ type Outcome<T> = Result<T, String>;
 
 const UNKNOWN: &str = "it computes with an extent that is not known before the model is called";
 
-/// The kind and the name of an ONNX element type; `None` for text, complex numbers and types below 8 bits.
+/// The element types of 4 bits, two numbers in a byte.
+const UINT4: i32 = 21;
+const INT4: i32 = 22;
+
+/// The kind of an ONNX element type; `None` for text, complex numbers and floating point below 16 bits.
 pub(super) fn kind_of(data_type: i32) -> Option<Kind> {
     match data_type {
         1 | 10 | 11 | 16 => Some(Kind::Float),
-        2..=7 | 12 | 13 => Some(Kind::Int),
+        2..=7 | 12 | 13 | UINT4 | INT4 => Some(Kind::Int),
         9 => Some(Kind::Bool),
         _ => None,
     }
@@ -111,10 +115,14 @@ impl Constant {
         let kind = kind_of(tensor.data_type);
         let kind = kind.ok_or_else(|| format!("elements of {} cannot be read", type_name(tensor.data_type)))?;
         // There are at most as many as the file has bytes; which of the shape's are there is checked below.
-        spend(meter, elements.min(tensor.stored_elements()), kind)?;
+        spend(meter, elements.min(tensor.stored_elements().saturating_mul(2)), kind)?;
         let data = match &tensor.raw_data {
             Some(_) if tensor.has_fields() => return Err("its elements stand in two places".into()),
-            Some(raw) => from_raw(tensor.data_type, raw)?,
+            Some(raw) => from_raw(tensor.data_type, raw, elements)?,
+            None if [UINT4, INT4].contains(&tensor.data_type) => {
+                let bytes: Vec<u8> = tensor.int32_data.iter().map(|&byte| byte as u8).collect();
+                from_raw(tensor.data_type, &bytes, elements)?
+            }
             None => from_fields(tensor, kind)?,
         };
         if elements != data.len() {
@@ -185,6 +193,16 @@ impl Constant {
     pub(super) fn to_host(&self, meter: &Meter) -> Outcome<HostTensor> {
         spend(meter, self.data.len(), Kind::Float)?;
         Ok(HostTensor { shape: self.shape.clone().into(), values: self.to_floats(meter)?.to_vec() })
+    }
+
+    /// The tensor as a weight whose whole numbers are computed with, so that each must be an f32.
+    pub(super) fn to_weight(&self, meter: &Meter) -> Outcome<HostTensor> {
+        if let Data::Ints(values) = &self.data
+            && let Some(value) = values.iter().flatten().find(|&&value| value as f32 as i128 != i128::from(value))
+        {
+            return Err(format!("whole numbers are computed with as f32, which does not have {value}"));
+        }
+        self.to_host(meter)
     }
 
     /// The same elements in another shape of as many.
@@ -285,7 +303,7 @@ impl Constant {
 }
 
 /// The least and the greatest number of an integer type; `None` for other types.
-fn range_of(data_type: i32) -> Option<(i64, i64)> {
+pub(super) fn range_of(data_type: i32) -> Option<(i64, i64)> {
     let signed = |bits: u32| Some((-1 << (bits - 1), (1 << (bits - 1)) - 1));
     let unsigned = |bits: u32| Some((0, (1 << bits) - 1));
     match data_type {
@@ -297,6 +315,8 @@ fn range_of(data_type: i32) -> Option<(i64, i64)> {
         7 => Some((i64::MIN, i64::MAX)),
         12 => unsigned(32),
         13 => Some((0, i64::MAX)),
+        UINT4 => unsigned(4),
+        INT4 => signed(4),
         _ => None,
     }
 }
@@ -312,6 +332,15 @@ fn work(meter: &Meter, steps: usize) -> Outcome<()> {
 }
 
 impl Kind {
+    /// The widest element type of this kind.
+    pub(super) fn widest(self) -> i32 {
+        match self {
+            Self::Float => 1,
+            Self::Int => 7,
+            Self::Bool => 9,
+        }
+    }
+
     /// Bytes that an element takes.
     fn bytes(self) -> usize {
         match self {
@@ -323,6 +352,13 @@ impl Kind {
 }
 
 impl Data {
+    fn floats(self) -> Outcome<Arc<Vec<f32>>> {
+        match self {
+            Self::Floats(values) => Ok(values),
+            _ => Err("it takes floating point where it is given other elements".into()),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Floats(values) => values.len(),
@@ -354,7 +390,19 @@ impl Data {
     }
 }
 
-fn from_raw(data_type: i32, raw: &[u8]) -> Outcome<Data> {
+/// The elements in `raw`, of which a type of 4 bits has `count`.
+fn from_raw(data_type: i32, raw: &[u8], count: usize) -> Outcome<Data> {
+    if [UINT4, INT4].contains(&data_type) {
+        if raw.len() != count.div_ceil(2) {
+            return Err(format!("{} bytes do not hold {count} numbers of 4 bits", raw.len()));
+        }
+        let four = |index: usize| {
+            let bits = i64::from(raw[index / 2] >> (4 * (index % 2)) & 15);
+            Ok(if data_type == INT4 && bits > 7 { bits - 16 } else { bits })
+        };
+        return Ok(Data::Ints(Arc::new((0..count).map(four).collect())));
+    }
+
     let floats = |values: Vec<f32>| Data::Floats(Arc::new(values));
     let ints = |values: Vec<i64>| Data::Ints(Arc::new(values.into_iter().map(Ok).collect()));
     let (size, data) = match data_type {
@@ -466,7 +514,7 @@ fn product(shape: &[usize]) -> Outcome<usize> {
     Ok(if shape.contains(&0) { 0 } else { product })
 }
 
-fn strides_of(shape: &[usize]) -> Vec<usize> {
+pub(super) fn strides_of(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];
@@ -565,7 +613,8 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
         "Split" => return Some(given(0).and_then(|whole| split(node, whole, input(1), meter))),
         "Where" => return one(select(inputs, meter)),
         "Concat" => return one(concat(node, inputs, meter)),
-        "Max" | "Min" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Equal" | "Less"
+        "DequantizeLinear" => return one(given(0).and_then(|x| dequantize(node, x, given(1)?, input(2), meter))),
+        "Max" | "Min" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Xor" | "Equal" | "Less"
         | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
             let mut rest = inputs.iter().flatten().copied().cloned();
             let first = rest.next()?;
@@ -938,6 +987,78 @@ fn gemm(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outcom
     }
 }
 
+/// What quantised numbers stand for: `(x − zero) · scale`.
+fn dequantize(
+    node: &NodeProto,
+    x: &Constant,
+    scale: &Constant,
+    zero: Option<&Constant>,
+    meter: &Meter,
+) -> Outcome<Constant> {
+    let scales = spread(node, scale, &x.shape, meter)?;
+    let numbers = x.to_floats(meter)?;
+    let zeros = zero.map(|zero| spread(node, zero, &x.shape, meter)).transpose()?;
+    spend(meter, numbers.len(), Kind::Float)?;
+    let zero = |index: usize| zeros.as_ref().map_or(0.0, |zeros| zeros[index]);
+    let values = numbers.iter().zip(scales.iter()).enumerate();
+    Ok(Constant::floats(x.shape.clone(), values.map(|(index, (x, scale))| (x - zero(index)) * scale).collect()))
+}
+
+/// `x / scale` rounded, halves to the even number, and moved by the zero point, within the range of `data_type`.
+pub(super) fn quantize(
+    node: &NodeProto,
+    inputs: &[Option<&Constant>],
+    data_type: i32,
+    meter: &Meter,
+) -> Outcome<Constant> {
+    let [Some(x), Some(scale), rest @ ..] = inputs else { return Err("it must have an input and a scale".into()) };
+    let (least, most) =
+        range_of(data_type).ok_or_else(|| format!("numbers are not quantised to {}", type_name(data_type)))?;
+    let scales = spread(node, scale, &x.shape, meter)?;
+    let zeros = rest.first().copied().flatten().map(|zero| spread(node, zero, &x.shape, meter)).transpose()?;
+    let numbers = x.to_floats(meter)?;
+    spend(meter, numbers.len(), Kind::Int)?;
+    let quantized = |(index, (x, scale)): (usize, (&f32, &f32))| {
+        let zero = zeros.as_ref().map_or(0.0, |zeros| zeros[index]);
+        Ok(((x / scale).round_ties_even() + zero).clamp(least as f32, most as f32) as i64)
+    };
+    let values = numbers.iter().zip(scales.iter()).enumerate().map(quantized).collect::<Vec<_>>();
+    Ok(Constant { shape: x.shape.clone(), data: Data::Ints(values.into()) })
+}
+
+/// Scales or zero points, each where it counts in a tensor of `shape`: one for all, one for each position of an axis, or one
+/// for each block of positions.
+fn spread(node: &NodeProto, given: &Constant, shape: &[usize], meter: &Meter) -> Outcome<Arc<Vec<f32>>> {
+    let floats = Constant::floats(given.shape.clone(), given.to_floats(meter)?.to_vec());
+    if given.data.len() == 1 {
+        return floats.reshaped(Vec::new())?.expanded(shape, meter)?.to_floats(meter);
+    }
+    let axis = axis_at(node.int("axis", 1), shape.len())?;
+    let block = usize::try_from(node.int("block_size", 0)).map_err(|_| "its block_size must not be negative")?;
+    if block == 0 {
+        if given.shape != [shape[axis]] {
+            return Err(format!("{:?} scales are not one for each position of axis {axis} of {shape:?}", given.shape));
+        }
+        let mut row = vec![1; shape.len()];
+        row[axis] = shape[axis];
+        return floats.reshaped(row)?.expanded(shape, meter)?.to_floats(meter);
+    }
+    let blocks = |(place, &dim): (usize, &usize)| if place == axis { dim.div_ceil(block) } else { dim };
+    if given.shape != shape.iter().enumerate().map(blocks).collect::<Vec<_>>() {
+        return Err(format!(
+            "{:?} scales are not one for each block of {block} along axis {axis} of {shape:?}",
+            given.shape
+        ));
+    }
+    let outer: usize = shape[..axis].iter().product();
+    let (extent, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
+    let count = product(shape)?;
+    spend(meter, count, Kind::Float)?;
+    let rows = (0..outer).flat_map(|row| (0..extent).map(move |place| row * extent.div_ceil(block) + place / block));
+    let positions = rows.flat_map(|row| (0..inner).map(move |offset| row * inner + offset));
+    floats.data.pick(count, positions).floats()
+}
+
 fn select(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
     let [Some(condition), Some(yes), Some(no)] = inputs else { return Err("it must have three inputs".into()) };
     let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
@@ -991,6 +1112,7 @@ fn binary(node: &NodeProto, left: &Constant, right: &Constant, meter: &Meter) ->
             let function: fn(bool, bool) -> bool = match name {
                 "And" => |a, b| a && b,
                 "Or" => |a, b| a || b,
+                "Xor" => |a, b| a != b,
                 "Equal" => |a, b| a == b,
                 _ => return Err("it takes numbers where it is given booleans".into()),
             };
@@ -1019,6 +1141,7 @@ fn float_function(name: &str) -> Outcome<fn(f32, f32) -> f32> {
         "Mul" => |a, b| a * b,
         "Div" => |a, b| a / b,
         "Pow" => f32::powf,
+        "Mod" => |a, b| a % b,
         // A NaN stays one, as in NumPy.
         "Max" => |a, b| if a > b || a.is_nan() { a } else { b },
         "Min" => |a, b| if a < b || a.is_nan() { a } else { b },
@@ -1124,7 +1247,11 @@ fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>, meter: &Meter)
             };
             Data::Ints(Arc::new(values.chunks(count).map(total).collect::<Outcome<_>>()?))
         }
-        Data::Bools(_) => return Err("it takes numbers where it is given booleans".into()),
+        Data::Bools(values) => match name {
+            "Max" => Data::Bools(Arc::new(values.chunks(count).map(|group| group.contains(&true)).collect())),
+            "Min" => Data::Bools(Arc::new(values.chunks(count).map(|group| !group.contains(&false)).collect())),
+            _ => return Err("it takes numbers where it is given booleans".into()),
+        },
     };
     Constant { shape: vec![data.len()], data }.reshaped(shape)
 }

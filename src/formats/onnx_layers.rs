@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::onnx_fold::{Constant, Unknown, Whole, slice_of};
+use super::onnx_fold::{Constant, Kind, Unknown, Whole, kind_of, slice_of};
 use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, AveragePooling, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling, Pad,
-    PadMode, Pads, Permute, Pool, Pooling, Reduce, Reduction, Slice, Transpose, View, ZeroPadding,
+    PadMode, Pads, Permute, Pool, Pooling, Reduce, Reduction, Slice, Transpose, Values, View, ZeroPadding,
 };
 use crate::model::{Input, Port};
 use crate::plan::BinaryFunction;
@@ -109,6 +109,33 @@ impl Builder {
         }
     }
 
+    /// `constant` as a value, for layers that read no constants.
+    pub(super) fn values(&mut self, constant: &Constant) -> Outcome<Port> {
+        if self.inputs.is_empty() {
+            return Err("it computes with constants alone, and the model has no input to call it by".into());
+        }
+        let extents = constant.shape.iter().map(|&dim| u32::try_from(dim)).collect::<Result<Vec<_>, _>>();
+        let extents = extents.map_err(|_| format!("there is no array of shape {:?}", constant.shape))?;
+        let weight = self.weight(constant, "plain", Constant::to_weight)?;
+        self.layer(Values::new(extents), vec![weight], &[Port::Input(0)])
+    }
+
+    /// What `make` makes of `constant`, as a weight; `form` tells it from other weights made of the same constant.
+    fn weight(
+        &mut self,
+        constant: &Constant,
+        form: &str,
+        make: impl FnOnce(&Constant, &Meter) -> Result<HostTensor, String>,
+    ) -> Outcome<Arc<HostTensor>> {
+        let key = (constant.place(), format!("{form} of {:?}", constant.shape));
+        if let Some((_, weight)) = self.weights.get(&key) {
+            return Ok(weight.clone());
+        }
+        let weight = Arc::new(make(constant, &self.meter)?);
+        self.weights.insert(key, (constant.clone(), weight.clone()));
+        Ok(weight)
+    }
+
     /// Applies the layer `config` with `weights` to `reads`.
     pub(super) fn layer(
         &mut self,
@@ -134,6 +161,8 @@ pub(super) struct Apply<'a> {
     pub(super) builder: &'a mut Builder,
     pub(super) node: &'a NodeProto,
     pub(super) inputs: Vec<Option<Term>>,
+    /// The element types of the inputs; 0 for one that is missing.
+    pub(super) types: Vec<i32>,
 }
 
 pub(super) fn one(value: Port) -> Outcome<Vec<Term>> {
@@ -197,15 +226,52 @@ pub(super) fn padding_of(spans: &[Span], extents: &[Option<usize>]) -> Option<Pa
 // What functions read of their node, and what they add.
 impl Apply<'_> {
     /// Input `index`, which a layer is to read.
-    pub(super) fn value(&self, index: usize) -> Outcome<Port> {
+    pub(super) fn value(&mut self, index: usize) -> Outcome<Port> {
+        let term = self.term(index)?;
+        self.made(&term)
+    }
+
+    /// Input `index`, whatever it is.
+    pub(super) fn term(&self, index: usize) -> Outcome<Term> {
         match self.inputs.get(index).and_then(Option::as_ref) {
-            Some(Term::Made(value)) => Ok(*value),
-            Some(Term::Known(_)) => {
-                Err(format!("its input {index} is a constant, which is not computed with here").into())
-            }
             Some(Term::Lost) => Err(Refusal::Lost),
+            Some(term) => Ok(term.clone()),
             None => Err(format!("its input {index} is missing").into()),
         }
+    }
+
+    /// `term` as a value.
+    pub(super) fn made(&mut self, term: &Term) -> Outcome<Port> {
+        match term {
+            Term::Made(value) => Ok(*value),
+            Term::Known(constant) => self.builder.values(constant),
+            Term::Lost => Err(Refusal::Lost),
+        }
+    }
+
+    pub(super) fn is_there(&self, index: usize) -> bool {
+        self.inputs.get(index).is_some_and(Option::is_some)
+    }
+
+    /// The element type of input `index`.
+    pub(super) fn type_of(&self, index: usize) -> i32 {
+        self.types.get(index).copied().unwrap_or(0)
+    }
+
+    /// Whether input `index` is of whole numbers.
+    pub(super) fn is_whole(&self, index: usize) -> bool {
+        kind_of(self.type_of(index)) == Some(Kind::Int)
+    }
+
+    /// All inputs, one behind the other along a new first axis.
+    pub(super) fn stacked(&mut self) -> Outcome<Term> {
+        let mut rows = Vec::with_capacity(self.inputs.len());
+        for index in 0..self.inputs.len() {
+            let x = self.value(index)?;
+            let own = (0..self.dims(x).len()).map(Extent::Axis);
+            rows.push(self.view(x, std::iter::once(Extent::Of(1)).chain(own).collect())?);
+        }
+        self.concatenated(&rows, 0).map(Term::Made)
     }
 
     /// Input `index`, which must be known before the model runs, if it is there.
@@ -244,18 +310,12 @@ impl Apply<'_> {
         form: &str,
         make: impl FnOnce(&Constant, &Meter) -> Result<HostTensor, String>,
     ) -> Outcome<Arc<HostTensor>> {
-        let key = (constant.place(), format!("{form} of {:?}", constant.shape));
-        if let Some((_, weight)) = self.builder.weights.get(&key) {
-            return Ok(weight.clone());
-        }
-        let weight = Arc::new(make(constant, &self.builder.meter)?);
-        self.builder.weights.insert(key, (constant.clone(), weight.clone()));
-        Ok(weight)
+        self.builder.weight(constant, form, make)
     }
 
     /// `constant` as a weight, as it stands.
     pub(super) fn plain_weight(&mut self, constant: &Constant) -> Outcome<Arc<HostTensor>> {
-        self.weight(constant, "plain", Constant::to_host)
+        self.weight(constant, "plain", Constant::to_weight)
     }
 
     /// Input `index` as a weight, as it stands.
@@ -295,6 +355,10 @@ impl Apply<'_> {
     pub(super) fn activation(&mut self, activation: Activation) -> Outcome<Vec<Term>> {
         let x = self.value(0)?;
         one(self.layer(ActivationLayer::new(activation), &[x])?)
+    }
+
+    pub(super) fn activated(&mut self, activation: Activation, x: Port) -> Outcome<Port> {
+        self.layer(ActivationLayer::new(activation), &[x])
     }
 
     /// `value` under another shape; no layer where that is its own.

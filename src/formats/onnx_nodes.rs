@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use super::onnx_fold::{
-    Constant, Data, Kind, MOST_AXES, Unknown, Whole, axes_at, axes_of, axis_at, flat_axis, kind_of, permutation, shape,
-    slices, split_sizes, squeezed, type_name,
+    Constant, MOST_AXES, Unknown, Whole, axes_at, axes_of, axis_at, flat_axis, permutation, shape, slices, split_sizes,
+    squeezed,
 };
 use super::onnx_layers::{Apply, Outcome, Refusal, Span, Term, at, one, units_of};
 use super::onnx_proto::{AttributeType, NodeProto};
 use super::onnx_windows::{conv, conv_transpose, global_pool, pool, resize};
+use super::{onnx_fused, onnx_logic, onnx_places, onnx_quantized, onnx_recurrent};
 use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, Axes, BatchNormalization, Dense, Extent, GroupNormalization, LayerNormalization, PadMode, Pooling,
@@ -26,99 +27,96 @@ use crate::{Activation, HostTensor, Unary};
 pub(super) struct Operator {
     name: &'static str,
     attributes: &'static [&'static str],
+    /// How many inputs and outputs are understood, whatever is made of them.
+    most: (usize, usize),
     map: fn(&mut Apply) -> Outcome<Vec<Term>>,
 }
 
-const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
+pub(super) const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
 const REDUCE: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
 /// `axis` and `broadcast` stand for opset 6; `consumed_inputs` is older still and means nothing.
 const BINARY: &[&str] = &["axis", "broadcast", "consumed_inputs"];
 
 const OPERATORS: &[Operator] = &[
     row("Abs", &[], |a| a.map(Unary::Abs)),
-    row("Add", BINARY, |a| a.broadcast(BinaryFunction::Add)),
-    row("And", &[], host_only),
+    row("Add", BINARY, |a| a.broadcast(BinaryFunction::Add)).takes(2, 1),
     row(
         "AveragePool",
         &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"],
         pool,
     ),
-    row("BatchNormalization", &["epsilon", "is_test", "momentum", "spatial", "training_mode"], batch_normalization),
-    row("Cast", &["saturate", "to", "round_mode"], cast),
-    row("CastLike", &["saturate", "round_mode"], cast_like),
+    row("BatchNormalization", &["epsilon", "is_test", "momentum", "spatial", "training_mode"], batch_normalization)
+        .takes(5, 5),
     row("Ceil", &[], |a| a.map(Unary::Ceil)),
     row("Celu", &["alpha"], |a| a.activation(Activation::Celu { alpha: a.node.float("alpha", 1.0) })),
-    row("Clip", &["max", "min"], clip),
-    row("Concat", &["axis"], concat),
-    row("Constant", &["value", "value_float", "value_floats", "value_int", "value_ints"], host_only),
+    row("Clip", &["max", "min"], clip).takes(3, 1),
+    row("Concat", &["axis"], concat).takes(usize::MAX, 1),
+    row("Constant", &["value", "value_float", "value_floats", "value_int", "value_ints"], host_only).takes(0, 1),
     row("ConstantOfShape", &["value"], host_only),
-    row("Conv", CONV, conv),
+    row("Conv", CONV, conv).takes(3, 1),
     row(
         "ConvTranspose",
         &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
         conv_transpose,
-    ),
+    )
+    .takes(3, 1),
     row("Cos", &[], |a| a.map(Unary::Cos)),
     row("DepthToSpace", &["blocksize", "mode"], depth_to_space),
-    row("Div", BINARY, |a| a.broadcast(BinaryFunction::Divide)),
-    row("Dropout", &["is_test", "ratio", "seed"], dropout),
+    row("Div", BINARY, divide).takes(2, 1),
+    row("Dropout", &["is_test", "ratio", "seed"], dropout).takes(3, 2),
     row("Elu", &["alpha"], |a| a.activation(Activation::Elu { alpha: a.node.float("alpha", 1.0) })),
-    row("Equal", &["axis", "broadcast"], host_only),
     row("Erf", &[], |a| a.map(Unary::Erf)),
     row("Exp", &[], |a| a.activation(Activation::Exponential)),
-    row("Expand", &[], expand),
+    row("Expand", &[], expand).takes(2, 1),
     row("Flatten", &["axis"], flatten),
     row("Floor", &[], |a| a.map(Unary::Floor)),
-    row("Gather", &["axis"], gather),
     row("Gelu", &["approximate"], gelu),
-    row("Gemm", &["alpha", "beta", "broadcast", "transA", "transB"], gemm),
+    row("Gemm", &["alpha", "beta", "broadcast", "transA", "transB"], gemm).takes(3, 1),
     row("GlobalAveragePool", &[], global_pool),
     row("GlobalMaxPool", &[], global_pool),
-    row("Greater", &["axis", "broadcast"], host_only),
-    row("GreaterOrEqual", &[], host_only),
-    row("GroupNormalization", &["epsilon", "num_groups", "stash_type"], group_normalization),
+    row("GroupNormalization", &["epsilon", "num_groups", "stash_type"], group_normalization).takes(3, 1),
     row("HardSigmoid", &["alpha", "beta"], hard_sigmoid),
     row("HardSwish", &[], |a| a.activation(Activation::HardSilu)),
     row("Identity", &[], |a| a.same()),
-    row("InstanceNormalization", &["epsilon"], instance_normalization),
+    row("InstanceNormalization", &["epsilon"], instance_normalization).takes(3, 1),
     row("LRN", &["alpha", "beta", "bias", "size"], lrn),
-    row("LayerNormalization", &["axis", "epsilon", "stash_type"], layer_normalization),
+    row("LayerNormalization", &["axis", "epsilon", "stash_type"], layer_normalization).takes(3, 3),
     row("LeakyRelu", &["alpha"], |a| {
         a.activation(Activation::LeakyRelu { negative_slope: a.node.float("alpha", 0.01) })
     }),
-    row("Less", &["axis", "broadcast"], host_only),
-    row("LessOrEqual", &[], host_only),
     row("Log", &[], |a| a.map(Unary::Log)),
+    row("LpNormalization", &["axis", "p"], lp_normalization),
     row("LogSoftmax", &["axis"], softmax),
     row("LpPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"], pool),
-    row("MatMul", &[], matmul),
-    row("Max", BINARY, |a| a.broadcast(BinaryFunction::Maximum)),
-    row("MaxPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"], pool),
-    row("Mean", &[], mean),
-    row("Min", BINARY, |a| a.broadcast(BinaryFunction::Minimum)),
+    row("MeanVarianceNormalization", &["axes"], mean_variance_normalization),
+    row("RMSNormalization", &["axis", "epsilon", "stash_type"], rms_normalization).takes(2, 2),
+    row("SimplifiedLayerNormalization", &["axis", "epsilon", "stash_type"], rms_normalization).takes(2, 2),
+    row("MatMul", &[], matmul).takes(2, 1),
+    row("Max", BINARY, |a| a.broadcast(BinaryFunction::Maximum)).takes(usize::MAX, 1),
+    row("MaxPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"], pool)
+        .takes(1, 2),
+    row("Mean", &[], mean).takes(usize::MAX, 1),
+    row("Min", BINARY, |a| a.broadcast(BinaryFunction::Minimum)).takes(usize::MAX, 1),
     row("Mish", &[], |a| a.activation(Activation::Mish)),
-    row("Mod", &["fmod"], host_only),
-    row("Mul", BINARY, |a| a.broadcast(BinaryFunction::Multiply)),
+    row("Mul", BINARY, |a| a.broadcast(BinaryFunction::Multiply)).takes(2, 1),
     row("Neg", &[], |a| a.map(Unary::Neg)),
-    row("Not", &[], host_only),
-    row("Or", &[], host_only),
-    row("PRelu", &[], prelu),
-    row("Pad", &["mode", "pads", "value"], pad),
-    row("Pow", BINARY, |a| a.broadcast(BinaryFunction::Power)),
-    row("Range", &[], host_only),
+    row("PRelu", &[], prelu).takes(2, 1),
+    row("Pad", &["mode", "pads", "value"], pad).takes(4, 1),
+    row("Pow", BINARY, pow).takes(2, 1),
+    row("Range", &[], host_only).takes(3, 1),
     row("Reciprocal", &[], |a| a.map(Unary::Reciprocal)),
-    row("ReduceL1", REDUCE, reduce),
-    row("ReduceL2", REDUCE, reduce),
-    row("ReduceLogSum", REDUCE, reduce),
-    row("ReduceLogSumExp", REDUCE, reduce),
-    row("ReduceMax", REDUCE, reduce),
-    row("ReduceMean", REDUCE, reduce),
-    row("ReduceMin", REDUCE, reduce),
-    row("ReduceProd", REDUCE, host_only),
-    row("ReduceSum", REDUCE, reduce),
-    row("ReduceSumSquare", REDUCE, reduce),
+    row("ReduceL1", REDUCE, reduce).takes(2, 1),
+    row("ReduceL2", REDUCE, reduce).takes(2, 1),
+    row("ReduceLogSum", REDUCE, reduce).takes(2, 1),
+    row("ReduceLogSumExp", REDUCE, reduce).takes(2, 1),
+    row("ReduceMax", REDUCE, reduce).takes(2, 1),
+    row("ReduceMean", REDUCE, reduce).takes(2, 1),
+    row("ReduceMin", REDUCE, reduce).takes(2, 1),
+    row("ReduceProd", REDUCE, reduce).takes(2, 1),
+    row("ReduceSum", REDUCE, reduce).takes(2, 1),
+    row("ReduceSumSquare", REDUCE, reduce).takes(2, 1),
     row("Relu", &["consumed_inputs"], |a| a.activation(Activation::RELU)),
-    row("Reshape", &["allowzero"], reshape),
+    row("Reshape", &["allowzero"], reshape).takes(2, 1),
     row(
         "Resize",
         &[
@@ -133,7 +131,8 @@ const OPERATORS: &[Operator] = &[
             "nearest_mode",
         ],
         resize,
-    ),
+    )
+    .takes(4, 1),
     row("Round", &[], |a| a.map(Unary::Round)),
     row("Selu", &["alpha", "gamma"], selu),
     row("Shape", &["end", "start"], shape_of),
@@ -142,43 +141,69 @@ const OPERATORS: &[Operator] = &[
     row("Sign", &[], |a| a.map(Unary::Sign)),
     row("Sin", &[], |a| a.map(Unary::Sin)),
     row("Size", &[], size_of),
-    row("Slice", &["axes", "ends", "starts"], slice),
+    row("Slice", &["axes", "ends", "starts"], slice).takes(5, 1),
     row("Softmax", &["axis"], softmax),
     row("Softplus", &[], |a| a.activation(Activation::Softplus)),
     row("Softsign", &[], |a| a.activation(Activation::Softsign)),
     row("SpaceToDepth", &["blocksize"], space_to_depth),
-    row("Split", &["axis", "num_outputs", "split"], split),
+    row("Split", &["axis", "num_outputs", "split"], split).takes(2, usize::MAX),
     row("Sqrt", &[], |a| a.map(Unary::Sqrt)),
-    row("Squeeze", &["axes"], squeeze),
-    row("Sub", BINARY, |a| a.broadcast(BinaryFunction::Subtract)),
-    row("Sum", &[], |a| a.broadcast(BinaryFunction::Add)),
+    row("Squeeze", &["axes"], squeeze).takes(2, 1),
+    row("Sub", BINARY, |a| a.broadcast(BinaryFunction::Subtract)).takes(2, 1),
+    row("Sum", &[], |a| a.broadcast(BinaryFunction::Add)).takes(usize::MAX, 1),
     row("Swish", &["alpha"], swish),
     row("Tanh", &[], |a| a.activation(Activation::Tanh)),
     row("ThresholdedRelu", &["alpha"], |a| {
         a.activation(Activation::Threshold { threshold: a.node.float("alpha", 1.0), default_value: 0.0 })
     }),
-    row("Tile", &[], tile),
+    row("Tile", &[], tile).takes(2, 1),
     row("Transpose", &["perm"], transpose),
-    row("Unsqueeze", &["axes"], unsqueeze),
-    row("Upsample", &["mode", "scales"], resize),
-    row("Where", &[], host_only),
+    row("Unsqueeze", &["axes"], unsqueeze).takes(2, 1),
+    row("Upsample", &["mode", "scales"], resize).takes(2, 1),
 ];
 
-const fn row(
+/// An operator of one input and one output.
+pub(super) const fn row(
     name: &'static str,
     attributes: &'static [&'static str],
     map: fn(&mut Apply) -> Outcome<Vec<Term>>,
 ) -> Operator {
-    Operator { name, attributes, map }
+    Operator { name, attributes, most: (1, 1), map }
 }
 
-/// The operator of a name.
-pub(super) fn operator(name: &str) -> Outcome<&'static Operator> {
-    let found = OPERATORS.iter().find(|operator| operator.name == name);
-    found.ok_or_else(|| "the operator is not supported".into())
+/// What to do where a step can be done behind the model.
+pub(super) const CUT: &str =
+    "cut the model before it (--until NAME, OnnxFile::with_outputs), and do this step on what comes out";
+
+/// The operators that ONNX has, by the files that they stand in.
+const STANDARD: [&[Operator]; 5] =
+    [OPERATORS, onnx_logic::OPERATORS, onnx_places::OPERATORS, onnx_quantized::OPERATORS, onnx_recurrent::OPERATORS];
+
+/// The operator of a name, ONNX's or onnxruntime's.
+pub(super) fn operator(microsoft: bool, name: &str) -> Outcome<&'static Operator> {
+    let tables = if microsoft { &[onnx_fused::OPERATORS][..] } else { &STANDARD };
+    let found = tables.iter().flat_map(|table| *table).find(|operator| operator.name == name);
+    found.ok_or_else(|| match name {
+        // What they make has an extent that depends on values, which no layer has.
+        "Compress" | "NonMaxSuppression" | "NonZero" | "Unique" => {
+            format!("the extents of its output depend on values that the model computes; {CUT}").into()
+        }
+        name if name.contains("Sequence") || name.contains("Optional") => {
+            "sequences and optional values cannot be computed with".into()
+        }
+        name if name.starts_with("Random") || matches!(name, "Bernoulli" | "Multinomial") => {
+            "it draws random numbers, which no two programs draw alike".into()
+        }
+        _ => "the operator is not supported".into(),
+    })
 }
 
 impl Operator {
+    /// The same with at most so many inputs and outputs.
+    pub(super) const fn takes(self, inputs: usize, outputs: usize) -> Self {
+        Self { most: (inputs, outputs), ..self }
+    }
+
     /// Refuses attributes, inputs and outputs that are not understood: what is left out of a node's meaning changes it.
     pub(super) fn check(&self, node: &NodeProto) -> Outcome<()> {
         if let Some(unknown) =
@@ -195,7 +220,7 @@ impl Operator {
                 return Err(at(&attribute.name, "the attribute stands there twice"));
             }
         }
-        let (inputs, outputs) = most_of(self.name);
+        let (inputs, outputs) = self.most;
         for (kind, names, most) in [("input", &node.input, inputs), ("output", &node.output, outputs)] {
             if let Some(name) = names.iter().skip(most).find(|name| !name.is_empty()) {
                 return Err(format!("its {kind} {name:?} is none of the {most} that are understood").into());
@@ -206,35 +231,6 @@ impl Operator {
 
     pub(super) fn apply(&self, mut apply: Apply) -> Outcome<Vec<Term>> {
         (self.map)(&mut apply)
-    }
-}
-
-/// How many inputs and outputs of an operator are understood, whatever is made of them.
-fn most_of(operator: &str) -> (usize, usize) {
-    match operator {
-        "Constant" => (0, 1),
-        "Concat" | "Max" | "Mean" | "Min" | "Sum" => (usize::MAX, 1),
-        "Add" | "And" | "CastLike" | "Div" | "Equal" | "Expand" | "Gather" | "Greater" | "GreaterOrEqual" | "Less"
-        | "LessOrEqual" | "MatMul" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Reshape" | "Squeeze" | "Sub"
-        | "Tile" | "Unsqueeze" | "Upsample" => (2, 1),
-        reduction if reduction.starts_with("Reduce") => (2, 1),
-        "Split" => (2, usize::MAX),
-        "Clip"
-        | "Conv"
-        | "ConvTranspose"
-        | "Gemm"
-        | "GroupNormalization"
-        | "InstanceNormalization"
-        | "Range"
-        | "Where" => (3, 1),
-        "Dropout" => (3, 2),
-        "LayerNormalization" => (3, 3),
-        "MaxPool" => (1, 2),
-        "Pad" | "Resize" => (4, 1),
-        // What has more is refused with its reason.
-        "BatchNormalization" => (5, 5),
-        "Slice" => (5, 1),
-        _ => (1, 1),
     }
 }
 
@@ -254,22 +250,36 @@ fn attribute_type(operator: &str, attribute: &str) -> AttributeType {
         | "min"
         | "momentum"
         | "ratio"
+        | "clip"
         | "value_float" => AttributeType::Float,
-        "scales" | "value_floats" => AttributeType::Floats,
+        "scale" | "softcap" => AttributeType::Float,
+        "activation_alpha" | "activation_beta" | "activation_params" | "scales" | "value_floats" => {
+            AttributeType::Floats
+        }
+        "activations" => AttributeType::Texts,
         "axes" | "consumed_inputs" | "dilations" | "ends" | "kernel_shape" | "output_padding" | "output_shape"
         | "pads" | "perm" | "split" | "starts" | "strides" | "value_ints" => AttributeType::Ints,
-        "approximate"
+        "activation"
+        | "approximate"
         | "auto_pad"
         | "coordinate_transformation_mode"
+        | "direction"
+        | "equation"
         | "keep_aspect_ratio_policy"
         | "mode"
         | "nearest_mode"
+        | "reduction"
         | "round_mode" => AttributeType::Text,
         _ => AttributeType::Int,
     }
 }
 
-fn host_only(_: &mut Apply) -> Outcome<Vec<Term>> {
+fn host_only(a: &mut Apply) -> Outcome<Vec<Term>> {
+    // What depends on inputs of the model alone is computed once they have values.
+    let inputs = (0..a.inputs.len()).filter(|&index| matches!(a.inputs[index], Some(Term::Made(Port::Input(_)))));
+    for index in inputs.collect::<Vec<_>>() {
+        a.constant(index)?;
+    }
     Err("it is only computed where all its inputs are known before the model runs".into())
 }
 
@@ -284,11 +294,11 @@ impl Apply<'_> {
             let term = self.aligned(&result, term)?;
             result = self.pair(operation, result, term)?;
         }
-        Ok(vec![result])
+        Ok(vec![self.fitted(result)?])
     }
 
     /// `right` with its axes where opset 6 puts them: from `axis` of the left side on.
-    fn aligned(&self, left: &Term, right: Term) -> Outcome<Term> {
+    pub(super) fn aligned(&self, left: &Term, right: Term) -> Outcome<Term> {
         let Some(axis) = self.node.attribute("axis").and_then(|attribute| attribute.i) else { return Ok(right) };
         let rank = |term: &Term| match term {
             Term::Made(value) => self.builder.shape(*value).rank(),
@@ -306,13 +316,46 @@ impl Apply<'_> {
         }
     }
 
-    fn pair(&mut self, operation: BinaryFunction, left: Term, right: Term) -> Outcome<Term> {
+    pub(super) fn pair(&mut self, operation: BinaryFunction, left: Term, right: Term) -> Outcome<Term> {
+        // Below 0 there is nothing in their types, and no way to wrap around at 2^32 and beyond in f32.
+        if operation == BinaryFunction::Subtract
+            && self.node.op_type == "Sub"
+            && self.types.iter().any(|t| [12, 13].contains(t))
+        {
+            return Err("differences of uint32 and uint64 are not computed; cast them to int64 first".into());
+        }
         Ok(Term::Made(match (left, right) {
             (Term::Made(left), Term::Made(right)) => self.binary(operation, left, right)?,
             (Term::Made(left), Term::Known(right)) => self.binary_with(operation, left, &right, false)?,
             (Term::Known(left), Term::Made(right)) => self.binary_with(operation, right, &left, true)?,
-            _ => return Err("it computes with constants alone".into()),
+            (Term::Known(left), right) => {
+                let left = Term::Made(self.builder.values(&left)?);
+                return self.pair(operation, left, right);
+            }
+            _ => return Err(Refusal::Lost),
         }))
+    }
+}
+
+fn divide(a: &mut Apply) -> Outcome<Vec<Term>> {
+    if !a.is_whole(0) {
+        return a.broadcast(BinaryFunction::Divide);
+    }
+    let (left, right) = (a.term(0)?, a.term(1)?);
+    let right = a.aligned(&left, right)?;
+    let quotient = a.whole_quotient(left, right)?;
+    Ok(vec![a.fitted(Term::Made(quotient))?])
+}
+
+/// A power, of the base's type.
+fn pow(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let power = a.broadcast(BinaryFunction::Power)?;
+    match power[..] {
+        [Term::Made(power)] if a.is_whole(0) => {
+            let whole = a.cut(power)?;
+            Ok(vec![a.fitted(Term::Made(whole))?])
+        }
+        _ => Ok(power),
     }
 }
 
@@ -400,33 +443,14 @@ fn shrink(a: &mut Apply) -> Outcome<Vec<Term>> {
 
 fn prelu(a: &mut Apply) -> Outcome<Vec<Term>> {
     let slope = a.inputs.get(1).cloned().flatten();
-    let rank = a.dims(a.value(0)?).len();
+    let x = a.value(0)?;
+    let rank = a.dims(x).len();
     // One slope for each channel, without the axes after it, is how opset 6 writes it.
     if let Some(Term::Known(slope)) = slope.filter(|_| a.builder.opset < 7 && rank > 2) {
         let shape = [slope.shape.as_slice(), &vec![1; rank - 2]].concat();
         a.inputs[1] = Some(Term::Known(if slope.shape.len() == 1 { slope.reshaped(shape)? } else { slope }));
     }
     a.broadcast(BinaryFunction::Prelu)
-}
-
-fn cast(a: &mut Apply) -> Outcome<Vec<Term>> {
-    let to = i32::try_from(a.node.int("to", 0)).unwrap_or(0);
-    match kind_of(to) {
-        Some(Kind::Float) => a.same(),
-        _ => Err(at("to", format!("the model's values are floating point, and cannot become {}", type_name(to)))),
-    }
-}
-
-fn cast_like(a: &mut Apply) -> Outcome<Vec<Term>> {
-    match (a.inputs.first().cloned().flatten(), a.inputs.get(1).and_then(Option::as_ref)) {
-        // A constant takes the type of what the model computes with.
-        (Some(Term::Known(constant)), Some(Term::Made(_))) => {
-            let values = constant.to_floats(a.meter())?;
-            Ok(vec![Term::Known(Constant { shape: constant.shape, data: Data::Floats(values) })])
-        }
-        (Some(term @ Term::Made(_)), Some(Term::Made(_))) => Ok(vec![term]),
-        _ => Err("the model's values are floating point, and stay so".into()),
-    }
 }
 
 fn dropout(a: &mut Apply) -> Outcome<Vec<Term>> {
@@ -545,44 +569,41 @@ fn split(a: &mut Apply) -> Outcome<Vec<Term>> {
     Ok(parts)
 }
 
-/// Runs of neighbouring positions, cut out and put together.
-fn gather(a: &mut Apply) -> Outcome<Vec<Term>> {
-    let x = a.value(0)?;
-    let dims = a.dims(x);
-    let axis = axis_at(a.node.int("axis", 0), dims.len())?;
-    let extent =
-        dims[axis].ok_or_else(|| format!("nothing can be gathered of axis {axis}, whose extent is not known"))?;
-    let indices = a.required(1)?.clone();
-    let positions =
-        indices.known_ints(a.meter())?.iter().map(|&index| axis_at(index, extent)).collect::<Result<Vec<_>, _>>()?;
-    let runs: Vec<&[usize]> = positions.chunk_by(|left, right| left + 1 == *right).collect();
-    if runs.is_empty() || runs.len() > 64 {
-        return Err(format!("{} separate runs of positions are gathered; 1 to 64 can be", runs.len()).into());
-    }
-    let parts = runs.iter().map(|run| a.part(x, axis, run[0], 1, run.len())).collect::<Outcome<Vec<_>>>()?;
-    let joined = a.concatenated(&parts, axis)?;
-    let before = (0..axis).map(Extent::Axis);
-    let within = indices.shape.iter().map(|&dim| Extent::Of(dim));
-    let after = (axis + 1..dims.len()).map(Extent::Axis);
-    one(a.view(joined, before.chain(within).chain(after).collect())?)
-}
-
 fn expand(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let target = a.required(1)?.extents(a.meter())?;
     one(a.expanded(x, &target)?)
 }
 
+/// A copy of each axis beside itself, repeated, and both taken as one.
 fn tile(a: &mut Apply) -> Outcome<Vec<Term>> {
     let mut x = a.value(0)?;
     let repeats = a.required(1)?.known_ints(a.meter())?;
-    if repeats.len() != a.dims(x).len() {
-        return Err(format!("{} repeats for {} axes", repeats.len(), a.dims(x).len()).into());
+    let rank = a.dims(x).len();
+    if repeats.len() != rank {
+        return Err(format!("{} repeats for {rank} axes", repeats.len()).into());
     }
     for (axis, &repeat) in repeats.iter().enumerate() {
-        let repeat = usize::try_from(repeat).ok().filter(|repeat| (1..=64).contains(repeat));
-        let repeat = repeat.ok_or("an axis can be repeated 1 to 64 times")?;
-        x = a.concatenated(&vec![x; repeat], axis)?;
+        let repeat = usize::try_from(repeat).map_err(|_| "an axis cannot be repeated less than 0 times")?;
+        let dims = a.dims(x);
+        x = match (repeat, dims[axis]) {
+            (1, _) => x,
+            (0, _) => a.sliced(x, &[(axis, 0, 0, 1)])?,
+            (repeat, Some(extent)) => {
+                let other = |at: usize| dims[at].map_or(Extent::Axis(at), Extent::Of);
+                let before = || (0..axis).map(other);
+                let shape = before().chain([Extent::Of(1)]).chain((axis..rank).map(other));
+                let split = a.view(x, shape.collect())?;
+                let mut target = vec![Ok(1); rank + 1];
+                target[axis] = Ok(repeat as i64);
+                let repeated = a.expanded(split, &target)?;
+                let own = |at: usize| dims[at].map_or(Extent::Axis(at + usize::from(at > axis)), Extent::Of);
+                let shape = (0..axis).map(own).chain([Extent::Of(repeat * extent)]).chain((axis + 1..rank).map(own));
+                a.view(repeated, shape.collect())?
+            }
+            (repeat @ 2..=64, None) => a.concatenated(&vec![x; repeat], axis)?,
+            _ => return Err("an axis of unknown extent can be repeated 64 times at most".into()),
+        };
     }
     one(x)
 }
@@ -646,7 +667,7 @@ fn space_to_depth(a: &mut Apply) -> Outcome<Vec<Term>> {
 }
 
 /// The input, its channels, height and width, and the block size of DepthToSpace and SpaceToDepth.
-fn blocks(a: &Apply) -> Outcome<(Port, [usize; 3], usize)> {
+fn blocks(a: &mut Apply) -> Outcome<(Port, [usize; 3], usize)> {
     let x = a.value(0)?;
     let [_, Some(c), Some(h), Some(w)] = a.dims(x)[..] else {
         return Err("its input must be [batch, channels, height, width], all but the batch known".into());
@@ -682,7 +703,7 @@ fn bias_of(constant: &Constant, units: usize, scale: f32, meter: &Meter) -> Resu
     Ok(value)
 }
 
-fn gemm(a: &mut Apply) -> Outcome<Vec<Term>> {
+pub(super) fn gemm(a: &mut Apply) -> Outcome<Vec<Term>> {
     let (alpha, beta) = (a.node.float("alpha", 1.0), a.node.float("beta", 1.0));
     let [left, right] = ["transA", "transB"].map(|name| a.node.int(name, 0) != 0);
     let mut x = a.value(0)?;
@@ -788,7 +809,14 @@ fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
         _ => (0..rank).collect(),
     };
     let keepdims = a.node.int("keepdims", 1) != 0;
+    if a.is_whole(0)
+        && !["ReduceL1", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"]
+            .contains(&&*a.node.op_type)
+    {
+        return Err("of whole numbers it is not computed; cast them to float first".into());
+    }
     let function = match a.node.op_type.as_str() {
+        "ReduceProd" => return one(a.multiplied(x, &axes, keepdims)?),
         "ReduceL1" => Reduction::L1,
         "ReduceL2" => Reduction::L2,
         "ReduceLogSum" => Reduction::LogSum,
@@ -799,7 +827,8 @@ fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
         "ReduceSumSquare" => Reduction::SumSquare,
         _ => Reduction::Mean,
     };
-    one(a.reduced(function, x, &axes, keepdims)?)
+    let reduced = a.reduced(function, x, &axes, keepdims)?;
+    Ok(vec![a.fitted(Term::Made(reduced))?])
 }
 
 // Normalisation.
@@ -864,7 +893,7 @@ impl Apply<'_> {
     }
 }
 
-fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
+pub(super) fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let dims = a.dims(x);
     let first = axis_at(a.node.int("axis", -1), dims.len())?;
@@ -874,14 +903,28 @@ fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
         dims[first..].iter().copied().collect::<Option<Vec<_>>>().ok_or("the extents normalised over must be known")?;
     let form = format!("{shape:?}");
     let expanded = |constant: &Constant, meter: &Meter| constant.expanded(&shape, meter)?.to_host(meter);
-    let (scale, bias) = (a.required(1)?.clone(), a.constant(2)?.cloned());
-    let scale = a.weight(&scale, &form, expanded)?;
-    let bias = bias.map(|bias| a.weight(&bias, &form, expanded)).transpose()?;
+    // What the model computes is multiplied and added behind a layer that scales by 1.
+    let (scale, bias) = (a.term(1)?, a.inputs.get(2).cloned().flatten());
+    let (weights, then) = match (&scale, &bias) {
+        (Term::Known(scale), None | Some(Term::Known(_))) => {
+            let scale = a.weight(scale, &form, expanded)?;
+            let bias = match &bias {
+                Some(Term::Known(bias)) => Some(a.weight(bias, &form, expanded)?),
+                _ => None,
+            };
+            (std::iter::once(scale).chain(bias).collect::<Vec<_>>(), None)
+        }
+        _ => {
+            let count = shape.iter().product();
+            a.meter().array(count as u64, std::mem::size_of::<f32>())?;
+            let ones = HostTensor { shape: shape.clone().into(), values: vec![1.0; count] };
+            (vec![Arc::new(ones)], Some(scale))
+        }
+    };
     let layer = LayerNormalization::new()
         .axis(Axes::List(axes.iter().map(|&axis| axis as i32).collect()))
         .epsilon(f64::from(epsilon))
-        .center(bias.is_some());
-    let weights = std::iter::once(scale).chain(bias).collect();
+        .center(weights.len() > 1);
     let mut outputs = vec![None; a.node.output.len().clamp(1, 3)];
     if a.node.output.iter().skip(1).any(|name| !name.is_empty()) {
         let mean = a.reduced(Reduction::Mean, x, &axes, true)?;
@@ -895,8 +938,58 @@ fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
             *output = Some(value);
         }
     }
-    outputs[0] = Some(a.weighted(layer, weights, x)?);
+    let mut normed = Term::Made(a.weighted(layer, weights, x)?);
+    if let Some(scale) = then {
+        normed = a.pair(BinaryFunction::Multiply, normed, scale)?;
+        if let Some(bias) = bias {
+            normed = a.pair(BinaryFunction::Add, normed, bias)?;
+        }
+    }
+    outputs[0] = Some(a.made(&normed)?);
     Ok(outputs.into_iter().flatten().map(Term::Made).collect())
+}
+
+/// `x / √(mean x² + epsilon) · scale`, the mean over the axes from one on.
+pub(super) fn rms_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let rank = a.dims(x).len();
+    let axes: Vec<usize> = (axis_at(a.node.int("axis", -1), rank)?..rank).collect();
+    let square = a.unary(Unary::Square, x)?;
+    let mean = a.reduced(Reduction::Mean, square, &axes, true)?;
+    let mean = a.affine(mean, 1.0, a.node.float("epsilon", 1e-5))?;
+    let root = a.unary(Unary::Sqrt, mean)?;
+    let normed = a.binary(BinaryFunction::Divide, x, root)?;
+    let scaled = a.pair(BinaryFunction::Multiply, Term::Made(normed), a.term(1)?)?;
+    let mut outputs = vec![scaled];
+    if a.node.output.iter().skip(1).any(|name| !name.is_empty()) {
+        outputs.push(Term::Made(a.unary(Unary::Reciprocal, root)?));
+    }
+    Ok(outputs)
+}
+
+fn mean_variance_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let rank = a.dims(x).len();
+    let axes = axes_at(a.node.ints("axes").unwrap_or(&[0, 2, 3]), rank)?;
+    let mean = a.reduced(Reduction::Mean, x, &axes, true)?;
+    let centred = a.binary(BinaryFunction::Subtract, x, mean)?;
+    let square = a.unary(Unary::Square, centred)?;
+    let variance = a.reduced(Reduction::Mean, square, &axes, true)?;
+    let deviation = a.unary(Unary::Sqrt, variance)?;
+    let deviation = a.affine(deviation, 1.0, 1e-9)?;
+    one(a.binary(BinaryFunction::Divide, centred, deviation)?)
+}
+
+fn lp_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
+    let x = a.value(0)?;
+    let axis = axis_at(a.node.int("axis", -1), a.dims(x).len())?;
+    let function = match a.node.int("p", 2) {
+        1 => Reduction::L1,
+        2 => Reduction::L2,
+        _ => return Err(at("p", "it must be 1 or 2")),
+    };
+    let norm = a.reduced(function, x, &[axis], true)?;
+    one(a.binary(BinaryFunction::Divide, x, norm)?)
 }
 
 /// `x / (bias + alpha·m)^beta`, where `m` is the mean square of `size` neighbouring channels, absent ones 0.

@@ -85,10 +85,15 @@ pub(super) struct AttributeProto {
     pub(super) s: Option<Bytes>,
     #[prost(message, optional, tag = "5")]
     pub(super) t: Option<TensorProto>,
+    /// The branches of If and the body of Loop.
+    #[prost(message, optional, boxed, tag = "6")]
+    pub(super) g: Option<Box<GraphProto>>,
     #[prost(float, repeated, tag = "7")]
     pub(super) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(super) ints: Vec<i64>,
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub(super) strings: Vec<Bytes>,
     #[prost(int32, tag = "20")]
     pub(super) r#type: i32,
     /// In the body of a function, the argument of the function that it stands for.
@@ -103,29 +108,42 @@ pub(super) enum AttributeType {
     Int = 2,
     Text = 3,
     Tensor = 4,
+    Graph = 5,
     Floats = 6,
     Ints = 7,
+    Texts = 8,
 }
 
 impl AttributeProto {
     /// Whether it is of the type `expected`: says so, and holds nothing else. Before the type was written, what it holds
     /// said it.
     pub(super) fn is(&self, expected: AttributeType) -> bool {
-        use AttributeType::{Float, Floats, Int, Ints, Tensor, Text};
+        use AttributeType::{Float, Floats, Graph, Int, Ints, Tensor, Text, Texts};
         let held = [
             (Float, self.f.is_some()),
             (Int, self.i.is_some()),
             (Text, self.s.is_some()),
             (Tensor, self.t.is_some()),
+            (Graph, self.g.is_some()),
             (Floats, !self.floats.is_empty()),
             (Ints, !self.ints.is_empty()),
+            (Texts, !self.strings.is_empty()),
         ];
         let named = match self.r#type {
             // An empty list is nothing at all in the old form.
-            0 => held.contains(&(expected, true)) || matches!(expected, Floats | Ints),
-            known => known == expected as i32 && (expected != Tensor || self.t.is_some()),
+            0 => held.contains(&(expected, true)) || matches!(expected, Floats | Ints | Texts),
+            known => {
+                known == expected as i32 && (!matches!(expected, Tensor | Graph) || held.contains(&(expected, true)))
+            }
         };
         named && self.ref_attr_name.is_empty() && held.iter().all(|&(kind, held)| !held || kind == expected)
+    }
+}
+
+impl AttributeProto {
+    /// The texts that it holds. Other bytes than text are a name that nothing has.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        self.strings.iter().map(|bytes| std::str::from_utf8(bytes).unwrap_or("\u{fffd}")).collect()
     }
 }
 
@@ -181,8 +199,8 @@ pub(super) struct TensorProto {
     #[prost(uint64, repeated, tag = "11")]
     pub(super) uint64_data: Vec<u64>,
     /// Where in another file the elements lie.
-    #[prost(bytes = "bytes", repeated, tag = "13")]
-    pub(super) external_data: Vec<Bytes>,
+    #[prost(message, repeated, tag = "13")]
+    pub(super) external_data: Vec<StringEntryProto>,
     /// 1 where the elements lie in another file.
     #[prost(int32, tag = "14")]
     pub(super) data_location: i32,
@@ -204,6 +222,15 @@ impl TensorProto {
     pub(super) fn stored_elements(&self) -> usize {
         self.raw_data.as_ref().map_or(0, |raw| raw.len()).max(self.fields())
     }
+}
+
+/// A name and what it stands for.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct StringEntryProto {
+    #[prost(string, tag = "1")]
+    pub(super) key: String,
+    #[prost(string, tag = "2")]
+    pub(super) value: String,
 }
 
 /// A sparse constant; only its name matters, to refuse it.
@@ -245,17 +272,19 @@ pub(super) struct TensorShapeProto {
     pub(super) dim: Vec<DimensionProto>,
 }
 
-/// An extent; a symbolic or absent one has no value.
+/// An extent; one that is open has no value, and may have a name, which is the same extent wherever it stands.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
     pub(super) dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub(super) dim_param: Option<String>,
 }
 
 /// The bytes of memory that decoding the file `bytes` takes, counted before it is: messages take many times more memory than
 /// bytes of the file. What cannot be decoded is counted as far as it can.
 pub(super) fn decoded_bytes(bytes: &[u8]) -> u64 {
-    Part::Model.decoded(bytes)
+    Part::Model.decoded(bytes, 0)
 }
 
 /// What a field holds, as far as the messages above have it.
@@ -269,6 +298,7 @@ enum Part {
     Attribute,
     Tensor,
     Sparse,
+    Entry,
     Value,
     Type,
     TensorType,
@@ -292,9 +322,14 @@ impl Part {
             (Self::Graph, 5) => Self::Tensor,
             (Self::Graph, 11 | 12) => Self::Value,
             (Self::Graph, 15) => Self::Sparse,
-            (Self::Node, 1..=4 | 7) | (Self::Attribute, 1 | 21) | (Self::Tensor, 8) => Self::Text,
+            (Self::Node, 1..=4 | 7) | (Self::Attribute, 1 | 21) | (Self::Tensor, 8) | (Self::Entry, 1 | 2) => {
+                Self::Text
+            }
             (Self::Node, 5) => Self::Attribute,
-            (Self::Attribute, 4) | (Self::Tensor, 3 | 9 | 13) => Self::Slice,
+            (Self::Attribute, 4 | 9) | (Self::Tensor, 3 | 9) => Self::Slice,
+            (Self::Attribute, 6) => Self::Graph,
+            (Self::Tensor, 13) => Self::Entry,
+            (Self::Dimension, 2) => Self::Text,
             (Self::Attribute, 5) | (Self::Sparse, 1) => Self::Tensor,
             (Self::Attribute, 7) | (Self::Tensor, 4) => Self::Numbers(4, 4),
             (Self::Attribute, 8) | (Self::Tensor, 1 | 7 | 11) => Self::Numbers(8, 1),
@@ -319,6 +354,7 @@ impl Part {
             Self::Attribute => size_of::<AttributeProto>(),
             Self::Tensor => size_of::<TensorProto>(),
             Self::Sparse => size_of::<SparseTensorProto>(),
+            Self::Entry => size_of::<StringEntryProto>(),
             Self::Value => size_of::<ValueInfoProto>(),
             Self::Type => size_of::<TypeProto>(),
             Self::TensorType => size_of::<TensorTypeProto>(),
@@ -331,8 +367,12 @@ impl Part {
         }
     }
 
-    fn decoded(self, mut bytes: &[u8]) -> u64 {
+    /// Messages within messages are counted as far down as the decoder goes.
+    fn decoded(self, mut bytes: &[u8], depth: usize) -> u64 {
         let mut total = 0u64;
+        if depth > 100 {
+            return total;
+        }
         while let Some(key) = varint(&mut bytes) {
             let field = self.field(key >> 3);
             let content = match key & 7 {
@@ -350,7 +390,9 @@ impl Part {
                 (Some(Self::Numbers(size, _)), None) => 2 * size,
                 (Some(Self::Text), Some(text)) => 2 * Self::Text.size() as u64 + text.len() as u64,
                 (Some(Self::Slice), Some(_)) => 2 * Self::Slice.size() as u64,
-                (Some(field), Some(content)) => (2 * field.size() as u64).saturating_add(field.decoded(content)),
+                (Some(field), Some(content)) => {
+                    (2 * field.size() as u64).saturating_add(field.decoded(content, depth + 1))
+                }
                 (Some(field), None) => 2 * field.size() as u64,
             };
             total = total.saturating_add(held);

@@ -291,7 +291,7 @@ pub(super) fn pool(a: &mut Apply) -> Outcome<Vec<Term>> {
     let spans = a.spans(&kernel, &dims[2..])?;
     let ceil = a.node.int("ceil_mode", 0) != 0;
     let include_pads = a.node.int("count_include_pad", 0) != 0;
-    match a.node.op_type.as_str() {
+    match a.node.op_type.trim_start_matches("QLinear") {
         "MaxPool" => one(a.pooled_over(x, Pooling::Max, ceil, &spans)?),
         "AveragePool" if include_pads => one(a.pooled_over(x, Pooling::AverageWithPads, ceil, &spans)?),
         "AveragePool" => one(a.pooled_over(x, Pooling::Average, ceil, &spans)?),
@@ -326,7 +326,7 @@ impl Apply<'_> {
 pub(super) fn global_pool(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let rank = a.dims(x).len();
-    let average = a.node.op_type == "GlobalAveragePool";
+    let average = a.node.op_type.ends_with("GlobalAveragePool");
     let first = DataFormat::ChannelsFirst;
     one(match (rank, average) {
         (3, true) => a.layer(GlobalAveragePooling1D::new().data_format(first).keepdims(true), &[x])?,

@@ -73,6 +73,7 @@ mod transpose;
 mod transposed_conv;
 mod unit_normalization;
 mod up_sampling;
+mod values;
 mod view;
 
 pub use activation::ActivationLayer;
@@ -155,6 +156,7 @@ pub use transpose::Transpose;
 pub use transposed_conv::{TransposedConv, TransposedConv1D, TransposedConv2D, TransposedConv3D};
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{UpSampling, UpSampling1D, UpSampling2D, UpSampling3D, Upsampling};
+pub use values::Values;
 pub use view::{Extent, View};
 
 use crate::geometry::axis_index;
@@ -338,6 +340,7 @@ layer_variants!(
     UpSampling1D(UpSampling1D),
     UpSampling2D(UpSampling2D),
     UpSampling3D(UpSampling3D),
+    Values(Values),
     View(View),
     ZeroPadding1D(ZeroPadding1D),
     ZeroPadding2D(ZeroPadding2D),

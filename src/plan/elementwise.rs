@@ -38,7 +38,7 @@ macro_rules! long {
 
 /// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
 /// in `lib/slope.wgsl` fails `tests/shaders.rs`.
-const FUNCTIONS: [Function; 51] = [
+const FUNCTIONS: [Function; 52] = [
     short!("linear"),
     short!("relu"),
     long!("relu_general"),
@@ -83,6 +83,7 @@ const FUNCTIONS: [Function; 51] = [
     long!("math_cos"),
     long!("math_tan"),
     short!("math_square"),
+    short!("math_is_nan"),
     short!("math_clip"),
     short!("math_affine"),
     long!("math_pow"),
@@ -135,6 +136,7 @@ impl Elementwise {
             Unary::Cos => "math_cos",
             Unary::Tan => "math_tan",
             Unary::Square => "math_square",
+            Unary::IsNan => "math_is_nan",
             Unary::Clip { .. } => "math_clip",
             Unary::Affine { .. } => "math_affine",
             Unary::Pow { .. } => "math_pow",

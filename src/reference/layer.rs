@@ -371,6 +371,10 @@ impl Given<'_> {
             LayerConfig::TransposedConv1D(layer) => plain(self.transposed_conv(layer)?),
             LayerConfig::TransposedConv2D(layer) => plain(self.transposed_conv(layer)?),
             LayerConfig::TransposedConv3D(layer) => plain(self.transposed_conv(layer)?),
+            LayerConfig::Values(layer) => {
+                let shape: Vec<usize> = layer.shape.iter().map(|&extent| extent as usize).collect();
+                plain(Estimate::exact(self.weight(0, &shape)?))
+            }
             LayerConfig::View(layer) => {
                 let shape = layer.output_shape(Shape::from(input.shape.as_slice()))?.known().unwrap_or_default();
                 plain(Estimate::exact(Array::new(shape.dims(), input.data.clone())))

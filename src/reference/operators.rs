@@ -35,6 +35,7 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
         Unary::Cos => of(&f64::cos),
         Unary::Tan => of(&f64::tan),
         Unary::Square => of(&|x| x * x),
+        Unary::IsNan => of(&|x| truth(x.is_nan())),
         Unary::Clip { min, max } => of(&|x| smaller(larger(x, min.into()), max.into())),
         Unary::Affine { scale, offset } => affine(scale, offset, &|y| y),
         Unary::Pow { exponent } => of(&|x| x.powf(exponent.into())),

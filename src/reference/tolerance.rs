@@ -150,7 +150,7 @@ pub fn activation_error(name: &str, parameters: &[(&str, f64)], x: f64, y: f64) 
 /// Error that a function beside the activations adds by itself, at input `x` and output `y`.
 pub fn function_error(name: &str, x: f64, y: f64) -> f64 {
     match name {
-        "abs" | "neg" | "floor" | "ceil" | "round" | "sign" | "clip" => 0.0,
+        "abs" | "neg" | "floor" | "ceil" | "round" | "sign" | "clip" | "is_nan" => 0.0,
         "sqrt" | "reciprocal" | "square" | "shrink" => accumulated(1, y.abs()),
         // One product and one sum, whose terms may cancel.
         "affine" | "clipped_affine" => accumulated(1, y.abs() + 4.0 * x.abs()),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wgpu_conv::model::{MemoryReport, Model, Profile};
 use wgpu_conv::{AdapterChoice, Error, Gpu, Shape, printable_name};
 
-use crate::output::{Report, adapter, aligned, at_least_one, load_on, milliseconds, named, on};
+use crate::output::{Report, Shapes, adapter, aligned, at_least_one, load_on, milliseconds, named, on};
 use crate::progress::Progress;
 use crate::tune::Tune;
 
@@ -18,6 +18,8 @@ use crate::tune::Tune;
 pub struct Bench {
     /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
+    #[command(flatten)]
+    fixed: Shapes,
     /// The shape of each input, batch first, for example 1x224x224x3; by default the model's own, with a batch of 1 and 224
     /// for a height or width that it leaves open
     #[arg(value_name = "INPUT-SHAPE")]
@@ -51,7 +53,7 @@ impl Bench {
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let gpu = Gpu::open(choice)?;
         self.tune.begin(&gpu)?;
-        let model = load_on(&gpu, &self.model)?;
+        let model = load_on(&gpu, &self.model, &self.fixed)?;
         let shapes: Vec<Shape> = if self.shapes.is_empty() {
             model.input_shapes(1, 224)
         } else {

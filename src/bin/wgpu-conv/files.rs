@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wgpu_conv::formats::{Contents, KerasFile, inspect};
 use wgpu_conv::{Error, printable_name};
 
-use crate::output::{Report, aligned, load_on, named, no_gpu};
+use crate::output::{Report, Shapes, aligned, load_on, named, no_gpu};
 use crate::progress::Progress;
 
 /// The arguments of `summary`.
@@ -18,6 +18,8 @@ use crate::progress::Progress;
 pub struct Summary {
     /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
+    #[command(flatten)]
+    shapes: Shapes,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -26,7 +28,7 @@ pub struct Summary {
 impl Summary {
     /// What is printed.
     pub fn report(&self) -> Result<Report, Error> {
-        let model = load_on(&no_gpu()?, &self.model)?;
+        let model = load_on(&no_gpu()?, &self.model, &self.shapes)?;
         if !self.json {
             return Ok(model.summary().into());
         }
@@ -57,6 +59,8 @@ impl Summary {
 pub struct Inspect {
     /// A model or weights: .keras, .h5, .onnx, .safetensors
     file: PathBuf,
+    #[command(flatten)]
+    shapes: Shapes,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -66,7 +70,10 @@ impl Inspect {
     /// What is printed.
     pub fn report(&self) -> Result<Report, Error> {
         let progress = Progress::new(format!("inspecting {}", named(&self.file)), "", None);
-        let contents = inspect(&self.file)?;
+        let contents = match self.shapes.onnx(&self.file)? {
+            Some(file) => file.contents(),
+            None => inspect(&self.file)?,
+        };
         drop(progress);
         let sound = contents.obstacles.is_empty();
         let report = if self.json { Report::from(json(&contents)) } else { self.text(&contents).into() };
@@ -138,6 +145,8 @@ pub struct Convert {
     /// The file to write: .keras, or the weights alone as .weights.h5 or .safetensors
     #[arg(value_name = "OUT")]
     to: PathBuf,
+    #[command(flatten)]
+    shapes: Shapes,
     /// Replace OUT where it is there already
     #[arg(long)]
     overwrite: bool,
@@ -166,7 +175,7 @@ impl Convert {
                 "{lost} would be lost in place, and it was left as it is; write to another file"
             )));
         }
-        let model = load_on(&no_gpu()?, &self.from)?;
+        let model = load_on(&no_gpu()?, &self.from, &self.shapes)?;
         let progress = Progress::new(format!("writing {}", named(&self.to)), "", None);
         model.save(&self.to)?;
         drop(progress);

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wgpu_conv::formats::read_file;
+use wgpu_conv::formats::{OnnxFile, read_file};
 use wgpu_conv::model::Model;
 use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
-use wgpu_conv::{AdapterChoice, Error, Gpu, printable, printable_name, wgpu};
+use wgpu_conv::{AdapterChoice, Error, Gpu, Shape, printable, printable_name, wgpu};
 
 use crate::progress::Progress;
 
@@ -158,15 +158,66 @@ pub fn lines(path: &Path) -> Result<Vec<String>, Error> {
 /// What messages call a file of labels.
 pub const LABELS: &str = "a file of labels";
 
+/// Which part of an ONNX file is the model, and the extents that the file leaves open.
+#[derive(clap::Args)]
+pub struct Shapes {
+    /// An extent that an ONNX file leaves open, as in height=320, or the shape of an input, as in image=1x3x320x320; may be
+    /// given several times
+    #[arg(long = "shape", value_name = "NAME=EXTENT", value_parser = fixed)]
+    fixed: Vec<(String, Vec<usize>)>,
+    /// A value or a node of an ONNX file to end the model at, in place of the file's outputs; may be given several times
+    #[arg(long, value_name = "NAME")]
+    until: Vec<String>,
+    /// A value or a node of an ONNX file to begin the model at, with its shape, as in features=1x256x20x20: it becomes an
+    /// input; may be given several times
+    #[arg(long, value_name = "NAME=SHAPE", value_parser = fixed)]
+    from: Vec<(String, Vec<usize>)>,
+}
+
+/// A name with its extent or its extents.
+fn fixed(text: &str) -> Result<(String, Vec<usize>), String> {
+    let (name, extents) = text.rsplit_once('=').ok_or("it must be a name, = and an extent, as in height=320")?;
+    let extents = extents.split('x').map(str::parse).collect::<Result<_, _>>();
+    extents.map(|extents| (name.to_owned(), extents)).map_err(|error| format!("its extents: {error}"))
+}
+
+impl Shapes {
+    /// The ONNX file at `path`, so changed; none where nothing is to change, whatever the file.
+    pub fn onnx(&self, path: &Path) -> Result<Option<OnnxFile>, Error> {
+        if self.fixed.is_empty() && self.until.is_empty() && self.from.is_empty() {
+            return Ok(None);
+        }
+        let mut file = OnnxFile::open(path)?;
+        if !self.until.is_empty() {
+            let until: Vec<_> = self.until.iter().map(String::as_str).collect();
+            file = file.with_outputs(&until)?;
+        }
+        for (name, extents) in &self.from {
+            file = file.with_input(name, Shape::from(&extents[..]))?;
+        }
+        for (name, extents) in &self.fixed {
+            file = match extents[..] {
+                [extent] if file.open_extents().contains(name) => file.with_extent(name, extent)?,
+                [_] if !file.inputs().iter().any(|input| input.name == *name) => file.with_extent(name, extents[0])?,
+                _ => file.with_shape(name, Shape::from(&extents[..]))?,
+            };
+        }
+        Ok(Some(file))
+    }
+}
+
 /// The model of the file at `path`, on the adapter of `choice`.
-pub fn load(choice: &AdapterChoice, path: &Path) -> Result<Model, Error> {
-    load_on(&Gpu::open(choice)?, path)
+pub fn load(choice: &AdapterChoice, path: &Path, shapes: &Shapes) -> Result<Model, Error> {
+    load_on(&Gpu::open(choice)?, path, shapes)
 }
 
 /// The model of the file at `path`, on `gpu`.
-pub fn load_on(gpu: &Gpu, path: &Path) -> Result<Model, Error> {
+pub fn load_on(gpu: &Gpu, path: &Path, shapes: &Shapes) -> Result<Model, Error> {
     let _progress = Progress::new(format!("loading {}", named(path)), "", None);
-    Model::load(gpu, path)
+    match shapes.onnx(path)? {
+        Some(file) => file.build(gpu),
+        None => Model::load(gpu, path),
+    }
 }
 
 /// A device that keeps what it is given and computes nothing, with which models are read and written where there is no GPU.

@@ -12,7 +12,7 @@ use wgpu_conv::model::{Model, top};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable, printable_name};
 
 use crate::output::{
-    COLUMNS, LABELS, Report, adapter, at_least_one, cut, finite, lines, load_on, milliseconds, named, on,
+    COLUMNS, LABELS, Report, Shapes, adapter, at_least_one, cut, finite, lines, load_on, milliseconds, named, on,
 };
 use crate::progress::Progress;
 use crate::tune::Tune;
@@ -22,6 +22,8 @@ use crate::tune::Tune;
 pub struct Run {
     /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
+    #[command(flatten)]
+    shapes: Shapes,
     /// Pictures (.png, .jpg), arrays (.npy, .safetensors: one input, or several along the first axis), or folders of them. For a
     /// model of several inputs, .safetensors files with a tensor for each, called as the input is or input_0, input_1, …
     #[arg(required = true, value_name = "INPUT")]
@@ -147,7 +149,7 @@ impl Run {
         let labels = self.labels.as_deref().map(lines).transpose()?.unwrap_or_default();
         let gpu = Gpu::open(adapter)?;
         self.tune.begin(&gpu)?;
-        let model = load_on(&gpu, &self.model)?;
+        let model = load_on(&gpu, &self.model, &self.shapes)?;
         if self.compare.is_some() && (model.inputs().len() != 1 || model.output_shapes().len() != 1) {
             return Err(Error::Invalid {
                 argument: "--compare".into(),

@@ -9,7 +9,7 @@ use wgpu_conv::formats::{read_inputs, read_layer_statistics};
 use wgpu_conv::model::{Check, Finding, Model, VerifyReport};
 use wgpu_conv::{AdapterChoice, Error, Gpu, Tensor, printable_name};
 
-use crate::output::{Report, adapter, aligned, at_least_one, load_on, named, on};
+use crate::output::{Report, Shapes, adapter, aligned, at_least_one, load_on, named, on};
 use crate::progress::Progress;
 
 /// The arguments of `verify`.
@@ -17,6 +17,8 @@ use crate::progress::Progress;
 pub struct Verify {
     /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
+    #[command(flatten)]
+    shapes: Shapes,
     /// A picture, an array, or a .safetensors file with a tensor for each input of the model, called as the input is or
     /// input_0, input_1, …; by default random numbers from -1 to 1
     input: Option<PathBuf>,
@@ -43,7 +45,7 @@ impl Verify {
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let recorded = self.expected.as_ref().map(read_layer_statistics).transpose()?;
         let gpu = Gpu::open(choice)?;
-        let model = load_on(&gpu, &self.model)?;
+        let model = load_on(&gpu, &self.model, &self.shapes)?;
         let inputs = self.inputs(&model)?;
         let progress = Progress::new(format!("verifying {}", named(&self.model)), "layers", None);
         let report = match &recorded {

@@ -11,7 +11,7 @@ use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, Live, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_name};
 
-use crate::output::{Report, at_least_one, finite, lines, load, named, on};
+use crate::output::{Report, Shapes, at_least_one, finite, lines, load, named, on};
 use crate::progress::Progress;
 
 /// The arguments of `view`.
@@ -19,6 +19,8 @@ use crate::progress::Progress;
 pub struct View {
     /// The model: a file that `wgpu-conv inspect` knows
     model: PathBuf,
+    #[command(flatten)]
+    shapes: Shapes,
     /// What the model is shown: a picture, an array, or a .safetensors file with a tensor for each input of the model,
     /// called as the input is or input_0, input_1, …
     #[arg(required_unless_present_any = ["shape_only", "live"])]
@@ -78,9 +80,13 @@ impl View {
             page = page.live(Live::new(package, read_file(&self.model)?)?);
         }
         let Some(input) = &self.input else {
-            return self.written(Viewer::of_architecture(&Architecture::load(&self.model)?), look, &page);
+            let architecture = match self.shapes.onnx(&self.model)? {
+                Some(file) => file.architecture()?,
+                None => Architecture::load(&self.model)?,
+            };
+            return self.written(Viewer::of_architecture(&architecture), look, &page);
         };
-        let model = load(choice, &self.model)?;
+        let model = load(choice, &self.model, &self.shapes)?;
         let gpu = model.gpu();
         let progress = Progress::new(format!("computing and measuring {}", named(&self.model)), "layers", None);
         progress.expect(model.architecture().layers().len());
