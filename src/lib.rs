@@ -338,11 +338,11 @@ mod tests {
         assert!(broken.is_empty(), "{broken:#?}");
     }
 
-    /// Who reads a name in the documentation need not ask which of two types it is.
+    /// Who reads a name in the documentation need not ask which of two types it is. Those of `web` are JavaScript's.
     #[test]
     fn public_types_have_one_meaning() {
         let mut declared = BTreeMap::<String, Vec<PathBuf>>::new();
-        for (relative, code) in sources() {
+        for (relative, code) in sources().into_iter().filter(|(relative, _)| !relative.starts_with("web")) {
             for line in code.lines() {
                 let Some(rest) = line.strip_prefix("pub ") else { continue };
                 let kind = ["struct ", "enum ", "trait ", "type ", "union "].iter().find_map(|k| rest.strip_prefix(k));

@@ -17,7 +17,7 @@ use wgpu_conv::layers::{
     ActivationLayer, AdaptiveAveragePooling2D, AdaptiveMaxPooling2D, AveragePooling2D, BatchNormalization,
     BinaryFunction, Broadcast, Concatenate, Conv2D, Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dropout,
     GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization, LayerConfig, LayerNormalization, MaxPooling2D,
-    Merge, Normalization, PReLU, Pad, PadMode, Permute, ReLU, Reduce, Reduction, Rescaling, Resize, ResizeTo,
+    Merge, Normalization, PReLU, Pad, PadMode, Permute, ReLU, Reduce, ReduceFunction, Rescaling, Resize, ResizeTo,
     SeparableConv2D, Slice, UnitNormalization, UpSampling2D, ZeroPadding2D,
 };
 use wgpu_conv::model::{Functional, Sequential};
@@ -105,7 +105,7 @@ fn every_layer() -> [LayerConfig; 22] {
         LayerNormalization::new().into(),
         MaxPooling2D::new(3).strides(2).padding(Padding::Same).into(),
         Normalization::new().into(),
-        Reduce::new(Reduction::L2).axes([1, 3]).into(),
+        Reduce::new(ReduceFunction::L2).axes([1, 3]).into(),
         Rescaling::new(0.5).offset([1.0, 2.0, 3.0, 4.0]).into(),
         Resize::new(ResizeTo::Sizes([5, 9])).interpolation(Interpolation::Linear).into(),
         UnitNormalization::new().into(),
@@ -267,10 +267,11 @@ fn nothing_comes_of_nothing() {
     assert!(layer.call(&tensor(&gpu, [2, 0, 1, 5], wave)).is_err(), "no pixels");
 
     let empty = tensor(&gpu, [2, 0, 3], wave);
-    let sums = [Reduction::Sum, Reduction::SumSquare, Reduction::L1, Reduction::L2].map(|function| (function, 0.0));
-    let lowest =
-        [Reduction::Max, Reduction::LogSum, Reduction::LogSumExp].map(|function| (function, f32::NEG_INFINITY));
-    for (function, value) in sums.into_iter().chain(lowest).chain([(Reduction::Min, f32::INFINITY)]) {
+    let sums = [ReduceFunction::Sum, ReduceFunction::SumSquare, ReduceFunction::L1, ReduceFunction::L2]
+        .map(|function| (function, 0.0));
+    let lowest = [ReduceFunction::Max, ReduceFunction::LogSum, ReduceFunction::LogSumExp]
+        .map(|function| (function, f32::NEG_INFINITY));
+    for (function, value) in sums.into_iter().chain(lowest).chain([(ReduceFunction::Min, f32::INFINITY)]) {
         for (axes, keepdims, shape) in
             [(vec![1], true, vec![2, 1, 3]), (vec![1, 2], false, vec![2]), (vec![], false, vec![])]
         {
@@ -286,7 +287,7 @@ fn nothing_comes_of_nothing() {
             assert_eq!((&exact.shape, exact.to_f32()), (&shape, expected), "{config:?}");
         }
     }
-    let mean = LayerConfig::from(Reduce::new(Reduction::Mean).axes([1]));
+    let mean = LayerConfig::from(Reduce::new(ReduceFunction::Mean).axes([1]));
     assert!(mean.output_shape([2, 0, 3]).is_err(), "ONNX leaves it open");
     assert_eq!(mean.output_shape([0, 0, 3]).unwrap().to_string(), "(0, 1, 3)");
 
@@ -419,7 +420,7 @@ fn large_batches_are_split() {
         ("enlarging", UpSampling2D::new(2).into(), [3, 64, 64, 12]),
         ("resizing", Resize::new(ResizeTo::Sizes([70, 50])).interpolation(Interpolation::Linear).into(), image),
         ("permutation", Permute::new([3, 1, 2]).into(), image),
-        ("reduction", Reduce::new(Reduction::L2).axes([1, 3]).into(), image),
+        ("reduction", Reduce::new(ReduceFunction::L2).axes([1, 3]).into(), image),
         ("slices backwards", Slice::new([-1, 9], [-99, 0]).axes([1, 2]).steps([-1, -2]).into(), [7, 64, 64, 12]),
     ];
     test_each(

@@ -230,14 +230,14 @@ fn pooling_and_reductions() {
         rows.push(row(&format!("adaptive largest {name}"), largest, &[shape]));
         rows.push(row(&format!("global largest {name}"), GlobalMaxPooling2D::new().data_format(data_format), &[shape]));
     }
-    use Reduction::{L1, L2, LogSumExp, Max, Mean, Min, Sum, SumSquare};
+    use ReduceFunction::{L1, L2, LogSumExp, Max, Mean, Min, Sum, SumSquare};
     for reduction in [Mean, Max, Min, Sum, SumSquare, L1, L2, LogSumExp] {
         for axes in [vec![1], vec![0, 2], vec![0, 1, 2]] {
             let name = format!("{reduction:?} over {axes:?}");
             rows.push(row(&name, Reduce::new(reduction).axes(axes), &[&[3, 4, 5]]));
         }
     }
-    rows.push(positive("LogSum", Reduce::new(Reduction::LogSum).axes([1]), &[&[3, 4, 5]]));
+    rows.push(positive("LogSum", Reduce::new(ReduceFunction::LogSum).axes([1]), &[&[3, 4, 5]]));
     hold(rows);
 }
 

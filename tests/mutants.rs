@@ -6,7 +6,7 @@
 use wgpu_conv::Activation;
 use wgpu_conv::layers::{
     ActivationLayer, AveragePooling2D, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dot, GlobalAveragePooling2D,
-    GroupNormalization, LayerConfig, LayerNormalization, Reduce, Reduction, SeparableConv2D, UnitNormalization,
+    GroupNormalization, LayerConfig, LayerNormalization, Reduce, ReduceFunction, SeparableConv2D, UnitNormalization,
 };
 use wgpu_conv::reference::{Array, evaluate, expect};
 
@@ -155,9 +155,14 @@ fn weightless(terms: usize) -> Vec<(LayerConfig, Vec<Vec<usize>>)> {
     for activation in [Softmax { axis: 1 }, LogSoftmax { axis: 1 }, Sparsemax { axis: 1 }] {
         layers.push((ActivationLayer::new(activation).into(), vec![line.clone()]));
     }
-    for function in
-        [Reduction::Sum, Reduction::Mean, Reduction::SumSquare, Reduction::L1, Reduction::L2, Reduction::LogSumExp]
-    {
+    for function in [
+        ReduceFunction::Sum,
+        ReduceFunction::Mean,
+        ReduceFunction::SumSquare,
+        ReduceFunction::L1,
+        ReduceFunction::L2,
+        ReduceFunction::LogSumExp,
+    ] {
         layers.push((Reduce::new(function).axes([1]).into(), vec![line.clone()]));
     }
     let side = (terms as f64).sqrt().ceil() as usize;

@@ -15,7 +15,7 @@ use common::{keras, test_each};
 use wgpu_conv::DTypePolicy;
 use wgpu_conv::layers::{
     AveragePooling2D, ELU, GlobalAveragePooling2D, GlobalMaxPooling2D, LayerConfig, LeakyReLU, MaxPooling2D, Merge,
-    ReLU, Reduce, Reduction, Rescaling, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
+    ReLU, Reduce, ReduceFunction, Rescaling, Softmax, UnitNormalization, UpSampling2D, ZeroPadding2D,
 };
 use wgpu_conv::reference::{
     self, ACTIVATIONS, Array, Convolved, ReferencePadding, ReferenceWindow, activate, evaluate, expect,
@@ -538,10 +538,10 @@ fn nan_is_kept_where_keras_keeps_it() {
         (AveragePooling2D::new((1, 2)).into(), &[1]),
         (GlobalMaxPooling2D::new().into(), &[0]),
         (GlobalAveragePooling2D::new().into(), &[0]),
-        (Reduce::new(Reduction::Max).axes([2]).keepdims(false).into(), &[0]),
-        (Reduce::new(Reduction::Min).axes([2]).keepdims(false).into(), &[0]),
-        (Reduce::new(Reduction::Sum).axes([2]).keepdims(false).into(), &[0]),
-        (Reduce::new(Reduction::LogSumExp).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(ReduceFunction::Max).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(ReduceFunction::Min).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(ReduceFunction::Sum).axes([2]).keepdims(false).into(), &[0]),
+        (Reduce::new(ReduceFunction::LogSumExp).axes([2]).keepdims(false).into(), &[0]),
         (UnitNormalization::new().axis([2]).into(), &[0, 1, 2, 3]),
         (Softmax::new().axis(2).into(), &[0, 1, 2, 3]),
         (ReLU::new().max_value(3.0).into(), &[2]),

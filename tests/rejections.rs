@@ -13,7 +13,7 @@ use wgpu_conv::layers::{
     BinaryFunction, Broadcast, Concatenate, Constraint, Conv2D, Conv2DTranspose, Cropping2D, Dense, DepthwiseConv2D,
     Dot, Dropout, Expand, Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D, GroupNormalization,
     Initializer, LayerConfig, LayerNormalization, LeakyReLU, Map, MatMul, MaxPooling2D, Merge, Normalization, PReLU,
-    Pad, Pads, Permute, Pool2D, Pooling, ReLU, Reduce, Reduction, Regularizer, RepeatVector, Rescaling, Reshape,
+    Pad, Pads, Permute, Pool2D, Pooling, ReLU, Reduce, ReduceFunction, Regularizer, RepeatVector, Rescaling, Reshape,
     Resize, ResizeTo, SeparableConv2D, Slice, SpatialDropout2D, UnitNormalization, UpSampling2D, Upsampling,
     ZeroPadding2D,
 };
@@ -349,7 +349,7 @@ fn names() {
         ),
         (
             "reduction",
-            Reduction::from_name("median").map(drop),
+            ReduceFunction::from_name("median").map(drop),
             "Invalid: the function of a Reduce layer must be one of mean, max, min, sum, sum_square, l1, l2, log_sum, log_sum_exp; received function=median",
         ),
         (
@@ -511,7 +511,7 @@ fn shapes() {
         ),
         (
             "a reduction over an axis that is not there",
-            Reduce::new(Reduction::Sum).axes([2]).into(),
+            Reduce::new(ReduceFunction::Sum).axes([2]).into(),
             [2, 3].into(),
             "Invalid: `axis` must be one of the input's axes; received axis=2, input shape=(2, 3)",
         ),

@@ -14,7 +14,7 @@ use common::{fixtures, test_each};
 use wgpu_conv::formats::{KerasFile, read_layer_statistics};
 use wgpu_conv::layers::{
     AveragePooling2D, BinaryFunction, Broadcast, Conv2D, Dense, Expand, GlobalAveragePooling2D, Layer, LayerConfig,
-    LayerNormalization, Map, MatMul, Merge, Pad, PadMode, Pads, Pool2D, Pooling, ReadOptions, Reduce, Reduction,
+    LayerNormalization, Map, MatMul, Merge, Pad, PadMode, Pads, Pool2D, Pooling, ReadOptions, Reduce, ReduceFunction,
     Resize, ResizeTo, Slice, Softmax,
 };
 use wgpu_conv::model::{DEVIATION, Finding, Functional, LayerStatistics, Model, SUSPECT, Sequential};
@@ -132,7 +132,7 @@ fn right_operators_are_within_their_bounds() {
     ];
     use BinaryFunction::{Add, Divide, Maximum, Minimum, Multiply, Subtract};
     let binary = [Add, Subtract, Multiply, Divide, Maximum, Minimum];
-    use Reduction::{L1, L2, LogSumExp, Max, Mean, Min, Sum, SumSquare};
+    use ReduceFunction::{L1, L2, LogSumExp, Max, Mean, Min, Sum, SumSquare};
     let reductions = [Mean, Max, Min, Sum, SumSquare, L1, L2, LogSumExp];
     let image = |config: LayerConfig| (config, vec![vec![2, 6, 5, 3]]);
     let mut rows: Vec<(LayerConfig, Vec<Vec<usize>>)> = Vec::new();
@@ -296,12 +296,12 @@ fn ordered_and_equal_values_are_within_their_bounds() {
         (GlobalAveragePooling2D::new().into(), vec![1, 300, 200, 3]),
         (AveragePooling2D::new(60).into(), vec![1, 61, 60, 4]),
         (LayerNormalization::new().axis([1]).into(), vec![1, 50_000, 2]),
-        (Reduce::new(Reduction::Sum).axes([1]).into(), vec![2, 100_000, 2]),
-        (Reduce::new(Reduction::SumSquare).axes([1]).into(), vec![2, 3_000, 2]),
+        (Reduce::new(ReduceFunction::Sum).axes([1]).into(), vec![2, 100_000, 2]),
+        (Reduce::new(ReduceFunction::SumSquare).axes([1]).into(), vec![2, 3_000, 2]),
         (Softmax::new().axis(1).into(), vec![2, 100_000, 1]),
     ];
     for extent in [1_000, 30_000, 200_000] {
-        rows.push((Reduce::new(Reduction::Mean).axes([1]).into(), vec![1, extent, 2]));
+        rows.push((Reduce::new(ReduceFunction::Mean).axes([1]).into(), vec![1, extent, 2]));
     }
     type Kind = (&'static str, fn(f64) -> f64);
     let kinds: [Kind; 5] = [

@@ -8,7 +8,7 @@ use super::graph::{Body, Call, Graph, Member, Source, at};
 use super::operators;
 use crate::layers::{
     ActivationLayer, BinaryFunction, Broadcast, Concatenate, Dropout, Einsum, EinsumDense, Index, LayerConfig, Map,
-    Merge, MergeKind, MergeTime, Recurrent, Reduce, Reduction, SplitTime, Subscript, Take,
+    Merge, MergeKind, MergeTime, Recurrent, Reduce, ReduceFunction, SplitTime, Subscript, Take,
 };
 use crate::{Activation, HostTensor, Unary};
 
@@ -248,7 +248,7 @@ pub(super) fn attention(
                 let scale = Broadcast::new(BinaryFunction::Multiply).constant_right([channels]);
                 sum = write.layer("scale", "@", scale, &[sum]);
             }
-            let total = Reduce::new(Reduction::Sum).axes([-1]).keepdims(false);
+            let total = Reduce::new(ReduceFunction::Sum).axes([-1]).keepdims(false);
             (write.layer("scores", "", total, &[sum]), value, false)
         }
         _ => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "npy")]
 use crate::budget::Meter;
-use crate::layers::{BinaryFunction, Constant, Layer, LayerConfig};
+use crate::layers::{BinaryFunction, ConstantSide, Layer, LayerConfig};
 use crate::model::{Block, Model, Port};
 use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Shape, Unary};
 
@@ -356,7 +356,7 @@ fn affine(layer: &Layer) -> Option<Vec<(f64, f64)>> {
             about(values("moving_mean")?, values("moving_variance")?, normalization.epsilon)
         }
         LayerConfig::Broadcast(broadcast) => {
-            let left = matches!(broadcast.constant.as_ref()?, Constant::Left(_));
+            let left = matches!(broadcast.constant.as_ref()?, ConstantSide::Left(_));
             let with = |value: f64| {
                 Some(match broadcast.function {
                     BinaryFunction::Add => (1.0, value),

@@ -9,7 +9,7 @@ use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, AveragePooling, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling, Pad,
-    PadMode, Pads, Permute, Pool, Pooling, Reduce, Reduction, Slice, Transpose, Values, View, ZeroPadding,
+    PadMode, Pads, Permute, Pool, Pooling, Reduce, ReduceFunction, Slice, Transpose, Values, View, ZeroPadding,
 };
 use crate::model::{Input, Port};
 use crate::plan::BinaryFunction;
@@ -425,7 +425,13 @@ impl Apply<'_> {
         }
     }
 
-    pub(super) fn reduced(&mut self, function: Reduction, x: Port, axes: &[usize], keepdims: bool) -> Outcome<Port> {
+    pub(super) fn reduced(
+        &mut self,
+        function: ReduceFunction,
+        x: Port,
+        axes: &[usize],
+        keepdims: bool,
+    ) -> Outcome<Port> {
         if axes.is_empty() {
             return Err("it reduces no axes".into());
         }

@@ -17,7 +17,7 @@ use super::{onnx_fused, onnx_logic, onnx_places, onnx_quantized, onnx_recurrent}
 use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, Axes, BatchNormalization, Dense, Extent, GroupNormalization, LayerNormalization, PadMode, Pooling,
-    Reduction,
+    ReduceFunction,
 };
 use crate::model::Port;
 use crate::plan::BinaryFunction;
@@ -817,15 +817,15 @@ fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
     }
     let function = match a.node.op_type.as_str() {
         "ReduceProd" => return one(a.multiplied(x, &axes, keepdims)?),
-        "ReduceL1" => Reduction::L1,
-        "ReduceL2" => Reduction::L2,
-        "ReduceLogSum" => Reduction::LogSum,
-        "ReduceLogSumExp" => Reduction::LogSumExp,
-        "ReduceMax" => Reduction::Max,
-        "ReduceMin" => Reduction::Min,
-        "ReduceSum" => Reduction::Sum,
-        "ReduceSumSquare" => Reduction::SumSquare,
-        _ => Reduction::Mean,
+        "ReduceL1" => ReduceFunction::L1,
+        "ReduceL2" => ReduceFunction::L2,
+        "ReduceLogSum" => ReduceFunction::LogSum,
+        "ReduceLogSumExp" => ReduceFunction::LogSumExp,
+        "ReduceMax" => ReduceFunction::Max,
+        "ReduceMin" => ReduceFunction::Min,
+        "ReduceSum" => ReduceFunction::Sum,
+        "ReduceSumSquare" => ReduceFunction::SumSquare,
+        _ => ReduceFunction::Mean,
     };
     let reduced = a.reduced(function, x, &axes, keepdims)?;
     Ok(vec![a.fitted(Term::Made(reduced))?])
@@ -927,10 +927,10 @@ pub(super) fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
         .center(weights.len() > 1);
     let mut outputs = vec![None; a.node.output.len().clamp(1, 3)];
     if a.node.output.iter().skip(1).any(|name| !name.is_empty()) {
-        let mean = a.reduced(Reduction::Mean, x, &axes, true)?;
+        let mean = a.reduced(ReduceFunction::Mean, x, &axes, true)?;
         let deviation = a.binary(BinaryFunction::Subtract, x, mean)?;
         let square = a.unary(Unary::Square, deviation)?;
-        let variance = a.reduced(Reduction::Mean, square, &axes, true)?;
+        let variance = a.reduced(ReduceFunction::Mean, square, &axes, true)?;
         let variance = a.affine(variance, 1.0, epsilon)?;
         let deviation = a.unary(Unary::Sqrt, variance)?;
         let inverse = a.unary(Unary::Reciprocal, deviation)?;
@@ -955,7 +955,7 @@ pub(super) fn rms_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let axes: Vec<usize> = (axis_at(a.node.int("axis", -1), rank)?..rank).collect();
     let square = a.unary(Unary::Square, x)?;
-    let mean = a.reduced(Reduction::Mean, square, &axes, true)?;
+    let mean = a.reduced(ReduceFunction::Mean, square, &axes, true)?;
     let mean = a.affine(mean, 1.0, a.node.float("epsilon", 1e-5))?;
     let root = a.unary(Unary::Sqrt, mean)?;
     let normed = a.binary(BinaryFunction::Divide, x, root)?;
@@ -971,10 +971,10 @@ fn mean_variance_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let rank = a.dims(x).len();
     let axes = axes_at(a.node.ints("axes").unwrap_or(&[0, 2, 3]), rank)?;
-    let mean = a.reduced(Reduction::Mean, x, &axes, true)?;
+    let mean = a.reduced(ReduceFunction::Mean, x, &axes, true)?;
     let centred = a.binary(BinaryFunction::Subtract, x, mean)?;
     let square = a.unary(Unary::Square, centred)?;
-    let variance = a.reduced(Reduction::Mean, square, &axes, true)?;
+    let variance = a.reduced(ReduceFunction::Mean, square, &axes, true)?;
     let deviation = a.unary(Unary::Sqrt, variance)?;
     let deviation = a.affine(deviation, 1.0, 1e-9)?;
     one(a.binary(BinaryFunction::Divide, centred, deviation)?)
@@ -984,8 +984,8 @@ fn lp_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let axis = axis_at(a.node.int("axis", -1), a.dims(x).len())?;
     let function = match a.node.int("p", 2) {
-        1 => Reduction::L1,
-        2 => Reduction::L2,
+        1 => ReduceFunction::L1,
+        2 => ReduceFunction::L2,
         _ => return Err(at("p", "it must be 1 or 2")),
     };
     let norm = a.reduced(function, x, &[axis], true)?;

@@ -6,7 +6,7 @@
 use super::onnx_fold::{Constant, Data, axis_at, strides_of};
 use super::onnx_layers::{Apply, Outcome, Term, at, one};
 use super::onnx_nodes::{CUT, Operator, row};
-use crate::layers::{Einsum, Embedding, Extent, PadMode, Reduction, Take};
+use crate::layers::{Einsum, Embedding, Extent, PadMode, ReduceFunction, Take};
 use crate::model::Port;
 use crate::plan::BinaryFunction;
 use crate::{HostTensor, Unary};
@@ -111,7 +111,7 @@ impl Apply<'_> {
         if extent == 0 {
             return Err("there is no position in an axis of extent 0".into());
         }
-        let best = self.reduced(if largest { Reduction::Max } else { Reduction::Min }, x, &[axis], true)?;
+        let best = self.reduced(if largest { ReduceFunction::Max } else { ReduceFunction::Min }, x, &[axis], true)?;
         let equal = self.binary(BinaryFunction::Equal, x, best)?;
         let nan = self.unary(Unary::IsNan, x)?;
         let is_best = self.binary(BinaryFunction::LogicalOr, equal, nan)?;
@@ -121,7 +121,7 @@ impl Apply<'_> {
             (0..extent).map(|place| (if last { place + 1 } else { extent - place }) as f32).collect::<Vec<_>>().into(),
         );
         let numbered = self.binary_with(BinaryFunction::Multiply, is_best, &numbers, false)?;
-        let taken = self.reduced(Reduction::Max, numbered, &[axis], true)?;
+        let taken = self.reduced(ReduceFunction::Max, numbered, &[axis], true)?;
         if last { self.affine(taken, 1.0, -1.0) } else { self.affine(taken, -1.0, extent as f32) }
     }
 
@@ -338,7 +338,7 @@ impl Apply<'_> {
         let turns = self.binary_with(BinaryFunction::Multiply, below, &row(dims), false)?;
         let front = self.binary(BinaryFunction::Add, indices, turns)?;
         let steps = self.binary_with(BinaryFunction::Multiply, front, &row(&strides), false)?;
-        self.reduced(Reduction::Sum, steps, &[last], false)
+        self.reduced(ReduceFunction::Sum, steps, &[last], false)
     }
 }
 
@@ -393,17 +393,17 @@ fn gather_nd(a: &mut Apply) -> Outcome<Vec<Term>> {
 enum Onto {
     /// The last one stays.
     Replace,
-    Combine(BinaryFunction, Reduction, f32),
+    Combine(BinaryFunction, ReduceFunction, f32),
 }
 
 fn onto(a: &Apply) -> Outcome<Onto> {
     Ok(match a.node.text("reduction", "none") {
         "none" => Onto::Replace,
-        "add" => Onto::Combine(BinaryFunction::Add, Reduction::Sum, 0.0),
+        "add" => Onto::Combine(BinaryFunction::Add, ReduceFunction::Sum, 0.0),
         // There is no layer that multiplies along an axis, so its reduction is made of halves.
-        "mul" => Onto::Combine(BinaryFunction::Multiply, Reduction::Mean, 1.0),
-        "max" => Onto::Combine(BinaryFunction::Maximum, Reduction::Max, f32::NEG_INFINITY),
-        "min" => Onto::Combine(BinaryFunction::Minimum, Reduction::Min, f32::INFINITY),
+        "mul" => Onto::Combine(BinaryFunction::Multiply, ReduceFunction::Mean, 1.0),
+        "max" => Onto::Combine(BinaryFunction::Maximum, ReduceFunction::Max, f32::NEG_INFINITY),
+        "min" => Onto::Combine(BinaryFunction::Minimum, ReduceFunction::Min, f32::INFINITY),
         other => return Err(at("reduction", format!("{other:?} is none of none, add, mul, max, min"))),
     })
 }
@@ -460,7 +460,7 @@ impl Apply<'_> {
             let none = Term::Known(Constant::floats(Vec::new(), vec![neutral]));
             let chosen = self.chosen(&hit, update, none)?;
             let total = match reduction {
-                Reduction::Mean => self.multiplied(chosen, &[behind], false)?,
+                ReduceFunction::Mean => self.multiplied(chosen, &[behind], false)?,
                 reduction => self.reduced(reduction, chosen, &[behind], false)?,
             };
             return self.binary(function, x, total);
@@ -469,11 +469,11 @@ impl Apply<'_> {
         let mut order = positions(count, behind, rank);
         order.data = Data::Floats((1..=count).map(|place| place as f32).collect::<Vec<_>>().into());
         let order = self.binary_with(BinaryFunction::Multiply, hits, &order, false)?;
-        let last = self.reduced(Reduction::Max, order, &[behind], true)?;
+        let last = self.reduced(ReduceFunction::Max, order, &[behind], true)?;
         let is_last = self.binary(BinaryFunction::Equal, order, last)?;
         let taken = self.binary(BinaryFunction::LogicalAnd, is_last, hits)?;
         let taken = self.binary(BinaryFunction::Where, updates, taken)?;
-        let value = self.reduced(Reduction::Sum, taken, &[behind], false)?;
+        let value = self.reduced(ReduceFunction::Sum, taken, &[behind], false)?;
         let any = self.narrowed(last, behind)?;
         self.chosen(&Term::Made(any), Term::Made(value), Term::Made(x))
     }
@@ -589,12 +589,12 @@ fn top_k(a: &mut Apply) -> Outcome<Vec<Term>> {
     let earlier =
         a.binary_with(BinaryFunction::LogicalAnd, equal, &Constant::floats(shape, earlier.collect()), false)?;
     let before = a.binary(BinaryFunction::LogicalOr, better, earlier)?;
-    let place = a.reduced(Reduction::Sum, before, &[axis + 1], false)?;
+    let place = a.reduced(ReduceFunction::Sum, before, &[axis + 1], false)?;
     // Turned round: which element has the place.
     let row = a.widened(place, axis)?;
     let hit = a.compared_with(row, &positions(k, axis, rank + 1))?;
     let numbered = a.binary_with(BinaryFunction::Multiply, hit, &positions(extent, axis + 1, rank + 1), false)?;
-    let indices = a.reduced(Reduction::Sum, numbered, &[axis + 1], false)?;
+    let indices = a.reduced(ReduceFunction::Sum, numbered, &[axis + 1], false)?;
     let values = a.layer(Take::new(axis as i32).along(true), &[x, indices])?;
     Ok(vec![Term::Made(values), Term::Made(indices)])
 }

@@ -11,7 +11,7 @@ use super::onnx_nodes::{CONV, Operator, row};
 use super::onnx_types::{UINT8, made};
 use super::onnx_windows::conv;
 use crate::Unary;
-use crate::layers::{Extent, Reduction};
+use crate::layers::{Extent, ReduceFunction};
 use crate::model::Port;
 use crate::plan::BinaryFunction;
 
@@ -153,7 +153,7 @@ pub(super) fn dequantize(a: &mut Apply) -> Outcome<Vec<Term>> {
 fn dynamic(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let axes: Vec<usize> = (0..a.dims(x).len()).collect();
-    let [most, least] = [Reduction::Max, Reduction::Min].map(|function| a.reduced(function, x, &axes, false));
+    let [most, least] = [ReduceFunction::Max, ReduceFunction::Min].map(|function| a.reduced(function, x, &axes, false));
     let most = most?;
     let most = a.number(BinaryFunction::Maximum, most, 0.0)?;
     let least = least?;

@@ -10,7 +10,7 @@ use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
     Conv, DepthwiseConv, Extent, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
-    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, LayerConfig, PadMode, Pooling, Reduction, Resize,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, LayerConfig, PadMode, Pooling, ReduceFunction, Resize,
     ResizeTo, TransposedConv,
 };
 use crate::model::Port;
@@ -337,7 +337,7 @@ pub(super) fn global_pool(a: &mut Apply) -> Outcome<Vec<Term>> {
         (5, false) => a.layer(GlobalMaxPooling3D::new().data_format(first).keepdims(true), &[x])?,
         (_, average) => {
             let axes: Vec<usize> = (2..rank).collect();
-            a.reduced(if average { Reduction::Mean } else { Reduction::Max }, x, &axes, true)?
+            a.reduced(if average { ReduceFunction::Mean } else { ReduceFunction::Max }, x, &axes, true)?
         }
     })
 }

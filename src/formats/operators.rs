@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::graph::{Body, Graph, Member, Read, Source, at, history};
 use crate::layers::{
     ActivationLayer, AveragePooling2D, BinaryFunction, Broadcast, Concatenate, Einsum, Expand, Extent, Identity, Index,
-    LayerConfig, Map, MatMul, MaxPooling2D, Pad, PadMode, PerAxis, Reduce, Reduction, ResizeMethod, Resizing,
+    LayerConfig, Map, MatMul, MaxPooling2D, Pad, PadMode, PerAxis, Reduce, ReduceFunction, ResizeMethod, Resizing,
     Subscript, Take, Transpose, View, snake_case,
 };
 use crate::{Activation, DTypePolicy, DataFormat, HostTensor, Padding, Settings, Unary};
@@ -382,7 +382,7 @@ impl Write {
         self.two(function, &Side::Tensor(left), &Side::Constant(scalar(right)?))
     }
 
-    fn reduce(&mut self, function: Reduction, axes: Option<Vec<i32>>, keepdims: bool, input: Source) -> Source {
+    fn reduce(&mut self, function: ReduceFunction, axes: Option<Vec<i32>>, keepdims: bool, input: Source) -> Source {
         let layer = Reduce::new(function).axes(axes.unwrap_or_default()).keepdims(keepdims);
         let layer = if let Some(dtype) = self.dtype { layer.dtype(dtype) } else { layer };
         self.layer(layer, &[input])
@@ -399,11 +399,11 @@ impl Write {
 
     /// The mean of the squares of what lies off the mean.
     fn variance(&mut self, axes: Option<Vec<i32>>, keepdims: bool, input: Source) -> Result<[Source; 2], String> {
-        let mean = self.reduce(Reduction::Mean, axes.clone(), true, input);
+        let mean = self.reduce(ReduceFunction::Mean, axes.clone(), true, input);
         let off = self.tensors(BinaryFunction::Subtract, input, mean)?;
         let square = self.map(Unary::Square, off);
-        let variance = self.reduce(Reduction::Mean, axes.clone(), keepdims, square);
-        let mean = if keepdims { mean } else { self.reduce(Reduction::Mean, axes, false, input) };
+        let variance = self.reduce(ReduceFunction::Mean, axes.clone(), keepdims, square);
+        let mean = if keepdims { mean } else { self.reduce(ReduceFunction::Mean, axes, false, input) };
         Ok([mean, variance])
     }
 
@@ -898,21 +898,21 @@ impl Write {
             }
             "ptp" => {
                 let (axes, keepdims) = (call.axes("axis")?, call.flag("keepdims", false)?);
-                let high = self.reduce(Reduction::Max, axes.clone(), keepdims, input(0)?);
-                let low = self.reduce(Reduction::Min, axes, keepdims, input(0)?);
+                let high = self.reduce(ReduceFunction::Max, axes.clone(), keepdims, input(0)?);
+                let low = self.reduce(ReduceFunction::Min, axes, keepdims, input(0)?);
                 one(self.tensors(BinaryFunction::Subtract, high, low)?)
             }
             "all" | "any" | "count_nonzero" => {
                 let truth = self.number(BinaryFunction::NotEqual, input(0)?, 0.0)?;
                 let (function, keepdims) = match call.function.as_str() {
-                    "all" => (Reduction::Min, call.flag("keepdims", false)?),
-                    "any" => (Reduction::Max, call.flag("keepdims", false)?),
-                    _ => (Reduction::Sum, false),
+                    "all" => (ReduceFunction::Min, call.flag("keepdims", false)?),
+                    "any" => (ReduceFunction::Max, call.flag("keepdims", false)?),
+                    _ => (ReduceFunction::Sum, false),
                 };
                 one(self.reduce(function, call.axes("axis")?, keepdims, truth))
             }
             "average" if call.operands.len() < 2 && call.named.get("weights").is_none_or(Argument::is_null) => {
-                one(self.reduce(Reduction::Mean, call.axes("axis")?, false, input(0)?))
+                one(self.reduce(ReduceFunction::Mean, call.axes("axis")?, false, input(0)?))
             }
             "norm" => {
                 let (axes, keepdims) = (call.axes("axis")?, call.flag("keepdims", false)?);
@@ -923,11 +923,11 @@ impl Write {
                     Some(Argument::Literal(order))
                         if order.as_f64() == Some(1.0) && axes.as_ref().is_some_and(|axes| axes.len() == 1) =>
                     {
-                        return one(self.reduce(Reduction::L1, axes, keepdims, input(0)?));
+                        return one(self.reduce(ReduceFunction::L1, axes, keepdims, input(0)?));
                     }
                     Some(_) => return Err("of this order is not supported".into()),
                 }
-                one(self.reduce(Reduction::L2, axes, keepdims, input(0)?))
+                one(self.reduce(ReduceFunction::L2, axes, keepdims, input(0)?))
             }
             "normalize" | "l2_normalize" => {
                 if call.number("order")?.is_some_and(|order| order != 2.0) {
@@ -937,7 +937,7 @@ impl Write {
                 let axes = call.axes("axis")?.ok_or("must be given an axis")?;
                 let (default, exact) = if call.function == "normalize" { (1e-7, false) } else { (1e-12, true) };
                 let least = call.number("epsilon")?.unwrap_or(default);
-                let sum = self.reduce(Reduction::SumSquare, Some(axes), true, x);
+                let sum = self.reduce(ReduceFunction::SumSquare, Some(axes), true, x);
                 // Keras 3's epsilon is of the length, TensorFlow's of its square.
                 let least = if exact { least } else { least * least };
                 let sum = self.map(Unary::Clip { min: least.max(f32::MIN_POSITIVE), max: f32::INFINITY }, sum);
@@ -952,7 +952,7 @@ impl Write {
                     (None, false) => return Err("without an axis is not supported".into()),
                 };
                 let extent = call.extent_of(0, axis).ok_or("along an axis of unknown extent is not supported")?;
-                let function = if call.function == "argmax" { Reduction::Max } else { Reduction::Min };
+                let function = if call.function == "argmax" { ReduceFunction::Max } else { ReduceFunction::Min };
                 let best = self.reduce(function, Some(vec![axis]), true, x);
                 let equal = self.tensors(BinaryFunction::Equal, x, best)?;
                 // The first of those that are best has the largest number counted from behind.
@@ -963,7 +963,8 @@ impl Write {
                 let behind = HostTensor::new(shape, (0..extent).map(|at| (extent - at) as f32).collect::<Vec<_>>());
                 let behind = Side::Constant(behind.map_err(|error| error.to_string())?);
                 let numbered = self.two(BinaryFunction::Multiply, &Side::Tensor(equal), &behind)?;
-                let largest = self.reduce(Reduction::Max, Some(vec![axis]), call.flag("keepdims", false)?, numbered);
+                let largest =
+                    self.reduce(ReduceFunction::Max, Some(vec![axis]), call.flag("keepdims", false)?, numbered);
                 one(self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, largest))
             }
             "one_hot" => {
@@ -1016,7 +1017,7 @@ impl Write {
                 let shares =
                     HostTensor::new(channels, vec![0.2989, 0.5870, 0.1140]).map_err(|error| error.to_string())?;
                 let weighted = self.two(BinaryFunction::Multiply, &Side::Tensor(input(0)?), &Side::Constant(shares))?;
-                one(self.reduce(Reduction::Sum, Some(vec![axis]), true, weighted))
+                one(self.reduce(ReduceFunction::Sum, Some(vec![axis]), true, weighted))
             }
             "max_pool" | "average_pool" => {
                 let both = |name: &str| -> Result<Option<[u32; 2]>, String> {
@@ -1427,13 +1428,13 @@ fn unary(function: &str) -> Option<Unary> {
     })
 }
 
-fn reduction(function: &str) -> Option<Reduction> {
+fn reduction(function: &str) -> Option<ReduceFunction> {
     Some(match function {
-        "mean" => Reduction::Mean,
-        "max" | "amax" => Reduction::Max,
-        "min" | "amin" => Reduction::Min,
-        "sum" => Reduction::Sum,
-        "logsumexp" => Reduction::LogSumExp,
+        "mean" => ReduceFunction::Mean,
+        "max" | "amax" => ReduceFunction::Max,
+        "min" | "amin" => ReduceFunction::Min,
+        "sum" => ReduceFunction::Sum,
+        "logsumexp" => ReduceFunction::LogSumExp,
         _ => return None,
     })
 }

@@ -17,14 +17,14 @@ pub use crate::plan::BinaryFunction;
 
 /// The side of an operation that is a weight, `constant`, and its shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Constant {
+pub enum ConstantSide {
     /// The left side.
     Left(Shape),
     /// The right side.
     Right(Shape),
 }
 
-impl Constant {
+impl ConstantSide {
     /// Its shape.
     pub fn shape(&self) -> &Shape {
         match self {
@@ -79,26 +79,26 @@ macro_rules! two_sides {
         impl $layer {
             /// The left side as a weight of this shape, zeros at first.
             pub fn constant_left(mut self, shape: impl Into<Shape>) -> Self {
-                self.constant = Some(Constant::Left(shape.into()));
+                self.constant = Some(ConstantSide::Left(shape.into()));
                 self
             }
 
             /// The right side as a weight of this shape, zeros at first.
             pub fn constant_right(mut self, shape: impl Into<Shape>) -> Self {
-                self.constant = Some(Constant::Right(shape.into()));
+                self.constant = Some(ConstantSide::Right(shape.into()));
                 self
             }
 
             /// The left side as these values, which are part of the description and no weight.
             pub fn values_left(mut self, values: HostTensor) -> Self {
-                self.constant = Some(Constant::Left(values.shape.clone()));
+                self.constant = Some(ConstantSide::Left(values.shape.clone()));
                 self.values = Some(values);
                 self
             }
 
             /// The right side as these values, which are part of the description and no weight.
             pub fn values_right(mut self, values: HostTensor) -> Self {
-                self.constant = Some(Constant::Right(values.shape.clone()));
+                self.constant = Some(ConstantSide::Right(values.shape.clone()));
                 self.values = Some(values);
                 self
             }
@@ -110,7 +110,7 @@ macro_rules! two_sides {
             /// `inputs`.
             pub fn output_shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
                 self.validate()?;
-                let [left, right] = Constant::sides(self.constant.as_ref(), inputs)?;
+                let [left, right] = ConstantSide::sides(self.constant.as_ref(), inputs)?;
                 Self::combined(&left, &right)
             }
         }
@@ -126,7 +126,7 @@ macro_rules! two_sides {
 
             fn validate(&self) -> Result<()> {
                 self.common.validate()?;
-                let of_constant = self.constant.as_ref().map(Constant::shape);
+                let of_constant = self.constant.as_ref().map(ConstantSide::shape);
                 match &self.values {
                     Some(values) if Some(&values.shape) != of_constant => Err(Error::invalid(
                         "values",
@@ -138,7 +138,7 @@ macro_rules! two_sides {
             }
 
             fn inputs(&self) -> RangeInclusive<usize> {
-                Constant::inputs(self.constant.as_ref())
+                ConstantSide::inputs(self.constant.as_ref())
             }
 
             fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
@@ -146,7 +146,7 @@ macro_rules! two_sides {
             }
 
             fn weights(&self, _inputs: &[PartialShape]) -> Result<Vec<Declared>> {
-                Ok(Constant::declared(self.constant.as_ref(), self.values.as_ref(), &self.common))
+                Ok(ConstantSide::declared(self.constant.as_ref(), self.values.as_ref(), &self.common))
             }
 
             fn operands(&self, weights: Vec<Arc<Kernel>>, numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
@@ -156,7 +156,7 @@ macro_rules! two_sides {
             }
 
             fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
-                let [left, right] = Constant::operands(self.constant.as_ref(), inputs, operands)?;
+                let [left, right] = ConstantSide::operands(self.constant.as_ref(), inputs, operands)?;
                 self.combine(tape, left, right)
             }
         }
@@ -183,7 +183,7 @@ pub struct Broadcast {
     /// The function.
     pub function: BinaryFunction,
     /// The side that is a constant; none by default.
-    pub constant: Option<Constant>,
+    pub constant: Option<ConstantSide>,
     /// The values of the constant where it is no weight; none by default.
     pub values: Option<HostTensor>,
 }
@@ -229,7 +229,7 @@ pub struct MatMul {
     /// Name, trainability and types.
     pub common: Common,
     /// The side that is a constant; none by default.
-    pub constant: Option<Constant>,
+    pub constant: Option<ConstantSide>,
     /// The values of the constant where it is no weight; none by default.
     pub values: Option<HostTensor>,
 }

@@ -762,7 +762,7 @@ impl Form for Upsampling {
     }
 }
 
-impl Form for Reduction {
+impl Form for ReduceFunction {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -1030,7 +1030,7 @@ impl Form for PadMode {
 }
 
 /// The side and the shape of a constant.
-impl Form for Constant {
+impl Form for ConstantSide {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let shape = PartialShape::read(key, &json["shape"])?.known();
         match (json["side"].as_str(), shape) {

@@ -87,7 +87,7 @@ pub use arguments::{Common, ConvArguments, PerAxis, WeightOptions, Window};
 pub use augmentation::Augmentation;
 pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
-pub use broadcast::{BinaryFunction, Broadcast, Constant, MatMul};
+pub use broadcast::{BinaryFunction, Broadcast, ConstantSide, MatMul};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
 pub use config::ReadOptions;
@@ -136,7 +136,7 @@ pub use pooling::{
 };
 pub use prelu::PReLU;
 pub use recurrent::{Cell, Recurrent};
-pub use reduce::{Reduce, Reduction};
+pub use reduce::{Reduce, ReduceFunction};
 pub use regularizer::{OrthogonalMode, Regularizer, RegularizerFn};
 pub use relu::ReLU;
 pub use repeat_vector::RepeatVector;

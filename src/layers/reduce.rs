@@ -14,7 +14,7 @@ use crate::{Error, PartialShape, Result, Settings};
 /// What a [`Reduce`] layer makes of the values along its axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reduction {
+pub enum ReduceFunction {
     /// The mean.
     Mean,
     /// The largest value; NaN where one is.
@@ -35,7 +35,7 @@ pub enum Reduction {
     LogSumExp,
 }
 
-impl Reduction {
+impl ReduceFunction {
     const ALL: [(&str, Self, AxisFunction); 9] = [
         ("mean", Self::Mean, AxisFunction::Mean),
         ("max", Self::Max, AxisFunction::Max),
@@ -54,8 +54,8 @@ impl Reduction {
     /// [`Error::Invalid`] for any other name.
     ///
     /// ```
-    /// # use wgpu_conv::layers::Reduction;
-    /// assert_eq!(Reduction::from_name("log_sum_exp")?, Reduction::LogSumExp);
+    /// # use wgpu_conv::layers::ReduceFunction;
+    /// assert_eq!(ReduceFunction::from_name("log_sum_exp")?, ReduceFunction::LogSumExp);
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn from_name(name: &str) -> Result<Self> {
@@ -85,11 +85,11 @@ impl Reduction {
 /// Input of any rank; output with extent 1 at the axes, or without them if not `keepdims`.
 ///
 /// ```
-/// use wgpu_conv::layers::{Reduce, Reduction};
+/// use wgpu_conv::layers::{Reduce, ReduceFunction};
 ///
-/// let squeeze = Reduce::new(Reduction::Mean).axes([2, 3]);
+/// let squeeze = Reduce::new(ReduceFunction::Mean).axes([2, 3]);
 /// assert_eq!(squeeze.output_shape([None, Some(16), Some(7), Some(7)])?.to_string(), "(None, 16, 1, 1)");
-/// assert_eq!(Reduce::new(Reduction::Max).keepdims(false).output_shape([2, 3])?.to_string(), "()");
+/// assert_eq!(Reduce::new(ReduceFunction::Max).keepdims(false).output_shape([2, 3])?.to_string(), "()");
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,7 @@ pub struct Reduce {
     /// Name, trainability and types.
     pub common: Common,
     /// What is made of the values.
-    pub function: Reduction,
+    pub function: ReduceFunction,
     /// The axes; none are all of them, which is the default.
     pub axes: Vec<i32>,
     /// Whether the axes stay, with extent 1; true by default, as in ONNX.
@@ -108,7 +108,7 @@ common_setters!(Reduce, common);
 
 impl Reduce {
     /// A layer that reduces all axes by `function`.
-    pub fn new(function: Reduction) -> Self {
+    pub fn new(function: ReduceFunction) -> Self {
         Self { common: Common::new(&Settings::current()), function, axes: Vec::new(), keepdims: true }
     }
 
@@ -135,7 +135,7 @@ impl Reduce {
         let empty = |of_reduced| {
             (0..input.rank()).any(|axis| reduced.contains(&axis) == of_reduced && input.dims()[axis] == Some(0))
         };
-        if self.function == Reduction::Mean && empty(true) && !empty(false) {
+        if self.function == ReduceFunction::Mean && empty(true) && !empty(false) {
             return Err(Error::invalid(
                 "input",
                 "a mean must be taken over at least one value",
@@ -182,7 +182,7 @@ impl Configured for Reduce {
     const REQUIRED: &'static [&'static str] = &["function"];
 
     fn template() -> Self {
-        Self::new(Reduction::Mean)
+        Self::new(ReduceFunction::Mean)
     }
 
     fn fields(&mut self, codec: &mut Codec<'_>) -> Result<()> {

@@ -15,7 +15,8 @@ use crate::layers::{
     ActivationLayer, AveragePooling2D, AveragePooling3D, BatchNormalization, Concatenate, Conv2D, Conv2DTranspose,
     Conv3D, Conv3DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, GlobalAveragePooling2D, GlobalMaxPooling2D,
     GroupNormalization, Initializer, Layer, LayerConfig, LayerNormalization, MaxPooling2D, Merge, PReLU, Permute,
-    Reduce, Reduction, Rescaling, SeparableConv2D, Softmax, UnitNormalization, UpSampling2D, Upsampling, ZeroPadding2D,
+    Reduce, ReduceFunction, Rescaling, SeparableConv2D, Softmax, UnitNormalization, UpSampling2D, Upsampling,
+    ZeroPadding2D,
 };
 use crate::reference::{Array, Expected, expect};
 use crate::{Activation, DataFormat, Gpu, HostTensor, Padding, PartialShape, Result, Shape, Tensor, Tuning};
@@ -109,7 +110,7 @@ fn cases() -> Vec<Case> {
         for activation in [Activation::Softmax { axis: 1 }, Activation::LogSoftmax { axis: 1 }] {
             cases.push(case(ActivationLayer::new(activation), &[&[1, extent, 4]]));
         }
-        use Reduction::{L1, L2, LogSum, LogSumExp, Max, Mean, Min, Sum, SumSquare};
+        use ReduceFunction::{L1, L2, LogSum, LogSumExp, Max, Mean, Min, Sum, SumSquare};
         for function in [Sum, Mean, Max, Min, SumSquare, L1, L2, LogSum, LogSumExp] {
             cases.push(case(Reduce::new(function).axes([1]), &[&[1, extent, 4]]));
         }
@@ -141,7 +142,7 @@ impl Trial {
     fn new(gpu: &Gpu, case: Case, seed: u64) -> Result<Self> {
         // Logarithms want positive numbers, and means that are not 0 show a wrong one.
         let shift = match &case.layer {
-            LayerConfig::Reduce(layer) if layer.function == Reduction::LogSum => 1.5,
+            LayerConfig::Reduce(layer) if layer.function == ReduceFunction::LogSum => 1.5,
             LayerConfig::GroupNormalization(_) | LayerConfig::LayerNormalization(_) => 0.75,
             _ => 0.0,
         };
@@ -196,7 +197,7 @@ impl Trial {
     /// Whether results do not depend on what is subtracted from every value of a line: the largest, to keep exponentials small.
     fn is_shifted(&self) -> bool {
         match &self.case.layer {
-            LayerConfig::Reduce(layer) => layer.function == Reduction::LogSumExp,
+            LayerConfig::Reduce(layer) => layer.function == ReduceFunction::LogSumExp,
             LayerConfig::Softmax(_) => true,
             LayerConfig::Activation(layer) => layer.activation.axis().is_some(),
             _ => false,

@@ -9,7 +9,8 @@ use super::{
     resample, scale_and_shift, tensors, total, unit_normalize,
 };
 use crate::layers::{
-    self, BinaryFunction, Constant, ConvArguments, LayerConfig, PadMode, Pads, Pooling, Reduction, ResizeTo, Upsampling,
+    self, BinaryFunction, ConstantSide, ConvArguments, LayerConfig, PadMode, Pads, Pooling, ReduceFunction, ResizeTo,
+    Upsampling,
 };
 use crate::{
     Activation, Coordinates, DTypePolicy, DataFormat, Error, HostTensor, Interpolation, Nearest, PartialShape, Result,
@@ -402,7 +403,7 @@ impl Given<'_> {
     }
 
     /// The sides of an operation on two, of which one may be the only weight.
-    fn sides(&self, constant: Option<&Constant>, values: Option<&HostTensor>) -> Result<[Array; 2]> {
+    fn sides(&self, constant: Option<&ConstantSide>, values: Option<&HostTensor>) -> Result<[Array; 2]> {
         let of = |shape: &Shape| match values {
             Some(values) => {
                 let data: Vec<f64> = values.values.iter().map(|&value| value.into()).collect();
@@ -412,8 +413,8 @@ impl Given<'_> {
         };
         Ok(match constant {
             None => [self.inputs[0].clone(), self.inputs[1].clone()],
-            Some(Constant::Left(shape)) => [of(shape)?, self.input.clone()],
-            Some(Constant::Right(shape)) => [self.input.clone(), of(shape)?],
+            Some(ConstantSide::Left(shape)) => [of(shape)?, self.input.clone()],
+            Some(ConstantSide::Right(shape)) => [self.input.clone(), of(shape)?],
         })
     }
 
@@ -718,7 +719,7 @@ fn pool<const R: usize>(input: &Array, layer: &layers::Pool<R>) -> Estimate {
 }
 
 /// One value of each set of elements that differ along `axes` only.
-fn reduce(input: &Array, function: Reduction, axes: &[usize]) -> Estimate {
+fn reduce(input: &Array, function: ReduceFunction, axes: &[usize]) -> Estimate {
     let summed = |array: &Array| Estimate::from(total(array, axes));
     // A function of a sum, which passes an error on by its slope and makes one of its own.
     let then = |of: Estimate, function: fn(f64) -> f64, slope: fn(f64) -> f64, own: fn(f64) -> f64| {
@@ -727,15 +728,17 @@ fn reduce(input: &Array, function: Reduction, axes: &[usize]) -> Estimate {
     };
     let square = |x: f64| x * x;
     match function {
-        Reduction::Mean => mean(input, axes).into(),
-        Reduction::Max => Estimate::exact(input.reduced(axes, largest)),
-        Reduction::Min => Estimate::exact(input.map(|x| -x).reduced(axes, largest).map(|x| -x)),
-        Reduction::Sum => summed(input),
-        Reduction::SumSquare => summed(&input.map(square)),
-        Reduction::L1 => summed(&input.map(f64::abs)),
-        Reduction::L2 => then(summed(&input.map(square)), f64::sqrt, |s| 0.5 / s.sqrt(), |y| 4.0 * UNIT * y),
-        Reduction::LogSum => then(summed(input), f64::ln, |s| 1.0 / s.abs(), |y| ACTIVATION + ACTIVATION * y.abs()),
-        Reduction::LogSumExp => {
+        ReduceFunction::Mean => mean(input, axes).into(),
+        ReduceFunction::Max => Estimate::exact(input.reduced(axes, largest)),
+        ReduceFunction::Min => Estimate::exact(input.map(|x| -x).reduced(axes, largest).map(|x| -x)),
+        ReduceFunction::Sum => summed(input),
+        ReduceFunction::SumSquare => summed(&input.map(square)),
+        ReduceFunction::L1 => summed(&input.map(f64::abs)),
+        ReduceFunction::L2 => then(summed(&input.map(square)), f64::sqrt, |s| 0.5 / s.sqrt(), |y| 4.0 * UNIT * y),
+        ReduceFunction::LogSum => {
+            then(summed(input), f64::ln, |s| 1.0 / s.abs(), |y| ACTIVATION + ACTIVATION * y.abs())
+        }
+        ReduceFunction::LogSumExp => {
             let most = input.reduced(axes, largest);
             let shifted = input.zip(&most, |x, most| x - most);
             let sums = summed(&shifted.map(f64::exp));

@@ -1,6 +1,6 @@
 //! Problems that are no convolutions, with operands and what may come out.
 
-use wgpu_conv::layers::{ActivationLayer, LayerConfig, Reduce, Reduction};
+use wgpu_conv::layers::{ActivationLayer, LayerConfig, Reduce, ReduceFunction};
 use wgpu_conv::plan::{
     AffineProblem, AxisFunction, AxisProblem, Factors, Fill, NoiseFunction, NoiseProblem, NormalizeFunction,
     NormalizeProblem, Operand, PoolFunction, PoolProblem, Problem, ResizeProblem,
@@ -206,15 +206,15 @@ fn layer_of(function: AxisFunction, dtype: DType) -> LayerConfig {
         AxisFunction::LogSoftmax => return activation(LogSoftmax { axis: 1 }),
         AxisFunction::Sparsemax => return activation(Sparsemax { axis: 1 }),
         AxisFunction::Glu => return activation(Glu { axis: 1 }),
-        AxisFunction::Mean => Reduction::Mean,
-        AxisFunction::Max => Reduction::Max,
-        AxisFunction::Min => Reduction::Min,
-        AxisFunction::SumSquare => Reduction::SumSquare,
-        AxisFunction::L1 => Reduction::L1,
-        AxisFunction::L2 => Reduction::L2,
-        AxisFunction::LogSum => Reduction::LogSum,
-        AxisFunction::LogSumExp => Reduction::LogSumExp,
-        _ => Reduction::Sum,
+        AxisFunction::Mean => ReduceFunction::Mean,
+        AxisFunction::Max => ReduceFunction::Max,
+        AxisFunction::Min => ReduceFunction::Min,
+        AxisFunction::SumSquare => ReduceFunction::SumSquare,
+        AxisFunction::L1 => ReduceFunction::L1,
+        AxisFunction::L2 => ReduceFunction::L2,
+        AxisFunction::LogSum => ReduceFunction::LogSum,
+        AxisFunction::LogSumExp => ReduceFunction::LogSumExp,
+        _ => ReduceFunction::Sum,
     };
     Reduce::new(reduction).axes([1]).dtype(policy).into()
 }

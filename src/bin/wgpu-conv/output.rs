@@ -159,7 +159,7 @@ pub fn lines(path: &Path) -> Result<Vec<String>, Error> {
 pub const LABELS: &str = "a file of labels";
 
 /// Which part of an ONNX file is the model, and the extents that the file leaves open.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub struct Shapes {
     /// An extent that an ONNX file leaves open, as in height=320, or the shape of an input, as in image=1x3x320x320; may be
     /// given several times

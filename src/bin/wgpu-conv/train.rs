@@ -16,7 +16,7 @@ use wgpu_conv::training::{
 use wgpu_conv::view::curves_page;
 use wgpu_conv::{AdapterChoice, Error, HostTensor, printable_name};
 
-use crate::output::{Report, adapter, aligned, at_least_one, finite, load, named, on};
+use crate::output::{Report, Shapes, adapter, aligned, at_least_one, finite, load, named, on};
 use crate::progress::Progress;
 
 /// The names that arrays to learn from go by: inputs, then targets.
@@ -117,7 +117,7 @@ impl Train {
     /// What is printed.
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         self.check_output()?;
-        let mut model = load(choice, &self.model)?;
+        let mut model = load(choice, &self.model, &Shapes::default())?;
         if self.from_scratch {
             model.initialize()?;
         }
