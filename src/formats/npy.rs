@@ -70,8 +70,9 @@ fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<
         "<u8" => decode(data, |bytes| u64::from_le_bytes(bytes) as f32),
         _ => data.iter().map(|&byte| byte.into()).collect(),
     };
-    if is_whole && values.iter().any(|value| value.abs() > EXACT) {
-        return Err(Error::format(place, "whole numbers must lie within ±2^24; save greater ones as float32"));
+    // A greater one may have been rounded to it.
+    if is_whole && values.iter().any(|value| value.abs() >= EXACT) {
+        return Err(Error::format(place, "whole numbers must lie below 2^24 in size; save greater ones as float32"));
     }
     let values = if by_column { by_row(&shape, &values) } else { values };
     Ok(Array { tensor: HostTensor { shape, values }, is_bytes: kind == "|u1" })
