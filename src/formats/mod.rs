@@ -94,11 +94,9 @@ pub use inspect::inspect_bytes;
 #[cfg(any(feature = "keras", feature = "onnx", feature = "safetensors"))]
 pub use inspect::{Contents, Obstacle, inspect};
 #[cfg(feature = "keras")]
-pub(crate) use keras::TrainingState;
-#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
-pub(crate) use keras::saved_training;
-#[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+pub(crate) use keras::{TrainingState, saved_training};
 #[cfg(feature = "onnx")]
 pub use onnx::{OnnxFile, UnsupportedNode};
 #[cfg(feature = "safetensors")]
