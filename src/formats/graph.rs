@@ -308,13 +308,18 @@ impl Parser<'_> {
                 (Err(reason), _) | (_, Err(reason)) => self.refuse(around, &name, class, reason),
             }
         }
+        // Who reads a layer, by its name.
+        let mut readers = HashMap::<&str, Vec<usize>>::new();
+        for Stated { member, given, .. } in &applications {
+            for read in &given.reads {
+                readers.entry(&read.layer).or_default().push(*member);
+            }
+        }
+        let first = if graph.members.is_empty() { Vec::new() } else { vec![0] };
         for (name, dtype) in inputs {
-            let read = |application: &&Stated| application.given.reads.iter().any(|read| read.layer == name);
-            let readers: Vec<usize> = match sequential {
-                true => (!graph.members.is_empty()).then_some(0).into_iter().collect(),
-                false => applications.iter().filter(read).map(|application| application.member).collect(),
-            };
-            let whole = takes_no_whole_numbers(dtype, readers.iter().map(|&member| &graph.members[member]));
+            let readers = if sequential { Some(&first) } else { readers.get(name.as_str()) };
+            let readers = readers.into_iter().flatten().map(|&member| &graph.members[member]);
+            let whole = takes_no_whole_numbers(dtype, readers);
             if let Some(reason) = rounds_its_input(dtype, &graph).or(whole) {
                 self.refuse(around, &name, "InputLayer", reason);
             }

@@ -170,8 +170,8 @@ pub struct Shapes {
     until: Vec<String>,
     /// A value or a node of an ONNX file to begin the model at, with its shape, as in features=1x256x20x20: it becomes an
     /// input; may be given several times
-    #[arg(long, value_name = "NAME=SHAPE", value_parser = fixed)]
-    from: Vec<(String, Vec<usize>)>,
+    #[arg(long = "from", value_name = "NAME=SHAPE", value_parser = fixed)]
+    begins: Vec<(String, Vec<usize>)>,
 }
 
 /// A name with its extent or its extents.
@@ -184,7 +184,7 @@ fn fixed(text: &str) -> Result<(String, Vec<usize>), String> {
 impl Shapes {
     /// The ONNX file at `path`, so changed; none where nothing is to change, whatever the file.
     pub fn onnx(&self, path: &Path) -> Result<Option<OnnxFile>, Error> {
-        if self.fixed.is_empty() && self.until.is_empty() && self.from.is_empty() {
+        if self.fixed.is_empty() && self.until.is_empty() && self.begins.is_empty() {
             return Ok(None);
         }
         let mut file = OnnxFile::open(path)?;
@@ -192,7 +192,7 @@ impl Shapes {
             let until: Vec<_> = self.until.iter().map(String::as_str).collect();
             file = file.with_outputs(&until)?;
         }
-        for (name, extents) in &self.from {
+        for (name, extents) in &self.begins {
             file = file.with_input(name, Shape::from(&extents[..]))?;
         }
         for (name, extents) in &self.fixed {
