@@ -309,6 +309,20 @@ pub(crate) fn finite_epsilon(epsilon: f64) -> Result<()> {
     Err(Error::invalid("epsilon", "`epsilon` must be finite and not negative", format!("epsilon={epsilon}")))
 }
 
+/// The seed of a layer that draws in training, of which `$what` says what starts there.
+macro_rules! seed_setter {
+    ($layer:ident $(<$rank:ident>)?, $what:literal) => {
+        impl$(<const $rank: usize>)? $layer$(<$rank>)? {
+            #[doc = concat!("Where ", $what, ": an integer, or a [`SeedGenerator`](super::SeedGenerator).")]
+            pub fn seed(mut self, seed: impl Into<super::Seed>) -> Self {
+                self.seed = seed.into();
+                self
+            }
+        }
+    };
+}
+pub(super) use seed_setter;
+
 /// The setters of a layer's [`Common`], at the given place in it.
 macro_rules! common_setters {
     ($layer:ident $(<$rank:ident>)?, $($common:ident).+) => {

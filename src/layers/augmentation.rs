@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "keras")]
 use serde_json::Value as Json;
 
-use super::arguments::common_setters;
+use super::arguments::{common_setters, seed_setter};
 use super::augment::augmented;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
@@ -93,6 +93,8 @@ pub struct Augmentation {
 
 common_setters!(Augmentation, common);
 
+seed_setter!(Augmentation, "the random numbers start");
+
 impl Augmentation {
     /// The layer of one of Keras's classes, with its defaults.
     ///
@@ -125,12 +127,6 @@ impl Augmentation {
             .ok_or_else(|| Error::invalid("argument", format!("{class} must have the argument"), name.to_owned()))?;
         *value = json.into();
         Ok(self)
-    }
-
-    /// Where the random numbers start: an integer, or a [`SeedGenerator`](super::SeedGenerator).
-    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
-        self
     }
 
     /// The arguments of the class and their values, as JSON.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arguments::common_setters;
+use super::arguments::{common_setters, seed_setter};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
@@ -38,17 +38,13 @@ pub struct Dropout {
 
 common_setters!(Dropout, common);
 
+seed_setter!(Dropout, "the choice of values starts");
+
 impl Dropout {
     /// A layer that drops a share of `rate` of the values.
     pub fn new(rate: f64) -> Self {
         let common = Common::new(&Settings::current());
         Self { common, rate, seed: Seed::default(), noise_shape: None }
-    }
-
-    /// Where the choice of values starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
-    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
-        self
     }
 
     /// The shape of the choice, which is repeated over the input; the input's own by default.

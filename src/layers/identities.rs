@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "keras")]
 use serde_json::Value as Json;
 
-use super::arguments::common_setters;
+use super::arguments::{common_setters, seed_setter};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, brief_common, common};
 use super::describe::Describe;
@@ -197,18 +197,14 @@ identity_layer!(SpatialDropout<R>, |layer| share("rate", layer.rate), {
     }
 });
 
+seed_setter!(SpatialDropout<R>, "the choice of channels starts");
+
 impl<const R: usize> SpatialDropout<R> {
     /// A layer that drops a share of `rate` of the channels.
     pub fn new(rate: f64) -> Self {
         let settings = Settings::current();
         let common = Common::new(&settings);
         Self { common, rate, seed: Seed::default(), data_format: settings.image_data_format }
-    }
-
-    /// Where the choice of channels starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
-    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
-        self
     }
 
     /// Where the channels stand; `image_data_format` of the [`Settings`] by default.
@@ -255,16 +251,12 @@ identity_layer!(GaussianNoise, |layer| share("stddev", layer.stddev), {
     }
 });
 
+seed_setter!(GaussianNoise, "the noise starts");
+
 impl GaussianNoise {
     /// A layer of noise of this standard deviation.
     pub fn new(stddev: f64) -> Self {
         Self { common: Common::new(&Settings::current()), stddev, seed: Seed::default() }
-    }
-
-    /// Where the noise starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
-    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
-        self
     }
 }
 
@@ -307,16 +299,12 @@ identity_layer!(GaussianDropout, |layer| share("rate", layer.rate), {
     }
 });
 
+seed_setter!(GaussianDropout, "the noise starts");
+
 impl GaussianDropout {
     /// A layer with the effect of a Dropout of `rate`.
     pub fn new(rate: f64) -> Self {
         Self { common: Common::new(&Settings::current()), rate, seed: Seed::default() }
-    }
-
-    /// Where the noise starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
-    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
-        self
     }
 }
 
@@ -357,17 +345,13 @@ identity_layer!(AlphaDropout, |layer| share("rate", layer.rate), {
     }
 });
 
+seed_setter!(AlphaDropout, "the choice of values starts");
+
 impl AlphaDropout {
     /// A layer that drops a share of `rate` of the values.
     pub fn new(rate: f64) -> Self {
         let common = Common::new(&Settings::current());
         Self { common, rate, seed: Seed::default(), noise_shape: None }
-    }
-
-    /// Where the choice of values starts: an integer, or a [`SeedGenerator`](super::SeedGenerator).
-    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
-        self
     }
 
     /// The shape of the choice, which is repeated over the input; the input's own by default.
