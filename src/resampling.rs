@@ -84,6 +84,9 @@ impl Precision {
     }
 }
 
+/// The most positions along an axis that tables of sources number, which are f32.
+pub(crate) const MOST_POSITIONS: u32 = 1 << 24;
+
 /// How near to the middle between two positions a coordinate is taken for the middle; onnxruntime's.
 const MIDDLE: f64 = 1e-6;
 
@@ -115,8 +118,8 @@ impl Resampling {
             ));
         }
         let most = self.input.max(self.output);
-        if most > 1 << 24 {
-            return Err(Error::limit("positions along a resized axis", most.into(), 1 << 24));
+        if most > MOST_POSITIONS {
+            return Err(Error::limit("positions along a resized axis", most.into(), MOST_POSITIONS.into()));
         }
         let mut table = Vec::with_capacity(self.output as usize * self.interpolation.taps() as usize);
         table.extend((0..self.output).flat_map(|o| self.taps(self.coordinate(o))));

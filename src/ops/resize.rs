@@ -7,19 +7,16 @@
 use super::{Kernel, Reads, Tape, Value};
 use crate::geometry::extent;
 use crate::plan::{Operand, Problem, ResizeProblem};
-use crate::resampling::Resampling;
+use crate::resampling::{MOST_POSITIONS, Resampling};
 use crate::{DataFormat, Error, Result};
-
-/// The most positions that a table of f32 can number.
-const MOST_POSITIONS: usize = 1 << 24;
 
 /// `input` with other positions along `axis`: each the weighted sum of some of those it had, as many for each, which
 /// `sources` tells by number and weight.
 pub(crate) fn mix(tape: &mut Tape, axis: usize, sources: &[Vec<(u32, f32)>], input: Value) -> Result<Value> {
     let (mut dims, dtype) = (tape.shape(input).dims().to_vec(), tape.dtype(input));
     let most = dims[axis].max(sources.len());
-    if most > MOST_POSITIONS {
-        return Err(Error::limit("positions along a resized axis", most as u64, MOST_POSITIONS as u64));
+    if most > MOST_POSITIONS as usize {
+        return Err(Error::limit("positions along a resized axis", most as u64, MOST_POSITIONS.into()));
     }
     let product = |dims: &[usize]| extent(dims.iter().product());
     // The other axis has one position, which is copied.

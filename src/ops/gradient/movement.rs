@@ -9,6 +9,7 @@ use super::{Reverse, fill};
 use crate::geometry::extent;
 use crate::ops::{Kernel, Reads, Step, Value, reduce};
 use crate::plan::{AxisFunction, MoveAxis, MoveProblem, Operand, Outside, Problem, Reach, ResizeProblem};
+use crate::resampling::MOST_POSITIONS;
 use crate::strides::row_major;
 use crate::{DataFormat, Error, Result};
 
@@ -80,11 +81,11 @@ impl Reverse<'_> {
 
     /// The images `gradient` of the output extents of `of`, resampled to its input extents by these links.
     fn resampled(&mut self, of: ResizeProblem, [rows, columns]: [&Links; 2], gradient: Value) -> Result<Value> {
-        if of.input.iter().chain(&of.output).any(|extent| *extent > 1 << 24) {
+        if of.input.iter().chain(&of.output).any(|extent| *extent > MOST_POSITIONS) {
             return Err(Error::limit(
                 "positions along a resampled axis",
                 u64::from(of.output[0].max(of.input[0])),
-                1 << 24,
+                MOST_POSITIONS.into(),
             ));
         }
         let ((rows, taps_h), (columns, taps_w)) = (table(rows), table(columns));
