@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use common::test_each;
 use gpu::gpu;
 use serde_json::Value;
-use wgpu_conv::layers::{Conv2D, Dense, Flatten, Initializer};
+use wgpu_conv::layers::{Conv2D, Dense, Flatten, Initializer, LayerConfig};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::training::{
     CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
     LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass, ProgressLogger, ReduceLROnPlateau, Run,
     Samples, Schedule, TerminateOnNaN, Trainer,
 };
-use wgpu_conv::{Activation, Gpu, HostTensor};
+use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
 
 /// Sums of f32 in another order, and three epochs of steps.
 const CLOSE: f64 = 2e-5;
@@ -585,6 +585,70 @@ fn trainings_begun_in_keras_go_on() {
             Ok(())
         },
     );
+}
+
+fn recurrent_material() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/recurrent.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Gradients of recurrent layers to their input and their weights (`tests/fixtures/training/recurrent.py`).
+#[test]
+fn gradients_through_time_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let material = recurrent_material();
+    test_each(
+        material["gradients"].as_array().unwrap(),
+        |case| format!("{} {}", case["class"], case["config"]),
+        |case| {
+            let layer = text(LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]))?;
+            let x = tensor(&case["x"]);
+            let layer = text(layer.build(&gpu, &x.shape))?;
+            let all = |name: &str| case[name].as_array().unwrap().iter().map(tensor).collect::<Vec<_>>();
+            text(layer.set_weights(&all("weights")))?;
+            let on = |tensor: HostTensor| text(Tensor::from_slice(&gpu, tensor.shape.clone(), &tensor.values));
+            let x = on(x)?;
+            let hold = |what: &str, got: &Tensor, golden: &HostTensor| {
+                if *got.shape() != golden.shape {
+                    return Err(format!("{what} has the shape {}, not {}", got.shape(), golden.shape));
+                }
+                let got = text(got.read::<f32>())?;
+                got.iter().zip(&golden.values).try_for_each(|(&got, &golden)| close(what, got.into(), golden.into()))
+            };
+            hold("y", &text(layer.call(&x))?, &tensor(&case["y"]))?;
+            let made = text(layer.gradients(std::slice::from_ref(&x), &on(tensor(&case["gy"]))?, true))?;
+            hold("the gradient to x", &made.inputs[0], &tensor(&case["gx"]))?;
+            let golden = all("gw");
+            if made.weights.len() != golden.len() {
+                return Err(format!("{} weights, not {}", made.weights.len(), golden.len()));
+            }
+            made.weights.iter().zip(&golden).try_for_each(|((name, got), golden)| hold(name, got, golden))
+        },
+    );
+}
+
+/// A table of words, recurrent layers in one direction, the other and both, trained as Keras trains them.
+#[test]
+fn recurrent_models_are_trained_as_in_keras() {
+    let Some(gpu) = gpu() else { return };
+    let material = &recurrent_material()["fit"];
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/recurrent.keras");
+    let model = Model::load(&gpu, path).unwrap();
+    let adam = Optimizer::from_name("adam").unwrap().learning_rate(0.05);
+    let mut trainer = Trainer::new(&model, adam, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
+    let options = FitOptions { epochs: 4, batch_size: 4, shuffle: false, ..FitOptions::default() };
+    let (x, y) = (tensor(&material["x"]), tensor(&material["y"]));
+    let history = trainer.fit(std::slice::from_ref(&x), &[y], &options, &mut []).unwrap();
+    let golden = material["loss"].as_array().unwrap();
+    let losses = history.series("loss");
+    assert_eq!(losses.len(), golden.len());
+    for (epoch, (got, golden)) in losses.iter().zip(golden).enumerate() {
+        close(&format!("the loss of epoch {epoch}"), *got, golden.as_f64().unwrap()).unwrap();
+    }
+    let predictions = model.predict(&x).unwrap().values;
+    for (got, golden) in predictions.iter().zip(&tensor(&material["predictions"]).values) {
+        assert!((got - golden).abs() < 1e-4, "{predictions:?}");
+    }
 }
 
 /// The digits of the repository, from random weights: 288 to learn from, every fifth never seen. The whole set of 1797 comes to

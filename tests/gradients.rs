@@ -276,7 +276,44 @@ fn merges_products_and_normalisations() {
     rows.push(row("Dot", Dot::new([1, 2]), &[&[2, 4, 3], &[2, 5, 4]]));
     rows.push(row("Dot the other way", Dot::new([2, 1]), &[&[2, 3, 4], &[2, 4, 5]]));
     rows.push(row("MatMul", MatMul::new(), &[&[2, 3, 4], &[2, 4, 5]]));
+    // Kernels that are read with their axes in another order.
+    for (equation, bias) in
+        [("abc,cd->abd", "d"), ("abc,dc->abd", "d"), ("abc,dec->abed", "ed"), ("abcd,edc->abe", "e")]
+    {
+        let input: &[usize] = if equation.starts_with("abcd") { &[2, 3, 4, 5] } else { &[2, 3, 4] };
+        let output = if equation.ends_with("abed") { vec![None, Some(3), Some(6)] } else { vec![None, Some(6)] };
+        let layer = EinsumDense::new(equation, output).bias_axes(bias);
+        rows.push(row(&format!("EinsumDense {equation}"), layer, &[input]));
+    }
     rows.push(row("MatMul, one matrix for all", MatMul::new(), &[&[2, 3, 4], &[4, 5]]));
+    hold(rows);
+}
+
+/// Backwards through time: each cell, one direction and the other, all states and the last one, units beyond a workgroup.
+#[test]
+fn recurrences() {
+    let cells = [
+        ("LSTM", Cell::Lstm),
+        ("GRU", Cell::Gru { reset_after: true }),
+        ("GRU, reset before", Cell::Gru { reset_after: false }),
+        ("SimpleRNN", Cell::Simple),
+    ];
+    let mut rows = Vec::new();
+    for (name, cell) in cells {
+        for (sequences, backwards) in [(false, false), (true, false), (false, true), (true, true)] {
+            let layer = Recurrent::new(cell, 5).return_sequences(sequences).go_backwards(backwards);
+            rows.push(row(&format!("{name} sequences={sequences} backwards={backwards}"), layer, &[&[3, 4, 2]]));
+        }
+        let one = Recurrent::new(cell, 3).use_bias(false);
+        rows.push(row(&format!("{name}, a time alone, no bias"), one, &[&[2, 1, 3]]));
+        let wide = Recurrent::new(cell, 67).return_sequences(true);
+        rows.push(row(&format!("{name}, more units than invocations"), wide, &[&[2, 3, 3]]));
+        let other = Recurrent::new(cell, 4)
+            .activation(Activation::Softsign)
+            .recurrent_activation(Activation::Softplus)
+            .return_sequences(true);
+        rows.push(row(&format!("{name}, other functions"), other, &[&[2, 3, 3]]));
+    }
     hold(rows);
 }
 

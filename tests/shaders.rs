@@ -25,7 +25,7 @@ use naga::{AddressSpace, Module, ShaderStage, Statement, StorageAccess, TypeInne
 use table::{AXIS_ROWS, FORMATS, ROWS, Row};
 use wgpu_conv::plan::{
     Binding, Caps, CastProblem, Constant, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan,
-    Problem, Shader,
+    Problem, RecurrentFunction, RecurrentGradientProblem, RecurrentProblem, Shader,
 };
 use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
 
@@ -72,6 +72,28 @@ fn problems() -> Vec<(String, Problem)> {
         let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype));
         let cases = cases.chain(separable::cases(dtype)).chain(gradients::cases(dtype));
         problems.extend(cases.map(|case| (format!("{} {dtype}", case.name), case.problem)));
+        for function in [
+            RecurrentFunction::Lstm,
+            RecurrentFunction::GruResetAfter,
+            RecurrentFunction::GruResetBefore,
+            RecurrentFunction::Simple,
+        ] {
+            let each = |activation| Elementwise::new(&activation).expect("a function of each value");
+            let of = RecurrentProblem {
+                function,
+                batch: 3,
+                times: 700,
+                units: 70,
+                backwards: true,
+                bias: true,
+                activation: each(Activation::Elu { alpha: 0.5 }),
+                gate: each(Activation::HardSigmoid),
+                dtype,
+            };
+            problems.push((format!("{function:?} {dtype}"), Problem::Recurrent(of)));
+            let gradient = Problem::RecurrentGradient(RecurrentGradientProblem { of });
+            problems.push((format!("gradient of {function:?} {dtype}"), gradient));
+        }
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {
                 let problem = CastProblem { elements: 999, from: dtype, to, rounding };
@@ -109,6 +131,7 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::Product(problem) => problem.dtype == DType::F16,
         Problem::Take(problem) => problem.dtype == DType::F16 || problem.index_dtype == DType::F16,
         Problem::Recurrent(problem) => problem.dtype == DType::F16,
+        Problem::RecurrentGradient(problem) => problem.of.dtype == DType::F16,
         Problem::Affine(problem) => problem.dtype == DType::F16,
         Problem::Noise(problem) => problem.dtype == DType::F16,
         Problem::MapGradient(problem) => problem.dtype == DType::F16,

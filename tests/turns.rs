@@ -13,7 +13,8 @@ use wgpu_conv::layers::{
 };
 use wgpu_conv::plan::{
     AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
-    NormalizeProblem, Operand, PairSides, Plan, PoolFunction, PoolProblem, Problem, ProductProblem,
+    NormalizeProblem, Operand, PairSides, Plan, PoolFunction, PoolProblem, Problem, ProductProblem, RecurrentFunction,
+    RecurrentGradientProblem, RecurrentProblem,
 };
 use wgpu_conv::{
     Activation, Axis, ConvGeometry, DType, DataFormat, Error, Gpu, HostTensor, Padding, Tensor, Tuning, candidates,
@@ -126,6 +127,29 @@ fn problems() -> Vec<Problem> {
         let problem = ProductProblem::new(&[], sizes, [terms, 1], [columns, 1], PairSides::InputOther, DType::F32);
         problems.push(Problem::Product(problem.unwrap()));
     }
+    let tanh = Elementwise::new(&Activation::Tanh).unwrap();
+    for (units, times) in [(1, 200_000), (70, 5000), (1000, 100), (100_000, 3)] {
+        for function in [
+            RecurrentFunction::Lstm,
+            RecurrentFunction::GruResetAfter,
+            RecurrentFunction::GruResetBefore,
+            RecurrentFunction::Simple,
+        ] {
+            let of = RecurrentProblem {
+                function,
+                batch: 2,
+                times,
+                units,
+                backwards: false,
+                bias: true,
+                activation: tanh,
+                gate: tanh,
+                dtype: DType::F32,
+            };
+            problems.push(Problem::Recurrent(of));
+            problems.push(Problem::RecurrentGradient(RecurrentGradientProblem { of }));
+        }
+    }
     problems
 }
 
@@ -169,6 +193,10 @@ fn long_sums_have_a_plan() {
                     u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
                 }
                 Problem::Product(_) => true,
+                Problem::Recurrent(RecurrentProblem { units, .. })
+                | Problem::RecurrentGradient(RecurrentGradientProblem { of: RecurrentProblem { units, .. } }) => {
+                    units <= 1000
+                }
                 Problem::Normalize(problem) => {
                     u64::from(problem.outer * problem.group) * u64::from(problem.spread) < 1 << 30
                 }

@@ -19,7 +19,7 @@
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
-//! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient` | what only the backward pass computes |
+//! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise`, `affine` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `loss`, `update` | losses with their gradients, optimizers |
@@ -70,6 +70,7 @@ mod pool;
 mod pool_gradient;
 mod product;
 mod recurrent;
+mod recurrent_gradient;
 mod resize;
 mod runs;
 mod take;
@@ -115,6 +116,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
         Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
         Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
+        Problem::RecurrentGradient(problem) => recurrent_gradient::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
         Problem::Recurrent(problem) => recurrent::plans(problem, caps),
         Problem::Affine(problem) => affine::plans(problem, caps),

@@ -4,7 +4,7 @@
 //! of a sum is a repetition. The rest stand here. Each reads what the forward problem read, and the gradient of what it
 //! wrote as [`Operand::Gradient`](super::Operand::Gradient).
 
-use super::{BinaryProblem, PoolFunction, PoolProblem};
+use super::{BinaryProblem, PoolFunction, PoolProblem, RecurrentProblem};
 use crate::geometry::ConvGeometry;
 use crate::{DType, DataFormat};
 
@@ -56,4 +56,16 @@ pub struct KernelGradientProblem {
     pub dtype: DType,
     /// Where the channels stand in input and gradient.
     pub data_format: DataFormat,
+}
+
+/// `output[b, t, gate, unit]`, the gradient of what a recurrence reads of its input, in the order in which states are made.
+///
+/// It reads that as [`Operand::Input`](super::Operand::Input), and beside it what the recurrence has computed of the states
+/// before: as [`Operand::Other`](super::Operand::Other) their products with the recurrent kernel, bias included; of a GRU that
+/// resets before the product, the products of the reset states for the last gate. The
+/// [states](super::Operand::States) are those of the forward pass, and the kernel is transposed, `[gate, unit, unit]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecurrentGradientProblem {
+    /// The recurrence, whose order of times and bias do not matter.
+    pub of: RecurrentProblem,
 }

@@ -62,7 +62,7 @@ pub use conv::{ConvProblem, Direction, Epilogue, SeparableProblem};
 pub(crate) use dispatch::nested_turns;
 pub use dispatch::{Accuracy, Dispatch, MOST_TURNS, Packing, Plan, Sums};
 pub use elementwise::{CastProblem, Elementwise, MapProblem};
-pub use gradient::{BinaryGradientProblem, Hand, KernelGradientProblem, PoolGradientProblem};
+pub use gradient::{BinaryGradientProblem, Hand, KernelGradientProblem, PoolGradientProblem, RecurrentGradientProblem};
 pub use movement::MoveProblem;
 pub use noise::{Factors, NoiseFunction, NoiseProblem};
 pub use normalize::{NormalizeFunction, NormalizeProblem};

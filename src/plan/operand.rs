@@ -14,6 +14,8 @@ pub enum Operand {
     Other,
     /// A constant: the kernel, packed where the plan packs it.
     Kernel,
+    /// What a recurrence has made in the forward pass: the states of every time.
+    States,
     /// A second constant: the bias.
     ///
     /// An operation without one of these binds a placeholder, so that shaders have one layout.

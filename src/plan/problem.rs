@@ -7,7 +7,8 @@
 use super::{
     AffineProblem, AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem,
     LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem,
-    ProductProblem, RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
+    ProductProblem, RecurrentGradientProblem, RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem,
+    UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -50,6 +51,8 @@ pub enum Problem {
     PoolGradient(PoolGradientProblem),
     /// The gradient of a convolution to its kernel.
     KernelGradient(KernelGradientProblem),
+    /// The gradient of a recurrence to what it reads of its input.
+    RecurrentGradient(RecurrentGradientProblem),
     /// Lines of a table by their numbers.
     Take(TakeProblem),
     /// A recurrence over time.
@@ -81,6 +84,7 @@ impl Problem {
             Self::BinaryGradient(_) => "gradient of a function of two",
             Self::PoolGradient(_) => "gradient of pooling",
             Self::KernelGradient(_) => "gradient of a kernel",
+            Self::RecurrentGradient(_) => "gradient of a recurrence",
             Self::Take(_) => "lines by number",
             Self::Recurrent(_) => "recurrence",
             Self::Affine(_) => "affine map",
@@ -107,6 +111,7 @@ impl Problem {
             Self::BinaryGradient(problem) => [problem.of.dtype; 2],
             Self::PoolGradient(problem) => [problem.of.dtype; 2],
             Self::KernelGradient(problem) => [problem.dtype; 2],
+            Self::RecurrentGradient(problem) => [problem.of.dtype; 2],
             Self::Take(problem) => [problem.dtype, problem.index_dtype],
             Self::Recurrent(problem) => [problem.dtype; 2],
             Self::Affine(problem) => [problem.dtype; 2],
@@ -197,6 +202,7 @@ impl Problem {
             | Self::KernelGradient(_)
             | Self::Take(_)
             | Self::Recurrent(_)
+            | Self::RecurrentGradient(_)
             | Self::Loss(_)
             | Self::Update(_) => None,
         }
@@ -233,6 +239,7 @@ impl Problem {
             | Self::KernelGradient(_)
             | Self::Take(_)
             | Self::Recurrent(_)
+            | Self::RecurrentGradient(_)
             | Self::Loss(_)
             | Self::Update(_) => {}
         }

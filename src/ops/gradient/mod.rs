@@ -4,7 +4,7 @@
 //! The forward pass is a list of steps. The gradient is found by walking it backwards: each step is given the gradient of
 //! what it wrote, and by the chain rule makes the gradient of each thing that it read. What makes these are further steps
 //! on the same tape, so they are rewritten, planned and launched as all others. Each kind of problem has one rule, in
-//! `rules.rs` and `movement.rs`.
+//! `rules.rs`, `movement.rs` and `recurrent.rs`.
 //!
 //! ```text
 //! %1 = Conv(%0, kernel)         forward
@@ -28,6 +28,7 @@
 //! 3. Its rows in `tests/gradients.rs`, which holds it to central differences of the reference in f64.
 
 mod movement;
+mod recurrent;
 mod rules;
 
 use std::collections::{HashMap, HashSet};

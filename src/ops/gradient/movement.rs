@@ -7,7 +7,7 @@
 
 use super::{Reverse, fill};
 use crate::geometry::extent;
-use crate::ops::{Kernel, Reads, Step, Value, reduce};
+use crate::ops::{Kernel, Read, Reads, Step, Value, reduce};
 use crate::plan::{AxisFunction, MoveAxis, MoveProblem, Operand, Outside, Problem, Reach, ResizeProblem};
 use crate::resampling::MOST_POSITIONS;
 use crate::strides::row_major;
@@ -101,7 +101,12 @@ impl Reverse<'_> {
     /// the sources lie.
     pub(super) fn movement(&mut self, step: &Step, problem: &MoveProblem, gradient: Value) -> Result<()> {
         let dtype = problem.dtype;
-        let Some(input) = step.value(Operand::Input) else { return Ok(()) };
+        let of_input = match step.reading(Operand::Input) {
+            Some(Read::Value(value)) => self.tape.shape(*value).clone(),
+            Some(Read::Constant(kernel)) => kernel.shape().clone(),
+            None => return Ok(()),
+        };
+        let elements = of_input.elements()? as usize;
         let axes: Vec<MoveAxis> =
             problem.axes.iter().rev().filter(|a| a.extent != 1 || a.reach.is_some()).copied().collect();
         // The box, dense.
@@ -164,12 +169,11 @@ impl Reverse<'_> {
         let offset = u32::try_from(offset)
             .map_err(|_| Error::limit("elements of one tensor", offset.unsigned_abs(), u32::MAX.into()))?;
         let whole: usize = extents.iter().product();
-        let made = if whole == self.tape.elements(input) as usize && offset == 0 && in_order(&write) {
+        let made = if whole == elements && offset == 0 && in_order(&write) {
             part
         } else {
-            let shape = self.tape.shape(input).clone();
-            let made = self.tape.uninitialized(shape, dtype)?;
-            if whole != self.tape.elements(input) as usize {
+            let made = self.tape.uninitialized(of_input, dtype)?;
+            if whole != elements {
                 fill(self.tape, made, 0.0)?;
             }
             let of = MoveProblem { input_offset: first, ..MoveProblem::new(&write, offset, Outside::ZERO, dtype)? };

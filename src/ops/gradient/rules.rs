@@ -48,15 +48,14 @@ impl Reverse<'_> {
             Problem::Affine(_) => {
                 Err(Self::without(step, "augment images before anything that is trained or differentiated"))
             }
-            Problem::Recurrent(_) => {
-                Err(Self::without(step, "recurrent layers are not walked backwards through time yet"))
-            }
+            Problem::Recurrent(problem) => self.recurrent(step, problem, gradient),
             Problem::Separable(_) => {
                 Err(Self::without(step, "two convolutions are one only after the rules of fusion"))
             }
             Problem::MapGradient(_)
             | Problem::BinaryGradient(_)
             | Problem::PoolGradient(_)
+            | Problem::RecurrentGradient(_)
             | Problem::KernelGradient(_)
             | Problem::Loss(_)
             | Problem::Update(_) => Err(Self::without(step, "it is of the backward pass itself")),
