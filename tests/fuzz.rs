@@ -29,9 +29,9 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use counting::{MOST, NOW};
-use mutate::{Format, Random, entries, mutant};
+use mutate::{Format, Random, entries, external, mutant, zip};
 use serde_json::{Value, json};
-use wgpu_conv::formats::{Budget, InputReader, inspect, read_labels};
+use wgpu_conv::formats::{Budget, InputReader, inspect, read_arrays, read_labels};
 use wgpu_conv::layers::{Flatten, LayerConfig};
 use wgpu_conv::model::{Architecture, Model, Sequential};
 use wgpu_conv::view::{Page, Viewer};
@@ -45,6 +45,10 @@ const LONGEST: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } e
 
 /// After so long a file counts as one that is never read to its end, and the process with it.
 const HANGING: Duration = Duration::from_secs(120);
+
+/// The weights of ONNX models that have them in another file: its name, and as many bytes as a seed may have.
+const WEIGHTS: &str = "weights.bin";
+const WEIGHTS_BYTES: usize = 48 << 10;
 
 /// When the file now read was begun, in milliseconds after [`watch`] was first called, or 0.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
@@ -91,8 +95,8 @@ impl Trial<'_> {
         let outcome = catch_unwind(AssertUnwindSafe(|| read(self.path)));
         let (time, most) = (computed() - start, MOST.load(Ordering::Relaxed).saturating_sub(before));
         let mut fault = |text: String| self.faults.push(format!("{name}: {text}"));
-        // The file itself comes on top.
-        let allowed = Budget::default().memory as usize + 5 * self.stored;
+        // The file itself comes on top, and the one beside it.
+        let allowed = Budget::default().memory as usize + 5 * (self.stored + WEIGHTS_BYTES);
         if most > allowed {
             fault(format!("{} MiB at once, of {}", most >> 20, allowed >> 20));
         }
@@ -151,8 +155,19 @@ fn input(trial: &mut Trial) {
     }
 }
 
+/// Arrays to train with.
+fn arrays(trial: &mut Trial) {
+    trial.step("arrays", |path| read_arrays(path));
+}
+
+fn npy_arrays(trial: &mut Trial) {
+    input(trial);
+    arrays(trial);
+}
+
 fn tensors(trial: &mut Trial) {
     weights(trial);
+    arrays(trial);
     trial.step("labels", |path| read_labels(path, "labels"));
     input(trial);
 }
@@ -184,7 +199,7 @@ fn files(folder: &Path, ending: &str, found: &mut Vec<Vec<u8>>) {
         if path.is_dir() {
             files(&path, ending, found);
         } else if path.to_string_lossy().ends_with(ending) {
-            found.extend(Some(std::fs::read(&path).expect("a seed")).filter(|bytes| bytes.len() < 48 << 10));
+            found.extend(Some(std::fs::read(&path).expect("a seed")).filter(|bytes| bytes.len() < WEIGHTS_BYTES));
         }
     }
 }
@@ -291,7 +306,7 @@ fn fuzz(name: &str, ending: &str, format: Format, seeds: &[Vec<u8>], read: fn(&m
 
 #[test]
 fn keras() {
-    fuzz("keras", ".keras", Format::Keras, &seeds("keras", &[".keras"]), model);
+    fuzz("keras", ".keras", Format::Archive, &seeds("keras", &[".keras"]), model);
 }
 
 #[test]
@@ -315,13 +330,30 @@ fn onnx() {
 }
 
 #[test]
+fn onnx_external() {
+    // A folder that every such model finds beside it, whichever of its bytes it asks for.
+    std::fs::create_dir_all(folder()).expect("a folder for files");
+    std::fs::write(folder().join(WEIGHTS), [0x3c; WEIGHTS_BYTES]).expect("weights beside the models");
+    let seeds: Vec<_> = seeds("onnx", &[".onnx"]).iter().filter_map(|bytes| external(bytes, WEIGHTS)).collect();
+    fuzz("onnx_external", ".onnx", Format::Onnx, &seeds, model);
+}
+
+#[test]
 fn safetensors() {
     fuzz("safetensors", ".safetensors", Format::Safetensors, &seeds("safetensors", &[".safetensors"]), tensors);
 }
 
 #[test]
 fn npy() {
-    fuzz("npy", ".npy", Format::Npy, &seeds("npy", &[".npy"]), input);
+    fuzz("npy", ".npy", Format::Npy, &seeds("npy", &[".npy"]), npy_arrays);
+}
+
+#[test]
+fn npz() {
+    let named = |(index, bytes)| (format!("arr_{index}.npy"), bytes);
+    let arrays: Vec<_> = seeds("npy", &[".npy"]).into_iter().enumerate().map(named).collect();
+    let archives: Vec<_> = arrays.windows(2).map(|pair| zip(pair).expect("an archive")).collect();
+    fuzz("npz", ".npz", Format::Archive, &archives, self::arrays);
 }
 
 #[test]

@@ -51,8 +51,8 @@ impl Random {
 /// What is known of a format beyond its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A ZIP archive of JSON and HDF5.
-    Keras,
+    /// A ZIP archive, of JSON and HDF5 or of arrays.
+    Archive,
     /// A JSON text.
     Json,
     /// Messages of Protocol Buffers.
@@ -82,7 +82,7 @@ pub fn mutant(format: Format, seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8>
 /// `None` where `bytes` are no longer of their format.
 fn structured(format: Format, bytes: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     match format {
-        Format::Keras => archive(bytes, other, random),
+        Format::Archive => archive(bytes, other, random),
         Format::Json => changed_json(bytes, other, random),
         Format::Onnx => messages(bytes, other, random),
         Format::Safetensors => {
@@ -301,10 +301,15 @@ fn archive(bytes: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> {
         _ if name.ends_with(".json") => *content = changed_json(content, same, random)?,
         _ => *content = changed_bytes(std::mem::take(content), same, random),
     }
+    zip(&entries)
+}
+
+/// A ZIP archive of these names and contents.
+pub fn zip(entries: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
-        writer.start_file(name, SimpleFileOptions::default()).ok()?;
-        writer.write_all(&content).ok()?;
+        writer.start_file(name.as_str(), SimpleFileOptions::default()).ok()?;
+        writer.write_all(content).ok()?;
     }
     Some(writer.finish().ok()?.into_inner())
 }
@@ -346,6 +351,39 @@ fn messages(bytes: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> 
     let mut bytes = Vec::new();
     write(&message, &mut bytes);
     Some(bytes)
+}
+
+/// The ONNX model `bytes` with the weights that it holds as bytes in the file called `weights` beside it, from its start on.
+pub fn external(bytes: &[u8], weights: &str) -> Option<Vec<u8>> {
+    let text = |number, text: &str| Field { number, content: Content::Bytes(text.as_bytes().to_vec()) };
+    let entry = |key, value: &str| Content::Message(vec![text(1, key), text(2, value)]);
+    let mut model = parse(bytes, 3)?;
+    // ModelProto.graph, GraphProto.initializer, TensorProto.raw_data; its external_data and data_location.
+    let graphs = model.iter_mut().filter(|field| field.number == 7);
+    let initializers = graphs.filter_map(inner).flatten().filter(|field| field.number == 5);
+    for tensor in initializers.filter_map(inner) {
+        let Some(raw) = tensor.iter().position(|field| field.number == 9) else { continue };
+        let length = match tensor.remove(raw).content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Message(fields) => {
+                let mut bytes = Vec::new();
+                write(&fields, &mut bytes);
+                bytes.len()
+            }
+            _ => return None,
+        };
+        tensor.push(Field { number: 13, content: entry("location", weights) });
+        tensor.push(Field { number: 13, content: entry("length", &length.to_string()) });
+        tensor.push(Field { number: 14, content: Content::Number(1) });
+    }
+    let mut bytes = Vec::new();
+    write(&model, &mut bytes);
+    Some(bytes)
+}
+
+/// The fields of a message within another.
+fn inner(field: &mut Field) -> Option<&mut Vec<Field>> {
+    if let Content::Message(fields) = &mut field.content { Some(fields) } else { None }
 }
 
 fn change_nth(message: &mut Vec<Field>, which: &mut usize, other: &[Field], random: &mut Random) -> bool {
