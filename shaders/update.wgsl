@@ -20,7 +20,7 @@
 //   AVERAGE        w = m · w + (1 − m) · g;   OVERWRITE  w = g where the step overwrites
 //
 // Before all but the last six, w −= decay · lr · w where the weight decays. A step that only adds gradients up (clock[UPDATES]
-// is 0) does nothing but ASSIGN, ADD, AVERAGE and OVERWRITE.
+// is 0) does nothing but ASSIGN, ADD, AVERAGE and OVERWRITE, and one that is left out (below 0) nothing at all.
 // Slots are in lib/slot_0.wgsl to lib/slot_2.wgsl.
 // Memory: one pass; neighbours read and write neighbours.
 
@@ -100,7 +100,7 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let i = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
-    if i >= params.items {
+    if i >= params.items || clock[UPDATES] < 0.0 {
         return;
     }
     let p0 = bitcast<f32>(params.act_0);

@@ -651,6 +651,68 @@ fn recurrent_models_are_trained_as_in_keras() {
     }
 }
 
+/// Runs the steps of a case of `tests/fixtures/training/loss_scale.py` from where its file stands: losses, scales and counts of
+/// steps after each, and the weights in the end. `close` bounds what losses and weights are off by.
+fn scaled_as_in_keras(gpu: &Gpu, case: &Value, close: f64) {
+    let path = format!("{}/tests/fixtures/training/{}", env!("CARGO_MANIFEST_DIR"), case["file"].as_str().unwrap());
+    let model = Model::load(gpu, &path).unwrap();
+    let mut trainer = Trainer::resume(&model, &path).unwrap();
+    let steps = case["steps"].as_array().unwrap();
+    for (number, step) in steps.iter().enumerate() {
+        let loss = trainer.train_on_batch(&[tensor(&step["x"])], &[tensor(&step["y"])]).unwrap().get("loss").unwrap();
+        match step["loss"].as_f64() {
+            Some(golden) => assert!((loss - golden).abs() < close, "step {number}: a loss of {loss}, not {golden}"),
+            None => assert!(!loss.is_finite(), "step {number}: a loss of {loss}"),
+        }
+        let state = trainer.optimizer();
+        let (scale, iterations) = (step["scale"].as_f64().unwrap(), step["iterations"].as_u64().unwrap());
+        assert_eq!((state.loss_scale(), state.iterations()), (scale, iterations), "step {number}");
+    }
+    for ((path, weight), golden) in model.weights().iter().zip(case["weights"].as_array().unwrap()) {
+        let (got, golden) = (weight.read().unwrap().values, tensor(golden).values);
+        for (got, golden) in got.iter().zip(&golden) {
+            assert!(f64::from((got - golden).abs()) < close, "{path}: {got}, not {golden}");
+        }
+    }
+    // What is saved goes on as what was not.
+    let saved = folder(&format!("of {}", case["file"])).join("saved.keras");
+    trainer.save(&saved).unwrap();
+    let again = Model::load(gpu, &saved).unwrap();
+    let mut resumed = Trainer::resume(&again, &saved).unwrap();
+    assert_eq!(resumed.optimizer().loss_scale(), trainer.optimizer().loss_scale());
+    for step in &steps[2..] {
+        let (x, y) = ([tensor(&step["x"])], [tensor(&step["y"])]);
+        let [one, other] = [&mut trainer, &mut resumed].map(|trainer| trainer.train_on_batch(&x, &y).unwrap());
+        assert_eq!(one.get("loss"), other.get("loss"));
+        assert_eq!(trainer.optimizer().loss_scale(), resumed.optimizer().loss_scale());
+    }
+}
+
+fn loss_scale_material() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/loss_scale.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A loss scale in a `Trainer`: a step with a gradient that is not finite changes nothing and halves it, and steps that were good
+/// double it; begun in Keras.
+#[test]
+fn loss_scales_look_for_themselves() {
+    let Some(gpu) = gpu() else { return };
+    scaled_as_in_keras(&gpu, &loss_scale_material()["explicit"], 2e-5);
+}
+
+/// Weights in f32, activations and their gradients in f16, with the loss scale that such a model has without being told.
+#[test]
+fn mixed_precision_trains_as_in_keras() {
+    let Some(gpu) = gpu() else { return };
+    if !gpu.caps().f16 {
+        println!("{} has no f16", gpu.info().name);
+        return;
+    }
+    // A dozen roundings to f16, of numbers below 4.
+    scaled_as_in_keras(&gpu, &loss_scale_material()["mixed"], 12.0 * 4.0 / 2048.0);
+}
+
 /// The digits of the repository, from random weights: 288 to learn from, every fifth never seen. The whole set of 1797 comes to
 /// more.
 #[test]

@@ -378,6 +378,8 @@ pub(super) struct OptimizerGroup<'a> {
     pub iterations: i64,
     /// Its other variables.
     pub values: &'a [HostTensor],
+    /// Of a loss scale that is around it, the steps since that has changed, and the scale.
+    pub loss_scale: Option<(u32, f32)>,
 }
 
 /// The bytes of a `model.weights.h5` of the model `root`, with the state of its `optimizer` if any, in the oldest layout that can be written, which every HDF5
@@ -389,12 +391,31 @@ pub(super) fn write(root: &WeightsGroup, optimizer: Option<&OptimizerGroup<'_>>,
     let mut file = FileBuilder::new();
     file.with_libver_bounds(LibVer::Earliest, LibVer::V18);
     file.add_group(layers(root));
-    if let Some(OptimizerGroup { name, iterations, values }) = optimizer {
+    if let Some(OptimizerGroup { name, iterations, values, loss_scale }) = optimizer {
         let mut group = file.create_group("optimizer");
         let mut vars = group.create_group("vars");
         vars.set_attr("name", AttrValue::VarLenString((*name).to_owned()));
-        vars.create_dataset("0").with_i64_data(&[*iterations]).with_shape(&[]);
-        numbered(&mut vars, values, 1);
+        let count = |group: &mut GroupBuilder, name: usize, count: i64| {
+            group.create_dataset(&name.to_string()).with_i64_data(&[count]).with_shape(&[]);
+        };
+        let mut first = 0;
+        if let Some((good_steps, scale)) = *loss_scale {
+            let mut inner = group.create_group("inner_optimizer");
+            let mut inner_vars = inner.create_group("vars");
+            count(&mut inner_vars, 0, *iterations);
+            numbered(&mut inner_vars, values, 1);
+            inner.add_group(inner_vars.finish());
+            group.add_group(inner.finish());
+            // Its own count of steps and learning rate, which nothing reads.
+            count(&mut vars, 0, 0);
+            count(&mut vars, 2, good_steps.into());
+            for (name, value) in [("1", 0.0), ("3", scale)] {
+                vars.create_dataset(name).with_f32_data(&[value]).with_shape(&[]);
+            }
+            first = 4;
+        }
+        count(&mut vars, first, *iterations);
+        numbered(&mut vars, values, first + 1);
         group.add_group(vars.finish());
         file.add_group(group.finish());
     }

@@ -213,12 +213,23 @@ pub(crate) struct TrainingState {
     pub iterations: u64,
     /// What else it keeps; empty where it has not been saved.
     pub values: Vec<crate::HostTensor>,
+    /// Its loss scale, if it has one that looks for itself.
+    pub loss_scale: Option<LossScaleState>,
+}
+
+/// Where a loss scale that looks for itself is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LossScaleState {
+    /// What losses are multiplied by.
+    pub scale: f64,
+    /// Steps in a row since it last changed.
+    pub good_steps: u32,
 }
 
 /// What the `.keras` file at `path` has of the training of its model.
 ///
 /// # Errors
-/// [`Error::Format`] where it cannot be read, or says nothing of a training; [`Error::Unsupported`] for the state of a loss scale.
+/// [`Error::Format`] where it cannot be read, or says nothing of a training.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn saved_training(path: &Path) -> Result<TrainingState> {
     let place = path.display().to_string();
@@ -235,13 +246,18 @@ pub(crate) fn saved_training(path: &Path) -> Result<TrainingState> {
         return Err(Error::format(place, text));
     }
     let mut file = WeightsFile::open(weights, format!("{place}, {WEIGHTS}"), meter)?;
-    if file.has_group("optimizer/inner_optimizer") {
-        return Err(Error::unsupported(
-            format!("{place}: the state of an optimizer with a loss scale"),
-            "load the model, and begin its training anew",
-        ));
-    }
     let mut values = file.vars("optimizer/vars", |_| false)?;
+    let mut loss_scale = None;
+    if file.has_group("optimizer/inner_optimizer") {
+        // A count of steps and a learning rate that nothing reads, then its own, then the inner optimizer's once more.
+        loss_scale = match values.get(2..4).map(|own| [&own[0].values[..], &own[1].values[..]]) {
+            Some([&[good_steps], &[scale]]) if good_steps >= 0.0 => {
+                Some(LossScaleState { scale: scale.into(), good_steps: good_steps as u32 })
+            }
+            _ => return Err(Error::format(place, "a loss scale must be a count of steps and a number")),
+        };
+        values = file.vars("optimizer/inner_optimizer/vars", |_| false)?;
+    }
     let mut iterations = 0;
     if !values.is_empty() {
         let first = values.remove(0);
@@ -250,7 +266,7 @@ pub(crate) fn saved_training(path: &Path) -> Result<TrainingState> {
             _ => return Err(Error::format(place, "the first variable of an optimizer must be a count of steps")),
         };
     }
-    Ok(TrainingState { compile_config, iterations, values })
+    Ok(TrainingState { compile_config, iterations, values, loss_scale })
 }
 
 fn architecture_of(graph: &Graph, unsupported: &[UnsupportedLayer], place: &str) -> Result<Architecture> {

@@ -56,12 +56,13 @@ pub(super) fn keras(model: &Model, training: Option<&TrainingState>, place: &str
 /// [`Error::Format`] for what HDF5 cannot hold.
 pub(super) fn weights(model: &Model, training: Option<&TrainingState>, place: &str) -> Result<Vec<u8>> {
     let group = group(model, String::new(), model.name().to_owned())?;
-    let Some(TrainingState { compile_config, iterations, values }) = training else {
+    let Some(TrainingState { compile_config, iterations, values, loss_scale }) = training else {
         return hdf5::write(&group, None, place);
     };
     let name = compile_config["optimizer"]["config"]["name"].as_str().unwrap_or("optimizer");
     let iterations = i64::try_from(*iterations).unwrap_or(i64::MAX);
-    hdf5::write(&group, Some(&OptimizerGroup { name, iterations, values }), place)
+    let loss_scale = loss_scale.map(|state| (state.good_steps, state.scale as f32));
+    hdf5::write(&group, Some(&OptimizerGroup { name, iterations, values, loss_scale }), place)
 }
 
 fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {

@@ -96,7 +96,7 @@ pub use inspect::{Contents, Obstacle, inspect};
 #[cfg(feature = "keras")]
 pub use keras::{KerasFile, UnsupportedLayer};
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
-pub(crate) use keras::{TrainingState, saved_training};
+pub(crate) use keras::{LossScaleState, TrainingState, saved_training};
 #[cfg(feature = "onnx")]
 pub use onnx::{OnnxFile, UnsupportedNode};
 #[cfg(feature = "safetensors")]

@@ -287,7 +287,14 @@ impl Optimizer {
                 dynamic_growth_steps: fields.integer("dynamic_growth_steps", dynamic_growth_steps)?,
             };
             let inner = fields.get("inner_optimizer").unwrap_or(&Json::Null);
-            return Ok(Self::from_json(inner)?.loss_scaling(scaling));
+            // Keras wrote these once, and took nothing else than their defaults.
+            fields.only("use_ema", &json!(false))?;
+            fields.only("ema_momentum", &json!(EMA_MOMENTUM))?;
+            fields.finish()?;
+            // The scale takes the place of a fixed one.
+            let optimizer = Self { loss_scale_factor: None, ..Self::from_json(inner)?.loss_scaling(scaling) };
+            optimizer.validate()?;
+            return Ok(optimizer);
         }
         let mut optimizer = Self::from_name(fields.class)?;
         optimizer.class = class_of(&fields, optimizer.class)?;

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use super::Schedule;
 use super::loss::{binary, unary};
 use super::weights::projected;
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+use crate::formats::LossScaleState;
 use crate::layers::Constraint;
-use crate::ops::{self, Side, Tape, UpdateReads, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Clip, UpdateFunction, UpdateProblem};
+use crate::ops::{self, Kernel, Numbers, Side, Tape, UpdateReads, Value};
+use crate::plan::{AxisFunction, BinaryFunction, Clip, Elementwise, UpdateFunction, UpdateProblem};
 use crate::variable::Data;
 use crate::{Commands, DType, Error, Gpu, HostTensor, Result, Tensor, Unary, Variable};
 
@@ -652,6 +654,13 @@ impl OptimizerState {
         variables
     }
 
+    /// The loss scale that looks for itself, and for how many steps it has been as it is; `None` without one.
+    #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+    pub(super) fn saved_scale(&self) -> Option<LossScaleState> {
+        let (scale, good_steps) = (self.loss_scale, self.good_steps);
+        self.optimizer.loss_scaling.map(|_| LossScaleState { scale, good_steps })
+    }
+
     /// What Keras saves of it beside the number of steps, for its weights in `order`: the learning rate, unless that is a
     /// schedule's, what is kept beside each weight, and of Nadam the product of its momenta.
     #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
@@ -669,6 +678,21 @@ impl OptimizerState {
             values.push(scalar((1..=self.iterations).map(momentum).product()));
         }
         Ok(values)
+    }
+
+    /// Goes on with the loss scale of another.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a scale that is none.
+    #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+    pub(super) fn restore_scale(&mut self, LossScaleState { scale, good_steps }: LossScaleState) -> Result<()> {
+        let growth = self.optimizer.loss_scaling.map_or(0, |scaling| scaling.dynamic_growth_steps);
+        if !(scale.is_finite() && scale > 0.0) || good_steps >= growth.max(1) {
+            let rule = format!("a loss scale must be positive, and grow after {growth} steps at most");
+            return Err(Error::invalid("optimizer", rule, format!("a scale of {scale}, after {good_steps} steps")));
+        }
+        (self.loss_scale, self.good_steps) = (scale, good_steps);
+        Ok(())
     }
 
     /// Goes on from where another was after `iterations` steps, with what was [`saved`](Self::saved) of it.
@@ -717,11 +741,6 @@ impl OptimizerState {
             let rule = format!("there must be a gradient for each variable, of shapes {}", shapes(wanted));
             return Err(Error::invalid("gradients", rule, shapes(given)));
         }
-        if self.optimizer.loss_scaling.is_some() && !are_finite(gradients)? {
-            self.good_steps = 0;
-            self.loss_scale *= 0.5;
-            return Ok(());
-        }
         let mut commands = Commands::new(&self.gpu);
         let mut tape = Tape::default();
         let mut inputs = gradients.to_vec();
@@ -731,10 +750,14 @@ impl OptimizerState {
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
         let (values, clock) = values.split_at(gradients.len());
-        self.lower(&mut tape, values, clock[0])?;
-        tape.record(&mut commands, &inputs, &[])?;
+        let left_out = self.lower(&mut tape, values, clock[0])?;
+        let results = tape.record(&mut commands, &inputs, left_out.as_slice())?;
         commands.submit()?;
-        self.finish_step()
+        let left_out = match results.first() {
+            Some(result) => super::read(result)?[0] != 0.0,
+            None => false,
+        };
+        self.finish_step(left_out)
     }
 
     /// Makes each weight its moving average, as `fit` does in the end; nothing where there are none.
@@ -798,8 +821,21 @@ impl OptimizerState {
         [flag(updates), factor, rate, alpha, gamma, delta, averaging, flag(overwrites)].map(|number| number as f32)
     }
 
-    /// Writes the step on the tape, which reads `gradients` and the numbers in `clock`.
-    pub(crate) fn lower(&self, tape: &mut Tape, gradients: &[Value], clock: Value) -> Result<()> {
+    /// Whether losses are multiplied by a [`loss_scale`](Self::loss_scale).
+    pub(crate) const fn scales(&self) -> bool {
+        self.optimizer.loss_scaling.is_some() || self.optimizer.loss_scale_factor.is_some()
+    }
+
+    /// Writes the step on the tape, which reads `gradients` and the numbers in `clock`. With a loss scale that looks for itself,
+    /// returns whether the step is left out, 1 or 0 of shape `[1]`: nothing is changed where a gradient is not finite.
+    pub(crate) fn lower(&self, tape: &mut Tape, gradients: &[Value], clock: Value) -> Result<Option<Value>> {
+        let (clock, left_out) = match self.optimizer.loss_scaling {
+            Some(_) => {
+                let left_out = not_finite(tape, gradients)?;
+                (left_out_where(tape, left_out, clock)?, Some(left_out))
+            }
+            None => (clock, None),
+        };
         let mut given = Vec::with_capacity(gradients.len());
         for (weight, gradient) in self.weights.iter().zip(gradients) {
             let mut gradient = ops::cast(tape, DType::F32, None, *gradient)?;
@@ -846,11 +882,17 @@ impl OptimizerState {
                 }
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 
-    /// Counts the step, and does what the host does behind it: functions of the caller's that project weights.
-    pub(crate) fn finish_step(&mut self) -> Result<()> {
+    /// Counts the step, and does what the host does behind it: functions of the caller's that project weights. One that was left
+    /// out halves the loss scale instead.
+    pub(crate) fn finish_step(&mut self, left_out: bool) -> Result<()> {
+        if left_out {
+            self.good_steps = 0;
+            self.loss_scale *= 0.5;
+            return Ok(());
+        }
         self.iterations += 1;
         if let Some(scaling) = self.optimizer.loss_scaling {
             self.grow(scaling);
@@ -926,27 +968,33 @@ fn square_of_norm(tape: &mut Tape, value: Value) -> Result<Value> {
     ops::reduce(tape, AxisFunction::SumSquare, &[0], true, line)
 }
 
-/// Whether every element is finite: a sum of sizes is not where one is not.
-fn are_finite(gradients: &[Tensor]) -> Result<bool> {
-    let Some(first) = gradients.first() else { return Ok(true) };
-    let mut commands = Commands::new(first.gpu());
-    let mut tape = Tape::default();
-    let mut most = Vec::new();
-    for gradient in gradients {
-        let value = tape.input(gradient.shape().clone(), gradient.dtype())?;
-        let line = tape.reshape(value, [gradient.elements() as usize])?;
-        let line = ops::cast(&mut tape, DType::F32, None, line)?;
-        let sizes = unary(&mut tape, Unary::Abs, line)?;
-        most.push(ops::reduce(&mut tape, AxisFunction::Max, &[0], true, sizes)?);
+/// 1 where an element of `gradients` is not finite, else 0, of shape `[1]`.
+fn not_finite(tape: &mut Tape, gradients: &[Value]) -> Result<Value> {
+    let mut largest = Vec::with_capacity(gradients.len());
+    for &gradient in gradients {
+        let elements = tape.elements(gradient) as usize;
+        let line = tape.reshape(gradient, [elements])?;
+        let line = ops::cast(tape, DType::F32, None, line)?;
+        let sizes = unary(tape, Unary::Abs, line)?;
+        largest.push(ops::reduce(tape, AxisFunction::Max, &[0], true, sizes)?);
     }
-    let results = tape.record(&mut commands, gradients, &most)?;
-    commands.submit()?;
-    for result in results {
-        if !super::read(&result)?.iter().all(|value| value.is_finite()) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let largest = ops::concatenate(tape, 0, &largest)?;
+    // All that is finite is as it was once it is clipped; an infinity and NaN are not.
+    let small = unary(tape, Unary::Affine { scale: f32::EPSILON.powi(4), offset: 0.0 }, largest)?;
+    let clipped = unary(tape, Unary::Clip { min: 0.0, max: f32::MAX.sqrt() }, small)?;
+    let finite = binary(tape, BinaryFunction::Equal, small, clipped)?;
+    let finite = ops::reduce(tape, AxisFunction::Min, &[0], true, finite)?;
+    unary(tape, Unary::Affine { scale: -1.0, offset: 1.0 }, finite)
+}
+
+/// The numbers of a step, such that nothing is changed by it where `left_out` is 1: the first of them is below 0 then.
+fn left_out_where(tape: &mut Tape, left_out: Value, clock: Value) -> Result<Value> {
+    let mut first = vec![0.0; CLOCK];
+    first[0] = -2.0;
+    let first = Kernel::of_values([CLOCK], first, Numbers { dtype: DType::F32, rounding: None });
+    let (left_out, first) = (Side::Value(left_out), Side::Constant(&first));
+    let change = ops::binary(tape, BinaryFunction::Multiply, left_out, first, Elementwise::LINEAR)?;
+    binary(tape, BinaryFunction::Add, clock, change)
 }
 
 /// The matrix with the same singular vectors and singular values near 1, by the quintic Newton–Schulz iteration.

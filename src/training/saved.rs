@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::{CompileOptions, Loss, Metric, Optimizer, Trainer};
+use super::{CompileOptions, Loss, LossScaling, Metric, Optimizer, Trainer};
 use crate::formats::{self, TrainingState};
 use crate::model::Model;
 use crate::{Error, Result};
@@ -24,6 +24,7 @@ impl Trainer<'_> {
             compile_config: self.options().to_json(),
             iterations: self.optimizer().iterations(),
             values: self.state.saved(&self.order())?,
+            loss_scale: self.state.saved_scale(),
         };
         formats::save_training(self.model(), &state, path.as_ref())
     }
@@ -62,12 +63,17 @@ impl<'a> Trainer<'a> {
     /// ```
     pub fn resume(model: &'a Model, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let TrainingState { compile_config, iterations, values } = formats::saved_training(path)?;
-        let options = CompileOptions::from_json(&compile_config, &super::trainer::output_names(model))?;
+        let TrainingState { compile_config, iterations, values, loss_scale } = formats::saved_training(path)?;
+        let mut options = CompileOptions::from_json(&compile_config, &super::trainer::output_names(model))?;
+        // Keras writes the config without the loss scale that it has put around the optimizer.
+        if loss_scale.is_some() && options.optimizer.loss_scaling.is_none() {
+            options.optimizer.loss_scaling = Some(LossScaling::default());
+        }
         let mut trainer = Self::compile(model, options)?;
         if iterations > 0 || !values.is_empty() {
             let order = trainer.order();
             let restored = trainer.state.restore(&order, iterations, &values);
+            let restored = restored.and_then(|()| loss_scale.map_or(Ok(()), |it| trainer.state.restore_scale(it)));
             restored.map_err(|error| Error::format(path.display().to_string(), error.to_string()))?;
         }
         Ok(trainer)

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use super::data::{Samples, gathered};
 use super::loss::binary;
 use super::weights::{penalty, times};
-use super::{Logs, Loss, Metric, Optimizer, OptimizerState, Reduction};
+use super::{Logs, Loss, LossScaling, Metric, Optimizer, OptimizerState, Reduction};
 use crate::layers::Regularizer;
 use crate::model::{Model, Port, Program};
 use crate::ops::{self, Tape, Target, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Operand, Problem};
 use crate::variable::Data;
-use crate::{DType, Error, HostTensor, Result, Shape, Variable};
+use crate::{DType, DTypePolicy, Error, HostTensor, Result, Shape, Variable};
 
 /// Programs kept: the batch and its remainder, of training and of validation.
 const MOST_PROGRAMS: usize = 4;
@@ -198,30 +198,30 @@ impl<'a> Trainer<'a> {
         Self::compile(model, CompileOptions { metrics: of_outputs, ..CompileOptions::new(optimizer, losses) })
     }
 
-    /// `model` to be trained as `options` say.
+    /// `model` to be trained as `options` say. With layers of the policy `mixed_float16` among those that are trained, an
+    /// optimizer without a loss scale has [one that looks for itself](LossScaling), as in Keras.
     ///
     /// # Errors
     /// [`Error::Invalid`] for losses and metrics that are not as many as the outputs, and for a model without trainable
-    /// weights; those of [`Optimizer::build`]; [`Error::Unsupported`] for [`LossScaling`](super::LossScaling), which needs each
-    /// step's gradients on the host's side.
-    pub fn compile(model: &'a Model, options: CompileOptions) -> Result<Self> {
+    /// weights; those of [`Optimizer::build`].
+    pub fn compile(model: &'a Model, mut options: CompileOptions) -> Result<Self> {
         options.validate(model.name(), model.outputs().len())?;
-        if options.optimizer.loss_scaling.is_some() {
-            return Err(Error::unsupported(
-                "a loss scale that looks for itself in a Trainer",
-                "give the optimizer a `loss_scale_factor`, or apply gradients by `OptimizerState::apply`",
-            ));
-        }
         let mut trained: Vec<Trained> = Vec::new();
         let mut variables: Vec<(Variable, _)> = Vec::new();
+        let mut mixed = false;
         for (_, layer) in model.layers() {
             for (variable, held) in layer.weights().iter().zip(layer.held()) {
                 let known = trained.iter().any(|weight| Arc::ptr_eq(&weight.data, variable.data()));
                 if variable.trainable() && !known {
                     trained.push(Trained { data: variable.data().clone(), regularizer: held.regularizer.clone() });
                     variables.push((variable.clone(), held.constraint.clone()));
+                    mixed |= layer.config().common().dtype == DTypePolicy::MixedFloat16;
                 }
             }
+        }
+        let optimizer = &mut options.optimizer;
+        if mixed && optimizer.loss_scaling.is_none() && optimizer.loss_scale_factor.is_none() {
+            optimizer.loss_scaling = Some(LossScaling::default());
         }
         let state = options.optimizer.build(model.gpu(), &variables)?;
         let reported = reported(model, &options);
@@ -379,13 +379,19 @@ impl<'a> Trainer<'a> {
         let (_, program, sizes) = &self.programs[self.programs.len() - 1];
         let (program, sizes) = (program.clone(), sizes.clone());
         let (number, clock) = (ops::step_number(self.state.iterations()), self.state.clock());
-        let of_training = [&number[..], &clock[..]];
-        let values = given.iter().map(|tensor| &tensor.values[..]).chain(of_training.into_iter().filter(|_| training));
+        let scale = [self.state.loss_scale() as f32];
+        let of_training: &[&[f32]] = match (training, self.state.scales()) {
+            (false, _) => &[],
+            (true, false) => &[&number, &clock],
+            (true, true) => &[&number, &clock, &scale],
+        };
+        let values = given.iter().map(|tensor| &tensor.values[..]).chain(of_training.iter().copied());
         let results = program.run(self.model.gpu(), &values.collect::<Vec<_>>())?;
+        let mut numbers: Vec<f64> = results.into_iter().flatten().map(f64::from).collect();
         if training {
-            self.state.finish_step()?;
+            let left_out = self.state.optimizer().loss_scaling.is_some() && numbers.pop() == Some(1.0);
+            self.state.finish_step(left_out)?;
         }
-        let numbers: Vec<f64> = results.into_iter().flatten().map(f64::from).collect();
         let mut numbers = &numbers[..];
         let mut sums = Vec::with_capacity(sizes.len());
         let metrics = [None].into_iter().chain(self.reported.iter().map(|reported| reported.metric.as_ref()));
@@ -425,7 +431,6 @@ impl<'a> Trainer<'a> {
             ));
         }
         tape.place = "training".into();
-        let scale = self.state.loss_scale();
         let mut total: Option<Value> = None;
         let mut seeds = Vec::new();
         let mut add = |tape: &mut Tape, value: Value| -> Result<()> {
@@ -438,6 +443,8 @@ impl<'a> Trainer<'a> {
         let mut of_outputs = Vec::with_capacity(predictions.len());
         for (index, (loss, &prediction)) in self.options.losses.iter().zip(&predictions).enumerate() {
             let (loss, of) = of_logits(&mut tape, loss, prediction)?;
+            // In f32 its gradient is scaled before it is rounded.
+            let of = ops::cast(&mut tape, DType::F32, None, of)?;
             let lowered = loss.lower(&mut tape, [of, y[index]], weights.get(index).copied(), training)?;
             let one = match loss.reduction {
                 Reduction::None => mean(&mut tape, lowered.loss)?,
@@ -485,19 +492,26 @@ impl<'a> Trainer<'a> {
         if training {
             let clock = tape.input([self.state.clock_size()].into(), DType::F32)?;
             let targets: Vec<_> = self.trained.iter().map(|weight| Target::Variable(weight.data.clone())).collect();
-            if scale != 1.0 {
-                for (_, gradient) in &mut seeds {
-                    *gradient = times(&mut tape, scale, *gradient)?;
+            let scale = if self.state.scales() { Some(tape.input([1].into(), DType::F32)?) } else { None };
+            let scaled = |tape: &mut Tape, value: Value| match scale {
+                Some(scale) => {
+                    let shape = tape.shape(value).clone();
+                    let scaled = binary(tape, BinaryFunction::Multiply, value, scale)?;
+                    tape.reshape(scaled, shape)
                 }
+                None => Ok(value),
+            };
+            for (_, gradient) in &mut seeds {
+                *gradient = scaled(&mut tape, *gradient)?;
             }
             let mut gradients = ops::gradient(&mut tape, &seeds, &targets)?;
             for (gradient, penalty) in gradients.iter_mut().zip(penalties) {
                 if let Some(penalty) = penalty {
-                    let penalty = if scale == 1.0 { penalty } else { times(&mut tape, scale, penalty)? };
+                    let penalty = scaled(&mut tape, penalty)?;
                     *gradient = binary(&mut tape, BinaryFunction::Add, *gradient, penalty)?;
                 }
             }
-            self.state.lower(&mut tape, &gradients, clock)?;
+            numbers.extend(self.state.lower(&mut tape, &gradients, clock)?);
         }
         let sizes: Vec<usize> = numbers.iter().map(|&number| tape.elements(number) as usize).collect();
         let lines = numbers.iter().zip(&sizes).map(|(&number, &size)| tape.reshape(number, [size]));
