@@ -170,8 +170,9 @@ fn binary_cross_entropy(x: f32, y: f32) -> vec2<f32> {
     if LOGITS {
         return vec2(max(x, 0.0) - x * y + log1p_unit(exp_minus_abs(x)), sigmoid(x) - y);
     }
+    // Keras subtracts what it has clipped: at 1 − ε that is not ε, but what f32 leaves of it.
     let p = clipped(x);
-    let q = clipped(1.0 - x);
+    let q = 1.0 - p;
     return vec2(-y * sound_log(p) - (1.0 - y) * sound_log(q), inside(x) * ((1.0 - y) / q - y / p));
 }
 

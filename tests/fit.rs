@@ -433,6 +433,68 @@ fn what_fit_refuses() {
     assert!(error.contains("as many values as its shape says"), "{error}");
 }
 
+/// Each says the rule, what was received, and what to do.
+#[test]
+fn training_calls_say_what_does_not_fit() {
+    let Some(gpu) = gpu() else { return };
+    let model = classifier(&gpu, &kernel());
+    let inputs = model.inputs()[0].shape.dims().len();
+    assert_eq!(inputs, 2, "points");
+    let columns = model.inputs()[0].shape.dims()[1].unwrap();
+    let x = |samples: usize, columns: usize| {
+        vec![HostTensor::new([samples, columns], vec![0.5; samples * columns]).unwrap()]
+    };
+    let y = |shape: &[usize], value: f32| vec![HostTensor::new(shape, vec![value; shape.iter().product()]).unwrap()];
+    let sparse = || Loss::from_name("sparse_categorical_crossentropy").unwrap();
+    let one_hot = || Loss::from_name("categorical_crossentropy").unwrap();
+    type Row = (Loss, Vec<HostTensor>, Vec<HostTensor>, Vec<HostTensor>, [&'static str; 2]);
+    let rows: Vec<Row> = vec![
+        (sparse(), x(4, columns), y(&[4], 3.0), vec![], ["indices of the 3 classes", "3, target 0"]),
+        (sparse(), x(4, columns), y(&[4], -1.0), vec![], ["number them from 0", "-1, target 0"]),
+        (sparse(), x(4, columns), y(&[4], 0.5), vec![], ["0 to 2", "0.5, target 0"]),
+        (sparse(), x(4, columns), y(&[4, 2], 0.0), vec![], ["one class for each line", "(4, 2)"]),
+        (one_hot(), x(4, columns), y(&[4, 2], 0.0), vec![], ["targets of the predictions' shape", "(4, 2)"]),
+        (one_hot(), x(4, columns), y(&[3, 3], 0.0), vec![], ["the same number of samples", "(3, 3)"]),
+        (one_hot(), x(0, columns), y(&[0, 3], 0.0), vec![], ["one at least", "(0, 3)"]),
+        (one_hot(), x(4, columns + 1), y(&[4, 3], 0.0), vec![], ["shape", "(4, "]),
+        (
+            one_hot(),
+            x(4, columns),
+            vec![],
+            vec![],
+            ["targets, and weights if any, for each of the 1 output", "0 targets"],
+        ),
+        (one_hot(), x(4, columns), y(&[4, 3], 0.0), y(&[4, 2], 1.0), ["extent for each of the first axes", "(4, 2)"]),
+    ];
+    for (loss, x, y, weights, parts) in rows {
+        let mut trainer = Trainer::new(&model, Optimizer::from_name("sgd").unwrap(), &[loss], &[]).unwrap();
+        let error = trainer.train_on_weighted_batch(&x, &y, &weights).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error} for {parts:?}");
+    }
+    let error = Metric::from_name("accurcy").unwrap_err().to_string();
+    assert!(error.contains("a metric must be accuracy, BinaryAccuracy") && error.contains("metric=accurcy"), "{error}");
+    let mut trainer = Trainer::new(&model, Optimizer::from_name("sgd").unwrap(), &[sparse()], &[]).unwrap();
+    let options = FitOptions { class_weight: BTreeMap::from([(3, 2.0)]), ..FitOptions::default() };
+    let error = trainer.fit(&x(4, columns), &y(&[4], 1.0), &options, &mut []).unwrap_err().to_string();
+    assert!(error.contains("numbered from 0 to 2") && error.contains("class 3"), "{error}");
+}
+
+/// What its file has of a wrapper that changes a weight before each step is not trained without that.
+#[test]
+fn a_spectral_normalization_is_not_trained_without_a_word() {
+    let Some(gpu) = gpu() else { return };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/findings/layers_wrapped.keras");
+    let model = Model::load(&gpu, path).unwrap();
+    let x: Vec<usize> = model.inputs()[0].shape.dims().iter().map(|extent| extent.unwrap_or(2)).collect();
+    let x = HostTensor::new(x.as_slice(), vec![0.5; x.iter().product()]).unwrap();
+    let y = model.predict_all(std::slice::from_ref(&x)).unwrap();
+    let losses = vec![Loss::from_name("mse").unwrap(); y.len()];
+    let mut trainer = Trainer::new(&model, Optimizer::from_name("sgd").unwrap(), &losses, &[]).unwrap();
+    assert!(trainer.evaluate(std::slice::from_ref(&x), &y, 2).is_ok());
+    let error = trainer.train_on_batch(&[x], &y).unwrap_err().to_string();
+    assert!(error.contains("in training is not supported") && error.contains("train the model in Keras"), "{error}");
+}
+
 fn bits(model: &Model) -> Vec<u32> {
     model.weights().iter().flat_map(|(_, weight)| weight.read().unwrap().values).map(f32::to_bits).collect()
 }

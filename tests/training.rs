@@ -913,6 +913,31 @@ fn accuracies_by_hand() {
     assert_eq!(value(categorical, tensor(&[3, 4], &dense), tensor(&[3, 4], &scores)), 2.0 / 3.0);
 }
 
+/// At probabilities of exactly 0 and 1, where Keras clips in f32: what is left of 1 − ε is not ε. The numbers are Keras's, of
+/// `jax.value_and_grad` of the loss with its defaults.
+#[test]
+fn probabilities_of_0_and_1_lose_what_they_lose_in_keras() {
+    let Some(gpu) = gpu() else { return };
+    let below_1 = 1.0 - f32::EPSILON * 2.0;
+    let y_true = Tensor::from_slice(&gpu, [1, 7], &[0.0_f32, 1.0, 0.0, 1.0, 1.0, 0.0, 0.25]).unwrap();
+    let y_pred = Tensor::from_slice(&gpu, [1, 7], &[0.0_f32, 1.0, 1.0, 0.0, 0.5, below_1, 0.999_999]).unwrap();
+    for (name, value, gradient) in [
+        ("BinaryCrossentropy", 8.336_371, [0.0, 0.0, 0.0, 0.0, -0.285_714_3, 599_186.3, 105_738.73]),
+        (
+            "BinaryFocalCrossentropy",
+            7.615_120_4,
+            [0.0, 0.0, 4.554_967_4, -4.605_170_2, -0.170_449_61, 599_190.4, 59_479.066],
+        ),
+    ] {
+        let (loss, slopes) = Loss::from_name(name).unwrap().call_with_gradient(&y_true, &y_pred, None).unwrap();
+        let loss = loss.read::<f32>().unwrap()[0];
+        assert!((loss - value).abs() < 1e-5 * value, "{name}: {loss}, not {value}");
+        for (got, golden) in slopes.read::<f32>().unwrap().into_iter().zip(gradient) {
+            assert!((got - golden).abs() <= 1e-5 * golden.abs(), "{name}: a slope of {got}, not {golden}");
+        }
+    }
+}
+
 /// What nothing here draws in training is refused by its class, and does nothing outside of it.
 #[test]
 fn augmentations_that_are_not_drawn_are_refused() {

@@ -88,7 +88,11 @@ pub(super) fn wrapper(
         Ok(write.body(&name_of(json, "layer"), group, body, &[read]))
     };
     let output = match class {
-        "SpectralNormalization" => vec![wrapped(&mut write, at(config, "/layer"), "@layer", input)?],
+        "SpectralNormalization" => {
+            // In training its kernel is divided by its largest singular value first, and stays so.
+            write.graph.notes["not_in_training"] = json!("use the layer in it by itself, or train the model in Keras");
+            vec![wrapped(&mut write, at(config, "/layer"), "@layer", input)?]
+        }
         "TimeDistributed" => {
             let folded = write.layer("merge_time", "", MergeTime::new(), &[input]);
             let made = wrapped(&mut write, at(config, "/layer"), "@layer", folded)?;

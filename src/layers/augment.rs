@@ -57,6 +57,21 @@ pub(super) fn augmented(layer: &Augmentation, tape: &mut Tape, images: Value) ->
     }
 }
 
+/// Whether `layer` has arguments that training can draw by, as far as its class is drawn here: what it would do with a small
+/// picture says so.
+///
+/// # Errors
+/// [`Error::Invalid`] for arguments that the class does not take.
+pub(super) fn check(layer: &Augmentation) -> Result<()> {
+    let mut tape = Tape::default();
+    tape.train()?;
+    let images = tape.input(layer.data_format.join(1, 3, [4, 4]).into(), DType::F32)?;
+    match augmented(layer, &mut tape, images) {
+        Err(Error::Unsupported { .. }) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 impl Images<'_> {
     /// The argument `name`, as JSON but for quotation marks.
     fn argument(&self, name: &'static str) -> &str {

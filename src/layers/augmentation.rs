@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::arguments::{common_setters, seed_setter};
-use super::augment::augmented;
+use super::augment::{augmented, check};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
@@ -161,6 +161,11 @@ impl Describe for Augmentation {
 
     fn passes_values_on(&self) -> bool {
         true
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.common.validate()?;
+        check(self)
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {

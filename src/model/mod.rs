@@ -526,6 +526,10 @@ impl Model {
         seen: &mut dyn FnMut(Applied<'a>),
     ) -> Result<Vec<ops::Value>> {
         self.check_inputs(inputs.len())?;
+        #[cfg(feature = "keras")]
+        if let (true, Some(instead)) = (tape.is_training(), self.notes["not_in_training"].as_str()) {
+            return Err(Error::unsupported(format!("{} in training", self.name), instead.to_owned()));
+        }
         let mut made: Vec<Vec<ops::Value>> = Vec::with_capacity(self.nodes.len());
         let of = |made: &[Vec<ops::Value>], port: &Port| match *port {
             Port::Input(index) => inputs[index],

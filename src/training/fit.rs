@@ -147,6 +147,21 @@ impl<'m> Run<'_, 'm> {
 }
 
 impl Trainer<'_> {
+    /// # Errors
+    /// [`Error::Invalid`] for the weight of a class that there is no prediction of.
+    fn check_class_weights(&self, options: &FitOptions<'_>) -> Result<()> {
+        let model = self.model();
+        let classes = model.outputs().first().and_then(|&output| *model.shape(output).dims().last()?);
+        let (Some(classes @ 2..), Some((&most, _))) = (classes, options.class_weight.last_key_value()) else {
+            return Ok(());
+        };
+        if (most as usize) < classes {
+            return Ok(());
+        }
+        let rule = format!("classes must be numbered from 0 to {}, as many as the model predicts", classes - 1);
+        Err(Error::invalid("class_weight", rule, format!("a weight of class {most}")))
+    }
+
     /// Trains on all samples, epoch by epoch, and returns what each epoch came to. The [`callbacks`](Callback) are told, in
     /// their order, of what happens; they may change the learning rate, end the run, or write files.
     ///
@@ -165,6 +180,7 @@ impl Trainer<'_> {
     ) -> Result<History> {
         let outputs = self.model().outputs().len();
         options.validate(outputs)?;
+        self.check_class_weights(options)?;
         let by_class = match y {
             [y] if !options.class_weight.is_empty() && !y.shape.dims().is_empty() => {
                 vec![by_class(y, &options.class_weight)?]

@@ -1,8 +1,9 @@
 //! Losses: how far predictions are from what was wanted.
 
+use crate::geometry::axis_index;
 use crate::ops::{self, Side, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise, LossFunction, LossParameters, LossProblem};
-use crate::{Commands, DType, Error, Result, Settings, Shape, Tensor, Unary};
+use crate::{Commands, DType, Error, PartialShape, Result, Settings, Shape, Tensor, Unary};
 
 /// A loss: a function of predictions and targets, with how its values become one number.
 ///
@@ -392,6 +393,17 @@ impl Loss {
                 | LossClass::CategoricalGeneralizedCrossEntropy { .. }
                 | LossClass::TopK { sparse: true, .. }
         )
+    }
+
+    /// How many classes predictions of this shape tell apart, where targets are their indices, and the one that does not count.
+    pub(crate) fn indexed_classes(&self, predictions: &PartialShape) -> Option<(usize, Option<i32>)> {
+        let (axis, ignored) = match self.class {
+            LossClass::SparseCategoricalCrossentropy { ignore_class, axis, .. } => (axis, ignore_class),
+            LossClass::CategoricalGeneralizedCrossEntropy { .. } => (-1, None),
+            _ => return None,
+        };
+        let classes = predictions.dims()[axis_index(axis, predictions.dims().len())?]?;
+        Some((classes, ignored))
     }
 
     /// Writes the loss of `[predictions, targets]` on the tape.

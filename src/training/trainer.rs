@@ -359,10 +359,34 @@ impl<'a> Trainer<'a> {
         logs
     }
 
+    /// # Errors
+    /// [`Error::Invalid`] for the index of a class that there is no prediction of.
+    fn check_classes(&self, y: &[HostTensor]) -> Result<()> {
+        for ((loss, targets), &output) in self.options.losses.iter().zip(y).zip(self.model.outputs()) {
+            let Some((classes, ignored)) = loss.indexed_classes(self.model.shape(output)) else { continue };
+            let is_one = |&target: &f32| {
+                target.fract() == 0.0 && (0.0..classes as f32).contains(&target)
+                    || ignored.is_some_and(|ignored| ignored as f32 == target)
+            };
+            if let Some((at, target)) = targets.values.iter().enumerate().find(|(_, target)| !is_one(target)) {
+                let rule = format!(
+                    "targets of {} must be indices of the {classes} classes that are predicted, 0 to {}: number them from 0, \
+                     or have a model with a prediction for each",
+                    loss.name(),
+                    classes.saturating_sub(1)
+                );
+                let received = format!("{target}, target {at} of a batch of shape {}", targets.shape);
+                return Err(Error::invalid("y", rule, received));
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a batch and adds what it comes to.
     fn step(&mut self, training: bool, batch: Samples<'_>, totals: &mut Totals) -> Result<()> {
         let Samples { x, y, sample_weight } = batch;
         let samples = batch.count()?;
+        self.check_classes(y)?;
         let given: Vec<&HostTensor> = x.iter().chain(y).chain(sample_weight).collect();
         let shapes: Vec<Shape> = given.iter().map(|tensor| tensor.shape.clone()).collect();
         let key = (training, sample_weight.len(), shapes);
