@@ -187,6 +187,27 @@ COLOURS = """(() => {{
 }})()"""
 
 
+def check_slices(browser, place):
+    """Chooses the slices of a layer by keyboard."""
+    browser.value(f"layers[{place}].item.scrollIntoView()")
+    for aim, shown in [(0, "image"), (1, "canvas")]:
+        browser.value(f"layers[{place}].go({aim})")
+        browser.wait(f"layers[{place}].at === {aim} && layers[{place}].near")
+        if aim == 1:
+            browser.wait(f"layers[{place}].picture")
+        pictures = set()
+        last = browser.value(f"layers[{place}].slices") - 1
+        browser.value(f"layers[{place}].depth.focus()")
+        browser.key("Home", "Home", 36)
+        for slice in range(last + 1):
+            time.sleep(0.1)
+            assert browser.value(f"layers[{place}].slice") == slice
+            pictures.add(browser.value(f"layers[{place}].{shown}.toDataURL()"))
+            browser.key("ArrowRight", "ArrowRight", 39)
+        assert len(pictures) > last / 2, f"{len(pictures)} pictures of {last + 1} slices"
+    assert browser.value(f"layers[{place}].depth.getAttribute('aria-valuetext')") == f"slice {last} of {last + 1}"
+
+
 def check(browser, page, shots):
     stem = page.stem
     browser.window(1200, 900)
@@ -256,6 +277,20 @@ def check(browser, page, shots):
         assert browser.value(f"layers[{source}].lit") == [before, before + 1]
         assert f"made of map {before} of" in browser.value(f"{told}.textContent")
         browser.value("unpoint()")
+
+    # Of maps over three axes one slice is shown, closed and open, and a slider chooses it.
+    volume = browser.value("layers.findIndex((layer) => layer.slices > 1 && !layer.single && layer.ranges)")
+    if volume >= 0:
+        check_slices(browser, volume)
+        browser.shot(shots, f"{stem}-slices")
+    # Maps over one axis are strips, that can be seen.
+    line = browser.value("layers.findIndex((layer) => layer.width >= 32 && layer.height === 1 && !layer.units)")
+    if line >= 0:
+        width, height = browser.value(f"[layers[{line}].plane.offsetWidth, layers[{line}].plane.offsetHeight]")
+        assert height * 32 > width, f"a strip of {width} by {height}"
+        browser.value(f"layers[{line}].item.scrollIntoView()")
+        time.sleep(0.3)
+        browser.shot(shots, f"{stem}-strips")
 
     # What assistive technology is told.
     nodes = browser("Accessibility.getFullAXTree")["nodes"]

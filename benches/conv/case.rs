@@ -1,7 +1,7 @@
 //! Cases: the rows of `benches/shapes`.
 
-use wgpu_conv::layers::{Conv2D, DepthwiseConv2D, Initializer, LayerConfig, SeparableConv2D};
-use wgpu_conv::{Padding, Shape};
+use wgpu_conv::layers::{Conv, ConvTranspose, DepthwiseConv2D, Initializer, LayerConfig, SeparableConv2D};
+use wgpu_conv::{DataFormat, Padding, Shape};
 
 use crate::Result;
 
@@ -12,8 +12,9 @@ macro_rules! shapes {
 }
 
 /// The files of a usual run: their names, and what they hold.
-pub const FILES: [(&str, &str); 7] = [
+pub const FILES: [(&str, &str); 8] = [
     shapes!("workloads"),
+    shapes!("siblings"),
     shapes!("mobilenet_v1"),
     shapes!("mobilenet_v2"),
     shapes!("resnet50"),
@@ -29,6 +30,7 @@ pub const SWEEPS: [(&str, &str); 1] = [shapes!("sweeps")];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Conv,
+    Transposed,
     Depthwise,
     Separable,
 }
@@ -38,10 +40,12 @@ pub enum Kind {
 pub struct Case {
     pub name: String,
     pub kind: Kind,
-    /// `[batch, height, width, channels]`.
-    pub input: [usize; 4],
+    /// Its shape; `[batch, height, width, channels]` for an image whose channels come last.
+    pub input: Shape,
+    pub format: DataFormat,
     pub filters: u32,
-    pub kernel: u32,
+    /// By axis.
+    pub kernel: Vec<u32>,
     pub stride: u32,
     pub dilation: u32,
     pub groups: u32,
@@ -63,20 +67,45 @@ impl Case {
 
     fn parse(file: &str, line: &str) -> Result<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [name, kind, sizes @ .., padding, count] = &words[..] else { return Err("a row has 13 columns".into()) };
-        let sizes: Vec<u32> = sizes.iter().map(|word| word.parse()).collect::<std::result::Result<_, _>>()?;
-        let [batch, height, width, channels, filters, kernel, stride, dilation, groups] = sizes[..] else {
-            return Err("a row has 13 columns".into());
+        let [name, kind, format, input, channels, filters, kernel, stride, dilation, groups, padding, count] =
+            words[..]
+        else {
+            return Err("a row has 12 columns".into());
         };
-        let kind = match *kind {
+        let kind = match kind {
             "conv" => Kind::Conv,
+            "transposed" => Kind::Transposed,
             "depthwise" => Kind::Depthwise,
             "separable" => Kind::Separable,
             other => return Err(format!("there is no kind {other}").into()),
         };
-        let input = [batch, height, width, channels].map(|extent| extent as usize);
-        let (name, padding, count) = (format!("{file}/{name}"), Padding::from_name(padding)?, count.parse()?);
-        Ok(Self { name, kind, input, filters, kernel, stride, dilation, groups, padding, count })
+        let extents = |text: &str| text.split('x').map(str::parse).collect::<std::result::Result<Vec<u32>, _>>();
+        let mut input: Vec<usize> = extents(input)?.into_iter().map(|extent| extent as usize).collect();
+        let mut kernel = extents(kernel)?;
+        // One number is that of every axis.
+        let axes = input.len() - 1;
+        if kernel.len() == 1 {
+            kernel = vec![kernel[0]; axes];
+        }
+        let (format, place) = match format {
+            "last" => (DataFormat::ChannelsLast, input.len()),
+            "first" => (DataFormat::ChannelsFirst, 1),
+            other => return Err(format!("channels come first or last, not {other}").into()),
+        };
+        input.insert(place, channels.parse()?);
+        Ok(Self {
+            name: format!("{file}/{name}"),
+            kind,
+            input: input.into(),
+            format,
+            filters: filters.parse()?,
+            kernel,
+            stride: stride.parse()?,
+            dilation: dilation.parse()?,
+            groups: groups.parse()?,
+            padding: Padding::from_name(padding)?,
+            count: count.parse()?,
+        })
     }
 
     /// The name without its file.
@@ -85,39 +114,62 @@ impl Case {
     }
 
     /// The layer.
-    pub fn config(&self) -> LayerConfig {
-        let &Self { filters, kernel, stride, dilation, padding, .. } = self;
-        match self.kind {
-            Kind::Conv => Conv2D::new(filters, kernel)
-                .groups(self.groups)
-                .strides(stride)
-                .dilation_rate(dilation)
-                .padding(padding)
-                .use_bias(false)
-                .kernel_initializer(weights(1.0))
-                .into(),
-            Kind::Depthwise => DepthwiseConv2D::new(kernel)
-                .depth_multiplier(filters / self.groups)
-                .strides(stride)
-                .dilation_rate(dilation)
-                .padding(padding)
+    pub fn config(&self) -> Result<LayerConfig> {
+        match (self.kind, &self.kernel[..]) {
+            (Kind::Conv | Kind::Transposed, &[length]) => Ok(self.over([length])),
+            (Kind::Conv | Kind::Transposed, &[height, width]) => Ok(self.over([height, width])),
+            (Kind::Conv | Kind::Transposed, &[depth, height, width]) => Ok(self.over([depth, height, width])),
+            (Kind::Depthwise, &[height, width]) => Ok(DepthwiseConv2D::new([height, width])
+                .depth_multiplier(self.filters / self.groups)
+                .strides(self.stride)
+                .dilation_rate(self.dilation)
+                .padding(self.padding)
+                .data_format(self.format)
                 .use_bias(false)
                 .depthwise_initializer(weights(1.0))
-                .into(),
-            Kind::Separable => SeparableConv2D::new(filters, kernel)
-                .strides(stride)
-                .dilation_rate(dilation)
-                .padding(padding)
+                .into()),
+            (Kind::Separable, &[height, width]) => Ok(SeparableConv2D::new(self.filters, [height, width])
+                .strides(self.stride)
+                .dilation_rate(self.dilation)
+                .padding(self.padding)
+                .data_format(self.format)
                 .use_bias(false)
                 .depthwise_initializer(weights(1.0))
                 .pointwise_initializer(weights(1.0))
-                .into(),
+                .into()),
+            (kind, kernel) => Err(format!("{kind:?} has no case over {} axes", kernel.len()).into()),
         }
+    }
+
+    /// A convolution over `R` axes, or its transpose.
+    fn over<const R: usize>(&self, kernel: [u32; R]) -> LayerConfig
+    where
+        LayerConfig: From<Conv<R>> + From<ConvTranspose<R>>,
+    {
+        if self.kind == Kind::Transposed {
+            return ConvTranspose::<R>::new(self.filters, kernel)
+                .strides(self.stride)
+                .dilation_rate(self.dilation)
+                .padding(self.padding)
+                .data_format(self.format)
+                .use_bias(false)
+                .kernel_initializer(weights(1.0))
+                .into();
+        }
+        Conv::<R>::new(self.filters, kernel)
+            .groups(self.groups)
+            .strides(self.stride)
+            .dilation_rate(self.dilation)
+            .padding(self.padding)
+            .data_format(self.format)
+            .use_bias(false)
+            .kernel_initializer(weights(1.0))
+            .into()
     }
 
     /// The input's values.
     pub fn values(&self) -> Vec<f32> {
-        uniform(self.input.iter().product(), 1.0)
+        uniform(self.input.dims().iter().product(), 1.0)
     }
 }
 

@@ -104,7 +104,7 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
         }
         report::print_heading(file.0);
         let first = rows.len();
-        let is_network = !["workloads", "sweeps"].contains(&file.0);
+        let is_network = !["workloads", "siblings", "sweeps"].contains(&file.0);
         // A network has many layers, and is about their sum.
         method.span = Duration::from_millis(if is_network { 120 } else { 400 });
         // The same device with nothing compiled and nothing allocated.

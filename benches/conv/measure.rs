@@ -74,14 +74,14 @@ impl Figures {
 
 /// Measures `case` on `gpu` and shows each row when it is known.
 pub fn measure(gpu: &Gpu, case: &Case, method: &Method, mut show: impl FnMut(Row)) -> Result<()> {
-    let problems = case.config().convolutions(case.input)?;
+    let problems = case.config()?.convolutions(case.input.clone())?;
     let weights: Vec<Array> = build(gpu, case)?
         .get_weights()
         .unwrap()
         .iter()
         .map(|weight| Array::from_f32(weight.shape.dims(), &weight.values))
         .collect();
-    let truth = Truth::new(case, &weights);
+    let truth = Truth::new(case, &weights)?;
     for (tuning, plans) in choices(gpu, &problems, method.all)? {
         let chosen = tuning == Tuning::Heuristic;
         gpu.set_tuning(tuning);
@@ -125,7 +125,7 @@ fn choices(gpu: &Gpu, problems: &[ConvProblem], all: bool) -> Result<Vec<(Tuning
 }
 
 fn build(gpu: &Gpu, case: &Case) -> Result<Layer> {
-    Ok(case.config().build(gpu, case.input)?)
+    Ok(case.config()?.build(gpu, case.input.clone())?)
 }
 
 fn figures(gpu: &Gpu, case: &Case, problems: &[ConvProblem], truth: &Truth, method: &Method) -> Result<Figures> {
@@ -133,7 +133,7 @@ fn figures(gpu: &Gpu, case: &Case, problems: &[ConvProblem], truth: &Truth, meth
     let before = gpu.counters();
     let values = case.values();
     let layer = build(gpu, case)?;
-    let input = Tensor::from_slice(gpu, case.input, &values)?;
+    let input = Tensor::from_slice(gpu, case.input.clone(), &values)?;
     let mut output = None;
     let first = method.clock.host(|| {
         output = Some(layer.call(&input)?);
@@ -151,7 +151,7 @@ fn figures(gpu: &Gpu, case: &Case, problems: &[ConvProblem], truth: &Truth, meth
     let memory = gpu.counters().bytes - before.bytes;
     let round_trip = repeat(ROUND_TRIPS, Duration::ZERO, || {
         method.clock.host(|| {
-            layer.call(&Tensor::from_slice(gpu, case.input, &values)?)?.read::<f32>()?;
+            layer.call(&Tensor::from_slice(gpu, case.input.clone(), &values)?)?.read::<f32>()?;
             Ok(())
         })
     })?;

@@ -7,27 +7,33 @@ use super::look::{Aggregation, LayerShape};
 pub(super) struct Extents {
     /// How many maps there are.
     pub(super) count: usize,
+    /// Images in one map, below each other; one, but for maps of three axes.
+    pub(super) slices: usize,
+    /// Of one slice.
     pub(super) height: usize,
     pub(super) width: usize,
     /// Whether the maps are channels of something that has a place for each value: a flat output is one map, and not.
     pub(super) spatial: bool,
 }
 
+/// How many times as long as high a strip is.
+const STRIP: usize = 16;
 /// Units of a flat layer that stand in one row; more are folded into a square.
 const ROW: usize = 32;
 
 impl Extents {
-    /// Axes before the width, where there are more than two, stand below each other.
+    /// Of axes before the height, every place is a slice.
     pub(super) fn of(shape: &[usize]) -> Self {
         match shape {
-            [] => Self { count: 1, height: 1, width: 1, spatial: false },
+            [] => Self { count: 1, slices: 1, height: 1, width: 1, spatial: false },
             [units] => {
                 let width =
                     if *units <= ROW { *units } else { units.isqrt() + usize::from(units.isqrt().pow(2) < *units) };
-                Self { count: 1, height: units.div_ceil(width.max(1)), width, spatial: false }
+                Self { count: 1, slices: 1, height: units.div_ceil(width.max(1)), width, spatial: false }
             }
-            [before @ .., width, count] => {
-                Self { count: *count, height: elements(before), width: *width, spatial: true }
+            [width, count] => Self { count: *count, slices: 1, height: 1, width: *width, spatial: true },
+            [before @ .., height, width, count] => {
+                Self { count: *count, slices: elements(before), height: *height, width: *width, spatial: true }
             }
         }
     }
@@ -39,9 +45,19 @@ pub(super) fn elements(shape: &[usize]) -> usize {
 }
 
 impl Extents {
+    /// Rows of values in one map.
+    pub(super) fn rows(&self) -> usize {
+        self.slices.saturating_mul(self.height)
+    }
+
     /// Values, or places for them, in one map.
     pub(super) fn room(&self) -> usize {
-        self.height.saturating_mul(self.width)
+        self.rows().saturating_mul(self.width)
+    }
+
+    /// How many times as high as wide a value is drawn: a line of many would be too thin to see, and is drawn as a strip.
+    pub(super) fn stretch(&self) -> usize {
+        if self.spatial && self.rows() == 1 { (self.width / STRIP).max(1) } else { 1 }
     }
 }
 
@@ -246,11 +262,22 @@ mod tests {
         assert_eq!(of(&[33]), (1, 6, 6));
         assert_eq!(of(&[64]), (1, 8, 8));
         assert_eq!(of(&[5, 7]), (7, 1, 5));
-        assert_eq!(of(&[2, 3, 4, 5]), (5, 6, 4));
+        assert_eq!(of(&[2, 3, 4, 5]), (5, 3, 4));
         assert_eq!(
             Maps::new(&[33], &[1.0; 33]).pixels(0)[32..],
             [Pixel::Value(0.0), Pixel::Empty, Pixel::Empty, Pixel::Empty]
         );
         assert_eq!(Maps::new(&[1, 2, 3], &[]).pixels(2), [0.0, 0.0].map(Pixel::Value));
+    }
+
+    #[test]
+    fn lines_are_strips_and_volumes_have_slices() {
+        let volume = Extents::of(&[2, 3, 4, 5]);
+        assert_eq!((volume.slices, volume.rows(), volume.room(), volume.stretch()), (2, 6, 24, 1));
+        for (width, stretch) in [(1, 1), (31, 1), (32, 2), (4096, 256)] {
+            assert_eq!(Extents::of(&[width, 8]).stretch(), stretch, "{width} places");
+            // A flat layer is no line.
+            assert_eq!(Extents::of(&[width]).stretch(), 1);
+        }
     }
 }

@@ -44,6 +44,9 @@ class Layer {
         this.plane = this.item.querySelector(".plane");
         this.image = this.item.querySelector(".plane img");
         this.single = this.maps === 1;
+        // The height of a map in widths of a value.
+        this.high = this.height * this.stretch;
+        this.slice = Math.floor(this.slices / 2);
         // From closed, 0, to open, 1; where it is, and where it goes.
         this.at = this.aim = this.open && !this.single ? 1 : 0;
         this.near = false;
@@ -53,19 +56,28 @@ class Layer {
         if (!this.image) {
             return;
         }
-        if (live) {
+        if (live || this.slices > 1) {
             const canvas = document.createElement("canvas");
             Object.assign(canvas, { className: "pixels", width: this.width, height: this.height });
             canvas.setAttribute("role", "img");
             canvas.setAttribute("aria-label", this.image.alt);
             this.image.replaceWith(canvas);
+            this.whole = this.image;
             this.image = canvas;
         }
         this.image.addEventListener("pointermove", (event) => this.point(null, event));
         this.image.addEventListener("pointerleave", unpoint);
-        if (!this.button) {
-            return;
+        if (this.button) {
+            this.unfold();
         }
+        if (this.slices > 1) {
+            this.depth = this.choice("Slice", this.slices, this.slice, (slice) => this.cut(slice));
+            this.cut(this.slice);
+        }
+    }
+
+    /** Makes what an open layer has: each of its maps, and a slider that points at one. */
+    unfold() {
         this.button.addEventListener("click", () => this.toggle());
         this.image.addEventListener("click", () => this.go(1));
         this.canvas = document.createElement("canvas");
@@ -74,21 +86,49 @@ class Layer {
         this.canvas.addEventListener("pointerdown", (event) => this.pointAt(event));
         this.canvas.addEventListener("pointerleave", unpoint);
         this.plane.append(this.canvas);
-        this.pick = document.createElement("label");
-        this.pick.className = "pick";
-        this.slider = document.createElement("input");
-        Object.assign(this.slider, { type: "range", min: 0, max: this.maps - 1, value: 0 });
-        this.slider.setAttribute("aria-label", `Map of ${this.name}`);
-        this.slider.addEventListener("input", () => this.point(Number(this.slider.value), null));
+        this.slider = this.choice("Map", this.maps, 0, (map) => this.point(map, null));
+        this.pick = this.slider.parentElement;
         this.slider.addEventListener("focus", () => {
             if (this.slider.matches(":focus-visible")) {
                 this.point(Number(this.slider.value), null);
             }
         });
         this.slider.addEventListener("blur", unpoint);
-        this.pick.append("Map", this.slider);
-        this.stage.append(this.pick);
         this.nameButton();
+    }
+
+    /** A slider below the layer that chooses one of so many. */
+    choice(text, most, value, chosen) {
+        const label = document.createElement("label");
+        label.className = "pick";
+        const slider = document.createElement("input");
+        Object.assign(slider, { type: "range", min: 0, max: most - 1, value });
+        slider.setAttribute("aria-label", `${text} of ${this.name}`);
+        slider.addEventListener("input", () => chosen(Number(slider.value)));
+        label.append(text, slider);
+        this.stage.append(label);
+        return slider;
+    }
+
+    /** Shows one of the images that lie behind each other in every map. */
+    async cut(slice) {
+        this.slice = slice;
+        this.depth.setAttribute("aria-valuetext", `slice ${slice} of ${this.slices}`);
+        this.redraw();
+        if (this.values) {
+            this.fresh = true;
+            this.refresh();
+            return;
+        }
+        await this.whole.decode();
+        const context = this.image.getContext("2d");
+        context.clearRect(0, 0, this.width, this.height);
+        context.drawImage(this.whole, 0, this.slice * this.height, this.width, this.height, 0, 0, this.width, this.height);
+    }
+
+    /** Where the shown slice of a map begins in the sheet. */
+    origin(map) {
+        return [map % this.sheet * this.width, (Math.floor(map / this.sheet) * this.slices + this.slice) * this.height];
     }
 
     nameButton() {
@@ -144,12 +184,12 @@ class Layer {
         const room = Math.max(80, this.stage.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
         const side = Math.min(LONGEST, room / 1.4);
         const units = this.units && this.units > 1;
-        const closed = whole(Math.min(units ? room * .9 / covered(this.width, this.height)[0] : Infinity,
-            units ? 24 : Infinity, side * (units ? 9 : 1) / Math.max(this.width, this.height)));
+        const closed = whole(Math.min(units ? room * .9 / covered(this.width, this.high)[0] : Infinity,
+            units ? 24 : Infinity, side * (units ? 9 : this.stretch > 1 ? 3 : 1) / Math.max(this.width, this.high)));
         const [width, height] = [this.across(this.columns), this.down(this.rows)];
         const fit = Math.min(room / covered(width, height)[0], HIGHEST / covered(width, height)[1], closed);
         // Maps that would be too small to see may be scrolled to.
-        return [closed, whole(Math.max(fit, 8 / Math.max(this.width, this.height)))];
+        return [closed, whole(Math.max(fit, 8 / Math.max(this.width, this.high)))];
     }
 
     /** The width of so many maps beside each other, half a map apart. */
@@ -158,7 +198,7 @@ class Layer {
     }
 
     down(maps) {
-        return this.height * (1.5 * maps - .5);
+        return this.high * (1.5 * maps - .5);
     }
 
     /** Where it is on the way, slow at both ends. */
@@ -174,7 +214,7 @@ class Layer {
         const [closed, open] = this.scales();
         const way = this.eased();
         this.scale = closed + (open - closed) * way;
-        const shut = [this.width * closed, this.height * closed];
+        const shut = [this.width * closed, this.high * closed];
         const full = [this.across(this.columns) * open, this.down(this.rows) * open];
         const [width, height] = [0, 1].map((i) => Math.round(shut[i] + (full[i] - shut[i]) * way));
         const [over, up] = covered(width, height);
@@ -242,18 +282,20 @@ class Layer {
         }
         this.fresh = false;
         const pixels = new ImageData(this.width, this.height);
+        const area = this.width * this.height;
+        const start = this.slice * area;
         if (this.colored) {
             const [least, most] = [Math.min(...this.bounds.map(([least]) => least)), Math.max(...this.bounds.map(([, most]) => most))];
             const level = (value) => Math.round((value - least) / (most > least ? most - least : 1) * 255);
-            for (let i = 0; i < this.width * this.height; i++) {
-                const at = (channel) => level(this.values[i * this.maps + channel]);
+            for (let i = 0; i < area; i++) {
+                const at = (channel) => level(this.values[(start + i) * this.maps + channel]);
                 pixels.data.set([at(0), at(1), at(2), 255], 4 * i);
             }
         } else {
             const one = this.single ? this.values : this.combined();
             const finite = one.filter(Number.isFinite);
             const [least, most] = finite.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
-            this.paint(pixels.data, this.width, 0, 0, one, 0, 1, least, most);
+            this.paint(pixels.data, this.width, 0, 0, one.subarray(start, start + area), 0, 1, least, most);
         }
         this.image.getContext("2d").putImageData(pixels, 0, 0);
         this.redraw();
@@ -290,11 +332,11 @@ class Layer {
         this.sheet = Math.ceil(Math.sqrt(this.maps));
         const canvas = document.createElement("canvas");
         canvas.width = this.sheet * this.width;
-        canvas.height = Math.ceil(this.maps / this.sheet) * this.height;
+        canvas.height = Math.ceil(this.maps / this.sheet) * this.slices * this.height;
         const pixels = new ImageData(canvas.width, canvas.height);
         for (let map = 0; map < this.maps; map++) {
-            this.paint(pixels.data, canvas.width, map % this.sheet * this.width, Math.floor(map / this.sheet) * this.height,
-                this.values, map, this.maps, ...this.bounds[map]);
+            const [left, top] = [map % this.sheet * this.width, Math.floor(map / this.sheet) * this.slices * this.height];
+            this.paint(pixels.data, canvas.width, left, top, this.values, map, this.maps, ...this.bounds[map]);
         }
         canvas.getContext("2d").putImageData(pixels, 0, 0);
         return canvas;
@@ -318,14 +360,13 @@ class Layer {
         context.setTransform(dense, 0, 0, dense, 0, 0);
         context.clearRect(0, 0, width, height);
         context.imageSmoothingEnabled = this.scale * dense < 1;
-        const [mapWidth, mapHeight] = [this.width * this.scale, this.height * this.scale];
+        const [mapWidth, mapHeight] = [this.width * this.scale, this.high * this.scale];
         const middle = [(width - mapWidth) / 2, (height - mapHeight) / 2];
         const way = this.eased();
         for (let map = 0; map < this.maps; map++) {
             const [x, y] = this.corner(map).map((to, i) => middle[i] + (to - middle[i]) * way);
             if (this.picture) {
-                context.drawImage(this.picture, map % this.sheet * this.width, Math.floor(map / this.sheet) * this.height,
-                    this.width, this.height, x, y, mapWidth, mapHeight);
+                context.drawImage(this.picture, ...this.origin(map), this.width, this.height, x, y, mapWidth, mapHeight);
             } else {
                 context.fillStyle = this.faint;
                 context.fillRect(x, y, mapWidth, mapHeight);
@@ -339,7 +380,7 @@ class Layer {
     /** The left upper corner of a map of an open layer. */
     corner(map) {
         const [column, row] = [Math.floor(map / this.rows), map % this.rows];
-        return [column * this.width * this.scale * 1.5, row * this.height * this.scale * 1.5];
+        return [column * this.width * this.scale * 1.5, row * this.high * this.scale * 1.5];
     }
 
     /** Frames the maps that are lit, and the one that is chosen. */
@@ -363,7 +404,7 @@ class Layer {
 
     /** The map under the pointer, if it is not between maps. */
     pointAt(event) {
-        const [x, y] = [event.offsetX / this.scale / this.width / 1.5, event.offsetY / this.scale / this.height / 1.5];
+        const [x, y] = [event.offsetX / this.scale / this.width / 1.5, event.offsetY / this.scale / this.high / 1.5];
         const map = Math.floor(x) * this.rows + Math.floor(y);
         const within = x % 1 <= 2 / 3 && y % 1 <= 2 / 3 && Math.floor(y) < this.rows && map >= 0 && map < this.maps;
         if (!within || this.at !== 1) {
@@ -394,7 +435,8 @@ class Layer {
     /** What is said of a map, or, without one, of what stands for all. */
     told(map) {
         const range = this.ranges && (this.single ? this.ranges[0] : this.ranges[map]);
-        const size = this.units ? count(this.units, "value") : `${this.height} × ${this.width}`;
+        const extents = [this.slices, this.height, this.width].slice(this.slices > 1 ? 0 : 1);
+        const size = this.units ? count(this.units, "value") : extents.join(" × ");
         const lines = [this.single ? `${this.name} · ${size}`
             : map === null ? `${this.name} · ${this.maps} maps of ${size}`
                 : `${this.name} · map ${map} of ${this.maps} · ${size}`];

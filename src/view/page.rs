@@ -182,7 +182,7 @@ impl Viewer<'_> {
                 return Ok(None);
             };
             // As near to a square as may be: browsers limit the sides of pictures.
-            let Extents { count, height, width, .. } = maps.extents;
+            let (count, height, width) = (maps.extents.count, maps.extents.rows(), maps.extents.width);
             let columns = ((count * height).div_ceil(width.max(1))).isqrt().clamp(1, count);
             let file = Sheet::packed(&maps, columns)?.png(layer.look(), self.look.background, shades)?;
             Ok(Some((file, columns)))
@@ -312,7 +312,7 @@ impl Viewer<'_> {
 
     /// The one map of a layer, or the one for all.
     fn write_closed(&self, html: &mut String, layer: &LayerView, maps: &Maps) -> Result<()> {
-        let Extents { count, height, width, .. } = maps.extents;
+        let (count, height, width) = (maps.extents.count, maps.extents.rows(), maps.extents.width);
         let strategy = layer.look().aggregation_strategy;
         let colored = if layer.class_name() == "InputLayer" && count > 1 { self.input_picture(layer)? } else { None };
         let (pixels, text) = match count {
@@ -340,7 +340,8 @@ impl Viewer<'_> {
     fn data(&self, sheets: &[Option<PackedMaps>], labels: &[String]) -> Value {
         let layer = |(layer, sheet): (&LayerView, &Option<PackedMaps>)| {
             let (look, maps) = (layer.look(), layer.maps());
-            let Extents { count, height, width, spatial } = maps.map_or(Extents::of(&[]), |maps| maps.extents);
+            let extents = maps.map_or(Extents::of(&[]), |maps| maps.extents);
+            let count = extents.count;
             let (columns, rows) = grid(count, look.layer_shape);
             let links = match layer.links {
                 Links::All => json!("all"),
@@ -356,9 +357,11 @@ impl Viewer<'_> {
                 "name": printable_name(layer.name()),
                 "inputs": layer.inputs(),
                 "maps": count,
-                "height": height,
-                "width": width,
-                "units": if spatial { None } else { layer.output_shape().map(elements) },
+                "slices": extents.slices,
+                "height": extents.height,
+                "width": extents.width,
+                "stretch": extents.stretch(),
+                "units": if extents.spatial { None } else { layer.output_shape().map(elements) },
                 "columns": columns,
                 "rows": rows,
                 "links": links,
@@ -396,7 +399,8 @@ const TOOLS: &str = "\
 <summary>How to read it</summary>
 <p>A layer shows one map for each of its channels. Closed, it shows one that stands for all of them, pixel by pixel. Each map \
 has a scale of its own, from its smallest value, faint, to its greatest, bright, so that maps cannot be compared by their \
-brightness; pixels in magenta are NaN or infinite. An input of three or four channels is shown in its colours. Point at a map, or \
+brightness; pixels in magenta are NaN or infinite. Maps over one axis are strips; of those over three axes one slice is shown, \
+which a slider chooses. An input of three or four channels is shown in its colours. Point at a map, or \
 choose one with the slider below an open layer, to see which maps it is made of.</p>
 </details>
 </div>

@@ -172,7 +172,8 @@ impl Sheet {
         scale: usize,
         text: Option<&str>,
     ) -> Result<Self> {
-        let (width, height) = (maps.extents.width.saturating_mul(scale), maps.extents.height.saturating_mul(scale));
+        let [wide, high] = [scale, scale.saturating_mul(maps.extents.stretch())];
+        let (width, height) = (maps.extents.width.saturating_mul(wide), maps.extents.rows().saturating_mul(high));
         let (columns, rows) = grid(drawn.len(), look.layer_shape);
         let (across, down) = (width.saturating_add(width / 2), height.saturating_add(height / 2));
         let span =
@@ -185,7 +186,7 @@ impl Sheet {
         let mut sheet =
             Self::new(span(columns, across, width).max(text_width), grid_height.saturating_add(text_height))?;
         for (index, pixels) in drawn.iter().enumerate() {
-            sheet.draw(pixels, maps.extents.width, scale, [index / rows * across, index % rows * down]);
+            sheet.draw(pixels, maps.extents.width, [wide, high], [index / rows * across, index % rows * down]);
         }
         for (place, letter) in text.unwrap_or_default().chars().enumerate() {
             for (y, row) in font::rows(letter).into_iter().enumerate() {
@@ -199,28 +200,28 @@ impl Sheet {
 
     /// All maps close together, `columns` in a row, row by row: what a page cuts maps from.
     pub(super) fn packed(maps: &Maps, columns: usize) -> Result<Self> {
-        let (width, height, count) = (maps.extents.width, maps.extents.height, maps.extents.count);
+        let (width, height, count) = (maps.extents.width, maps.extents.rows(), maps.extents.count);
         let mut sheet = Self::new(width * columns, height * count.div_ceil(columns.max(1)))?;
         for map in 0..count {
-            sheet.draw(&maps.pixels(map), width, 1, [map % columns * width, map / columns * height]);
+            sheet.draw(&maps.pixels(map), width, [1; 2], [map % columns * width, map / columns * height]);
         }
         Ok(sheet)
     }
 
     /// One map.
     pub(super) fn single(maps: &Maps, pixels: &[Pixel]) -> Result<Self> {
-        let mut sheet = Self::new(maps.extents.width, maps.extents.height)?;
-        sheet.draw(pixels, maps.extents.width, 1, [0, 0]);
+        let mut sheet = Self::new(maps.extents.width, maps.extents.rows())?;
+        sheet.draw(pixels, maps.extents.width, [1; 2], [0, 0]);
         Ok(sheet)
     }
 
-    /// Draws a map whose left upper corner is at `x`, `y`.
-    fn draw(&mut self, pixels: &[Pixel], width: usize, scale: usize, [x, y]: [usize; 2]) {
+    /// Draws a map whose left upper corner is at `x`, `y`, each value so wide and so high.
+    fn draw(&mut self, pixels: &[Pixel], width: usize, [wide, high]: [usize; 2], [x, y]: [usize; 2]) {
         for (row, pixels) in pixels.chunks(width.max(1)).enumerate() {
-            for line in 0..scale {
-                let start = (y + row * scale + line) * self.width + x;
+            for line in 0..high {
+                let start = (y + row * high + line) * self.width + x;
                 for (column, &pixel) in pixels.iter().enumerate() {
-                    self.dots[start + column * scale..][..scale].fill(pixel.into());
+                    self.dots[start + column * wide..][..wide].fill(pixel.into());
                 }
             }
         }
