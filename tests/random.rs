@@ -432,10 +432,10 @@ fn what_cannot_be_drawn_is_refused() {
         ("another extent", Dropout::new(0.5).noise_shape([2, 2]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
         ("an axis more", Dropout::new(0.5).noise_shape([1, 2, 3]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
         (
-            "within a sequence",
-            Recurrent { dropout: 0.5, ..Recurrent::lstm(2) }.into(),
+            "of a state",
+            Recurrent { recurrent_dropout: 0.5, ..Recurrent::lstm(2) }.into(),
             vec![2, 3, 4],
-            "dropout within a recurrent layer in training is not supported",
+            "recurrent_dropout=0.5 in training is not supported: give the layer `dropout` instead",
         ),
     ];
     test_each(
@@ -449,6 +449,37 @@ fn what_cannot_be_drawn_is_refused() {
             }
         },
     );
+}
+
+/// Dropout within a recurrent layer is that of channels, the same at all times, before it; a rate of 1 does what it does in Keras.
+#[test]
+fn recurrent_layers_drop_channels_of_a_sequence() {
+    let Some(gpu) = gpu() else { return };
+    let mut numbers = Numbers::new(3);
+    let input = unit(&mut numbers, &[3, 5, 40]);
+    let states = |layer: &Layer, input: &Array| -> Vec<f32> {
+        layer.set_training_step(2);
+        let input = Tensor::from_slice(&gpu, input.shape.as_slice(), &input.to_f32()).unwrap();
+        layer.call_in_training(&[input]).unwrap().read().unwrap()
+    };
+    for cell in [Cell::Lstm, Cell::Gru { reset_after: true }, Cell::Simple] {
+        let alone = build(&gpu, Recurrent::new(cell, 4).return_sequences(true), &input.shape);
+        let before = build(&gpu, Dropout::new(0.5).noise_shape([None, Some(1), None]).seed(9), &input.shape);
+        let within = |rate: f64| {
+            let layer = Recurrent::new(cell, 4).return_sequences(true).dropout(rate).seed(9);
+            let layer = build(&gpu, layer, &input.shape);
+            layer.set_weights(&alone.get_weights().unwrap()).unwrap();
+            layer
+        };
+        let dropped = called(&before, 2, &input).unwrap();
+        assert_ne!(dropped.data, input.data);
+        assert_eq!(states(&within(0.5), &input), states(&alone, &dropped), "{cell:?}");
+        let all = match cell {
+            Cell::Simple => Array::new(input.shape.clone(), vec![0.0; input.data.len()]),
+            _ => input.clone(),
+        };
+        assert_eq!(states(&within(1.0), &input), states(&alone, &all), "{cell:?}, all dropped");
+    }
 }
 
 /// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::arguments::{common_setters, positive, weight_setters};
+use super::arguments::{common_setters, positive, seed_setter, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
-use super::{Common, Initializer, Regularizer, WeightOptions};
+use super::random::dropped;
+use super::{Common, Initializer, Regularizer, Seed, WeightOptions};
 use crate::ops::{self, Kernel, Recurrence, Span, Tape, Value};
 use crate::plan::{Outside, RecurrentFunction};
 use crate::{Activation, Error, PartialShape, Result, Settings};
@@ -84,13 +85,18 @@ pub struct Recurrent {
     pub return_sequences: bool,
     /// Whether the last time comes first; false by default.
     pub go_backwards: bool,
-    /// The share of the inputs that training drops, 0 to 1; 0 by default. At inference it does nothing.
+    /// The share of the channels of each sequence that training drops, the same at all times, 0 to 1; 0 by default. At
+    /// inference it does nothing.
     pub dropout: f64,
-    /// The share of the state that training drops, 0 to 1; 0 by default. At inference it does nothing.
+    /// The share of the state that training drops, 0 to 1; 0 by default. At inference it does nothing; in training it is
+    /// refused.
     pub recurrent_dropout: f64,
+    /// Where the choice of channels starts; none by default.
+    pub seed: Seed,
 }
 
 common_setters!(Recurrent, common);
+seed_setter!(Recurrent, "the choice of channels starts");
 weight_setters!(Recurrent {
     "kernel" at kernel: kernel_initializer = "glorot_uniform", kernel_regularizer, kernel_constraint;
     "recurrent kernel" at recurrent: recurrent_initializer = "orthogonal", recurrent_regularizer, recurrent_constraint;
@@ -120,6 +126,7 @@ impl Recurrent {
             go_backwards: false,
             dropout: 0.0,
             recurrent_dropout: 0.0,
+            seed: Seed::default(),
         }
     }
 
@@ -165,6 +172,12 @@ impl Recurrent {
     /// Whether the last time comes first; false by default.
     pub fn go_backwards(mut self, go_backwards: bool) -> Self {
         self.go_backwards = go_backwards;
+        self
+    }
+
+    /// The share of the channels of each sequence that training drops; 0 by default.
+    pub fn dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
         self
     }
 
@@ -250,13 +263,20 @@ impl Describe for Recurrent {
         _weights: &[Arc<Kernel>],
         operands: &[Arc<Kernel>],
     ) -> Result<Value> {
-        if self.dropout > 0.0 || self.recurrent_dropout > 0.0 {
+        if self.recurrent_dropout > 0.0 {
             return Err(Error::unsupported(
-                "dropout within a recurrent layer in training",
-                "give it `dropout` and `recurrent_dropout` of 0, and put a Dropout layer before it",
+                format!("recurrent_dropout={} in training", self.recurrent_dropout),
+                "give the layer `dropout` instead, which drops channels of its input",
             ));
         }
-        self.lower(tape, inputs, operands)
+        // Keras's LSTM and GRU pass over a rate of 1.
+        if self.dropout == 1.0 && self.cell != Cell::Simple {
+            return self.lower(tape, inputs, operands);
+        }
+        let mut once = tape.shape(inputs[0]).dims().to_vec();
+        once[1] = 1;
+        let input = dropped(tape, self.dropout, &self.seed, &once, inputs[0])?;
+        self.lower(tape, &[input], operands)
     }
 
     /// The products of the input, a dense layer; then the states.
@@ -336,7 +356,7 @@ impl Configured for Recurrent {
             codec.field("reset_after", reset_after)?;
         }
         if self.cell != Cell::Simple {
-            codec.ignored("seed", serde_json::Value::Null);
+            codec.field("seed", &mut self.seed)?;
         }
         // Keras's cells of it have one.
         codec.dropped("seed", |_| true)?;
