@@ -351,13 +351,16 @@ const fn separable(multiplier: u32, filters: u32) -> Kind {
 }
 
 /// The corners that kernels are written wrong at.
-pub const ROWS: [Row; 58] = [
+pub const ROWS: [Row; 61] = [
     row("one of everything", dense(1), [1, 1], 1),
     row("one output pixel", dense(3), [3, 5], 2).kernel(3, 5),
     row("primes", dense(11), [7, 13], 5).kernel(3, 5).then("relu"),
     row("primes, batch", dense(7), [5, 11], 3).kernel(2, 3).batch(3).same(),
     row("oblong kernel", dense(4), [9, 6], 4).kernel(5, 2).same().bare(),
     row("wide", dense(4), [2, 67], 3).kernel(1, 7).same(),
+    row("a long window", dense(8), [3, 53], 8).kernel(2, 39).same(),
+    row("a long window in uneven pieces", grouped(9, 3), [2, 77], 18).kernel(1, 31).dilation(1, 2).then("relu"),
+    row("a window as long as the image", dense(5), [2, 97], 3).kernel(1, 97).bare(),
     row("tall", dense(5), [71, 2], 4).kernel(7, 1).same(),
     row("channels not in fours", dense(6), [6, 5], 7).kernel(3, 3).same().then("tanh"),
     row("channels in fours", dense(8), [6, 5], 8).kernel(3, 3).same().then("relu"),
