@@ -7,8 +7,10 @@
 //   GRU (2), reset before     the same with activate(x_h + (r·h)·kernel_h)
 //   SimpleRNN (3)             h ← activate(x + p)
 //
+// A time that `mask` has 0 for leaves h and c as they are; its output is h. Where BEGINS, h and, of an LSTM, c begin as `states` has them
+// side by side; as zeros otherwise.
 // A launch makes `steps` times from `first` on: it takes h from the output at the time before, and c from `cell`.
-// Constants: UNITS, GATES, FUNCTION, BIAS, BACKWARDS: the last time is read first.
+// Constants: UNITS, GATES, FUNCTION, BIAS, BACKWARDS: the last time is read first; MASKED, BEGINS.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Elem>;
@@ -16,6 +18,8 @@
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;
 @group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 @group(0) @binding(5) var<storage, read_write> cell: array<f32>;
+@group(0) @binding(6) var<storage, read> mask: array<Elem>;
+@group(0) @binding(7) var<storage, read> states: array<Elem>;
 
 var<workgroup> state: array<f32, UNITS>;
 var<workgroup> next: array<f32, UNITS>;
@@ -43,6 +47,14 @@ fn main(
     for (var j = invocation; j < UNITS; j += WORKGROUP) {
         state[j] = 0.0;
         memory[j] = 0.0;
+        if BEGINS {
+            if FUNCTION == 0u {
+                state[j] = f32(states[2u * b * UNITS + j]);
+                memory[j] = f32(states[(2u * b + 1u) * UNITS + j]);
+            } else {
+                state[j] = f32(states[b * UNITS + j]);
+            }
+        }
         if params.first > 0u {
             state[j] = f32(output[(b * params.times + params.first - 1u) * UNITS + j]);
             memory[j] = cell[b * UNITS + j];
@@ -54,6 +66,10 @@ fn main(
         var source = t;
         if BACKWARDS {
             source = params.times - 1u - t;
+        }
+        var counts = true;
+        if MASKED {
+            counts = mask[b * params.times + source] != Elem(0.0);
         }
         let x = (b * params.times + source) * GATES * UNITS;
         for (var j = invocation; j < UNITS; j += WORKGROUP) {
@@ -92,7 +108,9 @@ fn main(
                     let x3 = f32(input[x + 3u * UNITS + j]);
                     let kept = activate_gate(x1 + p1) * memory[j];
                     let c = kept + activate_gate(x0 + p0) * activate(x2 + p2);
-                    memory[j] = c;
+                    if counts {
+                        memory[j] = c;
+                    }
                     next[j] = activate_gate(x3 + p3) * activate(c);
                 } else {
                     let z = activate_gate(x0 + p0);
@@ -119,8 +137,10 @@ fn main(
             workgroupBarrier();
         }
         for (var j = invocation; j < UNITS; j += WORKGROUP) {
-            state[j] = next[j];
-            output[(b * params.times + t) * UNITS + j] = Elem(next[j]);
+            if counts {
+                state[j] = next[j];
+            }
+            output[(b * params.times + t) * UNITS + j] = Elem(state[j]);
         }
         workgroupBarrier();
     }

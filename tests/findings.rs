@@ -8,11 +8,15 @@ pub mod gpu;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use wgpu_conv::HostTensor;
+use wgpu_conv::formats::KerasFile;
+use wgpu_conv::layers::{BinaryFunction, Broadcast, CustomLayer, CustomLayers, Dense, Merge, ReadOptions};
 use wgpu_conv::model::Model;
+use wgpu_conv::{Activation, HostTensor};
 
 /// The files that are refused, and what the refusal must say.
 const REFUSED: &[(&str, &[&str])] = &[
+    ("custom_gate.h5", &["mine>Gate", "Python code", "KerasFile::open_custom"]),
+    ("custom_gate.keras", &["mine>Gate", "Python code", "KerasFile::open_custom"]),
     ("input_float16.keras", &["its dtype is float16", "make the input of float32"]),
     ("input_int32.keras", &["its dtype is int32", "make the input of float32"]),
     ("input_uint8.keras", &["its dtype is uint8", "make the input of float32"]),
@@ -114,21 +118,27 @@ fn check(gpu: &wgpu_conv::Gpu, path: &Path) -> Result<(), String> {
     let bytes = std::fs::read(path.with_extension("safetensors")).map_err(|error| error.to_string())?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
     let model = Model::load(gpu, path).map_err(|error| format!("refused: {error}"))?;
-    let outputs = model.predict_all(&tensors(&file, "input")).map_err(|error| format!("refused: {error}"))?;
-    let expected = tensors(&file, "expected");
+    agrees(&model, &file)
+}
+
+/// What is wrong with what `model` makes of the inputs in `file`.
+fn agrees(model: &Model, file: &SafeTensors<'_>) -> Result<(), String> {
+    let outputs = model.predict_all(&tensors(file, "input")).map_err(|error| format!("refused: {error}"))?;
+    let expected = tensors(file, "expected");
     if outputs.len() != expected.len() {
         return Err(format!("{} outputs for {}", outputs.len(), expected.len()));
     }
+    let mut off_by = Vec::new();
     for (output, expected) in outputs.iter().zip(&expected) {
         if output.shape != expected.shape {
             return Err(format!("shape {}, expected {}", output.shape, expected.shape));
         }
-        let off = deviation(&output.values, &expected.values);
-        if off > LIMIT {
-            return Err(format!("dev {off:e}"));
-        }
+        off_by.push(deviation(&output.values, &expected.values));
     }
-    Ok(())
+    match off_by.iter().all(|&off| off <= LIMIT) {
+        true => Ok(()),
+        false => Err(format!("dev {off_by:?}")),
+    }
 }
 
 #[test]
@@ -158,4 +168,62 @@ fn files_are_right_or_refused_with_the_true_reason() {
     }
     assert!(files.len() > 60 && REFUSED.len() < files.len(), "{} files", files.len());
     assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), files.len(), wrong.join("\n"));
+}
+
+/// Layers that read masks and states, one by one, against the reference in f64.
+#[cfg(feature = "verify")]
+#[test]
+fn layers_of_sequences_agree_with_the_reference() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let begins = |path: &Path| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        name.starts_with("masks_") || name.starts_with("states_")
+    };
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "keras") && begins(path));
+    for path in &files {
+        let bytes = std::fs::read(path.with_extension("safetensors")).unwrap();
+        let model = Model::load(&gpu, path).unwrap();
+        let inputs = tensors(&SafeTensors::deserialize(&bytes).unwrap(), "input");
+        let inputs: Vec<_> = inputs
+            .iter()
+            .map(|input| wgpu_conv::Tensor::from_slice(&gpu, input.shape.clone(), &input.values).unwrap())
+            .collect();
+        let report = model.verify(&inputs).unwrap();
+        assert_eq!(report.first_difference(), None, "{}", path.display());
+    }
+    assert!(files.len() > 15, "{} files", files.len());
+}
+
+#[test]
+fn layers_of_the_callers_stand_for_classes() {
+    let Some(gpu) = gpu::gpu() else { return };
+    // x · sigmoid(dense(x)) + scale
+    let gate = |config: &serde_json::Value| {
+        let units = config["units"].as_u64().and_then(|units| u32::try_from(units).ok()).unwrap_or(0);
+        let mut layer = CustomLayer::new(1);
+        let x = layer.input(0);
+        // Its own weight comes before those of its layers.
+        let scale = Broadcast::new(BinaryFunction::Add).constant_right([units as usize]);
+        let gate = Dense::new(units).activation(Activation::Sigmoid);
+        let placed = layer.layer("gate", gate, &[x]);
+        let product = layer.layer("", Merge::multiply(), &[x, placed]);
+        let sum = layer.layer("", scale, &[product]);
+        layer.outputs(&[sum]);
+        Ok(layer)
+    };
+    let load =
+        |name: &str, layers: &CustomLayers| KerasFile::open_custom(folder().join(name), ReadOptions::default(), layers);
+    for name in ["Gate", "mine>Gate"] {
+        let layers = CustomLayers::new().with(name, gate);
+        let model = load("custom_gate.keras", &layers).unwrap().build(&gpu).unwrap();
+        let bytes = std::fs::read(folder().join("custom_gate.safetensors")).unwrap();
+        agrees(&model, &SafeTensors::deserialize(&bytes).unwrap()).unwrap();
+    }
+    let wrong = CustomLayers::new().with("Gate", |_| Ok(CustomLayer::new(1)));
+    let file = load("custom_gate.keras", &wrong).unwrap();
+    assert_eq!(file.unsupported().len(), 2);
+    assert!(file.unsupported()[0].reason.contains("must have outputs"), "{:?}", file.unsupported());
+    let unnamed = CustomLayers::new().with("Another", gate);
+    assert!(load("custom_gate.keras", &unnamed).unwrap().unsupported()[0].reason.contains("KerasFile::open_custom"));
 }

@@ -480,19 +480,30 @@ fn training_calls_say_what_does_not_fit() {
 }
 
 /// What its file has of a wrapper that changes a weight before each step is not trained without that.
-#[test]
-fn a_spectral_normalization_is_not_trained_without_a_word() {
-    let Some(gpu) = gpu() else { return };
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/findings/layers_wrapped.keras");
-    let model = Model::load(&gpu, path).unwrap();
+/// What a training of the model in this file is refused with, which `evaluate` takes.
+fn not_trained(gpu: &Gpu, file: &str) -> String {
+    let model = Model::load(gpu, format!("{}/tests/fixtures/findings/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let x: Vec<usize> = model.inputs()[0].shape.dims().iter().map(|extent| extent.unwrap_or(2)).collect();
     let x = HostTensor::new(x.as_slice(), vec![0.5; x.iter().product()]).unwrap();
     let y = model.predict_all(std::slice::from_ref(&x)).unwrap();
     let losses = vec![Loss::from_name("mse").unwrap(); y.len()];
     let mut trainer = Trainer::new(&model, Optimizer::from_name("sgd").unwrap(), &losses, &[]).unwrap();
-    assert!(trainer.evaluate(std::slice::from_ref(&x), &y, 2).is_ok());
-    let error = trainer.train_on_batch(&[x], &y).unwrap_err().to_string();
+    trainer.evaluate(std::slice::from_ref(&x), &y, 2).unwrap();
+    trainer.train_on_batch(&[x], &y).unwrap_err().to_string()
+}
+
+#[test]
+fn a_spectral_normalization_is_not_trained_without_a_word() {
+    let Some(gpu) = gpu() else { return };
+    let error = not_trained(&gpu, "layers_wrapped.keras");
     assert!(error.contains("in training is not supported") && error.contains("train the model in Keras"), "{error}");
+}
+
+#[test]
+fn masks_of_recurrent_layers_are_not_trained_without_a_word() {
+    let Some(gpu) = gpu() else { return };
+    let error = not_trained(&gpu, "masks_lstm.keras");
+    assert!(error.contains("with a mask") && error.contains("freeze"), "{error}");
 }
 
 fn bits(model: &Model) -> Vec<u32> {

@@ -86,6 +86,9 @@ fn problems() -> Vec<(String, Problem)> {
                 units: 70,
                 backwards: true,
                 bias: true,
+                masked: false,
+                begins: false,
+                last_cell: false,
                 activation: each(Activation::Elu { alpha: 0.5 }),
                 gate: each(Activation::HardSigmoid),
                 dtype,
@@ -93,6 +96,8 @@ fn problems() -> Vec<(String, Problem)> {
             problems.push((format!("{function:?} {dtype}"), Problem::Recurrent(of)));
             let gradient = Problem::RecurrentGradient(RecurrentGradientProblem { of });
             problems.push((format!("gradient of {function:?} {dtype}"), gradient));
+            let beside = RecurrentProblem { masked: true, begins: true, last_cell: true, ..of };
+            problems.push((format!("{function:?} {dtype} with a mask"), Problem::Recurrent(beside)));
         }
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {

@@ -7,8 +7,9 @@ use serde_json::{Value as Json, json};
 use super::graph::{Body, Call, Graph, Member, Source, at};
 use super::operators;
 use crate::layers::{
-    ActivationLayer, BinaryFunction, Broadcast, Concatenate, Dropout, Einsum, EinsumDense, Index, LayerConfig, Map,
-    Merge, MergeKind, MergeTime, Recurrent, Reduce, ReduceFunction, SplitTime, Subscript, Take,
+    ActivationLayer, BinaryFunction, Broadcast, Concatenate, CustomLayer, CustomSource, CustomValue, Dropout, Einsum,
+    EinsumDense, GivenMask, Index, LayerConfig, Map, MaskedScores, Merge, MergeKind, MergeTime, Recurrent, Reduce,
+    ReduceFunction, SplitTime, Subscript, Take, WithMask,
 };
 use crate::{Activation, HostTensor, Unary};
 
@@ -27,9 +28,6 @@ pub(super) fn is_attention(class: &str) -> bool {
     ATTENTION.contains(&class)
 }
 
-/// What scores that are masked away have added: next to it, every other score is nothing, in f16 too.
-const MASKED: f32 = -30_000.0;
-
 /// A model in the making.
 pub(super) struct Write {
     graph: Graph,
@@ -38,6 +36,17 @@ pub(super) struct Write {
 }
 
 type Made<T> = Result<T, String>;
+
+/// How a layer is called.
+#[derive(Clone, Copy)]
+pub(super) struct Called {
+    /// With how many tensors.
+    pub reads: usize,
+    /// Whether these may carry masks.
+    pub masks: bool,
+    /// Whether a recurrent layer reads the mask: Keras 3 does not find it where states are given beside.
+    pub reads_mask: bool,
+}
 
 /// Reads a layer or model from its config, its first layer being of the number given; and the number behind its last.
 type ReadInner<'a> = dyn FnMut(&Json, usize) -> Made<(Body, usize)> + 'a;
@@ -64,23 +73,54 @@ impl Write {
         self.body(name, group, layer, reads)
     }
 
+    /// The first input, without its mask where that is not read.
+    fn sequence(&mut self, called: Called) -> Source {
+        match called.masks && !called.reads_mask {
+            true => self.layer("without_mask", "", WithMask::new(), &[Source::Input(0)]),
+            false => Source::Input(0),
+        }
+    }
+
+    /// What is in the output of a `recurrent` layer that returns its states: its own output, which carries the mask of what it `read`
+    /// where there are `masks`, and each state.
+    fn states(&mut self, name: &str, recurrent: &Recurrent, packed: Source, read: Source, masks: bool) -> Vec<Source> {
+        let states = recurrent.cell.states() as i32;
+        let output = match recurrent.return_sequences {
+            true => Subscript::Range { start: None, stop: Some(-states), step: 1 },
+            false => Subscript::At(0),
+        };
+        let mut take =
+            |name: String, subscript| self.layer(&name, "", Index::new([Subscript::WHOLE, subscript]), &[packed]);
+        let mut parts = vec![take(format!("{name}output"), output)];
+        parts.extend((0..states).map(|state| take(format!("{name}state_{state}"), Subscript::At(state - states))));
+        if masks && recurrent.return_sequences {
+            parts[0] = self.layer(&format!("{name}with_mask"), "", WithMask::new(), &[parts[0], read]);
+        }
+        parts
+    }
+
     fn done(mut self, outputs: Vec<Source>) -> (Body, usize) {
         self.graph.outputs = outputs;
         (Body::Model(self.graph), self.layers)
     }
 }
 
-/// A wrapper of the layers that `inner` reads from configs, each with the number of the first layer in it and the one behind.
+/// A wrapper, as it is `called`, of the layers that `inner` reads from configs, each with the number of the first layer in it and the one behind.
 pub(super) fn wrapper(
     layer: &Json,
     class: &str,
     name: &str,
     first: usize,
+    called: Called,
     inner: &mut ReadInner<'_>,
 ) -> Made<(Body, usize)> {
     let config = at(layer, "/config");
     let input = Source::Input(0);
-    let mut write = Write::new(name, 1, first);
+    let Called { reads, masks, .. } = called;
+    let mut write = Write::new(name, reads, first);
+    if reads > 1 && class != "Bidirectional" {
+        return Err("it must be called with one tensor".into());
+    }
     let name_of = |json: &Json, default: &str| at(json, "/config/name").as_str().unwrap_or(default).to_owned();
     let mut wrapped = |write: &mut Write, json: &Json, group: &str, read: Source| -> Made<Source> {
         let (body, next) = inner(json, write.layers)?;
@@ -110,10 +150,16 @@ pub(super) fn wrapper(
                 _ => vec![cell.clone()],
             };
             let flag = |key: &str| config[key].as_bool().unwrap_or(false);
-            if flag("return_state") || flag("stateful") {
-                return Err("its states are not kept: return_state and stateful must be false".into());
+            if flag("stateful") {
+                return Err("its states are not kept from call to call: stateful must be false".into());
+            }
+            if flag("return_state") && cells.len() > 1 {
+                return Err("the states of several cells are not returned: return_state must be false".into());
             }
             let stacked = at(cell, "/class_name") == "StackedRNNCells";
+            if masks && stacked && flag("go_backwards") {
+                return Err("several cells that go backwards over times with a mask are not supported".into());
+            }
             let mut read = input;
             let mut siblings = std::collections::HashMap::new();
             for (number, cell) in cells.iter().enumerate() {
@@ -126,12 +172,19 @@ pub(super) fn wrapper(
                 let last = number + 1 == cells.len();
                 let recurrent: Recurrent = recurrent
                     .return_sequences(!last || flag("return_sequences"))
+                    .return_state(flag("return_state"))
+                    .zero_output_for_mask(last && flag("zero_output_for_mask"))
                     .go_backwards(number == 0 && flag("go_backwards"));
                 let group = match stacked {
                     true => format!("@@cell/cells/{}", super::weights::sibling(&mut siblings, class)),
                     false => "@".to_owned(),
                 };
-                read = write.layer(&format!("{}_{number}", name_of(cell, "cell")), &group, recurrent, &[read]);
+                let name = format!("{}_{number}", name_of(cell, "cell"));
+                read = write.layer(&name, &group, recurrent.clone(), &[read]);
+                if recurrent.return_state {
+                    let parts = write.states("", &recurrent, read, input, masks);
+                    return Ok(write.done(parts));
+                }
             }
             if cells.is_empty() {
                 return Err("it must have a cell".into());
@@ -147,8 +200,36 @@ pub(super) fn wrapper(
                 backward["config"]["go_backwards"] = turned.into();
                 backward["config"]["name"] = format!("backward_{}", name_of(forward, "layer")).into();
             }
-            let there = wrapped(&mut write, forward, "@forward_layer", input)?;
-            let back = wrapped(&mut write, &backward, "@backward_layer", input)?;
+            let states: Vec<Source> = (1..reads).map(Source::Input).collect();
+            let sequence = write.sequence(called);
+            let (of_there, of_back) = states.split_at(states.len() / 2);
+            let mut direction = |write: &mut Write, json: &Json, group: &str, states: &[Source]| {
+                let (body, next) = inner(json, write.layers)?;
+                write.layers = next;
+                let recurrent = match &body {
+                    Body::Layer(config, _) => match &**config {
+                        LayerConfig::Recurrent(recurrent) => Some(recurrent.clone()),
+                        _ => None,
+                    },
+                    Body::Model(_) => None,
+                };
+                let returns = at(json, "/config/return_state").as_bool().unwrap_or(false);
+                let read = write.body(&name_of(json, "layer"), group, body, &[&[sequence], states].concat());
+                match recurrent {
+                    Some(recurrent) if returns => {
+                        let parts =
+                            write.states(&format!("{}_", name_of(json, "layer")), &recurrent, read, input, false);
+                        Ok((parts[0], parts[1..].to_vec()))
+                    }
+                    None if returns => {
+                        Err("the states of its layers are not returned: return_state must be false".to_owned())
+                    }
+                    _ => Ok((read, Vec::new())),
+                }
+            };
+            let (there, mut last) = direction(&mut write, forward, "@forward_layer", of_there)?;
+            let (back, last_of_back) = direction(&mut write, &backward, "@backward_layer", of_back)?;
+            last.extend(last_of_back);
             let sequences = at(&backward, "/config/return_sequences").as_bool().unwrap_or(false);
             let reversed = Subscript::Range { start: None, stop: None, step: -1 };
             let back = match sequences {
@@ -156,26 +237,74 @@ pub(super) fn wrapper(
                 false => back,
             };
             let both = [there, back];
-            match at(config, "/merge_mode").as_str() {
+            let both = match masks && sequences {
+                true => [("there", there), ("back", back)]
+                    .map(|(name, made)| write.layer(&format!("{name}_with_mask"), "", WithMask::new(), &[made, input])),
+                false => both,
+            };
+            let mut merged = match at(config, "/merge_mode").as_str() {
                 Some("concat") => vec![write.layer("merge", "", Concatenate::new(), &both)],
                 Some("sum") => vec![write.layer("merge", "", Merge::new(MergeKind::Add), &both)],
                 Some("ave") => vec![write.layer("merge", "", Merge::new(MergeKind::Average), &both)],
                 Some("mul") => vec![write.layer("merge", "", Merge::new(MergeKind::Multiply), &both)],
                 Some(other) => return Err(format!("its merge_mode {other} is none")),
                 None => both.to_vec(),
-            }
+            };
+            merged.extend(last);
+            merged
         }
     };
     Ok(write.done(output))
 }
 
-/// A layer of attention as `call` calls it.
+/// What the caller has given for a layer.
+pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Made<(Body, usize)> {
+    let mut write = Write::new(name, given.inputs, first);
+    let mut made = Vec::with_capacity(given.layers.len());
+    let source = |value: &CustomValue, made: &[Source]| match value.0 {
+        CustomSource::Input(number) if number < given.inputs => Ok(Source::Input(number)),
+        CustomSource::Layer(number) if number < made.len() => Ok(made[number]),
+        _ => {
+            Err("the layers given for it read what there is not: inputs, and layers before them, are there".to_owned())
+        }
+    };
+    for (number, part) in given.layers.iter().enumerate() {
+        let reads = part.reads.iter().map(|value| source(value, &made)).collect::<Made<Vec<_>>>()?;
+        let class = crate::layers::snake_case(part.layer.class_name());
+        let group = format!("@{}", part.attribute);
+        made.push(write.layer(&format!("{class}_{number}"), &group, part.layer.clone(), &reads));
+    }
+    let outputs = given.outputs.iter().map(|value| source(value, &made)).collect::<Made<Vec<_>>>()?;
+    match outputs.is_empty() {
+        true => Err("the layers given for it must have outputs".into()),
+        false => Ok(write.done(outputs)),
+    }
+}
+
+/// A `recurrent` layer that is given or returns states, as a model with an output for each.
+pub(super) fn with_states(recurrent: Recurrent, name: &str, first: usize, called: Called) -> (Body, usize) {
+    let mut write = Write::new(name, called.reads, first);
+    let inputs: Vec<Source> =
+        [write.sequence(called)].into_iter().chain((1..called.reads).map(Source::Input)).collect();
+    let made = write.layer("states", "@", recurrent.clone(), &inputs);
+    let parts = match recurrent.return_state {
+        true => write.states("", &recurrent, made, Source::Input(0), called.masks),
+        false if called.masks && recurrent.return_sequences => {
+            vec![write.layer("with_mask", "", WithMask::new(), &[made, Source::Input(0)])]
+        }
+        false => vec![made],
+    };
+    write.done(parts)
+}
+
+/// A layer of attention as `call` calls it; `masks` tells whether what it is given may carry masks.
 pub(super) fn attention(
     layer: &Json,
     class: &str,
     name: &str,
     first: usize,
     call: &operators::Call,
+    masks: bool,
 ) -> Made<(Body, usize)> {
     let config = at(layer, "/config");
     let number = |key: &str| config[key].as_u64().and_then(|number| u32::try_from(number).ok());
@@ -185,17 +314,23 @@ pub(super) fn attention(
             return Err(format!("its `{key}` is not supported"));
         }
     }
-    let given = call.given(&["query", "value", "key"])?;
+    let mut write = Write::new(name, call.reads.len(), first);
+    let mut given = call.given(&["query", "value", "key"])?;
+    for (place, mask) in call.masks(&["query_mask", "value_mask", "key_mask"])?.into_iter().enumerate() {
+        if let (Some(read), Some(mask)) = (given[place], mask) {
+            given[place] = Some(write.layer(&format!("given_mask_{place}"), "", GivenMask::new(), &[read, mask]));
+        }
+    }
     let (query, value) = match (given[0], given[1]) {
         (Some(query), Some(value)) => (query, value),
         _ => return Err("it must be called with a query and a value".into()),
     };
     let key = given[2].unwrap_or(value);
+    let (query_read, value_read, key_read) = (query, value, key);
     let mask = call.given_by_name("attention_mask")?;
     let causal = call.is_on("use_causal_mask");
     let scores_too = call.is_on("return_attention_scores");
-    let mut write = Write::new(name, call.reads.len(), first);
-    let channels = call.last_extent(query);
+    let channels = call.given(&["query"])?[0].and_then(|query| call.last_extent(query));
     let use_bias = flag("use_bias", true);
     let dense = |equation: &str, shape: &[Option<usize>], axes: &str| {
         let dense = EinsumDense::new(equation, shape.to_vec());
@@ -268,22 +403,12 @@ pub(super) fn attention(
         }
     };
     let mut scores = scores;
-    if causal {
-        let sizes = call.extent_at(given[0], 1).zip(call.extent_at(given[2].or(given[1]), 1));
-        let (rows, columns) = sizes.ok_or("its causal mask needs times that the file says")?;
-        let later = |at: usize| if at % columns > at / columns { MASKED } else { 0.0 };
-        let values = HostTensor::new([rows, columns], (0..rows * columns).map(later).collect::<Vec<_>>());
-        let masked = Broadcast::new(BinaryFunction::Add).values_right(values.map_err(|error| error.to_string())?);
-        scores = write.layer("causal", "", masked, &[scores]);
-    }
-    if let Some(mask) = mask {
-        let added = Unary::Affine { scale: -MASKED, offset: MASKED };
-        let mut mask = write.layer("mask", "", Map::new(added), &[mask]);
-        if heads {
-            let per_head = Index::new([Subscript::WHOLE, Subscript::New]);
-            mask = write.layer("mask_of_heads", "", per_head, &[mask]);
-        }
-        scores = write.layer("masked", "", Broadcast::new(BinaryFunction::Add), &[scores, mask]);
+    if causal || mask.is_some() || masks {
+        let masked = MaskedScores::new().causal(causal).queries(heads).given(mask.is_some());
+        // Attention without heads asks for the mask of its values alone.
+        let of_key = if heads { key_read } else { value_read };
+        let reads: Vec<Source> = [scores, query_read, value_read, of_key].into_iter().chain(mask).collect();
+        scores = write.layer("masked", "", masked, &reads);
     }
     let softmax = ActivationLayer::new(Activation::Softmax { axis: -1 });
     let shares = write.layer("softmax", "", softmax, &[scores]);
@@ -318,6 +443,17 @@ pub(super) fn attention(
             write.layer("output", "@_output_dense", dense("bquh,uhm->bqm", &[None, Some(out)], "m"), &[mixed])
         }
         _ => write.layer("mixed", "", Einsum::new("bqk,bkd->bqd"), &[shares, value]),
+    };
+    let output = match masks {
+        true => {
+            let takes = class == "MultiHeadAttention";
+            let reads: Vec<Source> = [output, query_read]
+                .into_iter()
+                .chain(takes.then_some([value_read, key_read]).into_iter().flatten())
+                .collect();
+            write.layer("with_mask", "", WithMask::new().zeros(!heads).takes(takes), &reads)
+        }
+        false => output,
     };
     let outputs = if scores_too { vec![output, scores] } else { vec![output] };
     Ok(write.done(outputs))

@@ -7,9 +7,10 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::UnsupportedLayer;
+use super::composites::Called;
 use super::weights::{Place, sibling};
 use super::{composites, operators};
-use crate::layers::{ADAPTERS, Generation, LayerConfig, OPERATORS, Origin, ReadOptions};
+use crate::layers::{ADAPTERS, CustomLayers, Generation, GivenMask, LayerConfig, OPERATORS, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input};
 use crate::{DType, Error, PartialShape, Result, Rounding};
 
@@ -79,6 +80,8 @@ struct Given {
     reads: Vec<Read>,
     /// The key of each, where they are given as a map.
     keys: Option<Vec<String>>,
+    /// The masks that the call gives, for the first of what it reads on.
+    masks: Vec<Option<Read>>,
     /// In the form of Keras 2, in which applications of models mostly count from 1.
     of_keras_2: bool,
 }
@@ -101,8 +104,10 @@ pub(super) fn parse(
     place: &str,
     generation: Generation,
     options: ReadOptions,
+    custom: &CustomLayers,
 ) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-    let mut parser = Parser { place, generation, options, layers: 0, unsupported: Vec::new() };
+    let mut parser =
+        Parser { place, generation, options, custom, masks: makes_masks(json), layers: 0, unsupported: Vec::new() };
     let graph = parser.model(json, "")?;
     if parser.unsupported.is_empty() {
         if graph.inputs.iter().any(|(_, shape)| shape.is_none()) {
@@ -237,6 +242,9 @@ struct Parser<'a> {
     place: &'a str,
     generation: Generation,
     options: ReadOptions,
+    custom: &'a CustomLayers,
+    /// Whether any layer makes a mask, which others may carry on.
+    masks: bool,
     /// Layers seen so far.
     layers: usize,
     unsupported: Vec<UnsupportedLayer>,
@@ -290,7 +298,7 @@ impl Parser<'_> {
             }
             let group = sibling(&mut siblings, class);
             let path = format!("{around}{name}");
-            let body = self.body(layer, class, &path)?;
+            let body = self.body(layer, class, &path)?.map(|body| self.with_states(body, layer, &name));
             let calls = match self.is_operator(layer, class) {
                 _ if sequential => Ok(Vec::new()),
                 true => operators::call(layer, class).map(|call| vec![Given::of_operator(call.reads, layer)]),
@@ -324,10 +332,33 @@ impl Parser<'_> {
                 self.refuse(around, &name, "InputLayer", reason);
             }
         }
+        self.give_masks(&mut graph, &mut names, &mut applications);
         if self.unsupported.len() == clean {
             if sequential { self.chain(&mut graph, json)? } else { self.connect(&mut graph, json, &applications)? }
         }
         Ok(graph)
+    }
+
+    /// Puts a layer that gives a mask before each application that is called with one.
+    fn give_masks(&mut self, graph: &mut Graph, names: &mut HashSet<String>, applications: &mut Vec<Stated>) {
+        for index in 0..applications.len() {
+            let masks = std::mem::take(&mut applications[index].given.masks);
+            for (place, mask) in masks.into_iter().enumerate() {
+                let Some(mask) = mask else { continue };
+                let Stated { member, number, given } = &applications[index];
+                let mut name = format!("{}_mask_{number}_{place}", graph.members[*member].name);
+                while !names.insert(name.clone()) {
+                    name.push('_');
+                }
+                let reads = vec![given.reads[place].clone(), mask];
+                let given = Given { reads, of_keras_2: given.of_keras_2, ..Given::default() };
+                applications[index].given.reads[place] = Read { layer: name.clone(), number: 0, output: 0 };
+                applications.push(Stated { member: graph.members.len(), number: 0, given });
+                let body = Body::Layer(Box::new(LayerConfig::from(GivenMask::new()).named(&name)), self.layers);
+                self.layers += 1;
+                graph.members.push(Member { name, body, group: String::new(), counted: false, counted_in_2: false });
+            }
+        }
     }
 
     fn refuse(&mut self, around: &str, name: &str, class: &str, reason: String) {
@@ -361,12 +392,12 @@ impl Parser<'_> {
     fn composite(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let mut failed = None;
-        let first = self.layers;
+        let (first, masks) = (self.layers, self.masks);
         let made = if composites::is_attention(class) {
             let call = operators::call(layer, class);
-            call.and_then(|call| composites::attention(layer, class, name, first, &call))
+            call.and_then(|call| composites::attention(layer, class, name, first, &call, masks))
         } else {
-            composites::wrapper(layer, class, name, first, &mut |json, first| {
+            composites::wrapper(layer, class, name, first, called(layer, masks), &mut |json, first| {
                 self.layers = first;
                 let class = at(json, "/class_name").as_str().unwrap_or_default();
                 match self.body(json, class, &format!("{path}/{class}")) {
@@ -387,18 +418,44 @@ impl Parser<'_> {
         }))
     }
 
+    /// `body`, a recurrent layer that returns its states or is called with states beside a mask, as a model.
+    fn with_states(&mut self, body: Body, layer: &Json, name: &str) -> Body {
+        let Body::Layer(config, index) = body else { return body };
+        match *config {
+            LayerConfig::Recurrent(recurrent) if recurrent.return_state || !called(layer, self.masks).reads_mask => {
+                let called = called(layer, self.masks);
+                let (made, next) = composites::with_states(recurrent, name, index, called);
+                self.layers = next;
+                made
+            }
+            config => Body::Layer(Box::new(config), index),
+        }
+    }
+
     /// What a layer of a model is, or why it cannot be built.
     fn body(&mut self, layer: &Json, class: &str, path: &str) -> Result<Result<Body, String>> {
         if self.model_kind(layer).is_some() {
             return Ok(Ok(Body::Model(self.model(layer, &format!("{path}/"))?)));
         }
-        let keras = Origin::of(self.generation, layer) == Origin::Keras;
+        let origin = Origin::of(self.generation, layer);
+        let given = self.custom.get(layer).filter(|_| matches!(origin, Origin::Custom(_)) || class == "Lambda");
+        if let Some(make) = given {
+            let made = make(at(layer, "/config")).map_err(|error| error.to_string());
+            let name = path.rsplit('/').next().unwrap_or(path);
+            let made = made.and_then(|given| composites::custom(given, name, self.layers));
+            return Ok(made.map(|(body, next)| {
+                self.layers = next;
+                body
+            }));
+        }
+        let keras = origin == Origin::Keras;
         if keras && (composites::is_wrapper(class) || composites::is_attention(class)) {
             return self.composite(layer, class, path);
         }
         if self.is_operator(layer, class) {
             let name = at(layer, "/config/name").as_str().or(at(layer, "/name").as_str()).unwrap_or_default();
-            let body = operators::call(layer, class).and_then(|call| operators::body(&call, name, self.layers));
+            let body =
+                operators::call(layer, class).and_then(|call| operators::body(&call, name, self.layers, self.masks));
             self.layers += match &body {
                 Ok(Body::Model(graph)) => graph.members.len(),
                 _ => 1,
@@ -617,6 +674,21 @@ impl Parser<'_> {
     }
 }
 
+/// Whether a layer in `json` makes masks.
+fn makes_masks(json: &Json) -> bool {
+    match json {
+        Json::Array(list) => list.iter().any(makes_masks),
+        Json::Object(map) => {
+            let given = map.get("mask").or(map.get("query_mask")).or(map.get("value_mask")).or(map.get("key_mask"));
+            let makes = map.get("class_name").is_some_and(|class| class == "Masking")
+                || given.is_some_and(|mask| (mask.is_object() || mask.is_array()) && !is_off(mask))
+                || map.get("mask_zero").is_some_and(|mask| *mask == true);
+            makes || map.values().any(makes_masks)
+        }
+        _ => false,
+    }
+}
+
 /// Which kind of model a config describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ModelKind {
@@ -628,14 +700,18 @@ enum ModelKind {
 fn custom(of: &str) -> String {
     format!(
         "a custom class, {of}: what it computes is Python code, which no file holds; put layers of Keras in its place and save \
-         the model again"
+         the model again, or give layers for it (`KerasFile::open_custom`)"
     )
 }
 
 /// Why a class of Keras's is not supported.
 fn unsupported_class(class: &str) -> String {
     match class {
-        "Lambda" => "it holds Python code, which is never run: put layers of Keras in its place".into(),
+        "Lambda" => {
+            "it holds Python code, which is never run: put layers of Keras in its place, or give layers for it \
+                     (`KerasFile::open_custom`)"
+                .into()
+        }
         _ => format!("Keras's {class} is not supported here yet"),
     }
 }
@@ -686,7 +762,9 @@ fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a
     };
     let takes = |member: &Member| match &member.body {
         Body::Layer(config, _) => match **config {
-            LayerConfig::Embedding(_)
+            LayerConfig::CategoryEncoding(_)
+            | LayerConfig::Discretization(_)
+            | LayerConfig::Embedding(_)
             | LayerConfig::Identity(_)
             | LayerConfig::Normalization(_)
             | LayerConfig::Rescaling(_) => true,
@@ -774,6 +852,14 @@ fn applications_of(layer: &Json) -> Result<Vec<Given>, String> {
     nodes.iter().map(application).collect()
 }
 
+/// How `layer` is called, the first time, where there may be `masks`.
+fn called(layer: &Json, masks: bool) -> Called {
+    let first = at(layer, "/inbound_nodes/0");
+    let given = if first.is_null() { None } else { application(first).ok() }.unwrap_or_default();
+    let reads = given.reads.len().max(1);
+    Called { reads, masks, reads_mask: !masks || reads == 1 || given.of_keras_2 || !given.masks.is_empty() }
+}
+
 fn application(node: &Json) -> Result<Given, String> {
     // Keras 2: a list, or a map, of [layer, application, output, keyword arguments].
     let of_keras_2 = |reads: &mut dyn Iterator<Item = &Json>| {
@@ -785,11 +871,11 @@ fn application(node: &Json) -> Result<Given, String> {
     };
     match node {
         Json::Array(list) => {
-            return Ok(Given { reads: of_keras_2(&mut list.iter())?, keys: None, of_keras_2: true });
+            return Ok(Given { reads: of_keras_2(&mut list.iter())?, of_keras_2: true, ..Given::default() });
         }
         Json::Object(map) if !map.is_empty() && map.values().all(|value| history(value).is_some()) => {
             let keys = Some(map.keys().cloned().collect());
-            return Ok(Given { reads: of_keras_2(&mut map.values())?, keys, of_keras_2: true });
+            return Ok(Given { reads: of_keras_2(&mut map.values())?, keys, of_keras_2: true, ..Given::default() });
         }
         _ => {}
     }
@@ -801,16 +887,37 @@ fn application(node: &Json) -> Result<Given, String> {
     }
     // The first argument may be named, as any. What a call says of `training` is no matter: Keras 3's `predict` says otherwise.
     let mut named = given.reads.is_empty();
-    keywords(at(node, "/kwargs"), |name, argument| {
-        name == "training" && argument.is_boolean() || std::mem::take(&mut named) && given.take(argument)
+    keywords(at(node, "/kwargs"), |name, argument| match name {
+        "training" => argument.is_boolean(),
+        "initial_state" => given.take(argument),
+        "mask" => true,
+        _ => std::mem::take(&mut named) && given.take(argument),
     })?;
+    let masks = masks_of(at(node, "/kwargs/mask"));
+    given.masks = masks.filter(|masks| masks.len() <= given.reads.len()).ok_or("it is called with `mask`")?;
     Ok(given)
+}
+
+/// The masks that a call gives: one, or a list, of which some are null.
+fn masks_of(argument: &Json) -> Option<Vec<Option<Read>>> {
+    let one = |argument: &Json| match argument {
+        Json::Null => Some(None),
+        tensor => {
+            let mut given = Given::default();
+            given.tensor(tensor).then(|| given.reads.pop())
+        }
+    };
+    match argument {
+        off if is_off(off) => Some(Vec::new()),
+        Json::Array(list) => list.iter().map(one).collect(),
+        tensor => one(tensor).map(|mask| vec![mask]),
+    }
 }
 
 impl Given {
     /// What an operator reads.
     fn of_operator(reads: Vec<Read>, layer: &Json) -> Self {
-        Self { reads, keys: None, of_keras_2: at(layer, "/inbound_nodes/0").is_array() }
+        Self { reads, of_keras_2: at(layer, "/inbound_nodes/0").is_array(), ..Self::default() }
     }
 
     /// Takes in an argument of a call, in the form of Keras 3; false where it is no tensor, list of tensors or, by itself, map of
@@ -935,7 +1042,7 @@ mod tests {
     }
 
     fn parse(model: &Json) -> Result<(Graph, Vec<UnsupportedLayer>)> {
-        super::parse(model, "config.json", Generation::Unstated, ReadOptions::default())
+        super::parse(model, "config.json", Generation::Unstated, ReadOptions::default(), &CustomLayers::new())
     }
 
     fn refusal(model: &Json) -> String {
@@ -1144,7 +1251,8 @@ mod tests {
         );
         model["config"]["layers"][1]["config"] = json!({"name": "m", "function": "abs"});
         let reasons = |model: &Json, generation| {
-            let (_, unsupported) = super::parse(model, "config.json", generation, ReadOptions::default()).unwrap();
+            let (_, unsupported) =
+                super::parse(model, "config.json", generation, ReadOptions::default(), &CustomLayers::new()).unwrap();
             unsupported.into_iter().map(|layer| layer.reason).collect::<String>()
         };
         assert!(reasons(&model, Generation::Keras3).contains("Map, which Keras does not have"));

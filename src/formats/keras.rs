@@ -11,7 +11,7 @@ use super::hdf5::WeightsFile;
 use super::keras_2;
 use super::weights::{Located, Weights};
 use crate::budget::Meter;
-use crate::layers::{Generation, Layer, ReadOptions};
+use crate::layers::{CustomLayers, Generation, Layer, ReadOptions};
 use crate::model::{Architecture, Input, Model, Port};
 use crate::{Error, Gpu, PartialShape, Result};
 
@@ -59,10 +59,7 @@ impl KerasFile {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<Self> {
-        let path = path.as_ref();
-        super::foreign::check(path)?;
-        let bytes = super::read(path)?;
-        Self::parse(bytes, path.display().to_string(), options)
+        Self::open_custom(path, options, &CustomLayers::new())
     }
 
     /// Reads a file that is in memory already.
@@ -78,7 +75,25 @@ impl KerasFile {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn from_bytes_with(bytes: &[u8], options: ReadOptions) -> Result<Self> {
-        Self::parse(bytes.to_vec(), "the model file".into(), options)
+        Self::from_bytes_custom(bytes, options, &CustomLayers::new())
+    }
+
+    /// [`open_with`](Self::open_with), with layers for classes that Keras does not have.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_custom(path: impl AsRef<Path>, options: ReadOptions, layers: &CustomLayers) -> Result<Self> {
+        let path = path.as_ref();
+        super::foreign::check(path)?;
+        Self::parse(super::read(path)?, path.display().to_string(), options, layers)
+    }
+
+    /// [`open_custom`](Self::open_custom) of a file that is in memory already.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn from_bytes_custom(bytes: &[u8], options: ReadOptions, layers: &CustomLayers) -> Result<Self> {
+        Self::parse(bytes.to_vec(), "the model file".into(), options, layers)
     }
 
     /// The model's name.
@@ -157,14 +172,19 @@ impl KerasFile {
         self.weights.not_kept().into_iter().chain(compiled).collect()
     }
 
-    pub(super) fn parse(mut bytes: Vec<u8>, place: String, options: ReadOptions) -> Result<Self> {
+    pub(super) fn parse(
+        mut bytes: Vec<u8>,
+        place: String,
+        options: ReadOptions,
+        custom: &CustomLayers,
+    ) -> Result<Self> {
         let meter = Meter::new(&*place, bytes.len());
         let (parsed, weights, weights_place) = if super::is_hdf5(&bytes) {
             let file = WeightsFile::open(bytes, place.clone(), meter)?;
-            (Config::of_hdf5(&file, &place)?.parsed(options, file.meter())?, file, place.clone())
+            (Config::of_hdf5(&file, &place)?.parsed(options, custom, file.meter())?, file, place.clone())
         } else {
             let mut archive = Archive::open(&bytes, &place, &meter)?;
-            let parsed = Config::of_archive(&mut archive)?.parsed(options, &meter)?;
+            let parsed = Config::of_archive(&mut archive)?.parsed(options, custom, &meter)?;
             let weights = match archive.stored(WEIGHTS)? {
                 // As they lie in the file, of which nothing else is wanted any more: they are most of it.
                 Some(range) => {
@@ -193,13 +213,15 @@ pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> 
 /// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.
 pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) -> Result<Architecture> {
     let meter = Meter::new(place, bytes.len());
+    let custom = &CustomLayers::new();
     let Parsed { graph, unsupported, .. } = if super::is_hdf5(&bytes) {
         let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
-        Config::of_hdf5(&file, place)?.parsed(options, file.meter())?
+        Config::of_hdf5(&file, place)?.parsed(options, custom, file.meter())?
     } else if bytes.trim_ascii_start().starts_with(b"{") {
-        Config { text: bytes, place: place.to_owned(), version: None, compiled: false }.parsed(options, &meter)?
+        Config { text: bytes, place: place.to_owned(), version: None, compiled: false }
+            .parsed(options, custom, &meter)?
     } else {
-        Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?.parsed(options, &meter)?
+        Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?.parsed(options, custom, &meter)?
     };
     architecture_of(&graph, &unsupported, place)
 }
@@ -325,7 +347,7 @@ impl Config {
         })
     }
 
-    fn parsed(&self, options: ReadOptions, meter: &Meter) -> Result<Parsed> {
+    fn parsed(&self, options: ReadOptions, custom: &CustomLayers, meter: &Meter) -> Result<Parsed> {
         let mut json = super::json(&self.text, &self.place, meter)?;
         let generation = Generation::of(&json, self.version.as_deref());
         let mut compiled = self.compiled;
@@ -333,7 +355,7 @@ impl Config {
             compiled |= json["compile_config"].as_object().is_some_and(|config| !config.is_empty());
             keras_2::modern(&mut json, generation);
         }
-        let (graph, unsupported) = parse(&json, &self.place, generation, options)?;
+        let (graph, unsupported) = parse(&json, &self.place, generation, options, custom)?;
         Ok(Parsed { graph, unsupported, compiled })
     }
 }
@@ -599,7 +621,8 @@ mod tests {
             let position = next() % damaged.len();
             damaged[position] = b"09-.\"[]{}:,ntx"[next() % 14];
             if let Ok(model) = serde_json::from_slice(&damaged) {
-                let read = parse(&model, "config.json", Generation::Keras3, ReadOptions::default());
+                let read =
+                    parse(&model, "config.json", Generation::Keras3, ReadOptions::default(), &CustomLayers::new());
                 let _ = read.map(|(graph, _)| graph.places());
             }
         }

@@ -13,7 +13,7 @@ use super::graph::at;
 use super::hdf5::{self, OptimizerGroup, WeightsGroup};
 use super::keras::{TrainingState, refused};
 use super::weights::{Part, parts, sibling};
-use crate::layers::{Layer, OPERATORS};
+use crate::layers::{Layer, LayerConfig, OPERATORS};
 use crate::model::{Block, Model, Port};
 use crate::{Error, PartialShape, Result};
 
@@ -162,9 +162,18 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
                 let keywords = at(model.notes(), "/keywords").get(block.name());
                 let calls = applications.enumerate().map(|(number, (node, _))| {
                     let tensors: Vec<_> = node.inputs.iter().map(|&port| tensor(port)).collect();
-                    let args = if takes_list(block) { json!([tensors]) } else { json!(tensors) };
                     let keywords = keywords.and_then(|calls| calls.get(number)).cloned();
-                    json!({"args": args, "kwargs": keywords.unwrap_or_else(|| json!({}))})
+                    let mut keywords = keywords.unwrap_or_else(|| json!({}));
+                    let args = match tensors.split_first() {
+                        // Keras takes states by their name.
+                        Some((first, states)) if begins_with_states(block) && !states.is_empty() => {
+                            keywords["initial_state"] = json!(states);
+                            json!([first])
+                        }
+                        _ if takes_list(block) => json!([tensors]),
+                        _ => json!(tensors),
+                    };
+                    json!({"args": args, "kwargs": keywords})
                 });
                 layer["inbound_nodes"] = calls.collect();
             }
@@ -260,6 +269,9 @@ fn of_block(
 /// The config of a layer, or why Keras has none.
 fn of_layer(layer: &Layer) -> Result<Json, String> {
     let json = layer.config().to_json(&[]).map_err(|error| error.to_string())?;
+    if matches!(layer.config(), LayerConfig::Recurrent(layer) if layer.return_state) {
+        return Err("its states stand in one tensor with its output, and Keras's are tensors of their own".into());
+    }
     if json["module"] != OPERATORS {
         Ok(json)
     } else {
@@ -270,9 +282,14 @@ fn of_layer(layer: &Layer) -> Result<Json, String> {
 /// Whether Keras calls a block with a list of tensors.
 fn takes_list(block: &Block) -> bool {
     match block {
-        Block::Layer(layer) => *layer.config().describe().inputs().end() > 1,
+        Block::Layer(layer) => layer.config().describe().takes_list(),
         Block::Model(model) => model.inputs().len() > 1,
     }
+}
+
+/// Whether what a block takes behind its first input are states.
+fn begins_with_states(block: &Block) -> bool {
+    matches!(block, Block::Layer(layer) if matches!(layer.config(), LayerConfig::Recurrent(_)))
 }
 
 /// What a block makes.

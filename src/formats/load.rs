@@ -3,7 +3,7 @@
 use std::path::Path;
 
 #[cfg(feature = "keras")]
-use crate::layers::ReadOptions;
+use crate::layers::{CustomLayers, ReadOptions};
 use crate::model::{Architecture, Model};
 use crate::{Gpu, Result};
 
@@ -86,7 +86,9 @@ impl Architecture {
 fn of_bytes(gpu: &Gpu, bytes: Vec<u8>, place: String, folder: Option<&Path>) -> Result<Model> {
     match Format::of(&bytes) {
         #[cfg(feature = "keras")]
-        Format::Keras => super::KerasFile::parse(bytes, place, ReadOptions::default())?.build(gpu),
+        Format::Keras => {
+            super::KerasFile::parse(bytes, place, ReadOptions::default(), &CustomLayers::new())?.build(gpu)
+        }
         #[cfg(feature = "onnx")]
         Format::Onnx => super::OnnxFile::parse(bytes.into(), place, folder)?.build(gpu),
         #[cfg(not(all(feature = "keras", feature = "onnx")))]

@@ -13,7 +13,7 @@ use super::graph::{Body, Graph, Member, Read, Source, at, history};
 use crate::layers::{
     ActivationLayer, AveragePooling2D, BinaryFunction, Broadcast, Concatenate, Einsum, Expand, Extent, Identity, Index,
     LayerConfig, Map, MatMul, MaxPooling2D, Pad, PadMode, PerAxis, Reduce, ReduceFunction, ResizeMethod, Resizing,
-    Subscript, Take, Transpose, View, snake_case,
+    Subscript, Take, Transpose, View, WithMask, snake_case,
 };
 use crate::{Activation, DTypePolicy, DataFormat, HostTensor, Padding, Settings, Unary};
 
@@ -287,18 +287,34 @@ fn array(json: &Json) -> Option<HostTensor> {
 }
 
 /// What the operator comes to in a model: a layer, or several as a model of their own; `first` is the number of the first layer
-/// in the file.
+/// in the file. What an operator makes carries no mask, also where there are `masks`.
 ///
 /// # Errors
 /// Why there is nothing, in words.
-pub(super) fn body(call: &Call, name: &str, first: usize) -> Result<Body, String> {
+pub(super) fn body(call: &Call, name: &str, first: usize, masks: bool) -> Result<Body, String> {
     let mut write = Write { calls: Vec::new(), dtype: call.dtype() };
     let outputs = write.operator(call).map_err(|why| format!("the operator {} {why}", call.shown))?;
     let sources: Vec<Source> = (0..call.reads.len()).map(Source::Input).collect();
     // A layer makes what comes in something that a layer made.
     if write.calls.is_empty() || outputs.iter().any(|output| matches!(output, Source::Input(_))) {
-        let passed: Vec<Source> = outputs.iter().map(|&output| write.layer(Identity::new(), &[output])).collect();
+        let passed: Vec<Source> = outputs
+            .iter()
+            .map(|&output| match masks {
+                true => write.layer(WithMask::new(), &[output]),
+                false => write.layer(Identity::new(), &[output]),
+            })
+            .collect();
         return Ok(write.body(passed, call, name, first));
+    }
+    let carries = |source: &Source| match source {
+        Source::Call { call, .. } => {
+            matches!(write.calls[*call].0, LayerConfig::Activation(_) | LayerConfig::Concatenate(_))
+        }
+        Source::Input(_) => false,
+    };
+    if masks && outputs.iter().any(carries) {
+        let bare: Vec<Source> = outputs.iter().map(|&output| write.layer(WithMask::new(), &[output])).collect();
+        return Ok(write.body(bare, call, name, first));
     }
     if let ([(layer, reads)], [_]) = (&write.calls[..], &outputs[..])
         && *reads == sources
@@ -1076,6 +1092,28 @@ impl Call {
         Ok(found)
     }
 
+    /// The masks of these names, or those in the list `mask`.
+    ///
+    /// # Errors
+    /// In words, where one is no tensor.
+    pub(super) fn masks<const N: usize>(&self, names: &[&str; N]) -> Result<[Option<Source>; N], String> {
+        let mut masks = [None; N];
+        for (place, name) in names.iter().enumerate() {
+            let listed = match self.named.get("mask") {
+                Some(Argument::List(list)) => list.get(place),
+                only => only.filter(|_| place == 0),
+            };
+            masks[place] = match self.named.get(*name).or(listed) {
+                Some(Argument::Tensor(number)) => Some(Source::Input(*number)),
+                None => None,
+                // A list of nothing.
+                Some(Argument::Literal(json)) if json.is_null() || json.is_array() => None,
+                Some(_) => return Err("its masks must be tensors".into()),
+            };
+        }
+        Ok(masks)
+    }
+
     /// The tensor that a keyword gives, if it gives one.
     ///
     /// # Errors
@@ -1092,12 +1130,6 @@ impl Call {
     /// Whether a keyword says true.
     pub(super) fn is_on(&self, name: &str) -> bool {
         matches!(self.named.get(name), Some(Argument::Literal(Json::Bool(true))))
-    }
-
-    /// The extent of an axis of what is read, where the file says it.
-    pub(super) fn extent_at(&self, source: Option<Source>, axis: usize) -> Option<usize> {
-        let Some(Source::Input(number)) = source else { return None };
-        *self.shapes.get(number)?.as_ref()?.get(axis)?
     }
 
     /// The last extent of what is read, where the file says it.

@@ -263,6 +263,10 @@ impl Located {
 
 #[cfg(feature = "keras")]
 fn by_group(file: &mut WeightsFile, place: &Place) -> Result<Vec<HostTensor>> {
+    // The weights of the layer around it are another's.
+    if place.weights.is_empty() && place.groups.last().is_some_and(|group| group == "@") {
+        return Ok(Vec::new());
+    }
     // Files of TF 2.13's time call the group of the layers after the attribute that held them.
     let root = if file.has_group("layers") { "layers" } else { "_layer_checkpoint_dependencies" };
     let mut of = place.of;

@@ -48,6 +48,8 @@ pub(super) fn plans(problem: &RecurrentProblem, caps: &Caps) -> Result<Vec<Plan>
         ("FUNCTION", Constant::U32(function as u32)),
         ("BIAS", Constant::Bool(problem.bias)),
         ("BACKWARDS", Constant::Bool(problem.backwards)),
+        ("MASKED", Constant::Bool(problem.masked)),
+        ("BEGINS", Constant::Bool(problem.begins)),
         ("activate_gate", Constant::Function(problem.gate.function())),
     ]);
     let shader = Shader {
@@ -69,14 +71,15 @@ pub(super) fn plans(problem: &RecurrentProblem, caps: &Caps) -> Result<Vec<Plan>
                 Binding::Read(Operand::Kernel),
                 Binding::Read(Operand::Bias),
                 Binding::Write(Operand::Output),
-                Binding::Write(Operand::Scratch(0)),
+                Binding::Write(if problem.last_cell { Operand::Cell } else { Operand::Scratch(0) }),
+                Binding::Read(Operand::Other),
+                Binding::Read(Operand::States),
             ],
             turns: u64::from(steps) * of_step + 3 * own,
         })
     };
     let steps = (0..times).step_by(most as usize).map(launch).collect::<Result<Vec<_>>>()?;
-    Ok(vec![
-        Plan::new("recurrent", format!("{}x1_{WORKGROUP}", problem.dtype), steps)
-            .with_scratch(vec![(u64::from(batch) * u64::from(units) * 4).max(4)]),
-    ])
+    let plan = Plan::new("recurrent", format!("{}x1_{WORKGROUP}", problem.dtype), steps);
+    let cell = (u64::from(batch) * u64::from(units) * 4).max(4);
+    Ok(vec![if problem.last_cell { plan } else { plan.with_scratch(vec![cell]) }])
 }

@@ -46,6 +46,12 @@ params! {
 
 pub(super) fn plans(problem: &RecurrentGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let RecurrentProblem { function, batch, times, units, activation, gate, dtype, .. } = problem.of;
+    if !problem.of.is_plain() {
+        return Err(Error::unsupported(
+            "the gradient of a recurrence with a mask, with states to begin with, or with an LSTM's cell for an output",
+            "train a model without them, or freeze the layers up to it",
+        ));
+    }
     let gates = function.gates();
     let products = u64::from(gates) * u64::from(units);
     if 4 * products > caps.workgroup_storage.into() {

@@ -56,6 +56,10 @@ impl Describe for ActivationLayer {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn passes_values_on(&self) -> bool {
         self.activation == Activation::Linear
     }

@@ -7,6 +7,7 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, leaky};
 use super::describe::Describe;
+use super::mask::masked_scores;
 use crate::ops::{self, Kernel, Tape, Value};
 use crate::{Activation, Error, PartialShape, Result, Settings};
 
@@ -66,6 +67,10 @@ macro_rules! activation_layer {
                 &self.common
             }
 
+            fn passes_mask(&self) -> bool {
+                true
+            }
+
             fn validate(&self) -> Result<()> {
                 self.common.validate()?;
                 $(if self.$field < $least {
@@ -83,10 +88,30 @@ macro_rules! activation_layer {
             }
 
             fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
-                ops::activate(tape, &self.activation(), inputs[0])
+                let activation = self.activation();
+                let input = match tape.mask(inputs[0]) {
+                    Some(mask) if activation.axis().is_some() => masked(tape, inputs[0], mask)?,
+                    _ => inputs[0],
+                };
+                ops::activate(tape, &activation, input)
             }
         }
     };
+}
+
+/// The `input` of a softmax, whose masked elements are to have no share.
+///
+/// # Errors
+/// [`Error::Invalid`] where the mask has other axes than the input: Keras refuses it, too.
+fn masked(tape: &mut Tape, input: Value, mask: Value) -> Result<Value> {
+    if tape.shape(mask).rank() == tape.shape(input).rank() {
+        return masked_scores(tape, input, mask);
+    }
+    Err(Error::invalid(
+        "mask",
+        "the mask that the input of a Softmax carries must have its axes; use an Activation, which takes no mask",
+        format!("mask shape={}, input shape={}", tape.shape(mask), tape.shape(input)),
+    ))
 }
 
 activation_layer!(

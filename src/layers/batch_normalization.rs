@@ -160,6 +160,10 @@ impl Describe for BatchNormalization {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if !self.momentum.is_finite() || !self.epsilon.is_finite() {
@@ -232,6 +236,12 @@ impl Describe for BatchNormalization {
         else {
             return self.lower(tape, inputs, operands);
         };
+        if tape.mask(inputs[0]).is_some() {
+            return Err(Error::unsupported(
+                "batch normalization of what carries a mask in training",
+                "use LayerNormalization, or freeze it: its statistics are those of what the mask keeps",
+            ));
+        }
         let dtype = tape.dtype(inputs[0]);
         let product = |dims: &[usize]| dims.iter().product::<usize>();
         let channels = shape.dims()[index];

@@ -8,7 +8,8 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::{Describe, index_of};
-use crate::ops::{self, Kernel, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
+use crate::plan::AxisFunction;
 use crate::{Error, PartialShape, Result, Settings};
 
 /// Tensors joined along one axis.
@@ -86,6 +87,44 @@ impl Concatenate {
 }
 
 impl Describe for Concatenate {
+    /// The masks joined along the axis, those that are missing as ones; along the last one, what any of them keeps.
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], output: Value) -> Result<Option<Value>> {
+        let Some(dtype) = inputs.iter().find_map(|&input| Some(tape.dtype(tape.mask(input)?))) else { return Ok(None) };
+        let rank = tape.shape(output).rank();
+        let axis = index_of(self.axis, &tape.shape(output).into())?;
+        let mut masks = Vec::with_capacity(inputs.len());
+        for &input in inputs {
+            // Of the extents of the input, the last one being 1 where the mask says the same of all channels.
+            let mut dims = tape.shape(input).dims().to_vec();
+            let mask = match tape.mask(input) {
+                Some(mask) if tape.shape(mask).rank() + 1 == rank => {
+                    dims[rank - 1] = 1;
+                    ops::cast(tape, dtype, None, mask)?
+                }
+                Some(mask) if tape.shape(mask).rank() == rank => ops::cast(tape, dtype, None, mask)?,
+                Some(mask) => {
+                    let rule = "a mask must have the axes of what carries it, or all but the last";
+                    return Err(Error::invalid("mask", rule, format!("mask shape={}", tape.shape(mask))));
+                }
+                None => {
+                    dims[rank - 1] = 1;
+                    let ones = Kernel::of_values([1], vec![1.0], Numbers { dtype, rounding: None });
+                    let ones = ops::value_of(tape, &ones, &[1])?;
+                    ops::expand(tape, &dims, ones)?
+                }
+            };
+            masks.push(tape.reshape(mask, dims)?);
+        }
+        let last = rank - 1;
+        if masks.iter().any(|&mask| axis != last && tape.shape(mask).dims()[last] != tape.shape(masks[0]).dims()[last])
+        {
+            let rule = "masks must all say something of channels, or none of them, to be joined along another axis";
+            return Err(Error::invalid("mask", rule, "masks of different axes"));
+        }
+        let joined = ops::concatenate(tape, axis, &masks)?;
+        ops::reduce(tape, AxisFunction::Max, &[last], false, joined).map(Some)
+    }
+
     fn common(&self) -> &Common {
         &self.common
     }

@@ -113,7 +113,7 @@ impl LayerConfig {
         let mut json = wrapped(self.module(), self.class_name(), self.get_config()?);
         let shapes = match built {
             [] => return Ok(json),
-            [only] if *self.describe().inputs().end() == 1 => only.write()?,
+            [only] if !self.describe().takes_list() => only.write()?,
             several => several.iter().map(Form::write).collect::<Result<Vec<_>>>()?.into(),
         };
         json["build_config"] = json!({"input_shape": shapes});
@@ -148,7 +148,7 @@ impl LayerConfig {
         known.extend(INPUT_SHAPES.map(str::to_owned));
         let written = written(class_name, |codec| layer.clone().fields(codec)).ok()?;
         let written = written.as_object()?.keys().cloned().collect();
-        let several = *layer.describe().inputs().end() > 1;
+        let several = layer.describe().takes_list();
         Some(Arguments { module: layer.module(), several, known, written })
     }
 }
@@ -739,6 +739,27 @@ impl Form for [f32; 2] {
 
     fn write(&self) -> Result<Value> {
         self.iter().map(Form::write).collect()
+    }
+}
+
+impl Form for Vec<f32> {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let list = json.as_array().ok_or_else(|| invalid(key, format!("`{key}` must be a list of numbers"), json))?;
+        list.iter().map(|number| f32::read(key, number)).collect()
+    }
+
+    fn write(&self) -> Result<Value> {
+        self.iter().map(Form::write).collect()
+    }
+}
+
+impl Form for CategoryMode {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
     }
 }
 

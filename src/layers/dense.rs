@@ -111,6 +111,10 @@ impl Describe for Dense {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn activity_regularizer(&self) -> Option<Regularizer> {
         self.activity_regularizer.clone()
     }

@@ -86,6 +86,12 @@ pub(crate) trait Describe {
         1..=1
     }
 
+    /// Whether Keras calls the layer with a list of tensors.
+    #[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "files say how layers are called"))]
+    fn takes_list(&self) -> bool {
+        *self.inputs().end() > 1
+    }
+
     /// Whether input number `index` holds whole numbers, which are not rounded to the compute type.
     fn takes_whole_numbers(&self, _index: usize) -> bool {
         false
@@ -120,6 +126,16 @@ pub(crate) trait Describe {
 
     /// Writes the layer's operations on `tape`; the inputs are of the compute type and have been checked.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value>;
+
+    /// Whether the output carries the mask of the first input on: Keras's `supports_masking`, where the layer has no rule of its own.
+    fn passes_mask(&self) -> bool {
+        false
+    }
+
+    /// The mask that the `output` for these inputs carries, if any: Keras's `compute_mask`.
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], _output: Value) -> Result<Option<Value>> {
+        Ok(inputs.first().filter(|_| self.passes_mask()).and_then(|&input| tape.mask(input)))
+    }
 
     /// The same as it is in training, where that is something else; `weights` are those of [`weights`](Self::weights), in order.
     fn train(

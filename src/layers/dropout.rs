@@ -68,6 +68,10 @@ impl Describe for Dropout {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn passes_values_on(&self) -> bool {
         true
     }

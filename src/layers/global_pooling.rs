@@ -7,8 +7,9 @@ use super::arguments::{common_setters, of_rank};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use crate::ops::{self, Kernel, Tape, Value};
-use crate::plan::AxisFunction;
+use super::mask::kept;
+use crate::ops::{self, Kernel, Side, Tape, Value};
+use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// A layer that makes one value of each channel.
@@ -104,10 +105,30 @@ macro_rules! global_pooling {
                     DataFormat::ChannelsFirst => 2,
                 };
                 let axes: [usize; R] = std::array::from_fn(|axis| first + axis);
+                let mask = tape.mask(inputs[0]).filter(|_| R == 1 && AxisFunction::$function == AxisFunction::Mean);
+                if let Some(mask) = mask {
+                    return masked_mean(tape, axes[0], self.keepdims, inputs[0], mask);
+                }
                 ops::reduce(tape, AxisFunction::$function, &axes, self.keepdims, inputs[0])
             }
         }
     };
+}
+
+/// The mean of sequences over their times, those that are masked away left out.
+fn masked_mean(tape: &mut Tape, axis: usize, keepdims: bool, input: Value, mask: Value) -> Result<Value> {
+    let mut dims = tape.shape(mask).dims().to_vec();
+    if dims.len() != 2 {
+        let rule = "the mask of sequences must be [batch, times]";
+        return Err(Error::invalid("mask", rule, format!("mask shape={}", tape.shape(mask))));
+    }
+    dims.insert(3 - axis, 1);
+    let mask = tape.reshape(mask, dims)?;
+    let mask = ops::cast(tape, tape.dtype(input), None, mask)?;
+    let input = kept(tape, input, mask)?;
+    let sum = ops::reduce(tape, AxisFunction::Sum, &[axis], keepdims, input)?;
+    let count = ops::reduce(tape, AxisFunction::Sum, &[axis], keepdims, mask)?;
+    ops::binary(tape, BinaryFunction::Divide, Side::Value(sum), Side::Value(count), Elementwise::LINEAR)
 }
 
 global_pooling!(

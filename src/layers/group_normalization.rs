@@ -135,6 +135,10 @@ impl Describe for GroupNormalization {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         if self.groups < -1 || self.groups == 0 {

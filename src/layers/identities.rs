@@ -37,6 +37,10 @@ macro_rules! identity_layer {
                 &self.common
             }
 
+            fn passes_mask(&self) -> bool {
+                true
+            }
+
             fn passes_values_on(&self) -> bool {
                 true
             }

@@ -357,7 +357,9 @@ impl Layer {
                     format!("an input of {}", tape.dtype(input)),
                 ));
             }
-            cast.push(ops::cast(tape, self.numbers.dtype, self.numbers.rounding, input)?);
+            let same = ops::cast(tape, self.numbers.dtype, self.numbers.rounding, input)?;
+            tape.set_mask(same, tape.mask(input));
+            cast.push(same);
         }
         tape.rounding = self.numbers.rounding;
         let description = self.config.describe();
@@ -366,7 +368,15 @@ impl Layer {
         } else {
             description.lower(tape, &cast, &self.operands)?
         };
-        ops::rounded(tape, output)
+        let mask = description.mask(tape, &cast, output)?;
+        let output = ops::rounded(tape, output)?;
+        if tape.mask(output) == mask {
+            return Ok(output);
+        }
+        // What the layer passed on as it is keeps its mask; its output is another value with the same elements.
+        let output = tape.reshape(output, tape.shape(output).clone())?;
+        tape.set_mask(output, mask);
+        Ok(output)
     }
 
     fn check_fixed(&self, input: &PartialShape) -> Result<()> {

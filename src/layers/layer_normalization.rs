@@ -124,6 +124,10 @@ impl Describe for LayerNormalization {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         finite_epsilon(self.epsilon)?;

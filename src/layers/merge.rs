@@ -8,6 +8,7 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
+use super::mask::{column, kept};
 use crate::ops::{self, Kernel, Side, Tape, Value};
 use crate::plan::{BinaryFunction, Elementwise};
 use crate::{Error, PartialShape, Result, Settings, Unary};
@@ -156,6 +157,23 @@ impl Merge {
 }
 
 impl Describe for Merge {
+    /// What any of them keeps, where all carry a mask.
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], _output: Value) -> Result<Option<Value>> {
+        let masks: Option<Vec<Value>> = inputs.iter().map(|&input| tape.mask(input)).collect();
+        let mut merged: Option<Value> = None;
+        for mask in masks.into_iter().flatten() {
+            merged = Some(match merged {
+                None => mask,
+                Some(so_far) => {
+                    let mask = ops::cast(tape, tape.dtype(so_far), None, mask)?;
+                    let sides = (Side::Value(so_far), Side::Value(mask));
+                    ops::binary(tape, BinaryFunction::Maximum, sides.0, sides.1, Elementwise::LINEAR)?
+                }
+            });
+        }
+        Ok(merged)
+    }
+
     fn class_name(&self) -> Option<&'static str> {
         Some(self.kind.name())
     }
@@ -173,6 +191,10 @@ impl Describe for Merge {
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
+        let by_mask = matches!(self.kind, MergeKind::Multiply | MergeKind::Maximum | MergeKind::Minimum);
+        if by_mask && inputs.iter().any(|&input| tape.mask(input).is_some()) {
+            return self.merged_by_mask(tape, inputs);
+        }
         let rank = inputs.iter().map(|&input| tape.shape(input).rank()).max().unwrap_or(0);
         let mut merged: Option<Value> = None;
         for (index, &input) in inputs.iter().enumerate() {
@@ -192,6 +214,64 @@ impl Describe for Merge {
             });
         }
         merged.ok_or_else(|| Error::invalid("inputs", "a merging layer must be given at least 1 input", "0 inputs"))
+    }
+}
+
+impl Merge {
+    /// What is masked away in one input takes no part: the others' values stand there; 0 in a product where none is kept.
+    fn merged_by_mask(&self, tape: &mut Tape, inputs: &[Value]) -> Result<Value> {
+        let plain = |tape: &mut Tape, function, left, right| {
+            ops::binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
+        };
+        let select = |tape: &mut Tape, there, elsewhere, mask| {
+            let (there, elsewhere) = (
+                plain(tape, BinaryFunction::Where, there, mask)?,
+                plain(tape, BinaryFunction::WhereNot, elsewhere, mask)?,
+            );
+            plain(tape, BinaryFunction::Add, there, elsewhere)
+        };
+        let either = |tape: &mut Tape, one: Option<Value>, other: Option<Value>| {
+            one.zip(other).map(|(one, other)| plain(tape, BinaryFunction::Maximum, one, other)).transpose()
+        };
+        let product = self.kind == MergeKind::Multiply;
+        let mut merged: Option<(Value, Option<Value>)> = None;
+        for &input in inputs {
+            let mask = match tape.mask(input) {
+                Some(mask) => {
+                    let mask = column(tape, mask)?;
+                    Some(ops::cast(tape, tape.dtype(input), None, mask)?)
+                }
+                None => None,
+            };
+            let one = match mask {
+                Some(mask) if product => {
+                    let kept = plain(tape, BinaryFunction::Where, input, mask)?;
+                    let ones = Elementwise::of_unary(&Unary::Affine { scale: -1.0, offset: 1.0 });
+                    let ones = ops::map(tape, ones, mask)?;
+                    plain(tape, BinaryFunction::Add, kept, ones)?
+                }
+                _ => input,
+            };
+            let Some((so_far, mask_so_far)) = merged else {
+                merged = Some((one, mask));
+                continue;
+            };
+            let one = match mask.filter(|_| !product) {
+                Some(mask) => select(tape, one, so_far, mask)?,
+                None => one,
+            };
+            let so_far = match mask_so_far.filter(|_| !product) {
+                Some(mask) => select(tape, so_far, one, mask)?,
+                None => so_far,
+            };
+            let both = either(tape, mask_so_far, mask)?;
+            merged = Some((plain(tape, self.kind.function(), so_far, one)?, both));
+        }
+        match merged {
+            Some((merged, Some(mask))) if product => kept(tape, merged, mask),
+            Some((merged, _)) => Ok(merged),
+            None => Err(Error::invalid("inputs", "a merging layer must be given at least 1 input", "0 inputs")),
+        }
     }
 }
 

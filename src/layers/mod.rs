@@ -20,6 +20,7 @@ mod augmentation;
 mod auto_contrast;
 mod batch_normalization;
 mod broadcast;
+mod categories;
 mod concatenate;
 #[cfg(feature = "keras")]
 mod config;
@@ -27,6 +28,8 @@ mod constraint;
 mod conv;
 mod conv_transpose;
 mod custom;
+#[cfg(feature = "keras")]
+mod custom_layer;
 mod dense;
 mod depthwise_conv;
 mod describe;
@@ -43,6 +46,7 @@ mod initializer;
 mod layer;
 mod layer_normalization;
 mod map;
+mod mask;
 mod merge;
 mod normalization;
 #[cfg(feature = "keras")]
@@ -88,6 +92,7 @@ pub use augmentation::Augmentation;
 pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, ConstantSide, MatMul};
+pub use categories::{CategoryEncoding, CategoryMode, Discretization};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
 pub use config::ReadOptions;
@@ -95,6 +100,10 @@ pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
 pub use custom::Custom;
+#[cfg(feature = "keras")]
+pub(crate) use custom_layer::CustomSource;
+#[cfg(feature = "keras")]
+pub use custom_layer::{CustomLayer, CustomLayerFn, CustomLayers, CustomValue};
 pub use dense::Dense;
 pub use depthwise_conv::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D};
 pub use dot::Dot;
@@ -122,6 +131,7 @@ pub(crate) use layer::snake_case;
 pub use layer::{Layer, reset_names};
 pub use layer_normalization::LayerNormalization;
 pub use map::Map;
+pub use mask::{GivenMask, MaskedScores, Masking, WithMask};
 pub use merge::{Merge, MergeKind};
 pub use normalization::Normalization;
 #[cfg(feature = "keras")]
@@ -262,6 +272,7 @@ layer_variants!(
     AveragePooling3D(AveragePooling3D),
     BatchNormalization(BatchNormalization),
     Broadcast(Broadcast),
+    CategoryEncoding(CategoryEncoding),
     CenterCrop(CenterCrop),
     Concatenate(Concatenate),
     Conv1D(Conv1D),
@@ -277,6 +288,7 @@ layer_variants!(
     Dense(Dense),
     DepthwiseConv1D(DepthwiseConv1D),
     DepthwiseConv2D(DepthwiseConv2D),
+    Discretization(Discretization),
     Dot(Dot),
     Dropout(Dropout),
     ELU(ELU),
@@ -287,6 +299,7 @@ layer_variants!(
     Flatten(Flatten),
     GaussianDropout(GaussianDropout),
     GaussianNoise(GaussianNoise),
+    GivenMask(GivenMask),
     GlobalAveragePooling1D(GlobalAveragePooling1D),
     GlobalAveragePooling2D(GlobalAveragePooling2D),
     GlobalAveragePooling3D(GlobalAveragePooling3D),
@@ -300,6 +313,8 @@ layer_variants!(
     LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
     Map(Map),
+    MaskedScores(MaskedScores),
+    Masking(Masking),
     MatMul(MatMul),
     MaxPooling1D(MaxPooling1D),
     MaxPooling2D(MaxPooling2D),
@@ -342,6 +357,7 @@ layer_variants!(
     UpSampling3D(UpSampling3D),
     Values(Values),
     View(View),
+    WithMask(WithMask),
     ZeroPadding1D(ZeroPadding1D),
     ZeroPadding2D(ZeroPadding2D),
     ZeroPadding3D(ZeroPadding3D),

@@ -115,6 +115,10 @@ impl Describe for Normalization {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         let shape = |value: &Option<HostTensor>| value.as_ref().map(|value| value.shape.clone());

@@ -91,6 +91,10 @@ impl Describe for PReLU {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         WeightOptions::validate_all(&[&self.alpha], None)?;

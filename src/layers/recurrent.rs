@@ -1,14 +1,16 @@
 //! LSTM, GRU and SimpleRNN.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::arguments::{common_setters, positive, seed_setter, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
+use super::mask::{column, kept};
 use super::random::dropped;
 use super::{Common, Initializer, Regularizer, Seed, WeightOptions};
-use crate::ops::{self, Kernel, Recurrence, Span, Tape, Value};
+use crate::ops::{self, Beside, Kernel, Recurrence, Span, Tape, Value};
 use crate::plan::{Outside, RecurrentFunction};
 use crate::{Activation, Error, PartialShape, Result, Settings};
 
@@ -36,6 +38,14 @@ impl Cell {
         }
     }
 
+    /// States that it keeps from one time to the next: an LSTM its output and its cell, the others their output.
+    pub const fn states(self) -> usize {
+        match self {
+            Self::Lstm => 2,
+            Self::Gru { .. } | Self::Simple => 1,
+        }
+    }
+
     /// Gates, side by side in the kernels.
     pub const fn gates(self) -> usize {
         self.function().gates() as usize
@@ -46,7 +56,9 @@ impl Cell {
 /// launch may make.
 ///
 /// # Shapes
-/// Input `[batch, times, channels]`; output `[batch, units]`, the last state, or all of them, `[batch, times, units]`. Weights
+/// Input `[batch, times, channels]`, and the states to begin with, `[batch, units]` each, of an LSTM two, where these are not zeros;
+/// output `[batch, units]`, the last state, or all of them, `[batch, times, units]`. With `return_state` the last states stand behind,
+/// each as one time more, and a single output is one time, too. Times that the input's mask skips leave the states as they are. Weights
 /// `kernel` `[channels, gates · units]`, `recurrent_kernel` `[units, gates · units]` and `bias` `[gates · units]`, of a GRU
 /// that resets after the product `[2, gates · units]`.
 ///
@@ -93,6 +105,10 @@ pub struct Recurrent {
     pub recurrent_dropout: f64,
     /// Where the choice of channels starts; none by default.
     pub seed: Seed,
+    /// Whether the states stand behind the output; false by default.
+    pub return_state: bool,
+    /// Whether the output of times that are masked away is 0, and not the state before; false by default.
+    pub zero_output_for_mask: bool,
 }
 
 common_setters!(Recurrent, common);
@@ -127,6 +143,8 @@ impl Recurrent {
             dropout: 0.0,
             recurrent_dropout: 0.0,
             seed: Seed::default(),
+            return_state: false,
+            zero_output_for_mask: false,
         }
     }
 
@@ -181,7 +199,19 @@ impl Recurrent {
         self
     }
 
-    /// The output shape for `input`; unknown extents stay unknown.
+    /// Whether the states stand behind the output; false by default.
+    pub fn return_state(mut self, return_state: bool) -> Self {
+        self.return_state = return_state;
+        self
+    }
+
+    /// Whether the output of times that are masked away is 0, and not the state before; false by default.
+    pub fn zero_output_for_mask(mut self, zero_output_for_mask: bool) -> Self {
+        self.zero_output_for_mask = zero_output_for_mask;
+        self
+    }
+
+    /// The output shape for `input`, whatever state it begins with; unknown extents stay unknown.
     ///
     /// # Errors
     /// [`Error::Invalid`] where [building](super::LayerConfig::build) the layer would refuse its arguments or `input`.
@@ -194,7 +224,14 @@ impl Recurrent {
         };
         known_extent(&input, -1)?;
         let units = Some(self.units as usize);
-        Ok(if self.return_sequences { [batch, times, units].into() } else { [batch, units].into() })
+        Ok(match (self.return_sequences, self.return_state) {
+            (false, false) => [batch, units].into(),
+            (sequences, states) => {
+                let made = if sequences { times } else { Some(1) };
+                let states = if states { self.cell.states() } else { 0 };
+                [batch, made.map(|made| made + states), units].into()
+            }
+        })
     }
 }
 
@@ -227,8 +264,32 @@ impl Describe for Recurrent {
         Ok(())
     }
 
+    fn inputs(&self) -> RangeInclusive<usize> {
+        1..=1 + self.cell.states()
+    }
+
+    fn takes_list(&self) -> bool {
+        false
+    }
+
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], _output: Value) -> Result<Option<Value>> {
+        // Keras's, whatever the order of times.
+        Ok(tape.mask(inputs[0]).filter(|_| self.return_sequences))
+    }
+
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {
-        self.output_shape(&inputs[0])
+        let output = self.output_shape(&inputs[0])?;
+        let states = &inputs[1..];
+        let fits = |state: &PartialShape| {
+            state.rank() == 2 && state.dims()[1].is_none_or(|units| units == self.units as usize)
+        };
+        if !states.is_empty() && states.len() != self.cell.states() || !states.iter().all(fits) {
+            let shapes: Vec<_> = states.iter().map(ToString::to_string).collect();
+            let rule =
+                format!("it must begin with {} state(s) of [batch, {}], or none", self.cell.states(), self.units);
+            return Err(Error::invalid("initial_state", rule, shapes.join(", ")));
+        }
+        Ok(output)
     }
 
     fn fixed_axes(&self, _rank: usize) -> Vec<i32> {
@@ -275,8 +336,11 @@ impl Describe for Recurrent {
         }
         let mut once = tape.shape(inputs[0]).dims().to_vec();
         once[1] = 1;
-        let input = dropped(tape, self.dropout, &self.seed, &once, inputs[0])?;
-        self.lower(tape, &[input], operands)
+        let mut inputs = inputs.to_vec();
+        let mask = tape.mask(inputs[0]);
+        inputs[0] = dropped(tape, self.dropout, &self.seed, &once, inputs[0])?;
+        tape.set_mask(inputs[0], mask);
+        self.lower(tape, &inputs, operands)
     }
 
     /// The products of the input, a dense layer; then the states.
@@ -298,17 +362,56 @@ impl Describe for Recurrent {
             gate: self.recurrent_activation,
             backwards: self.go_backwards,
         };
-        let states = ops::recurrent(tape, &recurrence, products, recurrent, of_state)?;
-        if self.return_sequences {
-            return Ok(states);
-        }
+        let beside =
+            Beside { mask: self.mask_of(tape, inputs[0])?, states: inputs[1..].to_vec(), last_cell: self.last_cell() };
+        let (states, cell) = ops::recurrent(tape, &recurrence, products, recurrent, of_state, &beside)?;
         let [batch, times, units] = tape.shape(states).dims()[..] else { return Ok(states) };
-        if times == 0 {
+        if times == 0 && (self.return_state || !self.return_sequences) {
             return Err(Error::invalid("input", "a sequence must have a time at least", "none"));
         }
-        let last = Span { start: times as i64 - 1, ..Span::whole(1) };
-        let last = ops::gather(tape, &[Span::whole(batch), last, Span::whole(units)], Outside::ZERO, states)?;
-        tape.reshape(last, [batch, units])
+        let last = |tape: &mut Tape, of: Value| {
+            let last = Span { start: times as i64 - 1, ..Span::whole(1) };
+            ops::gather(tape, &[Span::whole(batch), last, Span::whole(units)], Outside::ZERO, of)
+        };
+        let outputs = match beside.mask.filter(|_| self.zero_output_for_mask) {
+            Some(mask) => {
+                let turned = Span { start: times as i64 - 1, step: -1, ..Span::whole(times) };
+                let spans = [Span::whole(batch), if self.go_backwards { turned } else { Span::whole(times) }];
+                let mask = ops::gather(tape, &spans, Outside::ZERO, mask)?;
+                let mask = column(tape, mask)?;
+                kept(tape, states, mask)?
+            }
+            None => states,
+        };
+        let output = if self.return_sequences { outputs } else { last(tape, outputs)? };
+        if self.return_state {
+            let mut parts = vec![output, last(tape, states)?];
+            if let Some(cell) = cell {
+                parts.push(tape.reshape(cell, [batch, 1, units])?);
+            }
+            return ops::concatenate(tape, 1, &parts);
+        }
+        if self.return_sequences { Ok(output) } else { tape.reshape(output, [batch, units]) }
+    }
+}
+
+impl Recurrent {
+    /// Whether the last state of an LSTM's cell is a part of the output.
+    fn last_cell(&self) -> bool {
+        self.return_state && self.cell == Cell::Lstm
+    }
+
+    /// The mask that `input` carries.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is not one of times.
+    fn mask_of(&self, tape: &Tape, input: Value) -> Result<Option<Value>> {
+        let Some(mask) = tape.mask(input) else { return Ok(None) };
+        if tape.shape(mask).dims() != &tape.shape(input).dims()[..2] {
+            let received = format!("mask shape={}, input shape={}", tape.shape(mask), tape.shape(input));
+            return Err(Error::invalid("mask", "the mask of sequences must be [batch, times]", received));
+        }
+        Ok(Some(mask))
     }
 }
 
@@ -333,11 +436,11 @@ impl Configured for Recurrent {
         let no = || serde_json::Value::Bool(false);
         common(codec, &mut self.common)?;
         codec.field("return_sequences", &mut self.return_sequences)?;
-        codec.fixed("return_state", no(), "a layer makes one tensor; take the last of its sequence")?;
+        codec.field("return_state", &mut self.return_state)?;
         codec.field("go_backwards", &mut self.go_backwards)?;
         codec.fixed("stateful", no(), "each call begins from zeros")?;
         codec.ignored("unroll", no());
-        codec.ignored("zero_output_for_mask", no());
+        codec.field("zero_output_for_mask", &mut self.zero_output_for_mask)?;
         codec.field("units", &mut self.units)?;
         codec.field("activation", &mut self.activation)?;
         if self.cell != Cell::Simple {

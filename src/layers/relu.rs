@@ -90,6 +90,10 @@ impl Describe for ReLU {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         for (argument, value) in [

@@ -140,6 +140,10 @@ impl Describe for Rescaling {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn data_format(&self) -> Option<DataFormat> {
         Some(self.data_format)
     }

@@ -7,6 +7,7 @@ use super::arguments::{common_setters, positive, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, QUANTIZED, common, weights};
 use super::describe::{Declared, Describe, index_of};
+use super::mask::differs;
 use super::{Common, Initializer, Regularizer, WeightOptions};
 use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
 use crate::{DType, Error, HostTensor, PartialShape, Result, Settings};
@@ -171,6 +172,8 @@ pub struct Embedding {
     pub embeddings: WeightOptions,
     /// What training adds to the loss for the output.
     pub activity_regularizer: Option<Regularizer>,
+    /// Whether 0 stands for nothing, and the output carries a mask of the other numbers; false by default.
+    pub mask_zero: bool,
 }
 
 common_setters!(Embedding, common);
@@ -193,7 +196,14 @@ impl Embedding {
             output_dim,
             embeddings: WeightOptions::new(uniform()),
             activity_regularizer: None,
+            mask_zero: false,
         }
+    }
+
+    /// Whether 0 stands for nothing, and the output carries a mask of the other numbers; false by default.
+    pub fn mask_zero(mut self, mask_zero: bool) -> Self {
+        self.mask_zero = mask_zero;
+        self
     }
 
     /// The output shape for `input`; unknown extents stay unknown.
@@ -238,6 +248,10 @@ impl Describe for Embedding {
         let dtype = self.common.dtype.compute().map_or(DType::F32, |(dtype, _)| dtype);
         ops::take(tape, 0, 0, (Side::Constant(&operands[0]), dtype), numbers)
     }
+
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], _output: Value) -> Result<Option<Value>> {
+        self.mask_zero.then(|| differs(tape, inputs[0], 0.0)).transpose()
+    }
 }
 
 #[cfg(feature = "keras")]
@@ -278,7 +292,7 @@ impl Configured for Embedding {
         weights(codec, &mut [("embeddings", &mut self.embeddings)], |codec| {
             codec.field("activity_regularizer", activity)
         })?;
-        codec.fixed("mask_zero", false.into(), "masks are not carried to the layers behind; save the model without")?;
+        codec.field("mask_zero", &mut self.mask_zero)?;
         codec.fixed("quantization_config", serde_json::Value::Null, QUANTIZED)?;
         // What tf.keras 2 and early releases of Keras 3 write beside.
         codec.dropped("input_length", |_| true)?;

@@ -115,6 +115,14 @@ impl SplitTime {
 }
 
 impl Describe for MergeTime {
+    /// A mask of more than times, of the words of sentences say, is merged as its tensor is.
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], output: Value) -> Result<Option<Value>> {
+        let Some(mask) = tape.mask(inputs[0]).filter(|&mask| tape.shape(mask).rank() > 2) else { return Ok(None) };
+        let dims = tape.shape(mask).dims();
+        let merged = [&tape.shape(output).dims()[..1], &dims[2..]].concat();
+        tape.reshape(mask, merged).map(Some)
+    }
+
     fn module(&self) -> &'static str {
         super::OPERATORS
     }
@@ -138,6 +146,11 @@ impl Describe for MergeTime {
 }
 
 impl Describe for SplitTime {
+    /// That of the second input, as `TimeDistributed` passes it on.
+    fn mask(&self, tape: &mut Tape, inputs: &[Value], _output: Value) -> Result<Option<Value>> {
+        Ok(tape.mask(inputs[1]))
+    }
+
     fn module(&self) -> &'static str {
         super::OPERATORS
     }

@@ -79,6 +79,10 @@ impl Describe for UnitNormalization {
         &self.common
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
         least_norm(self.epsilon)

@@ -542,8 +542,9 @@ impl Model {
             let outputs = match block {
                 Block::Layer(layer) => {
                     tape.place = path.as_str().into();
+                    let masks = inputs.iter().map(|&input| tape.mask(input)).collect();
                     let output = layer.lower(tape, &inputs).map_err(|error| error.in_layer(layer.name()))?;
-                    seen(Applied { path, layer, inputs, output });
+                    seen(Applied { path, layer, inputs, masks, output });
                     vec![output]
                 }
                 Block::Model(model) => model
@@ -606,13 +607,17 @@ impl Model {
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
         let mut applied = Vec::new();
         let outputs = self.lower(&mut tape, &values, "", &mut |application| applied.push(application))?;
-        let kept = applied.iter().flat_map(|a| a.inputs.iter().copied().chain([a.output]));
+        let kept = applied.iter().flat_map(|a| {
+            let masks = a.masks.iter().flatten();
+            a.inputs.iter().chain(masks).copied().chain([a.output])
+        });
         let kept: Vec<_> = kept.chain(outputs).collect();
         let mut tensors = tape.record(commands, inputs, &kept)?.into_iter();
         let mut recorded = Vec::with_capacity(applied.len());
-        for Applied { path, layer, inputs, .. } in applied {
+        for Applied { path, layer, inputs, masks, .. } in applied {
             let inputs = tensors.by_ref().take(inputs.len()).collect();
-            recorded.extend(tensors.next().map(|output| Recorded { path, layer, inputs, output }));
+            let masks = masks.into_iter().map(|mask| mask.and_then(|_| tensors.next())).collect();
+            recorded.extend(tensors.next().map(|output| Recorded { path, layer, inputs, masks, output }));
         }
         Ok((recorded, tensors.collect()))
     }
@@ -658,6 +663,8 @@ pub(crate) struct Applied<'a> {
     path: String,
     pub(crate) layer: &'a Layer,
     inputs: Vec<ops::Value>,
+    /// The masks that they carry.
+    masks: Vec<Option<ops::Value>>,
     pub(crate) output: ops::Value,
 }
 
@@ -670,6 +677,8 @@ pub struct Recorded<'a> {
     pub layer: &'a Layer,
     /// What it read.
     pub inputs: Vec<Tensor>,
+    /// The masks that what it read carried, 1 where it counts and 0 where it is skipped; `None` where it carried none.
+    pub masks: Vec<Option<Tensor>>,
     /// What it made.
     pub output: Tensor,
 }

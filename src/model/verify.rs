@@ -256,7 +256,9 @@ impl Recorded<'_> {
         let inputs = self.inputs.iter().map(array).collect::<Result<Vec<_>>>()?;
         let weights = self.layer.weights().iter().map(|weight| Ok(host_array(&weight.read()?)));
         let weights = weights.collect::<Result<Vec<_>>>()?;
-        let expected = reference::expect(self.layer.config(), &weights, &inputs)?;
+        let mask = |mask: &Option<Tensor>| mask.as_ref().map(array).transpose();
+        let masks = self.masks.iter().map(mask).collect::<Result<Vec<_>>>()?;
+        let expected = reference::expect_masked(self.layer.config(), &weights, &inputs, &masks)?;
         check(self.path.clone(), self.layer.config().class_name().to_owned(), &self.output, &expected)
     }
 

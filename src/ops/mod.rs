@@ -54,7 +54,7 @@ pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use noise::{drawn, noise};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
-pub(crate) use recurrent::{Recurrence, recurrent};
+pub(crate) use recurrent::{Beside, Recurrence, recurrent};
 pub(crate) use reduce::reduce;
 pub(crate) use resize::{mix, resize};
 pub(crate) use step::{Read, Reads, Step};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Reads, Tape, Value};
+use super::{Kernel, Reads, Step, Tape, Value, cast, concatenate};
 use crate::geometry::{extent, indexable};
 use crate::plan::{Elementwise, Operand, Problem, RecurrentFunction, RecurrentProblem};
-use crate::{Activation, Error, Result, Shape};
+use crate::{Activation, DType, Error, Result, Shape};
 
 /// What a recurrence computes, apart from its tensors.
 pub(crate) struct Recurrence {
@@ -15,14 +15,27 @@ pub(crate) struct Recurrence {
     pub(crate) backwards: bool,
 }
 
-/// The states `[batch, times, units]` from `input` `[batch, times, gates · units]`, in the order in which they are made.
+/// What a recurrence may be given beside its input, and what it may tell beside its output.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// The times that count, `[batch, times]`.
+    pub(crate) mask: Option<Value>,
+    /// The states to begin with, `[batch, units]` each; none for zeros.
+    pub(crate) states: Vec<Value>,
+    /// Whether the last state of an LSTM's cell is wanted.
+    pub(crate) last_cell: bool,
+}
+
+/// The states `[batch, times, units]` from `input` `[batch, times, gates · units]`, in the order in which they are made; and the last
+/// state of an LSTM's cell, `[batch, units]`, where it is wanted.
 pub(crate) fn recurrent(
     tape: &mut Tape,
     recurrence: &Recurrence,
     input: Value,
     kernel: &Arc<Kernel>,
     bias: Option<&Arc<Kernel>>,
-) -> Result<Value> {
+    beside: &Beside,
+) -> Result<(Value, Option<Value>)> {
     let Recurrence { function, backwards, .. } = *recurrence;
     let [batch, times, values] = tape.shape(input).dims()[..] else {
         return Err(Error::invalid(
@@ -35,7 +48,8 @@ pub(crate) fn recurrent(
     let output = Shape::from([batch, times, units]);
     indexable(&output)?;
     if output.elements()? == 0 {
-        return tape.uninitialized(output, tape.dtype(input));
+        let dtype = tape.dtype(input);
+        return Ok((tape.uninitialized(output, dtype)?, None));
     }
     let each = |activation: &Activation| {
         Elementwise::new(activation).ok_or_else(|| {
@@ -62,10 +76,29 @@ pub(crate) fn recurrent(
         units: extent(units)?,
         backwards,
         bias: bias.is_some(),
+        masked: beside.mask.is_some(),
+        begins: !beside.states.is_empty(),
+        last_cell: beside.last_cell,
         activation: each(&recurrence.activation)?,
         gate: each(&recurrence.gate)?,
         dtype: tape.dtype(input),
     };
-    let reads = Reads::of(input).constant(Operand::Kernel, kernel).if_any(Operand::Bias, bias);
-    tape.step(Problem::Recurrent(problem), reads, output, problem.dtype)
+    let mut reads = Reads::of(input).constant(Operand::Kernel, kernel).if_any(Operand::Bias, bias);
+    if let Some(mask) = beside.mask {
+        reads = reads.value(Operand::Other, cast(tape, problem.dtype, None, mask)?);
+    }
+    if problem.begins {
+        reads = reads.value(Operand::States, concatenate(tape, 1, &beside.states)?);
+    }
+    let output = tape.uninitialized(output, problem.dtype)?;
+    let mut step = Step::new(tape.place.clone(), Problem::Recurrent(problem), reads, output);
+    let mut cell = None;
+    if problem.last_cell {
+        let last = tape.uninitialized([batch, units].into(), DType::F32)?;
+        step = step.and_writes(Operand::Cell, last);
+        cell = Some(last);
+    }
+    tape.steps.push(step);
+    let cell = cell.map(|cell| cast(tape, problem.dtype, None, cell)).transpose()?;
+    Ok((output, cell))
 }

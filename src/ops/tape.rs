@@ -71,6 +71,8 @@ pub(crate) struct Tape {
     inputs: Vec<Value>,
     variables: Vec<(Arc<Data>, Value)>,
     pads: Vec<Pad>,
+    /// Which values carry a mask, and which.
+    masks: Vec<(Value, Value)>,
     pub(crate) steps: Vec<Step>,
     /// The path of the layer being lowered.
     pub(crate) place: Arc<str>,
@@ -231,6 +233,17 @@ impl Tape {
         if self.elements(output) > 0 {
             self.steps.push(Step::new(self.place.clone(), problem, reads, output));
         }
+    }
+
+    /// The mask that a value carries, as tensors do in Keras: 1 where it counts, 0 where it is to be skipped.
+    pub(crate) fn mask(&self, value: Value) -> Option<Value> {
+        self.masks.iter().find(|(of, _)| *of == value).map(|(_, mask)| *mask)
+    }
+
+    /// Lets a value carry a mask, or none.
+    pub(crate) fn set_mask(&mut self, value: Value, mask: Option<Value>) {
+        self.masks.retain(|(of, _)| *of != value);
+        self.masks.extend(mask.map(|mask| (value, mask)));
     }
 
     /// Says that a value is another one padded with zeros.

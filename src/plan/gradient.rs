@@ -66,6 +66,6 @@ pub struct KernelGradientProblem {
 /// [states](super::Operand::States) are those of the forward pass, and the kernel is transposed, `[gate, unit, unit]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecurrentGradientProblem {
-    /// The recurrence, whose order of times and bias do not matter.
+    /// The recurrence, whose order of times and bias do not matter; it has no mask, begins with zeros, and tells no cell.
     pub of: RecurrentProblem,
 }

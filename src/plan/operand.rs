@@ -10,11 +10,12 @@ use crate::DType;
 pub enum Operand {
     /// The operation's input.
     Input,
-    /// A second tensor: the right side of an operation on two, or what a convolution adds to its sum.
+    /// A second tensor: the right side of an operation on two, what a convolution adds to its sum, or the mask of a
+    /// recurrence.
     Other,
     /// A constant: the kernel, packed where the plan packs it.
     Kernel,
-    /// What a recurrence has made in the forward pass: the states of every time.
+    /// The states that a recurrence begins with; for its gradient, those of every time, which the forward pass has made.
     States,
     /// A second constant: the bias.
     ///
@@ -37,6 +38,8 @@ pub enum Operand {
     Norm,
     /// What an optimizer keeps beside a weight, by its number; read and written.
     Slot(usize),
+    /// The last state of an LSTM's cell.
+    Cell,
     /// The plan's scratch buffer of this index.
     Scratch(usize),
 }

@@ -29,7 +29,7 @@ impl RecurrentFunction {
 }
 
 /// States of every time from `input[b, t, gate, unit]`, the products of what goes in with the kernel for it, and from the
-/// state before by the recurrent kernel `[unit, gate, unit]`; the first state is zeros.
+/// state before by the recurrent kernel `[unit, gate, unit]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecurrentProblem {
     /// How a state is made.
@@ -44,6 +44,12 @@ pub struct RecurrentProblem {
     pub backwards: bool,
     /// Whether the product of the state has a bias.
     pub bias: bool,
+    /// Whether a mask `[batch, times]` says which times count; those that do not leave the state as it is.
+    pub masked: bool,
+    /// Whether the first state is given, of an LSTM with its cell's behind it; it is zeros otherwise.
+    pub begins: bool,
+    /// Whether the last state of an LSTM's cell is told.
+    pub last_cell: bool,
     /// What makes a state.
     pub activation: Elementwise,
     /// What makes a gate; without parameters.
@@ -56,5 +62,10 @@ impl RecurrentProblem {
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
         product([self.batch, self.times, self.units])
+    }
+
+    /// Whether it begins with zeros, skips no time and tells nothing but its output.
+    pub(crate) const fn is_plain(&self) -> bool {
+        !(self.masked || self.begins || self.last_cell)
     }
 }

@@ -43,12 +43,25 @@ pub fn evaluate(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Res
 /// [`Error::Invalid`] for inputs that the layer refuses and weights that are not the layer's; [`Error::Unsupported`] for
 /// `float64`, which has no GPU computation to compare with.
 pub fn expect(layer: &LayerConfig, weights: &[Array], inputs: &[Array]) -> Result<Expected> {
+    expect_masked(layer, weights, inputs, &[])
+}
+
+/// [`expect`] where inputs carry `masks`, one for each input from the first on.
+///
+/// # Errors
+/// Those of [`expect`].
+pub fn expect_masked(
+    layer: &LayerConfig,
+    weights: &[Array],
+    inputs: &[Array],
+    masks: &[Option<Array>],
+) -> Result<Expected> {
     let storage = storage(layer.common().dtype)?;
     let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
     layer.output_shape_all(&shapes)?;
     let given = inputs;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = Given { layer, given, inputs: &inputs, input: &inputs[0], weights, storage };
+    let given = Given { layer, given, inputs: &inputs, input: &inputs[0], masks, weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
@@ -108,11 +121,114 @@ struct Given<'a> {
     inputs: &'a [Array],
     /// The first of them.
     input: &'a Array,
+    /// The masks that they carry.
+    masks: &'a [Option<Array>],
     weights: &'a [Array],
     storage: Storage,
 }
 
+/// Whole numbers as vectors.
+fn categories(input: &Array, mode: layers::CategoryMode, depth: usize) -> Array {
+    let mut shape = input.shape.clone();
+    if mode == layers::CategoryMode::OneHot && shape.len() > 1 && shape.last() == Some(&1) {
+        shape.pop();
+    }
+    shape.push(depth);
+    let hot = input.data.iter().flat_map(|x| (0..depth).map(move |number| f64::from(u8::from(*x == number as f64))));
+    let hot = || Array::new(shape.clone(), hot.clone().collect::<Vec<_>>());
+    let without = |array: Array| {
+        let mut shape = array.shape.clone();
+        shape.remove(1);
+        array.reshaped(shape)
+    };
+    match mode {
+        layers::CategoryMode::Int => input.clone(),
+        layers::CategoryMode::OneHot => hot(),
+        layers::CategoryMode::MultiHot => without(hot().reduced(&[1], |set| set.iter().copied().fold(0.0, f64::max))),
+        layers::CategoryMode::Count => without(hot().reduced(&[1], |set| set.iter().sum())),
+    }
+}
+
+/// The mean over the times that `mask` keeps.
+fn masked_mean(input: &Array, layer: &layers::GlobalAveragePooling1D, mask: &Array) -> Estimate {
+    let (axis, channels) = match layer.data_format {
+        DataFormat::ChannelsLast => (1, 2),
+        DataFormat::ChannelsFirst => (2, 1),
+    };
+    let mut dims = mask.shape.clone();
+    dims.insert(channels, 1);
+    let mask = mask.reshaped(dims);
+    let sum = |array: &Array| array.reduced(&[axis], |set| set.iter().sum());
+    let kept = input.zip(&mask, |x, kept| if kept == 0.0 { 0.0 } else { x });
+    let count = sum(&mask);
+    let sizes = sum(&kept.map(f64::abs)).zip(&count, |sum, count| sum / count);
+    let bound = sizes.map(|size| (input.shape[axis] as f64 + 4.0) * UNIT * size);
+    let exact = sum(&kept).zip(&count, |sum, count| sum / count);
+    global(Estimate { exact, bound }, &[axis], layer.keepdims)
+}
+
+/// A mask with an axis of 1 behind.
+fn column(mask: &Array) -> Array {
+    mask.reshaped([&mask.shape[..], &[1]].concat())
+}
+
 impl Given<'_> {
+    /// The mask that input number `index` carries.
+    fn mask(&self, index: usize) -> Option<&Array> {
+        self.masks.get(index).and_then(Option::as_ref)
+    }
+
+    /// The product, the largest or the smallest of what masks keep, where there are any; all of one shape.
+    fn merged_by_mask(&self, kind: layers::MergeKind) -> Option<Estimate> {
+        let function: fn(f64, f64) -> f64 = match kind {
+            layers::MergeKind::Multiply => |a, b| a * b,
+            layers::MergeKind::Maximum => f64::max,
+            layers::MergeKind::Minimum => f64::min,
+            _ => return None,
+        };
+        self.masks.iter().flatten().next()?;
+        // What is masked away is no number here.
+        let merge = |a: f64, b: f64| match (a.is_nan(), b.is_nan()) {
+            (true, _) => b,
+            (_, true) => a,
+            _ => function(a, b),
+        };
+        let kept = self.inputs.iter().enumerate().map(|(index, input)| match self.mask(index) {
+            Some(mask) => input.zip(&column(mask), |x, mask| if mask == 0.0 { f64::NAN } else { x }),
+            None => input.clone(),
+        });
+        let merged = kept.reduce(|a, b| a.zip(&b, merge))?;
+        let none = if kind == layers::MergeKind::Multiply { self.input.map(|_| 0.0) } else { self.input.clone() };
+        let merged = merged.zip(&none, |x, none| if x.is_nan() { none } else { x });
+        Some(Estimate::rounded(merged, 2.0 * self.inputs.len() as f64))
+    }
+
+    /// Scores, those masked away far below all others.
+    fn masked_scores(&self, layer: &layers::MaskedScores) -> Array {
+        let scores = self.input;
+        let (front, back) = scores.shape.split_at(scores.shape.len() - 2);
+        let mut all = scores.map(|_| 1.0);
+        let mut add = |mask: &Array| {
+            let (before, last) = mask.shape.split_at(mask.shape.len() - 2);
+            let ones = vec![1; (front.len() + 2).saturating_sub(mask.shape.len())];
+            all = all.zip(&mask.reshaped([before, &ones, last].concat()), |a, b| if b == 0.0 { 0.0 } else { a });
+        };
+        if let Some(mask) = self.mask(1).filter(|_| layer.queries) {
+            add(&column(mask));
+        }
+        for mask in [self.mask(2), self.mask(3)].into_iter().flatten() {
+            add(&mask.reshaped([mask.shape[0], 1, mask.shape[1]]));
+        }
+        if layer.given {
+            add(&self.given[4]);
+        }
+        if layer.causal {
+            let values = (0..back[0] * back[1]).map(|at| f64::from(u8::from(at % back[1] <= at / back[1])));
+            add(&Array::new(back, values.collect::<Vec<_>>()));
+        }
+        scores.zip(&all, |score, kept| if kept == 0.0 { -30_000.0 } else { score })
+    }
+
     /// The layer before its activation, and that.
     fn estimate(&self) -> Result<(Estimate, Activation)> {
         let input = self.input;
@@ -221,7 +337,10 @@ impl Given<'_> {
             LayerConfig::AdaptiveMaxPooling1D(layer) => plain(adaptive_max(input, layer)),
             LayerConfig::AdaptiveMaxPooling2D(layer) => plain(adaptive_max(input, layer)),
             LayerConfig::AdaptiveMaxPooling3D(layer) => plain(adaptive_max(input, layer)),
-            LayerConfig::GlobalAveragePooling1D(layer) => plain(global_mean(input, layer)),
+            LayerConfig::GlobalAveragePooling1D(layer) => plain(match self.mask(0) {
+                Some(mask) => masked_mean(input, layer, mask),
+                None => global_mean(input, layer),
+            }),
             LayerConfig::GlobalAveragePooling2D(layer) => plain(global_mean(input, layer)),
             LayerConfig::GlobalAveragePooling3D(layer) => plain(global_mean(input, layer)),
             LayerConfig::GlobalMaxPooling1D(layer) => plain(global_max(input, layer)),
@@ -251,7 +370,10 @@ impl Given<'_> {
             LayerConfig::MaxPooling3D(layer) => {
                 plain(Estimate::exact(max_pool(input, &pool_axes(&layer.window, layer.data_format, input))))
             }
-            LayerConfig::Merge(layer) => plain(operators::merge(self.inputs, layer.kind, self.storage)),
+            LayerConfig::Merge(layer) => plain(match self.merged_by_mask(layer.kind) {
+                Some(merged) => merged,
+                None => operators::merge(self.inputs, layer.kind, self.storage),
+            }),
             LayerConfig::MergeTime(_) => {
                 let shape = [&[input.shape[0] * input.shape[1]], &input.shape[2..]].concat();
                 plain(Estimate::exact(input.reshaped(shape)))
@@ -270,6 +392,26 @@ impl Given<'_> {
                 });
                 plain(Estimate::exact(padded))
             }
+            LayerConfig::CategoryEncoding(layer) => {
+                plain(Estimate::exact(categories(&self.given[0], layer.output_mode, layer.num_tokens as usize)))
+            }
+            LayerConfig::Discretization(layer) => {
+                let above = |x: f64| layer.bin_boundaries.iter().filter(|&&bound| x >= f64::from(bound)).count() as f64;
+                let depth = layer.bin_boundaries.len() + 1;
+                plain(Estimate::exact(categories(&self.given[0].map(above), layer.output_mode, depth)))
+            }
+            LayerConfig::MaskedScores(layer) => plain(Estimate::exact(self.masked_scores(layer))),
+            LayerConfig::Masking(layer) => {
+                let last = input.shape.len() - 1;
+                let any = input
+                    .reduced(&[last], |set| f64::from(u8::from(set.iter().any(|&x| x != f64::from(layer.mask_value)))));
+                plain(Estimate::exact(input.zip(&any, |x, any| if any == 0.0 { 0.0 } else { x })))
+            }
+            LayerConfig::GivenMask(_) => plain(Estimate::exact(input.clone())),
+            LayerConfig::WithMask(layer) => plain(Estimate::exact(match self.mask(1).filter(|_| layer.zeros) {
+                Some(mask) => input.zip(&column(mask), |x, mask| if mask == 0.0 { 0.0 } else { x }),
+                None => input.clone(),
+            })),
             LayerConfig::Permute(layer) => {
                 let order: Vec<usize> = [0].into_iter().chain(layer.dims.iter().map(|&axis| axis as usize)).collect();
                 plain(Estimate::exact(input.transposed(&order)))
@@ -297,7 +439,8 @@ impl Given<'_> {
                 let kernel = self.weight(0, &[channels, values])?;
                 let recurrent = self.weight(1, &[units, values])?;
                 let bias = self.weights.get(2).map(|bias| read(bias, self.storage));
-                plain(recurrent::states(layer, input, &kernel, &recurrent, bias.as_ref()))
+                let begin = &self.inputs[1..];
+                plain(recurrent::states(layer, input, &kernel, &recurrent, bias.as_ref(), begin, self.mask(0)))
             }
             LayerConfig::Reduce(layer) => {
                 let all = (0..input.shape.len()).collect();
@@ -345,7 +488,11 @@ impl Given<'_> {
                 let shape = [&self.inputs[1].shape[..2], &input.shape[1..]].concat();
                 plain(Estimate::exact(input.reshaped(shape)))
             }
-            LayerConfig::Softmax(layer) => (Estimate::exact(input.clone()), Activation::Softmax { axis: layer.axis }),
+            LayerConfig::Softmax(layer) => {
+                let kept = |x, kept| if kept == 0.0 { -30_000.0 } else { x };
+                let input = self.mask(0).map_or_else(|| input.clone(), |mask| input.zip(mask, kept));
+                (Estimate::exact(input), Activation::Softmax { axis: layer.axis })
+            }
             LayerConfig::UnitNormalization(layer) => {
                 plain(unit_normalize(input, &self.axes(layer.axis.as_slice()), layer.epsilon.powi(2)))
             }

@@ -36,7 +36,7 @@ pub use convolution::{
     separable_conv,
 };
 pub use images::{OutsideImage, affine};
-pub use layer::{evaluate, expect};
+pub use layer::{evaluate, expect, expect_masked};
 pub use movement::{Between, Surround, mix, pad, repeat, resample};
 pub use normalization::{
     BatchStatistics, Norm, batch_normalization, estimated_batch_normalization, normalize, scale_and_shift,

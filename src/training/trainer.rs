@@ -447,6 +447,12 @@ impl<'a> Trainer<'a> {
         let predictions = self.model.lower(&mut tape, &x, "", &mut |applied| {
             activities.extend(applied.layer.activity_regularizer().map(|regularizer| (regularizer, applied.output)));
         })?;
+        if predictions.iter().any(|&prediction| tape.mask(prediction).is_some()) {
+            return Err(Error::unsupported(
+                "training a model whose output carries a mask, by which Keras leaves times out of losses and metrics",
+                "give the times that count by sample weights, and no mask: without `mask_zero`, or behind a layer that carries none",
+            ));
+        }
         if y.len() != predictions.len() || !(weights.is_empty() || weights.len() == predictions.len()) {
             return Err(Error::invalid(
                 "y",
