@@ -13,6 +13,11 @@ fn plane_of(row: u32) -> vec2<u32> {
     return vec2(0u, row);
 }
 
+/// A window that begins at (depth, row).
+fn first_at(plane: vec2<u32>) -> First {
+    return plane.y;
+}
+
 /// The first row of the window whose output is row `row`.
 fn first_row(row: u32) -> First {
     return row * STRIDE_H - params.pad_h;

@@ -13,6 +13,11 @@ fn plane_of(row: u32) -> vec2<u32> {
     return vec2(row / params.out_height, row % params.out_height);
 }
 
+/// A window that begins at (depth, row).
+fn first_at(plane: vec2<u32>) -> First {
+    return plane;
+}
+
 /// The first depth and row of the window whose output is row `row`.
 fn first_row(row: u32) -> First {
     return plane_of(row) * vec2(STRIDE_D, STRIDE_H) - vec2(params.pad_d, params.pad_h);

@@ -452,6 +452,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
         ("phases, few channels", [along(4, 2, 2, 0, 0), along(5, 6, 3, 2, 1)], 3, 4, 1, "linear"),
         ("phases of a line", [along(1, 1, 1, 0, 0), along(9, 16, 8, 4, -4)], 16, 12, 1, "tanh"),
         ("phases, tiles", [along(9, 4, 2, 1, -1), along(8, 4, 2, 0, 0)], 36, 32, 1, "linear"),
+        ("uneven phases", [along(9, 5, 2, 2, 1), along(8, 3, 2, 0, -1)], 36, 32, 1, "linear"),
+        ("phases of one tap and two", [along(3, 4, 3, 0, 0), along(5, 1, 1, 0, 0)], 5, 4, 1, "relu"),
         ("groups", [along(4, 3, 2, 1, 0), along(3, 3, 1, 1, -1)], 6, 8, 2, "linear"),
         ("groups in fours", [along(3, 3, 2, 1, 0), along(9, 2, 2, 0, 0)], 8, 16, 2, "relu6"),
         ("depthwise", [along(4, 3, 2, 1, 0), along(5, 3, 2, 0, -1)], 5, 5, 5, "linear"),

@@ -37,11 +37,21 @@ const ROW: Row = Row {
 
 const SAME: [[usize; 2]; 3] = [[1, 1]; 3];
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     ROW,
     Row { name: "few channels", channels: 3, filters: 5, kernel: [3, 2, 2], ..ROW },
     Row { name: "tiles", size: [3, 5, 7], channels: 20, filters: 36, kernel: [3; 3], pads: SAME, ..ROW },
     Row { name: "strides", size: [7, 8, 9], channels: 8, kernel: [3, 3, 2], strides: [2, 1, 3], pads: SAME, ..ROW },
+    Row { name: "halving", size: [6, 8, 10], channels: 8, filters: 12, kernel: [2; 3], strides: [2; 3], ..ROW },
+    Row {
+        name: "halving, uneven",
+        size: [6, 7, 9],
+        channels: 36,
+        kernel: [3, 3, 4],
+        strides: [2; 3],
+        pads: SAME,
+        ..ROW
+    },
     Row { name: "dilated", size: [8, 7, 9], channels: 8, kernel: [2, 2, 3], dilation: [3, 2, 1], pads: SAME, ..ROW },
     Row { name: "depth alone", size: [9, 2, 3], channels: 8, kernel: [4, 1, 1], pads: [[3, 0], [0; 2], [0; 2]], ..ROW },
     Row { name: "groups", size: [4, 5, 9], channels: 12, filters: 12, groups: 3, kernel: [2, 3, 3], pads: SAME, ..ROW },
