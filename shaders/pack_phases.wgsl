@@ -1,13 +1,13 @@
 // Weight packing for transposed convolutions by stride phase: the taps of each phase side by side.
 //
 // A kernel [tap, j, f] in Keras's order, where j counts the channels that are written and f those that are read; tap
-// r + h·PHASES along each axis is tap h of phase r:
+// r + h·STRIDE along each axis is tap h of phase r:
 //
-//   output[h, f, r, j] = kernel[r + h·PHASES, j, f]    for taps of the kernel and f < group_out, else 0
+//   output[h, f, r, j] = kernel[r + h·STRIDE, j, f]    for taps of the kernel and f < group_out, else 0
 //
 // f is filled up to a multiple of four. One element per invocation; runs once for a weight.
 //
-// Constants: KERNEL_D, KERNEL_H, KERNEL_W; PHASES_D, PHASES_H and PHASES_W, the strides.
+// Constants: KERNEL_D, KERNEL_H, KERNEL_W; STRIDE_D, STRIDE_H, STRIDE_W, of which the phases are as many.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> kernel: array<Elem>;
@@ -29,7 +29,7 @@ fn main(
         return;
     }
     let taps = vec3(KERNEL_D, KERNEL_H, KERNEL_W);
-    let phases = vec3(PHASES_D, PHASES_H, PHASES_W);
+    let phases = vec3(STRIDE_D, STRIDE_H, STRIDE_W);
     let hits = (taps + phases - 1u) / phases;
     let padded = (params.group_out + 3u) / 4u * 4u;
     let j = item % params.group_in;

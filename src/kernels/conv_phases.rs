@@ -14,6 +14,7 @@
 //! (3×3 by 2), some phases have a tap less, which is filled up with zeros; where that would be most of what is multiplied,
 //! `conv_transposed` is all there is.
 
+use super::conv_launch::window_constants;
 use super::{ProductStep, channels_in_fours, packing, product_steps};
 use crate::Result;
 use crate::geometry::{Axis, ConvGeometry};
@@ -81,23 +82,14 @@ fn phases(problem: &ConvProblem) -> Option<ConvProblem> {
     if filled > geometry.taps().saturating_mul(MOST_FILLED) {
         return None;
     }
-    let geometry = phases;
-    Some(ConvProblem { geometry, direction: Direction::Forward, ..*problem })
+    Some(ConvProblem { geometry: phases, direction: Direction::Forward, ..*problem })
 }
 
 /// The kernel `[h·phases + r, j, f]` as `[h, f, r, j]`, where `j` counts the channels that are written and `f` those that are
 /// read, the latter filled up with zeros to fours, as are phases that have a tap less.
 fn packed(problem: &ConvProblem, phases: &ConvGeometry, caps: &Caps) -> Result<Packing> {
-    let [d, h, w] = problem.geometry.axes;
-    let constants = [
-        ("Elem", Constant::Type(problem.dtype.name(), 1)),
-        ("KERNEL_D", Constant::U32(d.kernel)),
-        ("KERNEL_H", Constant::U32(h.kernel)),
-        ("KERNEL_W", Constant::U32(w.kernel)),
-        ("PHASES_D", Constant::U32(d.stride)),
-        ("PHASES_H", Constant::U32(h.stride)),
-        ("PHASES_W", Constant::U32(w.stride)),
-    ];
+    let mut constants = vec![("Elem", Constant::Type(problem.dtype.name(), 1))];
+    constants.extend(window_constants(&problem.geometry));
     let elements = packing::filled(phases);
     packing::launch(&problem.geometry, &constants, &[part!("pack_phases.wgsl")], [elements, elements, 0], caps)
 }
