@@ -62,7 +62,7 @@ class Layer {
             canvas.setAttribute("role", "img");
             canvas.setAttribute("aria-label", this.image.alt);
             this.image.replaceWith(canvas);
-            this.whole = this.image;
+            this.stacked = this.image;
             this.image = canvas;
         }
         this.image.addEventListener("pointermove", (event) => this.point(null, event));
@@ -120,15 +120,15 @@ class Layer {
             this.refresh();
             return;
         }
-        await this.whole.decode();
+        await this.stacked.decode();
         const context = this.image.getContext("2d");
         context.clearRect(0, 0, this.width, this.height);
-        context.drawImage(this.whole, 0, this.slice * this.height, this.width, this.height, 0, 0, this.width, this.height);
+        context.drawImage(this.stacked, 0, this.slice * this.height, this.width, this.height, 0, 0, this.width, this.height);
     }
 
-    /** Where the shown slice of a map begins in the sheet. */
-    origin(map) {
-        return [map % this.sheet * this.width, (Math.floor(map / this.sheet) * this.slices + this.slice) * this.height];
+    /** Where a slice of a map begins in the sheet. */
+    origin(map, slice) {
+        return [map % this.sheet * this.width, (Math.floor(map / this.sheet) * this.slices + slice) * this.height];
     }
 
     nameButton() {
@@ -335,8 +335,7 @@ class Layer {
         canvas.height = Math.ceil(this.maps / this.sheet) * this.slices * this.height;
         const pixels = new ImageData(canvas.width, canvas.height);
         for (let map = 0; map < this.maps; map++) {
-            const [left, top] = [map % this.sheet * this.width, Math.floor(map / this.sheet) * this.slices * this.height];
-            this.paint(pixels.data, canvas.width, left, top, this.values, map, this.maps, ...this.bounds[map]);
+            this.paint(pixels.data, canvas.width, ...this.origin(map, 0), this.values, map, this.maps, ...this.bounds[map]);
         }
         canvas.getContext("2d").putImageData(pixels, 0, 0);
         return canvas;
@@ -366,7 +365,7 @@ class Layer {
         for (let map = 0; map < this.maps; map++) {
             const [x, y] = this.corner(map).map((to, i) => middle[i] + (to - middle[i]) * way);
             if (this.picture) {
-                context.drawImage(this.picture, ...this.origin(map), this.width, this.height, x, y, mapWidth, mapHeight);
+                context.drawImage(this.picture, ...this.origin(map, this.slice), this.width, this.height, x, y, mapWidth, mapHeight);
             } else {
                 context.fillStyle = this.faint;
                 context.fillRect(x, y, mapWidth, mapHeight);
