@@ -54,6 +54,18 @@ pub struct Case {
     pub count: u32,
 }
 
+/// A layer with what the layers of all kinds have in common.
+macro_rules! windowed {
+    ($case:expr, $layer:expr) => {
+        $layer
+            .strides($case.stride)
+            .dilation_rate($case.dilation)
+            .padding($case.padding)
+            .data_format($case.format)
+            .use_bias(false)
+    };
+}
+
 impl Case {
     /// The rows of a file.
     pub fn read((file, text): (&str, &str)) -> Result<Vec<Self>> {
@@ -119,24 +131,14 @@ impl Case {
             (Kind::Conv | Kind::Transposed, &[length]) => Ok(self.over([length])),
             (Kind::Conv | Kind::Transposed, &[height, width]) => Ok(self.over([height, width])),
             (Kind::Conv | Kind::Transposed, &[depth, height, width]) => Ok(self.over([depth, height, width])),
-            (Kind::Depthwise, &[height, width]) => Ok(DepthwiseConv2D::new([height, width])
-                .depth_multiplier(self.filters / self.groups)
-                .strides(self.stride)
-                .dilation_rate(self.dilation)
-                .padding(self.padding)
-                .data_format(self.format)
-                .use_bias(false)
-                .depthwise_initializer(weights(1.0))
-                .into()),
-            (Kind::Separable, &[height, width]) => Ok(SeparableConv2D::new(self.filters, [height, width])
-                .strides(self.stride)
-                .dilation_rate(self.dilation)
-                .padding(self.padding)
-                .data_format(self.format)
-                .use_bias(false)
-                .depthwise_initializer(weights(1.0))
-                .pointwise_initializer(weights(1.0))
-                .into()),
+            (Kind::Depthwise, &[height, width]) => {
+                let layer = windowed!(self, DepthwiseConv2D::new([height, width]));
+                Ok(layer.depth_multiplier(self.filters / self.groups).depthwise_initializer(weights(1.0)).into())
+            }
+            (Kind::Separable, &[height, width]) => {
+                let layer = windowed!(self, SeparableConv2D::new(self.filters, [height, width]));
+                Ok(layer.depthwise_initializer(weights(1.0)).pointwise_initializer(weights(1.0)).into())
+            }
             (kind, kernel) => Err(format!("{kind:?} has no case over {} axes", kernel.len()).into()),
         }
     }
@@ -147,22 +149,11 @@ impl Case {
         LayerConfig: From<Conv<R>> + From<ConvTranspose<R>>,
     {
         if self.kind == Kind::Transposed {
-            return ConvTranspose::<R>::new(self.filters, kernel)
-                .strides(self.stride)
-                .dilation_rate(self.dilation)
-                .padding(self.padding)
-                .data_format(self.format)
-                .use_bias(false)
-                .kernel_initializer(weights(1.0))
-                .into();
+            let layer = windowed!(self, ConvTranspose::<R>::new(self.filters, kernel));
+            return layer.kernel_initializer(weights(1.0)).into();
         }
-        Conv::<R>::new(self.filters, kernel)
+        windowed!(self, Conv::<R>::new(self.filters, kernel))
             .groups(self.groups)
-            .strides(self.stride)
-            .dilation_rate(self.dilation)
-            .padding(self.padding)
-            .data_format(self.format)
-            .use_bias(false)
             .kernel_initializer(weights(1.0))
             .into()
     }
