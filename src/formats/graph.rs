@@ -421,15 +421,14 @@ impl Parser<'_> {
     /// `body`, a recurrent layer that returns its states or is called with states beside a mask, as a model.
     fn with_states(&mut self, body: Body, layer: &Json, name: &str) -> Body {
         let Body::Layer(config, index) = body else { return body };
-        match *config {
-            LayerConfig::Recurrent(recurrent) if recurrent.return_state || !called(layer, self.masks).reads_mask => {
-                let called = called(layer, self.masks);
-                let (made, next) = composites::with_states(recurrent, name, index, called);
-                self.layers = next;
-                made
-            }
-            config => Body::Layer(Box::new(config), index),
+        let LayerConfig::Recurrent(recurrent) = *config else { return Body::Layer(config, index) };
+        let called = called(layer, self.masks);
+        if !recurrent.return_state && called.reads_mask {
+            return Body::Layer(Box::new(recurrent.into()), index);
         }
+        let (made, next) = composites::with_states(recurrent, name, index, called);
+        self.layers = next;
+        made
     }
 
     /// What a layer of a model is, or why it cannot be built.

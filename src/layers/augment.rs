@@ -136,7 +136,7 @@ impl Images<'_> {
     }
 
     fn two(&mut self, function: BinaryFunction, left: Value, right: Value) -> Result<Value> {
-        ops::binary(self.tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
+        ops::two(self.tape, function, left, right)
     }
 
     fn map(&mut self, function: Unary, value: Value) -> Result<Value> {

@@ -11,7 +11,7 @@ use super::config::{Codec, Configured, RENORM, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
 use crate::{DType, Error, PartialShape, Result, Settings, Unary};
 
@@ -246,26 +246,23 @@ impl Describe for BatchNormalization {
         let product = |dims: &[usize]| dims.iter().product::<usize>();
         let channels = shape.dims()[index];
         let dims = [product(&shape.dims()[..index]), channels, product(&shape.dims()[index + 1..])];
-        let two = |tape: &mut Tape, function, left, right| {
-            ops::binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
-        };
         let unary = |tape: &mut Tape, function: Unary, value| ops::map(tape, Elementwise::of_unary(&function), value);
         let average = |tape: &mut Tape, value| ops::reduce(tape, AxisFunction::Mean, &[0, 2], true, value);
 
         let x = ops::cast(tape, DType::F32, None, inputs[0])?;
         let x = tape.reshape(x, dims)?;
         let batch_mean = average(tape, x)?;
-        let apart = two(tape, BinaryFunction::Subtract, x, batch_mean)?;
+        let apart = ops::two(tape, BinaryFunction::Subtract, x, batch_mean)?;
         let square = unary(tape, Unary::Square, apart)?;
         let batch_variance = average(tape, square)?;
         let padded = unary(tape, Unary::Affine { scale: 1.0, offset: self.epsilon as f32 }, batch_variance)?;
         let deviation = unary(tape, Unary::Sqrt, padded)?;
-        let mut y = two(tape, BinaryFunction::Divide, apart, deviation)?;
+        let mut y = ops::two(tape, BinaryFunction::Divide, apart, deviation)?;
         let mut learnt = weights.iter();
         for (present, function) in [(self.scale, BinaryFunction::Multiply), (self.center, BinaryFunction::Add)] {
             if let Some(weight) = present.then(|| learnt.next()).flatten() {
                 let weight = ops::value_of(tape, &weight.exact(), &[1, channels, 1])?;
-                y = two(tape, function, y, weight)?;
+                y = ops::two(tape, function, y, weight)?;
             }
         }
         for (weight, of_batch) in [(mean, batch_mean), (variance, batch_variance)] {
@@ -276,7 +273,7 @@ impl Describe for BatchNormalization {
                 let scaled = |share: f64| Unary::Affine { scale: share as f32, offset: 0.0 };
                 let kept = unary(tape, scaled(self.momentum), moving)?;
                 let new = unary(tape, scaled(1.0 - self.momentum), of_batch)?;
-                let moved = two(tape, BinaryFunction::Add, kept, new)?;
+                let moved = ops::two(tape, BinaryFunction::Add, kept, new)?;
                 tape.assign(data, moved)?;
             }
         }

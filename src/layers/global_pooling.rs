@@ -8,8 +8,8 @@ use super::arguments::{common_setters, of_rank};
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use super::mask::kept;
-use crate::ops::{self, Kernel, Side, Tape, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::plan::{AxisFunction, BinaryFunction};
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
 /// A layer that makes one value of each channel.
@@ -128,7 +128,7 @@ fn masked_mean(tape: &mut Tape, axis: usize, keepdims: bool, input: Value, mask:
     let input = kept(tape, input, mask)?;
     let sum = ops::reduce(tape, AxisFunction::Sum, &[axis], keepdims, input)?;
     let count = ops::reduce(tape, AxisFunction::Sum, &[axis], keepdims, mask)?;
-    ops::binary(tape, BinaryFunction::Divide, Side::Value(sum), Side::Value(count), Elementwise::LINEAR)
+    ops::two(tape, BinaryFunction::Divide, sum, count)
 }
 
 global_pooling!(

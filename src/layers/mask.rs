@@ -17,14 +17,14 @@ use crate::{Error, PartialShape, Result, Settings, Unary};
 /// 1 where `input` is not `number`, else 0.
 pub(super) fn differs(tape: &mut Tape, input: Value, number: f32) -> Result<Value> {
     let number = Kernel::of_values([], vec![number], Numbers { dtype: tape.dtype(input), rounding: None });
-    let sides = (Side::Value(input), Side::Constant(&number));
-    ops::binary(tape, BinaryFunction::NotEqual, sides.0, sides.1, Elementwise::LINEAR)
+    let (input, number) = (Side::Value(input), Side::Constant(&number));
+    ops::binary(tape, BinaryFunction::NotEqual, input, number, Elementwise::LINEAR)
 }
 
 /// `input` where `mask`, which broadcasts to it, is not 0; else 0.
 pub(super) fn kept(tape: &mut Tape, input: Value, mask: Value) -> Result<Value> {
     let mask = ops::cast(tape, tape.dtype(input), None, mask)?;
-    ops::binary(tape, BinaryFunction::Where, Side::Value(input), Side::Value(mask), Elementwise::LINEAR)
+    ops::two(tape, BinaryFunction::Where, input, mask)
 }
 
 /// `mask` of `[batch, times]` as `[batch, times, 1]`.
@@ -42,7 +42,7 @@ pub(super) fn masked_scores(tape: &mut Tape, scores: Value, mask: Value) -> Resu
     let scores = kept(tape, scores, mask)?;
     let low = Elementwise::of_unary(&Unary::Affine { scale: -MASKED, offset: MASKED });
     let low = ops::map(tape, low, mask)?;
-    ops::binary(tape, BinaryFunction::Add, Side::Value(scores), Side::Value(low), Elementwise::LINEAR)
+    ops::two(tape, BinaryFunction::Add, scores, low)
 }
 
 /// Masks away the times of which all channels have a value, and sets them to 0: what it makes carries a mask, by which recurrent
@@ -414,10 +414,7 @@ impl Describe for MaskedScores {
             let mask = ops::cast(tape, tape.dtype(scores), None, mask)?;
             all = Some(match all {
                 None => mask,
-                Some(all) => {
-                    let sides = (Side::Value(all), Side::Value(mask));
-                    ops::binary(tape, BinaryFunction::Multiply, sides.0, sides.1, Elementwise::LINEAR)?
-                }
+                Some(all) => ops::two(tape, BinaryFunction::Multiply, all, mask)?,
             });
             Ok(())
         };

@@ -166,8 +166,7 @@ impl Describe for Merge {
                 None => mask,
                 Some(so_far) => {
                     let mask = ops::cast(tape, tape.dtype(so_far), None, mask)?;
-                    let sides = (Side::Value(so_far), Side::Value(mask));
-                    ops::binary(tape, BinaryFunction::Maximum, sides.0, sides.1, Elementwise::LINEAR)?
+                    ops::two(tape, BinaryFunction::Maximum, so_far, mask)?
                 }
             });
         }
@@ -220,18 +219,13 @@ impl Describe for Merge {
 impl Merge {
     /// What is masked away in one input takes no part: the others' values stand there; 0 in a product where none is kept.
     fn merged_by_mask(&self, tape: &mut Tape, inputs: &[Value]) -> Result<Value> {
-        let plain = |tape: &mut Tape, function, left, right| {
-            ops::binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
-        };
         let select = |tape: &mut Tape, there, elsewhere, mask| {
-            let (there, elsewhere) = (
-                plain(tape, BinaryFunction::Where, there, mask)?,
-                plain(tape, BinaryFunction::WhereNot, elsewhere, mask)?,
-            );
-            plain(tape, BinaryFunction::Add, there, elsewhere)
+            let there = kept(tape, there, mask)?;
+            let elsewhere = ops::two(tape, BinaryFunction::WhereNot, elsewhere, mask)?;
+            ops::two(tape, BinaryFunction::Add, there, elsewhere)
         };
         let either = |tape: &mut Tape, one: Option<Value>, other: Option<Value>| {
-            one.zip(other).map(|(one, other)| plain(tape, BinaryFunction::Maximum, one, other)).transpose()
+            one.zip(other).map(|(one, other)| ops::two(tape, BinaryFunction::Maximum, one, other)).transpose()
         };
         let product = self.kind == MergeKind::Multiply;
         let mut merged: Option<(Value, Option<Value>)> = None;
@@ -245,10 +239,10 @@ impl Merge {
             };
             let one = match mask {
                 Some(mask) if product => {
-                    let kept = plain(tape, BinaryFunction::Where, input, mask)?;
+                    let there = kept(tape, input, mask)?;
                     let ones = Elementwise::of_unary(&Unary::Affine { scale: -1.0, offset: 1.0 });
                     let ones = ops::map(tape, ones, mask)?;
-                    plain(tape, BinaryFunction::Add, kept, ones)?
+                    ops::two(tape, BinaryFunction::Add, there, ones)?
                 }
                 _ => input,
             };
@@ -265,7 +259,7 @@ impl Merge {
                 None => so_far,
             };
             let both = either(tape, mask_so_far, mask)?;
-            merged = Some((plain(tape, self.kind.function(), so_far, one)?, both));
+            merged = Some((ops::two(tape, self.kind.function(), so_far, one)?, both));
         }
         match merged {
             Some((merged, Some(mask))) if product => kept(tape, merged, mask),

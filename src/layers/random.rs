@@ -1,7 +1,7 @@
 //! What the layers that act in training have in common: shares of a tensor dropped at random.
 
 use super::Seed;
-use crate::ops::{self, Side, Tape, Value};
+use crate::ops::{self, Tape, Value};
 use crate::plan::{BinaryFunction, Elementwise, NoiseFunction};
 use crate::{Error, PartialShape, Result, Unary};
 
@@ -39,7 +39,7 @@ pub(super) fn dropped(tape: &mut Tape, rate: f64, seed: &Seed, shape: &[usize], 
         return ops::noise(tape, function, seed.number(), input);
     }
     let factors = ops::drawn(tape, function, seed.number(), 1.0, shape.to_vec(), tape.dtype(input))?;
-    two(tape, BinaryFunction::Multiply, input, factors)
+    ops::two(tape, BinaryFunction::Multiply, input, factors)
 }
 
 /// `input` with a share of `rate` set to the lower limit of selu, and the whole scaled and shifted so that mean and variance
@@ -58,15 +58,11 @@ pub(super) fn alpha_dropped(tape: &mut Tape, rate: f64, seed: &Seed, shape: &[us
     }
     let function = NoiseFunction::drop(rate, [scale, 0.0, 0.0]);
     let factors = ops::drawn(tape, function, seed.number(), 1.0, shape.to_vec(), tape.dtype(input))?;
-    let kept = two(tape, BinaryFunction::Multiply, input, factors)?;
+    let kept = ops::two(tape, BinaryFunction::Multiply, input, factors)?;
     // Of what is kept the factor is `scale`, and nothing but `shift` is added.
     let of_factor = Unary::Affine { scale: -LIMIT as f32, offset: (scale * LIMIT + shift) as f32 };
     let added = ops::map(tape, Elementwise::of_unary(&of_factor), factors)?;
-    two(tape, BinaryFunction::Add, kept, added)
-}
-
-fn two(tape: &mut Tape, function: BinaryFunction, left: Value, right: Value) -> Result<Value> {
-    ops::binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
+    ops::two(tape, BinaryFunction::Add, kept, added)
 }
 
 /// # Errors

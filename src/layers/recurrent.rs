@@ -375,9 +375,7 @@ impl Describe for Recurrent {
         };
         let outputs = match beside.mask.filter(|_| self.zero_output_for_mask) {
             Some(mask) => {
-                let turned = Span { start: times as i64 - 1, step: -1, ..Span::whole(times) };
-                let spans = [Span::whole(batch), if self.go_backwards { turned } else { Span::whole(times) }];
-                let mask = ops::gather(tape, &spans, Outside::ZERO, mask)?;
+                let mask = ops::in_order(tape, self.go_backwards, mask)?;
                 let mask = column(tape, mask)?;
                 kept(tape, states, mask)?
             }

@@ -50,6 +50,11 @@ pub(super) fn reads(tape: &Tape, left: Side<'_>, right: Side<'_>) -> Result<(Rea
     Ok((reads, tape.dtype(input), sides))
 }
 
+/// `function` of two values, broadcast as NumPy does.
+pub(crate) fn two(tape: &mut Tape, function: BinaryFunction, left: Value, right: Value) -> Result<Value> {
+    binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
+}
+
 /// `activation(function(left, right))`, broadcast as NumPy does.
 pub(crate) fn binary(
     tape: &mut Tape,

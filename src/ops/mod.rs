@@ -42,7 +42,7 @@ mod tape;
 mod update;
 
 pub(crate) use affine::affine;
-pub(crate) use binary::{Side, batch_dot, binary, matmul};
+pub(crate) use binary::{Side, batch_dot, binary, matmul, two};
 pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
 pub(crate) use einsum::{Equation, einsum};
 pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
@@ -54,7 +54,7 @@ pub(crate) use movement::{Span, concatenate, expand, gather, permute};
 pub(crate) use noise::{drawn, noise};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;
-pub(crate) use recurrent::{Beside, Recurrence, recurrent};
+pub(crate) use recurrent::{Beside, Recurrence, in_order, recurrent};
 pub(crate) use reduce::reduce;
 pub(crate) use resize::{mix, resize};
 pub(crate) use step::{Read, Reads, Step};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Reads, Step, Tape, Value, cast, concatenate};
+use super::{Kernel, Reads, Span, Step, Tape, Value, cast, concatenate, gather};
 use crate::geometry::{extent, indexable};
-use crate::plan::{Elementwise, Operand, Problem, RecurrentFunction, RecurrentProblem};
+use crate::plan::{Elementwise, Operand, Outside, Problem, RecurrentFunction, RecurrentProblem};
 use crate::{Activation, DType, Error, Result, Shape};
 
 /// What a recurrence computes, apart from its tensors.
@@ -101,4 +101,13 @@ pub(crate) fn recurrent(
     tape.steps.push(step);
     let cell = cell.map(|cell| cast(tape, problem.dtype, None, cell)).transpose()?;
     Ok((output, cell))
+}
+
+/// `value`, whose times are its second axis, from the last time to the first where `backwards`: as states are made.
+pub(crate) fn in_order(tape: &mut Tape, backwards: bool, value: Value) -> Result<Value> {
+    let mut spans: Vec<Span> = tape.shape(value).dims().iter().map(|&extent| Span::whole(extent)).collect();
+    if backwards {
+        spans[1] = Span { start: spans[1].extent as i64 - 1, step: -1, ..spans[1] };
+    }
+    gather(tape, &spans, Outside::ZERO, value)
 }

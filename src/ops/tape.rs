@@ -11,6 +11,7 @@
 //! %3 = Pool max (%2)               %1 is not needed any more
 //! ```
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Launch, Passing, Reads, Step, rewrite};
@@ -72,7 +73,7 @@ pub(crate) struct Tape {
     variables: Vec<(Arc<Data>, Value)>,
     pads: Vec<Pad>,
     /// Which values carry a mask, and which.
-    masks: Vec<(Value, Value)>,
+    masks: HashMap<Value, Value>,
     pub(crate) steps: Vec<Step>,
     /// The path of the layer being lowered.
     pub(crate) place: Arc<str>,
@@ -237,13 +238,15 @@ impl Tape {
 
     /// The mask that a value carries, as tensors do in Keras: 1 where it counts, 0 where it is to be skipped.
     pub(crate) fn mask(&self, value: Value) -> Option<Value> {
-        self.masks.iter().find(|(of, _)| *of == value).map(|(_, mask)| *mask)
+        self.masks.get(&value).copied()
     }
 
     /// Lets a value carry a mask, or none.
     pub(crate) fn set_mask(&mut self, value: Value, mask: Option<Value>) {
-        self.masks.retain(|(of, _)| *of != value);
-        self.masks.extend(mask.map(|mask| (value, mask)));
+        match mask {
+            Some(mask) => self.masks.insert(value, mask),
+            None => self.masks.remove(&value),
+        };
     }
 
     /// Says that a value is another one padded with zeros.

@@ -4,7 +4,7 @@
 //! matrix `[n, T]` of 0 and 1, and its product with the rows of targets `[2, n]` is how many of them are right and wrong. The
 //! counts of all batches are added up, and what they come to is computed once, on the host.
 
-use super::loss::{binary, unary};
+use super::loss::unary;
 use super::metric::quotient;
 use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
@@ -93,8 +93,8 @@ pub(super) fn counts(
     let mut negative = unary(tape, Unary::Affine { scale: -1.0, offset: 1.0 }, positive)?;
     if let Some(weights) = weights {
         let weights = spread(tape, weights, shape.rank())?;
-        positive = binary(tape, BinaryFunction::Multiply, positive, weights)?;
-        negative = binary(tape, BinaryFunction::Multiply, negative, weights)?;
+        positive = ops::two(tape, BinaryFunction::Multiply, positive, weights)?;
+        negative = ops::two(tape, BinaryFunction::Multiply, negative, weights)?;
     }
     if let Some(class) = class_id {
         let classes = shape.dims().last().copied().unwrap_or(0);
@@ -344,7 +344,7 @@ pub(super) fn matrix(tape: &mut Tape, iou: &Iou, values: [Value; 2], weights: Op
     let mut wanted = with(tape, BinaryFunction::Equal, column, &numbers)?;
     if let Some(class) = iou.ignore_class {
         let counted = with(tape, BinaryFunction::NotEqual, column, &constant([1], vec![class as f32]))?;
-        wanted = binary(tape, BinaryFunction::Multiply, wanted, counted)?;
+        wanted = ops::two(tape, BinaryFunction::Multiply, wanted, counted)?;
     }
     if let Some(weights) = weights {
         // Keras counts in integers.
@@ -353,7 +353,7 @@ pub(super) fn matrix(tape: &mut Tape, iou: &Iou, values: [Value; 2], weights: Op
         let ones = constant(lines.clone(), vec![1.0; count]);
         let weights = with(tape, BinaryFunction::Multiply, weights, &ones)?;
         let weights = tape.reshape(weights, [count, 1])?;
-        wanted = binary(tape, BinaryFunction::Multiply, wanted, weights)?;
+        wanted = ops::two(tape, BinaryFunction::Multiply, wanted, weights)?;
     }
     let column = tape.reshape(predictions, [count, 1])?;
     let taken = with(tape, BinaryFunction::Equal, column, &numbers)?;
@@ -367,7 +367,7 @@ fn whole(tape: &mut Tape, value: Value) -> Result<Value> {
     let sign = unary(tape, Unary::Sign, value)?;
     let size = unary(tape, Unary::Abs, value)?;
     let size = unary(tape, Unary::Floor, size)?;
-    binary(tape, BinaryFunction::Multiply, size, sign)
+    ops::two(tape, BinaryFunction::Multiply, size, sign)
 }
 
 /// The index of the first of the largest along the last axis, which goes.
@@ -378,7 +378,7 @@ fn largest(tape: &mut Tape, value: Value) -> Result<Value> {
     };
     let last = outer.len();
     let most = ops::reduce(tape, AxisFunction::Max, &[last], true, value)?;
-    let is_most = binary(tape, BinaryFunction::Equal, value, most)?;
+    let is_most = ops::two(tape, BinaryFunction::Equal, value, most)?;
     // Below 0 where it is the largest, the first one least.
     let below = constant([extent], (0..extent).map(|index| index as f32 - extent as f32).collect());
     let places = with(tape, BinaryFunction::Multiply, is_most, &below)?;

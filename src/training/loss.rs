@@ -1,7 +1,7 @@
 //! Losses: how far predictions are from what was wanted.
 
 use crate::geometry::axis_index;
-use crate::ops::{self, Side, Tape, Value};
+use crate::ops::{self, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise, LossFunction, LossParameters, LossProblem};
 use crate::{Commands, DType, Error, PartialShape, Result, Settings, Shape, Tensor, Unary};
 
@@ -588,14 +588,14 @@ impl Loss {
             let valid = unary(tape, Unary::Clip { min: 1.0, max: f32::INFINITY }, valid)?;
             let valid = unary(tape, Unary::Reciprocal, valid)?;
             let share = unary(tape, Unary::Affine { scale: count as f32, offset: 0.0 }, valid)?;
-            mask = binary(tape, BinaryFunction::Multiply, mask, share)?;
+            mask = ops::two(tape, BinaryFunction::Multiply, mask, share)?;
         }
         let Some(weights) = sample_weight else { return Ok(mask) };
         share(&lines.shape, tape.shape(weights))?;
         let mut dims = tape.shape(weights).dims().to_vec();
         dims.resize(lines.shape.rank(), 1);
         let weights = tape.reshape(weights, dims)?;
-        binary(tape, BinaryFunction::Multiply, mask, weights)
+        ops::two(tape, BinaryFunction::Multiply, mask, weights)
     }
 
     fn problem(&self, lines: &Lines, share_weight: u32, scale: f64, gradient: bool) -> Result<LossProblem> {
@@ -700,11 +700,6 @@ pub(crate) fn unary(tape: &mut Tape, function: Unary, input: Value) -> Result<Va
     ops::map(tape, Elementwise::of_unary(&function), input)
 }
 
-/// `function` of two values, broadcast.
-pub(crate) fn binary(tape: &mut Tape, function: BinaryFunction, left: Value, right: Value) -> Result<Value> {
-    ops::binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
-}
-
 /// How many neighbouring losses of shape `losses` share one weight, those having shape `weights`.
 fn share(losses: &Shape, weights: &Shape) -> Result<u32> {
     let mut prefix = weights.dims();
@@ -728,15 +723,15 @@ fn share(losses: &Shape, weights: &Shape) -> Result<u32> {
 /// Targets that are all 0 or 1 as −1 and 1; others as they are.
 fn as_signs(tape: &mut Tape, targets: Value) -> Result<Value> {
     let below = unary(tape, Unary::Affine { scale: 1.0, offset: -1.0 }, targets)?;
-    let off = binary(tape, BinaryFunction::Multiply, targets, below)?;
+    let off = ops::two(tape, BinaryFunction::Multiply, targets, below)?;
     let off = unary(tape, Unary::Abs, off)?;
     let axes: Vec<usize> = (0..tape.shape(targets).rank()).collect();
     let most = ops::reduce(tape, AxisFunction::Max, &axes, true, off)?;
     // 1 where the largest of |y·(y − 1)| is 0, else 0.
     let are = unary(tape, Unary::Affine { scale: -f32::MAX, offset: 1.0 }, most)?;
     let are = unary(tape, Unary::Clip { min: 0.0, max: 1.0 }, are)?;
-    let change = binary(tape, BinaryFunction::Multiply, below, are)?;
-    binary(tape, BinaryFunction::Add, targets, change)
+    let change = ops::two(tape, BinaryFunction::Multiply, below, are)?;
+    ops::two(tape, BinaryFunction::Add, targets, change)
 }
 
 /// `weights / Σ weights`, or 0 where that sum is 0.
@@ -746,8 +741,8 @@ fn divided_by_sum(tape: &mut Tape, weights: Value) -> Result<Value> {
     let square = unary(tape, Unary::Square, sum)?;
     let square = unary(tape, Unary::Clip { min: f32::MIN_POSITIVE, max: f32::INFINITY }, square)?;
     let inverse = unary(tape, Unary::Reciprocal, square)?;
-    let inverse = binary(tape, BinaryFunction::Multiply, sum, inverse)?;
-    binary(tape, BinaryFunction::Multiply, weights, inverse)
+    let inverse = ops::two(tape, BinaryFunction::Multiply, sum, inverse)?;
+    ops::two(tape, BinaryFunction::Multiply, weights, inverse)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Metrics: numbers that tell how well a model does, beside the loss that it is trained by.
 
 use super::confusion::{Auc, Confusion, Iou, counts, matrix};
-use super::loss::{Loss, binary};
+use super::loss::Loss;
 use super::{LossClass, Reduction};
 use crate::ops::{self, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction};
@@ -219,7 +219,7 @@ impl Metric {
         }
         dims.resize(rank.max(dims.len()), 1);
         let weights = tape.reshape(weights, dims)?;
-        let weighted = binary(tape, BinaryFunction::Multiply, lines, weights)?;
+        let weighted = ops::two(tape, BinaryFunction::Multiply, lines, weights)?;
         // Means, both over as many: their quotient is that of the sums.
         let parts = [mean(tape, weighted)?, mean(tape, weights)?];
         ops::concatenate(tape, 0, &parts)

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::Schedule;
-use super::loss::{binary, unary};
+use super::loss::unary;
 use super::weights::projected;
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 use crate::formats::LossScaleState;
@@ -855,7 +855,7 @@ impl OptimizerState {
         if let Clip::GlobalNorm(_) = clip {
             let mut all = norms.iter().copied().flatten();
             if let Some(first) = all.next() {
-                let sum = all.try_fold(first, |sum, norm| binary(tape, BinaryFunction::Add, sum, norm))?;
+                let sum = all.try_fold(first, |sum, norm| ops::two(tape, BinaryFunction::Add, sum, norm))?;
                 norms.fill(Some(sum));
             }
         }
@@ -982,7 +982,7 @@ fn not_finite(tape: &mut Tape, gradients: &[Value]) -> Result<Value> {
     // All that is finite is as it was once it is clipped; an infinity and NaN are not.
     let small = unary(tape, Unary::Affine { scale: f32::EPSILON.powi(4), offset: 0.0 }, largest)?;
     let clipped = unary(tape, Unary::Clip { min: 0.0, max: f32::MAX.sqrt() }, small)?;
-    let finite = binary(tape, BinaryFunction::Equal, small, clipped)?;
+    let finite = ops::two(tape, BinaryFunction::Equal, small, clipped)?;
     let finite = ops::reduce(tape, AxisFunction::Min, &[0], true, finite)?;
     unary(tape, Unary::Affine { scale: -1.0, offset: 1.0 }, finite)
 }
@@ -994,7 +994,7 @@ fn left_out_where(tape: &mut Tape, left_out: Value, clock: Value) -> Result<Valu
     let first = Kernel::of_values([CLOCK], first, Numbers { dtype: DType::F32, rounding: None });
     let (left_out, first) = (Side::Value(left_out), Side::Constant(&first));
     let change = ops::binary(tape, BinaryFunction::Multiply, left_out, first, Elementwise::LINEAR)?;
-    binary(tape, BinaryFunction::Add, clock, change)
+    ops::two(tape, BinaryFunction::Add, clock, change)
 }
 
 /// The matrix with the same singular vectors and singular values near 1, by the quintic Newton–Schulz iteration.
@@ -1005,7 +1005,7 @@ fn orthogonalized(tape: &mut Tape, matrix: Value, steps: u32, [a, b, c]: [f64; 3
     let norm = ops::reduce(tape, AxisFunction::L2, &[0, 1], true, x)?;
     let norm = unary(tape, Unary::Affine { scale: 1.0, offset: 1e-7 }, norm)?;
     let inverse = unary(tape, Unary::Reciprocal, norm)?;
-    x = binary(tape, BinaryFunction::Multiply, x, inverse)?;
+    x = ops::two(tape, BinaryFunction::Multiply, x, inverse)?;
     let times =
         |tape: &mut Tape, factor: f64, value| unary(tape, Unary::Affine { scale: factor as f32, offset: 0.0 }, value);
     let product = |tape: &mut Tape, left, right| ops::matmul(tape, Side::Value(left), Side::Value(right));
@@ -1014,10 +1014,10 @@ fn orthogonalized(tape: &mut Tape, matrix: Value, steps: u32, [a, b, c]: [f64; 3
         let gram = product(tape, x, turned)?;
         let square = product(tape, gram, gram)?;
         let (square, gram) = (times(tape, c, square)?, times(tape, b, gram)?);
-        let both = binary(tape, BinaryFunction::Add, gram, square)?;
+        let both = ops::two(tape, BinaryFunction::Add, gram, square)?;
         let moved = product(tape, both, x)?;
         let kept = times(tape, a, x)?;
-        x = binary(tape, BinaryFunction::Add, kept, moved)?;
+        x = ops::two(tape, BinaryFunction::Add, kept, moved)?;
     }
     if tall { ops::permute(tape, &[1, 0], x) } else { Ok(x) }
 }

@@ -11,7 +11,6 @@
 use std::sync::Arc;
 
 use super::data::{Samples, gathered};
-use super::loss::binary;
 use super::weights::{penalty, times};
 use super::{Logs, Loss, LossScaling, Metric, Optimizer, OptimizerState, Reduction};
 use crate::layers::Regularizer;
@@ -465,7 +464,7 @@ impl<'a> Trainer<'a> {
         let mut seeds = Vec::new();
         let mut add = |tape: &mut Tape, value: Value| -> Result<()> {
             total = Some(match total {
-                Some(total) => binary(tape, BinaryFunction::Add, total, value)?,
+                Some(total) => ops::two(tape, BinaryFunction::Add, total, value)?,
                 None => value,
             });
             Ok(())
@@ -526,7 +525,7 @@ impl<'a> Trainer<'a> {
             let scaled = |tape: &mut Tape, value: Value| match scale {
                 Some(scale) => {
                     let shape = tape.shape(value).clone();
-                    let scaled = binary(tape, BinaryFunction::Multiply, value, scale)?;
+                    let scaled = ops::two(tape, BinaryFunction::Multiply, value, scale)?;
                     tape.reshape(scaled, shape)
                 }
                 None => Ok(value),
@@ -538,7 +537,7 @@ impl<'a> Trainer<'a> {
             for (gradient, penalty) in gradients.iter_mut().zip(penalties) {
                 if let Some(penalty) = penalty {
                     let penalty = scaled(&mut tape, penalty)?;
-                    *gradient = binary(&mut tape, BinaryFunction::Add, *gradient, penalty)?;
+                    *gradient = ops::two(&mut tape, BinaryFunction::Add, *gradient, penalty)?;
                 }
             }
             numbers.extend(self.state.lower(&mut tape, &gradients, clock)?);

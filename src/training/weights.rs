@@ -1,6 +1,6 @@
 //! What training holds weights to: penalties that are added to the loss, and projections after each update.
 
-use super::loss::{binary, unary};
+use super::loss::unary;
 use crate::geometry::axis_index;
 use crate::layers::{Axes, Constraint, OrthogonalMode, Regularizer};
 use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
@@ -130,7 +130,7 @@ pub(super) fn penalty(
     let mut add = |values: Vec<Value>| -> Result<Option<Value>> {
         let mut values = values.into_iter();
         let Some(first) = values.next() else { return Ok(None) };
-        values.try_fold(first, |sum, value| binary(tape, BinaryFunction::Add, sum, value)).map(Some)
+        values.try_fold(first, |sum, value| ops::two(tape, BinaryFunction::Add, sum, value)).map(Some)
     };
     let total = add(parts)?.unwrap_or(weight);
     Ok((total, add(slopes)?))
@@ -158,7 +158,7 @@ fn orthogonal(
     let norms = ops::reduce(tape, AxisFunction::L2, &[axis], true, weight)?;
     let inverse = unary(tape, Unary::Reciprocal, norms)?;
     let inverse = unary(tape, Unary::Clip { min: 0.0, max: 1e12 }, inverse)?;
-    let unit = binary(tape, BinaryFunction::Multiply, weight, inverse)?;
+    let unit = ops::two(tape, BinaryFunction::Multiply, weight, inverse)?;
     let turned = ops::permute(tape, &[1, 0], unit)?;
     let gram = match mode {
         OrthogonalMode::Rows => ops::matmul(tape, Side::Value(unit), Side::Value(turned))?,
@@ -183,11 +183,11 @@ fn orthogonal(
     };
     let by_unit = times(tape, 2.0 * share, by_unit)?;
     // Through the normalisation: what points along a vector does not change it.
-    let along = binary(tape, BinaryFunction::Multiply, by_unit, unit)?;
+    let along = ops::two(tape, BinaryFunction::Multiply, by_unit, unit)?;
     let along = ops::reduce(tape, AxisFunction::Sum, &[axis], true, along)?;
-    let along = binary(tape, BinaryFunction::Multiply, unit, along)?;
-    let across = binary(tape, BinaryFunction::Subtract, by_unit, along)?;
-    let gradient = binary(tape, BinaryFunction::Multiply, across, inverse)?;
+    let along = ops::two(tape, BinaryFunction::Multiply, unit, along)?;
+    let across = ops::two(tape, BinaryFunction::Subtract, by_unit, along)?;
+    let gradient = ops::two(tape, BinaryFunction::Multiply, across, inverse)?;
     Ok((total, Some(gradient)))
 }
 
@@ -211,10 +211,10 @@ pub(super) fn projected(tape: &mut Tape, constraint: &Constraint, weight: Value)
     if rate != 1.0 {
         let moved = times(tape, rate, wanted)?;
         let left = times(tape, 1.0 - rate, norms)?;
-        wanted = binary(tape, BinaryFunction::Add, moved, left)?;
+        wanted = ops::two(tape, BinaryFunction::Add, moved, left)?;
     }
-    let factor = binary(tape, BinaryFunction::Multiply, wanted, inverse)?;
-    binary(tape, BinaryFunction::Multiply, weight, factor)
+    let factor = ops::two(tape, BinaryFunction::Multiply, wanted, inverse)?;
+    ops::two(tape, BinaryFunction::Multiply, weight, factor)
 }
 
 fn norms(tape: &mut Tape, axes: &Axes, weight: Value) -> Result<Value> {

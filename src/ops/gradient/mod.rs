@@ -36,7 +36,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::tape::Storage;
-use super::{Kernel, Read, Reads, Side, Step, Tape, Value, binary, cast};
+use super::{Kernel, Read, Reads, Step, Tape, Value, cast, two};
 use crate::plan::{BinaryFunction, Elementwise, MoveProblem, Operand, Outside, Problem};
 use crate::strides::MoveAxis;
 use crate::variable::Data;
@@ -308,7 +308,7 @@ impl Reverse<'_> {
     }
 
     fn binary(&mut self, function: BinaryFunction, left: Value, right: Value) -> Result<Value> {
-        binary(self.tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
+        two(self.tape, function, left, right)
     }
 
     /// Walks backwards what `write` puts on the tape in place of a step whose result has `gradient`.

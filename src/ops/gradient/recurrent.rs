@@ -17,7 +17,9 @@ use std::ops::Range;
 use super::{Place, Reverse};
 use crate::Activation;
 use crate::Result;
-use crate::ops::{Kernel, Numbers, Reads, Side, Span, Step, Tape, Value, binary, concatenate, dense, gather, map};
+use crate::ops::{
+    Kernel, Numbers, Reads, Side, Span, Step, Tape, Value, binary, concatenate, dense, gather, in_order, map,
+};
 use crate::plan::{
     BinaryFunction, Elementwise, Operand, Outside, Problem, RecurrentFunction, RecurrentGradientProblem,
     RecurrentProblem,
@@ -34,15 +36,6 @@ struct Product {
 fn gates(tape: &mut Tape, from: usize, to: usize, value: Value) -> Result<Value> {
     let mut spans: Vec<Span> = tape.shape(value).dims().iter().map(|&extent| Span::whole(extent)).collect();
     spans[2] = Span::shifted(to - from, -(from as i64));
-    gather(tape, &spans, Outside::ZERO, value)
-}
-
-/// `value`, whose times are its second axis, from the last time to the first where `backwards`.
-fn in_order(tape: &mut Tape, backwards: bool, value: Value) -> Result<Value> {
-    let mut spans: Vec<Span> = tape.shape(value).dims().iter().map(|&extent| Span::whole(extent)).collect();
-    if backwards {
-        spans[1] = Span { start: spans[1].extent as i64 - 1, step: -1, ..spans[1] };
-    }
     gather(tape, &spans, Outside::ZERO, value)
 }
 

@@ -3,7 +3,7 @@
 use super::Reverse;
 use crate::ops::{
     Kernel, Numbers, Read, Reads, Side, Span, Step, Tape, Value, activate, binary, cast, expand, gather, map, reduce,
-    value_of,
+    two, value_of,
 };
 use crate::plan::{
     AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
@@ -229,7 +229,7 @@ impl Reverse<'_> {
                     let value = gather(tape, &half(0), Outside::ZERO, x)?;
                     let gate = gather(tape, &half(result[1]), Outside::ZERO, x)?;
                     let gate = activate(tape, &Activation::Sigmoid, gate)?;
-                    binary(tape, Multiply, Side::Value(value), Side::Value(gate), Elementwise::LINEAR)
+                    two(tape, Multiply, value, gate)
                 });
             }
             AxisFunction::Mean => {
@@ -340,9 +340,6 @@ impl Reverse<'_> {
         let epsilon = f32::from_bits(epsilon);
         self.through(gradient, |tape| {
             use BinaryFunction::{Add, Divide, Multiply, Subtract};
-            let two = |tape: &mut Tape, function, left, right| {
-                binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
-            };
             let unary = |tape: &mut Tape, function: Unary, value| map(tape, Elementwise::of_unary(&function), value);
             let axes = &[1, 3, 4];
             let x = tape.reshape(input, dims)?;

@@ -164,7 +164,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ops::{ConvArgs, Kernel, Numbers, Pad, Side, activate, binary, conv, scale_and_shift};
+    use crate::ops::{ConvArgs, Kernel, Numbers, Pad, activate, conv, scale_and_shift, two};
     use crate::plan::{BinaryFunction, Direction, Elementwise, MapProblem, Operand, Problem};
     use crate::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn added(tape: &mut Tape, left: Value, right: Value) -> Value {
-        binary(tape, BinaryFunction::Add, Side::Value(left), Side::Value(right), Elementwise::LINEAR).unwrap()
+        two(tape, BinaryFunction::Add, left, right).unwrap()
     }
 
     /// The convolutions that are left, each with whether it adds a residual, and whether it ends with an activation.
