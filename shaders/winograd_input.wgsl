@@ -26,30 +26,33 @@ fn main(
     let tile = item / vectors;
     let vector = item % vectors;
     let place = tile_place(tile);
-    let first_y = i32(place.y) - i32(params.pad_h);
-    let first_x = i32(place.z) - i32(params.pad_w);
+    // A row or column before the first is a number beyond the last. Places are sums of steps: products of whole numbers are slow
+    // on most GPUs.
+    let first = place.yz - vec2(params.pad_h, params.pad_w);
     let size = vec3(params.in_h, params.in_w, params.in_c);
+    let down = image_index(0u, 1u, 0u, 0u, size);
+    let across = image_index(0u, 0u, 1u, 0u, size);
+    var row = image_index(place.x, first.x, first.y, 0u, size);
 
     var values: array<vec4<f32>, PLACES>;
     // unroll
     for (var y = 0u; y < EDGE; y++) {
-        let iy = first_y + i32(y);
-        let row_inside = iy >= 0 && iy < i32(params.in_h);
-        let row = select(0u, u32(iy), row_inside);
+        var position = row;
         var line: Edge;
         // unroll
         for (var x = 0u; x < EDGE; x++) {
-            let ix = first_x + i32(x);
-            let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-            let position = image_index(place.x, row, select(0u, u32(ix), inside), 0u, size);
-            line[x] = select(vec4(0.0), input_four(position, vector * 4u), inside);
+            let inside = first.x + y < params.in_h && first.y + x < params.in_w;
+            line[x] = select(vec4(0.0), input_four(select(0u, position, inside), vector * 4u), inside);
+            position += across;
         }
         line = of_input(line);
         // unroll
         for (var x = 0u; x < EDGE; x++) {
             values[y * EDGE + x] = line[x];
         }
+        row += down;
     }
+    let written = tile * PLACES * vectors + vector;
     // unroll
     for (var x = 0u; x < EDGE; x++) {
         var line: Edge;
@@ -60,7 +63,7 @@ fn main(
         line = of_input(line);
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            output[(tile * PLACES + y * EDGE + x) * vectors + vector] = packed(line[y]);
+            output[written + (y * EDGE + x) * vectors] = packed(line[y]);
         }
     }
 }

@@ -27,13 +27,16 @@ fn main(
     let place = tile_place(tile);
 
     let offset = bias_of_four(vector * 4u);
+    // Places are sums of steps: products of whole numbers are slow on most GPUs.
+    let read = tile * PLACES * vectors + vector;
+    let first = (place.x * params.out_h + place.y) * params.out_w + place.z;
     var values: array<vec4<f32>, TILE * EDGE>;
     // unroll
     for (var x = 0u; x < EDGE; x++) {
         var line: Edge;
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            line[y] = input_at((tile * PLACES + y * EDGE + x) * vectors + vector);
+            line[y] = input_at(read + (y * EDGE + x) * vectors);
         }
         let column = of_products(line);
         // unroll
@@ -48,12 +51,10 @@ fn main(
         for (var x = 0u; x < EDGE; x++) {
             line[x] = values[y * EDGE + x];
         }
-        let oy = place.y + y;
         let finished = of_products(line);
         for (var x = 0u; x < TILE; x++) {
-            let ox = place.z + x;
-            if oy < params.out_h && ox < params.out_w {
-                let pixel = (place.x * params.out_h + oy) * params.out_w + ox;
+            if place.y + y < params.out_h && place.z + x < params.out_w {
+                let pixel = first + y * params.out_w + x;
                 finish_four(pixel, vector * 4u, finished[x] + offset);
             }
         }

@@ -17,7 +17,7 @@ use crate::{DType, Result};
 /// Workgroups below which a device is taken to be idle in part.
 const ENOUGH: u64 = 128;
 /// Fewest products of a part.
-const LEAST_TERMS: u64 = 256;
+const LEAST_TERMS: u64 = 128;
 const MOST_SPLITS: u32 = 16;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {

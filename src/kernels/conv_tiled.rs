@@ -36,8 +36,8 @@ const TILES: [Tile; 4] = [
     Tile { pixels: 32, vectors: 8, own_pixels: 4, own_vectors: 1, depth: 16, share: 73 },
 ];
 
-/// Invocations that a device of unknown size is taken to run at once.
-const AT_ONCE: u64 = 4096;
+/// Cores that a device of unknown size is taken to have, each of which runs one workgroup at a time.
+const CORES: u64 = 32;
 
 impl Tile {
     const fn invocations(self) -> u32 {
@@ -67,11 +67,11 @@ impl Tile {
             .find(|&fours| caps.spells_out(products * u64::from(fours), loads * u64::from(fours)))
     }
 
-    /// A time to compare tiles by: how often the device is filled, times what an invocation computes, by its share of the
-    /// device's speed.
+    /// A time to compare tiles by: how often the cores are filled, times what a workgroup computes, by its share of a core's
+    /// speed.
     fn cost(self, problem: &ConvProblem) -> u64 {
-        let rounds = (self.count(problem) * u64::from(self.invocations())).div_ceil(AT_ONCE);
-        rounds * u64::from(self.own_pixels * self.own_vectors) * 10_000 / self.share
+        let rounds = self.count(problem).div_ceil(CORES);
+        rounds * u64::from(self.pixels * self.vectors) * 10_000 / self.share
     }
 }
 

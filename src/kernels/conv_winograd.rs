@@ -31,6 +31,11 @@ const MOST_CHANNELS: u32 = 256;
 /// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
 const WORTHWHILE: u64 = 20_000_000;
 
+/// Operations of the plain sum that the products must save on a GPU: two more launches take as long.
+const LAUNCHES: u64 = 100_000_000;
+/// Operations in the time of which the caches of a GPU move a byte.
+const BALANCE: u64 = 20;
+
 const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
 
 /// A size of tiles.
@@ -111,14 +116,23 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         .concat())
 }
 
-/// Whether the first plan takes fewer cycles than the best implicit matrix product, both estimated for lavapipe, in a
-/// convolution of some size.
+/// Whether the first plan takes less time than the best implicit matrix product, in a convolution of some size: by cycles as
+/// estimated for lavapipe, or, on a GPU, where the operations saved are more than what is moved and launched for it.
 pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
     if !applies(problem) || problem.geometry.flops() < WORTHWHILE {
         return false;
     }
-    let first = in_order(problem, caps)[0].cycles(problem, caps);
-    first.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
+    let first = in_order(problem, caps)[0];
+    if !caps.software {
+        return first.product(problem).is_some_and(|product| {
+            let saved = problem.geometry.flops().saturating_sub(product.geometry.flops());
+            // Both sides of the products are written and read.
+            let moved = 2 * 4 * (product.geometry.in_elements() + product.geometry.out_elements());
+            saved >= LAUNCHES && saved >= moved * BALANCE
+        });
+    }
+    let cycles = first.cycles(problem, caps);
+    cycles.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
 }
 
 /// The tiles, cheapest first by [`Tile::cycles`] where those are known and the error allows.

@@ -158,6 +158,8 @@ enum Situation {
     /// operands through workgroup memory. Units for matrices come before the other products by what they are for, as rows
     /// gathered come there before what would read them scalar by scalar.
     Gpu,
+    /// A GPU, for a convolution of which Winograd's tiles save more than moving them takes.
+    GpuTiles,
     /// A transposed convolution that is small, or of narrow groups: reading fours of channels wastes most of them.
     NarrowTransposed,
     /// A transposed convolution otherwise.
@@ -173,9 +175,12 @@ impl Situation {
             Direction::BackwardInput if small || narrow => Self::NarrowTransposed,
             Direction::BackwardInput => Self::Transposed,
             Direction::Forward if small => Self::Small,
-            Direction::Forward if !caps.software => Self::Gpu,
-            Direction::Forward if conv_winograd::pays(problem, caps) => Self::Tiles,
-            Direction::Forward => Self::Processor,
+            Direction::Forward => match (caps.software, conv_winograd::pays(problem, caps)) {
+                (true, true) => Self::Tiles,
+                (true, false) => Self::Processor,
+                (false, true) => Self::GpuTiles,
+                (false, false) => Self::Gpu,
+            },
         }
     }
 }
@@ -187,24 +192,25 @@ type PlanConv = fn(&ConvProblem, &Caps) -> Result<Vec<Plan>>;
 const NO: u8 = u8::MAX;
 
 /// The families that convolve, and the place of each in every situation: the least is tried first. The places follow what
-/// was measured, but for matrix units and gathered rows on GPUs, of which nothing was yet.
+/// was measured, on GPUs by what their compilers make of the kernels; but for matrix units and gathered rows there, of which nothing
+/// was yet.
 #[rustfmt::skip]
-const CONVOLUTIONS: [(PlanConv, [u8; 6]); 14] = [
-    //                             small, tiles, processor, GPU, narrow transposed, transposed
-    (conv_direct::plans,            [0,  6,  6,  8, NO, NO]),
-    (conv_depthwise::plans,         [1,  4,  1,  0, NO, NO]),
-    (conv_depthwise_strip::plans,   [2,  3,  0,  1, NO, NO]),
-    (conv_grouped::plans,           [3,  5,  2,  2, NO, NO]),
-    (conv_gathered::plans,          [4,  1,  3,  5, NO, NO]),
-    (conv_subgroup::plans,          [5,  2,  4,  9, NO, NO]),
-    (conv_tiled::plans,             [6,  7,  7,  6, NO, NO]),
-    (conv_winograd::plans,          [7,  0,  5,  7, NO, NO]),
-    (conv_split::plans,             [8,  8,  8,  4, NO, NO]),
-    (conv_cooperative::plans,       [9,  9,  9,  3, NO, NO]),
-    (conv_transposed::plans,        [NO, NO, NO, NO, 1,  1]),
-    (conv_transposed::direct_plans, [NO, NO, NO, NO, 0,  2]),
-    (conv_phases::plans,            [NO, NO, NO, NO, 2,  0]),
-    (conv_parts::plans,             [10, 10, 10, 10, 3,  3]),
+const CONVOLUTIONS: [(PlanConv, [u8; 7]); 14] = [
+    //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed
+    (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO]),
+    (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO]),
+    (conv_depthwise_strip::plans,   [2,  3,  0,  1,  2, NO, NO]),
+    (conv_grouped::plans,           [3,  5,  2,  2,  3, NO, NO]),
+    (conv_gathered::plans,          [4,  1,  3,  5,  5, NO, NO]),
+    (conv_subgroup::plans,          [5,  2,  4,  9,  9, NO, NO]),
+    (conv_tiled::plans,             [6,  7,  7,  6,  6, NO, NO]),
+    (conv_winograd::plans,          [7,  0,  5,  7,  0, NO, NO]),
+    (conv_split::plans,             [8,  8,  8,  4,  4, NO, NO]),
+    (conv_cooperative::plans,       [9,  9,  9,  3,  7, NO, NO]),
+    (conv_transposed::plans,        [NO, NO, NO, NO, NO,  1,  1]),
+    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  0,  2]),
+    (conv_phases::plans,            [NO, NO, NO, NO, NO,  2,  0]),
+    (conv_parts::plans,             [10, 10, 10, 10, 10,  3,  3]),
 ];
 
 /// The plans of all families that convolve, in the order of [`CONVOLUTIONS`].

@@ -5,8 +5,8 @@
 //! [`Epilogue`](super::Epilogue). A [`CastProblem`] changes what the elements are stored as.
 //!
 //! # Recipe: add an element-wise function
-//! 1. A variant of [`Activation`] or [`Unary`] with its name and parameters; the compiler then asks for its form here.
-//! 2. A row of `FUNCTIONS`; a unit test asks for it.
+//! 1. A variant of [`Activation`] or [`Unary`] with its name and parameters.
+//! 2. A row of `FUNCTIONS` by that name; a unit test asks for it.
 //! 3. The function in `lib/activation.wgsl` or `lib/math.wgsl`, and its derivative in `lib/slope.wgsl` (`tests/shaders.rs`).
 //! 4. Its reference in f64 (`reference/activation.rs`, `reference/operators.rs`) and how far off it may be
 //!    (`reference/tolerance.rs`). The derivative needs none: `tests/gradients.rs` takes differences of the function.
@@ -35,6 +35,9 @@ macro_rules! long {
         Function { short: false, ..short!($name) }
     };
 }
+
+/// How the names of functions that are no activations begin in shaders.
+const OTHERS: &str = "math_";
 
 /// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
 /// in `lib/slope.wgsl` fails `tests/shaders.rs`.
@@ -121,30 +124,8 @@ impl Elementwise {
 
     /// The form of a function that is no activation.
     pub fn of_unary(function: &Unary) -> Self {
-        let name = match function {
-            Unary::Abs => "math_abs",
-            Unary::Neg => "math_neg",
-            Unary::Sqrt => "math_sqrt",
-            Unary::Reciprocal => "math_reciprocal",
-            Unary::Log => "math_log",
-            Unary::Floor => "math_floor",
-            Unary::Ceil => "math_ceil",
-            Unary::Round => "math_round",
-            Unary::Sign => "math_sign",
-            Unary::Erf => "math_erf",
-            Unary::Sin => "math_sin",
-            Unary::Cos => "math_cos",
-            Unary::Tan => "math_tan",
-            Unary::Square => "math_square",
-            Unary::IsNan => "math_is_nan",
-            Unary::Clip { .. } => "math_clip",
-            Unary::Affine { .. } => "math_affine",
-            Unary::Pow { .. } => "math_pow",
-            Unary::ClippedAffine { .. } => "math_clipped_affine",
-            Unary::ScaledElu { .. } => "math_scaled_elu",
-            Unary::Shrink { .. } => "math_shrink",
-            Unary::Swish { .. } => "math_swish",
-        };
+        let named = |row: &&Function| row.name.strip_prefix(OTHERS) == Some(function.name());
+        let name = FUNCTIONS.iter().find(named).unwrap_or(&FUNCTIONS[0]).name;
         let [first, second] = function.parameters().map(f32::to_bits);
         Self { function: name, parameters: [first, second, 0] }
     }
@@ -155,7 +136,7 @@ impl Elementwise {
 
     /// The parts of a shader that define the function.
     pub(crate) fn parts(&self) -> &'static [Part] {
-        if self.function.starts_with("math_") { &[ACTIVATION, MATH] } else { &[ACTIVATION] }
+        if self.function.starts_with(OTHERS) { &[ACTIVATION, MATH] } else { &[ACTIVATION] }
     }
 
     /// The function's name in its part.
@@ -223,6 +204,9 @@ mod tests {
         let unary = FUNCTIONS_OF_ONNX.iter().map(|(_, function)| Elementwise::of_unary(function));
         for function in activations.filter_map(|activation| Elementwise::new(&activation)).chain(unary) {
             assert_eq!(function.row().name, function.function);
+        }
+        for (name, function) in FUNCTIONS_OF_ONNX {
+            assert_eq!(Elementwise::of_unary(&function).function, format!("{OTHERS}{name}"));
         }
     }
 }
