@@ -16,7 +16,7 @@ use serde_json::Value;
 use wgpu_conv::layers::{Conv2D, Dense, Flatten, Initializer, LayerConfig};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::training::{
-    CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
+    Batch, CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
     LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass, ProgressLogger, ReduceLROnPlateau, Run,
     Samples, Schedule, TerminateOnNaN, Trainer,
 };
@@ -276,7 +276,7 @@ struct Recorder(Vec<String>);
 
 impl Callback for Recorder {
     fn on_train_begin(&mut self, run: &mut Run<'_, '_>) -> wgpu_conv::Result<()> {
-        self.0.push(format!("begin {} {} {}", run.epochs(), run.steps(), run.validates()));
+        self.0.push(format!("begin {} {} {}", run.epochs(), run.steps().unwrap_or(0), run.validates()));
         Ok(())
     }
 
@@ -320,6 +320,130 @@ fn callbacks_are_told_in_order() {
     let told: Vec<&str> =
         ["begin 3 2 true", "epoch 0"].into_iter().chain(steps).chain(["epoch 0 done 4", "end"]).collect();
     assert_eq!(recorder.0, told);
+}
+
+/// The points, `size` at a time, the last batch shorter.
+fn batches(size: usize) -> Vec<Batch> {
+    let ([x], [y]) = points();
+    let of = |tensor: &HostTensor, some: &[usize]| {
+        let each = tensor.values.len() / 40;
+        let values = tensor.values[some[0] * each..(some[some.len() - 1] + 1) * each].to_vec();
+        let dims: Vec<usize> = [some.len()].into_iter().chain(tensor.shape.dims()[1..].to_vec()).collect();
+        HostTensor::new(dims, values).unwrap()
+    };
+    let all: Vec<usize> = (0..40).collect();
+    all.chunks(size).map(|some| Batch::new([of(&x, some)], [of(&y, some)])).collect()
+}
+
+/// Batches as they come are what the same samples in memory are, to the bit: with a shorter last batch, with a number of steps
+/// and without, with weights of samples and of classes.
+#[test]
+fn batches_that_come_one_by_one_are_fitted_as_samples_in_memory() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let adam = || Optimizer::from_name("adam").unwrap();
+    let weights = [HostTensor::new([40], (0..40).map(|at| 0.5 + at as f32 / 40.0).collect()).unwrap()];
+    let classes = BTreeMap::from([(0, 0.5), (2, 3.0)]);
+    let plain = || FitOptions { batch_size: 16, shuffle: false, ..FitOptions::default() };
+    let validation = (x.clone(), y.clone());
+    let rows: Vec<(&str, FitOptions<'_>)> = vec![
+        ("to the end", plain()),
+        ("steps", FitOptions { epochs: 3, steps_per_epoch: Some(3), ..plain() }),
+        ("classes", FitOptions { class_weight: classes, epochs: 2, steps_per_epoch: Some(3), ..plain() }),
+        ("samples", FitOptions { sample_weight: &weights, epochs: 2, steps_per_epoch: Some(3), ..plain() }),
+        (
+            "evaluated",
+            FitOptions {
+                validation_data: Some(Samples::new(&validation.0, &validation.1)),
+                epochs: 3,
+                initial_epoch: 1,
+                steps_per_epoch: Some(3),
+                ..plain()
+            },
+        ),
+    ];
+    for (name, options) in rows {
+        let [whole, parts] = [(); 2].map(|()| classifier(&gpu, &kernel()));
+        let expected = trainer(&whole, adam()).fit(&x, &y, &options, &mut []).unwrap();
+        let endless = (0..).flat_map(|_| batches(16)).enumerate().map(|(at, mut batch)| {
+            if name == "samples" {
+                let first = 16 * (at % 3);
+                let count = batch.samples().count()?;
+                batch.sample_weight = vec![HostTensor::new([count], weights[0].values[first..first + count].to_vec())?];
+            }
+            Ok(batch)
+        });
+        let most = if options.steps_per_epoch.is_none() { 3 } else { usize::MAX };
+        let own = FitOptions { sample_weight: &[], ..options };
+        let mut run = trainer(&parts, adam());
+        let got = run.fit_batches(endless.take(most), &own, &mut []).unwrap();
+        assert_eq!(got, expected, "{name}");
+        assert_eq!(bits(&parts), bits(&whole), "{name}");
+        let evaluated = run.evaluate_batches(batches(16).into_iter().map(Ok)).unwrap();
+        assert_eq!(evaluated, run.evaluate(&x, &y, 16).unwrap(), "{name}");
+    }
+}
+
+/// No more batches are taken than there are steps, and one at a time.
+#[test]
+fn batches_are_taken_when_their_turn_comes() {
+    let Some(gpu) = gpu() else { return };
+    let model = classifier(&gpu, &kernel());
+    let taken = std::cell::Cell::new(0);
+    let counted = (0..).flat_map(|_| batches(8)).map(|batch| {
+        taken.set(taken.get() + 1);
+        Ok(batch)
+    });
+    struct Behind<'t>(&'t std::cell::Cell<usize>, usize);
+    impl Callback for Behind<'_> {
+        fn on_train_batch_end(&mut self, _: &mut Run<'_, '_>, _: usize, _: &Logs) -> wgpu_conv::Result<()> {
+            self.1 += 1;
+            assert_eq!(self.0.get(), self.1);
+            Ok(())
+        }
+    }
+    let options = FitOptions { epochs: 2, steps_per_epoch: Some(7), ..FitOptions::default() };
+    let mut behind = Behind(&taken, 0);
+    trainer(&model, Optimizer::from_name("sgd").unwrap()).fit_batches(counted, &options, &mut [&mut behind]).unwrap();
+    assert_eq!(taken.get(), 14);
+}
+
+#[test]
+fn too_few_batches_are_said() {
+    let Some(gpu) = gpu() else { return };
+    let plain = FitOptions::default;
+    let ones = [HostTensor::new([40], vec![1.0; 40]).unwrap()];
+    let classes = BTreeMap::from([(0, 2.0)]);
+    let rows: Vec<(FitOptions<'_>, [&str; 2])> = vec![
+        (FitOptions { epochs: 3, steps_per_epoch: Some(2), ..plain() }, ["2 · 3", "5 batches"]),
+        (FitOptions { epochs: 2, ..plain() }, ["steps_per_epoch", "5 batches"]),
+        (FitOptions { sample_weight: &ones, ..plain() }, ["Batch::sample_weight", "all samples"]),
+        (FitOptions { validation_split: 0.5, ..plain() }, ["validation_data", "0.5"]),
+        (FitOptions { steps_per_epoch: Some(0), ..plain() }, ["at least 1", "steps_per_epoch=0"]),
+        (FitOptions { class_weight: classes, ..plain() }, ["not together", "1 sample weight"]),
+    ];
+    for (options, parts) in rows {
+        let model = classifier(&gpu, &kernel());
+        let weighted = !options.class_weight.is_empty();
+        let given = batches(8).into_iter().map(|batch| {
+            let count = batch.samples().count()?;
+            let ones = HostTensor::new([count], vec![1.0; count])?;
+            Ok(Batch { sample_weight: if weighted { vec![ones] } else { vec![] }, ..batch })
+        });
+        let mut trainer = trainer(&model, Optimizer::from_name("sgd").unwrap());
+        let error = trainer.fit_batches(given, &options, &mut []).expect_err(parts[0]).to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error} for {parts:?}");
+    }
+    let model = classifier(&gpu, &kernel());
+    let mut trainer = trainer(&model, Optimizer::from_name("sgd").unwrap());
+    let none = || std::iter::empty::<wgpu_conv::Result<Batch>>();
+    assert!(trainer.fit_batches(none(), &plain(), &mut []).unwrap_err().to_string().contains("0 batches"));
+    assert!(trainer.evaluate_batches(none()).unwrap_err().to_string().contains("a batch to evaluate"));
+    // What the iterator finds wrong comes out as it is.
+    let broken = || [HostTensor::new([2, 3], vec![0.0; 5]).map(|x| Batch::new([x], []))];
+    let own = broken()[0].as_ref().unwrap_err().to_string();
+    assert_eq!(trainer.fit_batches(broken(), &plain(), &mut []).unwrap_err().to_string(), own);
+    assert_eq!(trainer.evaluate_batches(broken()).unwrap_err().to_string(), own);
 }
 
 fn folder(name: &str) -> PathBuf {

@@ -35,7 +35,7 @@ pub use callback::{
 };
 pub use confusion::{Auc, Confusion, Curve, Iou, Summation};
 #[cfg(not(target_arch = "wasm32"))]
-pub use data::Samples;
+pub use data::{Batch, Samples};
 #[cfg(not(target_arch = "wasm32"))]
 pub use fit::{FitOptions, Run};
 #[cfg(not(target_arch = "wasm32"))]
