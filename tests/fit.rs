@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use common::test_each;
 use gpu::gpu;
 use serde_json::Value;
-use wgpu_conv::layers::{Conv2D, Dense, Flatten, Initializer, LayerConfig};
+use wgpu_conv::layers::{Conv2D, Dense, Flatten, GivenMask, Initializer, LayerConfig};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::training::{
     Batch, CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
@@ -623,13 +623,6 @@ fn a_spectral_normalization_is_not_trained_without_a_word() {
     assert!(error.contains("in training is not supported") && error.contains("train the model in Keras"), "{error}");
 }
 
-#[test]
-fn masks_of_recurrent_layers_are_not_trained_without_a_word() {
-    let Some(gpu) = gpu() else { return };
-    let error = not_trained(&gpu, "masks_lstm.keras");
-    assert!(error.contains("with a mask") && error.contains("freeze"), "{error}");
-}
-
 fn bits(model: &Model) -> Vec<u32> {
     model.weights().iter().flat_map(|(_, weight)| weight.read().unwrap().values).map(f32::to_bits).collect()
 }
@@ -784,16 +777,77 @@ fn trainings_begun_in_keras_go_on() {
     );
 }
 
-fn recurrent_material() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/recurrent.json");
+/// What Keras made of recurrent layers: `recurrent` or `recurrent_masks`.
+fn recurrent_material(name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/training/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Gradients of recurrent layers that skip times, begin with given states and tell their last ones, to all of it
+/// (`tests/fixtures/training/recurrent_masks.py`).
+#[test]
+fn gradients_through_masks_and_states_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let material = recurrent_material("recurrent_masks");
+    test_each(
+        material["gradients"].as_array().unwrap(),
+        |case| format!("{} {} masked {}", case["class"], case["config"], !case["mask"].is_null()),
+        |case| {
+            let all = |name: &str| case[name].as_array().unwrap().iter().map(tensor).collect::<Vec<_>>();
+            let layer = text(LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]))?;
+            let x = tensor(&case["x"]);
+            let of = |tensor: &HostTensor| tensor.shape.dims().iter().map(|&dim| Some(dim)).collect::<Vec<_>>();
+            let graph = Functional::new(&gpu);
+            let sequence = text(graph.input("x", of(&x)))?;
+            let (mut given, mut symbols) = (vec![x], vec![sequence.clone()]);
+            let mut reads = vec![sequence];
+            if !case["mask"].is_null() {
+                let mask = tensor(&case["mask"]);
+                let times = text(graph.input("mask", of(&mask)))?;
+                reads = vec![text(graph.apply(GivenMask::new(), &[&reads[0], &times]))?];
+                given.push(mask);
+                symbols.push(times);
+            }
+            for (index, state) in all("states").into_iter().enumerate() {
+                let symbol = text(graph.input(format!("state_{index}"), of(&state)))?;
+                given.push(state);
+                symbols.push(symbol.clone());
+                reads.push(symbol);
+            }
+            let output = text(graph.apply(layer, &reads.iter().collect::<Vec<_>>()))?;
+            let model = text(graph.model("recurrent", &symbols.iter().collect::<Vec<_>>(), &[&output]))?;
+            for ((_, weight), value) in model.weights().iter().zip(all("weights")) {
+                text(weight.assign(&value))?;
+            }
+            let on = |tensor: &HostTensor| text(Tensor::from_slice(&gpu, tensor.shape.clone(), &tensor.values));
+            let given = given.iter().map(on).collect::<Result<Vec<_>, _>>()?;
+            let made = text(model.gradients(&given, &[on(&tensor(&case["gy"]))?], true))?;
+            let hold = |what: &str, got: &Tensor, golden: &HostTensor| {
+                if *got.shape() != golden.shape {
+                    return Err(format!("{what} has the shape {}, not {}", got.shape(), golden.shape));
+                }
+                let got = text(got.read::<f32>())?;
+                got.iter().zip(&golden.values).try_for_each(|(&got, &golden)| close(what, got.into(), golden.into()))
+            };
+            hold("y", &made.outputs[0], &tensor(&case["y"]))?;
+            hold("the gradient to x", &made.inputs[0], &tensor(&case["gx"]))?;
+            let golden = all("gs");
+            let of_states = &made.inputs[given.len() - golden.len()..];
+            of_states.iter().zip(&golden).try_for_each(|(got, golden)| hold("the gradient to a state", got, golden))?;
+            let golden = all("gw");
+            if made.weights.len() != golden.len() {
+                return Err(format!("{} weights, not {}", made.weights.len(), golden.len()));
+            }
+            made.weights.iter().zip(&golden).try_for_each(|((name, got), golden)| hold(name, got, golden))
+        },
+    );
 }
 
 /// Gradients of recurrent layers to their input and their weights (`tests/fixtures/training/recurrent.py`).
 #[test]
 fn gradients_through_time_are_keras_s() {
     let Some(gpu) = gpu() else { return };
-    let material = recurrent_material();
+    let material = recurrent_material("recurrent");
     test_each(
         material["gradients"].as_array().unwrap(),
         |case| format!("{} {}", case["class"], case["config"]),
@@ -824,13 +878,18 @@ fn gradients_through_time_are_keras_s() {
     );
 }
 
-/// A table of words, recurrent layers in one direction, the other and both, trained as Keras trains them.
+/// A table of words, recurrent layers in one direction, the other and both, trained as Keras trains them: of whole sequences, and of
+/// some whose table masks words away.
 #[test]
 fn recurrent_models_are_trained_as_in_keras() {
     let Some(gpu) = gpu() else { return };
-    let material = &recurrent_material()["fit"];
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/recurrent.keras");
-    let model = Model::load(&gpu, path).unwrap();
+    ["recurrent", "recurrent_masks"].iter().for_each(|name| trained_as_in_keras(&gpu, name));
+}
+
+fn trained_as_in_keras(gpu: &Gpu, name: &str) {
+    let material = &recurrent_material(name)["fit"];
+    let path = format!("{}/tests/fixtures/training/{name}.keras", env!("CARGO_MANIFEST_DIR"));
+    let model = Model::load(gpu, path).unwrap();
     let adam = Optimizer::from_name("adam").unwrap().learning_rate(0.05);
     let mut trainer = Trainer::new(&model, adam, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
     let options = FitOptions { epochs: 4, batch_size: 4, shuffle: false, ..FitOptions::default() };

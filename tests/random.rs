@@ -431,12 +431,6 @@ fn what_cannot_be_drawn_is_refused() {
         ("alpha of a rate of 1", AlphaDropout::new(1.0).into(), vec![2, 3], "AlphaDropout of a rate of 1"),
         ("another extent", Dropout::new(0.5).noise_shape([2, 2]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
         ("an axis more", Dropout::new(0.5).noise_shape([1, 2, 3]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
-        (
-            "of a state",
-            Recurrent { recurrent_dropout: 0.5, ..Recurrent::lstm(2) }.into(),
-            vec![2, 3, 4],
-            "recurrent_dropout=0.5 in training is not supported: give the layer `dropout` instead",
-        ),
     ];
     test_each(
         rows,
@@ -480,6 +474,131 @@ fn recurrent_layers_drop_channels_of_a_sequence() {
         };
         assert_eq!(states(&within(1.0), &input), states(&alone, &all), "{cell:?}, all dropped");
     }
+}
+
+/// All states of a recurrent layer by Keras's formulas, in f64. What goes in is multiplied by `of_input`, `[batch, gate, channel]`, and the
+/// state by `of_state`, `[batch, gate, unit]`, where they meet the kernels.
+fn states(cell: Cell, x: &Array, weights: &[Array], of_input: &Array, of_state: &Array) -> Array {
+    let [batch, times, channels] = x.shape[..] else { panic!("a sequence") };
+    let [kernel, recurrent, bias] = weights else { panic!("with a bias") };
+    let (gates, units) = (cell.gates(), recurrent.shape[0]);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let mut all = Vec::new();
+    for b in 0..batch {
+        let (mut h, mut c) = (vec![0.0; units], vec![0.0; units]);
+        for t in 0..times {
+            let from_input = |g: usize, j: usize| -> f64 {
+                let at =
+                    |i: usize| x.data[(b * times + t) * channels + i] * of_input.data[(b * gates + g) * channels + i];
+                let products = (0..channels).map(|i| at(i) * kernel.data[(i * gates + g) * units + j]);
+                products.sum::<f64>() + bias.data[g * units + j]
+            };
+            let from_state = |h: &[f64], g: usize, j: usize| -> f64 {
+                let at = |k: usize| h[k] * of_state.data[(b * gates + g) * units + k];
+                let products = (0..units).map(|k| at(k) * recurrent.data[(k * gates + g) * units + j]);
+                let own =
+                    if cell == (Cell::Gru { reset_after: true }) { bias.data[(gates + g) * units + j] } else { 0.0 };
+                products.sum::<f64>() + own
+            };
+            let before = h.clone();
+            let sum = |g: usize, j: usize| from_input(g, j) + from_state(&before, g, j);
+            let reset: Vec<f64> = match cell {
+                Cell::Gru { .. } => (0..units).map(|k| sigmoid(sum(1, k))).collect(),
+                _ => Vec::new(),
+            };
+            for j in 0..units {
+                h[j] = match cell {
+                    Cell::Simple => sum(0, j).tanh(),
+                    Cell::Lstm => {
+                        c[j] = sigmoid(sum(1, j)) * c[j] + sigmoid(sum(0, j)) * sum(2, j).tanh();
+                        sigmoid(sum(3, j)) * c[j].tanh()
+                    }
+                    Cell::Gru { reset_after } => {
+                        let product = if reset_after {
+                            reset[j] * from_state(&before, 2, j)
+                        } else {
+                            let held: Vec<f64> = before.iter().zip(&reset).map(|(h, r)| h * r).collect();
+                            from_state(&held, 2, j)
+                        };
+                        let z = sigmoid(sum(0, j));
+                        z * before[j] + (1.0 - z) * (from_input(2, j) + product).tanh()
+                    }
+                };
+            }
+            all.extend_from_slice(&h);
+        }
+    }
+    Array::new([batch, times, units], all)
+}
+
+/// A share of the state that is dropped is chosen once for a sequence and each gate, and then so are the channels; a rate of 1 does
+/// what it does in Keras. States against Keras's formulas in f64 with the same choices, gradients against their central differences.
+#[test]
+fn recurrent_layers_drop_values_of_the_state() {
+    let Some(gpu) = gpu() else { return };
+    let cells = [Cell::Lstm, Cell::Gru { reset_after: true }, Cell::Gru { reset_after: false }, Cell::Simple];
+    let rates = [(0.0, 0.4), (0.3, 0.5), (0.0, 1.0)];
+    let rows: Vec<_> = cells.iter().flat_map(|&cell| rates.map(|rates| (cell, rates))).collect();
+    test_each(
+        rows,
+        |row| format!("{row:?}"),
+        |&(cell, (dropout, recurrent_dropout))| {
+            let (batch, times, channels, units, gates) = (3, 4, 5, 6, cell.gates());
+            let mut numbers = Numbers::new(17);
+            let x = unit(&mut numbers, &[batch, times, channels]);
+            let factors = unit(&mut numbers, &[batch, times, units]);
+            let layer = Recurrent::new(cell, units as u32).return_sequences(true).dropout(dropout);
+            let layer = build(&gpu, layer.recurrent_dropout(recurrent_dropout).seed(9), &x.shape);
+            let weights: Vec<Array> =
+                layer.weights().iter().map(|weight| unit(&mut numbers, weight.shape().dims())).collect();
+            let host = |array: &Array| HostTensor::new(array.shape.as_slice(), array.to_f32()).map_err(text);
+            layer.set_weights(&weights.iter().map(host).collect::<Result<Vec<_>, _>>()?).map_err(text)?;
+            // What draws first has the first number; Keras's LSTM and GRU drop nothing at a rate of 1.
+            let passes = recurrent_dropout == 1.0 && cell != Cell::Simple;
+            let chosen = |rate: f64, site: u32, extent: usize| {
+                let scale = if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
+                let kept = Draw { seed: 9, site, step: 5 }.kept(rate, &[batch, gates, extent]);
+                kept.map(|kept| f64::from((kept * scale) as f32))
+            };
+            let of_input = chosen(dropout, 0, channels);
+            let of_state = chosen(if passes { 0.0 } else { recurrent_dropout }, u32::from(dropout > 0.0), units);
+            let exact = |x: &Array, weights: &[Array]| states(cell, x, weights, &of_input, &of_state);
+
+            layer.set_training_step(5);
+            let on = |array: &Array| Tensor::from_slice(&gpu, array.shape.as_slice(), &array.to_f32()).map_err(text);
+            let made = layer.gradients(&[on(&x)?], &on(&factors)?, true).map_err(text)?;
+            let read = |tensor: &Tensor| -> Result<Vec<f64>, String> {
+                Ok(tensor.read::<f32>().map_err(text)?.into_iter().map(f64::from).collect())
+            };
+            let output = Array::new([batch, times, units], read(&made.outputs[0])?);
+            close(&output, &exact(&x, &weights), 1e-5)?;
+            let total = |x: &Array, weights: &[Array]| -> f64 {
+                exact(x, weights).data.iter().zip(&factors.data).map(|(value, factor)| value * factor).sum()
+            };
+            let holds = |what: &str, gradient: Vec<f64>, at: &Array, total: &dyn Fn(&Array) -> f64| {
+                let slopes = (0..at.data.len()).map(|element| {
+                    let moved = |by: f64| {
+                        let mut moved = at.clone();
+                        moved.data[element] += by;
+                        total(&moved)
+                    };
+                    (moved(DIFFERENCE) - moved(-DIFFERENCE)) / (2.0 * DIFFERENCE)
+                });
+                let slopes = Array::new(at.shape.clone(), slopes.collect::<Vec<_>>());
+                let gradient = Array::new(at.shape.clone(), gradient);
+                close(&gradient, &slopes, GRADIENT_DEV).map_err(|error| format!("to {what}: {error}"))
+            };
+            holds("x", read(&made.inputs[0])?, &x, &|x| total(x, &weights))?;
+            for (index, (name, gradient)) in made.weights.iter().enumerate() {
+                holds(name, read(gradient)?, &weights[index], &|weight| {
+                    let mut weights = weights.clone();
+                    weights[index] = weight.clone();
+                    total(&x, &weights)
+                })?;
+            }
+            Ok(())
+        },
+    );
 }
 
 /// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.
