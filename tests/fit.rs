@@ -16,9 +16,9 @@ use serde_json::Value;
 use wgpu_conv::layers::{Conv2D, Dense, Flatten, GivenMask, Initializer, LayerConfig};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::training::{
-    Batch, CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
-    LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass, ProgressLogger, ReduceLROnPlateau, Run,
-    Samples, Schedule, TerminateOnNaN, Trainer,
+    BackupAndRestore, Batch, CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History,
+    LearningRateScheduler, Logs, Loss, LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass,
+    ProgressLogger, ReduceLROnPlateau, Run, Samples, Schedule, TerminateOnNaN, Trainer,
 };
 use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
 
@@ -711,6 +711,111 @@ fn a_resumed_run_is_the_uninterrupted_one() {
             }
         },
     );
+}
+
+/// Ends a run before this epoch, as if the machine had gone down.
+struct Down(usize);
+
+impl Callback for Down {
+    fn on_epoch_begin(&mut self, _: &mut Run<'_, '_>, epoch: usize) -> wgpu_conv::Result<()> {
+        if epoch == self.0 { HostTensor::new([2], vec![0.0]).map(drop) } else { Ok(()) }
+    }
+}
+
+/// A run that was stopped and is begun again comes to the bits of one that was not: from samples and from batches.
+#[test]
+fn a_backup_is_gone_on_with() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let x = [HostTensor::new([40, 3, 1, 1], x[0].values.clone()).unwrap()];
+    let folder = folder("backup");
+    let of_batches = |batch: Batch| {
+        let x = batch.x.into_iter().map(|x| HostTensor::new([x.shape.dims()[0], 3, 1, 1], x.values));
+        Ok(Batch::new(x.collect::<wgpu_conv::Result<Vec<_>>>()?, batch.y))
+    };
+    let rows: Vec<(usize, Optimizer)> = optimizers().into_iter().enumerate().collect();
+    test_each(
+        rows,
+        |(_, optimizer)| format!("{:?}", optimizer.class),
+        |(index, optimizer)| {
+            let path = folder.join(format!("run_{index}"));
+            let options = FitOptions { epochs: 5, batch_size: 16, seed: 5, ..FitOptions::default() };
+            let one_by_one = FitOptions { steps_per_epoch: Some(3), ..options.clone() };
+            // The learning rate is a part of what is backed up, unless it is a schedule's.
+            let mut halved = LearningRateScheduler::new(|epoch, rate| if epoch == 1 { 0.5 * rate } else { rate });
+            let streamed = index % 2 == 1;
+            let mut fit = |trainer: &mut Trainer<'_>, callbacks: &mut [&mut dyn Callback]| {
+                let mut all: Vec<&mut dyn Callback> = vec![&mut halved];
+                all.extend(callbacks.iter_mut().map(|callback| &mut **callback as &mut dyn Callback));
+                if streamed {
+                    trainer.fit_batches((0..).flat_map(|_| batches(16)).map(of_batches), &one_by_one, &mut all)
+                } else {
+                    trainer.fit(&x, &y, &options, &mut all)
+                }
+            };
+            let whole = network(&gpu);
+            let history = text(fit(&mut trainer(&whole, Optimizer::clone(optimizer)), &mut []))?;
+
+            let stopped = network(&gpu);
+            let mut backup = BackupAndRestore::new(&path);
+            let mut first = trainer(&stopped, Optimizer::clone(optimizer));
+            if fit(&mut first, &mut [&mut backup, &mut Down(3)]).is_ok() {
+                return Err("it was not stopped".into());
+            }
+            let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            if names != ["backup_before_epoch_3.keras"] {
+                return Err(format!("{names:?}"));
+            }
+            // Another process has another model, and other first weights.
+            let resumed = network(&gpu);
+            for (_, weight) in resumed.weights() {
+                let zeros = vec![0.0; weight.shape().dims().iter().product()];
+                text(weight.assign(&HostTensor::new(weight.shape().clone(), zeros).unwrap()))?;
+            }
+            let mut second = trainer(&resumed, Optimizer::clone(optimizer));
+            let rest = text(fit(&mut second, &mut [&mut BackupAndRestore::new(&path).delete_checkpoint(false)]))?;
+            if bits(&resumed) != bits(&whole) {
+                return Err("other weights".into());
+            }
+            if rest.iter().collect::<Vec<_>>() != history.iter().skip(3).collect::<Vec<_>>() {
+                return Err(format!("{rest:?}, not {history:?}"));
+            }
+            // There is nothing left to do then, and in the end no backup.
+            let none = text(fit(&mut second, &mut [&mut BackupAndRestore::new(&path)]))?;
+            if !none.is_empty() || path.exists() || bits(&resumed) != bits(&whole) {
+                return Err(format!("{} epochs after the end, a folder {}", none.len(), path.exists()));
+            }
+            Ok(())
+        },
+    );
+}
+
+/// A folder of backups is not taken for another run's, and what else is in it stays.
+#[test]
+fn backups_of_another_run_are_refused() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let folder = folder("other_backup");
+    let model = classifier(&gpu, &kernel());
+    let sgd = || Optimizer::from_name("sgd").unwrap();
+    let options = FitOptions { epochs: 2, ..FitOptions::default() };
+    let path = folder.join("backup");
+    let mut kept = BackupAndRestore::new(&path).delete_checkpoint(false);
+    trainer(&model, sgd()).fit(&x, &y, &options, &mut [&mut kept]).unwrap();
+    let before = bits(&model);
+    let mut other = trainer(&model, Optimizer::from_name("adam").unwrap());
+    let error = other.fit(&x, &y, &options, &mut [&mut kept]).unwrap_err().to_string();
+    assert!(error.contains("backup_before_epoch_2.keras") && error.contains("compiled otherwise"), "{error}");
+    assert_eq!(bits(&model), before);
+    std::fs::write(path.join("letter.txt"), "Dear reader").unwrap();
+    std::fs::write(path.join("backup_before_epoch_.keras"), "Dear reader").unwrap();
+    trainer(&model, sgd()).fit(&x, &y, &options, &mut [&mut BackupAndRestore::new(&path)]).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["backup_before_epoch_.keras", "letter.txt"]);
+    let error =
+        trainer(&model, sgd()).fit(&x, &y, &options, &mut [&mut BackupAndRestore::new(path.join("letter.txt"))]);
+    assert!(error.unwrap_err().to_string().contains("letter.txt"));
 }
 
 /// Trainings for Keras to go on with, which `tests/keras_round_trip.py` does: a file, what is learned from, and what every weight is

@@ -102,6 +102,8 @@ pub struct Run<'r, 'm> {
     epochs: usize,
     steps: Option<usize>,
     validates: bool,
+    /// The epoch that a backup says comes next.
+    restored: Option<usize>,
     stopping: bool,
 }
 
@@ -134,6 +136,18 @@ impl<'m> Run<'_, 'm> {
     /// Whether something is evaluated after epochs.
     pub fn validates(&self) -> bool {
         self.validates
+    }
+
+    /// Goes on with what [`Trainer::save`] has saved at `path` when `epoch` was to come next, before the first epoch: for
+    /// [`on_train_begin`](Callback::on_train_begin).
+    ///
+    /// # Errors
+    /// Those of [`Trainer::restore`].
+    #[cfg(feature = "keras")]
+    pub fn restore(&mut self, path: impl AsRef<std::path::Path>, epoch: usize) -> Result<()> {
+        self.trainer.restore(path)?;
+        self.restored = Some(epoch);
+        Ok(())
     }
 
     /// Ends the run after this step, and what belongs to the end of its epoch.
@@ -193,14 +207,16 @@ impl Trainer<'_> {
         };
         let mut batches =
             Batches::new(trained, options.batch_size, options.shuffle.then_some(options.seed), options.steps_per_epoch);
-        (0..options.initial_epoch).for_each(|_| drop(batches.next_epoch()));
         let steps = batches.steps();
-        let mut epoch = Vec::new().into_iter();
-        self.run(options, Some(steps), validation, callbacks, &mut |step| {
+        let mut begun = 0;
+        let mut of_epoch = Vec::new().into_iter();
+        self.run(options, Some(steps), validation, callbacks, &mut |epoch, step| {
             if step == 0 {
-                epoch = batches.next_epoch().into_iter();
+                (begun..epoch).for_each(|_| drop(batches.next_epoch()));
+                begun = epoch + 1;
+                of_epoch = batches.next_epoch().into_iter();
             }
-            Ok(epoch.next().map(|batch| samples.batch(&batch)))
+            Ok(of_epoch.next().map(|batch| samples.batch(&batch)))
         })
     }
 
@@ -208,7 +224,8 @@ impl Trainer<'_> {
     /// Keras's. A batch may have another number of samples than the one before, the last one usually has.
     ///
     /// An epoch is `steps_per_epoch` batches, and the next one goes on where the last one ended; without `steps_per_epoch` it ends
-    /// with the iterator, so that there is one epoch. The first batch belongs to epoch `initial_epoch`. Of the
+    /// with the iterator, so that there is one epoch. The first batch belongs to epoch `initial_epoch`; those of epochs that a
+    /// backup has already are taken and left. Of the
     /// options, those by which samples are cut into batches and put in an order play no part: the iterator does that.
     ///
     /// ```no_run
@@ -259,7 +276,16 @@ impl Trainer<'_> {
         let mut taken = 0usize;
         let steps = options.steps_per_epoch;
         let epochs = options.epochs.saturating_sub(options.initial_epoch);
-        self.run(options, steps, options.validation_data, callbacks, &mut |step| {
+        let mut begun = options.initial_epoch;
+        self.run(options, steps, options.validation_data, callbacks, &mut |epoch, step| {
+            if let (0, Some(steps)) = (step, steps) {
+                let passed = epoch.saturating_sub(begun).saturating_mul(steps);
+                begun = epoch + 1;
+                for batch in batches.by_ref().take(passed) {
+                    batch?;
+                    taken += 1;
+                }
+            }
             if steps == Some(step) {
                 return Ok(None);
             }
@@ -297,25 +323,26 @@ impl Trainer<'_> {
         self.check_class_weights(options)
     }
 
-    /// The epochs of a run. `next` is asked for the batch of each step, counted from 0 in each epoch, and has none at an epoch's
-    /// end.
+    /// The epochs of a run. `next` is asked for the batch of each epoch and step, counted from 0 in each epoch, and has none at an
+    /// epoch's end.
     fn run(
         &mut self,
         options: &FitOptions<'_>,
         steps: Option<usize>,
         validation: Option<Samples<'_>>,
         callbacks: &mut [&mut dyn Callback],
-        next: &mut dyn FnMut(usize) -> Result<Option<Batch>>,
+        next: &mut dyn FnMut(usize, usize) -> Result<Option<Batch>>,
     ) -> Result<History> {
         let (epochs, validates) = (options.epochs, validation.is_some());
-        let run = &mut Run { trainer: self, epochs, steps, validates, stopping: false };
+        let run = &mut Run { trainer: self, epochs, steps, validates, restored: None, stopping: false };
         callbacks.iter_mut().try_for_each(|callback| callback.on_train_begin(run))?;
-        let mut history = History::new(options.initial_epoch);
-        for epoch in options.initial_epoch..options.epochs {
+        let first = run.restored.unwrap_or(options.initial_epoch);
+        let mut history = History::new(first);
+        for epoch in first..options.epochs {
             callbacks.iter_mut().try_for_each(|callback| callback.on_epoch_begin(run, epoch))?;
             let mut totals = Totals::default();
             let mut step = 0;
-            while let Some(batch) = next(step)? {
+            while let Some(batch) = next(epoch, step)? {
                 callbacks.iter_mut().try_for_each(|callback| callback.on_train_batch_begin(run, step))?;
                 run.trainer.step(true, batch.samples(), &mut totals)?;
                 let logs = run.trainer.logs(&totals, "");
@@ -339,7 +366,8 @@ impl Trainer<'_> {
                 break;
             }
         }
-        if !history.is_empty() {
+        // A backup is of a run that did not come to its end.
+        if !history.is_empty() || run.restored.is_some() {
             run.trainer.state.finalize()?;
         }
         callbacks.iter_mut().try_for_each(|callback| callback.on_train_end(run))?;
