@@ -29,8 +29,9 @@ fn build(gpu: &Gpu, layer: impl Into<LayerConfig>, shape: &[usize]) -> Layer {
 fn called(layer: &Layer, step: u64, input: &Array) -> Result<Array, String> {
     layer.set_training_step(step);
     let given = Tensor::from_slice(layer.gpu(), input.shape.as_slice(), &input.to_f32()).map_err(text)?;
-    let values = layer.call_in_training(&[given]).and_then(|output| output.read::<f32>()).map_err(text)?;
-    Ok(Array::new(input.shape.clone(), values.into_iter().map(f64::from).collect::<Vec<_>>()))
+    let output = layer.call_in_training(&[given]).map_err(text)?;
+    let values = output.read::<f32>().map_err(text)?;
+    Ok(Array::new(output.shape().dims(), values.into_iter().map(f64::from).collect::<Vec<_>>()))
 }
 
 fn text(error: wgpu_conv::Error) -> String {
@@ -601,6 +602,80 @@ fn recurrent_layers_drop_values_of_the_state() {
     );
 }
 
+/// Boxes are erased as often as they should be, take the share of an image that they should, lie anywhere, and have other values than
+/// before, which are normal numbers within the range.
+#[test]
+fn boxes_are_erased_anywhere() {
+    let Some(gpu) = gpu() else { return };
+    let (batch, extent) = (4000, 16);
+    let images = Array::new([batch, extent, extent, 1], vec![0.5; batch * extent * extent]);
+    let layer = Augmentation::new("RandomErasing").unwrap().seed(4);
+    let layer = [("factor", "[0.3, 0.7]"), ("scale", "[0.1, 0.3]"), ("value_range", "[0, 1]")]
+        .into_iter()
+        .fold(layer, |layer, (name, json)| layer.argument(name, json).unwrap());
+    let got = called(&build(&gpu, layer, &images.shape), 0, &images).unwrap();
+    let (mut shares, mut erased, mut places, mut values) = (Vec::new(), 0.0, vec![0usize; extent], Vec::new());
+    for image in got.data.chunks(extent * extent) {
+        let changed: Vec<usize> = (0..image.len()).filter(|&at| image[at] != 0.5).collect();
+        if changed.is_empty() {
+            continue;
+        }
+        erased += 1.0;
+        shares.push(changed.len() as f64 / image.len() as f64);
+        (0..extent).for_each(|x| places[x] += usize::from(changed.iter().any(|at| at % extent == x)));
+        values.extend(changed.iter().map(|&at| image[at]));
+    }
+    let deviation = (0.25 / batch as f64).sqrt();
+    assert!((erased / batch as f64 - 0.5).abs() < DEVIATIONS * deviation, "{erased} of {batch}");
+    // The mean of √u is that of the box's sides, which are drawn apart: as much of an image as their product.
+    let side = 2.0 / 3.0 * (0.3_f64.powf(1.5) - 0.1_f64.powf(1.5)) / 0.2;
+    let share = shares.iter().sum::<f64>() / shares.len() as f64;
+    assert!((share - side * side).abs() < 0.01, "{share}, expected {}", side * side);
+    // As often on one side of the middle as on the other. A box begins between pixels, so that the first one is in none.
+    for x in 1..extent / 2 {
+        let [one, other] = [places[x], places[extent - x]].map(|count| count as f64);
+        assert!((one - other).abs() < DEVIATIONS * (one + other).sqrt() && one > 0.0, "{places:?}");
+    }
+    assert!(places[extent / 2] > 2 * places[1], "{places:?}");
+    assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
+    // Half of what is drawn lies below 0, and about 16 % above 1.
+    for (limit, expected) in [(0.0, 0.5), (1.0, 0.158_655)] {
+        let found = values.iter().filter(|&&value| value == limit).count() as f64 / values.len() as f64;
+        assert!((found - expected).abs() < 0.01, "{found} at {limit}, expected {expected}");
+    }
+}
+
+/// One window of a batch is cut out, and every place is as likely; outside of training images pass as they are.
+#[test]
+fn windows_are_cut_out_anywhere() {
+    let Some(gpu) = gpu() else { return };
+    let (height, width) = (4, 6);
+    let pixels: Vec<f64> = (0..2 * height * width).map(|at| at as f64).collect();
+    let images = Array::new([2, height, width, 1], pixels);
+    let layer =
+        Augmentation::new("RandomCrop").unwrap().argument("height", "2").unwrap().argument("width", "3").unwrap();
+    let built = build(&gpu, layer.seed(8), &images.shape);
+    let mut counts = [0usize; 12];
+    for step in 0..1200 {
+        let got = called(&built, step, &images).unwrap();
+        assert_eq!(got.shape, [2, 2, 3, 1]);
+        let (y, x) = (got.data[0] as usize / width, got.data[0] as usize % width);
+        let expected = images.slice(1, y, 2).slice(2, x, 3);
+        assert_eq!(got.data, expected.data);
+        counts[y * 4 + x] += 1;
+    }
+    // Each of the 3 · 4 places.
+    let deviation = (1200.0_f64 / 12.0 * 11.0 / 12.0).sqrt();
+    assert!(counts.iter().all(|&count| (count as f64 - 100.0).abs() < DEVIATIONS * deviation), "{counts:?}");
+    let small = build(
+        &gpu,
+        Augmentation::new("RandomCrop").unwrap().argument("height", "5").unwrap().argument("width", "3").unwrap(),
+        &images.shape,
+    );
+    let error = called(&small, 0, &images).unwrap_err();
+    assert!(error.contains("give it larger images"), "{error}");
+}
+
 /// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.
 fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
     let [batch, height, width, _] = images.shape[..] else { panic!("images") };
@@ -792,8 +867,11 @@ fn arguments_of_augmentations_are_checked() {
 #[test]
 fn augmentations_make_what_keras_made() {
     let Some(gpu) = gpu() else { return };
-    let found: serde_json::Value =
-        serde_json::from_str(include_str!("fixtures/random/augmentations.json")).expect("the fixture is JSON");
+    let files = [include_str!("fixtures/random/augmentations.json"), include_str!("fixtures/random/colours.json")];
+    files.iter().for_each(|file| make_what_keras_made(&gpu, &serde_json::from_str(file).expect("the fixture is JSON")));
+}
+
+fn make_what_keras_made(gpu: &Gpu, found: &serde_json::Value) {
     let list = |json: &serde_json::Value| -> Vec<f64> {
         json.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
     };
@@ -806,10 +884,11 @@ fn augmentations_make_what_keras_made() {
             let layer = LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]).map_err(text)?;
             let LayerConfig::Augmentation(layer) = layer else { return Err("it is no augmentation".into()) };
             let layer = layer.seed(found["seed"].as_u64().unwrap());
-            let got = called(&build(&gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
+            let got = called(&build(gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
             // Keras computes in f32, too, and a rotation may be off by what WGSL allows a cosine.
             let tolerance = if case["class"] == "RandomRotation" { 1e-2 } else { 2e-5 };
-            close(&got, &Array::new(shape.clone(), list(&case["output"])), tolerance)
+            let shape: Vec<usize> = list(&case["shape"]).into_iter().map(|extent| extent as usize).collect();
+            close(&got, &Array::new(shape, list(&case["output"])), tolerance)
         },
     );
 }
