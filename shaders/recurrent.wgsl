@@ -1,16 +1,17 @@
 // A recurrence over time, for LSTM, GRU and SimpleRNN: a workgroup for each sequence, its state in workgroup memory.
 //
-// With x = input[b, t], the products of what goes in, [GATES, UNITS], and p[g, j] = sum over k of h[k]·kernel[k, g, j] (+ bias):
+// With x = input[b, t], the products of what goes in, [GATES, UNITS], and p[g, j] = sum over k of h[k]·kernel[k, g, j] (+ bias), where
+// h[k] is multiplied by the factor of its gate, if there are such (lib/recurrent_sequence.wgsl):
 //
 //   LSTM (FUNCTION 0)         i, f, o = gate(x + p), c ← f·c + i·activate(x_c + p_c), h ← o·activate(c)
 //   GRU (1), reset after      z, r = gate(x + p), h ← z·h + (1 − z)·activate(x_h + r·p_h)
 //   GRU (2), reset before     the same with activate(x_h + (r·h)·kernel_h)
 //   SimpleRNN (3)             h ← activate(x + p)
 //
-// A time that `mask` has 0 for leaves h and c as they are; its output is h. Where BEGINS, h and, of an LSTM, c begin as `states` has them
+// A time that is masked away leaves h and c as they are; its output is h. Where BEGINS, h and, of an LSTM, c begin as `states` has them
 // side by side; as zeros otherwise.
 // A launch makes `steps` times from `first` on: it takes h from the output at the time before, and c from `cell`.
-// Constants: UNITS, GATES, FUNCTION, BIAS, BACKWARDS: the last time is read first; MASKED, BEGINS.
+// Constants: UNITS, GATES, FUNCTION, BIAS, BACKWARDS: the last time is read first; MASKED, DROPPED, BEGINS.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Elem>;
@@ -18,7 +19,7 @@
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;
 @group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 @group(0) @binding(5) var<storage, read_write> cell: array<f32>;
-@group(0) @binding(6) var<storage, read> mask: array<Elem>;
+@group(0) @binding(6) var<storage, read> of_sequence: array<Elem>;
 @group(0) @binding(7) var<storage, read> states: array<Elem>;
 
 var<workgroup> state: array<f32, UNITS>;
@@ -67,10 +68,7 @@ fn main(
         if BACKWARDS {
             source = params.times - 1u - t;
         }
-        var counts = true;
-        if MASKED {
-            counts = mask[b * params.times + source] != Elem(0.0);
-        }
+        let counts = counts_at(b, t);
         let x = (b * params.times + source) * GATES * UNITS;
         for (var j = invocation; j < UNITS; j += WORKGROUP) {
             var p0 = recurrent_bias(0u, j);
@@ -87,15 +85,15 @@ fn main(
             for (var k = 0u; k < UNITS; k++) {
                 let h = state[k];
                 let row = k * GATES * UNITS + j;
-                p0 += h * f32(kernel[row]);
+                p0 += h * factor_at(b, 0u, k) * f32(kernel[row]);
                 if GATES > 1u {
-                    p1 += h * f32(kernel[row + UNITS]);
+                    p1 += h * factor_at(b, 1u, k) * f32(kernel[row + UNITS]);
                 }
                 if GATES > 2u && FUNCTION != 2u {
-                    p2 += h * f32(kernel[row + 2u * UNITS]);
+                    p2 += h * factor_at(b, 2u, k) * f32(kernel[row + 2u * UNITS]);
                 }
                 if GATES > 3u {
-                    p3 += h * f32(kernel[row + 3u * UNITS]);
+                    p3 += h * factor_at(b, 3u, k) * f32(kernel[row + 3u * UNITS]);
                 }
             }
             let x0 = f32(input[x + j]);
@@ -129,7 +127,7 @@ fn main(
             for (var j = invocation; j < UNITS; j += WORKGROUP) {
                 var p = recurrent_bias(2u, j);
                 for (var k = 0u; k < UNITS; k++) {
-                    p += reset[k] * f32(kernel[(k * GATES + 2u) * UNITS + j]);
+                    p += reset[k] * factor_at(b, 2u, k) * f32(kernel[(k * GATES + 2u) * UNITS + j]);
                 }
                 let h = activate(f32(input[x + 2u * UNITS + j]) + p);
                 next[j] = memory[j] * state[j] + (1.0 - memory[j]) * h;

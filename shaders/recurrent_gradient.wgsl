@@ -6,34 +6,30 @@
 // comes from the time behind, which is computed last here for the time before:
 //
 //   da[g, j] = the gradient of x[g, j], from dh by the formulas of recurrent.wgsl, written to `output`
-//   dh[k]    = sum over g, j of dp[g, j]·kernel[g, j, k] + what h[k] gives beside that
+//   dh[k]    = sum over g, j of dp[g, j]·kernel[g, j, k], times the factor of h[k] for g if there are such, + what h[k] gives beside
+//
+// A time that is masked away has no da, and hands dh and the gradient of the cell on as they are.
 //
 // `kernel` is the recurrent kernel with its two axes changed. dp is da, but for the third gate of a GRU: that resets after the
 // product r·da there, that resets before it what reaches the reset state.
 //
-// A launch makes `steps` times backwards from `last` on. `kept` is [CELLS + 2, sequences, units]: the cells of every time
-// (recurrent_cells.wgsl), then dh and, of an LSTM, the gradient of the cells, on their way to the time before.
-// Constants: UNITS, GATES, FUNCTION.
+// A launch makes `steps` times backwards from `last` on. `kept` is [cells + 2, sequences, units]: the cells from the one to begin with
+// (recurrent_cells.wgsl), then dh and, of an LSTM, the gradient of the cells, on their way to the time before; in the end those of the
+// states to begin with. `before` has the state before every time.
+// Constants: UNITS, GATES, FUNCTION, MASKED, DROPPED.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Elem>;
 @group(0) @binding(2) var<storage, read> other: array<Elem>;
-@group(0) @binding(3) var<storage, read> states: array<Elem>;
+@group(0) @binding(3) var<storage, read> before: array<Elem>;
 @group(0) @binding(4) var<storage, read> kernel: array<Elem>;
 @group(0) @binding(5) var<storage, read> gradient: array<Elem>;
 @group(0) @binding(6) var<storage, read_write> output: array<Elem>;
 @group(0) @binding(7) var<storage, read_write> kept: array<f32>;
+@group(0) @binding(8) var<storage, read> of_sequence: array<Elem>;
 
 /// dp of one time.
 var<workgroup> products: array<f32, PRODUCTS>;
-
-/// The state before time `t` of sequence `b`.
-fn before(b: u32, t: u32, j: u32) -> f32 {
-    if t == 0u {
-        return 0.0;
-    }
-    return f32(states[(b * params.times + t - 1u) * UNITS + j]);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -50,11 +46,21 @@ fn main(
     for (var s = 0u; s < params.steps; s++) {
         let t = params.last - s;
         let behind = t + 1u < params.times;
+        let counts = counts_at(b, t);
+        let h = (b * params.times + t) * UNITS;
         let x = (b * params.times + t) * GATES * UNITS;
         for (var j = invocation; j < UNITS; j += WORKGROUP) {
-            var dh = f32(gradient[(b * params.times + t) * UNITS + j]);
+            var dh = f32(gradient[h + j]);
             if behind {
                 dh += kept[carried + j];
+            }
+            if !counts {
+                for (var g = 0u; g < GATES; g++) {
+                    products[g * UNITS + j] = 0.0;
+                    output[x + g * UNITS + j] = Elem(0.0);
+                }
+                kept[carried + j] = dh;
+                continue;
             }
             let a0 = f32(input[x + j]) + f32(other[x + j]);
             if FUNCTION == 3u {
@@ -69,15 +75,9 @@ fn main(
                 if FUNCTION == 0u {
                     let a3 = f32(input[x + 3u * UNITS + j]) + f32(other[x + 3u * UNITS + j]);
                     let at = (t * params.batch + b) * UNITS + j;
-                    let c = kept[at];
-                    var last = 0.0;
-                    if t > 0u {
-                        last = kept[at - size];
-                    }
-                    var dc = dh * activate_gate(a3) * activate_slope(c);
-                    if behind {
-                        dc += kept[carried + size + j];
-                    }
+                    let last = kept[at];
+                    let c = kept[at + size];
+                    let dc = dh * activate_gate(a3) * activate_slope(c) + kept[carried + size + j];
                     let di = dc * activate(x2 + p2) * gate_slope(a0);
                     let df = dc * last * gate_slope(a1);
                     let dm = dc * activate_gate(a0) * activate_slope(x2 + p2);
@@ -99,7 +99,7 @@ fn main(
                     if FUNCTION == 1u {
                         a2 = x2 + r * p2;
                     }
-                    let dz = dh * (before(b, t, j) - activate(a2)) * gate_slope(a0);
+                    let dz = dh * (f32(before[h + j]) - activate(a2)) * gate_slope(a0);
                     let dm = dh * (1.0 - z) * activate_slope(a2);
                     products[j] = dz;
                     output[x + j] = Elem(dz);
@@ -124,11 +124,14 @@ fn main(
                 for (var j = 0u; j < UNITS; j++) {
                     d += products[2u * UNITS + j] * f32(kernel[(2u * UNITS + j) * UNITS + k]);
                 }
-                let a1 = f32(input[x + UNITS + k]) + f32(other[x + UNITS + k]);
-                let dr = d * before(b, t, k) * gate_slope(a1);
-                products[UNITS + k] = dr;
-                output[x + UNITS + k] = Elem(dr);
-                kept[carried + k] += d * activate_gate(a1);
+                d *= factor_at(b, 2u, k);
+                if counts {
+                    let a1 = f32(input[x + UNITS + k]) + f32(other[x + UNITS + k]);
+                    let dr = d * f32(before[h + k]) * gate_slope(a1);
+                    products[UNITS + k] = dr;
+                    output[x + UNITS + k] = Elem(dr);
+                    kept[carried + k] += d * activate_gate(a1);
+                }
             }
             workgroupBarrier();
         }
@@ -136,15 +139,15 @@ fn main(
             var d = 0.0;
             for (var j = 0u; j < UNITS; j++) {
                 let row = j * UNITS + k;
-                d += products[j] * f32(kernel[row]);
+                d += products[j] * f32(kernel[row]) * factor_at(b, 0u, k);
                 if GATES > 1u {
-                    d += products[UNITS + j] * f32(kernel[row + UNITS * UNITS]);
+                    d += products[UNITS + j] * f32(kernel[row + UNITS * UNITS]) * factor_at(b, 1u, k);
                 }
                 if GATES > 2u && FUNCTION != 2u {
-                    d += products[2u * UNITS + j] * f32(kernel[row + 2u * UNITS * UNITS]);
+                    d += products[2u * UNITS + j] * f32(kernel[row + 2u * UNITS * UNITS]) * factor_at(b, 2u, k);
                 }
                 if GATES > 3u {
-                    d += products[3u * UNITS + j] * f32(kernel[row + 3u * UNITS * UNITS]);
+                    d += products[3u * UNITS + j] * f32(kernel[row + 3u * UNITS * UNITS]) * factor_at(b, 3u, k);
                 }
             }
             kept[carried + k] += d;

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use common::test_each;
 use gpu::gpu;
 use serde_json::Value;
-use wgpu_conv::layers::{Conv2D, Dense, Flatten, Initializer, LayerConfig};
+use wgpu_conv::layers::{Conv2D, Dense, Flatten, GivenMask, Initializer, LayerConfig};
 use wgpu_conv::model::{Functional, Model, Sequential};
 use wgpu_conv::training::{
-    CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History, LearningRateScheduler, Logs, Loss,
-    LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass, ProgressLogger, ReduceLROnPlateau, Run,
-    Samples, Schedule, TerminateOnNaN, Trainer,
+    BackupAndRestore, Batch, CSVLogger, Callback, CompileOptions, EarlyStopping, FitOptions, History,
+    LearningRateScheduler, Logs, Loss, LossClass, Metric, Mode, ModelCheckpoint, Optimizer, OptimizerClass,
+    ProgressLogger, ReduceLROnPlateau, Run, Samples, Schedule, TerminateOnNaN, Trainer,
 };
 use wgpu_conv::{Activation, Gpu, HostTensor, Tensor};
 
@@ -276,7 +276,7 @@ struct Recorder(Vec<String>);
 
 impl Callback for Recorder {
     fn on_train_begin(&mut self, run: &mut Run<'_, '_>) -> wgpu_conv::Result<()> {
-        self.0.push(format!("begin {} {} {}", run.epochs(), run.steps(), run.validates()));
+        self.0.push(format!("begin {} {} {}", run.epochs(), run.steps().unwrap_or(0), run.validates()));
         Ok(())
     }
 
@@ -320,6 +320,130 @@ fn callbacks_are_told_in_order() {
     let told: Vec<&str> =
         ["begin 3 2 true", "epoch 0"].into_iter().chain(steps).chain(["epoch 0 done 4", "end"]).collect();
     assert_eq!(recorder.0, told);
+}
+
+/// The points, `size` at a time, the last batch shorter.
+fn batches(size: usize) -> Vec<Batch> {
+    let ([x], [y]) = points();
+    let of = |tensor: &HostTensor, some: &[usize]| {
+        let each = tensor.values.len() / 40;
+        let values = tensor.values[some[0] * each..(some[some.len() - 1] + 1) * each].to_vec();
+        let dims: Vec<usize> = [some.len()].into_iter().chain(tensor.shape.dims()[1..].to_vec()).collect();
+        HostTensor::new(dims, values).unwrap()
+    };
+    let all: Vec<usize> = (0..40).collect();
+    all.chunks(size).map(|some| Batch::new([of(&x, some)], [of(&y, some)])).collect()
+}
+
+/// Batches as they come are what the same samples in memory are, to the bit: with a shorter last batch, with a number of steps
+/// and without, with weights of samples and of classes.
+#[test]
+fn batches_that_come_one_by_one_are_fitted_as_samples_in_memory() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let adam = || Optimizer::from_name("adam").unwrap();
+    let weights = [HostTensor::new([40], (0..40).map(|at| 0.5 + at as f32 / 40.0).collect()).unwrap()];
+    let classes = BTreeMap::from([(0, 0.5), (2, 3.0)]);
+    let plain = || FitOptions { batch_size: 16, shuffle: false, ..FitOptions::default() };
+    let validation = (x.clone(), y.clone());
+    let rows: Vec<(&str, FitOptions<'_>)> = vec![
+        ("to the end", plain()),
+        ("steps", FitOptions { epochs: 3, steps_per_epoch: Some(3), ..plain() }),
+        ("classes", FitOptions { class_weight: classes, epochs: 2, steps_per_epoch: Some(3), ..plain() }),
+        ("samples", FitOptions { sample_weight: &weights, epochs: 2, steps_per_epoch: Some(3), ..plain() }),
+        (
+            "evaluated",
+            FitOptions {
+                validation_data: Some(Samples::new(&validation.0, &validation.1)),
+                epochs: 3,
+                initial_epoch: 1,
+                steps_per_epoch: Some(3),
+                ..plain()
+            },
+        ),
+    ];
+    for (name, options) in rows {
+        let [whole, parts] = [(); 2].map(|()| classifier(&gpu, &kernel()));
+        let expected = trainer(&whole, adam()).fit(&x, &y, &options, &mut []).unwrap();
+        let endless = (0..).flat_map(|_| batches(16)).enumerate().map(|(at, mut batch)| {
+            if name == "samples" {
+                let first = 16 * (at % 3);
+                let count = batch.samples().count()?;
+                batch.sample_weight = vec![HostTensor::new([count], weights[0].values[first..first + count].to_vec())?];
+            }
+            Ok(batch)
+        });
+        let most = if options.steps_per_epoch.is_none() { 3 } else { usize::MAX };
+        let own = FitOptions { sample_weight: &[], ..options };
+        let mut run = trainer(&parts, adam());
+        let got = run.fit_batches(endless.take(most), &own, &mut []).unwrap();
+        assert_eq!(got, expected, "{name}");
+        assert_eq!(bits(&parts), bits(&whole), "{name}");
+        let evaluated = run.evaluate_batches(batches(16).into_iter().map(Ok)).unwrap();
+        assert_eq!(evaluated, run.evaluate(&x, &y, 16).unwrap(), "{name}");
+    }
+}
+
+/// No more batches are taken than there are steps, and one at a time.
+#[test]
+fn batches_are_taken_when_their_turn_comes() {
+    let Some(gpu) = gpu() else { return };
+    let model = classifier(&gpu, &kernel());
+    let taken = std::cell::Cell::new(0);
+    let counted = (0..).flat_map(|_| batches(8)).map(|batch| {
+        taken.set(taken.get() + 1);
+        Ok(batch)
+    });
+    struct Behind<'t>(&'t std::cell::Cell<usize>, usize);
+    impl Callback for Behind<'_> {
+        fn on_train_batch_end(&mut self, _: &mut Run<'_, '_>, _: usize, _: &Logs) -> wgpu_conv::Result<()> {
+            self.1 += 1;
+            assert_eq!(self.0.get(), self.1);
+            Ok(())
+        }
+    }
+    let options = FitOptions { epochs: 2, steps_per_epoch: Some(7), ..FitOptions::default() };
+    let mut behind = Behind(&taken, 0);
+    trainer(&model, Optimizer::from_name("sgd").unwrap()).fit_batches(counted, &options, &mut [&mut behind]).unwrap();
+    assert_eq!(taken.get(), 14);
+}
+
+#[test]
+fn too_few_batches_are_said() {
+    let Some(gpu) = gpu() else { return };
+    let plain = FitOptions::default;
+    let ones = [HostTensor::new([40], vec![1.0; 40]).unwrap()];
+    let classes = BTreeMap::from([(0, 2.0)]);
+    let rows: Vec<(FitOptions<'_>, [&str; 2])> = vec![
+        (FitOptions { epochs: 3, steps_per_epoch: Some(2), ..plain() }, ["2 · 3", "5 batches"]),
+        (FitOptions { epochs: 2, ..plain() }, ["steps_per_epoch", "5 batches"]),
+        (FitOptions { sample_weight: &ones, ..plain() }, ["Batch::sample_weight", "all samples"]),
+        (FitOptions { validation_split: 0.5, ..plain() }, ["validation_data", "0.5"]),
+        (FitOptions { steps_per_epoch: Some(0), ..plain() }, ["at least 1", "steps_per_epoch=0"]),
+        (FitOptions { class_weight: classes, ..plain() }, ["not together", "1 sample weight"]),
+    ];
+    for (options, parts) in rows {
+        let model = classifier(&gpu, &kernel());
+        let weighted = !options.class_weight.is_empty();
+        let given = batches(8).into_iter().map(|batch| {
+            let count = batch.samples().count()?;
+            let ones = HostTensor::new([count], vec![1.0; count])?;
+            Ok(Batch { sample_weight: if weighted { vec![ones] } else { vec![] }, ..batch })
+        });
+        let mut trainer = trainer(&model, Optimizer::from_name("sgd").unwrap());
+        let error = trainer.fit_batches(given, &options, &mut []).expect_err(parts[0]).to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error} for {parts:?}");
+    }
+    let model = classifier(&gpu, &kernel());
+    let mut trainer = trainer(&model, Optimizer::from_name("sgd").unwrap());
+    let none = || std::iter::empty::<wgpu_conv::Result<Batch>>();
+    assert!(trainer.fit_batches(none(), &plain(), &mut []).unwrap_err().to_string().contains("0 batches"));
+    assert!(trainer.evaluate_batches(none()).unwrap_err().to_string().contains("a batch to evaluate"));
+    // What the iterator finds wrong comes out as it is.
+    let broken = || [HostTensor::new([2, 3], vec![0.0; 5]).map(|x| Batch::new([x], []))];
+    let own = broken()[0].as_ref().unwrap_err().to_string();
+    assert_eq!(trainer.fit_batches(broken(), &plain(), &mut []).unwrap_err().to_string(), own);
+    assert_eq!(trainer.evaluate_batches(broken()).unwrap_err().to_string(), own);
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -499,13 +623,6 @@ fn a_spectral_normalization_is_not_trained_without_a_word() {
     assert!(error.contains("in training is not supported") && error.contains("train the model in Keras"), "{error}");
 }
 
-#[test]
-fn masks_of_recurrent_layers_are_not_trained_without_a_word() {
-    let Some(gpu) = gpu() else { return };
-    let error = not_trained(&gpu, "masks_lstm.keras");
-    assert!(error.contains("with a mask") && error.contains("freeze"), "{error}");
-}
-
 fn bits(model: &Model) -> Vec<u32> {
     model.weights().iter().flat_map(|(_, weight)| weight.read().unwrap().values).map(f32::to_bits).collect()
 }
@@ -596,6 +713,111 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     );
 }
 
+/// Ends a run before this epoch, as if the machine had gone down.
+struct Down(usize);
+
+impl Callback for Down {
+    fn on_epoch_begin(&mut self, _: &mut Run<'_, '_>, epoch: usize) -> wgpu_conv::Result<()> {
+        if epoch == self.0 { HostTensor::new([2], vec![0.0]).map(drop) } else { Ok(()) }
+    }
+}
+
+/// A run that was stopped and is begun again comes to the bits of one that was not: from samples and from batches.
+#[test]
+fn a_backup_is_gone_on_with() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let x = [HostTensor::new([40, 3, 1, 1], x[0].values.clone()).unwrap()];
+    let folder = folder("backup");
+    let of_batches = |batch: Batch| {
+        let x = batch.x.into_iter().map(|x| HostTensor::new([x.shape.dims()[0], 3, 1, 1], x.values));
+        Ok(Batch::new(x.collect::<wgpu_conv::Result<Vec<_>>>()?, batch.y))
+    };
+    let rows: Vec<(usize, Optimizer)> = optimizers().into_iter().enumerate().collect();
+    test_each(
+        rows,
+        |(_, optimizer)| format!("{:?}", optimizer.class),
+        |(index, optimizer)| {
+            let path = folder.join(format!("run_{index}"));
+            let options = FitOptions { epochs: 5, batch_size: 16, seed: 5, ..FitOptions::default() };
+            let one_by_one = FitOptions { steps_per_epoch: Some(3), ..options.clone() };
+            // The learning rate is a part of what is backed up, unless it is a schedule's.
+            let mut halved = LearningRateScheduler::new(|epoch, rate| if epoch == 1 { 0.5 * rate } else { rate });
+            let streamed = index % 2 == 1;
+            let mut fit = |trainer: &mut Trainer<'_>, callbacks: &mut [&mut dyn Callback]| {
+                let mut all: Vec<&mut dyn Callback> = vec![&mut halved];
+                all.extend(callbacks.iter_mut().map(|callback| &mut **callback as &mut dyn Callback));
+                if streamed {
+                    trainer.fit_batches((0..).flat_map(|_| batches(16)).map(of_batches), &one_by_one, &mut all)
+                } else {
+                    trainer.fit(&x, &y, &options, &mut all)
+                }
+            };
+            let whole = network(&gpu);
+            let history = text(fit(&mut trainer(&whole, Optimizer::clone(optimizer)), &mut []))?;
+
+            let stopped = network(&gpu);
+            let mut backup = BackupAndRestore::new(&path);
+            let mut first = trainer(&stopped, Optimizer::clone(optimizer));
+            if fit(&mut first, &mut [&mut backup, &mut Down(3)]).is_ok() {
+                return Err("it was not stopped".into());
+            }
+            let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            if names != ["backup_before_epoch_3.keras"] {
+                return Err(format!("{names:?}"));
+            }
+            // Another process has another model, and other first weights.
+            let resumed = network(&gpu);
+            for (_, weight) in resumed.weights() {
+                let zeros = vec![0.0; weight.shape().dims().iter().product()];
+                text(weight.assign(&HostTensor::new(weight.shape().clone(), zeros).unwrap()))?;
+            }
+            let mut second = trainer(&resumed, Optimizer::clone(optimizer));
+            let rest = text(fit(&mut second, &mut [&mut BackupAndRestore::new(&path).delete_checkpoint(false)]))?;
+            if bits(&resumed) != bits(&whole) {
+                return Err("other weights".into());
+            }
+            if rest.iter().collect::<Vec<_>>() != history.iter().skip(3).collect::<Vec<_>>() {
+                return Err(format!("{rest:?}, not {history:?}"));
+            }
+            // There is nothing left to do then, and in the end no backup.
+            let none = text(fit(&mut second, &mut [&mut BackupAndRestore::new(&path)]))?;
+            if !none.is_empty() || path.exists() || bits(&resumed) != bits(&whole) {
+                return Err(format!("{} epochs after the end, a folder {}", none.len(), path.exists()));
+            }
+            Ok(())
+        },
+    );
+}
+
+/// A folder of backups is not taken for another run's, and what else is in it stays.
+#[test]
+fn backups_of_another_run_are_refused() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let folder = folder("other_backup");
+    let model = classifier(&gpu, &kernel());
+    let sgd = || Optimizer::from_name("sgd").unwrap();
+    let options = FitOptions { epochs: 2, ..FitOptions::default() };
+    let path = folder.join("backup");
+    let mut kept = BackupAndRestore::new(&path).delete_checkpoint(false);
+    trainer(&model, sgd()).fit(&x, &y, &options, &mut [&mut kept]).unwrap();
+    let before = bits(&model);
+    let mut other = trainer(&model, Optimizer::from_name("adam").unwrap());
+    let error = other.fit(&x, &y, &options, &mut [&mut kept]).unwrap_err().to_string();
+    assert!(error.contains("backup_before_epoch_2.keras") && error.contains("compiled otherwise"), "{error}");
+    assert_eq!(bits(&model), before);
+    std::fs::write(path.join("letter.txt"), "Dear reader").unwrap();
+    std::fs::write(path.join("backup_before_epoch_.keras"), "Dear reader").unwrap();
+    trainer(&model, sgd()).fit(&x, &y, &options, &mut [&mut BackupAndRestore::new(&path)]).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["backup_before_epoch_.keras", "letter.txt"]);
+    let error =
+        trainer(&model, sgd()).fit(&x, &y, &options, &mut [&mut BackupAndRestore::new(path.join("letter.txt"))]);
+    assert!(error.unwrap_err().to_string().contains("letter.txt"));
+}
+
 /// Trainings for Keras to go on with, which `tests/keras_round_trip.py` does: a file, what is learned from, and what every weight is
 /// two epochs later.
 #[test]
@@ -660,16 +882,77 @@ fn trainings_begun_in_keras_go_on() {
     );
 }
 
-fn recurrent_material() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/recurrent.json");
+/// What Keras made of recurrent layers: `recurrent` or `recurrent_masks`.
+fn recurrent_material(name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/training/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Gradients of recurrent layers that skip times, begin with given states and tell their last ones, to all of it
+/// (`tests/fixtures/training/recurrent_masks.py`).
+#[test]
+fn gradients_through_masks_and_states_are_keras_s() {
+    let Some(gpu) = gpu() else { return };
+    let material = recurrent_material("recurrent_masks");
+    test_each(
+        material["gradients"].as_array().unwrap(),
+        |case| format!("{} {} masked {}", case["class"], case["config"], !case["mask"].is_null()),
+        |case| {
+            let all = |name: &str| case[name].as_array().unwrap().iter().map(tensor).collect::<Vec<_>>();
+            let layer = text(LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]))?;
+            let x = tensor(&case["x"]);
+            let of = |tensor: &HostTensor| tensor.shape.dims().iter().map(|&dim| Some(dim)).collect::<Vec<_>>();
+            let graph = Functional::new(&gpu);
+            let sequence = text(graph.input("x", of(&x)))?;
+            let (mut given, mut symbols) = (vec![x], vec![sequence.clone()]);
+            let mut reads = vec![sequence];
+            if !case["mask"].is_null() {
+                let mask = tensor(&case["mask"]);
+                let times = text(graph.input("mask", of(&mask)))?;
+                reads = vec![text(graph.apply(GivenMask::new(), &[&reads[0], &times]))?];
+                given.push(mask);
+                symbols.push(times);
+            }
+            for (index, state) in all("states").into_iter().enumerate() {
+                let symbol = text(graph.input(format!("state_{index}"), of(&state)))?;
+                given.push(state);
+                symbols.push(symbol.clone());
+                reads.push(symbol);
+            }
+            let output = text(graph.apply(layer, &reads.iter().collect::<Vec<_>>()))?;
+            let model = text(graph.model("recurrent", &symbols.iter().collect::<Vec<_>>(), &[&output]))?;
+            for ((_, weight), value) in model.weights().iter().zip(all("weights")) {
+                text(weight.assign(&value))?;
+            }
+            let on = |tensor: &HostTensor| text(Tensor::from_slice(&gpu, tensor.shape.clone(), &tensor.values));
+            let given = given.iter().map(on).collect::<Result<Vec<_>, _>>()?;
+            let made = text(model.gradients(&given, &[on(&tensor(&case["gy"]))?], true))?;
+            let hold = |what: &str, got: &Tensor, golden: &HostTensor| {
+                if *got.shape() != golden.shape {
+                    return Err(format!("{what} has the shape {}, not {}", got.shape(), golden.shape));
+                }
+                let got = text(got.read::<f32>())?;
+                got.iter().zip(&golden.values).try_for_each(|(&got, &golden)| close(what, got.into(), golden.into()))
+            };
+            hold("y", &made.outputs[0], &tensor(&case["y"]))?;
+            hold("the gradient to x", &made.inputs[0], &tensor(&case["gx"]))?;
+            let golden = all("gs");
+            let of_states = &made.inputs[given.len() - golden.len()..];
+            of_states.iter().zip(&golden).try_for_each(|(got, golden)| hold("the gradient to a state", got, golden))?;
+            let golden = all("gw");
+            if made.weights.len() != golden.len() {
+                return Err(format!("{} weights, not {}", made.weights.len(), golden.len()));
+            }
+            made.weights.iter().zip(&golden).try_for_each(|((name, got), golden)| hold(name, got, golden))
+        },
+    );
 }
 
 /// Gradients of recurrent layers to their input and their weights (`tests/fixtures/training/recurrent.py`).
 #[test]
 fn gradients_through_time_are_keras_s() {
     let Some(gpu) = gpu() else { return };
-    let material = recurrent_material();
+    let material = recurrent_material("recurrent");
     test_each(
         material["gradients"].as_array().unwrap(),
         |case| format!("{} {}", case["class"], case["config"]),
@@ -700,13 +983,18 @@ fn gradients_through_time_are_keras_s() {
     );
 }
 
-/// A table of words, recurrent layers in one direction, the other and both, trained as Keras trains them.
+/// A table of words, recurrent layers in one direction, the other and both, trained as Keras trains them: of whole sequences, and of
+/// some whose table masks words away.
 #[test]
 fn recurrent_models_are_trained_as_in_keras() {
     let Some(gpu) = gpu() else { return };
-    let material = &recurrent_material()["fit"];
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/recurrent.keras");
-    let model = Model::load(&gpu, path).unwrap();
+    ["recurrent", "recurrent_masks"].iter().for_each(|name| trained_as_in_keras(&gpu, name));
+}
+
+fn trained_as_in_keras(gpu: &Gpu, name: &str) {
+    let material = &recurrent_material(name)["fit"];
+    let path = format!("{}/tests/fixtures/training/{name}.keras", env!("CARGO_MANIFEST_DIR"));
+    let model = Model::load(gpu, path).unwrap();
     let adam = Optimizer::from_name("adam").unwrap().learning_rate(0.05);
     let mut trainer = Trainer::new(&model, adam, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
     let options = FitOptions { epochs: 4, batch_size: 4, shuffle: false, ..FitOptions::default() };

@@ -313,6 +313,21 @@ fn recurrences() {
             .recurrent_activation(Activation::Softplus)
             .return_sequences(true);
         rows.push(row(&format!("{name}, other functions"), other, &[&[2, 3, 3]]));
+        // States to begin with, and the last ones told.
+        let begun = |layer: Recurrent| -> Vec<&'static [usize]> {
+            let (x, state): (&[usize], &[usize]) = (&[3, 4, 2], &[3, 5]);
+            [x].into_iter().chain(vec![state; layer.cell.states()]).collect()
+        };
+        for (sequences, states, backwards) in [(true, false, false), (false, true, false), (true, true, true)] {
+            let layer =
+                Recurrent::new(cell, 5).return_sequences(sequences).return_state(states).go_backwards(backwards);
+            let name = format!("{name} begun, sequences={sequences} states={states} backwards={backwards}");
+            rows.push(row(&name, layer.clone(), &begun(layer)));
+        }
+        let told = Recurrent::new(cell, 5).return_sequences(true).return_state(true);
+        rows.push(row(&format!("{name} tells its states"), told, &[&[3, 4, 2]]));
+        let once: Vec<&[usize]> = [&[2, 1, 3][..]].into_iter().chain(vec![&[2, 4][..]; cell.states()]).collect();
+        rows.push(row(&format!("{name} begun, a time alone"), Recurrent::new(cell, 4).return_state(true), &once));
     }
     hold(rows);
 }

@@ -29,8 +29,9 @@ fn build(gpu: &Gpu, layer: impl Into<LayerConfig>, shape: &[usize]) -> Layer {
 fn called(layer: &Layer, step: u64, input: &Array) -> Result<Array, String> {
     layer.set_training_step(step);
     let given = Tensor::from_slice(layer.gpu(), input.shape.as_slice(), &input.to_f32()).map_err(text)?;
-    let values = layer.call_in_training(&[given]).and_then(|output| output.read::<f32>()).map_err(text)?;
-    Ok(Array::new(input.shape.clone(), values.into_iter().map(f64::from).collect::<Vec<_>>()))
+    let output = layer.call_in_training(&[given]).map_err(text)?;
+    let values = output.read::<f32>().map_err(text)?;
+    Ok(Array::new(output.shape().dims(), values.into_iter().map(f64::from).collect::<Vec<_>>()))
 }
 
 fn text(error: wgpu_conv::Error) -> String {
@@ -431,12 +432,6 @@ fn what_cannot_be_drawn_is_refused() {
         ("alpha of a rate of 1", AlphaDropout::new(1.0).into(), vec![2, 3], "AlphaDropout of a rate of 1"),
         ("another extent", Dropout::new(0.5).noise_shape([2, 2]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
         ("an axis more", Dropout::new(0.5).noise_shape([1, 2, 3]).into(), vec![2, 3], "`noise_shape` must have 1 or"),
-        (
-            "of a state",
-            Recurrent { recurrent_dropout: 0.5, ..Recurrent::lstm(2) }.into(),
-            vec![2, 3, 4],
-            "recurrent_dropout=0.5 in training is not supported: give the layer `dropout` instead",
-        ),
     ];
     test_each(
         rows,
@@ -480,6 +475,205 @@ fn recurrent_layers_drop_channels_of_a_sequence() {
         };
         assert_eq!(states(&within(1.0), &input), states(&alone, &all), "{cell:?}, all dropped");
     }
+}
+
+/// All states of a recurrent layer by Keras's formulas, in f64. What goes in is multiplied by `of_input`, `[batch, gate, channel]`, and the
+/// state by `of_state`, `[batch, gate, unit]`, where they meet the kernels.
+fn states(cell: Cell, x: &Array, weights: &[Array], of_input: &Array, of_state: &Array) -> Array {
+    let [batch, times, channels] = x.shape[..] else { panic!("a sequence") };
+    let [kernel, recurrent, bias] = weights else { panic!("with a bias") };
+    let (gates, units) = (cell.gates(), recurrent.shape[0]);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let mut all = Vec::new();
+    for b in 0..batch {
+        let (mut h, mut c) = (vec![0.0; units], vec![0.0; units]);
+        for t in 0..times {
+            let from_input = |g: usize, j: usize| -> f64 {
+                let at =
+                    |i: usize| x.data[(b * times + t) * channels + i] * of_input.data[(b * gates + g) * channels + i];
+                let products = (0..channels).map(|i| at(i) * kernel.data[(i * gates + g) * units + j]);
+                products.sum::<f64>() + bias.data[g * units + j]
+            };
+            let from_state = |h: &[f64], g: usize, j: usize| -> f64 {
+                let at = |k: usize| h[k] * of_state.data[(b * gates + g) * units + k];
+                let products = (0..units).map(|k| at(k) * recurrent.data[(k * gates + g) * units + j]);
+                let own =
+                    if cell == (Cell::Gru { reset_after: true }) { bias.data[(gates + g) * units + j] } else { 0.0 };
+                products.sum::<f64>() + own
+            };
+            let before = h.clone();
+            let sum = |g: usize, j: usize| from_input(g, j) + from_state(&before, g, j);
+            let reset: Vec<f64> = match cell {
+                Cell::Gru { .. } => (0..units).map(|k| sigmoid(sum(1, k))).collect(),
+                _ => Vec::new(),
+            };
+            for j in 0..units {
+                h[j] = match cell {
+                    Cell::Simple => sum(0, j).tanh(),
+                    Cell::Lstm => {
+                        c[j] = sigmoid(sum(1, j)) * c[j] + sigmoid(sum(0, j)) * sum(2, j).tanh();
+                        sigmoid(sum(3, j)) * c[j].tanh()
+                    }
+                    Cell::Gru { reset_after } => {
+                        let product = if reset_after {
+                            reset[j] * from_state(&before, 2, j)
+                        } else {
+                            let held: Vec<f64> = before.iter().zip(&reset).map(|(h, r)| h * r).collect();
+                            from_state(&held, 2, j)
+                        };
+                        let z = sigmoid(sum(0, j));
+                        z * before[j] + (1.0 - z) * (from_input(2, j) + product).tanh()
+                    }
+                };
+            }
+            all.extend_from_slice(&h);
+        }
+    }
+    Array::new([batch, times, units], all)
+}
+
+/// A share of the state that is dropped is chosen once for a sequence and each gate, and then so are the channels; a rate of 1 does
+/// what it does in Keras. States against Keras's formulas in f64 with the same choices, gradients against their central differences.
+#[test]
+fn recurrent_layers_drop_values_of_the_state() {
+    let Some(gpu) = gpu() else { return };
+    let cells = [Cell::Lstm, Cell::Gru { reset_after: true }, Cell::Gru { reset_after: false }, Cell::Simple];
+    let rates = [(0.0, 0.4), (0.3, 0.5), (0.0, 1.0)];
+    let rows: Vec<_> = cells.iter().flat_map(|&cell| rates.map(|rates| (cell, rates))).collect();
+    test_each(
+        rows,
+        |row| format!("{row:?}"),
+        |&(cell, (dropout, recurrent_dropout))| {
+            let (batch, times, channels, units, gates) = (3, 4, 5, 6, cell.gates());
+            let mut numbers = Numbers::new(17);
+            let x = unit(&mut numbers, &[batch, times, channels]);
+            let factors = unit(&mut numbers, &[batch, times, units]);
+            let layer = Recurrent::new(cell, units as u32).return_sequences(true).dropout(dropout);
+            let layer = build(&gpu, layer.recurrent_dropout(recurrent_dropout).seed(9), &x.shape);
+            let weights: Vec<Array> =
+                layer.weights().iter().map(|weight| unit(&mut numbers, weight.shape().dims())).collect();
+            let host = |array: &Array| HostTensor::new(array.shape.as_slice(), array.to_f32()).map_err(text);
+            layer.set_weights(&weights.iter().map(host).collect::<Result<Vec<_>, _>>()?).map_err(text)?;
+            // What draws first has the first number; Keras's LSTM and GRU drop nothing at a rate of 1.
+            let passes = recurrent_dropout == 1.0 && cell != Cell::Simple;
+            let chosen = |rate: f64, site: u32, extent: usize| {
+                let scale = if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
+                let kept = Draw { seed: 9, site, step: 5 }.kept(rate, &[batch, gates, extent]);
+                kept.map(|kept| f64::from((kept * scale) as f32))
+            };
+            let of_input = chosen(dropout, 0, channels);
+            let of_state = chosen(if passes { 0.0 } else { recurrent_dropout }, u32::from(dropout > 0.0), units);
+            let exact = |x: &Array, weights: &[Array]| states(cell, x, weights, &of_input, &of_state);
+
+            layer.set_training_step(5);
+            let on = |array: &Array| Tensor::from_slice(&gpu, array.shape.as_slice(), &array.to_f32()).map_err(text);
+            let made = layer.gradients(&[on(&x)?], &on(&factors)?, true).map_err(text)?;
+            let read = |tensor: &Tensor| -> Result<Vec<f64>, String> {
+                Ok(tensor.read::<f32>().map_err(text)?.into_iter().map(f64::from).collect())
+            };
+            let output = Array::new([batch, times, units], read(&made.outputs[0])?);
+            close(&output, &exact(&x, &weights), 1e-5)?;
+            let total = |x: &Array, weights: &[Array]| -> f64 {
+                exact(x, weights).data.iter().zip(&factors.data).map(|(value, factor)| value * factor).sum()
+            };
+            let holds = |what: &str, gradient: Vec<f64>, at: &Array, total: &dyn Fn(&Array) -> f64| {
+                let slopes = (0..at.data.len()).map(|element| {
+                    let moved = |by: f64| {
+                        let mut moved = at.clone();
+                        moved.data[element] += by;
+                        total(&moved)
+                    };
+                    (moved(DIFFERENCE) - moved(-DIFFERENCE)) / (2.0 * DIFFERENCE)
+                });
+                let slopes = Array::new(at.shape.clone(), slopes.collect::<Vec<_>>());
+                let gradient = Array::new(at.shape.clone(), gradient);
+                close(&gradient, &slopes, GRADIENT_DEV).map_err(|error| format!("to {what}: {error}"))
+            };
+            holds("x", read(&made.inputs[0])?, &x, &|x| total(x, &weights))?;
+            for (index, (name, gradient)) in made.weights.iter().enumerate() {
+                holds(name, read(gradient)?, &weights[index], &|weight| {
+                    let mut weights = weights.clone();
+                    weights[index] = weight.clone();
+                    total(&x, &weights)
+                })?;
+            }
+            Ok(())
+        },
+    );
+}
+
+/// Boxes are erased as often as they should be, take the share of an image that they should, lie anywhere, and have other values than
+/// before, which are normal numbers within the range.
+#[test]
+fn boxes_are_erased_anywhere() {
+    let Some(gpu) = gpu() else { return };
+    let (batch, extent) = (4000, 16);
+    let images = Array::new([batch, extent, extent, 1], vec![0.5; batch * extent * extent]);
+    let layer = Augmentation::new("RandomErasing").unwrap().seed(4);
+    let layer = [("factor", "[0.3, 0.7]"), ("scale", "[0.1, 0.3]"), ("value_range", "[0, 1]")]
+        .into_iter()
+        .fold(layer, |layer, (name, json)| layer.argument(name, json).unwrap());
+    let got = called(&build(&gpu, layer, &images.shape), 0, &images).unwrap();
+    let (mut shares, mut erased, mut places, mut values) = (Vec::new(), 0.0, vec![0usize; extent], Vec::new());
+    for image in got.data.chunks(extent * extent) {
+        let changed: Vec<usize> = (0..image.len()).filter(|&at| image[at] != 0.5).collect();
+        if changed.is_empty() {
+            continue;
+        }
+        erased += 1.0;
+        shares.push(changed.len() as f64 / image.len() as f64);
+        (0..extent).for_each(|x| places[x] += usize::from(changed.iter().any(|at| at % extent == x)));
+        values.extend(changed.iter().map(|&at| image[at]));
+    }
+    let deviation = (0.25 / batch as f64).sqrt();
+    assert!((erased / batch as f64 - 0.5).abs() < DEVIATIONS * deviation, "{erased} of {batch}");
+    // The mean of √u is that of the box's sides, which are drawn apart: as much of an image as their product.
+    let side = 2.0 / 3.0 * (0.3_f64.powf(1.5) - 0.1_f64.powf(1.5)) / 0.2;
+    let share = shares.iter().sum::<f64>() / shares.len() as f64;
+    assert!((share - side * side).abs() < 0.01, "{share}, expected {}", side * side);
+    // As often on one side of the middle as on the other. A box begins between pixels, so that the first one is in none.
+    for x in 1..extent / 2 {
+        let [one, other] = [places[x], places[extent - x]].map(|count| count as f64);
+        assert!((one - other).abs() < DEVIATIONS * (one + other).sqrt() && one > 0.0, "{places:?}");
+    }
+    assert!(places[extent / 2] > 2 * places[1], "{places:?}");
+    assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
+    // Half of what is drawn lies below 0, and about 16 % above 1.
+    for (limit, expected) in [(0.0, 0.5), (1.0, 0.158_655)] {
+        let found = values.iter().filter(|&&value| value == limit).count() as f64 / values.len() as f64;
+        assert!((found - expected).abs() < 0.01, "{found} at {limit}, expected {expected}");
+    }
+}
+
+/// One window of a batch is cut out, and every place is as likely; outside of training images pass as they are.
+#[test]
+fn windows_are_cut_out_anywhere() {
+    let Some(gpu) = gpu() else { return };
+    let (height, width) = (4, 6);
+    let pixels: Vec<f64> = (0..2 * height * width).map(|at| at as f64).collect();
+    let images = Array::new([2, height, width, 1], pixels);
+    let layer =
+        Augmentation::new("RandomCrop").unwrap().argument("height", "2").unwrap().argument("width", "3").unwrap();
+    let built = build(&gpu, layer.seed(8), &images.shape);
+    let mut counts = [0usize; 12];
+    for step in 0..1200 {
+        let got = called(&built, step, &images).unwrap();
+        assert_eq!(got.shape, [2, 2, 3, 1]);
+        let (y, x) = (got.data[0] as usize / width, got.data[0] as usize % width);
+        let expected = images.slice(1, y, 2).slice(2, x, 3);
+        assert_eq!(got.data, expected.data);
+        counts[y * 4 + x] += 1;
+    }
+    // Each of the 3 · 4 places.
+    let deviation = (1200.0_f64 / 12.0 * 11.0 / 12.0).sqrt();
+    assert!(counts.iter().all(|&count| (count as f64 - 100.0).abs() < DEVIATIONS * deviation), "{counts:?}");
+    let small = build(
+        &gpu,
+        Augmentation::new("RandomCrop").unwrap().argument("height", "5").unwrap().argument("width", "3").unwrap(),
+        &images.shape,
+    );
+    let error = called(&small, 0, &images).unwrap_err();
+    assert!(error.contains("give it larger images"), "{error}");
 }
 
 /// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.
@@ -673,8 +867,11 @@ fn arguments_of_augmentations_are_checked() {
 #[test]
 fn augmentations_make_what_keras_made() {
     let Some(gpu) = gpu() else { return };
-    let found: serde_json::Value =
-        serde_json::from_str(include_str!("fixtures/random/augmentations.json")).expect("the fixture is JSON");
+    let files = [include_str!("fixtures/random/augmentations.json"), include_str!("fixtures/random/colours.json")];
+    files.iter().for_each(|file| make_what_keras_made(&gpu, &serde_json::from_str(file).expect("the fixture is JSON")));
+}
+
+fn make_what_keras_made(gpu: &Gpu, found: &serde_json::Value) {
     let list = |json: &serde_json::Value| -> Vec<f64> {
         json.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
     };
@@ -687,10 +884,11 @@ fn augmentations_make_what_keras_made() {
             let layer = LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]).map_err(text)?;
             let LayerConfig::Augmentation(layer) = layer else { return Err("it is no augmentation".into()) };
             let layer = layer.seed(found["seed"].as_u64().unwrap());
-            let got = called(&build(&gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
+            let got = called(&build(gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
             // Keras computes in f32, too, and a rotation may be off by what WGSL allows a cosine.
             let tolerance = if case["class"] == "RandomRotation" { 1e-2 } else { 2e-5 };
-            close(&got, &Array::new(shape.clone(), list(&case["output"])), tolerance)
+            let shape: Vec<usize> = list(&case["shape"]).into_iter().map(|extent| extent as usize).collect();
+            close(&got, &Array::new(shape, list(&case["output"])), tolerance)
         },
     );
 }

@@ -87,6 +87,7 @@ fn problems() -> Vec<(String, Problem)> {
                 backwards: true,
                 bias: true,
                 masked: false,
+                dropped: false,
                 begins: false,
                 last_cell: false,
                 activation: each(Activation::Elu { alpha: 0.5 }),
@@ -96,8 +97,10 @@ fn problems() -> Vec<(String, Problem)> {
             problems.push((format!("{function:?} {dtype}"), Problem::Recurrent(of)));
             let gradient = Problem::RecurrentGradient(RecurrentGradientProblem { of });
             problems.push((format!("gradient of {function:?} {dtype}"), gradient));
-            let beside = RecurrentProblem { masked: true, begins: true, last_cell: true, ..of };
-            problems.push((format!("{function:?} {dtype} with a mask"), Problem::Recurrent(beside)));
+            let of = RecurrentProblem { masked: true, dropped: true, begins: true, last_cell: true, ..of };
+            problems.push((format!("{function:?} {dtype} with a mask"), Problem::Recurrent(of)));
+            let gradient = Problem::RecurrentGradient(RecurrentGradientProblem { of });
+            problems.push((format!("gradient of {function:?} {dtype} with a mask"), gradient));
         }
         for to in [DType::F32, DType::F16] {
             for rounding in [None, Some(Rounding::BFloat16), Some(Rounding::Float16)] {

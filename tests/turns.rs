@@ -143,6 +143,7 @@ fn problems() -> Vec<Problem> {
                 backwards: false,
                 bias: true,
                 masked: false,
+                dropped: false,
                 begins: false,
                 last_cell: false,
                 activation: tanh,

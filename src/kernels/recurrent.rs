@@ -49,6 +49,7 @@ pub(super) fn plans(problem: &RecurrentProblem, caps: &Caps) -> Result<Vec<Plan>
         ("BIAS", Constant::Bool(problem.bias)),
         ("BACKWARDS", Constant::Bool(problem.backwards)),
         ("MASKED", Constant::Bool(problem.masked)),
+        ("DROPPED", Constant::Bool(problem.dropped)),
         ("BEGINS", Constant::Bool(problem.begins)),
         ("activate_gate", Constant::Function(problem.gate.function())),
     ]);
@@ -56,7 +57,7 @@ pub(super) fn plans(problem: &RecurrentProblem, caps: &Caps) -> Result<Vec<Plan>
         params: RecurrentParams::WGSL,
         activation: Some(problem.activation.function()),
         constants,
-        parts: vec![INDEX, ACTIVATION, MATH, part!("recurrent.wgsl")],
+        parts: vec![INDEX, ACTIVATION, MATH, part!("lib/recurrent_sequence.wgsl"), part!("recurrent.wgsl")],
     };
     let [act_0, act_1, act_2] = problem.activation.parameters();
     let launch = |first: u32| -> Result<Dispatch> {
@@ -72,7 +73,7 @@ pub(super) fn plans(problem: &RecurrentProblem, caps: &Caps) -> Result<Vec<Plan>
                 Binding::Read(Operand::Bias),
                 Binding::Write(Operand::Output),
                 Binding::Write(if problem.last_cell { Operand::Cell } else { Operand::Scratch(0) }),
-                Binding::Read(Operand::Other),
+                Binding::Read(Operand::OfSequence),
                 Binding::Read(Operand::States),
             ],
             turns: u64::from(steps) * of_step + 3 * own,

@@ -20,7 +20,7 @@ params! {
         /// The last time of the launch, and how many it makes.
         last,
         steps,
-        /// Times whose cells are kept.
+        /// Cells that are kept.
         cells,
         /// Bits of the activation's parameters.
         act_0,
@@ -46,12 +46,6 @@ params! {
 
 pub(super) fn plans(problem: &RecurrentGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let RecurrentProblem { function, batch, times, units, activation, gate, dtype, .. } = problem.of;
-    if !problem.of.is_plain() {
-        return Err(Error::unsupported(
-            "the gradient of a recurrence with a mask, with states to begin with, or with an LSTM's cell for an output",
-            "train a model without them, or freeze the layers up to it",
-        ));
-    }
     let gates = function.gates();
     let products = u64::from(gates) * u64::from(units);
     if 4 * products > caps.workgroup_storage.into() {
@@ -59,23 +53,33 @@ pub(super) fn plans(problem: &RecurrentGradientProblem, caps: &Caps) -> Result<V
         return Err(Error::limit("units of a recurrent layer whose gradient is asked for", units.into(), most));
     }
     let states = u64::from(batch) * u64::from(units);
-    let cells = if function == RecurrentFunction::Lstm { times } else { 0 };
-    let carried = if function == RecurrentFunction::Lstm { 2 } else { 1 };
-    let kept = (u64::from(cells) + carried).saturating_mul(states).max(1).saturating_mul(4);
+    let kept = problem.kept().saturating_mul(states).max(1).saturating_mul(4);
     within("bytes of one storage binding", kept, caps.max_binding)?;
+    let cells = problem.cells() as u32;
+    // Whoever begins with states wants their gradients, which are kept last.
+    let keeping = Binding::Write(if problem.of.begins { Operand::Cell } else { Operand::Scratch(0) });
     let [act_0, act_1, act_2] = activation.parameters();
     let shader = |params, parts: &[_]| {
         let mut constants = accumulator(dtype, 1);
-        constants.extend([("UNITS", Constant::U32(units)), ("activate_gate", Constant::Function(gate.function()))]);
-        let parts = [&[INDEX, ACTIVATION, MATH], parts].concat();
+        constants.extend([
+            ("UNITS", Constant::U32(units)),
+            ("GATES", Constant::U32(gates)),
+            ("MASKED", Constant::Bool(problem.of.masked)),
+            ("DROPPED", Constant::Bool(problem.of.dropped)),
+            ("activate_gate", Constant::Function(gate.function())),
+        ]);
+        let parts = [&[INDEX, ACTIVATION, MATH, part!("lib/recurrent_sequence.wgsl")], parts].concat();
         Shader { params, activation: Some(activation.function()), constants, parts }
     };
     item_count(states)?;
     let mut steps = Vec::new();
-    let of_cells = shader(RecurrentCellsParams::WGSL, &[part!("recurrent_cells.wgsl")]);
+    let mut of_cells = shader(RecurrentCellsParams::WGSL, &[part!("recurrent_cells.wgsl")]);
+    of_cells
+        .constants
+        .extend([("BEGINS", Constant::Bool(problem.of.begins)), ("LAST_CELL", Constant::Bool(problem.of.last_cell))]);
     let most = MOST_TURNS as u32;
-    for first in (0..cells).step_by(most as usize) {
-        let steps_of_launch = most.min(cells - first);
+    for first in (0..cells.saturating_sub(1)).step_by(most as usize) {
+        let steps_of_launch = most.min(times - first);
         let block = RecurrentCellsParams { batch, times, first, steps: steps_of_launch, act_0, act_1, act_2 };
         steps.push(Dispatch {
             shader: of_cells.clone(),
@@ -84,7 +88,10 @@ pub(super) fn plans(problem: &RecurrentGradientProblem, caps: &Caps) -> Result<V
             bindings: vec![
                 Binding::Read(Operand::Input),
                 Binding::Read(Operand::Other),
-                Binding::Write(Operand::Scratch(0)),
+                keeping,
+                Binding::Read(Operand::OfSequence),
+                Binding::Read(Operand::States),
+                Binding::Read(Operand::CellGradient),
             ],
             turns: steps_of_launch.into(),
         });
@@ -92,7 +99,6 @@ pub(super) fn plans(problem: &RecurrentGradientProblem, caps: &Caps) -> Result<V
 
     let mut backwards = shader(RecurrentGradientParams::WGSL, &[SLOPE, part!("recurrent_gradient.wgsl")]);
     backwards.constants.extend([
-        ("GATES", Constant::U32(gates)),
         ("PRODUCTS", Constant::U32(gates * units)),
         ("FUNCTION", Constant::U32(function as u32)),
         ("activate_slope", Constant::Function(activation.slope())),
@@ -114,14 +120,16 @@ pub(super) fn plans(problem: &RecurrentGradientProblem, caps: &Caps) -> Result<V
             bindings: vec![
                 Binding::Read(Operand::Input),
                 Binding::Read(Operand::Other),
-                Binding::Read(Operand::States),
+                Binding::Read(Operand::Before),
                 Binding::Read(Operand::Kernel),
                 Binding::Read(Operand::Gradient),
                 Binding::Write(Operand::Output),
-                Binding::Write(Operand::Scratch(0)),
+                keeping,
+                Binding::Read(Operand::OfSequence),
             ],
             turns: u64::from(steps_of_launch) * of_step,
         });
     }
-    Ok(vec![Plan::new("recurrent_gradient", format!("{dtype}x1_{WORKGROUP}"), steps).with_scratch(vec![kept])])
+    let plan = Plan::new("recurrent_gradient", format!("{dtype}x1_{WORKGROUP}"), steps);
+    Ok(vec![if problem.of.begins { plan } else { plan.with_scratch(vec![kept]) }])
 }

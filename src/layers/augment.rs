@@ -4,8 +4,8 @@
 //! numbers of the map, and one launch reads every image through its own. Those that change values draw a factor for each image.
 
 use super::Augmentation;
-use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Elementwise, Factors, Fill, NoiseFunction};
+use crate::ops::{self, Kernel, Numbers, Side, Span, Tape, Value};
+use crate::plan::{AxisFunction, BinaryFunction, Elementwise, Factors, Fill, NoiseFunction, Outside};
 use crate::{DType, DataFormat, Error, Result, Unary};
 
 /// The map that moves nothing.
@@ -46,8 +46,13 @@ pub(super) fn augmented(layer: &Augmentation, tape: &mut Tape, images: Value) ->
         "RandomRotation" => of.rotate(),
         "RandomZoom" => of.zoom(),
         "RandomShear" => of.shear(),
-        "RandomContrast" => of.contrast(),
-        "RandomBrightness" => of.brightness(),
+        "RandomCrop" => of.crop(),
+        "RandomErasing" => of.erase(),
+        "RandomContrast" => of.contrast("factor"),
+        "RandomBrightness" => of.brightness("factor"),
+        "RandomSaturation" => of.saturate("factor"),
+        "RandomHue" => of.turn_hue("factor"),
+        "RandomColorJitter" => of.jitter(),
         "RandomInvert" => of.invert(),
         "RandomGrayscale" => of.greyscale(),
         "RandomColorDegeneration" => of.degenerate(),
@@ -79,8 +84,12 @@ impl Images<'_> {
         found.map_or("null", |(_, json)| json.trim().trim_matches('"'))
     }
 
-    /// An argument that is a number, or several in brackets; none for null.
+    /// An argument that is a number, or two in brackets; none for null.
     fn numbers(&self, name: &'static str) -> Result<Vec<f64>> {
+        self.numbers_up_to(2, name)
+    }
+
+    fn numbers_up_to(&self, most: usize, name: &'static str) -> Result<Vec<f64>> {
         let text = self.argument(name);
         if text == "null" {
             return Ok(Vec::new());
@@ -88,9 +97,10 @@ impl Images<'_> {
         let list = text.trim_start_matches('[').trim_end_matches(']').split(',');
         let numbers: Option<Vec<f64>> =
             list.map(|number| number.trim().parse().ok().filter(|number: &f64| number.is_finite())).collect();
-        numbers
-            .filter(|numbers| (1..=2).contains(&numbers.len()))
-            .ok_or_else(|| Error::invalid(name, format!("`{name}` must be a number or two"), format!("{name}={text}")))
+        numbers.filter(|numbers| (1..=most).contains(&numbers.len())).ok_or_else(|| {
+            let rule = format!("`{name}` must be a number or {}", if most == 2 { "two" } else { "three" });
+            Error::invalid(name, rule, format!("{name}={text}"))
+        })
     }
 
     /// The range that a factor is drawn from: of one number from its negative, but no less than `least`, to it.
@@ -181,7 +191,8 @@ impl Images<'_> {
         let numbers = Numbers { dtype: DType::F32, rounding: None };
         let values = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
         let rows_of = Kernel::of_values([rows.len(), 6], values(rows.as_flattened()), numbers);
-        let base = Kernel::of_values([6], values(&base), numbers);
+        // What is drawn for all images at once is repeated over them.
+        let base = Kernel::of_values([self.batch, 6], values(&base).repeat(self.batch), numbers);
         let product = ops::matmul(self.tape, Side::Value(coefficients), Side::Constant(&rows_of))?;
         let (product, base) = (Side::Value(product), Side::Constant(&base));
         let maps = ops::binary(self.tape, BinaryFunction::Add, product, base, Elementwise::LINEAR)?;
@@ -258,9 +269,285 @@ impl Images<'_> {
         self.moved(coefficients, &rows, IDENTITY)
     }
 
+    /// One window for all images, somewhere; in the middle where they are no larger along an axis.
+    fn crop(&mut self) -> Result<Value> {
+        let size = |name: &'static str, extent: f64| match self.numbers(name)?[..] {
+            [size] if size.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&size) => Ok((size, extent - size)),
+            [] => Err(Error::unsupported("RandomCrop in training without a height and a width", "give it both")),
+            _ => {
+                let received = format!("{name}={}", self.argument(name));
+                Err(Error::invalid(name, format!("`{name}` must be a whole number, 1 at least"), received))
+            }
+        };
+        let ((height, over_y), (width, over_x)) = (size("height", self.height)?, size("width", self.width)?);
+        let images = if over_x > 0.0 && over_y > 0.0 {
+            let drawn = NoiseFunction::Uniform(Factors::new(0.0, 0.0, 1.0));
+            let drawn = self.draw(drawn, 0.0, vec![1, 2], DType::F32)?;
+            let numbers = Numbers { dtype: DType::F32, rounding: None };
+            let places = Kernel::of_values([1, 2], vec![over_y as f32 + 1.0, over_x as f32 + 1.0], numbers);
+            let (drawn, places) = (Side::Value(drawn), Side::Constant(&places));
+            let start = ops::binary(self.tape, BinaryFunction::Multiply, drawn, places, Elementwise::LINEAR)?;
+            let start = self.map(Unary::Floor, start)?;
+            let rows = [[0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]];
+            let start_of_all = self.under(true, Fill::Nearest, start, &rows, IDENTITY)?;
+            self.part(start_of_all, [0.0, 0.0], [height, width])?
+        } else if over_x >= 0.0 && over_y >= 0.0 {
+            // Keras's window of the same shape that is as large as can be, of which it takes the first part.
+            let of_middle = |extent: f64, other: f64, size: f64, size_of_other: f64| {
+                let window = (other * size / size_of_other).trunc().min(extent).max(1.0);
+                ((extent - window) / 2.0).trunc()
+            };
+            let y = of_middle(self.height, self.width, height, width);
+            let x = of_middle(self.width, self.height, width, height);
+            if y > over_y || x > over_x {
+                return Err(self.too_small());
+            }
+            self.part(self.images, [y, x], [height, width])?
+        } else {
+            return Err(self.too_small());
+        };
+        Ok(images)
+    }
+
+    fn too_small(&self) -> Error {
+        let what = format!("RandomCrop in training of images of {}x{}, which Keras resizes", self.height, self.width);
+        Error::unsupported(what, "give it larger images, or resize them before")
+    }
+
+    /// The part of `images` of this size that begins at `start`, height before width.
+    fn part(&mut self, images: Value, start: [f64; 2], size: [f64; 2]) -> Result<Value> {
+        let mut spans: Vec<Span> = self.tape.shape(images).dims().iter().map(|&extent| Span::whole(extent)).collect();
+        let first = match self.layer.data_format {
+            DataFormat::ChannelsLast => 1,
+            DataFormat::ChannelsFirst => 2,
+        };
+        for (axis, (start, size)) in start.into_iter().zip(size).enumerate() {
+            spans[first + axis] = Span::shifted(size as usize, -(start as i64));
+        }
+        ops::gather(self.tape, &spans, Outside::ZERO, images)
+    }
+
+    /// A box of each image gets other values, as often as is drawn.
+    fn erase(&mut self) -> Result<Value> {
+        let [low, high] = self.range("scale", 0.0)?;
+        let probability = self.range("factor", 0.0)?;
+        let [least, most] = self.value_range()?;
+        let fill = self.numbers_up_to(3, "fill_value")?;
+        let each = |batch: usize| vec![batch, 1, 1, 1];
+        // A share of the image's area for either axis, of which the box has the root.
+        let uniform = |low: f64, high: f64| (NoiseFunction::Uniform(Factors::new(1.0, 0.0, (high - low) as f32)), low);
+        let (function, first) = uniform(low, high);
+        let shares = self.draw(function, first, vec![self.batch, 2], DType::F32)?;
+        let shares = self.map(Unary::Sqrt, shares)?;
+        let mut mask: Option<Value> = None;
+        for (column, extent) in [(0, self.width), (1, self.height)] {
+            let share =
+                ops::gather(self.tape, &[Span::whole(self.batch), Span::shifted(1, -column)], Outside::ZERO, shares)?;
+            let share = self.tape.reshape(share, each(self.batch))?;
+            let length = self.map(Unary::Affine { scale: extent as f32, offset: 0.0 }, share)?;
+            let left = self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, length)?;
+            let (function, first) = uniform(0.0, 1.0);
+            let place = self.draw(function, first, each(self.batch), DType::F32)?;
+            let start = self.two(BinaryFunction::Multiply, place, left)?;
+            let end = self.two(BinaryFunction::Add, start, length)?;
+            let numbers = Numbers { dtype: DType::F32, rounding: None };
+            let positions = extent as usize;
+            let size = if column == 0 { [1, positions] } else { [positions, 1] };
+            let grid = Kernel::of_values(
+                self.layer.data_format.join(1, 1, size),
+                (0..positions).map(|at| at as f32).collect(),
+                numbers,
+            );
+            let mut compared = |function, value| {
+                ops::binary(self.tape, function, Side::Value(value), Side::Constant(&grid), Elementwise::LINEAR)
+            };
+            for inside in [compared(BinaryFunction::LessEqual, start)?, compared(BinaryFunction::Greater, end)?] {
+                mask = Some(match mask {
+                    Some(mask) => self.two(BinaryFunction::Multiply, mask, inside)?,
+                    None => inside,
+                });
+            }
+        }
+        let (function, first) = uniform(probability[0], probability[1]);
+        let probability = self.draw(function, first, each(self.batch), DType::F32)?;
+        let (function, first) = uniform(0.0, 1.0);
+        let threshold = self.draw(function, first, each(self.batch), DType::F32)?;
+        let mut erased = self.two(BinaryFunction::Less, threshold, probability)?;
+        if let Some(mask) = mask {
+            erased = self.two(BinaryFunction::Multiply, erased, mask)?;
+        }
+        let (shape, dtype) = (self.tape.shape(self.images).clone(), self.tape.dtype(self.images));
+        let erased = ops::cast(self.tape, dtype, None, erased)?;
+        let kept = self.two(BinaryFunction::WhereNot, self.images, erased)?;
+        let clipped = |value: &f64| value.clamp(least, most) as f32;
+        let filled = match &fill[..] {
+            [] => {
+                let function = NoiseFunction::Normal(Factors::new(0.0, 0.0, most as f32));
+                let noise = self.draw(function, 0.0, shape.dims().to_vec(), dtype)?;
+                let noise = self.clipped([least, most], noise)?;
+                self.two(BinaryFunction::Where, noise, erased)?
+            }
+            values => {
+                let channels = self.layer.data_format.join(1, values.len(), [1, 1]);
+                let axis = self.layer.data_format.channel_axis(4);
+                if values.len() != 1 && values.len() != shape.dims()[axis] {
+                    let rule = "`fill_value` must be a number, or three for images of three channels";
+                    return Err(Error::invalid(
+                        "fill_value",
+                        rule,
+                        format!("{} for {shape}", self.argument("fill_value")),
+                    ));
+                }
+                let fill = Kernel::of_values(
+                    channels,
+                    values.iter().map(clipped).collect(),
+                    Numbers { dtype, rounding: None },
+                );
+                let (erased, fill) = (Side::Value(erased), Side::Constant(&fill));
+                ops::binary(self.tape, BinaryFunction::Multiply, erased, fill, Elementwise::LINEAR)?
+            }
+        };
+        self.two(BinaryFunction::Add, kept, filled)
+    }
+
+    /// What hue and saturation are made of: the largest value of the channels, and how far above the smallest it is; that is 1 rather
+    /// than 0 as the third.
+    fn colours(&mut self, images: Value) -> Result<[Value; 3]> {
+        let axis = self.channel_axis(images)?;
+        let most = ops::reduce(self.tape, AxisFunction::Max, &[axis], true, images)?;
+        let least = ops::reduce(self.tape, AxisFunction::Min, &[axis], true, images)?;
+        let apart = self.two(BinaryFunction::Subtract, most, least)?;
+        Ok([most, apart, self.or_one(apart)?])
+    }
+
+    /// `value` where it is above 0, else 1.
+    fn or_one(&mut self, value: Value) -> Result<Value> {
+        let zero = Kernel::of_values([], vec![0.0], Numbers { dtype: self.tape.dtype(value), rounding: None });
+        let (left, right) = (Side::Value(value), Side::Constant(&zero));
+        let none = ops::binary(self.tape, BinaryFunction::LessEqual, left, right, Elementwise::LINEAR)?;
+        let kept = self.two(BinaryFunction::WhereNot, value, none)?;
+        self.two(BinaryFunction::Add, kept, none)
+    }
+
+    /// The axis of the three channels.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for images of other channels.
+    fn channel_axis(&self, images: Value) -> Result<usize> {
+        let axis = self.layer.data_format.channel_axis(4);
+        let shape = self.tape.shape(images);
+        if shape.dims()[axis] == 3 {
+            return Ok(axis);
+        }
+        let rule = format!("{} must be given images of 3 channels", self.layer.class);
+        Err(Error::invalid("input", rule, format!("input shape={shape}")))
+    }
+
+    /// The saturation multiplied by f / (1 − f), where f is drawn. Hue and value stay, so each channel moves along the way from grey to
+    /// where it is.
+    fn saturate(&mut self, name: &'static str) -> Result<Value> {
+        let factor = self.range(name, -1.0)?;
+        let [low, high] = self.value_range()?;
+        if low > 0.0 {
+            let what = format!("{} in training of values above {low}", self.layer.class);
+            return Err(Error::unsupported(what, "give it a `value_range` that begins at 0"));
+        }
+        let factor = self.factor(factor)?;
+        // Keras's epsilon.
+        let other = self.map(Unary::Affine { scale: -1.0, offset: 1.0 + 1e-7 }, factor)?;
+        let factor = self.two(BinaryFunction::Divide, factor, other)?;
+        let [most, apart, or_one] = self.colours(self.images)?;
+        let most_or_one = self.or_one(most)?;
+        let saturation = self.two(BinaryFunction::Divide, apart, most_or_one)?;
+        let scaled = self.two(BinaryFunction::Multiply, saturation, factor)?;
+        let scaled = self.clipped([low, high], scaled)?;
+        // What is not above 0 has no saturation, and so the value of the largest channel.
+        let above = self.clipped([0.0, f64::from(f32::MAX)], most)?;
+        let scaled = self.two(BinaryFunction::Multiply, scaled, above)?;
+        let below = self.two(BinaryFunction::Subtract, most, self.images)?;
+        let share = self.two(BinaryFunction::Divide, below, or_one)?;
+        let below = self.two(BinaryFunction::Multiply, share, scaled)?;
+        self.two(BinaryFunction::Subtract, most, below)
+    }
+
+    /// The hue turned one way or the other by half of what is drawn, as a part of a whole turn.
+    fn turn_hue(&mut self, name: &'static str) -> Result<Value> {
+        let factor = self.range(name, 0.0)?;
+        let [low, high] = self.value_range()?;
+        let dtype = self.tape.dtype(self.images);
+        let sign = NoiseFunction::drop(0.5, [1.0, 0.0, -1.0]);
+        let sign = self.draw(sign, 1.0, vec![self.batch, 1, 1, 1], dtype)?;
+        // In sixths of a turn.
+        let factor = self.factor(factor.map(|factor| 3.0 * factor))?;
+        let turn = self.two(BinaryFunction::Multiply, sign, factor)?;
+        let span = (high - low).max(f64::MIN_POSITIVE);
+        let images = Unary::Affine { scale: (1.0 / span) as f32, offset: (-low / span) as f32 };
+        let images = self.map(images, self.images)?;
+        let axis = self.channel_axis(images)?;
+        let [most, apart, or_one] = self.colours(images)?;
+        let whole: Vec<Span> = self.tape.shape(images).dims().iter().map(|&extent| Span::whole(extent)).collect();
+        let mut channels = [images; 3];
+        for (index, channel) in channels.iter_mut().enumerate() {
+            let mut spans = whole.clone();
+            spans[axis] = Span::shifted(1, -(index as i64));
+            *channel = ops::gather(self.tape, &spans, Outside::ZERO, images)?;
+        }
+        let [red, green, blue] = channels;
+        // By the largest channel, the difference of the others, and where on the circle that channel is.
+        let mut part = |left: Value, right: Value, at: f32| -> Result<Value> {
+            let difference = self.two(BinaryFunction::Subtract, left, right)?;
+            let part = self.two(BinaryFunction::Divide, difference, or_one)?;
+            self.map(Unary::Affine { scale: 1.0, offset: at }, part)
+        };
+        let [of_red, of_green, of_blue] = [part(green, blue, 0.0)?, part(blue, red, 2.0)?, part(red, green, 4.0)?];
+        let mut either = |largest: Value, then: Value, otherwise: Value| -> Result<Value> {
+            let is = self.two(BinaryFunction::Equal, most, largest)?;
+            let then = self.two(BinaryFunction::Where, then, is)?;
+            let otherwise = self.two(BinaryFunction::WhereNot, otherwise, is)?;
+            self.two(BinaryFunction::Add, then, otherwise)
+        };
+        let hue = either(green, of_green, of_blue)?;
+        let hue = either(red, of_red, hue)?;
+        let hue = self.two(BinaryFunction::Add, hue, turn)?;
+        let turns = self.map(Unary::Affine { scale: 1.0 / 6.0, offset: 0.0 }, hue)?;
+        let turns = self.map(Unary::Floor, turns)?;
+        let turns = self.map(Unary::Affine { scale: -6.0, offset: 0.0 }, turns)?;
+        let hue = self.two(BinaryFunction::Add, hue, turns)?;
+        // How much of `apart` each channel is below the largest.
+        let mut made = Vec::with_capacity(3);
+        for (at, scale, offset) in [(3.0, -1.0, 2.0), (2.0, 1.0, -1.0), (4.0, 1.0, -1.0)] {
+            let way = self.map(Unary::Affine { scale: 1.0, offset: -at }, hue)?;
+            let way = self.map(Unary::Abs, way)?;
+            let way = self.map(Unary::Affine { scale, offset }, way)?;
+            let way = self.clipped([0.0, 1.0], way)?;
+            let below = self.two(BinaryFunction::Multiply, way, apart)?;
+            let channel = self.two(BinaryFunction::Subtract, most, below)?;
+            let channel = self.clipped([0.0, 1.0], channel)?;
+            made.push(self.map(Unary::Affine { scale: span as f32, offset: low as f32 }, channel)?);
+        }
+        ops::concatenate(self.tape, axis, &made)
+    }
+
+    /// Brightness, contrast, saturation and hue, those that have a factor, one after the other.
+    fn jitter(&mut self) -> Result<Value> {
+        type Part<'i> = fn(&mut Images<'i>, &'static str) -> Result<Value>;
+        let parts: [(&'static str, Part<'_>); 4] = [
+            ("brightness_factor", Images::brightness),
+            ("contrast_factor", Images::contrast),
+            ("saturation_factor", Images::saturate),
+            ("hue_factor", Images::turn_hue),
+        ];
+        for (name, part) in parts {
+            if self.argument(name) != "null" {
+                self.images = part(self, name)?;
+            }
+        }
+        Ok(self.images)
+    }
+
     /// About the mean of each channel of each image.
-    fn contrast(&mut self) -> Result<Value> {
-        let [low, high] = self.range("factor", 0.0)?;
+    fn contrast(&mut self, name: &'static str) -> Result<Value> {
+        let [low, high] = self.range(name, 0.0)?;
         let range = self.value_range()?;
         let factor = self.factor([1.0 - low, 1.0 + high])?;
         let axes = match self.layer.data_format {
@@ -275,9 +562,9 @@ impl Images<'_> {
     }
 
     /// A part of the range of values added.
-    fn brightness(&mut self) -> Result<Value> {
+    fn brightness(&mut self, name: &'static str) -> Result<Value> {
         let range = self.value_range()?;
-        let added = self.range("factor", -1.0)?.map(|factor| factor * (range[1] - range[0]));
+        let added = self.range(name, -1.0)?.map(|factor| factor * (range[1] - range[0]));
         let added = self.factor(added)?;
         let sum = self.two(BinaryFunction::Add, self.images, added)?;
         self.clipped(range, sum)

@@ -61,8 +61,9 @@ const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomG
 /// inference they pass them on, as Keras does (3.15's `RandomCrop` too, whatever its height and width).
 ///
 /// In training these are drawn on the device, for each image by itself: `RandomFlip`, `RandomTranslation`, `RandomRotation`,
-/// `RandomZoom`, `RandomShear`, `RandomContrast`, `RandomBrightness`, `RandomInvert`, `RandomGrayscale` and
-/// `RandomColorDegeneration`. The others are refused there. Those that move pixels have no gradient, so they stand before what
+/// `RandomZoom`, `RandomShear`, `RandomErasing`, `RandomContrast`, `RandomBrightness`, `RandomSaturation`, `RandomHue`,
+/// `RandomColorJitter`, `RandomInvert`, `RandomGrayscale` and `RandomColorDegeneration`; and `RandomCrop` for a batch, whose images then
+/// have its height and width. The others are refused there. Those that move pixels have no gradient, so they stand before what
 /// is trained.
 ///
 /// The class's own arguments are kept as they are written in a config, and written again.

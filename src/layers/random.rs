@@ -3,7 +3,7 @@
 use super::Seed;
 use crate::ops::{self, Tape, Value};
 use crate::plan::{BinaryFunction, Elementwise, NoiseFunction};
-use crate::{Error, PartialShape, Result, Unary};
+use crate::{DType, Error, PartialShape, Result, Unary};
 
 /// The shape of what is chosen among, for an input of extents `dims`: that of `noise_shape`, where extents that it does not
 /// give are the input's.
@@ -33,13 +33,21 @@ pub(super) fn dropped(tape: &mut Tape, rate: f64, seed: &Seed, shape: &[usize], 
     if rate == 0.0 {
         return Ok(input);
     }
-    let scale = if rate < 1.0 { (1.0 - rate).recip() } else { 0.0 };
-    let function = NoiseFunction::drop(rate, [scale, 0.0, 0.0]);
     if shape == tape.shape(input).dims() {
-        return ops::noise(tape, function, seed.number(), input);
+        return ops::noise(tape, drop(rate), seed.number(), input);
     }
-    let factors = ops::drawn(tape, function, seed.number(), 1.0, shape.to_vec(), tape.dtype(input))?;
+    let factors = drop_factors(tape, rate, seed, shape, tape.dtype(input))?;
     ops::two(tape, BinaryFunction::Multiply, input, factors)
+}
+
+/// What [`dropped`] multiplies by: 0 for a share of `rate`, and the rest alike, so that the mean is 1.
+pub(super) fn drop_factors(tape: &mut Tape, rate: f64, seed: &Seed, shape: &[usize], dtype: DType) -> Result<Value> {
+    ops::drawn(tape, drop(rate), seed.number(), 1.0, shape.to_vec(), dtype)
+}
+
+fn drop(rate: f64) -> NoiseFunction {
+    let scale = if rate < 1.0 { (1.0 - rate).recip() } else { 0.0 };
+    NoiseFunction::drop(rate, [scale, 0.0, 0.0])
 }
 
 /// `input` with a share of `rate` set to the lower limit of selu, and the whole scaled and shifted so that mean and variance

@@ -8,7 +8,7 @@ use super::arguments::{common_setters, positive, seed_setter, weight_setters};
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::mask::{column, kept};
-use super::random::dropped;
+use super::random::{drop_factors, dropped};
 use super::{Common, Initializer, Regularizer, Seed, WeightOptions};
 use crate::ops::{self, Beside, Kernel, Recurrence, Span, Tape, Value};
 use crate::plan::{Outside, RecurrentFunction};
@@ -100,8 +100,8 @@ pub struct Recurrent {
     /// The share of the channels of each sequence that training drops, the same at all times, 0 to 1; 0 by default. At
     /// inference it does nothing.
     pub dropout: f64,
-    /// The share of the state that training drops, 0 to 1; 0 by default. At inference it does nothing; in training it is
-    /// refused.
+    /// The share of the state of each sequence that training drops where it meets the recurrent kernel, the same at all times, 0 to 1;
+    /// 0 by default. Each gate has a choice of its own, and then also one of channels. At inference it does nothing.
     pub recurrent_dropout: f64,
     /// Where the choice of channels starts; none by default.
     pub seed: Seed,
@@ -196,6 +196,12 @@ impl Recurrent {
     /// The share of the channels of each sequence that training drops; 0 by default.
     pub fn dropout(mut self, dropout: f64) -> Self {
         self.dropout = dropout;
+        self
+    }
+
+    /// The share of the state that training drops; 0 by default.
+    pub fn recurrent_dropout(mut self, recurrent_dropout: f64) -> Self {
+        self.recurrent_dropout = recurrent_dropout;
         self
     }
 
@@ -324,47 +330,74 @@ impl Describe for Recurrent {
         _weights: &[Arc<Kernel>],
         operands: &[Arc<Kernel>],
     ) -> Result<Value> {
-        if self.recurrent_dropout > 0.0 {
-            return Err(Error::unsupported(
-                format!("recurrent_dropout={} in training", self.recurrent_dropout),
-                "give the layer `dropout` instead, which drops channels of its input",
-            ));
-        }
         // Keras's LSTM and GRU pass over a rate of 1.
-        if self.dropout == 1.0 && self.cell != Cell::Simple {
+        let rate = |rate: f64| if rate == 1.0 && self.cell != Cell::Simple { 0.0 } else { rate };
+        // With a share of the state dropped, each of their gates has its own channels and values.
+        let gates = if self.recurrent_dropout > 0.0 { self.cell.gates() } else { 1 };
+        let [batch, times, channels] = tape.shape(inputs[0]).dims()[..] else {
             return self.lower(tape, inputs, operands);
-        }
-        let mut once = tape.shape(inputs[0]).dims().to_vec();
-        once[1] = 1;
-        let mut inputs = inputs.to_vec();
-        let mask = tape.mask(inputs[0]);
-        inputs[0] = dropped(tape, self.dropout, &self.seed, &once, inputs[0])?;
-        tape.set_mask(inputs[0], mask);
-        self.lower(tape, &inputs, operands)
+        };
+        let input = if rate(self.dropout) > 0.0 {
+            let input = tape.reshape(inputs[0], [batch, times, 1, channels])?;
+            let input = dropped(tape, self.dropout, &self.seed, &[batch, 1, gates, channels], input)?;
+            tape.reshape(input, [batch, times, gates * channels])?
+        } else {
+            inputs[0]
+        };
+        let groups = if input == inputs[0] { 1 } else { gates };
+        let products = self.products(tape, groups, input, operands)?;
+        let factors = if rate(self.recurrent_dropout) > 0.0 {
+            let shape = [batch, self.cell.gates(), self.units as usize];
+            Some(drop_factors(tape, self.recurrent_dropout, &self.seed, &shape, tape.dtype(products))?)
+        } else {
+            None
+        };
+        self.states(tape, inputs, products, factors, operands)
     }
 
     /// The products of the input, a dense layer; then the states.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
-        let (kernel, recurrent, bias) = (&operands[0], &operands[1], operands.get(2));
+        let products = self.products(tape, 1, inputs[0], operands)?;
+        self.states(tape, inputs, products, None, operands)
+    }
+}
+
+impl Recurrent {
+    /// The bias of the products of the input, and that of the products of the state.
+    fn biases(&self, operands: &[Arc<Kernel>]) -> Result<[Option<Arc<Kernel>>; 2]> {
+        Ok(match (self.cell, operands.get(2)) {
+            (Cell::Gru { reset_after: true }, Some(bias)) => [Some(bias.row(0)?), Some(bias.row(1)?)],
+            (_, bias) => [bias.cloned(), None],
+        })
+    }
+
+    /// The products of the input with the kernel, of all gates; of `groups` inputs side by side, one for each gate.
+    fn products(&self, tape: &mut Tape, groups: usize, input: Value, operands: &[Arc<Kernel>]) -> Result<Value> {
+        let [bias, _] = self.biases(operands)?;
         let values = self.cell.gates() * self.units as usize;
-        let both = match (self.cell, bias) {
-            (Cell::Gru { reset_after: true }, Some(bias)) => Some([bias.row(0)?, bias.row(1)?]),
-            _ => None,
-        };
-        let (of_input, of_state) = match &both {
-            Some([of_input, of_state]) => (Some(of_input), Some(of_state)),
-            None => (bias, None),
-        };
-        let products = ops::dense(tape, values, Activation::Linear, inputs[0], kernel, of_input)?;
+        ops::dense_by_group(tape, groups, values, Activation::Linear, input, &operands[0], bias.as_ref())
+    }
+
+    /// The output, from the products of the input; `inputs` are those of the layer. States are multiplied by `factors`,
+    /// `[batch, gate, unit]`, where they meet the kernel.
+    fn states(
+        &self,
+        tape: &mut Tape,
+        inputs: &[Value],
+        products: Value,
+        factors: Option<Value>,
+        operands: &[Arc<Kernel>],
+    ) -> Result<Value> {
+        let [_, bias] = self.biases(operands)?;
         let recurrence = Recurrence {
             function: self.cell.function(),
             activation: self.activation,
             gate: self.recurrent_activation,
             backwards: self.go_backwards,
         };
-        let beside =
-            Beside { mask: self.mask_of(tape, inputs[0])?, states: inputs[1..].to_vec(), last_cell: self.last_cell() };
-        let (states, cell) = ops::recurrent(tape, &recurrence, products, recurrent, of_state, &beside)?;
+        let mask = self.mask_of(tape, inputs[0])?;
+        let beside = Beside { mask, states: inputs[1..].to_vec(), factors, last_cell: self.last_cell() };
+        let (states, cell) = ops::recurrent(tape, &recurrence, products, &operands[1], bias.as_ref(), &beside)?;
         let [batch, times, units] = tape.shape(states).dims()[..] else { return Ok(states) };
         if times == 0 && (self.return_state || !self.return_sequences) {
             return Err(Error::invalid("input", "a sequence must have a time at least", "none"));
@@ -391,9 +424,7 @@ impl Describe for Recurrent {
         }
         if self.return_sequences { Ok(output) } else { tape.reshape(output, [batch, units]) }
     }
-}
 
-impl Recurrent {
     /// Whether the last state of an LSTM's cell is a part of the output.
     fn last_cell(&self) -> bool {
         self.return_state && self.cell == Cell::Lstm

@@ -55,11 +55,25 @@ pub(crate) fn dense(
     kernel: &Arc<Kernel>,
     bias: Option<&Arc<Kernel>>,
 ) -> Result<Value> {
+    dense_by_group(tape, 1, units, activation, input, kernel, bias)
+}
+
+/// [`dense`] of each of `groups` equal parts of the last axis by itself, which makes its part of `units`; the kernel is
+/// `[channels of a part, units]`.
+pub(crate) fn dense_by_group(
+    tape: &mut Tape,
+    groups: usize,
+    units: usize,
+    activation: Activation,
+    input: Value,
+    kernel: &Arc<Kernel>,
+    bias: Option<&Arc<Kernel>>,
+) -> Result<Value> {
     let mut output = tape.shape(input).dims().to_vec();
     let channels = output.pop().unwrap_or_default();
     let pixels = extent(output.iter().product())?;
     let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(pixels)];
-    let geometry = ConvGeometry::new(1, 1, [extent(channels)?, extent(units)?], axes)?;
+    let geometry = ConvGeometry::new(1, extent(groups)?, [extent(channels)?, extent(units)?], axes)?;
     let per_element = if activation.axis().is_none() { activation } else { Activation::Linear };
     let args = ConvArgs {
         geometry,

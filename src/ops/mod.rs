@@ -43,7 +43,7 @@ mod update;
 
 pub(crate) use affine::affine;
 pub(crate) use binary::{Side, batch_dot, binary, matmul, two};
-pub(crate) use conv::{ConvArgs, conv, dense, scale_and_shift, scale_and_shift_runs};
+pub(crate) use conv::{ConvArgs, conv, dense, dense_by_group, scale_and_shift, scale_and_shift_runs};
 pub(crate) use einsum::{Equation, einsum};
 pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
 pub(crate) use gradient::{Target, gradient};

@@ -22,6 +22,8 @@ pub(crate) struct Beside {
     pub(crate) mask: Option<Value>,
     /// The states to begin with, `[batch, units]` each; none for zeros.
     pub(crate) states: Vec<Value>,
+    /// What the states are multiplied by for each gate where they meet the kernel, `[batch, gate, unit]`.
+    pub(crate) factors: Option<Value>,
     /// Whether the last state of an LSTM's cell is wanted.
     pub(crate) last_cell: bool,
 }
@@ -77,6 +79,7 @@ pub(crate) fn recurrent(
         backwards,
         bias: bias.is_some(),
         masked: beside.mask.is_some(),
+        dropped: beside.factors.is_some(),
         begins: !beside.states.is_empty(),
         last_cell: beside.last_cell,
         activation: each(&recurrence.activation)?,
@@ -84,8 +87,16 @@ pub(crate) fn recurrent(
         dtype: tape.dtype(input),
     };
     let mut reads = Reads::of(input).constant(Operand::Kernel, kernel).if_any(Operand::Bias, bias);
+    let mut of_sequence = Vec::new();
     if let Some(mask) = beside.mask {
-        reads = reads.value(Operand::Other, cast(tape, problem.dtype, None, mask)?);
+        let mask = in_order(tape, backwards, mask)?;
+        of_sequence.push(cast(tape, problem.dtype, None, mask)?);
+    }
+    if let Some(factors) = beside.factors {
+        of_sequence.push(tape.reshape(factors, [batch, values])?);
+    }
+    if !of_sequence.is_empty() {
+        reads = reads.value(Operand::OfSequence, concatenate(tape, 1, &of_sequence)?);
     }
     if problem.begins {
         reads = reads.value(Operand::States, concatenate(tape, 1, &beside.states)?);

@@ -4,7 +4,7 @@
 //! of a sum is a repetition. The rest stand here. Each reads what the forward problem read, and the gradient of what it
 //! wrote as [`Operand::Gradient`](super::Operand::Gradient).
 
-use super::{BinaryProblem, PoolFunction, PoolProblem, RecurrentProblem};
+use super::{BinaryProblem, PoolFunction, PoolProblem, RecurrentFunction, RecurrentProblem};
 use crate::geometry::ConvGeometry;
 use crate::{DType, DataFormat};
 
@@ -62,10 +62,37 @@ pub struct KernelGradientProblem {
 ///
 /// It reads that as [`Operand::Input`](super::Operand::Input), and beside it what the recurrence has computed of the states
 /// before: as [`Operand::Other`](super::Operand::Other) their products with the recurrent kernel, bias included; of a GRU that
-/// resets before the product, the products of the reset states for the last gate. The
-/// [states](super::Operand::States) are those of the forward pass, and the kernel is transposed, `[gate, unit, unit]`.
+/// resets before the product, the products of the reset states for the last gate. The states
+/// [before](super::Operand::Before) are those of the forward pass, and the kernel is transposed, `[gate, unit, unit]`.
+///
+/// Where the recurrence begins with states, it writes what it has kept as [`Operand::Cell`](super::Operand::Cell), in f32: the
+/// gradients of those states come last there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecurrentGradientProblem {
-    /// The recurrence, whose order of times and bias do not matter; it has no mask, begins with zeros, and tells no cell.
+    /// The recurrence, whose order of times and bias do not matter.
     pub of: RecurrentProblem,
+}
+
+impl RecurrentGradientProblem {
+    /// States `[sequences, units]` that are kept on the way: of an LSTM the cells, from the one to begin with, and then what is carried
+    /// from a time to the one before.
+    pub const fn kept(&self) -> u64 {
+        self.cells() + self.carried()
+    }
+
+    /// Cells of an LSTM that are kept, one more than there are times.
+    pub const fn cells(&self) -> u64 {
+        match self.of.function {
+            RecurrentFunction::Lstm => self.of.times as u64 + 1,
+            _ => 0,
+        }
+    }
+
+    /// Gradients of states that are carried from a time to the one before: as many as there are states.
+    pub const fn carried(&self) -> u64 {
+        match self.of.function {
+            RecurrentFunction::Lstm => 2,
+            _ => 1,
+        }
+    }
 }

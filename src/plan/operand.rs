@@ -10,13 +10,16 @@ use crate::DType;
 pub enum Operand {
     /// The operation's input.
     Input,
-    /// A second tensor: the right side of an operation on two, what a convolution adds to its sum, or the mask of a
-    /// recurrence.
+    /// A second tensor: the right side of an operation on two, or what a convolution adds to its sum.
     Other,
     /// A constant: the kernel, packed where the plan packs it.
     Kernel,
-    /// The states that a recurrence begins with; for its gradient, those of every time, which the forward pass has made.
+    /// The states that a recurrence begins with.
     States,
+    /// For the gradient of a recurrence, the state before every time.
+    Before,
+    /// What a recurrence is given of each sequence: its mask, then the factors of its state.
+    OfSequence,
     /// A second constant: the bias.
     ///
     /// An operation without one of these binds a placeholder, so that shaders have one layout.
@@ -38,8 +41,10 @@ pub enum Operand {
     Norm,
     /// What an optimizer keeps beside a weight, by its number; read and written.
     Slot(usize),
-    /// The last state of an LSTM's cell.
+    /// The last state of an LSTM's cell; of the gradient of a recurrence all that is kept on its way, cells among it.
     Cell,
+    /// The gradient of the last state of an LSTM's cell.
+    CellGradient,
     /// The plan's scratch buffer of this index.
     Scratch(usize),
 }

@@ -44,8 +44,12 @@ pub struct RecurrentProblem {
     pub backwards: bool,
     /// Whether the product of the state has a bias.
     pub bias: bool,
-    /// Whether a mask `[batch, times]` says which times count; those that do not leave the state as it is.
+    /// Whether a mask `[batch, times]`, in the order in which states are made, says which times count; those that do not leave the
+    /// state as it is.
     pub masked: bool,
+    /// Whether each value of a sequence's state is multiplied by a factor of its own for each gate, `[batch, gate, unit]`, where it
+    /// meets the kernel: what is dropped of it in training.
+    pub dropped: bool,
     /// Whether the first state is given, of an LSTM with its cell's behind it; it is zeros otherwise.
     pub begins: bool,
     /// Whether the last state of an LSTM's cell is told.
@@ -62,10 +66,5 @@ impl RecurrentProblem {
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
         product([self.batch, self.times, self.units])
-    }
-
-    /// Whether it begins with zeros, skips no time and tells nothing but its output.
-    pub(crate) const fn is_plain(&self) -> bool {
-        !(self.masked || self.begins || self.last_cell)
     }
 }

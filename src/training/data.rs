@@ -60,8 +60,48 @@ impl<'a> Samples<'a> {
     }
 }
 
+impl Samples<'_> {
+    /// The samples of these numbers.
+    pub(super) fn batch(&self, samples: &[usize]) -> Batch {
+        let of = |tensors: &[HostTensor]| tensors.iter().map(|tensor| gathered(tensor, samples)).collect();
+        Batch { x: of(self.x), y: of(self.y), sample_weight: of(self.sample_weight) }
+    }
+}
+
+/// Samples of one step, as an iterator hands them to [`Trainer::fit_batches`](super::Trainer::fit_batches).
+///
+/// ```
+/// use wgpu_conv::HostTensor;
+/// use wgpu_conv::training::Batch;
+///
+/// let batch = Batch::new([HostTensor::new([2, 3], vec![0.5; 6])?], [HostTensor::new([2], vec![0.0, 1.0])?]);
+/// assert_eq!(batch.samples().count()?, 2);
+/// # Ok::<(), wgpu_conv::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The inputs of the model, samples along the first axis.
+    pub x: Vec<HostTensor>,
+    /// The targets of its outputs.
+    pub y: Vec<HostTensor>,
+    /// For each output a weight for each sample, or each line of the loss; empty, the default, for 1.
+    pub sample_weight: Vec<HostTensor>,
+}
+
+impl Batch {
+    /// Samples that all count alike.
+    pub fn new(x: impl Into<Vec<HostTensor>>, y: impl Into<Vec<HostTensor>>) -> Self {
+        Self { x: x.into(), y: y.into(), sample_weight: Vec::new() }
+    }
+
+    /// The same samples, borrowed.
+    pub fn samples(&self) -> Samples<'_> {
+        Samples { x: &self.x, y: &self.y, sample_weight: &self.sample_weight }
+    }
+}
+
 /// The samples of these numbers.
-pub(super) fn gathered(tensor: &HostTensor, samples: &[usize]) -> HostTensor {
+fn gathered(tensor: &HostTensor, samples: &[usize]) -> HostTensor {
     let mut dims = tensor.shape.dims().to_vec();
     let each: usize = dims[1..].iter().product();
     dims[0] = samples.len();
@@ -72,7 +112,7 @@ pub(super) fn gathered(tensor: &HostTensor, samples: &[usize]) -> HostTensor {
 
 /// The weight of each sample by its class: the place of the largest target where there is one for each class, else the target,
 /// rounded; 1 for a class that is not named.
-pub(super) fn by_class(y: &HostTensor, class_weight: &BTreeMap<u32, f64>) -> Result<HostTensor> {
+pub(super) fn weights_by_class(y: &HostTensor, class_weight: &BTreeMap<u32, f64>) -> Result<HostTensor> {
     if let Some((class, weight)) = class_weight.iter().find(|(_, weight)| !weight.is_finite()) {
         let received = format!("class {class}: {weight}");
         return Err(Error::invalid("class_weight", "weights of classes must be finite", received));
@@ -188,7 +228,9 @@ mod tests {
     fn weights_of_samples_are_those_of_their_classes() {
         let weights = BTreeMap::from([(0, 0.5), (2, 3.0)]);
         let of = |shape: &[usize], values: &[f32]| {
-            by_class(&HostTensor::new(shape, values.to_vec()).unwrap(), &weights).map(|weights| weights.values).ok()
+            weights_by_class(&HostTensor::new(shape, values.to_vec()).unwrap(), &weights)
+                .map(|weights| weights.values)
+                .ok()
         };
         assert_eq!(of(&[3], &[2.0, 0.0, 1.0]), Some(vec![3.0, 0.5, 1.0]));
         assert_eq!(of(&[2, 1], &[1.9, 0.0]), Some(vec![3.0, 0.5]));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{Batches, Samples, by_class, gathered};
+use super::data::{Batch, Batches, Samples, weights_by_class};
 use super::trainer::{Totals, check_batch};
 use super::{Callback, History, OptimizerState, Trainer};
 use crate::model::Model;
@@ -89,11 +89,7 @@ impl FitOptions<'_> {
             }
         }
         if !self.class_weight.is_empty() && (outputs > 1 || !self.sample_weight.is_empty()) {
-            return Err(Error::invalid(
-                "class_weight",
-                "class weights must be given for a model of one output, and not together with sample weights",
-                format!("{outputs} output(s), {} sample weight(s)", self.sample_weight.len()),
-            ));
+            return Err(both_weights(outputs, self.sample_weight.len()));
         }
         Ok(())
     }
@@ -104,8 +100,10 @@ impl FitOptions<'_> {
 pub struct Run<'r, 'm> {
     trainer: &'r mut Trainer<'m>,
     epochs: usize,
-    steps: usize,
+    steps: Option<usize>,
     validates: bool,
+    /// The epoch that a backup says comes next.
+    restored: Option<usize>,
     stopping: bool,
 }
 
@@ -130,14 +128,26 @@ impl<'m> Run<'_, 'm> {
         self.epochs
     }
 
-    /// Steps of an epoch.
-    pub fn steps(&self) -> usize {
+    /// Steps of an epoch; none where it ends with an iterator of batches.
+    pub fn steps(&self) -> Option<usize> {
         self.steps
     }
 
     /// Whether something is evaluated after epochs.
     pub fn validates(&self) -> bool {
         self.validates
+    }
+
+    /// Goes on with what [`Trainer::save`] has saved at `path` when `epoch` was to come next, before the first epoch: for
+    /// [`on_train_begin`](Callback::on_train_begin).
+    ///
+    /// # Errors
+    /// Those of [`Trainer::restore`].
+    #[cfg(feature = "keras")]
+    pub fn restore(&mut self, path: impl AsRef<std::path::Path>, epoch: usize) -> Result<()> {
+        self.trainer.restore(path)?;
+        self.restored = Some(epoch);
+        Ok(())
     }
 
     /// Ends the run after this step, and what belongs to the end of its epoch.
@@ -178,52 +188,169 @@ impl Trainer<'_> {
         options: &FitOptions<'_>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
-        let outputs = self.model().outputs().len();
-        options.validate(outputs)?;
-        self.check_class_weights(options)?;
-        let by_class = match y {
-            [y] if !options.class_weight.is_empty() && !y.shape.dims().is_empty() => {
-                vec![by_class(y, &options.class_weight)?]
-            }
-            _ => Vec::new(),
-        };
+        self.check_options(options)?;
+        let by_class = by_class(y, options)?;
         let sample_weight = if by_class.is_empty() { options.sample_weight } else { &by_class };
         let samples = Samples { x, y, sample_weight };
         let count = samples.count()?;
         let trained = trained(count, options)?;
-        let held_back: Vec<HostTensor>;
+        let held_back: Batch;
         let validation = match options.validation_data {
             Some(validation) => Some(validation),
             None if trained < count => {
                 let rest: Vec<usize> = (trained..count).collect();
                 // The weights of classes are for training alone.
-                let weights = options.sample_weight;
-                held_back = x.iter().chain(y).chain(weights).map(|tensor| gathered(tensor, &rest)).collect();
-                let (x, rest) = held_back.split_at(x.len());
-                let (y, sample_weight) = rest.split_at(y.len());
-                Some(Samples { x, y, sample_weight })
+                held_back = Samples { x, y, sample_weight: options.sample_weight }.batch(&rest);
+                Some(held_back.samples())
             }
             None => None,
         };
         let mut batches =
             Batches::new(trained, options.batch_size, options.shuffle.then_some(options.seed), options.steps_per_epoch);
-        (0..options.initial_epoch).for_each(|_| drop(batches.next_epoch()));
-        let validates = validation.is_some();
-        let (epochs, steps) = (options.epochs, batches.steps());
-        let run = &mut Run { trainer: self, epochs, steps, validates, stopping: false };
+        let steps = batches.steps();
+        let mut begun = 0;
+        let mut of_epoch = Vec::new().into_iter();
+        self.run(options, Some(steps), validation, callbacks, &mut |epoch, step| {
+            if step == 0 {
+                (begun..epoch).for_each(|_| drop(batches.next_epoch()));
+                begun = epoch + 1;
+                of_epoch = batches.next_epoch().into_iter();
+            }
+            Ok(of_epoch.next().map(|batch| samples.batch(&batch)))
+        })
+    }
+
+    /// [`fit`](Self::fit) to batches as they come, one at a time, so that all of the data need never be in memory: a generator of
+    /// Keras's. A batch may have another number of samples than the one before, the last one usually has.
+    ///
+    /// An epoch is `steps_per_epoch` batches, and the next one goes on where the last one ended; without `steps_per_epoch` it ends
+    /// with the iterator, so that there is one epoch. The first batch belongs to epoch `initial_epoch`; those of epochs that a
+    /// backup has already are taken and left. Of the
+    /// options, those by which samples are cut into batches and put in an order play no part: the iterator does that.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::HostTensor;
+    /// use wgpu_conv::training::{Batch, FitOptions};
+    /// # let mut trainer: wgpu_conv::training::Trainer<'_> = unimplemented!();
+    /// # fn picture(number: usize) -> wgpu_conv::Result<(Vec<f32>, f32)> { unimplemented!() }
+    ///
+    /// // Eight pictures at a time, which are read when their turn comes.
+    /// let batches = (0..).map(|step| {
+    ///     let (mut x, mut y) = (Vec::new(), Vec::new());
+    ///     for number in 8 * step..8 * (step + 1) {
+    ///         let (pixels, class) = picture(number % 1000)?;
+    ///         x.extend(pixels);
+    ///         y.push(class);
+    ///     }
+    ///     Ok(Batch::new([HostTensor::new([8, 64, 64, 3], x)?], [HostTensor::new([8], y)?]))
+    /// });
+    /// let options = FitOptions { epochs: 3, steps_per_epoch: Some(125), ..FitOptions::default() };
+    /// trainer.fit_batches(batches, &options, &mut [])?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`fit`](Self::fit) and those that the iterator hands out; [`Error::Invalid`] for `sample_weight` and
+    /// `validation_split` among the options, and where the iterator ends before the last epoch does. What has been learned until
+    /// then stays.
+    pub fn fit_batches(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+        options: &FitOptions<'_>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
+        self.check_options(options)?;
+        if !options.sample_weight.is_empty() {
+            let rule = "each batch must bring the weights of its samples itself: set `Batch::sample_weight`";
+            return Err(Error::invalid("sample_weight", rule, "weights of all samples"));
+        }
+        if options.validation_split != 0.0 {
+            let rule = "nothing can be held back of batches that come one by one: give `validation_data`";
+            return Err(Error::invalid(
+                "validation_split",
+                rule,
+                format!("validation_split={}", options.validation_split),
+            ));
+        }
+        let mut batches = batches.into_iter();
+        let mut taken = 0usize;
+        let steps = options.steps_per_epoch;
+        let epochs = options.epochs.saturating_sub(options.initial_epoch);
+        let mut begun = options.initial_epoch;
+        self.run(options, steps, options.validation_data, callbacks, &mut |epoch, step| {
+            if let (0, Some(steps)) = (step, steps) {
+                let passed = epoch.saturating_sub(begun).saturating_mul(steps);
+                begun = epoch + 1;
+                for batch in batches.by_ref().take(passed) {
+                    batch?;
+                    taken += 1;
+                }
+            }
+            if steps == Some(step) {
+                return Ok(None);
+            }
+            let Some(batch) = batches.next() else {
+                if steps.is_none() && step > 0 {
+                    return Ok(None);
+                }
+                let rule = match steps {
+                    Some(steps) => format!(
+                        "there must be steps_per_epoch · epochs batches, {steps} · {epochs}: \
+                         give more, or ask for fewer steps or epochs"
+                    ),
+                    None => "an epoch must have a batch, and without `steps_per_epoch` the first one takes all there are: give \
+                             `steps_per_epoch`, or one epoch"
+                        .into(),
+                };
+                return Err(Error::invalid("batches", rule, format!("{taken} batches")));
+            };
+            taken += 1;
+            let mut batch = batch?;
+            if !options.class_weight.is_empty() {
+                if !batch.sample_weight.is_empty() {
+                    return Err(both_weights(1, batch.sample_weight.len()));
+                }
+                batch.sample_weight = by_class(&batch.y, options)?;
+            }
+            Ok(Some(batch))
+        })
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] for options that no run takes.
+    fn check_options(&self, options: &FitOptions<'_>) -> Result<()> {
+        options.validate(self.model().outputs().len())?;
+        self.check_class_weights(options)
+    }
+
+    /// The epochs of a run. `next` is asked for the batch of each epoch and step, counted from 0 in each epoch, and has none at an
+    /// epoch's end.
+    fn run(
+        &mut self,
+        options: &FitOptions<'_>,
+        steps: Option<usize>,
+        validation: Option<Samples<'_>>,
+        callbacks: &mut [&mut dyn Callback],
+        next: &mut dyn FnMut(usize, usize) -> Result<Option<Batch>>,
+    ) -> Result<History> {
+        let (epochs, validates) = (options.epochs, validation.is_some());
+        let run = &mut Run { trainer: self, epochs, steps, validates, restored: None, stopping: false };
         callbacks.iter_mut().try_for_each(|callback| callback.on_train_begin(run))?;
-        let mut history = History::new(options.initial_epoch);
-        for epoch in options.initial_epoch..options.epochs {
+        let first = run.restored.unwrap_or(options.initial_epoch);
+        let mut history = History::new(first);
+        for epoch in first..options.epochs {
             callbacks.iter_mut().try_for_each(|callback| callback.on_epoch_begin(run, epoch))?;
             let mut totals = Totals::default();
-            for (step, batch) in batches.next_epoch().iter().enumerate() {
+            let mut step = 0;
+            while let Some(batch) = next(epoch, step)? {
                 callbacks.iter_mut().try_for_each(|callback| callback.on_train_batch_begin(run, step))?;
-                run.trainer.batch(true, samples, batch, &mut totals)?;
+                run.trainer.step(true, batch.samples(), &mut totals)?;
                 let logs = run.trainer.logs(&totals, "");
                 callbacks.iter_mut().try_for_each(|callback| callback.on_train_batch_end(run, step, &logs))?;
                 if run.stopping {
                     break;
                 }
+                step += 1;
             }
             let mut logs = run.trainer.logs(&totals, "");
             if let Some(validation) = validation.filter(|_| (epoch + 1).is_multiple_of(options.validation_freq)) {
@@ -239,11 +366,30 @@ impl Trainer<'_> {
                 break;
             }
         }
-        if !history.is_empty() {
+        // A backup is of a run that did not come to its end.
+        if !history.is_empty() || run.restored.is_some() {
             run.trainer.state.finalize()?;
         }
         callbacks.iter_mut().try_for_each(|callback| callback.on_train_end(run))?;
         Ok(history)
+    }
+}
+
+fn both_weights(outputs: usize, weights: usize) -> Error {
+    Error::invalid(
+        "class_weight",
+        "class weights must be given for a model of one output, and not together with sample weights",
+        format!("{outputs} output(s), {weights} sample weight(s)"),
+    )
+}
+
+/// The weights of the samples by their classes; none without `class_weight`.
+fn by_class(y: &[HostTensor], options: &FitOptions<'_>) -> Result<Vec<HostTensor>> {
+    match y {
+        [y] if !options.class_weight.is_empty() && !y.shape.dims().is_empty() => {
+            Ok(vec![weights_by_class(y, &options.class_weight)?])
+        }
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -5,6 +5,8 @@
 //! moves every weight a little against its gradient. All of it are steps on one tape, so that nothing but the
 //! numbers that one asks for leaves the device.
 
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+mod backup;
 #[cfg(not(target_arch = "wasm32"))]
 mod callback;
 #[cfg(feature = "keras")]
@@ -27,6 +29,8 @@ mod trainer;
 mod weights;
 
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
+pub use backup::BackupAndRestore;
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 pub use callback::ModelCheckpoint;
 #[cfg(not(target_arch = "wasm32"))]
 pub use callback::{
@@ -35,7 +39,7 @@ pub use callback::{
 };
 pub use confusion::{Auc, Confusion, Curve, Iou, Summation};
 #[cfg(not(target_arch = "wasm32"))]
-pub use data::Samples;
+pub use data::{Batch, Samples};
 #[cfg(not(target_arch = "wasm32"))]
 pub use fit::{FitOptions, Run};
 #[cfg(not(target_arch = "wasm32"))]

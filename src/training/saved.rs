@@ -62,22 +62,53 @@ impl<'a> Trainer<'a> {
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn resume(model: &'a Model, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let TrainingState { compile_config, iterations, values, loss_scale } = formats::saved_training(path)?;
-        let mut options = CompileOptions::from_json(&compile_config, &super::trainer::output_names(model))?;
-        // Keras writes the config without the loss scale that it has put around the optimizer.
-        if loss_scale.is_some() && options.optimizer.loss_scaling.is_none() {
-            options.optimizer.loss_scaling = Some(LossScaling::default());
-        }
-        let mut trainer = Self::compile(model, options)?;
-        if iterations > 0 || !values.is_empty() {
-            let order = trainer.order();
-            let restored = trainer.state.restore(&order, iterations, &values);
-            let restored = restored.and_then(|()| loss_scale.map_or(Ok(()), |it| trainer.state.restore_scale(it)));
-            restored.map_err(|error| Error::format(path.display().to_string(), error.to_string()))?;
-        }
+        let state = formats::saved_training(path.as_ref())?;
+        let mut trainer = Self::compile(model, options_of(model, &state)?)?;
+        trainer.set_state(&state, path.as_ref())?;
         Ok(trainer)
     }
+
+    /// Goes on with what [`save`](Self::save) has saved at `path` of the same model, compiled as this one is: the weights of the
+    /// model become those of the file, and so do what the optimizer keeps and its learning rate.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where the file cannot be read, and for another model or another way of training it.
+    pub fn restore(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let state = formats::saved_training(path)?;
+        let saved = options_of(self.model(), &state)?;
+        let mut own = self.options();
+        own.optimizer.learning_rate = saved.optimizer.learning_rate.clone();
+        if own != saved {
+            let why = "it is of a training that was compiled otherwise: compile as that one was, or give another path";
+            return Err(Error::format(path.display().to_string(), why));
+        }
+        self.model().load_weights(path)?;
+        self.state.set_learning_rate(saved.optimizer.learning_rate)?;
+        self.set_state(&state, path)
+    }
+
+    /// # Errors
+    /// [`Error::Format`] for the state of another model.
+    fn set_state(&mut self, saved: &TrainingState, path: &Path) -> Result<()> {
+        if saved.iterations == 0 && saved.values.is_empty() {
+            return Ok(());
+        }
+        let order = self.order();
+        let restored = self.state.restore(&order, saved.iterations, &saved.values);
+        let restored = restored.and_then(|()| saved.loss_scale.map_or(Ok(()), |it| self.state.restore_scale(it)));
+        restored.map_err(|error| Error::format(path.display().to_string(), error.to_string()))
+    }
+}
+
+/// How a saved training was compiled.
+fn options_of(model: &Model, saved: &TrainingState) -> Result<CompileOptions> {
+    let mut options = CompileOptions::from_json(&saved.compile_config, &super::trainer::output_names(model))?;
+    // Keras writes the config without the loss scale that it has put around the optimizer.
+    if saved.loss_scale.is_some() && options.optimizer.loss_scaling.is_none() {
+        options.optimizer.loss_scaling = Some(LossScaling::default());
+    }
+    Ok(options)
 }
 
 impl CompileOptions {

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::data::{Samples, gathered};
+use super::data::{Batch, Samples};
 use super::weights::{penalty, times};
 use super::{Logs, Loss, LossScaling, Metric, Optimizer, OptimizerState, Reduction};
 use crate::layers::Regularizer;
@@ -318,27 +318,30 @@ impl<'a> Trainer<'a> {
         Ok(self.logs(&totals, ""))
     }
 
+    /// [`evaluate`](Self::evaluate) of batches as they come, however many samples each has.
+    ///
+    /// # Errors
+    /// Those of [`train_on_batch`](Self::train_on_batch), those that the iterator hands out, and [`Error::Invalid`] where it
+    /// has no batch.
+    pub fn evaluate_batches(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Logs> {
+        let mut totals = Totals::default();
+        for batch in batches {
+            self.step(false, batch?.samples(), &mut totals)?;
+        }
+        if totals.0.is_empty() {
+            return Err(Error::invalid("batches", "there must be a batch to evaluate", "none"));
+        }
+        Ok(self.logs(&totals, ""))
+    }
+
     /// One pass over the samples of `order`, which changes nothing.
     pub(super) fn pass(&mut self, samples: Samples<'_>, order: &[usize], batch_size: usize) -> Result<Totals> {
         check_batch(batch_size)?;
         let mut totals = Totals::default();
         for batch in order.chunks(batch_size) {
-            self.batch(false, samples, batch, &mut totals)?;
+            self.step(false, samples.batch(batch).samples(), &mut totals)?;
         }
         Ok(totals)
-    }
-
-    /// Runs the samples of these numbers, and adds what they come to.
-    pub(super) fn batch(
-        &mut self,
-        training: bool,
-        Samples { x, y, sample_weight }: Samples<'_>,
-        batch: &[usize],
-        totals: &mut Totals,
-    ) -> Result<()> {
-        let taken = |tensors: &[HostTensor]| tensors.iter().map(|tensor| gathered(tensor, batch)).collect::<Vec<_>>();
-        let (x, y, sample_weight) = (taken(x), taken(y), taken(sample_weight));
-        self.step(training, Samples { x: &x, y: &y, sample_weight: &sample_weight }, totals)
     }
 
     /// What the totals come to, by name.
@@ -382,7 +385,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Runs a batch and adds what it comes to.
-    fn step(&mut self, training: bool, batch: Samples<'_>, totals: &mut Totals) -> Result<()> {
+    pub(super) fn step(&mut self, training: bool, batch: Samples<'_>, totals: &mut Totals) -> Result<()> {
         let Samples { x, y, sample_weight } = batch;
         let samples = batch.count()?;
         self.check_classes(y)?;

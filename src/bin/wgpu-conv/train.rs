@@ -453,7 +453,7 @@ impl Shown {
 
 impl Callback for Shown {
     fn on_train_begin(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
-        self.progress.expect(run.epochs().saturating_mul(run.steps()));
+        self.progress.expect(run.epochs().saturating_mul(run.steps().unwrap_or(0)));
         Ok(())
     }
 

@@ -217,13 +217,17 @@ impl Reverse<'_> {
         for index in steps.rev() {
             let step = self.tape.steps[index].clone();
             let Some(output) = step.written().next() else { continue };
-            let place = Place::Storage(self.tape.storage(output));
-            let Some(gradient) = self.gradients.get(&place).copied() else { continue };
-            if !step.reads().iter().any(|(operand, _)| self.wants(&step, *operand)) {
+            let known = step.written().any(|value| self.of_value(value).is_some());
+            if !known || !step.reads().iter().any(|(operand, _)| self.wants(&step, *operand)) {
                 continue;
             }
-            let gradient = self.tape.reshape(gradient, self.tape.shape(output).clone())?;
             self.tape.place = step.place.clone();
+            let shape = self.tape.shape(output).clone();
+            let gradient = match self.of_value(output) {
+                Some(gradient) => self.tape.reshape(gradient, shape)?,
+                // Only what else it writes is read.
+                None => filled(self.tape, shape, self.tape.dtype(output), 0.0)?,
+            };
             self.step(&step, gradient)?;
         }
         Ok(())
@@ -268,6 +272,11 @@ impl Reverse<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The gradient of `value`, where something gives it one.
+    fn of_value(&self, value: Value) -> Option<Value> {
+        self.gradients.get(&Place::Storage(self.tape.storage(value))).copied()
     }
 
     fn place(&self, read: &Read) -> Place {

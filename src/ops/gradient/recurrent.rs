@@ -9,21 +9,24 @@
 //! ∂kernel, ∂bias                                           those of p, whose own gradient is ∂x
 //! ```
 //!
+//! Of a state that is multiplied by factors of its own for each gate, the product is one for each gate. Where a mask skips times, the
+//! state before is what the last time that counts has left.
+//!
 //! Of a GRU's third gate, that is not all: one that resets after the product has `x + r·p` there, so that p's gradient is r·∂x;
 //! one that resets before it has `x + (r·state)·kernel`, a second product.
 
 use std::ops::Range;
 
-use super::{Place, Reverse};
-use crate::Activation;
-use crate::Result;
+use super::{Place, Reverse, filled};
 use crate::ops::{
-    Kernel, Numbers, Reads, Side, Span, Step, Tape, Value, binary, concatenate, dense, gather, in_order, map,
+    Kernel, Numbers, Reads, Side, Span, Step, Tape, Value, binary, cast, concatenate, dense_by_group, gather, in_order,
+    map, permute, two,
 };
 use crate::plan::{
     BinaryFunction, Elementwise, Operand, Outside, Problem, RecurrentFunction, RecurrentGradientProblem,
     RecurrentProblem,
 };
+use crate::{Activation, DType, Result};
 
 /// A product of states with the recurrent kernel, on the tape.
 struct Product {
@@ -53,12 +56,39 @@ impl Reverse<'_> {
         let x = self.tape.reshape(input, four)?;
         let x = in_order(self.tape, backwards, x)?;
         let states = self.tape.reshape(states, [batch, times, units])?;
-        let later = [Span::whole(batch), Span::shifted(times, 1), Span::whole(units)];
-        let before = gather(self.tape, &later, Outside::ZERO, states)?;
+        let of_sequence = step.value(Operand::OfSequence);
+        let first = step.value(Operand::States);
+        let whole = [batch, times, units].map(Span::whole);
+        let before = match first {
+            None => gather(self.tape, &[whole[0], Span::shifted(times, 1), whole[2]], Outside::ZERO, states)?,
+            Some(first) => {
+                let first = gather(self.tape, &[whole[0], whole[2]], Outside::ZERO, first)?;
+                let first = self.tape.reshape(first, [batch, 1, units])?;
+                let later = gather(self.tape, &[whole[0], Span::whole(times - 1), whole[2]], Outside::ZERO, states)?;
+                concatenate(self.tape, 1, &[first, later])?
+            }
+        };
+        let factors = match of_sequence.filter(|_| problem.dropped) {
+            None => None,
+            Some(of_sequence) => {
+                let mask = if problem.masked { times } else { 0 };
+                let behind = [whole[0], Span::shifted(values, -(mask as i64))];
+                let factors = gather(self.tape, &behind, Outside::ZERO, of_sequence)?;
+                Some(self.tape.reshape(factors, [batch, 1, gate_count, units])?)
+            }
+        };
 
         let product = |tape: &mut Tape, states: Value| -> Result<(Range<usize>, Value)> {
+            let (groups, states) = match factors {
+                None => (1, states),
+                Some(factors) => {
+                    let each = tape.reshape(states, [batch, times, 1, units])?;
+                    let each = two(tape, BinaryFunction::Multiply, each, factors)?;
+                    (gate_count, tape.reshape(each, [batch, times, values])?)
+                }
+            };
             let first = tape.steps.len();
-            let value = dense(tape, values, Activation::Linear, states, kernel, bias)?;
+            let value = dense_by_group(tape, groups, values, Activation::Linear, states, kernel, bias)?;
             Ok((first..tape.steps.len(), tape.reshape(value, four)?))
         };
         let (steps, products) = product(self.tape, before)?;
@@ -85,12 +115,32 @@ impl Reverse<'_> {
 
         let of = RecurrentGradientProblem { of: RecurrentProblem { backwards: false, bias: false, ..*problem } };
         let transposed = kernel.reshaped([units, values]).permuted(&[1, 0])?;
-        let reads = Reads::of(x)
+        let mut reads = Reads::of(x)
             .value(Operand::Other, read)
-            .value(Operand::States, states)
+            .value(Operand::Before, before)
             .constant(Operand::Kernel, &transposed)
             .value(Operand::Gradient, gradient);
-        let made = self.tape.step(Problem::RecurrentGradient(of), reads, four.into(), dtype)?;
+        if let Some(of_sequence) = of_sequence {
+            reads = reads.value(Operand::OfSequence, of_sequence);
+        }
+        if let Some(first) = first {
+            reads = reads.value(Operand::States, first);
+        }
+        if let Some(cell) = step.written().nth(1) {
+            let gradient = match self.of_value(cell) {
+                Some(gradient) => cast(self.tape, DType::F32, None, gradient)?,
+                None => filled(self.tape, [batch, units], DType::F32, 0.0)?,
+            };
+            reads = reads.value(Operand::CellGradient, gradient);
+        }
+        let made = self.tape.uninitialized(four.into(), dtype)?;
+        let mut backward = Step::new(self.tape.place.clone(), Problem::RecurrentGradient(of), reads, made);
+        let kept = [of.kept() as usize, batch, units];
+        let kept = problem.begins.then(|| self.tape.uninitialized(kept.into(), DType::F32)).transpose()?;
+        if let Some(kept) = kept {
+            backward = backward.and_writes(Operand::Cell, kept);
+        }
+        self.tape.steps.push(backward);
 
         if self.wants(step, Operand::Kernel) || self.wants(step, Operand::Bias) {
             let products = match (reset, of_reset) {
@@ -124,6 +174,15 @@ impl Reverse<'_> {
                 self.add(Place::Storage(self.tape.storage(value)), gradient)?;
                 self.walk(steps)?;
             }
+        }
+        if let Some(kept) = kept.filter(|_| self.wants(step, Operand::States)) {
+            let carried = of.carried() as usize;
+            let last = [Span::shifted(carried, -(of.cells() as i64)), whole[0], whole[2]];
+            let made = gather(self.tape, &last, Outside::ZERO, kept)?;
+            let made = permute(self.tape, &[1, 0, 2], made)?;
+            let made = self.tape.reshape(made, [batch, carried * units])?;
+            let made = cast(self.tape, dtype, None, made)?;
+            self.give(step, Operand::States, made)?;
         }
         if self.wants(step, Operand::Input) {
             let made = in_order(self.tape, backwards, made)?;
