@@ -101,7 +101,7 @@ impl Viewer<'_> {
              style-src 'unsafe-inline'; script-src 'unsafe-inline'{}\">\n\
              <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n\
              <body class=\"{}{}\">\n<header>\n<h1>{title}</h1>\n<p class=\"facts\">{}</p>\n",
-            if page.live.is_some() { live::POLICY } else { "" },
+            page.live.as_ref().map_or("", Live::policy),
             concat!(include_str!("page.css"), include_str!("scene.css"), include_str!("enlarge.css")),
             if page.flat { "flat" } else { "tilted" },
             if page.live.is_some() { " live" } else { "" },
