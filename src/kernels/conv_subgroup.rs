@@ -6,8 +6,9 @@
 //! some of the kernel, broadcasts the pixels, and multiplies them with its own channels: a register tile spread over a
 //! subgroup. It is meant for lavapipe and SwiftShader.
 //!
-//! Its sums are chains, not [runs](super::Runs): a second sum for each made drivers for processors compile for up to eight
-//! seconds. So thousands of equal products are less exact here than by other kernels (`docs/precision.md`).
+//! Its sums are chains, not [runs](super::Runs): with a second sum for each in registers drivers for processors compile for up to
+//! eight seconds, and with one in memory lavapipe needs a tenth to a half more time for every convolution, even for those that
+//! are one run. So thousands of equal products are less exact here than by other kernels (`docs/precision.md`).
 
 use super::{
     ConvLaunch, Input, PIXELS, PRODUCT, TAP, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
