@@ -507,6 +507,40 @@ fn hints_fit() {
     assert!(code == Some(1) && text.contains("keras.json: `floatx` must be") && text.contains("next: mend"), "{text}");
 }
 
+/// A live page may have its parts in files beside it: in a folder of its own, which is written again and never another's.
+#[test]
+fn a_live_page_may_be_a_folder() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli_live");
+    // What an earlier run left.
+    let _ = std::fs::remove_dir_all(&folder);
+    let (package, site, others) = (folder.join("package"), folder.join("site"), folder.join("others"));
+    for made in [&package, &others] {
+        std::fs::create_dir_all(made).unwrap();
+    }
+    let version = concat!("{\"version\": \"", env!("CARGO_PKG_VERSION"), "\"}");
+    std::fs::write(package.join("package.json"), version).unwrap();
+    for name in ["wgpu_conv_bg.wasm", "wgpu_conv.js", "worker.js"] {
+        std::fs::write(package.join(name), name).unwrap();
+    }
+    let (model, package) = (digits("model.keras"), package.display().to_string());
+    for _ in 0..2 {
+        let text = printed(&["view", &model, "--live", &package, "-o", &site.display().to_string()]);
+        assert!(text.contains("index.html: 14 layers"), "{text}");
+        let page = std::fs::read_to_string(site.join("index.html")).unwrap();
+        assert!(page.contains("id=\"live-beside\"") && page.len() < 200_000, "{} bytes", page.len());
+        assert_eq!(std::fs::read(site.join("model.keras")).unwrap(), std::fs::read(&model).unwrap());
+        assert_eq!(std::fs::read(site.join("wgpu-conv/worker.js")).unwrap(), b"worker.js");
+    }
+    std::fs::write(others.join("letter.txt"), "kept").unwrap();
+    let text = complaint(&["view", &model, "--live", &package, "-o", &others.display().to_string()]);
+    assert!(text.contains("holds other things") && !others.join("wgpu-conv").exists(), "{text}");
+    std::fs::write(others.join("index.html"), "<p>another's").unwrap();
+    let text = complaint(&["view", &model, "--live", &package, "-o", &others.display().to_string()]);
+    assert!(text.contains("not a page of this program's") && !others.join("wgpu-conv").exists(), "{text}");
+    let one = folder.join("one.html").display().to_string();
+    assert!(printed(&["view", &model, "--live", &package, "-o", &one]).contains("one.html: 14 layers"));
+}
+
 #[test]
 fn pages_take_the_place_of_pages_alone() {
     let folder = folder("pages");

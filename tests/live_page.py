@@ -3,18 +3,23 @@
 
     wgpu-conv view digits.keras --live target/web -o live.html
     python3 tests/live_page.py live.html FOLDER_OF_THE_DIGITS [--screenshots DIR]
+    wgpu-conv view digits.keras --live target/web -o live
+    python3 tests/live_page.py live FOLDER_OF_THE_DIGITS
 
-Opens the page from its file in a headless Chromium on its own software WebGPU, draws a digit with the pointer and one with
+Opens the page from its file, or, where it is a folder, from a server of its own, in a headless Chromium on its own software WebGPU, draws a digit with the pointer and one with
 the keyboard, opens layers, checks the arithmetic of a window, drops a picture, a model and a file that is none. Where there is
 no Chromium it says so and succeeds, unless REQUIRE_CHROMIUM=1.
 """
 
 import argparse
 import base64
+import functools
+import http.server
 import json
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 
 import view_page
@@ -31,6 +36,15 @@ DROP = """(() => {{
 # Digits as strokes, in parts of the pad.
 SEVEN = [[(0.25, 0.15), (0.75, 0.15), (0.45, 0.85)]]
 ONE = [[(0.5, 0.1), (0.5, 0.9)]]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server of a folder."""
+
+    extensions_map = {".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", "": "application/octet-stream"}
+
+    def log_message(self, *_):
+        pass
 
 
 def drop(browser, contents, name, kind):
@@ -61,6 +75,35 @@ def draw(browser, strokes):
         browser("Input.dispatchMouseEvent", type="mouseReleased", x=points[-1][0], y=points[-1][1], button="left", clickCount=1)
     browser.wait("!busy && wanted === null", 60)
     return longest
+
+
+def check_scene(browser, place, shots):
+    """In three dimensions, and enlarged, the layers follow what is drawn."""
+    browser.click(*browser.middle("#solid"))
+    browser.wait(f"scene.shown && scene.solids[{place}].opened?.source")
+    picture = "(scene.draw(), scene.canvas.toDataURL())"
+    seven, colours = browser.value(picture), view_page.drawn(browser)
+    assert colours > 20, f"{colours} colours"
+    browser.value("scene.section.scrollIntoView({ block: 'center' })")
+    browser.shot(shots, "live-scene-seven")
+    draw(browser, ONE)
+    assert browser.value(BEST) == "1", browser.value(BEST)
+    view_page.still(browser)
+    assert browser.value(picture) != seven, "the textures follow"
+    browser.value("scene.section.scrollIntoView({ block: 'center' })")
+    browser.shot(shots, "live-scene-one")
+    # The value of a place is the one that was computed.
+    browser.value(f"scene.keep(layers[{place}], 1); scene.enlarge()")
+    browser.wait("enlarged.dialog.open && document.activeElement === enlarged.canvas")
+    at = browser.value("enlarged.at")
+    told, value = browser.value(
+        f"[enlarged.value.textContent, layers[{place}].values[({at[0]} * layers[{place}].width + {at[1]}) * layers[{place}].maps + 1]]"
+    )
+    assert abs(float(told.split(": ")[1]) - value) <= 1e-6 * max(1, abs(value)), f"{told} for {value}"
+    browser.key("Escape", "Escape", 27)
+    browser.click(*browser.middle("#solid"))
+    assert browser.value("!scene.shown")
+    draw(browser, SEVEN)
 
 
 def check(browser, page, material, shots):
@@ -100,6 +143,8 @@ def check(browser, page, material, shots):
     browser.wait(view_page.OPENED.format(place))
     browser.wait(f"layers[{place}].picture")
     assert browser.value(view_page.COLOURS.format(place)) > 8, "maps appear"
+
+    check_scene(browser, place, shots)
 
     # The products of a window come to the value that the layer shows.
     for kind in ["Conv2D", "DepthwiseConv2D"]:
@@ -152,6 +197,9 @@ def check(browser, page, material, shots):
     browser.wait("[...document.querySelectorAll('dt')].some((it) => it.textContent === 'Time')", 60)
     draw(browser, SEVEN)
     assert browser.value(BEST) == "7", browser.value(BEST)
+    browser.click(*browser.middle("#solid"))
+    assert view_page.drawn(browser) > 20, "the scene shows the model of one's own"
+    browser.click(*browser.middle("#solid"))
     print("a picture and a model of one's own are shown when they are dropped")
 
     browser.media(prefers_color_scheme="dark", prefers_reduced_motion="reduce")
@@ -180,11 +228,20 @@ def main():
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = view_page.Browser(program, profile, WEBGPU)
         browser.own += ("blob:",)
+        page = arguments.page
+        if page.is_dir():
+            handler = functools.partial(Quiet, directory=page)
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            page = f"http://127.0.0.1:{server.server_address[1]}/"
+            browser.own += (page,)
         try:
-            check(browser, arguments.page, arguments.material, arguments.screenshots)
+            check(browser, page, arguments.material, arguments.screenshots)
         finally:
             browser.close()
-    print(f"{arguments.page}: all of it held, {arguments.page.stat().st_size:,} bytes")
+    files = arguments.page.rglob("*") if arguments.page.is_dir() else [arguments.page]
+    size = sum(file.stat().st_size for file in files)
+    print(f"{arguments.page}: all of it held, {size:,} bytes")
     return 0
 
 

@@ -342,6 +342,15 @@ fn a_live_page_holds_all_it_computes_with() {
     }
     assert!(page.contains("\nclass RemoteModel") && !page.contains("import.meta.url)"));
     assert!(page.contains("'wasm-unsafe-eval'") && page.contains("id=\"pad\"") && !page.contains("</script>\"]"));
+    // Or in files beside it, which it asks for and holds nothing of.
+    let (live, files) = Live::new(&package, b"model".to_vec()).unwrap().beside("model.keras");
+    let names = ["wgpu-conv/wgpu_conv_bg.wasm", "wgpu-conv/wgpu_conv.js", "wgpu-conv/worker.js", "model.keras"];
+    assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+    assert_eq!((&files[2].1[..], &files[3].1[..]), (&b"worker.js"[..], &b"model"[..]));
+    let beside = viewer.page(&Page::new().live(live)).unwrap();
+    assert!(beside.contains("id=\"live-beside\">wgpu-conv/worker.js model.keras</script>"));
+    assert!(beside.contains("worker-src 'self'; connect-src 'self'") && !beside.contains("worker-src blob:"));
+    assert!(!beside.contains("id=\"live-module\"") && !beside.contains("id=\"live-file\""));
     let still = viewer.page(&Page::new()).unwrap();
     assert!(!still.contains("wasm-unsafe-eval") && !still.contains("id=\"pad\"") && !still.contains("RemoteModel"));
 }

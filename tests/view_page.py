@@ -6,7 +6,8 @@
 
 Drives a headless Chromium over its debugging pipe and checks that layers open by click and by keyboard, that maps appear,
 that pointing at a map tells of it and lights its sources, that no console message is an error, that nothing is asked of
-the network, and that assistive technology is told the names and the states of the buttons. Where there is no Chromium (apt
+the network, and that assistive technology is told the names and the states of the buttons. In three dimensions it opens a layer
+by click and by keyboard, and reads back what was drawn. Where there is no Chromium (apt
 install chromium) it says so and succeeds, unless REQUIRE_CHROMIUM=1.
 """
 
@@ -24,7 +25,9 @@ import time
 OPTIONS = [
     "--headless",
     "--no-sandbox",
-    "--disable-gpu",
+    # WebGL on the processor.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -208,6 +211,209 @@ def check_slices(browser, place):
     assert browser.value(f"layers[{place}].depth.getAttribute('aria-valuetext')") == f"slice {last} of {last + 1}"
 
 
+# Draws the scene and reads it back: the part of its pixels that are drawn on, and how many colours they have.
+DRAWN = """(() => {
+    scene.draw();
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: scene.canvas.width, height: scene.canvas.height });
+    const context = canvas.getContext("2d");
+    context.drawImage(scene.canvas, 0, 0);
+    const data = new Uint32Array(context.getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    const drawn = data.filter((pixel) => pixel >>> 24 > 0);
+    return [drawn.length / data.length, new Set(drawn).size];
+})()"""
+# Where on the window a layer can be pointed at, and which map of it that is: nothing is nearer to the eye there.
+SEEN = """(() => {{
+    const bounds = scene.canvas.getBoundingClientRect();
+    const found = [];
+    for (let y = bounds.top + 4; y < bounds.bottom; y += 8) {{
+        for (let x = bounds.left + 4; x < bounds.right; x += 8) {{
+            const hit = scene.hit({{ clientX: x, clientY: y }});
+            if (hit?.layer.place === {0} && (found.length === 0 || found[0][2] === hit.map)) {{
+                found.push([x, y, hit.map]);
+            }}
+        }}
+    }}
+    return found[found.length >> 1];
+}})()"""
+
+
+def still(browser):
+    """Waits until the camera and the layers rest, and what they show has come."""
+    browser.wait("!scene.flight && moving.size === 0 && !scene.asked && layers.every((layer) => !layer.coming)")
+
+
+def drawn(browser):
+    """How many colours the scene shows."""
+    still(browser)
+    part, colours = browser.value(DRAWN)
+    assert 0.002 < part < 0.9, f"{part:.1%} of the pixels are drawn on"
+    return colours
+
+
+def check_scene(browser, place, shots, stem):
+    """Looks at the layers in three dimensions."""
+    browser.value("unpoint()")
+    browser.media(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
+    browser.click(*browser.middle("#solid"))
+    assert browser.value("document.getElementById('scene-problem').hidden"), "there is WebGL"
+    assert browser.value("document.getElementById('solid').getAttribute('aria-pressed')") == "true"
+    assert browser.value("document.querySelector('main').offsetHeight") == 0, "the list gives way"
+    browser.value("layers.forEach((layer) => layer.go(0)); scene.overview(false); scene.section.scrollIntoView({ block: 'center' })")
+    closed = drawn(browser)
+    assert closed > 20, f"{closed} colours"
+    browser.shot(shots, f"{stem}-scene-closed")
+
+    # By click, in steps, with a texture for its maps.
+    x, y, _ = browser.value(SEEN.format(place))
+    browser.click(x, y)
+    assert browser.value(f"layers[{place}].aim") == 1
+    # It opens in steps.
+    browser.wait(f"layers[{place}].at > 0 && layers[{place}].at < 1")
+    browser.shot(shots, f"{stem}-scene-opening")
+    browser.wait(OPENED.format(place))
+    browser.wait(f"scene.solids[{place}].opened?.source")
+    assert drawn(browser) > 20
+    browser.shot(shots, f"{stem}-scene-open")
+
+    # A map that nothing hides is pointed at, and tells what it is made of.
+    x, y, number = browser.value(SEEN.format(place))
+    browser.mouse("mouseMoved", x, y)
+    text = browser.value("told.textContent")
+    assert f"map {number} of {browser.value(f'layers[{place}].maps')} ·" in text and "made of" in text, text
+    lines = browser.value("scene.chosen([0, 0, 0], 1).length / 10")
+    source = browser.value(f"layers[{place}].inputs[0]")
+    from_, to = browser.value(f"layers[{place}].feeding({number}, 0)")
+    assert lines >= 1, "lines lead to what it is made of"
+    browser.value(f"layers[{source}].go(1)")
+    browser.wait(f"layers[{source}].at === layers[{source}].aim")
+    browser.value(f"scene.keep(layers[{place}], {number}); scene.draw()")
+    single = browser.value(f"layers[{source}].single")
+    lines = browser.value("scene.chosen([0, 0, 0], 1).length / 10")
+    assert lines == (1 if single else to - from_), f"{lines} lines to {to - from_} maps"
+    assert drawn(browser) > 20
+    browser.shot(shots, f"{stem}-scene-lines")
+
+    # Turning, moving and zooming change what is seen, by mouse, by wheel and by keys.
+    def looks(act):
+        before = browser.value("JSON.stringify(scene.view)")
+        act()
+        still(browser)
+        assert browser.value("JSON.stringify(scene.view)") != before
+        assert browser.value(DRAWN)[1] > 1
+
+    x, y, width, height = browser.value(
+        "(() => { const b = scene.canvas.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()"
+    )
+    corner = (x + width * 0.1, y + height * 0.2)
+
+    def drag(**more):
+        for kind, moved in [("mousePressed", 0), ("mouseMoved", 30), ("mouseMoved", 60), ("mouseReleased", 60)]:
+            browser("Input.dispatchMouseEvent", type=kind, x=corner[0] + moved, y=corner[1] + moved / 4, button="left",
+                    buttons=0 if kind == "mouseReleased" else 1, clickCount=1, **more)
+
+    looks(drag)
+    looks(lambda: drag(modifiers=8))
+    looks(lambda: browser("Input.dispatchMouseEvent", type="mouseWheel", x=corner[0], y=corner[1], deltaX=0, deltaY=120))
+    looks(lambda: browser.key("+", "Equal", 187, "+"))
+    looks(lambda: browser.key("Home", "Home", 36))
+    browser.click(*browser.middle("#scene-farther"))
+
+    # By keyboard alone, from the button before: to a layer, closed, opened, one of its maps, enlarged.
+    browser.value(f"scene.kept = null; unpoint(); layers[{place}].go(0); layers[{source}].go(0);"
+                  "document.querySelector('.tools summary').focus()")
+    browser.key("Tab", "Tab", 9)
+    assert browser.value("document.activeElement === scene.canvas")
+    for _ in range(place):
+        browser.key("ArrowRight", "ArrowRight", 39)
+    assert browser.value("scene.kept.layer.place") == place
+    assert browser.value(f"!told.hidden && told.textContent.includes(layers[{place}].name)"), "it is told"
+    browser.key("Enter", "Enter", 13, "\r")
+    browser.wait(OPENED.format(place))
+    browser.key("ArrowDown", "ArrowDown", 40)
+    browser.key("ArrowDown", "ArrowDown", 40)
+    assert browser.value("scene.kept.map") == 1
+    browser.wait("told.textContent.includes('map 1 of')")
+    still(browser)
+    browser.shot(shots, f"{stem}-scene-keyboard")
+    browser.key(" ", "Space", 32, " ")
+    check_enlarged(browser, place, 1, shots, stem)
+    browser.value("scene.canvas.focus()")
+    browser.key("Enter", "Enter", 13, "\r")
+    browser.wait(f"layers[{place}].at === 0")
+
+    # The strip leads to any layer.
+    last = browser.value("layers.length") - 1
+    bounds = browser.value("(() => { const b = scene.strip.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()")
+    browser("Input.dispatchMouseEvent", type="mousePressed", x=bounds[0] + bounds[2] - 4, y=bounds[1] + bounds[3] / 2, button="left",
+            buttons=1, clickCount=1)
+    browser("Input.dispatchMouseEvent", type="mouseReleased", x=bounds[0] + bounds[2] - 4, y=bounds[1] + bounds[3] / 2, button="left",
+            clickCount=1)
+    still(browser)
+    browser.value("scene.draw()")
+    assert browser.value(f"scene.solids[{last}].seen"), "the strip leads to the last layer"
+
+    # Dark, on a phone, and back to the list.
+    browser.media(prefers_color_scheme="dark", prefers_reduced_motion="reduce")
+    browser.value("scene.overview(false, true)")
+    assert drawn(browser) > 20
+    browser.shot(shots, f"{stem}-scene-dark")
+    browser.window(390, 844, 2, True)
+    time.sleep(0.3)
+    browser.value("scene.overview(false); scene.section.scrollIntoView({ block: 'center' })")
+    assert drawn(browser) > 20
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
+    browser.shot(shots, f"{stem}-scene-phone")
+    browser.window(1200, 900)
+    browser.click(*browser.middle("#solid"))
+    assert browser.value("scene.section.hidden && document.querySelector('main').offsetHeight > 0")
+
+
+def check_enlarged(browser, place, map, shots, stem):
+    """A map by itself tells the value at the pointer and at the place that keys choose; it is closed in the end."""
+    browser.wait("enlarged.dialog.open && document.activeElement === enlarged.canvas")
+    value = "enlarged.value.textContent"
+    height, width = browser.value(f"[layers[{place}].height, layers[{place}].width]")
+    assert f"map {map} of" in browser.value("enlarged.name.textContent")
+    x, y, across, down = browser.value(
+        "(() => { const b = enlarged.canvas.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()"
+    )
+    # All of its values lie in the range that the layer states, and, where it is no slice of a map, one at each end of it.
+    ends = browser.value(f"layers[{place}].ranges[{map}]?.map(Number)")
+    values = browser.value(
+        "Array.from({ length: enlarged.layer.height * enlarged.layer.width },"
+        " (_, i) => parseFloat(enlarged.told(Math.floor(i / enlarged.layer.width), i % enlarged.layer.width)))"
+    )
+    if ends:
+        spare = (ends[1] - ends[0]) / 1000 + 1e-30
+        inside = min(values) >= ends[0] - spare and max(values) <= ends[1] + spare
+        whole = browser.value(f"layers[{place}].slices") > 1 or min(values) <= ends[0] + spare and max(values) >= ends[1] - spare
+        assert inside and whole, (min(values), max(values), ends)
+    browser.mouse("mouseMoved", x + across * 0.5 / width, y + down * 0.5 / height)
+    first = browser.value(value)
+    assert first.startswith("row 0, column 0: " if height > 1 else "column 0: "), first
+    browser.key("ArrowRight", "ArrowRight", 39)
+    if width > 1:
+        assert "column 1: " in browser.value(value), browser.value(value)
+    browser.shot(shots, f"{stem}-enlarged")
+    browser.key("Escape", "Escape", 27)
+    browser.wait("!enlarged.dialog.open")
+
+
+def check_without_webgl(browser, page):
+    """A browser that gives no WebGL is told so, and keeps the list."""
+    script = browser(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="HTMLCanvasElement.prototype.getContext = ((own) => function (kind, ...more) {"
+        " return kind === 'webgl2' ? null : own.call(this, kind, ...more); })(HTMLCanvasElement.prototype.getContext)",
+    )["identifier"]
+    browser.load(page)
+    browser.click(*browser.middle("#solid"))
+    assert "WebGL 2" in browser.value("document.getElementById('scene-problem').textContent")
+    assert browser.value("scene.section.hidden && document.querySelector('main').offsetHeight > 0")
+    browser("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
 def check(browser, page, shots):
     stem = page.stem
     browser.window(1200, 900)
@@ -224,8 +430,8 @@ def check(browser, page, shots):
     assert browser.value(expanded) == "false"
     browser.click(*browser.middle(button))
     assert browser.value(expanded) == "true"
-    time.sleep(0.7)
-    assert 0 < browser.value(f"layers[{place}].at") < 1, "it opens in steps"
+    # It opens in steps.
+    browser.wait(f"layers[{place}].at > 0 && layers[{place}].at < 1")
     browser.shot(shots, f"{stem}-opening")
     browser.wait(OPENED.format(place))
     browser.wait(f"layers[{place}].picture")
@@ -258,7 +464,9 @@ def check(browser, page, shots):
     browser.key("Enter", "Enter", 13, "\r")
     assert browser.value(expanded) == "true"
     browser.wait(OPENED.format(place))
-    # On to the slider, and one map further, where there is one.
+    # Past the button that enlarges to the slider, and one map further, where there is one.
+    browser.key("Tab", "Tab", 9)
+    assert browser.value("document.activeElement.textContent") == "Enlarge"
     browser.key("Tab", "Tab", 9)
     assert browser.value("document.activeElement.type") == "range"
     chosen = int(browser.value("document.activeElement.value"))
@@ -338,8 +546,11 @@ def check(browser, page, shots):
     time.sleep(0.3)
     browser.shot(shots, f"{stem}-phone-closed")
 
+    browser.window(1200, 900)
+    check_scene(browser, place, shots, stem)
     complaints = browser.complaints()
     assert not complaints, complaints
+    check_without_webgl(browser, page)
 
 
 def chromium():

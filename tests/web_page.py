@@ -5,7 +5,8 @@
     python3 tests/web_page.py target/web
 
 Serves the package and the conformance material from 127.0.0.1, and has a headless Chromium, on its own software WebGPU,
-classify digits, run layers with Keras's weights, and use each part of the interface (tests/web_package.js). Where there is
+classify digits, run layers with Keras's weights, and use each part of the interface (tests/web_package.js); then it measures a
+layer on the package's page for that, bench.html. Where there is
 no Chromium it says so and succeeds, unless REQUIRE_CHROMIUM=1.
 """
 
@@ -30,7 +31,7 @@ PAGE = b"""<!DOCTYPE html><meta charset="utf-8"><title>The package</title><link 
 class Server(http.server.SimpleHTTPRequestHandler):
     """The page at /, the test at /test.js, the package below /package, and the material below /conformance."""
 
-    extensions_map = {".js": "text/javascript", ".wasm": "application/wasm", "": "application/octet-stream"}
+    extensions_map = {".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", "": "application/octet-stream"}
 
     def __init__(self, *arguments, package, **named):
         self.roots = {"package": package, "conformance": MATERIAL}
@@ -39,7 +40,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
     def translate_path(self, path):
         if path == "/test.js":
             return str(HERE / "web_package.js")
-        root, _, rest = path.lstrip("/").partition("/")
+        root, _, rest = path.partition("?")[0].lstrip("/").partition("/")
         return str(self.roots.get(root, HERE / "nowhere") / rest)
 
     def do_GET(self):
@@ -52,6 +53,28 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def check_bench(browser, page):
+    """A workload is measured, and its figures can be copied."""
+    browser.load(f"{page}?match=pw_7_1024")
+    browser.click(*browser.middle("#start"))
+    browser.wait("!document.getElementById('start').disabled && document.getElementById('state').textContent !== 'Not started.'", 120)
+    state = browser.value("document.getElementById('state').textContent")
+    cells = browser.value("[...document.querySelectorAll('#rows tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+    assert len(cells) == 1, f"{cells}: {state}"
+    [[name, shape, time, speed]] = cells
+    assert (name, shape) == ("pw_7_1024_1024", "1 × 7 × 7 × 1024"), cells
+    # Twice the multiplications: 49 places, 1024 sums of 1024 products.
+    expected = 2 * 49 * 1024 * 1024 / float(time) / 1e6
+    assert abs(float(speed) - expected) < 0.051 + 0.01 * expected, cells
+    report = browser.value("document.getElementById('report').value")
+    assert "\t".join(cells[0]) in report and "GPU: " in report and "Browser: " in report, report
+    browser.click(*browser.middle("#copy"))
+    browser.wait("/copied/.test(document.getElementById('state').textContent)")
+    complaints = browser.complaints()
+    assert not complaints, complaints
+    print(f"bench.html: {name} in {time} ms")
 
 
 def main():
@@ -76,6 +99,7 @@ def main():
             assert "error" not in result, result["error"]
             complaints = browser.complaints()
             assert not complaints, complaints
+            check_bench(browser, f"{origin}package/bench.html")
         finally:
             browser.close()
     print(f"{arguments.package}: all of it held")

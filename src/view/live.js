@@ -513,12 +513,29 @@ async function arithmetic(details, layer, description) {
     wipe();
     const start = performance.now();
     try {
-        // A page from a file may start a worker of its own text where that imports nothing and is no module: the glue stands in it.
-        const glue = text("glue").replace(/^export \{.*$/m, "").replace(/^export /gm, "").replaceAll("import.meta.url", "location.href");
-        const own = `${glue}\n${text("worker").replace(/^import .*$/m, "const init = __wbg_init;")}`;
-        const address = URL.createObjectURL(new Blob([own], { type: "text/javascript" }));
-        remote = await RemoteModel.open(new Worker(address), decoded("module"));
-        await load(decoded("file"), document.title);
+        if (part("beside") && location.protocol === "file:") {
+            throw new Error("this page reads files beside it, which a browser does from a server alone: serve the folder, for instance "
+                + "by python3 -m http.server, and open it there");
+        }
+        let bytes;
+        if (part("beside")) {
+            // The model's file is named after the worker's.
+            const [worker, file] = part("beside").textContent.split(" ");
+            remote = await RemoteModel.open(new Worker(worker, { type: "module" }));
+            const answer = await fetch(file);
+            if (!answer.ok) {
+                throw new Error(`the model must lie beside the page as ${file}; the server answered ${answer.status}`);
+            }
+            bytes = new Uint8Array(await answer.arrayBuffer());
+        } else {
+            // A page from a file may start a worker of its own text where that imports nothing and is no module: the glue stands in it.
+            const glue = text("glue").replace(/^export \{.*$/m, "").replace(/^export /gm, "").replaceAll("import.meta.url", "location.href");
+            const own = `${glue}\n${text("worker").replace(/^import .*$/m, "const init = __wbg_init;")}`;
+            const address = URL.createObjectURL(new Blob([own], { type: "text/javascript" }));
+            remote = await RemoteModel.open(new Worker(address), decoded("module"));
+            bytes = decoded("file");
+        }
+        await load(bytes, document.title);
         window.began = performance.now() - start;
     } catch (error) {
         problem(error);

@@ -1,5 +1,6 @@
-//! What a page needs to compute by itself, in the reader's browser: the library for JavaScript, and the model's file. All of it
-//! stands in the page, so that it opens from anywhere and asks for nothing.
+//! What a page needs to compute by itself, in the reader's browser: the library for JavaScript, and the model's file. Either all
+//! of it stands in the page, so that it opens from anywhere and asks for nothing, or in files beside the page, as large models
+//! do on a server.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,11 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::LayerView;
+use super::page::escaped;
 use crate::file::read;
 use crate::{Error, Result};
 
-/// What the policy of a page allows beyond others: the module, and a worker that is made of the page's own text.
-pub(super) const POLICY: &str = " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src blob: data:; media-src blob:";
+/// The folder of the package, beside a page that reads from files.
+const PACKAGE: &str = "wgpu-conv";
 
 /// What a live page has for the input and the scores.
 pub(super) const ENDS: &str = "\
@@ -35,11 +37,14 @@ or with the arrow keys; the space bar lifts and lowers the pen\"></canvas>
 
 /// The package for JavaScript and a model, to be put in a page by [`Page::live`](super::Page::live).
 #[derive(Clone, PartialEq)]
-pub struct Live {
-    module: Vec<u8>,
-    glue: Vec<u8>,
-    worker: Vec<u8>,
-    model: Vec<u8>,
+pub struct Live(Parts);
+
+#[derive(Clone, PartialEq)]
+enum Parts {
+    /// In the page.
+    Held { module: Vec<u8>, glue: Vec<u8>, worker: Vec<u8>, model: Vec<u8> },
+    /// In files beside it: the model's by this name.
+    Beside(String),
 }
 
 impl Live {
@@ -64,22 +69,59 @@ impl Live {
                 format!("the package is of another version; this program takes {}", env!("CARGO_PKG_VERSION"));
             return Err(Error::format(package.display().to_string(), problem));
         }
-        Ok(Self { module: file("wgpu_conv_bg.wasm")?, glue: file("wgpu_conv.js")?, worker: file("worker.js")?, model })
+        let (module, glue, worker) = (file("wgpu_conv_bg.wasm")?, file("wgpu_conv.js")?, file("worker.js")?);
+        Ok(Self(Parts::Held { module, glue, worker, model }))
+    }
+
+    /// The same for a page that reads from files beside it, and those files: their paths from the page's folder, and what they
+    /// hold. `model` is the name of the model's file. Browsers read such files from a server alone, not from disk.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::view::{Live, Page};
+    ///
+    /// let (live, files) = Live::new("node_modules/wgpu-conv", std::fs::read("large.keras").unwrap())?.beside("model.keras");
+    /// assert!(files.iter().any(|(path, _)| path == "wgpu-conv/worker.js"));
+    /// let page = Page::new().live(live);
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn beside(self, model: &str) -> (Self, Vec<(String, Vec<u8>)>) {
+        let files = match self.0 {
+            Parts::Held { module, glue, worker, model: bytes } => vec![
+                (format!("{PACKAGE}/wgpu_conv_bg.wasm"), module),
+                (format!("{PACKAGE}/wgpu_conv.js"), glue),
+                (format!("{PACKAGE}/worker.js"), worker),
+                (model.to_owned(), bytes),
+            ],
+            Parts::Beside(_) => Vec::new(),
+        };
+        (Self(Parts::Beside(model.to_owned())), files)
+    }
+
+    /// What the policy of the page allows beyond others: the module, and a worker, which is made of the page's own text or of a
+    /// file beside it.
+    pub(super) const fn policy(&self) -> &'static str {
+        match self.0 {
+            Parts::Held { .. } => {
+                " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src blob: data:; media-src blob:"
+            }
+            Parts::Beside(_) => " 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; media-src blob:",
+        }
     }
 
     /// Writes it as text, with the inputs that the page begins with, and the script that computes.
     pub(super) fn write(&self, html: &mut String, inputs: &[LayerView]) {
-        let parts = [("module", &self.module), ("glue", &self.glue), ("worker", &self.worker), ("file", &self.model)];
-        for (name, bytes) in parts {
-            let _ =
-                writeln!(html, "<script type=\"text/plain\" id=\"live-{name}\">{}</script>", STANDARD.encode(bytes));
-        }
+        let _ = match &self.0 {
+            Parts::Held { module, glue, worker, model } => {
+                let parts = [("module", module), ("glue", glue), ("worker", worker), ("file", model)];
+                parts.iter().try_for_each(|(name, bytes)| write_part(html, name, &STANDARD.encode(bytes)))
+            }
+            Parts::Beside(model) => write_part(html, "beside", &escaped(&format!("{PACKAGE}/worker.js {model}"))),
+        };
         if let [input] = inputs
             && let Some(values) = input.neural_value()
         {
             let bytes: &[u8] = bytemuck::cast_slice(values);
-            let _ =
-                writeln!(html, "<script type=\"text/plain\" id=\"live-sample\">{}</script>", STANDARD.encode(bytes));
+            let _ = write_part(html, "sample", &STANDARD.encode(bytes));
         }
         // Both are one script in the page, where nothing is imported.
         let remote = include_str!("../web/remote.js").replacen("export class", "class", 1);
@@ -96,6 +138,16 @@ impl Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("module", &self.module.len()).field("model", &self.model.len()).finish()
+        match &self.0 {
+            Parts::Held { module, model, .. } => {
+                f.debug_struct("Live").field("module", &module.len()).field("model", &model.len()).finish()
+            }
+            Parts::Beside(model) => f.debug_struct("Live").field("beside", model).finish(),
+        }
     }
+}
+
+/// A part that the script reads by its name.
+fn write_part(html: &mut String, name: &str, text: &str) -> std::fmt::Result {
+    writeln!(html, "<script type=\"text/plain\" id=\"live-{name}\">{text}</script>")
 }

@@ -8,6 +8,7 @@
 //! - `maps.rs`: values by their place between the smallest and the greatest; grids
 //! - `picture.rs`, `font.rs`: PNG
 //! - `page.rs`, `page.css`, `page.js`: HTML
+//! - `scene.js`, `scene.css`: the layers of a page in three dimensions; `enlarge.js`, `enlarge.css`: a map of it by itself
 //! - `curves.rs`, `curves.css`: what a training came to
 //! - `live.rs`, `live.css`, `live.js`: what a page has that computes by itself, by the package that `.ci/web` makes of `src/web`
 

@@ -3,6 +3,8 @@
 // What the page holds of the model, and its layers: see `build`.
 let model;
 let layers = [];
+/** The view in three dimensions: see scene.js. */
+let scene = null;
 /** Whether the page computes by itself. */
 const live = document.body.classList.contains("live");
 const list = document.getElementById("layers");
@@ -44,6 +46,7 @@ class Layer {
         this.plane = this.item.querySelector(".plane");
         this.image = this.item.querySelector(".plane img");
         this.single = this.maps === 1;
+        this.color = this.item.style.getPropertyValue("--color").trim();
         // The height of a map in widths of a value.
         this.high = this.height * this.stretch;
         this.slice = Math.floor(this.slices / 2);
@@ -53,6 +56,8 @@ class Layer {
         this.chosen = null;
         // The maps that the map pointed at is made of: a pair of bounds, or all.
         this.lit = null;
+        // How often what a closed layer shows has changed.
+        this.stamp = 0;
         if (!this.image) {
             return;
         }
@@ -67,6 +72,13 @@ class Layer {
         }
         this.image.addEventListener("pointermove", (event) => this.point(null, event));
         this.image.addEventListener("pointerleave", unpoint);
+        if (live || this.ranges) {
+            const enlarge = document.createElement("button");
+            Object.assign(enlarge, { type: "button", textContent: "Enlarge" });
+            enlarge.setAttribute("aria-label", `${this.name}: enlarge`);
+            enlarge.addEventListener("click", () => enlarged.open(this, null));
+            this.item.querySelector(".about").append(enlarge);
+        }
         if (this.button) {
             this.unfold();
         }
@@ -85,6 +97,7 @@ class Layer {
         this.canvas.addEventListener("pointermove", (event) => this.pointAt(event));
         this.canvas.addEventListener("pointerdown", (event) => this.pointAt(event));
         this.canvas.addEventListener("pointerleave", unpoint);
+        this.canvas.addEventListener("dblclick", () => this.chosen !== null && enlarged.open(this, this.chosen));
         this.plane.append(this.canvas);
         this.slider = this.choice("Map", this.maps, 0, (map) => this.point(map, null));
         this.pick = this.slider.parentElement;
@@ -124,6 +137,8 @@ class Layer {
         const context = this.image.getContext("2d");
         context.clearRect(0, 0, this.width, this.height);
         context.drawImage(this.stacked, 0, this.slice * this.height, this.width, this.height, 0, 0, this.width, this.height);
+        this.stamp += 1;
+        scene?.change();
     }
 
     /** Where a slice of a map begins in the sheet. */
@@ -153,7 +168,7 @@ class Layer {
         unpoint();
         this.aim = aim;
         this.nameButton();
-        if (still.matches || !this.near) {
+        if (still.matches || !this.seen()) {
             this.at = aim;
         } else {
             this.button.classList.add("moving");
@@ -162,6 +177,11 @@ class Layer {
             requestAnimationFrame(step);
         }
         this.lay();
+    }
+
+    /** Whether it may be seen, in the list or in the scene. */
+    seen() {
+        return this.near || Boolean(scene?.sees(this));
     }
 
     /** A part of the way, at this time; whether there is more to go. */
@@ -211,6 +231,7 @@ class Layer {
         if (!this.plane) {
             return;
         }
+        scene?.change();
         const [closed, open] = this.scales();
         const way = this.eased();
         this.scale = closed + (open - closed) * way;
@@ -248,13 +269,18 @@ class Layer {
         }
         this.coming = true;
         const picture = new Image();
-        picture.src = `data:image/png;base64,${document.getElementById(`sheet-${this.place}`).textContent}`;
+        picture.src = this.address();
         await picture.decode();
         this.coming = false;
-        if (this.near && this.at > 0) {
+        if (this.seen() && this.at > 0) {
             this.picture = picture;
-            this.draw();
+            this.redraw();
         }
+    }
+
+    /** The address of the sheet that the page came with. */
+    address() {
+        return `data:image/png;base64,${document.getElementById(`sheet-${this.place}`).textContent}`;
     }
 
     /** Shows what the layer makes now, channels last. */
@@ -273,14 +299,17 @@ class Layer {
         this.ranges = this.bounds.map(([least, most]) => least <= most ? [short(least), short(most)] : null);
         this.fresh = true;
         this.refresh();
+        scene?.change();
+        enlarged.follow(this);
     }
 
     /** Draws what is new where it can be seen. */
     refresh() {
-        if (!this.fresh || !this.near || !this.image) {
+        if (!this.fresh || !this.seen() || !this.image) {
             return;
         }
         this.fresh = false;
+        this.stamp += 1;
         const pixels = new ImageData(this.width, this.height);
         const area = this.width * this.height;
         const start = this.slice * area;
@@ -313,7 +342,7 @@ class Layer {
 
     /** Writes one map into `data`, whose rows have `stride` pixels: the values from `first`, `step` apart. */
     paint(data, stride, left, top, values, first, step, least, most) {
-        const [faint, full] = this.colors ??= [this.faint, this.item.style.getPropertyValue("--color").trim()].map((color) =>
+        const [faint, full] = this.colors ??= [this.faint, this.color].map((color) =>
             [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
         const span = most > least ? most - least : Infinity;
         for (let i = first, pixel = 0; i < values.length; i += step, pixel++) {
@@ -345,7 +374,9 @@ class Layer {
         if (this.at === 0 || !this.near) {
             // Pictures take memory; those that nobody sees are made again when they are needed.
             this.canvas.width = this.canvas.height = 0;
-            this.picture = null;
+            if (this.at === 0 || !this.seen()) {
+                this.picture = null;
+            }
             return;
         }
         this.fetch();
@@ -503,6 +534,7 @@ class Layer {
     }
 
     redraw() {
+        scene?.change();
         if (this.canvas && this.at === 1 && this.near) {
             this.draw();
         }
@@ -580,7 +612,7 @@ function build() {
     dots = layers.map((layer) => {
         const dot = document.createElementNS(NS, "circle");
         dot.setAttribute("r", 5);
-        dot.setAttribute("fill", layer.item.style.getPropertyValue("--color"));
+        dot.setAttribute("fill", layer.color);
         edges.append(dot);
         return dot;
     });
@@ -589,6 +621,7 @@ function build() {
     list.style.setProperty("--gutter", `${gutter}px`);
     watch.disconnect();
     layers.forEach((layer) => watch.observe(layer.item));
+    scene?.build();
 }
 
 function wire() {

@@ -89,7 +89,7 @@ impl Viewer<'_> {
         for maps in self.layers.iter().filter_map(LayerView::maps) {
             meter.array(maps.extents.room() as u64, 2 * size_of::<Pixel>())?;
         }
-        let sheets = self.sheets_within(SHEETS)?;
+        let (shades, sheets) = self.sheets_within(SHEETS)?;
         let title = escaped(page.title.as_deref().unwrap_or(&self.title));
         let mut html = String::new();
         let _ = write!(
@@ -101,8 +101,8 @@ impl Viewer<'_> {
              style-src 'unsafe-inline'; script-src 'unsafe-inline'{}\">\n\
              <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n\
              <body class=\"{}{}\">\n<header>\n<h1>{title}</h1>\n<p class=\"facts\">{}</p>\n",
-            if page.live.is_some() { live::POLICY } else { "" },
-            include_str!("page.css"),
+            page.live.as_ref().map_or("", Live::policy),
+            concat!(include_str!("page.css"), include_str!("scene.css"), include_str!("enlarge.css")),
             if page.flat { "flat" } else { "tilted" },
             if page.live.is_some() { " live" } else { "" },
             self.facts(),
@@ -116,15 +116,18 @@ impl Viewer<'_> {
             None => self.write_ends(&mut html, &page.labels)?,
         }
         html.push_str(TOOLS);
+        html.push_str(SCENE);
         html.push_str("<main>\n<ol class=\"layers\" id=\"layers\">\n");
         for (place, layer) in self.layers.iter().enumerate() {
             self.write_layer(&mut html, place, layer)?;
         }
-        html.push_str("</ol>\n</main>\n<p id=\"told\" role=\"status\" hidden></p>\n");
+        html.push_str("</ol>\n</main>\n");
+        html.push_str(ENLARGED);
+        html.push_str("<p id=\"told\" role=\"status\" hidden></p>\n");
         let _ = writeln!(
             html,
             "<script type=\"application/json\" id=\"model\">{}</script>",
-            in_script(&self.data(&sheets, &page.labels))
+            in_script(&self.data(&sheets, shades, &page.labels))
         );
         for (place, sheet) in sheets.iter().enumerate() {
             if let Some((file, _)) = sheet {
@@ -132,7 +135,7 @@ impl Viewer<'_> {
                 let _ = writeln!(html, "<script type=\"text/plain\" id=\"sheet-{place}\">{text}</script>");
             }
         }
-        let _ = writeln!(html, "<script>\n{}</script>", include_str!("page.js"));
+        let _ = writeln!(html, "<script>\n{}</script>", SCRIPT);
         if let Some(live) = &page.live {
             live.write(&mut html, &self.layers[..self.inputs()]);
         }
@@ -163,16 +166,16 @@ impl Viewer<'_> {
         self.layers.iter().filter(|layer| layer.class_name() != "InputLayer")
     }
 
-    /// The sheets in the most shades with which they take at most `budget` bytes, or else in the fewest.
-    fn sheets_within(&self, budget: usize) -> Result<Vec<Option<PackedMaps>>> {
+    /// The number of shades, and the sheets: the most shades with which they take at most `budget` bytes, or else in the fewest.
+    fn sheets_within(&self, budget: usize) -> Result<(u8, Vec<Option<PackedMaps>>)> {
         let [many @ .., fewest] = SHADES;
         for shades in many {
             let sheets = self.sheets(shades)?;
             if size(&sheets) <= budget {
-                return Ok(sheets);
+                return Ok((shades, sheets));
             }
         }
-        self.sheets(fewest)
+        Ok((fewest, self.sheets(fewest)?))
     }
 
     /// The maps of each layer that has several, with how many stand in a row.
@@ -337,7 +340,7 @@ impl Viewer<'_> {
     }
 
     /// What the script needs to know.
-    fn data(&self, sheets: &[Option<PackedMaps>], labels: &[String]) -> Value {
+    fn data(&self, sheets: &[Option<PackedMaps>], shades: u8, labels: &[String]) -> Value {
         let layer = |(layer, sheet): (&LayerView, &Option<PackedMaps>)| {
             let (look, maps) = (layer.look(), layer.maps());
             let extents = maps.map_or(Extents::of(&[]), |maps| maps.extents);
@@ -378,6 +381,7 @@ impl Viewer<'_> {
         json!({
             "layers": self.layers.iter().zip(sheets).map(layer).collect::<Vec<_>>(),
             "outputs": self.outputs,
+            "shades": shades,
             "labels": labels.iter().map(|label| printable_name(label)).collect::<Vec<_>>(),
             "relations": self.look.relation_system,
             "texts": self.look.text_system,
@@ -395,16 +399,53 @@ const TOOLS: &str = "\
 <button type=\"button\" id=\"open-all\">Open all</button>
 <button type=\"button\" id=\"close-all\">Close all</button>
 <button type=\"button\" id=\"flat\" aria-pressed=\"false\">Flat</button>
+<button type=\"button\" id=\"solid\" aria-pressed=\"false\">3-D</button>
 <details>
 <summary>How to read it</summary>
 <p>A layer shows one map for each of its channels. Closed, it shows one that stands for all of them, pixel by pixel. Each map \
 has a scale of its own, from its smallest value, faint, to its greatest, bright, so that maps cannot be compared by their \
 brightness; pixels in magenta are NaN or infinite. Maps over one axis are strips; of those over three axes one slice is shown, \
 which a slider chooses. An input of three or four channels is shown in its colours. Point at a map, or \
-choose one with the slider below an open layer, to see which maps it is made of.</p>
+choose one with the slider below an open layer, to see which maps it is made of. Enlarged, a map tells the value at each place, \
+on a page that does not compute as exactly as it has shades.</p>
 </details>
 </div>
+<p id=\"scene-problem\" role=\"alert\" hidden></p>
 ";
+
+/// The view in three dimensions, which the script shows in the place of the list.
+const SCENE: &str = "\
+<section id=\"scene\" aria-label=\"The model in three dimensions\" hidden>
+<canvas tabindex=\"0\" role=\"application\" aria-label=\"The layers in a row\" aria-describedby=\"scene-keys\"></canvas>
+<div id=\"scene-names\" aria-hidden=\"true\"></div>
+<div class=\"acts\" role=\"group\" aria-label=\"View\">
+<button type=\"button\" id=\"scene-all\">Overview</button>
+<button type=\"button\" id=\"scene-enlarge\">Enlarge</button>
+<button type=\"button\" id=\"scene-nearer\" aria-label=\"Nearer\">+</button>
+<button type=\"button\" id=\"scene-farther\" aria-label=\"Farther\">−</button>
+</div>
+<canvas id=\"scene-strip\" aria-hidden=\"true\"></canvas>
+<p id=\"scene-keys\" class=\"kind\">Drag to turn, with Shift or two fingers to move, scroll or pinch to zoom; click a layer to open it. By keys: \
+← and → choose a layer, Enter opens and closes it, ↑ and ↓ choose one of its maps, Space enlarges that, + and − zoom, Shift with the \
+arrows turns, Home shows all.</p>
+</section>
+";
+
+/// A map by itself.
+const ENLARGED: &str = "\
+<dialog id=\"enlarged\" aria-labelledby=\"enlarged-name\">
+<h2 id=\"enlarged-name\"></h2>
+<canvas tabindex=\"0\" role=\"application\" aria-label=\"The map, enlarged: the arrow keys choose a place\"></canvas>
+<p role=\"status\"></p>
+<p class=\"kind\"></p>
+<label class=\"pick\">Map<input type=\"range\" id=\"enlarged-map\" min=\"0\"></label>
+<label class=\"pick\">Slice<input type=\"range\" id=\"enlarged-slice\" min=\"0\"></label>
+<button type=\"button\">Close</button>
+</dialog>
+";
+
+/// What a page does: its list, its maps by themselves, its scene.
+const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("enlarge.js"), include_str!("scene.js"));
 
 /// The best scores of an output as bars.
 fn write_scores(html: &mut String, layer: &LayerView, values: &[f32], count: usize, labels: &[String]) {
@@ -503,7 +544,8 @@ mod tests {
         let [most, some, fewest] = [0, 1, 2].map(|index| size(&sheets[index]));
         assert!(most > some && some > fewest, "{most} {some} {fewest}");
         for (budget, expected) in [(usize::MAX, 0), (most, 0), (most - 1, 1), (some, 1), (some - 1, 2), (0, 2)] {
-            assert_eq!(viewer.sheets_within(budget).unwrap(), sheets[expected], "{budget} bytes");
+            let (shades, found) = viewer.sheets_within(budget).unwrap();
+            assert_eq!((shades, &found), (SHADES[expected], &sheets[expected]), "{budget} bytes");
         }
         // The same pictures, each value moved by no more than half a step of either.
         let reds = sheets.map(|sheets| picture::tests::decoded(&sheets[0].as_ref().unwrap().0).2);

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 use super::{Gpu, Result, values};
 use crate::layers::{self, LayerConfig, ReadOptions};
-use crate::{PartialShape, Tensor};
+use crate::{PartialShape, Shape, Tensor};
 
 /// A layer of Keras, by its class and its config.
 #[wasm_bindgen]
@@ -48,5 +48,17 @@ impl Layer {
         let inputs = inputs.iter().map(|input| Tensor::from_slice(self.0.gpu(), &input.shape, &input.values));
         let output = self.0.call_all(&inputs.collect::<crate::Result<Vec<_>>>()?)?;
         Ok(values::of_slice(output.shape().dims(), &output.read_async::<f32>().await?))
+    }
+    /// How long it takes on inputs of zeros of these shapes, in milliseconds, without their way to the GPU and the result's way
+    /// back: the mean of `runs`.
+    pub async fn time(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "number[][]")] shapes: Array,
+        runs: u32,
+    ) -> Result<f64> {
+        let gpu = self.0.gpu();
+        let zeros = |shape: &Shape| Tensor::from_slice(gpu, shape, &vec![0.0_f32; shape.dims().iter().product()]);
+        let inputs = values::shapes(&shapes)?.iter().map(zeros).collect::<crate::Result<Vec<_>>>()?;
+        super::time_of(gpu, &self.0, &inputs, runs).await
     }
 }

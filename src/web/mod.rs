@@ -12,12 +12,13 @@ mod layer;
 mod model;
 mod values;
 
+use futures_intrusive::channel::shared::oneshot_channel;
 use js_sys::{Object, Reflect};
 pub use layer::Layer;
 pub use model::Model;
 use wasm_bindgen::prelude::*;
 
-use crate::{AdapterChoice, wgpu};
+use crate::{AdapterChoice, Commands, Tensor, layers, wgpu};
 
 /// What a method that can fail returns: the crate's error becomes JavaScript's `Error` with the same message.
 type Result<T> = std::result::Result<T, JsError>;
@@ -26,6 +27,9 @@ type Result<T> = std::result::Result<T, JsError>;
 extern "C" {
     #[wasm_bindgen(js_namespace = console)]
     fn error(text: &str);
+    /// Milliseconds.
+    #[wasm_bindgen(js_namespace = performance)]
+    fn now() -> f64;
 }
 
 /// Says what a panic says, which a trap alone does not.
@@ -91,4 +95,35 @@ pub fn inspect(bytes: &[u8]) -> Result<JsValue> {
 fn set(object: &Object, name: &str, value: impl Into<JsValue>) {
     // Nothing refuses a property of a new object.
     let _ = Reflect::set(object, &name.into(), &value.into());
+}
+
+/// How long a layer takes on these inputs, in milliseconds: the mean of `runs` in one submission, from which the time of an
+/// empty one is taken away.
+async fn time_of(gpu: &crate::Gpu, layer: &layers::Layer, inputs: &[Tensor], runs: u32) -> Result<f64> {
+    let runs = runs.max(1);
+    let run = |count: u32| {
+        let mut commands = Commands::new(gpu);
+        for _ in 0..count {
+            layer.record_all(&mut commands, inputs)?;
+        }
+        commands.submit()
+    };
+    run(1)?;
+    done(gpu).await;
+    let start = now();
+    run(1)?;
+    done(gpu).await;
+    let one = now();
+    run(1 + runs)?;
+    done(gpu).await;
+    Ok((((now() - one) - (one - start)) / f64::from(runs)).max(0.0))
+}
+
+/// When everything submitted has run.
+async fn done(gpu: &crate::Gpu) {
+    let (sender, receiver) = oneshot_channel();
+    gpu.queue().on_submitted_work_done(move || {
+        let _ = sender.send(());
+    });
+    receiver.receive().await;
 }

@@ -1,21 +1,13 @@
 //! Models for JavaScript.
 
-use futures_intrusive::channel::shared::oneshot_channel;
 use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 
-use super::{Gpu, Result, set, values};
+use super::{Gpu, Result, set, time_of, values};
 use crate::formats::InputReader;
 use crate::model::LayerKey;
 use crate::view::{Page, Viewer};
-use crate::{Commands, HostTensor, PartialShape, Tensor, model};
-
-#[wasm_bindgen]
-extern "C" {
-    /// Milliseconds.
-    #[wasm_bindgen(js_namespace = performance)]
-    fn now() -> f64;
-}
+use crate::{HostTensor, PartialShape, Tensor, model};
 
 /// A network that runs as one program: from a file, with its weights.
 #[wasm_bindgen]
@@ -130,36 +122,11 @@ impl Model {
         let inputs = values::hosts(&inputs)?;
         let inputs = inputs.iter().map(|input| Tensor::from_slice(gpu, &input.shape, &input.values));
         let recorded = self.0.call_recorded(&inputs.collect::<crate::Result<Vec<_>>>()?)?;
-        let runs = runs.max(1);
         let mut times = Vec::with_capacity(recorded.len());
         for layer in &recorded {
-            let run = |count: u32| {
-                let mut commands = Commands::new(gpu);
-                for _ in 0..count {
-                    layer.layer.record_all(&mut commands, &layer.inputs)?;
-                }
-                commands.submit()
-            };
-            run(1)?;
-            self.done().await;
-            let start = now();
-            run(1)?;
-            self.done().await;
-            let one = now();
-            run(1 + runs)?;
-            self.done().await;
-            times.push((((now() - one) - (one - start)) / f64::from(runs)).max(0.0));
+            times.push(time_of(gpu, &layer.layer, &layer.inputs, runs).await?);
         }
         Ok(times)
-    }
-
-    /// When everything submitted has run.
-    async fn done(&self) {
-        let (sender, receiver) = oneshot_channel();
-        self.0.gpu().queue().on_submitted_work_done(move || {
-            let _ = sender.send(());
-        });
-        receiver.receive().await;
     }
 
     /// The weights of a layer, by the name that [`layers`](Self::layers) tells.

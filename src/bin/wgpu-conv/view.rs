@@ -14,6 +14,9 @@ use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_n
 use crate::output::{Report, Shapes, at_least_one, finite, lines, load, named, on};
 use crate::progress::Progress;
 
+/// The bytes of a model above which a page that holds it is slow to open.
+const HELD: usize = 2_000_000;
+
 /// The arguments of `view`.
 #[derive(Args)]
 pub struct View {
@@ -25,7 +28,8 @@ pub struct View {
     /// called as the input is or input_0, input_1, …
     #[arg(required_unless_present_any = ["shape_only", "live"])]
     input: Option<PathBuf>,
-    /// The page to write
+    /// The page to write; with --live, a path that does not end in .html is a folder for the page, index.html, with the package
+    /// and the model in files beside it, to be served
     #[arg(short, long, value_name = "FILE", default_value = "page.html")]
     output: PathBuf,
     /// Layers that start open: all, none, or their names
@@ -76,15 +80,27 @@ impl View {
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         let labels = self.labels.as_deref().map(lines).transpose()?.unwrap_or_default();
         let (look, mut page) = (self.look()?, Page::new().flat(self.flat).labels(labels));
+        let mut files = Vec::new();
         if let Some(package) = &self.live {
-            page = page.live(Live::new(package, read_file(&self.model)?)?);
+            let bytes = read_file(&self.model)?;
+            let large = bytes.len() > HELD;
+            let mut live = Live::new(package, bytes)?;
+            if self.folder().is_some() {
+                (live, files) = live.beside(&self.model_name());
+            } else if large {
+                let _ = writeln!(
+                    io::stderr(),
+                    "note: the page holds the whole model; with -o FOLDER the model lies beside it, for a server"
+                );
+            }
+            page = page.live(live);
         }
         let Some(input) = &self.input else {
             let architecture = match self.shapes.onnx(&self.model)? {
                 Some(file) => file.architecture()?,
                 None => Architecture::load(&self.model)?,
             };
-            return self.written(Viewer::of_architecture(&architecture), look, &page);
+            return self.written(Viewer::of_architecture(&architecture), look, &page, &files);
         };
         let model = load(choice, &self.model, &self.shapes)?;
         let gpu = model.gpu();
@@ -99,11 +115,31 @@ impl View {
         drop(progress);
         let applied: Vec<String> = viewer.layers()[inputs.len()..].iter().map(|it| it.name().to_owned()).collect();
         viewer.set_times(applied.iter().map(String::as_str).zip(profile.layers.iter().map(|layer| layer.time)))?;
-        self.written(viewer, look, &page.note(format!("{} on {}", named(input), on(gpu))))
+        self.written(viewer, look, &page.note(format!("{} on {}", named(input), on(gpu))), &files)
+    }
+
+    /// The folder that a live page is to be written to with its files, where it is to be one.
+    fn folder(&self) -> Option<&Path> {
+        let page = self.output.extension().is_some_and(|end| end.eq_ignore_ascii_case("html"));
+        (self.live.is_some() && !page).then_some(&self.output)
+    }
+
+    /// What the model's file is called beside the page: a name that is an address.
+    fn model_name(&self) -> String {
+        match self.model.extension().and_then(|end| end.to_str()) {
+            Some(end) if end.bytes().all(|byte| byte.is_ascii_alphanumeric()) => format!("model.{end}"),
+            _ => "model".to_owned(),
+        }
     }
 
     /// Writes the page and the pictures; what is printed of it.
-    fn written(&self, mut viewer: Viewer, look: ModelLook, page: &Page) -> Result<Report, Error> {
+    fn written(
+        &self,
+        mut viewer: Viewer,
+        look: ModelLook,
+        page: &Page,
+        files: &[(String, Vec<u8>)],
+    ) -> Result<Report, Error> {
         viewer.set_look(look)?;
         match self.open.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [] | ["none"] => {}
@@ -112,10 +148,16 @@ impl View {
         }
         let progress = Progress::new("drawing", "", None);
         let html = viewer.page(page)?;
-        write_file(&self.output, html.as_bytes(), FileKind::Page)?;
+        let output = match self.folder() {
+            Some(folder) => write_beside(folder, html.as_bytes(), files)?,
+            None => {
+                write_file(&self.output, html.as_bytes(), FileKind::Page)?;
+                self.output.clone()
+            }
+        };
         let pictures = self.png.as_ref().map(|folder| self.pictures(&viewer, folder)).transpose()?;
         drop(progress);
-        let (file, layers) = (self.output.display().to_string(), viewer.layers().len());
+        let (file, layers) = (output.display().to_string(), viewer.layers().len());
         if self.json {
             let mut all = json!({"page": file, "layers": layers, "bytes": html.len()});
             if let Some(pictures) = pictures {
@@ -195,4 +237,28 @@ impl View {
         }
         Ok(pictures)
     }
+}
+
+/// Writes a page and the files that it reads to a folder, which holds nothing else, or such a page; the path of the page.
+fn write_beside(folder: &Path, html: &[u8], files: &[(String, Vec<u8>)]) -> Result<PathBuf, Error> {
+    let broken = |path: &Path, error: io::Error| Error::Format {
+        place: path.display().to_string(),
+        problem: format!("cannot be written: {error}"),
+    };
+    let page = folder.join("index.html");
+    std::fs::create_dir_all(folder).map_err(|error| broken(folder, error))?;
+    let mut entries = std::fs::read_dir(folder).map_err(|error| broken(folder, error))?;
+    if !page.exists() && entries.next().is_some() {
+        let problem = "there is a folder that holds other things than a page of this program's, and it was left as it is; give \
+                       another path, or a new one in it";
+        return Err(Error::Format { place: folder.display().to_string(), problem: problem.into() });
+    }
+    // First, as it is refused where there is another's.
+    write_file(&page, html, FileKind::Page)?;
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::write(&path, bytes)).map_err(|error| broken(&path, error))?;
+    }
+    Ok(page)
 }
