@@ -421,12 +421,12 @@ impl Parser<'_> {
     /// `body`, a recurrent layer that returns its states or is called with states beside a mask, as a model.
     fn with_states(&mut self, body: Body, layer: &Json, name: &str) -> Body {
         let Body::Layer(config, index) = body else { return body };
-        let LayerConfig::Recurrent(recurrent) = *config else { return Body::Layer(config, index) };
+        let Some(states) = config.describe().states() else { return Body::Layer(config, index) };
         let called = called(layer, self.masks);
-        if !recurrent.return_state && called.reads_mask {
-            return Body::Layer(Box::new(recurrent.into()), index);
+        if !states.returned && called.reads_mask {
+            return Body::Layer(config, index);
         }
-        let (made, next) = composites::with_states(recurrent, name, index, called);
+        let (made, next) = composites::with_states(*config, &states, name, index, called);
         self.layers = next;
         made
     }
@@ -765,6 +765,7 @@ fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a
             | LayerConfig::Discretization(_)
             | LayerConfig::Embedding(_)
             | LayerConfig::Identity(_)
+            | LayerConfig::IntegerLookup(_)
             | LayerConfig::Normalization(_)
             | LayerConfig::Rescaling(_) => true,
             LayerConfig::Broadcast(_) | LayerConfig::Map(_) | LayerConfig::Take(_) => !narrow,
