@@ -329,6 +329,12 @@ fn recurrences() {
         let once: Vec<&[usize]> = [&[2, 1, 3][..]].into_iter().chain(vec![&[2, 4][..]; cell.states()]).collect();
         rows.push(row(&format!("{name} begun, a time alone"), Recurrent::new(cell, 4).return_state(true), &once));
     }
+    let images = ConvLSTM2D::new(3, 2).padding(Padding::Same).return_sequences(true);
+    rows.push(row("ConvLSTM2D, all times", images, &[&[2, 3, 4, 3, 2]]));
+    let last = ConvLSTM2D::new(2, (3, 2)).strides(2).go_backwards(true).data_format(DataFormat::ChannelsFirst);
+    rows.push(row("ConvLSTM2D, the last of channels first", last, &[&[2, 3, 2, 6, 5]]));
+    rows.push(row("ConvLSTM1D, a time alone", ConvLSTM1D::new(2, 3).dilation_rate(2), &[&[2, 1, 7, 2]]));
+    rows.push(row("ConvLSTM3D", ConvLSTM3D::new(2, 2).use_bias(false), &[&[1, 2, 3, 3, 2, 2]]));
     hold(rows);
 }
 

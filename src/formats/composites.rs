@@ -9,7 +9,7 @@ use super::operators;
 use crate::layers::{
     ActivationLayer, BinaryFunction, Broadcast, Concatenate, CustomLayer, CustomSource, CustomValue, Dropout, Einsum,
     EinsumDense, GivenMask, Index, LayerConfig, Map, MaskedScores, Merge, MergeKind, MergeTime, Recurrent, Reduce,
-    ReduceFunction, SplitTime, Subscript, Take, WithMask,
+    ReduceFunction, SplitTime, States, Subscript, Take, WithMask,
 };
 use crate::{Activation, HostTensor, Unary};
 
@@ -81,11 +81,12 @@ impl Write {
         }
     }
 
-    /// What is in the output of a `recurrent` layer that returns its states: its own output, which carries the mask of what it `read`
+    /// What is in the output of a recurrent layer that returns its `states`: its own output, which carries the mask of what it `read`
     /// where there are `masks`, and each state.
-    fn states(&mut self, name: &str, recurrent: &Recurrent, packed: Source, read: Source, masks: bool) -> Vec<Source> {
-        let states = recurrent.cell.states() as i32;
-        let output = match recurrent.return_sequences {
+    fn states(&mut self, name: &str, states: &States, packed: Source, read: Source, masks: bool) -> Vec<Source> {
+        let sequences = states.sequences;
+        let states = states.count as i32;
+        let output = match sequences {
             true => Subscript::Range { start: None, stop: Some(-states), step: 1 },
             false => Subscript::At(0),
         };
@@ -93,7 +94,7 @@ impl Write {
             |name: String, subscript| self.layer(&name, "", Index::new([Subscript::WHOLE, subscript]), &[packed]);
         let mut parts = vec![take(format!("{name}output"), output)];
         parts.extend((0..states).map(|state| take(format!("{name}state_{state}"), Subscript::At(state - states))));
-        if masks && recurrent.return_sequences {
+        if masks && sequences {
             parts[0] = self.layer(&format!("{name}with_mask"), "", WithMask::new(), &[parts[0], read]);
         }
         parts
@@ -180,9 +181,11 @@ pub(super) fn wrapper(
                     false => "@".to_owned(),
                 };
                 let name = format!("{}_{number}", name_of(cell, "cell"));
-                read = write.layer(&name, &group, recurrent.clone(), &[read]);
-                if recurrent.return_state {
-                    let parts = write.states("", &recurrent, read, input, masks);
+                let layer = LayerConfig::from(recurrent);
+                let states = layer.describe().states().filter(|states| states.returned);
+                read = write.layer(&name, &group, layer, &[read]);
+                if let Some(states) = states {
+                    let parts = write.states("", &states, read, input, masks);
                     return Ok(write.done(parts));
                 }
             }
@@ -206,19 +209,15 @@ pub(super) fn wrapper(
             let mut direction = |write: &mut Write, json: &Json, group: &str, states: &[Source]| {
                 let (body, next) = inner(json, write.layers)?;
                 write.layers = next;
-                let recurrent = match &body {
-                    Body::Layer(config, _) => match &**config {
-                        LayerConfig::Recurrent(recurrent) => Some(recurrent.clone()),
-                        _ => None,
-                    },
+                let kept = match &body {
+                    Body::Layer(config, _) => config.describe().states(),
                     Body::Model(_) => None,
                 };
                 let returns = at(json, "/config/return_state").as_bool().unwrap_or(false);
                 let read = write.body(&name_of(json, "layer"), group, body, &[&[sequence], states].concat());
-                match recurrent {
-                    Some(recurrent) if returns => {
-                        let parts =
-                            write.states(&format!("{}_", name_of(json, "layer")), &recurrent, read, input, false);
+                match kept {
+                    Some(states) if returns => {
+                        let parts = write.states(&format!("{}_", name_of(json, "layer")), &states, read, input, false);
                         Ok((parts[0], parts[1..].to_vec()))
                     }
                     None if returns => {
@@ -281,15 +280,21 @@ pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Made<(Body
     }
 }
 
-/// A `recurrent` layer that is given or returns states, as a model with an output for each.
-pub(super) fn with_states(recurrent: Recurrent, name: &str, first: usize, called: Called) -> (Body, usize) {
+/// A `recurrent` layer that is given or returns `states`, as a model with an output for each.
+pub(super) fn with_states(
+    recurrent: LayerConfig,
+    states: &States,
+    name: &str,
+    first: usize,
+    called: Called,
+) -> (Body, usize) {
     let mut write = Write::new(name, called.reads, first);
     let inputs: Vec<Source> =
         [write.sequence(called)].into_iter().chain((1..called.reads).map(Source::Input)).collect();
-    let made = write.layer("states", "@", recurrent.clone(), &inputs);
-    let parts = match recurrent.return_state {
-        true => write.states("", &recurrent, made, Source::Input(0), called.masks),
-        false if called.masks && recurrent.return_sequences => {
+    let made = write.layer("states", "@", recurrent, &inputs);
+    let parts = match states.returned {
+        true => write.states("", states, made, Source::Input(0), called.masks),
+        false if called.masks && states.sequences => {
             vec![write.layer("with_mask", "", WithMask::new(), &[made, Source::Input(0)])]
         }
         false => vec![made],

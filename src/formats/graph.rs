@@ -421,12 +421,12 @@ impl Parser<'_> {
     /// `body`, a recurrent layer that returns its states or is called with states beside a mask, as a model.
     fn with_states(&mut self, body: Body, layer: &Json, name: &str) -> Body {
         let Body::Layer(config, index) = body else { return body };
-        let LayerConfig::Recurrent(recurrent) = *config else { return Body::Layer(config, index) };
+        let Some(states) = config.describe().states() else { return Body::Layer(config, index) };
         let called = called(layer, self.masks);
-        if !recurrent.return_state && called.reads_mask {
-            return Body::Layer(Box::new(recurrent.into()), index);
+        if !states.returned && called.reads_mask {
+            return Body::Layer(config, index);
         }
-        let (made, next) = composites::with_states(recurrent, name, index, called);
+        let (made, next) = composites::with_states(*config, &states, name, index, called);
         self.layers = next;
         made
     }
@@ -703,12 +703,22 @@ fn custom(of: &str) -> String {
     )
 }
 
+/// Why what takes texts is refused, and what to do.
+const TEXTS: &str = "it takes texts, which no device computes with: turn them into numbers before the model (in Python with this same \
+     layer), and save the part behind it, `keras.Model(layer.output, model.output)`, as a model of its own";
+
 /// Why a class of Keras's is not supported.
 fn unsupported_class(class: &str) -> String {
     match class {
         "Lambda" => {
             "it holds Python code, which is never run: put layers of Keras in its place, or give layers for it \
                      (`KerasFile::open_custom`)"
+                .into()
+        }
+        "StringLookup" | "TextVectorization" | "HashedCrossing" => TEXTS.into(),
+        "Hashing" => {
+            "it hashes numbers by their digits as text, with 64-bit whole numbers, which shaders do not have: hash before the model, \
+             or put an IntegerLookup in its place, and save the model again"
                 .into()
         }
         _ => format!("Keras's {class} is not supported here yet"),
@@ -722,6 +732,7 @@ fn input_dtype(layer: &Json) -> Result<&str, String> {
         None => Ok("float32"),
         Some(dtype @ ("float16" | "bfloat16" | "float32" | "float64")) => Ok(dtype),
         Some(dtype @ ("int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "bool")) => Ok(dtype),
+        Some("string") => Err(TEXTS.into()),
         Some(other) => Err(format!(
             "its dtype is {other}: Keras turns what it is given into that, and layers compute in it, which is not supported \
              here; make the input of float32 and save the model again"
@@ -765,6 +776,7 @@ fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a
             | LayerConfig::Discretization(_)
             | LayerConfig::Embedding(_)
             | LayerConfig::Identity(_)
+            | LayerConfig::IntegerLookup(_)
             | LayerConfig::Normalization(_)
             | LayerConfig::Rescaling(_) => true,
             LayerConfig::Broadcast(_) | LayerConfig::Map(_) | LayerConfig::Take(_) => !narrow,
@@ -1111,6 +1123,17 @@ mod tests {
         assert_eq!(names, ["far", "trained", "mine", "inner/near", "unused", "old"]);
         assert!(unsupported[1].reason.contains("`mask`"), "{}", unsupported[1].reason);
         assert!(unsupported[5].reason.contains("`training`"), "{}", unsupported[5].reason);
+    }
+
+    #[test]
+    fn what_takes_texts_says_where_to_cut() {
+        let mut texts = input("x");
+        texts["config"]["dtype"] = json!("string");
+        let lookup = layer("StringLookup", "words", json!([call(json!([read("x", 0)]))]));
+        let (_, unsupported) =
+            parse(&functional(&[texts, lookup], json!(["x", 0, 0]), json!(["words", 0, 0]))).unwrap();
+        let cut = |layer: &UnsupportedLayer| layer.reason.contains("keras.Model(layer.output, model.output)");
+        assert!(unsupported.len() == 2 && unsupported.iter().all(cut), "{unsupported:?}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::graph::at;
 use super::hdf5::{self, OptimizerGroup, WeightsGroup};
 use super::keras::{TrainingState, refused};
 use super::weights::{Part, parts, sibling};
-use crate::layers::{Layer, LayerConfig, OPERATORS};
+use crate::layers::{Layer, OPERATORS};
 use crate::model::{Block, Model, Port};
 use crate::{Error, PartialShape, Result};
 
@@ -269,7 +269,7 @@ fn of_block(
 /// The config of a layer, or why Keras has none.
 fn of_layer(layer: &Layer) -> Result<Json, String> {
     let json = layer.config().to_json(&[]).map_err(|error| error.to_string())?;
-    if matches!(layer.config(), LayerConfig::Recurrent(layer) if layer.return_state) {
+    if layer.config().describe().states().is_some_and(|states| states.returned) {
         return Err("its states stand in one tensor with its output, and Keras's are tensors of their own".into());
     }
     if json["module"] != OPERATORS {
@@ -289,7 +289,7 @@ fn takes_list(block: &Block) -> bool {
 
 /// Whether what a block takes behind its first input are states.
 fn begins_with_states(block: &Block) -> bool {
-    matches!(block, Block::Layer(layer) if matches!(layer.config(), LayerConfig::Recurrent(_)))
+    matches!(block, Block::Layer(layer) if layer.config().describe().states().is_some())
 }
 
 /// What a block makes.

@@ -763,6 +763,54 @@ impl Form for CategoryMode {
     }
 }
 
+impl Form for SpectrogramMode {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+impl Form for WindowScaling {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        named(key, json, Self::from_name)
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(self.name().into())
+    }
+}
+
+impl Form for FrameWindow {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        match json.as_str() {
+            Some(name) => Ok(Self::Named(name.to_owned())),
+            None => HostTensor::read(key, json).map(|factors| Self::Values(factors.values)),
+        }
+    }
+
+    fn write(&self) -> Result<Value> {
+        match self {
+            Self::Named(name) => Ok(name.as_str().into()),
+            Self::Values(values) => values.write(),
+        }
+    }
+}
+
+impl Form for categories::LookupMode {
+    fn read(key: &str, json: &Value) -> Result<Self> {
+        let weighed = json == "tf_idf";
+        let mode = if weighed { Ok(CategoryMode::Count) } else { named(key, json, CategoryMode::from_name) };
+        mode.map(|mode| Self { mode, weighed })
+    }
+
+    fn write(&self) -> Result<Value> {
+        Ok(if self.weighed { "tf_idf" } else { self.mode.name() }.into())
+    }
+}
+
 impl Form for ResizeMethod {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
@@ -2214,8 +2262,8 @@ mod tests {
                 assert_eq!(argument, "", "{message}");
             }
         }
-        let error = LayerConfig::from_config("ConvLSTM2D", &json!({})).unwrap_err().to_string();
-        assert!(error.starts_with("the layer class ConvLSTM2D is not supported"), "{error}");
+        let error = LayerConfig::from_config("Hashing", &json!({})).unwrap_err().to_string();
+        assert!(error.starts_with("the layer class Hashing is not supported"), "{error}");
     }
 
     /// Everything wrong at once, and put right in the order in which it is reported: Keras's (K1).

@@ -38,6 +38,17 @@ impl Declared {
     }
 }
 
+/// What a recurrent layer keeps from one time to the next, and what of it its output holds.
+#[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "files say how layers are called"))]
+pub(crate) struct States {
+    /// How many tensors.
+    pub(crate) count: usize,
+    /// Whether the output has all times.
+    pub(crate) sequences: bool,
+    /// Whether the last states stand behind it, each as one time more.
+    pub(crate) returned: bool,
+}
+
 /// A layer's description.
 pub(crate) trait Describe {
     /// Keras's name of the class, where it is not the name of the [`LayerConfig`](super::LayerConfig)'s variant.
@@ -95,6 +106,12 @@ pub(crate) trait Describe {
     /// Whether input number `index` holds whole numbers, which are not rounded to the compute type.
     fn takes_whole_numbers(&self, _index: usize) -> bool {
         false
+    }
+
+    /// The states of a recurrent layer, which may be given them behind its input.
+    #[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "files say how layers are called"))]
+    fn states(&self) -> Option<States> {
+        None
     }
 
     /// The output shape for inputs of these shapes, as many as the layer takes; unknown extents stay unknown.

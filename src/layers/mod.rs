@@ -26,6 +26,7 @@ mod concatenate;
 mod config;
 mod constraint;
 mod conv;
+mod conv_lstm;
 mod conv_transpose;
 mod custom;
 #[cfg(feature = "keras")]
@@ -71,6 +72,7 @@ mod rms_normalization;
 mod separable_conv;
 mod sides;
 mod slice;
+mod spectrogram;
 mod take;
 mod time;
 mod transpose;
@@ -92,12 +94,13 @@ pub use augmentation::Augmentation;
 pub use auto_contrast::AutoContrast;
 pub use batch_normalization::BatchNormalization;
 pub use broadcast::{BinaryFunction, Broadcast, ConstantSide, MatMul};
-pub use categories::{CategoryEncoding, CategoryMode, Discretization};
+pub use categories::{CategoryEncoding, CategoryMode, Discretization, IntegerLookup};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
+pub use conv_lstm::{ConvLSTM, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D};
 pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
 pub use custom::Custom;
 #[cfg(feature = "keras")]
@@ -160,6 +163,7 @@ pub use sides::{
     Cropping, Cropping1D, Cropping2D, Cropping3D, Sides, ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
 };
 pub use slice::Slice;
+pub use spectrogram::{FrameWindow, MelSpectrogram, STFTSpectrogram, SpectrogramMode, WindowScaling};
 pub use take::{Embedding, Take};
 pub use time::{MergeTime, SplitTime};
 pub use transpose::Transpose;
@@ -172,6 +176,8 @@ pub use view::{Extent, View};
 use crate::geometry::axis_index;
 use crate::{Activation, DataFormat, Error, Gpu, PartialShape, Result};
 use describe::Describe;
+#[cfg(feature = "keras")]
+pub(crate) use describe::States;
 
 /// The module of Keras's layers, in configs.
 pub(crate) const KERAS: &str = "keras.layers";
@@ -281,6 +287,9 @@ layer_variants!(
     Conv1DTranspose(Conv1DTranspose),
     Conv2DTranspose(Conv2DTranspose),
     Conv3DTranspose(Conv3DTranspose),
+    ConvLSTM1D(ConvLSTM1D),
+    ConvLSTM2D(ConvLSTM2D),
+    ConvLSTM3D(ConvLSTM3D),
     Cropping1D(Cropping1D),
     Cropping2D(Cropping2D),
     CustomScaleLayer(CustomScaleLayer),
@@ -309,6 +318,7 @@ layer_variants!(
     GroupNormalization(GroupNormalization),
     Identity(Identity),
     Index(Index),
+    IntegerLookup(IntegerLookup),
     LayerNormalization(LayerNormalization),
     LayerScale(LayerScale),
     LeakyReLU(LeakyReLU),
@@ -319,6 +329,7 @@ layer_variants!(
     MaxPooling1D(MaxPooling1D),
     MaxPooling2D(MaxPooling2D),
     MaxPooling3D(MaxPooling3D),
+    MelSpectrogram(MelSpectrogram),
     Merge(Merge),
     MergeTime(MergeTime),
     Normalization(Normalization),
@@ -337,6 +348,7 @@ layer_variants!(
     Reshape(Reshape),
     Resize(Resize),
     Resizing(Resizing),
+    STFTSpectrogram(STFTSpectrogram),
     SeparableConv1D(SeparableConv1D),
     SeparableConv2D(SeparableConv2D),
     Slice(Slice),

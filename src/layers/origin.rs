@@ -219,21 +219,21 @@ const LAYERS_AND_OPERATORS: [&str; 10] =
 
 /// The layers of Keras 2 and 3 that are not in [`LayerConfig`].
 #[rustfmt::skip]
-const OTHER_LAYERS: [&str; 105] = [
+const OTHER_LAYERS: [&str; 99] = [
     "AdditiveAttention", "Attention", "AugMix", "AutoContrast",
     "AveragePooling1D", "AveragePooling3D", "Bidirectional", "CenterCrop", "ClassMethod",
     "ContrastLimitedAdaptiveHistogramEqualization", "Conv1D", "Conv1DTranspose", "Conv3D", "Conv3DTranspose",
-    "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM2DCell", "ConvLSTM3D", "Cropping1D", "Cropping3D", "CuDNNGRU", "CuDNNLSTM",
+    "ConvLSTM2DCell", "Cropping1D", "Cropping3D", "CuDNNGRU", "CuDNNLSTM",
     "CutMix", "DenseFeatures", "DepthwiseConv1D", "EinsumDense", "Embedding", "Equalization",
     "FlaxLayer", "GRU", "GRUCell", "GlobalAveragePooling1D", "GlobalAveragePooling3D", "GlobalMaxPooling1D",
     "GlobalMaxPooling3D", "GroupedQueryAttention", "HashedCrossing", "Hashing", "InstanceMethod", "InstanceProperty",
-    "IntegerLookup", "JaxLayer", "LSTM", "LSTMCell", "Lambda", "LocallyConnected1D", "LocallyConnected2D",
-    "MaxNumBoundingBoxes", "MaxPooling1D", "MaxPooling3D", "MelSpectrogram", "MixUp", "MultiHeadAttention",
+    "JaxLayer", "LSTM", "LSTMCell", "Lambda", "LocallyConnected1D", "LocallyConnected2D",
+    "MaxNumBoundingBoxes", "MaxPooling1D", "MaxPooling3D", "MixUp", "MultiHeadAttention",
     "Pipeline", "RMSNormalization", "RNN", "RandAugment", "RandomBrightness", "RandomColorDegeneration",
     "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip",
     "RandomGaussianBlur", "RandomGrayscale", "RandomHeight", "RandomHue", "RandomInvert", "RandomPerspective",
     "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
-    "RandomTranslation", "RandomWidth", "RandomZoom", "Resizing", "ReversibleEmbedding", "STFTSpectrogram",
+    "RandomTranslation", "RandomWidth", "RandomZoom", "Resizing", "ReversibleEmbedding",
     "SeparableConv1D", "SimpleRNN", "SimpleRNNCell", "SlicingOpLambda", "Solarization", "SpatialDropout1D",
     "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "SyncBatchNormalization",
     "TFOpLambda", "TFSMLayer", "TensorFlowOpLayer", "TextVectorization", "ThresholdedReLU", "TimeDistributed",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::arguments::{common_setters, positive, seed_setter, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
-use super::describe::{Declared, Describe, known_extent};
+use super::describe::{Declared, Describe, States, known_extent};
 use super::mask::{column, kept};
 use super::random::{drop_factors, dropped};
 use super::{Common, Initializer, Regularizer, Seed, WeightOptions};
@@ -119,8 +119,29 @@ weight_setters!(Recurrent {
     "bias" at bias: bias_initializer = "zeros", bias_regularizer, bias_constraint;
 });
 
-fn orthogonal() -> Initializer {
+pub(super) fn orthogonal() -> Initializer {
     Initializer::from_name("orthogonal").unwrap_or(Initializer::Zeros)
+}
+
+/// `initializer` for the bias of four gates of `units` values each, of which the second, the forget gate's, starts as ones.
+pub(super) fn with_forget_gate(initializer: Initializer, units: usize) -> Initializer {
+    Initializer::custom(move |_, dtype| {
+        let values = |count: usize| initializer.values(&[count].into(), dtype);
+        Ok([values(units)?, vec![1.0; units], values(2 * units)?].concat())
+    })
+}
+
+/// The mask that `input` carries.
+///
+/// # Errors
+/// [`Error::Invalid`] where it is not one of times.
+pub(super) fn mask_of_times(tape: &Tape, input: Value) -> Result<Option<Value>> {
+    let Some(mask) = tape.mask(input) else { return Ok(None) };
+    if tape.shape(mask).dims() != &tape.shape(input).dims()[..2] {
+        let received = format!("mask shape={}, input shape={}", tape.shape(mask), tape.shape(input));
+        return Err(Error::invalid("mask", "the mask of sequences must be [batch, times]", received));
+    }
+    Ok(Some(mask))
 }
 
 impl Recurrent {
@@ -278,6 +299,10 @@ impl Describe for Recurrent {
         false
     }
 
+    fn states(&self) -> Option<States> {
+        Some(States { count: self.cell.states(), sequences: self.return_sequences, returned: self.return_state })
+    }
+
     fn mask(&self, tape: &mut Tape, inputs: &[Value], _output: Value) -> Result<Option<Value>> {
         // Keras's, whatever the order of times.
         Ok(tape.mask(inputs[0]).filter(|_| self.return_sequences))
@@ -318,7 +343,11 @@ impl Describe for Recurrent {
             Declared::new("recurrent_kernel", [units, values], common, &self.recurrent, orthogonal()),
         ];
         if self.use_bias {
-            weights.push(Declared::new("bias", bias, common, &self.bias, Initializer::Zeros));
+            let mut bias = Declared::new("bias", bias, common, &self.bias, Initializer::Zeros);
+            if self.cell == Cell::Lstm && self.unit_forget_bias {
+                bias.initializer = with_forget_gate(bias.initializer, units);
+            }
+            weights.push(bias);
         }
         Ok(weights)
     }
@@ -395,7 +424,7 @@ impl Recurrent {
             gate: self.recurrent_activation,
             backwards: self.go_backwards,
         };
-        let mask = self.mask_of(tape, inputs[0])?;
+        let mask = mask_of_times(tape, inputs[0])?;
         let beside = Beside { mask, states: inputs[1..].to_vec(), factors, last_cell: self.last_cell() };
         let (states, cell) = ops::recurrent(tape, &recurrence, products, &operands[1], bias.as_ref(), &beside)?;
         let [batch, times, units] = tape.shape(states).dims()[..] else { return Ok(states) };
@@ -428,19 +457,6 @@ impl Recurrent {
     /// Whether the last state of an LSTM's cell is a part of the output.
     fn last_cell(&self) -> bool {
         self.return_state && self.cell == Cell::Lstm
-    }
-
-    /// The mask that `input` carries.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where it is not one of times.
-    fn mask_of(&self, tape: &Tape, input: Value) -> Result<Option<Value>> {
-        let Some(mask) = tape.mask(input) else { return Ok(None) };
-        if tape.shape(mask).dims() != &tape.shape(input).dims()[..2] {
-            let received = format!("mask shape={}, input shape={}", tape.shape(mask), tape.shape(input));
-            return Err(Error::invalid("mask", "the mask of sequences must be [batch, times]", received));
-        }
-        Ok(Some(mask))
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    const EXACT: Self = Self { dtype: DType::F32, rounding: None };
+    pub(crate) const EXACT: Self = Self { dtype: DType::F32, rounding: None };
 }
 
 /// A constant that operations read. A device holds it in the forms that plans ask for.
@@ -89,7 +89,7 @@ pub(crate) struct Form {
 
 impl Form {
     /// What other constants are computed from.
-    const EXACT: Self = Self { numbers: Numbers::EXACT, packing: None, texel: None };
+    pub(crate) const EXACT: Self = Self { numbers: Numbers::EXACT, packing: None, texel: None };
 
     /// That in which `plan` reads `kernel` as its `operand`.
     pub(super) fn of(plan: &Plan, operand: Operand, kernel: &Kernel) -> Self {

@@ -1,12 +1,13 @@
 //! Layers from their descriptions.
 
 use super::array::larger;
+use super::conv_lstm::ConvLstm;
 use super::tolerance::{ACTIVATION, EXPONENTIAL, UNIT, activated};
 use super::{
     Array, BatchStatistics, Between, Convolved, Estimate, Expected, Norm, PoolAxis, ReferencePadding, ReferenceWindow,
     Storage, Surround, Transposed, average_pool, concatenate, conv, conv_transpose, dense, depthwise_conv,
     estimated_batch_normalization, images, max_pool, mean, normalize, operators, pad, passed_on, recurrent, repeat,
-    resample, scale_and_shift, tensors, total, unit_normalize,
+    resample, scale_and_shift, spectrogram, tensors, total, unit_normalize,
 };
 use crate::layers::{
     self, BinaryFunction, ConstantSide, ConvArguments, LayerConfig, PadMode, Pads, Pooling, ReduceFunction, ResizeTo,
@@ -146,6 +147,41 @@ fn categories(input: &Array, mode: layers::CategoryMode, depth: usize) -> Array 
         layers::CategoryMode::OneHot => hot(),
         layers::CategoryMode::MultiHot => without(hot().reduced(&[1], |set| set.iter().copied().fold(0.0, f64::max))),
         layers::CategoryMode::Count => without(hot().reduced(&[1], |set| set.iter().sum())),
+    }
+}
+
+/// Each number's place in the vocabulary, or the number at each place, one by one.
+fn looked_up(layer: &layers::IntegerLookup, input: &Array) -> Array {
+    let (unknown, known) = (layer.first_unknown(), layer.first_known());
+    let mask = layer.mask_token.map(f64::from);
+    if layer.invert {
+        return input.map(|place| {
+            let token = (place >= known as f64).then(|| layer.tokens().get(place as usize - known)).flatten();
+            match mask.filter(|_| place == 0.0) {
+                Some(mask) => mask,
+                None => token.map_or(layer.oov_token.into(), |&token| token.into()),
+            }
+        });
+    }
+    let place = |x: f64| match layer.tokens().iter().position(|&token| f64::from(token) == x) {
+        _ if mask == Some(x) => {
+            if layer.output_mode == layers::CategoryMode::Int {
+                0.0
+            } else {
+                f64::MAX
+            }
+        }
+        Some(place) => (known + place) as f64,
+        None => unknown as f64 + x.rem_euclid(layer.num_oov_indices.into()),
+    };
+    let vectors = categories(&input.map(place), layer.output_mode, layer.depth());
+    match layer.factors() {
+        Some(factors) => {
+            let last = vectors.shape.len() - 1;
+            let factors = factors.into_iter().map(f64::from).collect::<Vec<f64>>();
+            vectors.zip(&along(&vectors, &[last], &factors), |count, factor| count * factor)
+        }
+        None => vectors,
     }
 }
 
@@ -400,6 +436,16 @@ impl Given<'_> {
                 let depth = layer.bin_boundaries.len() + 1;
                 plain(Estimate::exact(categories(&self.given[0].map(above), layer.output_mode, depth)))
             }
+            LayerConfig::ConvLSTM1D(layer) => plain(self.conv_lstm(layer)?),
+            LayerConfig::ConvLSTM2D(layer) => plain(self.conv_lstm(layer)?),
+            LayerConfig::ConvLSTM3D(layer) => plain(self.conv_lstm(layer)?),
+            LayerConfig::IntegerLookup(layer) => plain(Estimate::exact(looked_up(layer, &self.given[0]))),
+            LayerConfig::STFTSpectrogram(layer) => {
+                let shape = [layer.frame_length as usize, 1, layer.bins() as usize];
+                let kernels = (0..self.weights.len()).map(|number| self.weight(number, &shape));
+                plain(spectrogram::stft(layer, input, &kernels.collect::<Result<Vec<_>>>()?))
+            }
+            LayerConfig::MelSpectrogram(layer) => plain(spectrogram::mel(layer, &self.given[0])?),
             LayerConfig::MaskedScores(layer) => plain(Estimate::exact(self.masked_scores(layer))),
             LayerConfig::Masking(layer) => {
                 let last = input.shape.len() - 1;
@@ -585,6 +631,23 @@ impl Given<'_> {
             activation: arguments.activation,
             use_bias: arguments.use_bias,
         }
+    }
+
+    fn conv_lstm<const R: usize>(&self, layer: &layers::ConvLSTM<R>) -> Result<Estimate> {
+        let Convolution { window, .. } = self.convolution(&layer.arguments);
+        let channels = self.input.shape[if window.channels_first { 2 } else { R + 2 }];
+        let filters = layer.filters as usize;
+        let values = 4 * filters;
+        let of = ConvLstm {
+            layer,
+            window,
+            kernel: self.weight(0, &kernel_shape(&layer.arguments, [channels, values]))?,
+            recurrent: self.weight(1, &kernel_shape(&layer.arguments, [filters, values]))?,
+            bias: layer.arguments.use_bias.then(|| self.weight(2, &[values])).transpose()?,
+            begin: &self.inputs[1..],
+            mask: self.mask(0),
+        };
+        Ok(of.states(self.input))
     }
 
     fn conv<const R: usize>(&self, layer: &layers::Conv<R>) -> Result<(Estimate, Activation)> {

@@ -16,6 +16,7 @@
 mod activation;
 mod arithmetic;
 mod array;
+mod conv_lstm;
 mod convolution;
 mod images;
 mod layer;
@@ -25,6 +26,7 @@ mod operators;
 mod pooling;
 pub mod random;
 mod recurrent;
+mod spectrogram;
 mod tensors;
 pub mod tolerance;
 
