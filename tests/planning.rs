@@ -238,3 +238,36 @@ fn pairs() {
         Some(Problem::Product(problem))
     });
 }
+
+/// The first guess on a GPU: Winograd's tiles where they save more than they move, and else as many workgroups as there is
+/// room for.
+#[test]
+fn gpus_take_what_pays() {
+    let first = |side: u32, channels: u32, filters: u32, kernel: u32| {
+        let axis = axis(&[side, side, kernel, 1, 1, kernel / 2]);
+        let geometry = ConvGeometry::new(1, 1, [channels, filters], [Axis::UNIT, axis, axis]).expect("a convolution");
+        let problem = ConvProblem {
+            geometry,
+            direction: Direction::Forward,
+            dtype: DType::F32,
+            data_format: DataFormat::ChannelsLast,
+            epilogue: EPILOGUE(),
+        };
+        let caps = Caps { max_invocations: 256, workgroup_storage: 32_768, ..Caps::FLOOR };
+        candidates(&Problem::Conv(problem), &caps).expect("plans").swap_remove(0)
+    };
+    for [side, channels] in [[56, 64], [28, 128], [14, 256]] {
+        let plan = first(side, channels, channels, 3);
+        assert!(plan.name().starts_with("conv_winograd_4x4"), "{side}² × {channels}: {}", plan.name());
+    }
+    // The smaller tiles are the more exact ones.
+    assert!(first(14, 512, 512, 3).name().starts_with("conv_winograd_2x2"));
+    // Few channels move more than they save, small pictures save less than two launches take.
+    for [side, channels] in [[112, 16], [14, 64]] {
+        let plan = first(side, channels, channels, 3);
+        assert_ne!(plan.family, "conv_winograd", "{side}² × {channels}: {}", plan.name());
+    }
+    let late = first(14, 512, 512, 1);
+    let workgroups: u32 = late.steps[0].workgroups.iter().product();
+    assert!(late.family == "conv_split" && workgroups >= 128, "{} in {workgroups} workgroups", late.name());
+}
