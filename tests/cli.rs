@@ -242,6 +242,21 @@ fn labels_have_names() {
     );
 }
 
+/// How many scores a model gives may depend on the picture: labels that fit the first row need not fit the second.
+#[test]
+fn labels_must_fit_every_row() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let labels = folder("rows").join("labels.txt");
+    std::fs::write(&labels, "a\nb\nc\nd\n").unwrap();
+    let file = |name: &str| format!("{}/tests/fixtures/findings/trust/{name}", env!("CARGO_MANIFEST_DIR"));
+    let [model, four, more] = ["dyn.keras", "d1.npy", "d2.npy"].map(file);
+    let (text, errors, code) = all_of(run(&["run", &model, &four, &more, "--labels", labels.to_str().unwrap()]));
+    assert_eq!(code, Some(1), "{text}{errors}");
+    assert!(errors.contains("4 lines for the 16 labels") && !errors.contains("panicked"), "{text}{errors}");
+}
+
 #[test]
 fn adapters_are_listed_and_chosen() {
     let Some(gpu) = gpu::gpu() else { return };

@@ -331,20 +331,23 @@ impl Config {
                 "a .keras file must hold config.json, and this one does not; is it another format?",
             )
         })?;
-        let version = archive.entry("metadata.json")?.map(|text| {
-            let place = format!("{}, metadata.json", archive.place);
-            let metadata = super::json(&text, &place, archive.meter)?;
-            let version = metadata["keras_version"].as_str().map(str::to_owned);
-            version.ok_or_else(|| {
-                Error::format(place, "it must hold the version of Keras that wrote the file, a text at keras_version")
-            })
-        });
-        Ok(Self {
-            text,
-            place: format!("{}, config.json", archive.place),
-            version: version.transpose()?,
-            compiled: false,
-        })
+        let version = match archive.entry("metadata.json")? {
+            None => None,
+            Some(text) => {
+                let place = format!("{}, metadata.json", archive.place);
+                let metadata = super::json(&text, &place, archive.meter)?;
+                match (metadata.as_object(), &metadata["keras_version"]) {
+                    // Keras itself does not ask.
+                    (Some(_), serde_json::Value::Null) => None,
+                    (Some(_), serde_json::Value::String(version)) => Some(version.clone()),
+                    _ => {
+                        let problem = "it must be a map, with the version of Keras that wrote the file as a text at keras_version";
+                        return Err(Error::format(place, problem));
+                    }
+                }
+            }
+        };
+        Ok(Self { text, place: format!("{}, config.json", archive.place), version, compiled: false })
     }
 
     fn parsed(&self, options: ReadOptions, custom: &CustomLayers, meter: &Meter) -> Result<Parsed> {
@@ -577,7 +580,7 @@ mod tests {
             let entries = [("metadata.json", metadata), ("config.json", &config), ("model.weights.h5", &weights)];
             KerasFile::from_bytes(&archive(&entries)).map(drop)
         };
-        assert!(described(b"{\"keras_version\": \"3.15.1\"}").is_ok());
+        assert!(described(b"{\"keras_version\": \"3.15.1\"}").is_ok() && described(b"{}").is_ok());
         for unreadable in [&b"{"[..], b"", b"[]", b"{\"keras_version\": 3}"] {
             let error = described(unreadable).unwrap_err().to_string();
             assert!(error.contains("metadata.json"), "{error}");

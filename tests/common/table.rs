@@ -351,7 +351,7 @@ const fn separable(multiplier: u32, filters: u32) -> Kind {
 }
 
 /// The corners that kernels are written wrong at.
-pub const ROWS: [Row; 61] = [
+pub const ROWS: [Row; 62] = [
     row("one of everything", dense(1), [1, 1], 1),
     row("one output pixel", dense(3), [3, 5], 2).kernel(3, 5),
     row("primes", dense(11), [7, 13], 5).kernel(3, 5).then("relu"),
@@ -395,6 +395,7 @@ pub const ROWS: [Row; 61] = [
     row("pointwise, stride", dense(8), [7, 10], 4).strides(2, 3),
     row("tile of 3x3", dense(64), [8, 8], 16).kernel(3, 3).same(),
     row("above a tile of 3x3", dense(33), [9, 15], 17).kernel(3, 3).same().then("relu"),
+    row("tiles of 3x3 in fours", dense(36), [10, 14], 24).kernel(3, 3).same(),
     row("two images in tiles", dense(18), [6, 9], 20).kernel(3, 3).batch(2).then("relu"),
     row("groups", grouped(6, 3), [6, 5], 9).kernel(3, 2).same(),
     row("groups in fours", grouped(16, 2), [5, 6], 8).kernel(3, 3).then("relu"),
