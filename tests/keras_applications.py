@@ -18,8 +18,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-# What the layers are held to, and whole models not quite: the deepest has 700 layers.
-LIMIT = 1e-5
+# The conformance material's own limit for whole models.
+LIMIT = 1e-4
 
 # Class and edge of the pictures, small where the network allows it; its last stage must have a pixel.
 FAMILIES = {
@@ -63,6 +63,7 @@ def dev(got, golden):
 
 
 def check(program, folder, name):
+    keras.utils.set_random_seed(1)
     random = np.random.default_rng(len(name))
     edge = FAMILIES[name]
     model = made(name, edge, random)
