@@ -34,6 +34,19 @@ impl Shape {
 pub struct PartialShape(Vec<Option<usize>>);
 
 impl PartialShape {
+    /// The elements of these extents, where all are known.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when they are too many to be counted: extents may come from files.
+    pub(crate) fn elements_of(dims: &[Option<usize>]) -> Result<Option<usize>> {
+        let Some(dims) = dims.iter().copied().collect::<Option<Vec<usize>>>() else { return Ok(None) };
+        let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+        let received = || format!("shape={}", Shape(dims.clone()));
+        count
+            .map(Some)
+            .ok_or_else(|| Error::invalid("shape", "the product of a shape's extents must fit 64 bits", received()))
+    }
+
     /// The extents, outermost first; `None` where unknown.
     pub fn dims(&self) -> &[Option<usize>] {
         &self.0

@@ -676,6 +676,16 @@ fn moving_and_merging() {
             "Invalid: the total size must be unchanged; received target_shape=[3, -1], input shape=(2, 8)",
         ),
         (
+            "more elements than can be counted",
+            all(Flatten::new().into(), &[&[2, 1 << 40, 1 << 40]]),
+            "Invalid: the product of a shape's extents must fit 64 bits; received input shape=(2, 1099511627776, 1099511627776)",
+        ),
+        (
+            "a target of more elements than can be counted",
+            all(Reshape::new([1 << 30, 1 << 30, 1 << 30]).into(), &[&[2, 8]]),
+            "Invalid: the product of a shape's extents must fit 64 bits; received shape=(1073741824, 1073741824, 1073741824)",
+        ),
+        (
             "an axis twice",
             all(Permute::new([1, 1]).into(), &[&[2, 3, 4]]),
             "Invalid: `dims` must hold each axis behind the batch once, counted from 1; received dims=[1, 1]",

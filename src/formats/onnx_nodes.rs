@@ -21,7 +21,7 @@ use crate::layers::{
 };
 use crate::model::Port;
 use crate::plan::BinaryFunction;
-use crate::{Activation, HostTensor, Unary};
+use crate::{Activation, HostTensor, PartialShape, Unary};
 
 /// An operator that is understood.
 pub(super) struct Operator {
@@ -680,8 +680,8 @@ impl Apply<'_> {
     /// `x` as rows of the axes before `axis` and columns of those from it on.
     fn flat(&mut self, x: Port, axis: usize) -> Outcome<Port> {
         let dims = self.dims(x);
-        let known = |dims: &[Option<usize>]| dims.iter().copied().product::<Option<usize>>();
-        let extents = match (axis, known(&dims[..axis]), known(&dims[axis..])) {
+        let [rows, columns] = [&dims[..axis], &dims[axis..]].map(PartialShape::elements_of);
+        let extents = match (axis, rows?, columns?) {
             (_, Some(rows), Some(columns)) => [Extent::Of(rows), Extent::Of(columns)],
             (1, None, _) => [Extent::Axis(0), Extent::Rest],
             (_, Some(rows), None) => [Extent::Of(rows), Extent::Rest],
@@ -1001,7 +1001,7 @@ fn lrn(a: &mut Apply) -> Outcome<Vec<Term>> {
     let [alpha, beta, bias] =
         [("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)].map(|(name, none)| a.node.float(name, none));
     let square = a.unary(Unary::Square, x)?;
-    let positions = dims.get(2..).ok_or("its input must have channels")?.iter().copied().product::<Option<usize>>();
+    let positions = PartialShape::elements_of(dims.get(2..).ok_or("its input must have channels")?)?;
     let positions = positions.ok_or("the extents of its input must be known, but for the batch")?;
     let image = a.view(square, vec![Extent::Axis(0), Extent::Of(1), Extent::Axis(1), Extent::Of(positions)])?;
     let before = (size - 1) / 2;

@@ -574,8 +574,9 @@ fn top_k(a: &mut Apply) -> Outcome<Vec<Term>> {
         let value = a.layer(Take::new(axis as i32).along(true), &[x, best])?;
         return Ok(vec![Term::Made(value), Term::Made(best)]);
     }
-    let others =
-        a.dims(x).iter().enumerate().filter(|(other, _)| *other != axis).map(|(_, dim)| dim.unwrap_or(1)).product();
+    let dims = a.dims(x);
+    let others = dims.iter().enumerate().filter(|(other, _)| *other != axis);
+    let others = others.fold(1usize, |count, (_, dim)| count.saturating_mul(dim.unwrap_or(1)));
     a.few_pairs(&[others, extent, extent])?;
     // One stands along `axis`, and what it is compared with along the axis behind.
     let [own, other] = [a.widened(x, axis + 1)?, a.widened(x, axis)?];

@@ -63,7 +63,7 @@ impl Flatten {
         let [batch, rest @ ..] = input.dims() else {
             return Err(Error::invalid("input", "the input must have a batch axis", format!("input shape={input}")));
         };
-        Ok(vec![*batch, rest.iter().copied().product()].into())
+        Ok(vec![*batch, PartialShape::elements_of(rest)?].into())
     }
 }
 

@@ -47,8 +47,9 @@ impl Reshape {
         let Some((batch, rest)) = input.dims().split_first() else {
             return Err(Error::invalid("input", "the input must have a batch axis", format!("input shape={input}")));
         };
-        let elements = rest.iter().copied().product::<Option<usize>>();
-        let known: usize = self.target_shape.iter().filter(|&&dim| dim >= 0).map(|&dim| dim as usize).product();
+        let elements = PartialShape::elements_of(rest)?;
+        let fixed: Vec<_> = self.target_shape.iter().filter_map(|&dim| usize::try_from(dim).ok()).map(Some).collect();
+        let known = PartialShape::elements_of(&fixed)?.unwrap_or(1);
         let open = self.target_shape.contains(&-1);
         let fits = |elements: usize| match open {
             true => known != 0 && elements.is_multiple_of(known),
