@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::arguments::common_setters;
+use super::arguments::{common_setters, share};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe, known_extent};
@@ -85,8 +85,7 @@ impl Describe for LayerScale {
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
-        let sides = (Side::Value(inputs[0]), Side::Constant(&operands[0]));
-        ops::binary(tape, BinaryFunction::Multiply, sides.0, sides.1, Elementwise::LINEAR)
+        ops::with(tape, BinaryFunction::Multiply, inputs[0], &operands[0])
     }
 }
 
@@ -218,11 +217,7 @@ impl Describe for StochasticDepth {
 
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
-        if (0.0..=1.0).contains(&self.drop_path_rate) {
-            return Ok(());
-        }
-        let received = format!("drop_path_rate={}", self.drop_path_rate);
-        Err(Error::invalid("drop_path_rate", "`drop_path_rate` must lie between 0 and 1", received))
+        share("drop_path_rate", self.drop_path_rate)
     }
 
     fn shape(&self, inputs: &[PartialShape]) -> Result<PartialShape> {

@@ -285,6 +285,15 @@ pub(crate) fn of_rank(input: &PartialShape, rank: usize) -> Result<()> {
 }
 
 /// # Errors
+/// [`Error::Invalid`] where `value`, a share, does not lie between 0 and 1.
+pub(super) fn share(argument: &'static str, value: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(argument, format!("`{argument}` must lie between 0 and 1"), format!("{argument}={value}")))
+}
+
+/// # Errors
 /// [`Error::Invalid`] where one of `values` is zero.
 pub(crate) fn positive(argument: &'static str, values: &[u32]) -> Result<()> {
     if values.contains(&0) {

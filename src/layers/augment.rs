@@ -188,14 +188,13 @@ impl Images<'_> {
         rows: &[[f64; 6]],
         base: [f64; 6],
     ) -> Result<Value> {
-        let numbers = Numbers { dtype: DType::F32, rounding: None };
+        let numbers = Numbers::EXACT;
         let values = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
         let rows_of = Kernel::of_values([rows.len(), 6], values(rows.as_flattened()), numbers);
         // What is drawn for all images at once is repeated over them.
         let base = Kernel::of_values([self.batch, 6], values(&base).repeat(self.batch), numbers);
         let product = ops::matmul(self.tape, Side::Value(coefficients), Side::Constant(&rows_of))?;
-        let (product, base) = (Side::Value(product), Side::Constant(&base));
-        let maps = ops::binary(self.tape, BinaryFunction::Add, product, base, Elementwise::LINEAR)?;
+        let maps = ops::with(self.tape, BinaryFunction::Add, product, &base)?;
         ops::affine(self.tape, nearest, fill, self.layer.data_format, maps, self.images)
     }
 
@@ -283,10 +282,9 @@ impl Images<'_> {
         let images = if over_x > 0.0 && over_y > 0.0 {
             let drawn = NoiseFunction::Uniform(Factors::new(0.0, 0.0, 1.0));
             let drawn = self.draw(drawn, 0.0, vec![1, 2], DType::F32)?;
-            let numbers = Numbers { dtype: DType::F32, rounding: None };
-            let places = Kernel::of_values([1, 2], vec![over_y as f32 + 1.0, over_x as f32 + 1.0], numbers);
-            let (drawn, places) = (Side::Value(drawn), Side::Constant(&places));
-            let start = ops::binary(self.tape, BinaryFunction::Multiply, drawn, places, Elementwise::LINEAR)?;
+            let places = vec![over_y as f32 + 1.0, over_x as f32 + 1.0];
+            let places = Kernel::of_values([1, 2], places, Numbers::EXACT);
+            let start = ops::with(self.tape, BinaryFunction::Multiply, drawn, &places)?;
             let start = self.map(Unary::Floor, start)?;
             let rows = [[0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]];
             let start_of_all = self.under(true, Fill::Nearest, start, &rows, IDENTITY)?;
@@ -341,8 +339,7 @@ impl Images<'_> {
         let shares = self.map(Unary::Sqrt, shares)?;
         let mut mask: Option<Value> = None;
         for (column, extent) in [(0, self.width), (1, self.height)] {
-            let share =
-                ops::gather(self.tape, &[Span::whole(self.batch), Span::shifted(1, -column)], Outside::ZERO, shares)?;
+            let share = ops::part(self.tape, 1, column, 1, shares)?;
             let share = self.tape.reshape(share, each(self.batch))?;
             let length = self.map(Unary::Affine { scale: extent as f32, offset: 0.0 }, share)?;
             let left = self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, length)?;
@@ -350,17 +347,14 @@ impl Images<'_> {
             let place = self.draw(function, first, each(self.batch), DType::F32)?;
             let start = self.two(BinaryFunction::Multiply, place, left)?;
             let end = self.two(BinaryFunction::Add, start, length)?;
-            let numbers = Numbers { dtype: DType::F32, rounding: None };
             let positions = extent as usize;
             let size = if column == 0 { [1, positions] } else { [positions, 1] };
             let grid = Kernel::of_values(
                 self.layer.data_format.join(1, 1, size),
                 (0..positions).map(|at| at as f32).collect(),
-                numbers,
+                Numbers::EXACT,
             );
-            let mut compared = |function, value| {
-                ops::binary(self.tape, function, Side::Value(value), Side::Constant(&grid), Elementwise::LINEAR)
-            };
+            let mut compared = |function, value| ops::with(self.tape, function, value, &grid);
             for inside in [compared(BinaryFunction::LessEqual, start)?, compared(BinaryFunction::Greater, end)?] {
                 mask = Some(match mask {
                     Some(mask) => self.two(BinaryFunction::Multiply, mask, inside)?,
@@ -403,8 +397,7 @@ impl Images<'_> {
                     values.iter().map(clipped).collect(),
                     Numbers { dtype, rounding: None },
                 );
-                let (erased, fill) = (Side::Value(erased), Side::Constant(&fill));
-                ops::binary(self.tape, BinaryFunction::Multiply, erased, fill, Elementwise::LINEAR)?
+                ops::with(self.tape, BinaryFunction::Multiply, erased, &fill)?
             }
         };
         self.two(BinaryFunction::Add, kept, filled)
@@ -423,8 +416,7 @@ impl Images<'_> {
     /// `value` where it is above 0, else 1.
     fn or_one(&mut self, value: Value) -> Result<Value> {
         let zero = Kernel::of_values([], vec![0.0], Numbers { dtype: self.tape.dtype(value), rounding: None });
-        let (left, right) = (Side::Value(value), Side::Constant(&zero));
-        let none = ops::binary(self.tape, BinaryFunction::LessEqual, left, right, Elementwise::LINEAR)?;
+        let none = ops::with(self.tape, BinaryFunction::LessEqual, value, &zero)?;
         let kept = self.two(BinaryFunction::WhereNot, value, none)?;
         self.two(BinaryFunction::Add, kept, none)
     }
@@ -485,14 +477,8 @@ impl Images<'_> {
         let images = self.map(images, self.images)?;
         let axis = self.channel_axis(images)?;
         let [most, apart, or_one] = self.colours(images)?;
-        let whole: Vec<Span> = self.tape.shape(images).dims().iter().map(|&extent| Span::whole(extent)).collect();
-        let mut channels = [images; 3];
-        for (index, channel) in channels.iter_mut().enumerate() {
-            let mut spans = whole.clone();
-            spans[axis] = Span::shifted(1, -(index as i64));
-            *channel = ops::gather(self.tape, &spans, Outside::ZERO, images)?;
-        }
-        let [red, green, blue] = channels;
+        let mut channel = |at: usize| ops::part(self.tape, axis, at, 1, images);
+        let [red, green, blue] = [channel(0)?, channel(1)?, channel(2)?];
         // By the largest channel, the difference of the others, and where on the circle that channel is.
         let mut part = |left: Value, right: Value, at: f32| -> Result<Value> {
             let difference = self.two(BinaryFunction::Subtract, left, right)?;
@@ -595,8 +581,7 @@ impl Images<'_> {
             3 => {
                 let numbers = Numbers { dtype: self.tape.dtype(self.images), rounding: None };
                 let weights = Kernel::of_values(shape, GREY.to_vec(), numbers);
-                let (left, right) = (Side::Value(self.images), Side::Constant(&weights));
-                let parts = ops::binary(self.tape, BinaryFunction::Multiply, left, right, Elementwise::LINEAR)?;
+                let parts = ops::with(self.tape, BinaryFunction::Multiply, self.images, &weights)?;
                 ops::reduce(self.tape, AxisFunction::Sum, &[axis], true, parts)
             }
             _ => {

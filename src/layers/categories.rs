@@ -7,7 +7,7 @@ use super::arguments::{common_setters, positive};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
 use crate::{DType, Error, PartialShape, Result, Settings, Unary};
 
@@ -98,7 +98,7 @@ impl CategoryMode {
 fn compared(tape: &mut Tape, function: BinaryFunction, column: Value, numbers: Vec<f32>) -> Result<Value> {
     let kind = Numbers { dtype: tape.dtype(column), rounding: None };
     let numbers = Kernel::of_values([numbers.len()], numbers, kind);
-    ops::binary(tape, function, Side::Value(column), Side::Constant(&numbers), Elementwise::LINEAR)
+    ops::with(tape, function, column, &numbers)
 }
 
 /// Whole numbers as vectors.
@@ -525,13 +525,7 @@ impl Describe for IntegerLookup {
         let column = tape.reshape(input, [shape.dims(), &[1]].concat())?;
         let equal = compared(tape, BinaryFunction::Equal, column, from)?;
         // At most one of them is equal, so the sum is exact.
-        let to = ops::binary(
-            tape,
-            BinaryFunction::Multiply,
-            Side::Value(equal),
-            Side::Constant(&constant(to)),
-            Elementwise::LINEAR,
-        )?;
+        let to = ops::with(tape, BinaryFunction::Multiply, equal, &constant(to))?;
         let known = ops::reduce(tape, AxisFunction::Max, &[shape.rank()], false, equal)?;
         let found = ops::reduce(tape, AxisFunction::Sum, &[shape.rank()], false, to)?;
         let unknown = match (self.invert, self.num_oov_indices) {
@@ -544,13 +538,7 @@ impl Describe for IntegerLookup {
         } else {
             let count = constant(vec![self.num_oov_indices as f32]);
             let from_first = Elementwise::of_unary(&Unary::Affine { scale: 1.0, offset: unknown });
-            let left = ops::binary(
-                tape,
-                BinaryFunction::Modulo,
-                Side::Value(input),
-                Side::Constant(&count),
-                Elementwise::LINEAR,
-            )?;
+            let left = ops::with(tape, BinaryFunction::Modulo, input, &count)?;
             ops::map(tape, from_first, left)?
         };
         let unknown = ops::two(tape, BinaryFunction::WhereNot, unknown, known)?;
@@ -570,9 +558,7 @@ impl Describe for IntegerLookup {
         }
         let mut encoded = self.output_mode.encoded(tape, made, self.depth())?;
         if let Some(factors) = self.factors() {
-            let factors = constant(factors);
-            let (counts, factors) = (Side::Value(encoded), Side::Constant(&factors));
-            encoded = ops::binary(tape, BinaryFunction::Multiply, counts, factors, Elementwise::LINEAR)?;
+            encoded = ops::with(tape, BinaryFunction::Multiply, encoded, &constant(factors))?;
         }
         in_its_type(tape, &self.common, encoded)
     }

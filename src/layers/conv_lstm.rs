@@ -3,15 +3,17 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::arguments::{ConvArguments, PerAxis, WeightOptions, conv_setters, positive, seed_setter, weight_setters};
+use super::arguments::{
+    ConvArguments, PerAxis, WeightOptions, conv_setters, positive, seed_setter, share, weight_setters,
+};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, States};
 use super::mask::kept;
 use super::recurrent::{mask_of_times, orthogonal, with_forget_gate};
 use super::{Common, Initializer, Regularizer, Seed, Window};
-use crate::ops::{self, Kernel, Span, Tape, Value};
-use crate::plan::{BinaryFunction, Elementwise, Outside};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::plan::{BinaryFunction, Elementwise};
 use crate::{Activation, DataFormat, Error, Padding, PartialShape, Result, Unary};
 
 /// Gates, side by side in the kernels: input, forget, candidate, output.
@@ -206,7 +208,7 @@ impl<const R: usize> ConvLSTM<R> {
     fn next(&self, tape: &mut Tape, sums: Value, cell: Option<Value>) -> Result<[Value; STATES]> {
         let axis = self.arguments.data_format.channel_axis(R + 2);
         let filters = self.filters as usize;
-        let part = |tape: &mut Tape, of: Value, gate: usize| part(tape, of, axis, gate * filters, filters);
+        let part = |tape: &mut Tape, of: Value, gate: usize| ops::part(tape, axis, gate * filters, filters, of);
         let gates = ops::activate(tape, &self.recurrent_activation, sums)?;
         let candidate = part(tape, sums, 2)?;
         let candidate = ops::activate(tape, &self.arguments.activation, candidate)?;
@@ -227,13 +229,6 @@ impl<const R: usize> ConvLSTM<R> {
 fn one_time(input: &PartialShape) -> PartialShape {
     let dims = input.dims();
     [&dims[..1], &dims[2..]].concat().into()
-}
-
-/// `extent` positions of `axis`, from `start` on.
-fn part(tape: &mut Tape, of: Value, axis: usize, start: usize, extent: usize) -> Result<Value> {
-    let mut spans: Vec<Span> = tape.shape(of).dims().iter().map(|&extent| Span::whole(extent)).collect();
-    spans[axis] = Span { start: start as i64, ..Span::whole(extent) };
-    ops::gather(tape, &spans, Outside::ZERO, of)
 }
 
 /// The mask of one time, and where it is not, for images of `rank` axes.
@@ -273,10 +268,7 @@ impl<const R: usize> Describe for ConvLSTM<R> {
             return Err(Error::limit("filters", u64::from(self.filters), u64::from(u32::MAX / GATES)));
         }
         for (argument, rate) in [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)] {
-            if !(0.0..=1.0).contains(&rate) {
-                let rule = format!("`{argument}` must lie between 0 and 1");
-                return Err(Error::invalid(argument, rule, format!("{argument}={rate}")));
-            }
+            share(argument, rate)?;
         }
         for activation in [&self.arguments.activation, &self.recurrent_activation] {
             if Elementwise::new(activation).is_none() {
@@ -400,7 +392,7 @@ impl<const R: usize> Describe for ConvLSTM<R> {
         let mut made = Vec::with_capacity(times + STATES);
         for step in 0..times {
             let time = if self.go_backwards { times - 1 - step } else { step };
-            let sums = part(tape, products, 1, time, 1)?;
+            let sums = ops::part(tape, 1, time, 1, products)?;
             let mut sums = tape.reshape(sums, [&[batch][..], &frame].concat())?;
             if let Some([output, _]) = state {
                 let geometry = arguments.geometry(tape.shape(output), 1, values)?;
@@ -411,7 +403,7 @@ impl<const R: usize> Describe for ConvLSTM<R> {
             let mut shown = output;
             if let Some(Masked { counts, skipped }) = mask {
                 let of_time = |tape: &mut Tape, mask: Value| {
-                    let mask = part(tape, mask, 1, time, 1)?;
+                    let mask = ops::part(tape, 1, time, 1, mask)?;
                     tape.reshape(mask, [&[batch][..], &[1; R], &[1]].concat())
                 };
                 let mask = Masked { counts: of_time(tape, counts)?, skipped: of_time(tape, skipped)? };

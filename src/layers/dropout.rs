@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arguments::{common_setters, seed_setter};
+use super::arguments::{common_setters, seed_setter, share};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
@@ -78,9 +78,7 @@ impl Describe for Dropout {
 
     fn validate(&self) -> Result<()> {
         self.common.validate()?;
-        if !(0.0..=1.0).contains(&self.rate) {
-            return Err(Error::invalid("rate", "`rate` must lie between 0 and 1", format!("rate={}", self.rate)));
-        }
+        share("rate", self.rate)?;
         match &self.noise_shape {
             Some(shape) if shape.dims().contains(&Some(0)) => Err(Error::invalid(
                 "noise_shape",

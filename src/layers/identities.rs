@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "keras")]
 use serde_json::Value as Json;
 
-use super::arguments::{common_setters, seed_setter};
+use super::arguments::{common_setters, seed_setter, share};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, brief_common, common};
 use super::describe::Describe;
@@ -62,14 +62,6 @@ macro_rules! identity_layer {
             }
         }
     };
-}
-
-/// A share must lie between 0 and 1.
-fn share(argument: &'static str, value: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::invalid(argument, format!("`{argument}` must lie between 0 and 1"), format!("{argument}={value}")))
 }
 
 /// The input.

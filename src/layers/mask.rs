@@ -10,15 +10,14 @@ use super::arguments::common_setters;
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
-use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
 use crate::{Error, PartialShape, Result, Settings, Unary};
 
 /// 1 where `input` is not `number`, else 0.
 pub(super) fn differs(tape: &mut Tape, input: Value, number: f32) -> Result<Value> {
     let number = Kernel::of_values([], vec![number], Numbers { dtype: tape.dtype(input), rounding: None });
-    let (input, number) = (Side::Value(input), Side::Constant(&number));
-    ops::binary(tape, BinaryFunction::NotEqual, input, number, Elementwise::LINEAR)
+    ops::with(tape, BinaryFunction::NotEqual, input, &number)
 }
 
 /// `input` where `mask`, which broadcasts to it, is not 0; else 0.

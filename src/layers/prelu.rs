@@ -7,8 +7,8 @@ use super::arguments::{common_setters, weight_setters};
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
-use crate::ops::{self, Kernel, Side, Tape, Value};
-use crate::plan::{BinaryFunction, Elementwise};
+use crate::ops::{self, Kernel, Tape, Value};
+use crate::plan::BinaryFunction;
 use crate::{Error, PartialShape, Result, Settings};
 
 /// The rectifier with a slope below 0 that is learned: `x > 0 ? x : alpha · x`.
@@ -122,8 +122,7 @@ impl Describe for PReLU {
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
-        let (input, slope) = (Side::Value(inputs[0]), Side::Constant(&operands[0]));
-        ops::binary(tape, BinaryFunction::Prelu, input, slope, Elementwise::LINEAR)
+        ops::with(tape, BinaryFunction::Prelu, inputs[0], &operands[0])
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::arguments::{common_setters, positive, seed_setter, weight_setters};
+use super::arguments::{common_setters, positive, seed_setter, share, weight_setters};
 #[cfg(feature = "keras")]
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, States, known_extent};
@@ -283,10 +283,7 @@ impl Describe for Recurrent {
         WeightOptions::validate_all(&weights, self.activity_regularizer.as_ref())?;
         positive("units", &[self.units])?;
         for (argument, rate) in [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)] {
-            if !(0.0..=1.0).contains(&rate) {
-                let rule = format!("`{argument}` must lie between 0 and 1");
-                return Err(Error::invalid(argument, rule, format!("{argument}={rate}")));
-            }
+            share(argument, rate)?;
         }
         Ok(())
     }

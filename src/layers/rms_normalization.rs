@@ -7,7 +7,7 @@ use super::arguments::{common_setters, finite_epsilon};
 use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer};
-use crate::ops::{self, Kernel, Side, Tape, Value};
+use crate::ops::{self, Kernel, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
 use crate::{PartialShape, Result, Settings, Unary};
 
@@ -103,13 +103,12 @@ impl Describe for RMSNormalization {
         let mean = Unary::Affine { scale: (extent as f32).recip(), offset: self.epsilon as f32 };
         let mean = ops::map(tape, Elementwise::of_unary(&mean), squares)?;
         let root = ops::map(tape, Elementwise::of_unary(&Unary::Sqrt), mean)?;
-        let divided =
-            ops::binary(tape, BinaryFunction::Divide, Side::Value(inputs[0]), Side::Value(root), Elementwise::LINEAR)?;
+        let divided = ops::two(tape, BinaryFunction::Divide, inputs[0], root)?;
         // The weight along its axis, 1 along those behind.
         let mut along = vec![1; shape.rank() - axis];
         along[0] = extent;
         let scale = operands[0].reshaped(along);
-        ops::binary(tape, BinaryFunction::Multiply, Side::Value(divided), Side::Constant(&scale), Elementwise::LINEAR)
+        ops::with(tape, BinaryFunction::Multiply, divided, &scale)
     }
 }
 

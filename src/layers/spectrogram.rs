@@ -9,7 +9,7 @@ use super::config::{Codec, Configured, common};
 use super::describe::{Declared, Describe};
 use super::{ConvArguments, Initializer, PerAxis, Window};
 use crate::geometry::extent;
-use crate::ops::{self, Kernel, Numbers, Side, Span, Tape, Value};
+use crate::ops::{self, Kernel, Numbers, Span, Tape, Value};
 use crate::plan::{AxisFunction, BinaryFunction, Elementwise, Outside};
 use crate::{DType, DataFormat, Error, Padding, PartialShape, Result, Settings, Unary};
 
@@ -246,6 +246,11 @@ impl STFTSpectrogram {
         self
     }
 
+    /// Samples from one frame to the next.
+    fn step(&self) -> u32 {
+        self.frame_step.unwrap_or(self.frame_length / 2)
+    }
+
     /// Samples of the transform.
     fn samples(&self) -> u32 {
         self.fft_length.unwrap_or(self.frame_length.next_power_of_two())
@@ -258,9 +263,8 @@ impl STFTSpectrogram {
 
     /// The windows of the convolution of the samples of one channel.
     pub(crate) fn frames(&self) -> ConvArguments<1> {
-        let step = self.frame_step.unwrap_or(self.frame_length / 2);
-        let window =
-            Window { kernel_size: [self.frame_length], strides: [step], dilation_rate: [1], padding: self.padding };
+        let (kernel_size, strides) = ([self.frame_length], [self.step()]);
+        let window = Window { kernel_size, strides, dilation_rate: [1], padding: self.padding };
         let data_format = DataFormat::ChannelsLast;
         ConvArguments { window, data_format, use_bias: false, ..ConvArguments::new(PerAxis([1])) }
     }
@@ -347,7 +351,7 @@ impl Describe for STFTSpectrogram {
         self.common.validate()?;
         positive("frame_length", &[self.frame_length])?;
         self.padding.check(false)?;
-        let step = self.frame_step.unwrap_or(self.frame_length / 2);
+        let step = self.step();
         if step == 0 || step > self.frame_length {
             return Err(Error::invalid(
                 "frame_step",
@@ -411,8 +415,7 @@ impl Describe for STFTSpectrogram {
                 let bins = self.bins() as usize;
                 let twice = (0..bins).map(|bin| if bin == 0 || bin + 1 == bins { 1.0 } else { 2.0 }).collect();
                 let twice = Kernel::of_values([bins], twice, Numbers { dtype: tape.dtype(power), rounding: None });
-                let (power, twice) = (Side::Value(power), Side::Constant(&twice));
-                ops::binary(tape, BinaryFunction::Multiply, power, twice, Elementwise::LINEAR)?
+                ops::with(tape, BinaryFunction::Multiply, power, &twice)?
             }
             (SpectrogramMode::Log | SpectrogramMode::Magnitude, &[real, imaginary]) => {
                 let power = power(tape, real, imaginary)?;
@@ -668,8 +671,7 @@ impl Describe for MelSpectrogram {
         let signal = ops::gather(tape, &mirrored, Outside::Reflect, input)?;
         // What the window of no frame reads is left out.
         let read = padded - (all - length);
-        let signal =
-            ops::gather(tape, &[Span::whole(batch), Span::shifted(read, -(before as i64))], Outside::ZERO, signal)?;
+        let signal = ops::part(tape, 1, before, read, signal)?;
         let signal = tape.reshape(signal, [batch, read, 1])?;
         let bins = all / 2 + 1;
         let window = Window {

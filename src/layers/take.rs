@@ -128,7 +128,7 @@ impl Describe for Take {
     }
 
     fn operands(&self, weights: Vec<Arc<Kernel>>, _numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
-        let exact = Numbers { dtype: DType::F32, rounding: None };
+        let exact = Numbers::EXACT;
         let of = |indices: &HostTensor| Kernel::of_values(indices.shape.clone(), indices.values.clone(), exact);
         Ok(self.indices.as_ref().map_or(weights, |indices| vec![of(indices)]))
     }

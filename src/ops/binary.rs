@@ -55,6 +55,11 @@ pub(crate) fn two(tape: &mut Tape, function: BinaryFunction, left: Value, right:
     binary(tape, function, Side::Value(left), Side::Value(right), Elementwise::LINEAR)
 }
 
+/// `function(left, right)` of a value and a constant, broadcast as NumPy does.
+pub(crate) fn with(tape: &mut Tape, function: BinaryFunction, left: Value, right: &Arc<Kernel>) -> Result<Value> {
+    binary(tape, function, Side::Value(left), Side::Constant(right), Elementwise::LINEAR)
+}
+
 /// `activation(function(left, right))`, broadcast as NumPy does.
 pub(crate) fn binary(
     tape: &mut Tape,

@@ -42,7 +42,7 @@ mod tape;
 mod update;
 
 pub(crate) use affine::affine;
-pub(crate) use binary::{Side, batch_dot, binary, matmul, two};
+pub(crate) use binary::{Side, batch_dot, binary, matmul, two, with};
 pub(crate) use conv::{ConvArgs, conv, dense, dense_by_group, scale_and_shift, scale_and_shift_runs};
 pub(crate) use einsum::{Equation, einsum};
 pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
@@ -50,7 +50,7 @@ pub(crate) use gradient::{Target, gradient};
 pub(crate) use kernel::{Bytes, Form, Kernel, Numbers, Passing, Refill};
 pub(crate) use launch::Launch;
 pub(crate) use loss::losses;
-pub(crate) use movement::{Span, concatenate, expand, gather, permute};
+pub(crate) use movement::{Span, concatenate, expand, gather, part, permute};
 pub(crate) use noise::{drawn, noise};
 pub(crate) use normalize::{Statistics, normalize};
 pub(crate) use pool::pool;

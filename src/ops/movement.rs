@@ -87,6 +87,13 @@ fn strided(output: &[usize], strides: &[usize], dtype: DType) -> Result<MoveProb
     MoveProblem::new(&axes, 0, Outside::ZERO, dtype)
 }
 
+/// `extent` positions of an axis of `input`, from `start` on.
+pub(crate) fn part(tape: &mut Tape, axis: usize, start: usize, extent: usize, input: Value) -> Result<Value> {
+    let mut spans: Vec<Span> = tape.shape(input).dims().iter().map(|&extent| Span::whole(extent)).collect();
+    spans[axis] = Span { start: start as i64, ..Span::whole(extent) };
+    gather(tape, &spans, Outside::ZERO, input)
+}
+
 /// `input` padded, cut, stepped through, reversed or repeated, as a span of each axis says; what lies outside reads as
 /// `outside`.
 pub(crate) fn gather(tape: &mut Tape, spans: &[Span], outside: Outside, input: Value) -> Result<Value> {

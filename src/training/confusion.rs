@@ -7,7 +7,7 @@
 use super::loss::unary;
 use super::metric::quotient;
 use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
+use crate::plan::{AxisFunction, BinaryFunction};
 use crate::{DType, Error, Result, Settings, Shape, Unary};
 
 /// How a prediction, above a threshold or not, and a target, 0 or not, agree.
@@ -60,11 +60,7 @@ impl Confusion {
 
 /// Numbers on the device that are the same in every step.
 fn constant(shape: impl Into<Shape>, values: Vec<f32>) -> std::sync::Arc<Kernel> {
-    Kernel::of_values(shape, values, Numbers { dtype: DType::F32, rounding: None })
-}
-
-fn with(tape: &mut Tape, function: BinaryFunction, left: Value, right: &std::sync::Arc<Kernel>) -> Result<Value> {
-    ops::binary(tape, function, Side::Value(left), Side::Constant(right), Elementwise::LINEAR)
+    Kernel::of_values(shape, values, Numbers::EXACT)
 }
 
 /// How many elements of a matrix of comparisons there are at a time.
@@ -89,7 +85,7 @@ pub(super) fn counts(
         return Err(Error::invalid("y_true", rule, given));
     }
     let targets = tape.reshape(targets, shape.clone())?;
-    let mut positive = with(tape, BinaryFunction::NotEqual, targets, &constant([1], vec![0.0]))?;
+    let mut positive = ops::with(tape, BinaryFunction::NotEqual, targets, &constant([1], vec![0.0]))?;
     let mut negative = unary(tape, Unary::Affine { scale: -1.0, offset: 1.0 }, positive)?;
     if let Some(weights) = weights {
         let weights = spread(tape, weights, shape.rank())?;
@@ -104,8 +100,8 @@ pub(super) fn counts(
         }
         let chosen = (0..classes).map(|index| f32::from(u8::from(index == class as usize))).collect();
         let chosen = constant([classes], chosen);
-        positive = with(tape, BinaryFunction::Multiply, positive, &chosen)?;
-        negative = with(tape, BinaryFunction::Multiply, negative, &chosen)?;
+        positive = ops::with(tape, BinaryFunction::Multiply, positive, &chosen)?;
+        negative = ops::with(tape, BinaryFunction::Multiply, negative, &chosen)?;
     }
     let rows = [tape.reshape(positive, [1, count])?, tape.reshape(negative, [1, count])?];
     let rows = ops::concatenate(tape, 0, &rows)?;
@@ -113,7 +109,7 @@ pub(super) fn counts(
     let mut parts = Vec::new();
     for some in thresholds.chunks((COMPARED / count).max(1)) {
         let some = constant([1, some.len()], some.iter().map(|&threshold| threshold as f32).collect());
-        let above = with(tape, BinaryFunction::Greater, column, &some)?;
+        let above = ops::with(tape, BinaryFunction::Greater, column, &some)?;
         parts.push(ops::matmul(tape, Side::Value(rows), Side::Value(above))?);
     }
     let by_threshold = if parts.len() == 1 { parts[0] } else { ops::concatenate(tape, 1, &parts)? };
@@ -328,7 +324,8 @@ pub(super) fn matrix(tape: &mut Tape, iou: &Iou, values: [Value; 2], weights: Op
     targets = ops::cast(tape, DType::F32, None, targets)?;
     let shapes = format!("targets of shape {}, predictions of shape {}", tape.shape(targets), tape.shape(predictions));
     if let Some(threshold) = iou.threshold {
-        predictions = with(tape, BinaryFunction::GreaterEqual, predictions, &constant([1], vec![threshold as f32]))?;
+        predictions =
+            ops::with(tape, BinaryFunction::GreaterEqual, predictions, &constant([1], vec![threshold as f32]))?;
     }
     predictions = if iou.sparse_y_pred { whole(tape, predictions)? } else { largest(tape, predictions)? };
     targets = if iou.sparse_y_true { whole(tape, targets)? } else { largest(tape, targets)? };
@@ -341,9 +338,9 @@ pub(super) fn matrix(tape: &mut Tape, iou: &Iou, values: [Value; 2], weights: Op
     let classes = iou.num_classes as usize;
     let numbers = constant([1, classes], (0..classes).map(|class| class as f32).collect());
     let column = tape.reshape(targets, [count, 1])?;
-    let mut wanted = with(tape, BinaryFunction::Equal, column, &numbers)?;
+    let mut wanted = ops::with(tape, BinaryFunction::Equal, column, &numbers)?;
     if let Some(class) = iou.ignore_class {
-        let counted = with(tape, BinaryFunction::NotEqual, column, &constant([1], vec![class as f32]))?;
+        let counted = ops::with(tape, BinaryFunction::NotEqual, column, &constant([1], vec![class as f32]))?;
         wanted = ops::two(tape, BinaryFunction::Multiply, wanted, counted)?;
     }
     if let Some(weights) = weights {
@@ -351,12 +348,12 @@ pub(super) fn matrix(tape: &mut Tape, iou: &Iou, values: [Value; 2], weights: Op
         let weights = whole(tape, weights)?;
         let weights = spread(tape, weights, lines.rank())?;
         let ones = constant(lines.clone(), vec![1.0; count]);
-        let weights = with(tape, BinaryFunction::Multiply, weights, &ones)?;
+        let weights = ops::with(tape, BinaryFunction::Multiply, weights, &ones)?;
         let weights = tape.reshape(weights, [count, 1])?;
         wanted = ops::two(tape, BinaryFunction::Multiply, wanted, weights)?;
     }
     let column = tape.reshape(predictions, [count, 1])?;
-    let taken = with(tape, BinaryFunction::Equal, column, &numbers)?;
+    let taken = ops::with(tape, BinaryFunction::Equal, column, &numbers)?;
     let wanted = ops::permute(tape, &[1, 0], wanted)?;
     let matrix = ops::matmul(tape, Side::Value(wanted), Side::Value(taken))?;
     tape.reshape(matrix, [classes * classes])
@@ -381,7 +378,7 @@ fn largest(tape: &mut Tape, value: Value) -> Result<Value> {
     let is_most = ops::two(tape, BinaryFunction::Equal, value, most)?;
     // Below 0 where it is the largest, the first one least.
     let below = constant([extent], (0..extent).map(|index| index as f32 - extent as f32).collect());
-    let places = with(tape, BinaryFunction::Multiply, is_most, &below)?;
+    let places = ops::with(tape, BinaryFunction::Multiply, is_most, &below)?;
     let first = ops::reduce(tape, AxisFunction::Min, &[last], false, places)?;
     unary(tape, Unary::Affine { scale: 1.0, offset: extent as f32 }, first)
 }

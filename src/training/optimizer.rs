@@ -14,7 +14,7 @@ use super::weights::projected;
 use crate::formats::LossScaleState;
 use crate::layers::Constraint;
 use crate::ops::{self, Kernel, Numbers, Side, Tape, UpdateReads, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Clip, Elementwise, UpdateFunction, UpdateProblem};
+use crate::plan::{AxisFunction, BinaryFunction, Clip, UpdateFunction, UpdateProblem};
 use crate::variable::Data;
 use crate::{Commands, DType, Error, Gpu, HostTensor, Result, Tensor, Unary, Variable};
 
@@ -991,9 +991,8 @@ fn not_finite(tape: &mut Tape, gradients: &[Value]) -> Result<Value> {
 fn left_out_where(tape: &mut Tape, left_out: Value, clock: Value) -> Result<Value> {
     let mut first = vec![0.0; CLOCK];
     first[0] = -2.0;
-    let first = Kernel::of_values([CLOCK], first, Numbers { dtype: DType::F32, rounding: None });
-    let (left_out, first) = (Side::Value(left_out), Side::Constant(&first));
-    let change = ops::binary(tape, BinaryFunction::Multiply, left_out, first, Elementwise::LINEAR)?;
+    let first = Kernel::of_values([CLOCK], first, Numbers::EXACT);
+    let change = ops::with(tape, BinaryFunction::Multiply, left_out, &first)?;
     ops::two(tape, BinaryFunction::Add, clock, change)
 }
 

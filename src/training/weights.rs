@@ -4,7 +4,7 @@ use super::loss::unary;
 use crate::geometry::axis_index;
 use crate::layers::{Axes, Constraint, OrthogonalMode, Regularizer};
 use crate::ops::{self, Kernel, Numbers, Side, Tape, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
+use crate::plan::{AxisFunction, BinaryFunction};
 use crate::{Commands, DType, Error, Result, Settings, Shape, Tensor, Unary};
 
 impl Regularizer {
@@ -166,9 +166,8 @@ fn orthogonal(
     };
     let off_diagonal: Vec<f32> =
         (0..size * size).map(|index| if index / size == index % size { 0.0 } else { 1.0 }).collect();
-    let mask = Kernel::of_values([size, size], off_diagonal, Numbers { dtype: DType::F32, rounding: None });
-    let off =
-        ops::binary(tape, BinaryFunction::Multiply, Side::Value(gram), Side::Constant(&mask), Elementwise::LINEAR)?;
+    let mask = Kernel::of_values([size, size], off_diagonal, Numbers::EXACT);
+    let off = ops::with(tape, BinaryFunction::Multiply, gram, &mask)?;
     let pairs = size as f64 * (size as f64 - 1.0) / 2.0;
     let share = factor * 0.5 / pairs;
     let sum = ops::reduce(tape, AxisFunction::L1, &[0, 1], false, off)?;

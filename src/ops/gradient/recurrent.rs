@@ -19,12 +19,11 @@ use std::ops::Range;
 
 use super::{Place, Reverse, filled};
 use crate::ops::{
-    Kernel, Numbers, Reads, Side, Span, Step, Tape, Value, binary, cast, concatenate, dense_by_group, gather, in_order,
-    map, permute, two,
+    Kernel, Numbers, Reads, Span, Step, Tape, Value, cast, concatenate, dense_by_group, gather, in_order, map, part,
+    permute, two, with,
 };
 use crate::plan::{
-    BinaryFunction, Elementwise, Operand, Outside, Problem, RecurrentFunction, RecurrentGradientProblem,
-    RecurrentProblem,
+    BinaryFunction, Operand, Outside, Problem, RecurrentFunction, RecurrentGradientProblem, RecurrentProblem,
 };
 use crate::{Activation, DType, Result};
 
@@ -37,9 +36,7 @@ struct Product {
 
 /// The gates `from` up to `to` of `value`, `[batch, times, gates, units]`.
 fn gates(tape: &mut Tape, from: usize, to: usize, value: Value) -> Result<Value> {
-    let mut spans: Vec<Span> = tape.shape(value).dims().iter().map(|&extent| Span::whole(extent)).collect();
-    spans[2] = Span::shifted(to - from, -(from as i64));
-    gather(tape, &spans, Outside::ZERO, value)
+    part(tape, 2, from, to - from, value)
 }
 
 impl Reverse<'_> {
@@ -62,9 +59,9 @@ impl Reverse<'_> {
         let before = match first {
             None => gather(self.tape, &[whole[0], Span::shifted(times, 1), whole[2]], Outside::ZERO, states)?,
             Some(first) => {
-                let first = gather(self.tape, &[whole[0], whole[2]], Outside::ZERO, first)?;
+                let first = part(self.tape, 1, 0, units, first)?;
                 let first = self.tape.reshape(first, [batch, 1, units])?;
-                let later = gather(self.tape, &[whole[0], Span::whole(times - 1), whole[2]], Outside::ZERO, states)?;
+                let later = part(self.tape, 1, 0, times - 1, states)?;
                 concatenate(self.tape, 1, &[first, later])?
             }
         };
@@ -72,8 +69,7 @@ impl Reverse<'_> {
             None => None,
             Some(of_sequence) => {
                 let mask = if problem.masked { times } else { 0 };
-                let behind = [whole[0], Span::shifted(values, -(mask as i64))];
-                let factors = gather(self.tape, &behind, Outside::ZERO, of_sequence)?;
+                let factors = part(self.tape, 1, mask, values, of_sequence)?;
                 Some(self.tape.reshape(factors, [batch, 1, gate_count, units])?)
             }
         };
@@ -150,10 +146,7 @@ impl Reverse<'_> {
                         let share = share.iter().flat_map(|&one| std::iter::repeat_n(one, units)).collect();
                         Kernel::of_values([gate_count, units], share, Numbers { dtype, rounding: None })
                     });
-                    let mut share = |share| {
-                        let (made, share) = (Side::Value(made), Side::Constant(share));
-                        binary(self.tape, BinaryFunction::Multiply, made, share, Elementwise::LINEAR)
-                    };
+                    let mut share = |share| with(self.tape, BinaryFunction::Multiply, made, share);
                     let (first, second) = (share(&first)?, share(&second)?);
                     vec![
                         Product { steps, value: products, gradient: first },
@@ -177,8 +170,7 @@ impl Reverse<'_> {
         }
         if let Some(kept) = kept.filter(|_| self.wants(step, Operand::States)) {
             let carried = of.carried() as usize;
-            let last = [Span::shifted(carried, -(of.cells() as i64)), whole[0], whole[2]];
-            let made = gather(self.tape, &last, Outside::ZERO, kept)?;
+            let made = part(self.tape, 0, of.cells() as usize, carried, kept)?;
             let made = permute(self.tape, &[1, 0, 2], made)?;
             let made = self.tape.reshape(made, [batch, carried * units])?;
             let made = cast(self.tape, dtype, None, made)?;

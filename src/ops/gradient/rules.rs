@@ -2,8 +2,8 @@
 
 use super::Reverse;
 use crate::ops::{
-    Kernel, Numbers, Read, Reads, Side, Span, Step, Tape, Value, activate, binary, cast, expand, gather, map, reduce,
-    two, value_of,
+    Kernel, Numbers, Read, Reads, Span, Step, Tape, Value, activate, cast, expand, gather, map, reduce, two, value_of,
+    with,
 };
 use crate::plan::{
     AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
@@ -306,9 +306,8 @@ impl Reverse<'_> {
         // A number below 0 counts from the end.
         for first in [0.0, -(extent as f32)] {
             let lines = (0..extent).map(|line| first + line as f32).collect();
-            let lines = Kernel::of_values([extent as usize], lines, Numbers { dtype: DType::F32, rounding: None });
-            let (value, constant) = (Side::Value(numbers), Side::Constant(&lines));
-            let hits = binary(self.tape, BinaryFunction::Equal, value, constant, Elementwise::LINEAR)?;
+            let lines = Kernel::of_values([extent as usize], lines, Numbers::EXACT);
+            let hits = with(self.tape, BinaryFunction::Equal, numbers, &lines)?;
             ones = Some(match ones {
                 None => hits,
                 Some(ones) => self.sum(ones, hits)?,

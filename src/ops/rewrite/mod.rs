@@ -176,7 +176,7 @@ mod tests {
 
     fn kernel(shape: &[usize], value: f32) -> Arc<Kernel> {
         let values = vec![value; shape.iter().product()];
-        Kernel::of_values(shape, values, Numbers { dtype: DType::F32, rounding: None })
+        Kernel::of_values(shape, values, Numbers::EXACT)
     }
 
     /// A 3×3 convolution of 4 to 4 channels, without a bias.
