@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The data are the 360 digits of 8×8 pixels that the tests of this repository bring. The last fifth is not trained on; the
-//! accuracy on it is what the network has learned. `wgpu-conv train` does the same with the whole set of 1797.
+//! accuracy on it is what the network has learned. `wgpu-conv train` does the same with the whole set of 1797, `digits.npz`.
 
 use std::time::Instant;
 

@@ -667,6 +667,24 @@ fn models_are_trained() {
     let moved = before.iter().zip(&after).map(|((_, one), (_, other))| one.read().unwrap() != other.read().unwrap());
     assert_eq!(moved.collect::<Vec<_>>(), [false, false, true, true], "the last layer alone learns");
 
+    // A new last layer, for as many classes as there are folders, or labels; and the model up to the one before.
+    std::fs::remove_dir_all(folder.join("pictures/9")).unwrap();
+    let third = at("nine.keras");
+    let new = ["--new-head", "--freeze", "all-but:1", "--epochs", "1", "--json"];
+    printed(&[&["train", &model, &pictures, "-o", &third][..], &new].concat());
+    let nine = Model::load(&gpu::gpu().unwrap(), &third).unwrap();
+    assert_eq!(nine.output_shapes()[0].dims().last(), Some(&Some(9)));
+    let kept =
+        before.iter().zip(&nine.weights()).take(2).all(|(one, two)| one.1.read().unwrap() == two.1.read().unwrap());
+    assert!(kept, "all but the last layer is as it was");
+    let layers = Model::load(&gpu::gpu().unwrap(), &third).unwrap();
+    let names: Vec<_> = layers.blocks().iter().map(|block| block.name().to_owned()).collect();
+    let features = at("features.npy");
+    printed(&["run", &third, &data, "--tensor", "input_0", "--until", &names[names.len() - 2], "-o", &features]);
+    let width = layers.blocks()[names.len() - 1].count_params();
+    let bytes = std::fs::read(features).unwrap().len() as u64;
+    assert!(bytes > 360 * (width / 9 - 1) * 4 && bytes < 360 * (width / 9 - 1) * 4 + 256, "{bytes} for {width}");
+
     for (more, why) in [
         (&["train", &model, &data, "-o", &at("a.h5")][..], "must end in .keras"),
         (&["train", &model, &data, "-o", &at("a.keras"), "--y", "words"], "there must be an array of targets"),

@@ -8,8 +8,8 @@ pub mod networks;
 
 use common::tolerance::MODEL_DEV;
 use wgpu_conv::layers::{
-    BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig, Merge, ReLU,
-    SeparableConv2D,
+    ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig,
+    Merge, ReLU, Reshape, SeparableConv2D,
 };
 use wgpu_conv::model::{Functional, Sequential, Symbol};
 use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor, Tuning};
@@ -586,4 +586,84 @@ fn separable_convolutions_are_taken_in_one_pass() {
             assert!(error <= MODEL_DEV, "{other} beside {exact}");
         }
     }
+}
+
+/// A part of a model makes what the layers of the whole one make, and needs no input that only the rest reads.
+#[test]
+fn a_model_is_cut_at_its_layers() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let whole = small(&gpu);
+    let input = upload(&gpu, &numbers([3, 6, 7, 3]));
+    let recorded = whole.call_recorded(&input).unwrap();
+    let of = |path: &str| recorded.iter().find(|made| made.path == path).unwrap().output.read::<f32>().unwrap();
+    let (conv, pool) = (of("conv"), of("pool"));
+    drop(recorded);
+    let part = whole.into_model().unwrap().with_outputs(&["pool", "conv"]).unwrap();
+    assert_eq!(part.blocks().iter().map(|block| block.name()).collect::<Vec<_>>(), ["conv", "drop", "pool"]);
+    let made = part.call_all(std::slice::from_ref(&input)).unwrap();
+    assert_eq!(made.iter().map(|made| made.read::<f32>().unwrap()).collect::<Vec<_>>(), [pool, conv]);
+
+    let graph = Functional::new(&gpu);
+    let (one, two) = (graph.input("one", [None, Some(3)]).unwrap(), graph.input("two", [None, Some(3)]).unwrap());
+    let left = one.apply(Dense::new(3).name("left")).unwrap();
+    let right = graph.again("left", &[&two]).unwrap().swap_remove(0);
+    let last = two.apply(Dense::new(2).name("last")).unwrap();
+    let sum = graph.apply(Merge::add().name("sum"), &[&left, &right]).unwrap();
+    let build = graph.model("two", &[&one, &two], &[&sum, &last]).unwrap();
+    let error = build.with_outputs(&["left"]).unwrap_err().to_string();
+    assert!(error.contains("must be applied once") && error.contains("\"left\""), "{error}");
+    let two_inputs = || {
+        let graph = Functional::new(&gpu);
+        let (one, two) = (graph.input("one", [None, Some(3)]).unwrap(), graph.input("two", [None, Some(3)]).unwrap());
+        let sum = graph.apply(Merge::add().name("sum"), &[&one, &two]).unwrap();
+        let last = two.apply(Dense::new(2).name("last")).unwrap();
+        graph.model("two", &[&one, &two], &[&sum, &last]).unwrap()
+    };
+    let part = two_inputs().with_outputs(&["last"]).unwrap();
+    assert_eq!(part.inputs().iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["two"]);
+    let error = two_inputs().with_outputs(&["lost"]).unwrap_err().to_string();
+    assert!(error.contains("sum") && error.contains("\"lost\""), "{error}");
+    assert!(two_inputs().with_outputs(&[]).unwrap_err().to_string().contains("must have an output"));
+    let error = two_inputs().with_classes(3).unwrap_err().to_string();
+    assert!(error.contains("must have one output"), "{error}");
+}
+
+/// For other classes the last layer is a new one, also where other layers stand behind it; all others keep what they have.
+#[test]
+fn a_model_is_given_other_classes() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let convolution = Sequential::new(&gpu)
+        .with_input(INPUT)
+        .unwrap()
+        .with(Conv2D::new(4, 3).name("seen").activation(Activation::RELU))
+        .unwrap()
+        .with(GlobalAveragePooling2D::new().keepdims(true).name("pool"))
+        .unwrap()
+        .with(Conv2D::new(7, 1).name("scores"))
+        .unwrap()
+        .with(Reshape::new([7]).name("flat"))
+        .unwrap()
+        .with(ActivationLayer::new(Activation::Softmax { axis: -1 }).name("shares"))
+        .unwrap()
+        .into_model()
+        .unwrap();
+    for (model, last) in [(small(&gpu).into_model().unwrap(), "scores"), (convolution, "scores")] {
+        let first = model.layers()[0].1.get_weights().unwrap();
+        let model = model.with_classes(3).unwrap();
+        assert_eq!(model.output_shapes()[0].to_string(), "(None, 3)");
+        assert_eq!(model.layers()[0].1.get_weights().unwrap(), first);
+        let scores = model.get_layer(last).unwrap();
+        assert_eq!(scores.weights().iter().map(|w| w.shape().dims().last().copied()).collect::<Vec<_>>(), [Some(3); 2]);
+        let made = model.predict(&numbers([2, 6, 7, 3])).unwrap();
+        assert_eq!(made.shape.to_string(), "(2, 3)");
+        assert!(model.verify(&[upload(&gpu, &numbers([2, 6, 7, 3]))]).unwrap().first_difference().is_none());
+    }
+    let error = small(&gpu).into_model().unwrap().with_classes(0).unwrap_err().to_string();
+    assert!(error.contains("at least one class"), "{error}");
+    let flat = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap().with(ReLU::new()).unwrap();
+    let error = flat.into_model().unwrap().with_classes(2).unwrap_err().to_string();
+    assert!(error.contains("must be Dense or a convolution") && error.contains("an input"), "{error}");
+    let normal = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap().with(BatchNormalization::new()).unwrap();
+    let error = normal.into_model().unwrap().with_classes(2).unwrap_err().to_string();
+    assert!(error.contains("BatchNormalization"), "{error}");
 }

@@ -238,7 +238,7 @@ impl Model {
     }
 
     /// Keeps what `outputs` depend on, with `inputs` in the order given.
-    fn keep_between(&mut self, inputs: &[Port], outputs: &[Port]) {
+    pub(super) fn keep_between(&mut self, inputs: &[Port], outputs: &[Port]) {
         let needed = self.needed(outputs);
         let mut blocks = vec![None; self.blocks.len()];
         let mut nodes = vec![None; self.nodes.len()];

@@ -18,6 +18,7 @@
 //! ```
 
 mod architecture;
+mod cut;
 mod functional;
 mod gradients;
 #[cfg(all(test, feature = "verify"))]

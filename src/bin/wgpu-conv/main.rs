@@ -133,9 +133,10 @@ Examples:
   wgpu-conv train digits.keras digits.npz -o trained.keras --from-scratch
       from random weights, by the arrays x_train and y_train, measured after
       each epoch by x_test and y_test
-  wgpu-conv train mobilenet.keras flowers/ -o flowers.keras --freeze all-but:1
-      --learning-rate 0.01 --validation-split 0.2 --patience 3
-      the last layer alone, until it no longer becomes better
+  wgpu-conv train mobilenet.keras flowers/ -o flowers.keras --new-head
+      --freeze all-but:1 --learning-rate 0.01 --validation-split 0.2 --patience 3
+      a new last layer, for the classes in that folder, and that layer alone,
+      until it no longer becomes better
   wgpu-conv train run.keras digits.npz -o run.keras --overwrite --resume
       on from where a training was saved, here or in Keras
   wgpu-conv train digits.keras digits.npz -o trained.keras --page curves.html

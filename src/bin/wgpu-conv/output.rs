@@ -165,7 +165,8 @@ pub struct Shapes {
     /// given several times
     #[arg(long = "shape", value_name = "NAME=EXTENT", value_parser = fixed)]
     fixed: Vec<(String, Vec<usize>)>,
-    /// A value or a node of an ONNX file to end the model at, in place of the file's outputs; may be given several times
+    /// A layer, or a value or a node of an ONNX file, to end the model at, in place of the file's outputs; may be given several
+    /// times
     #[arg(long, value_name = "NAME")]
     until: Vec<String>,
     /// A value or a node of an ONNX file to begin the model at, with its shape, as in features=1x256x20x20: it becomes an
@@ -189,8 +190,7 @@ impl Shapes {
         }
         let mut file = OnnxFile::open(path)?;
         if !self.until.is_empty() {
-            let until: Vec<_> = self.until.iter().map(String::as_str).collect();
-            file = file.with_outputs(&until)?;
+            file = file.with_outputs(&self.ends())?;
         }
         for (name, extents) in &self.begins {
             file = file.with_input(name, Shape::from(&extents[..]))?;
@@ -204,6 +204,11 @@ impl Shapes {
         }
         Ok(Some(file))
     }
+
+    /// The names to end the model at.
+    fn ends(&self) -> Vec<&str> {
+        self.until.iter().map(String::as_str).collect()
+    }
 }
 
 /// The model of the file at `path`, on the adapter of `choice`.
@@ -214,6 +219,11 @@ pub fn load(choice: &AdapterChoice, path: &Path, shapes: &Shapes) -> Result<Mode
 /// The model of the file at `path`, on `gpu`.
 pub fn load_on(gpu: &Gpu, path: &Path, shapes: &Shapes) -> Result<Model, Error> {
     let _progress = Progress::new(format!("loading {}", named(path)), "", None);
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let of_keras = ["keras", "h5", "hdf5"].contains(&ending.as_str());
+    if of_keras && shapes.fixed.is_empty() && shapes.begins.is_empty() && !shapes.until.is_empty() {
+        return Model::load(gpu, path)?.with_outputs(&shapes.ends());
+    }
     match shapes.onnx(path)? {
         Some(file) => file.build(gpu),
         None => Model::load(gpu, path),

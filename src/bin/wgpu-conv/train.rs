@@ -79,6 +79,9 @@ pub struct Train {
     /// Layers that do not learn, by name; the last layers alone learn with `--freeze all-but:2`
     #[arg(long, value_name = "NAME", num_args = 1..)]
     freeze: Vec<String>,
+    /// Put a new last layer, with an output for each class of DATA, in the place of the model's own
+    #[arg(long, conflicts_with = "resume")]
+    new_head: bool,
     /// Begin with random weights rather than those of the file
     #[arg(long, conflicts_with = "resume")]
     from_scratch: bool,
@@ -121,8 +124,11 @@ impl Train {
         if self.from_scratch {
             model.initialize()?;
         }
-        self.freeze(&mut model)?;
         let (data, validation) = self.data(&model)?;
+        if self.new_head {
+            model = model.with_classes(classes(&data)?)?;
+        }
+        self.freeze(&mut model)?;
         let mut trainer = self.trainer(&model, &data)?;
         let (x, y) = ([data.x], [data.y]);
         let measured = validation.map(|data| ([data.x], [data.y]));
@@ -367,6 +373,32 @@ fn no_array(place: &str, what: &str, option: &str, names: &[&str], arrays: &[(St
         there.join(", ")
     );
     Error::Format { place: place.to_owned(), problem }
+}
+
+/// How many classes there are: folders, places of a target, or labels up to the highest.
+fn classes(data: &Data) -> Result<u32, Error> {
+    let y = &data.y;
+    let rows = y.shape.dims().first().copied().unwrap_or_default();
+    let count = if !data.classes.is_empty() {
+        data.classes.len()
+    } else if y.values.len() > rows {
+        y.shape.dims().last().copied().unwrap_or_default()
+    } else {
+        let highest = y.values.iter().copied().fold(0.0, f32::max);
+        if let Some(label) = y.values.iter().find(|label| label.fract() != 0.0 || **label < 0.0) {
+            return Err(Error::Invalid {
+                argument: "new-head".into(),
+                rule: "targets must be classes, whole numbers from 0 on, to be counted for a new last layer".into(),
+                received: label.to_string(),
+            });
+        }
+        highest as usize + 1
+    };
+    u32::try_from(count).map_err(|_| Error::Invalid {
+        argument: "new-head".into(),
+        rule: "there must be fewer classes than 2³²".into(),
+        received: count.to_string(),
+    })
 }
 
 /// The cross-entropy that suits the last layer and the targets.
