@@ -10,12 +10,12 @@
 //
 // and likewise along the depth, where there is one (lib/rows.wgsl).
 //
-// For each kernel row the SPAN inputs that the TILE windows cover are read once into registers and serve every tap.
-// Taps outside the input read as zero.
+// A row of the kernel is taken in PIECES of PIECE taps, one alone where it is short. For each piece the SPAN inputs that the
+// TILE windows cover are read once into registers and serve every tap. Taps outside the input read as zero.
 //
 // Constants: LANES divides out_c; where it exceeds 1 the channels are last and MULTIPLIER is 1.
-// SPAN = (TILE − 1)·STRIDE_W + (KERNEL_W − 1)·DILATION_W + 1.
-// Memory: SPAN input vectors and KERNEL_W kernel vectors for each kernel row; TILE output vectors.
+// PIECES = ⌈KERNEL_W / PIECE⌉; SPAN = (TILE − 1)·STRIDE_W + (PIECE − 1)·DILATION_W + 1.
+// Memory: SPAN input vectors and PIECE kernel vectors for each piece of a kernel row; TILE output vectors.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Vec>;
@@ -60,7 +60,7 @@ fn main(
     if HAS_BIAS {
         offset = unpacked(bias[vector]);
     }
-    // Products are summed in runs of RUN_ROWS kernel rows, and then the runs (blocked summation).
+    // Products are summed in runs of RUN pieces of kernel rows, and then the runs (blocked summation).
     var sums: array<Acc, TILE>;
     var totals: array<Acc, TILE>;
     var span: array<Acc, SPAN>;
@@ -69,28 +69,34 @@ fn main(
         totals[t] = offset;
     }
     let top = first_row(oy);
-    for (var block = 0u; block < KERNEL_ROWS; block += RUN_ROWS) {
+    for (var block = 0u; block < KERNEL_ROWS * PIECES; block += RUN) {
         // unroll
         for (var t = 0u; t < TILE; t++) {
             sums[t] = Acc(0.0);
         }
-        for (var k = block; k < min(block + RUN_ROWS, KERNEL_ROWS); k++) {
+        for (var step = block; step < min(block + RUN, KERNEL_ROWS * PIECES); step++) {
+            let k = step / PIECES;
+            let first_tap = step % PIECES * PIECE;
+            let left = first + i32(first_tap * DILATION_W);
             let iy = row_of(top, k);
             let row_inside = iy < params.in_h;
             let row = select(0u, iy, row_inside);
             // unroll
             for (var i = 0u; i < SPAN; i++) {
-                let ix = first + i32(i);
+                let ix = left + i32(i);
                 let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
                 let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
                 span[i] = select(Acc(0.0), unpacked(input[at]), inside);
             }
             // unroll
-            for (var kx = 0u; kx < KERNEL_W; kx++) {
-                let tap = unpacked(kernel[(k * KERNEL_W + kx) * vectors + vector]);
-                // unroll
-                for (var t = 0u; t < TILE; t++) {
-                    sums[t] = fma(span[t * STRIDE_W + kx * DILATION_W], tap, sums[t]);
+            for (var i = 0u; i < PIECE; i++) {
+                // The last piece may be shorter than the others.
+                if PIECES * PIECE == KERNEL_W || first_tap + i < KERNEL_W {
+                    let tap = unpacked(kernel[(k * KERNEL_W + first_tap + i) * vectors + vector]);
+                    // unroll
+                    for (var t = 0u; t < TILE; t++) {
+                        sums[t] = fma(span[t * STRIDE_W + i * DILATION_W], tap, sums[t]);
+                    }
                 }
             }
         }

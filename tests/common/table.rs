@@ -351,7 +351,7 @@ const fn separable(multiplier: u32, filters: u32) -> Kind {
 }
 
 /// The corners that kernels are written wrong at.
-pub const ROWS: [Row; 62] = [
+pub const ROWS: [Row; 65] = [
     row("one of everything", dense(1), [1, 1], 1),
     row("one output pixel", dense(3), [3, 5], 2).kernel(3, 5),
     row("primes", dense(11), [7, 13], 5).kernel(3, 5).then("relu"),
@@ -408,6 +408,9 @@ pub const ROWS: [Row; 62] = [
     row("depthwise, dilation", depthwise(1), [10, 17], 8).kernel(3, 3).dilation(2, 3).same(),
     row("depthwise, stride and dilation", depthwise(1), [11, 14], 4).kernel(3, 3).strides(2, 2).dilation(2, 2).same(),
     row("depthwise, wide kernel", depthwise(1), [4, 40], 4).kernel(3, 25).same(),
+    row("depthwise, a long row in uneven pieces", depthwise(1), [3, 79], 8).kernel(2, 67).same().then("relu"),
+    row("depthwise, a long row, stride", depthwise(2), [3, 83], 3).kernel(2, 41).strides(1, 2).batch(2),
+    row("depthwise, taps far apart", depthwise(1), [4, 90], 4).kernel(3, 5).dilation(1, 19).same(),
     row("depthwise, 2", depthwise(2), [6, 9], 3).kernel(3, 3).same().then("silu"),
     row("depthwise, 3", depthwise(3), [7, 5], 4).kernel(2, 3),
     row("depthwise, 4", depthwise(4), [5, 8], 3).kernel(3, 3).strides(1, 2),
