@@ -676,6 +676,58 @@ fn windows_are_cut_out_anywhere() {
     assert!(error.contains("give it larger images"), "{error}");
 }
 
+/// Large images, whose pixels are counted part by part: each value becomes its share of all pixels, of the whole batch.
+#[test]
+fn histograms_of_large_images_are_made_even() {
+    let Some(gpu) = gpu() else { return };
+    let (pixels, channels) = (2 * 600 * 500, 3);
+    // About normal, so that no bin is like another.
+    let value = |at: usize| [7919, 104_729, 1_299_709].iter().map(|step| (at * step + at / 31) % 86).sum::<usize>();
+    let images =
+        Array::new([2, 600, 500, channels], (0..pixels * channels).map(|at| value(at) as f64).collect::<Vec<_>>());
+    let layer = Augmentation::new("Equalization").unwrap();
+    let got = called(&build(&gpu, layer, &images.shape), 0, &images).unwrap();
+    for channel in 0..channels {
+        let of =
+            |array: &Array| array.data.iter().skip(channel).step_by(channels).map(|&x| x as usize).collect::<Vec<_>>();
+        let (given, got) = (of(&images), of(&got));
+        let mut sums = vec![0usize; 256];
+        given.iter().for_each(|&value| sums[value] += 1);
+        (1..256).for_each(|bin| sums[bin] += sums[bin - 1]);
+        let least = sums.iter().copied().find(|&sum| sum > 0).unwrap();
+        for (value, got) in given.into_iter().zip(got) {
+            let share = (sums[value] - least) as f64 * 255.0 / (pixels - least) as f64;
+            // Keras and the device divide in f32.
+            assert!((got as f64 - share).abs() < 0.5 + 1e-3, "{value} came to {got}, expected {share}");
+        }
+    }
+}
+
+/// A net trains behind augmentations that choose what is done, which draw anew at each step; outside of training they do nothing.
+#[test]
+fn nets_train_behind_policies() {
+    let Some(gpu) = gpu() else { return };
+    let mut chain = Sequential::new(&gpu).with_input([None, Some(6), Some(6), Some(3)]).unwrap();
+    for class in ["RandAugment", "AugMix"] {
+        let layer = Augmentation::new(class).unwrap().argument("value_range", "[0, 1]").unwrap();
+        chain.add(layer.seed(5)).unwrap();
+    }
+    chain.add(Conv2D::new(2, 3).kernel_initializer(Initializer::he_normal().seed(3))).unwrap();
+    chain.add(GlobalMaxPooling2D::new()).unwrap();
+    chain.add(Dense::new(1).kernel_initializer(Initializer::he_normal().seed(4))).unwrap();
+    let model = chain.into_model().unwrap();
+    let x = [unit(&mut Numbers::new(3), &[4, 6, 6, 3]).map(|x| (x + 1.0) / 2.0)];
+    let x = x.map(|x| HostTensor::new([4, 6, 6, 3], x.to_f32()).unwrap());
+    let y = [HostTensor::new([4, 1], vec![0.5; 4]).unwrap()];
+    let still = Optimizer::from_name("sgd").unwrap().learning_rate(0.0);
+    let mut trainer = Trainer::new(&model, still, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
+    let plain = trainer.evaluate(&x, &y, 4).unwrap().get("loss").unwrap();
+    let losses: Vec<f64> = (0..3).map(|_| trainer.train_on_batch(&x, &y).unwrap().get("loss").unwrap()).collect();
+    assert!(losses.iter().all(|loss| loss.is_finite() && *loss != plain), "{losses:?} and {plain}");
+    assert!(losses[0] != losses[1] && losses[1] != losses[2], "{losses:?}");
+    assert_eq!(trainer.evaluate(&x, &y, 4).unwrap().get("loss").unwrap(), plain);
+}
+
 /// What an augmentation makes of images `[batch, height, width, channels]`, in f64, by the formulas of Keras's layers.
 fn augmented(class: &str, draw: Draw, images: &Array) -> Array {
     let [batch, height, width, _] = images.shape[..] else { panic!("images") };
@@ -847,6 +899,26 @@ fn arguments_of_augmentations_are_checked() {
         ("RandomZoom", "interpolation", "\"cubic\"", "`interpolation` must be nearest or bilinear"),
         ("RandomBrightness", "value_range", "7", "`value_range` must be two numbers"),
         ("RandomGrayscale", "factor", "1.5", "`factor` must lie between 0 and 1"),
+        ("RandomContrast", "factor", "-0.5", "`factor` must lie between 0 and 1"),
+        ("RandomPosterization", "factor", "null", "`factor` must be one or two whole numbers"),
+        ("RandomPosterization", "factor", "9", "`factor` must lie between 1 and 8"),
+        ("RandomPosterization", "factor", "2.5", "`factor` must be one or two whole numbers"),
+        ("RandomPosterization", "factor", "[4, 9]", "`factor` must be one or two whole numbers"),
+        ("RandomSharpness", "factor", "1.1", "`factor` must lie between 0 and 1"),
+        ("RandomSharpness", "factor", "[1.1, 2]", "`factor` must lie between 0 and 1"),
+        ("Solarization", "threshold_factor", "[0.5, 1.5]", "`threshold_factor` must lie between 0 and 1"),
+        ("Solarization", "addition_factor", "-0.1", "`addition_factor` must lie between 0 and 1"),
+        ("Equalization", "bins", "0", "`bins` must be a whole number"),
+        ("RandomGaussianBlur", "kernel_size", "4", "`kernel_size` must be one odd number or two"),
+        ("RandomGaussianBlur", "kernel_size", "[3, 2]", "`kernel_size` must be one odd number or two"),
+        ("RandomGaussianBlur", "sigma", "1.5", "`sigma` must lie between 0 and 1"),
+        ("RandomPerspective", "scale", "1.5", "`scale` must lie between 0 and 1"),
+        ("RandomPerspective", "interpolation", "\"cubic\"", "`interpolation` must be nearest or bilinear"),
+        ("RandomElasticTransform", "fill_mode", "\"edge\"", "`fill_mode` must be one of"),
+        ("RandAugment", "num_ops", "0.5", "`num_ops` must be a whole number"),
+        ("RandAugment", "factor", "2", "`factor` must lie between 0 and 1"),
+        ("AugMix", "chain_depth", "\"deep\"", "`chain_depth` must be"),
+        ("AugMix", "all_ops", "3", "`all_ops` must be true or false"),
     ];
     test_each(
         rows,
@@ -867,7 +939,15 @@ fn arguments_of_augmentations_are_checked() {
 #[test]
 fn augmentations_make_what_keras_made() {
     let Some(gpu) = gpu() else { return };
-    let files = [include_str!("fixtures/random/augmentations.json"), include_str!("fixtures/random/colours.json")];
+    let files = [
+        include_str!("fixtures/random/augmentations.json"),
+        include_str!("fixtures/random/colours.json"),
+        include_str!("fixtures/random/tones.json"),
+        include_str!("fixtures/random/bytes.json"),
+        include_str!("fixtures/random/places.json"),
+        include_str!("fixtures/random/elastic.json"),
+        include_str!("fixtures/random/policies.json"),
+    ];
     files.iter().for_each(|file| make_what_keras_made(&gpu, &serde_json::from_str(file).expect("the fixture is JSON")));
 }
 
@@ -883,12 +963,24 @@ fn make_what_keras_made(gpu: &Gpu, found: &serde_json::Value) {
         |case| {
             let layer = LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]).map_err(text)?;
             let LayerConfig::Augmentation(layer) = layer else { return Err("it is no augmentation".into()) };
-            let layer = layer.seed(found["seed"].as_u64().unwrap());
-            let got = called(&build(gpu, layer, &shape), found["step"].as_u64().unwrap(), &images)?;
             // Keras computes in f32, too, and a rotation may be off by what WGSL allows a cosine.
-            let tolerance = if case["class"] == "RandomRotation" { 1e-2 } else { 2e-5 };
+            let tolerance = case["tolerance"].as_f64().unwrap_or(2e-5);
             let shape: Vec<usize> = list(&case["shape"]).into_iter().map(|extent| extent as usize).collect();
-            close(&got, &Array::new(shape, list(&case["output"])), tolerance)
+            let made = Array::new(shape, list(&case["output"]));
+            for data_format in [DataFormat::ChannelsLast, DataFormat::ChannelsFirst] {
+                if data_format == DataFormat::ChannelsFirst && !case["channels_last_only"].is_null() {
+                    continue;
+                }
+                let laid = |array: &Array| match data_format {
+                    DataFormat::ChannelsLast => array.clone(),
+                    DataFormat::ChannelsFirst => array.to_channels_first(),
+                };
+                let layer = layer.clone().seed(found["seed"].as_u64().unwrap()).data_format(data_format);
+                let given = laid(&images);
+                let got = called(&build(gpu, layer, &given.shape), found["step"].as_u64().unwrap(), &given)?;
+                close(&got, &laid(&made), tolerance).map_err(|error| format!("{data_format:?}: {error}"))?;
+            }
+            Ok(())
         },
     );
 }

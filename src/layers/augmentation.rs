@@ -61,10 +61,13 @@ const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomG
 /// inference they pass them on, as Keras does (3.15's `RandomCrop` too, whatever its height and width).
 ///
 /// In training these are drawn on the device, for each image by itself: `RandomFlip`, `RandomTranslation`, `RandomRotation`,
-/// `RandomZoom`, `RandomShear`, `RandomErasing`, `RandomContrast`, `RandomBrightness`, `RandomSaturation`, `RandomHue`,
-/// `RandomColorJitter`, `RandomInvert`, `RandomGrayscale` and `RandomColorDegeneration`; and `RandomCrop` for a batch, whose images then
-/// have its height and width. The others are refused there. Those that move pixels have no gradient, so they stand before what
-/// is trained.
+/// `RandomZoom`, `RandomShear`, `RandomPerspective`, `RandomErasing`, `RandomContrast`, `RandomBrightness`, `RandomSaturation`,
+/// `RandomHue`, `RandomColorJitter`, `RandomInvert`, `RandomGrayscale`, `RandomColorDegeneration`, `RandomPosterization`,
+/// `RandomSharpness` and `Solarization`; `RandomGaussianBlur` and `RandomElasticTransform`, whose strength is one for a batch;
+/// and for a batch `RandomCrop`, whose images then have its height and width, `Equalization`, by the histogram of all its images,
+/// and `RandAugment` and `AugMix`, which choose from the others what is done (`AugMix` with an `alpha` of 1). `MixUp` and `CutMix`,
+/// which change labels too, and `MaxNumBoundingBoxes` are refused there. Those that move pixels have no gradient, so they stand
+/// before what is trained.
 ///
 /// The class's own arguments are kept as they are written in a config, and written again.
 ///

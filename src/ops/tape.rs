@@ -117,6 +117,16 @@ impl Tape {
         Ok((step, self.draws - 1))
     }
 
+    /// How many problems draw so far.
+    pub(crate) fn draws(&self) -> u32 {
+        self.draws
+    }
+
+    /// From here on the numbers again that were drawn since there were `draws` problems.
+    pub(crate) fn draw_again(&mut self, draws: u32) {
+        self.draws = draws;
+    }
+
     /// The values of a weight, to be read as they are or [assigned](Self::assign): its own memory.
     pub(crate) fn variable(&mut self, data: &Arc<Data>) -> Result<Value> {
         if let Some((_, value)) = self.variables.iter().find(|(known, _)| Arc::ptr_eq(known, data)) {

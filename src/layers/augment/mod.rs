@@ -1,7 +1,14 @@
 //! What augmentations make of images in training: Keras 3's rules, drawn on the device for each image.
 //!
 //! Those that move pixels draw an affine map for each image, all by one road: a few random numbers, times a matrix, are the six
-//! numbers of the map, and one launch reads every image through its own. Those that change values draw a factor for each image.
+//! numbers of the map, and one launch reads every image through its own. Those that change values draw a factor for each image. Here
+//! are those two kinds. What works on whole values (`tones`), by neighbours (`neighbours`) and at other places (`warped`) stands
+//! beside them, and what is made of several (`policies`).
+
+mod neighbours;
+mod policies;
+mod tones;
+mod warped;
 
 use super::Augmentation;
 use crate::ops::{self, Kernel, Numbers, Side, Span, Tape, Value};
@@ -56,6 +63,15 @@ pub(super) fn augmented(layer: &Augmentation, tape: &mut Tape, images: Value) ->
         "RandomInvert" => of.invert(),
         "RandomGrayscale" => of.greyscale(),
         "RandomColorDegeneration" => of.degenerate(),
+        "RandomPosterization" => of.posterize(),
+        "RandomSharpness" => of.sharpen(),
+        "RandomGaussianBlur" => of.blur(),
+        "Solarization" => of.solarize(),
+        "Equalization" => of.equalize(),
+        "RandomPerspective" => of.perspective(),
+        "RandomElasticTransform" => of.elastic(),
+        "RandAugment" => of.some_of_all(),
+        "AugMix" => of.mixed_chains(),
         class => {
             Err(Error::unsupported(format!("{class} in training"), "augment the data before, or leave the layer out"))
         }
@@ -103,18 +119,23 @@ impl Images<'_> {
         })
     }
 
-    /// The range that a factor is drawn from: of one number from its negative, but no less than `least`, to it.
+    /// The range that a factor is drawn from, which may reach to 1: see [`bounded`](Self::bounded).
     fn range(&self, name: &'static str, least: f64) -> Result<[f64; 2]> {
-        let [low, high] = match self.numbers(name)?[..] {
-            [] => [0.0; 2],
-            [factor] => [(-factor.abs()).max(least), factor.abs()],
-            [one, other, ..] => [one.min(other), one.max(other)],
-        };
-        if low <= 1.0 && high >= least && high <= 8.0 {
-            return Ok([low, high]);
+        self.bounded(name, [least, 1.0])
+    }
+
+    /// The range that a factor is drawn from: of one number from its negative, but no less than `least`, to it. Of two numbers Keras
+    /// holds the first to the upper bound and the second to the lower one.
+    fn bounded(&self, name: &'static str, [least, most]: [f64; 2]) -> Result<[f64; 2]> {
+        match self.numbers(name)?[..] {
+            [] => Ok([0.0; 2]),
+            [factor] if (least..=most).contains(&factor) => Ok([(-factor.abs()).max(least), factor.abs()]),
+            [one, other] if one <= most && other >= least => Ok([one.min(other), one.max(other)]),
+            _ => {
+                let rule = format!("`{name}` must lie between {least} and {most}");
+                Err(Error::invalid(name, rule, format!("{name}={}", self.argument(name))))
+            }
         }
-        let rule = format!("`{name}` must lie between {least} and 1");
-        Err(Error::invalid(name, rule, format!("{name}={}", self.argument(name))))
     }
 
     /// What pixels may be, least and most.
@@ -132,17 +153,66 @@ impl Images<'_> {
         ops::drawn(self.tape, function, self.layer.seed.number(), value as f32, shape, dtype)
     }
 
+    /// Numbers of `[low, high)`.
+    fn between(&mut self, [low, high]: [f64; 2], shape: Vec<usize>, dtype: DType) -> Result<Value> {
+        let function = NoiseFunction::Uniform(Factors::new(1.0, 0.0, (high - low) as f32));
+        self.draw(function, low, shape, dtype)
+    }
+
     /// Numbers of [0, 1), `count` for each image.
     fn uniform(&mut self, count: usize) -> Result<Value> {
-        let function = NoiseFunction::Uniform(Factors::new(0.0, 0.0, 1.0));
-        self.draw(function, 0.0, vec![self.batch, count], DType::F32)
+        self.between([0.0, 1.0], vec![self.batch, count], DType::F32)
     }
 
     /// A number of `[low, high)` for each image, to be repeated over it.
-    fn factor(&mut self, [low, high]: [f64; 2]) -> Result<Value> {
-        let function = NoiseFunction::Uniform(Factors::new(1.0, 0.0, (high - low) as f32));
-        let dtype = self.tape.dtype(self.images);
-        self.draw(function, low, vec![self.batch, 1, 1, 1], dtype)
+    fn factor(&mut self, range: [f64; 2]) -> Result<Value> {
+        self.between(range, vec![self.batch, 1, 1, 1], self.tape.dtype(self.images))
+    }
+
+    /// 1 for the images that are changed, else 0: as often as a share says that is drawn for each.
+    fn chosen(&mut self, name: &'static str) -> Result<Value> {
+        let share = self.range(name, 0.0)?;
+        let each = vec![self.batch, 1, 1, 1];
+        let share = self.between(share, each.clone(), DType::F32)?;
+        let threshold = self.between([0.0, 1.0], each, DType::F32)?;
+        self.two(BinaryFunction::Less, threshold, share)
+    }
+
+    /// `then` where `mask` is not 0, else `otherwise`.
+    fn select(&mut self, mask: Value, then: Value, otherwise: Value) -> Result<Value> {
+        let then = self.two(BinaryFunction::Where, then, mask)?;
+        let otherwise = self.two(BinaryFunction::WhereNot, otherwise, mask)?;
+        self.two(BinaryFunction::Add, then, otherwise)
+    }
+
+    /// `changed` for the images that `mask` marks, and the others as they are.
+    fn applied(&mut self, mask: Value, changed: Value) -> Result<Value> {
+        let mask = ops::cast(self.tape, self.tape.dtype(self.images), None, mask)?;
+        self.select(mask, changed, self.images)
+    }
+
+    /// `value`, which lies in the range `from`, in the range `to`: by way of [0, 1].
+    fn ranged(&mut self, from: [f64; 2], to: [f64; 2], mut value: Value) -> Result<Value> {
+        const UNIT: [f64; 2] = [0.0, 1.0];
+        let span = |[low, high]: [f64; 2]| (high - low).max(f64::MIN_POSITIVE);
+        if from != to && from != UNIT {
+            let scale = 1.0 / span(from);
+            value = self.map(Unary::Affine { scale: scale as f32, offset: (-from[0] * scale) as f32 }, value)?;
+        }
+        if from != to && to != UNIT {
+            value = self.map(Unary::Affine { scale: span(to) as f32, offset: to[0] as f32 }, value)?;
+        }
+        Ok(value)
+    }
+
+    /// Images with the channels last, of which those with channels first are one for each channel.
+    fn planes(&mut self) -> Result<Value> {
+        match (self.layer.data_format, self.tape.shape(self.images).dims()) {
+            (DataFormat::ChannelsFirst, &[batch, channels, height, width]) => {
+                self.tape.reshape(self.images, [batch * channels, height, width, 1])
+            }
+            _ => Ok(self.images),
+        }
     }
 
     fn two(&mut self, function: BinaryFunction, left: Value, right: Value) -> Result<Value> {
@@ -169,15 +239,20 @@ impl Images<'_> {
                 return Err(Error::invalid("fill_mode", rule, format!("fill_mode={other}")));
             }
         };
-        let nearest = match self.argument("interpolation") {
-            "nearest" => true,
-            "bilinear" => false,
+        let nearest = self.nearest()?;
+        self.under(nearest, fill, coefficients, rows, base)
+    }
+
+    /// Whether a place between pixels reads the nearest one, as `interpolation` says.
+    fn nearest(&self) -> Result<bool> {
+        match self.argument("interpolation") {
+            "nearest" => Ok(true),
+            "bilinear" => Ok(false),
             other => {
                 let rule = "`interpolation` must be nearest or bilinear";
-                return Err(Error::invalid("interpolation", rule, format!("interpolation={other}")));
+                Err(Error::invalid("interpolation", rule, format!("interpolation={other}")))
             }
-        };
-        self.under(nearest, fill, coefficients, rows, base)
+        }
     }
 
     fn under(
@@ -228,8 +303,7 @@ impl Images<'_> {
     /// About the middle, by a part of a whole turn.
     fn rotate(&mut self) -> Result<Value> {
         let [low, high] = self.range("factor", -1.0)?.map(|factor| factor * std::f64::consts::TAU);
-        let function = NoiseFunction::Uniform(Factors::new(1.0, 0.0, (high - low) as f32));
-        let angle = self.draw(function, low, vec![self.batch, 1], DType::F32)?;
+        let angle = self.between([low, high], vec![self.batch, 1], DType::F32)?;
         let both = [self.map(Unary::Cos, angle)?, self.map(Unary::Sin, angle)?];
         let both = ops::concatenate(self.tape, 1, &both)?;
         let (x, y) = ((self.width - 1.0) / 2.0, (self.height - 1.0) / 2.0);
@@ -280,8 +354,7 @@ impl Images<'_> {
         };
         let ((height, over_y), (width, over_x)) = (size("height", self.height)?, size("width", self.width)?);
         let images = if over_x > 0.0 && over_y > 0.0 {
-            let drawn = NoiseFunction::Uniform(Factors::new(0.0, 0.0, 1.0));
-            let drawn = self.draw(drawn, 0.0, vec![1, 2], DType::F32)?;
+            let drawn = self.between([0.0, 1.0], vec![1, 2], DType::F32)?;
             let places = vec![over_y as f32 + 1.0, over_x as f32 + 1.0];
             let places = Kernel::of_values([1, 2], places, Numbers::EXACT);
             let start = ops::with(self.tape, BinaryFunction::Multiply, drawn, &places)?;
@@ -328,23 +401,19 @@ impl Images<'_> {
     /// A box of each image gets other values, as often as is drawn.
     fn erase(&mut self) -> Result<Value> {
         let [low, high] = self.range("scale", 0.0)?;
-        let probability = self.range("factor", 0.0)?;
         let [least, most] = self.value_range()?;
         let fill = self.numbers_up_to(3, "fill_value")?;
-        let each = |batch: usize| vec![batch, 1, 1, 1];
+        let each = vec![self.batch, 1, 1, 1];
         // A share of the image's area for either axis, of which the box has the root.
-        let uniform = |low: f64, high: f64| (NoiseFunction::Uniform(Factors::new(1.0, 0.0, (high - low) as f32)), low);
-        let (function, first) = uniform(low, high);
-        let shares = self.draw(function, first, vec![self.batch, 2], DType::F32)?;
+        let shares = self.between([low, high], vec![self.batch, 2], DType::F32)?;
         let shares = self.map(Unary::Sqrt, shares)?;
         let mut mask: Option<Value> = None;
         for (column, extent) in [(0, self.width), (1, self.height)] {
             let share = ops::part(self.tape, 1, column, 1, shares)?;
-            let share = self.tape.reshape(share, each(self.batch))?;
+            let share = self.tape.reshape(share, each.clone())?;
             let length = self.map(Unary::Affine { scale: extent as f32, offset: 0.0 }, share)?;
             let left = self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, length)?;
-            let (function, first) = uniform(0.0, 1.0);
-            let place = self.draw(function, first, each(self.batch), DType::F32)?;
+            let place = self.between([0.0, 1.0], each.clone(), DType::F32)?;
             let start = self.two(BinaryFunction::Multiply, place, left)?;
             let end = self.two(BinaryFunction::Add, start, length)?;
             let positions = extent as usize;
@@ -362,11 +431,7 @@ impl Images<'_> {
                 });
             }
         }
-        let (function, first) = uniform(probability[0], probability[1]);
-        let probability = self.draw(function, first, each(self.batch), DType::F32)?;
-        let (function, first) = uniform(0.0, 1.0);
-        let threshold = self.draw(function, first, each(self.batch), DType::F32)?;
-        let mut erased = self.two(BinaryFunction::Less, threshold, probability)?;
+        let mut erased = self.chosen("factor")?;
         if let Some(mask) = mask {
             erased = self.two(BinaryFunction::Multiply, erased, mask)?;
         }
@@ -465,16 +530,14 @@ impl Images<'_> {
     /// The hue turned one way or the other by half of what is drawn, as a part of a whole turn.
     fn turn_hue(&mut self, name: &'static str) -> Result<Value> {
         let factor = self.range(name, 0.0)?;
-        let [low, high] = self.value_range()?;
+        let range = self.value_range()?;
         let dtype = self.tape.dtype(self.images);
         let sign = NoiseFunction::drop(0.5, [1.0, 0.0, -1.0]);
         let sign = self.draw(sign, 1.0, vec![self.batch, 1, 1, 1], dtype)?;
         // In sixths of a turn.
         let factor = self.factor(factor.map(|factor| 3.0 * factor))?;
         let turn = self.two(BinaryFunction::Multiply, sign, factor)?;
-        let span = (high - low).max(f64::MIN_POSITIVE);
-        let images = Unary::Affine { scale: (1.0 / span) as f32, offset: (-low / span) as f32 };
-        let images = self.map(images, self.images)?;
+        let images = self.ranged(range, [0.0, 1.0], self.images)?;
         let axis = self.channel_axis(images)?;
         let [most, apart, or_one] = self.colours(images)?;
         let mut channel = |at: usize| ops::part(self.tape, axis, at, 1, images);
@@ -488,9 +551,7 @@ impl Images<'_> {
         let [of_red, of_green, of_blue] = [part(green, blue, 0.0)?, part(blue, red, 2.0)?, part(red, green, 4.0)?];
         let mut either = |largest: Value, then: Value, otherwise: Value| -> Result<Value> {
             let is = self.two(BinaryFunction::Equal, most, largest)?;
-            let then = self.two(BinaryFunction::Where, then, is)?;
-            let otherwise = self.two(BinaryFunction::WhereNot, otherwise, is)?;
-            self.two(BinaryFunction::Add, then, otherwise)
+            self.select(is, then, otherwise)
         };
         let hue = either(green, of_green, of_blue)?;
         let hue = either(red, of_red, hue)?;
@@ -509,7 +570,7 @@ impl Images<'_> {
             let below = self.two(BinaryFunction::Multiply, way, apart)?;
             let channel = self.two(BinaryFunction::Subtract, most, below)?;
             let channel = self.clipped([0.0, 1.0], channel)?;
-            made.push(self.map(Unary::Affine { scale: span as f32, offset: low as f32 }, channel)?);
+            made.push(self.ranged([0.0, 1.0], range, channel)?);
         }
         ops::concatenate(self.tape, axis, &made)
     }
