@@ -65,7 +65,7 @@ const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomG
 /// `RandomHue`, `RandomColorJitter`, `RandomInvert`, `RandomGrayscale`, `RandomColorDegeneration`, `RandomPosterization`,
 /// `RandomSharpness` and `Solarization`; `RandomGaussianBlur` and `RandomElasticTransform`, whose strength is one for a batch;
 /// and for a batch `RandomCrop`, whose images then have its height and width, `Equalization`, by the histogram of all its images,
-/// and `RandAugment` and `AugMix`, which choose from the others what is done (`AugMix` with an `alpha` of 1). `MixUp` and `CutMix`,
+/// and `RandAugment` and `AugMix`, which choose from the others what is done. `MixUp` and `CutMix`,
 /// which change labels too, and `MaxNumBoundingBoxes` are refused there. Those that move pixels have no gradient, so they stand
 /// before what is trained.
 ///

@@ -131,11 +131,21 @@ impl Images<'_> {
             [] => Ok([0.0; 2]),
             [factor] if (least..=most).contains(&factor) => Ok([(-factor.abs()).max(least), factor.abs()]),
             [one, other] if one <= most && other >= least => Ok([one.min(other), one.max(other)]),
-            _ => {
-                let rule = format!("`{name}` must lie between {least} and {most}");
-                Err(Error::invalid(name, rule, format!("{name}={}", self.argument(name))))
-            }
+            _ => Err(self.outside(name, [least, most])),
         }
+    }
+
+    /// The range of a factor each of whose numbers Keras holds to both bounds: of one number from its negative to it.
+    fn within(&self, name: &'static str, [least, most]: [f64; 2]) -> Result<[f64; 2]> {
+        match self.numbers(name)?.iter().all(|number| (least..=most).contains(number)) {
+            true => self.range(name, -1.0),
+            false => Err(self.outside(name, [least, most])),
+        }
+    }
+
+    fn outside(&self, name: &'static str, [least, most]: [f64; 2]) -> Error {
+        let rule = format!("`{name}` must lie between {least} and {most}");
+        Error::invalid(name, rule, format!("{name}={}", self.argument(name)))
     }
 
     /// What pixels may be, least and most.
@@ -293,8 +303,8 @@ impl Images<'_> {
     }
 
     fn translate(&mut self) -> Result<Value> {
-        let [low_y, high_y] = self.range("height_factor", -1.0)?.map(|factor| factor * self.height);
-        let [low_x, high_x] = self.range("width_factor", -1.0)?.map(|factor| factor * self.width);
+        let [low_y, high_y] = self.within("height_factor", [-1.0, 1.0])?.map(|factor| factor * self.height);
+        let [low_x, high_x] = self.within("width_factor", [-1.0, 1.0])?.map(|factor| factor * self.width);
         let drawn = self.uniform(2)?;
         let rows = [[0.0, 0.0, 0.0, 0.0, 0.0, low_y - high_y], [0.0, 0.0, low_x - high_x, 0.0, 0.0, 0.0]];
         self.moved(drawn, &rows, [1.0, 0.0, -low_x, 0.0, 1.0, -low_y])
@@ -314,9 +324,9 @@ impl Images<'_> {
     /// About the middle; without a factor of the width by the same as the height.
     fn zoom(&mut self) -> Result<Value> {
         let (x, y) = ((self.width - 1.0) / 2.0, (self.height - 1.0) / 2.0);
-        let [low_y, high_y] = self.range("height_factor", -1.0)?;
+        let [low_y, high_y] = self.within("height_factor", [-1.0, 1.0])?;
         let apart = self.argument("width_factor") != "null";
-        let [low_x, high_x] = if apart { self.range("width_factor", -1.0)? } else { [low_y, high_y] };
+        let [low_x, high_x] = if apart { self.within("width_factor", [-1.0, 1.0])? } else { [low_y, high_y] };
         let (of_x, of_y) = (high_x - low_x, high_y - low_y);
         let [column, row] = [[of_x, 0.0, -x * of_x, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, of_y, -y * of_y]];
         let base = [1.0 + low_x, 0.0, -x * low_x, 0.0, 1.0 + low_y, -y * low_y];
@@ -330,8 +340,8 @@ impl Images<'_> {
 
     /// One way or, as often, the other.
     fn shear(&mut self) -> Result<Value> {
-        let [low_x, high_x] = self.range("x_factor", -1.0)?;
-        let [low_y, high_y] = self.range("y_factor", -1.0)?;
+        let [low_x, high_x] = self.within("x_factor", [0.0, 1.0])?;
+        let [low_y, high_y] = self.within("y_factor", [0.0, 1.0])?;
         let sign = NoiseFunction::drop(0.5, [1.0, 0.0, -1.0]);
         let sign = self.draw(sign, 1.0, vec![self.batch, 1], DType::F32)?;
         let drawn = self.uniform(2)?;
@@ -655,10 +665,7 @@ impl Images<'_> {
     fn greyscale(&mut self) -> Result<Value> {
         let rate = match self.numbers("factor")?[..] {
             [rate] if (0.0..=1.0).contains(&rate) => rate,
-            _ => {
-                let received = format!("factor={}", self.argument("factor"));
-                return Err(Error::invalid("factor", "`factor` must lie between 0 and 1", received));
-            }
+            _ => return Err(self.outside("factor", [0.0, 1.0])),
         };
         let dtype = self.tape.dtype(self.images);
         let kept = NoiseFunction::drop(rate, [1.0, 0.0, 0.0]);

@@ -54,13 +54,8 @@ impl Images<'_> {
     pub(super) fn solarize(&mut self) -> Result<Value> {
         let range = self.value_range()?;
         let mut drawn = |name: &'static str| -> Result<Value> {
-            match self.bounded(name, [0.0, 1.0])? {
-                [low, high] if low >= 0.0 && high <= 1.0 => self.factor([low, high * BYTES[1]]),
-                _ => {
-                    let received = format!("{name}={}", self.argument(name));
-                    Err(Error::invalid(name, format!("`{name}` must lie between 0 and 1"), received))
-                }
-            }
+            let [low, high] = self.within(name, [0.0, 1.0])?;
+            self.factor([low.max(0.0), high * BYTES[1]])
         };
         let [added, threshold] = [drawn("addition_factor")?, drawn("threshold_factor")?];
         let bytes = self.ranged(range, BYTES, self.images)?;

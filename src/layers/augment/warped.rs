@@ -36,10 +36,7 @@ impl Images<'_> {
     pub(super) fn perspective(&mut self) -> Result<Value> {
         let scale = match self.numbers("scale")?[..] {
             [scale] if (0.0..=1.0).contains(&scale) => scale,
-            _ => {
-                let received = format!("scale={}", self.argument("scale"));
-                return Err(Error::invalid("scale", "`scale` must lie between 0 and 1", received));
-            }
+            _ => return Err(self.outside("scale", [0.0, 1.0])),
         };
         let nearest = self.nearest()?;
         let fill = self.numbers("fill_value")?.first().copied().unwrap_or(0.0);
