@@ -55,7 +55,7 @@ pub enum FileKind {
     Page,
     /// A PNG picture that this crate has written.
     Picture,
-    /// Arrays: `.npy` or `.safetensors`.
+    /// Arrays: `.npy`, `.npz` or `.safetensors`.
     Arrays,
     /// A table of what the epochs of a training came to: see [`CSVLogger`](crate::training::CSVLogger).
     Table,
@@ -90,7 +90,7 @@ impl FileKind {
                 Self::Page => begins(b"<!DOCTYPE html>") && marked(PAGE),
                 Self::Picture => begins(b"\x89PNG\r\n\x1a\n") && marked(&PICTURE.join("\0")),
                 Self::Table => begins(b"epoch"),
-                Self::Arrays => begins(b"\x93NUMPY") || is_safetensors(bytes),
+                Self::Arrays => begins(b"\x93NUMPY") || is_npz(bytes) || is_safetensors(bytes),
                 Self::Tuning => begins(TUNING.as_bytes()),
                 Self::PipelineCache => begins(b"wgpu_pipeline_cache"),
             }
@@ -123,6 +123,27 @@ fn is_safetensors(bytes: &[u8]) -> bool {
             holds(header, "\"data_offsets\"") || header.trim_ascii_end() == b"{}" || holds(header, "\"__metadata__\"")
         }
     })
+}
+
+/// An `.npz` file is a zip file whose entries are all `.npy` files. It ends in 22 bytes that say how long the list of its entries
+/// is, and where it stands.
+fn is_npz(bytes: &[u8]) -> bool {
+    let short = |bytes: &[u8], at: usize| Some(usize::from(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?)));
+    let long = |bytes: &[u8], at| usize::try_from(u32::from_le_bytes(*bytes[at..].first_chunk()?)).ok();
+    let arrays = || {
+        let (rest, end) = bytes.split_last_chunk::<22>()?;
+        let (length, start) = (long(end, 12)?, long(end, 16)?);
+        let mut entries = rest.get(start..)?.get(..length).filter(|_| end.starts_with(b"PK\x05\x06"))?;
+        while !entries.is_empty() {
+            let name = entries.get(46..)?.get(..short(entries, 28)?)?;
+            if !entries.starts_with(b"PK\x01\x02") || !name.ends_with(b".npy") {
+                return None;
+            }
+            entries = entries.get(46 + name.len() + short(entries, 30)? + short(entries, 32)?..)?;
+        }
+        Some(length > 0)
+    };
+    arrays().unwrap_or(false)
 }
 
 /// Puts `bytes` at `path` as a whole: a reader finds what was there before, or all of them. Everything that this crate and its
@@ -223,6 +244,17 @@ mod tests {
     fn kinds_are_told_from_what_is_like_them() {
         let zip = |names: &[&str]| [b"PK\x03\x04", names.join("\0").as_bytes()].concat();
         let safetensors = |header: &str| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat();
+        // The list of a zip file's entries, and its end.
+        let listed = |names: &[&str]| {
+            let entry = |name: &&str| {
+                let mut entry = [&b"PK\x01\x02"[..], &[0; 42], name.as_bytes()].concat();
+                entry[28] = name.len() as u8;
+                entry
+            };
+            let entries = names.iter().map(entry).collect::<Vec<_>>().concat();
+            let [length, start] = [entries.len() as u32, 4].map(u32::to_le_bytes);
+            [b"PK\x03\x04", &entries[..], b"PK\x05\x06", &[0; 8], &length, &start, &[0; 2]].concat()
+        };
         let hdf5 = |text: &str| [b"\x89HDF\r\n\x1a\n", text.as_bytes()].concat();
         let png = |text: &str| [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", text.as_bytes()].concat();
         let tensor = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;
@@ -246,6 +278,11 @@ mod tests {
             (FileKind::Picture, png("tEXtSoftware\0a camera"), false),
             (FileKind::Arrays, b"\x93NUMPY\x01\0".to_vec(), true),
             (FileKind::Arrays, b"1,2,3".to_vec(), false),
+            (FileKind::Arrays, listed(&["output_0.npy", "output_1.npy"]), true),
+            (FileKind::Arrays, listed(&["output_0.npy", "letter.txt"]), false),
+            (FileKind::Arrays, listed(&[]), false),
+            (FileKind::Arrays, listed(&["output_0.npy"])[..40].to_vec(), false),
+            (FileKind::Model, listed(&["output_0.npy"]), false),
             (FileKind::Tuning, b"# Times of kernels: ...".to_vec(), true),
             (FileKind::Tuning, b"# Times".to_vec(), false),
         ] {

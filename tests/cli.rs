@@ -452,7 +452,7 @@ fn outputs_are_written_as_they_are() {
     let written =
         |file: &str| [&test_set[..], &["-o", file]].concat().iter().map(|it| it.to_string()).collect::<Vec<_>>();
     let run_with = |arguments: &[String]| run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    for file in ["scores.npy", "scores.safetensors"] {
+    for file in ["scores.npy", "scores.npz", "scores.safetensors"] {
         let (text, errors, code) = all_of(run_with(&written(&path(file))));
         assert!(code == Some(0) && text.contains(&format!("{file}: (360, 10)")), "{text}{errors}");
         // What is there stays, unless asked for.
@@ -469,8 +469,16 @@ fn outputs_are_written_as_they_are() {
     let expected = file.tensor("output_0").unwrap();
     let expected = expected.data().chunks(4).map(|it| f32::from_le_bytes(it.try_into().unwrap()));
     assert!(scores.iter().zip(expected).all(|(score, expected)| (score - expected).abs() <= 1e-3));
+    // By name they are the same.
+    let named = wgpu_conv::formats::read_arrays(path("scores.npz")).unwrap();
+    let [(name, array)] = &named[..] else { panic!("{named:?}") };
+    assert_eq!((name.as_str(), array.shape.dims(), &array.values), ("output_0", &[360, 10][..], &scores));
     let (_, errors, code) = all_of(run_with(&written(&path("scores.csv"))));
-    assert!(code == Some(1) && errors.contains("must end in .safetensors"), "{errors}");
+    assert!(code == Some(1) && errors.contains("must end in .npz or .safetensors"), "{errors}");
+    // A zip file of anything else is left as it is, and so is a model.
+    std::fs::copy(digits("model.keras"), path("model.npz")).unwrap();
+    let (_, errors, code) = all_of(run_with(&[&written(&path("model.npz"))[..], &["--overwrite".to_owned()]].concat()));
+    assert!(code == Some(1) && errors.contains("not arrays"), "{errors}");
 }
 
 #[test]

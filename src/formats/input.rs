@@ -450,8 +450,9 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
     Ok(vec![InputReader::new(model)?.read(path)?.data])
 }
 
-/// Writes `tensors` in f32 to the file at `path`, by its ending: `.npy`, which holds one, whose name is not kept, or
-/// `.safetensors`. An existing file of such arrays is replaced.
+/// Writes `tensors` in f32 to the file at `path`, by its ending: `.npy`, which holds one, whose name is not kept, or by their
+/// names `.npz`, as `numpy.savez` writes it (features `keras` and `npy`), or `.safetensors`. An existing file of such arrays is
+/// replaced.
 ///
 /// # Errors
 /// [`Error::Invalid`] for another ending, and for more or less than one tensor in `.npy`; [`Error::Unsupported`] for formats
@@ -475,12 +476,13 @@ pub fn write_arrays(path: impl AsRef<Path>, tensors: &[(&str, &HostTensor)]) -> 
     let bytes = match (ending(path).as_str(), tensors) {
         ("npy", &[(_, tensor)]) => npy_of(tensor, &place)?,
         ("npy", several) => {
-            let rule = "a .npy file must hold one array; several fit in .safetensors";
+            let rule = "a .npy file must hold one array; several fit in .npz and .safetensors";
             return Err(Error::invalid("path", rule, format!("{} arrays", several.len())));
         }
+        ("npz", tensors) => npz_of(tensors, &place)?,
         ("safetensors", tensors) => safetensors_of(tensors, &place)?,
         _ => {
-            let rule = "the name of a file of arrays must end in .npy or .safetensors";
+            let rule = "the name of a file of arrays must end in .npy, .npz or .safetensors";
             return Err(Error::invalid("path", rule, format!("path={place}")));
         }
     };
@@ -495,6 +497,17 @@ fn npy_of(tensor: &HostTensor, _: &str) -> Result<Vec<u8>> {
 #[cfg(not(feature = "npy"))]
 fn npy_of(_: &HostTensor, place: &str) -> Result<Vec<u8>> {
     Err(feature_off(place, "npy"))
+}
+
+#[cfg(all(feature = "keras", feature = "npy"))]
+fn npz_of(tensors: &[(&str, &HostTensor)], place: &str) -> Result<Vec<u8>> {
+    let entries = tensors.iter().map(|(name, tensor)| (format!("{name}.npy"), super::npy::write(tensor)));
+    super::keras_write::archive(entries, place)
+}
+
+#[cfg(not(all(feature = "keras", feature = "npy")))]
+fn npz_of(_: &[(&str, &HostTensor)], place: &str) -> Result<Vec<u8>> {
+    Err(feature_off(place, if cfg!(feature = "npy") { "keras" } else { "npy" }))
 }
 
 #[cfg(feature = "safetensors")]
@@ -534,7 +547,7 @@ fn read_npy(_: &Path, place: &str) -> Result<(HostTensor, bool)> {
     Err(feature_off(place, "npy"))
 }
 
-#[cfg(not(all(feature = "image", feature = "npy", feature = "safetensors")))]
+#[cfg(not(all(feature = "image", feature = "keras", feature = "npy", feature = "safetensors")))]
 fn feature_off(place: &str, feature: &str) -> Error {
     Error::unsupported(place, format!("this build lacks the feature `{feature}`"))
 }

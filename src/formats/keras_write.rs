@@ -39,12 +39,20 @@ pub(super) fn keras(model: &Model, training: Option<&TrainingState>, place: &str
         ("config.json", config.to_string().into_bytes()),
         ("model.weights.h5", weights(model, training, place)?),
     ];
+    archive(entries, place)
+}
+
+/// The bytes of a zip file of `entries`, to be called `place`, none of them compressed.
+///
+/// # Errors
+/// [`Error::Format`] for what a zip file cannot hold, as two entries of one name.
+pub(super) fn archive<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, Vec<u8>)>, place: &str) -> Result<Vec<u8>> {
     let broken = |error: &dyn std::fmt::Display| Error::format(place, error.to_string());
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in entries {
         let large = u32::try_from(bytes.len()).is_err();
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
-        zip.start_file(name, options).map_err(|error| broken(&error))?;
+        zip.start_file(name.as_ref(), options).map_err(|error| broken(&error))?;
         zip.write_all(&bytes).map_err(|error| broken(&error))?;
     }
     Ok(zip.finish().map_err(|error| broken(&error))?.into_inner())

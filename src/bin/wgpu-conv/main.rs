@@ -50,7 +50,7 @@ Examples:
   wgpu-conv run digits.keras test.safetensors --tensor images --compare labels
       how many of a test set the model gets right
   wgpu-conv run digits.keras test.npy -o scores.npy
-      the outputs as they are, for NumPy
+      the outputs as they are, for NumPy; -o scores.npz holds several
   wgpu-conv run digits.keras pictures/ --json --adapter software
       the same as JSON, computed without a GPU
   wgpu-conv run digits.keras pictures/ --tune kernels.txt

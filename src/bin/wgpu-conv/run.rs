@@ -52,8 +52,8 @@ pub struct Run {
     /// What is added to pixels after scaling
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
     offset: f32,
-    /// A file to write the outputs to as they are, along the axis of inputs: .npy for a model of one output, or .safetensors
-    /// with output_0, output_1, …
+    /// A file to write the outputs to as they are, along the axis of inputs: .npy for a model of one output, or .npz or
+    /// .safetensors with output_0, output_1, …
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file of outputs where it is there already
@@ -195,12 +195,12 @@ impl Run {
             return Err(Error::Format { place, problem });
         }
         let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if ending == "safetensors" || ending == "npy" && outputs == 1 {
+        if ending == "npz" || ending == "safetensors" || ending == "npy" && outputs == 1 {
             return Ok(());
         }
         Err(Error::Invalid {
             argument: "--output".into(),
-            rule: "a file of outputs must end in .safetensors, or in .npy for a model of one output".into(),
+            rule: "a file of outputs must end in .npz or .safetensors, or in .npy for a model of one output".into(),
             received: format!("{place} for {outputs} output(s)"),
         })
     }
