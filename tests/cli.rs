@@ -282,7 +282,10 @@ fn mistakes_are_explained() {
     assert!(complaint(&["run", &model, &test_set, "--tensor", "nothing"]).contains("input_0"));
     assert!(complaint(&["run", &model, &test_set, "--compare", "nothing"]).contains("keras_pred"));
     assert!(complaint(&["run", &model, PICTURES, "--compare", "labels"]).contains("safetensors"));
-    for [option, value] in [["--batch", "0"], ["--top", "0"], ["--scale", "nan"], ["--offset", "inf"]] {
+    assert!(complaint(&["run", &model, PICTURES, "--mean", "0.4,0.5"]).contains("one for each channel"));
+    assert!(complaint(&["run", &model, PICTURES, "--std=-1,2,3"]).contains("3 numbers, a model with input shape"));
+    let wrong = [["--batch", "0"], ["--top", "0"], ["--scale", "nan"], ["--offset", "inf"]];
+    for [option, value] in [&wrong[..], &[["--mean", "0.5,nan"], ["--std", "inf"], ["--std", "0.2,0"]]].concat() {
         let output = run(&["run", &model, PICTURES, option, value]);
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{option} {value}: {text}");

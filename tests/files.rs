@@ -421,7 +421,7 @@ fn pixels_are_scaled_as_the_first_layers_ask() {
         model.into_model().unwrap()
     };
     let takes_bytes = |model: &Model| {
-        let said = InputReader::new(model).unwrap().scaling().to_owned();
+        let said = InputReader::new(model).unwrap().scaling();
         assert!(said.contains("as they are") != said.contains("divided by 255"), "{said}");
         said.contains("as they are")
     };

@@ -308,6 +308,31 @@ mod digits {
         let reader = InputReader::new(first.model().unwrap()).unwrap().scale(1.0);
         let planes: Vec<_> = reader.read(&small).unwrap().data.values.iter().map(|value| value.round()).collect();
         assert_eq!(planes, [0., 3., 6., 9., 1., 4., 7., 10., 2., 5., 8., 11.]);
+        // (v - 1) / 2 of red, (v - 2) / 4 of green, (v - 3) / 0.5 of blue.
+        let normalized = reader.clone().mean([1.0, 2.0, 3.0]).and_then(|reader| reader.std([2.0, 4.0, 0.5])).unwrap();
+        assert!(normalized.scaling().contains("mean [1.0, 2.0, 3.0] is taken away"), "{}", normalized.scaling());
+        let planes = normalized.read(&small).unwrap().data.values;
+        let expected: [f32; 12] = [-0.5, 1.0, 2.5, 4.0, -0.25, 0.5, 1.25, 2.0, -2.0, 4.0, 10.0, 16.0];
+        let near = |got: &[f32], expected: &[f32]| got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(near(&planes, &expected), "{planes:?}");
+        // 51 = 255 / 5, and by one number for all channels: (51 / 255 - 0.5) / 0.25 = -1.2.
+        image::RgbImage::from_pixel(2, 2, image::Rgb([51, 51, 51])).save(directory.join("one.png")).unwrap();
+        let one = InputReader::new(first.model().unwrap()).unwrap().mean(0.5).and_then(|reader| reader.std(0.25));
+        let values = one.unwrap().read(directory.join("one.png")).unwrap().data.values;
+        assert!(near(&values, &[-1.2; 12]), "{values:?}");
+        for (refused, reason) in [
+            (reader.clone().mean([1.0, 2.0]), "one for each channel of the model's input; received 2 numbers"),
+            (reader.clone().std([1.0, 2.0, 3.0, 4.0]), "received 4 numbers"),
+            (reader.clone().mean(Vec::new()), "received 0 numbers"),
+            (reader.clone().mean(f64::NAN), "must be finite"),
+            (reader.clone().std(f64::INFINITY), "must be finite"),
+            (reader.clone().std([1.0, 0.0, 1.0]), "other than 0"),
+            // In f32 it is 0.
+            (reader.clone().std(1e-60), "other than 0"),
+        ] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
 
         // Axes that are moved before the first layer that knows its layout, as ONNX models of pictures do.
         let moved = Sequential::new(&gpu)
@@ -322,6 +347,10 @@ mod digits {
         assert_eq!(inputs.data.shape.dims(), [1, 2, 2, 3]);
         let pixels: Vec<_> = inputs.data.values.iter().map(|value| value.round()).collect();
         assert_eq!(pixels, (0u8..12).map(f32::from).collect::<Vec<_>>());
+        let normalized = reader.clone().mean([1.0, 2.0, 3.0]).and_then(|reader| reader.std([2.0, 4.0, 0.5])).unwrap();
+        let pixels = normalized.read(&small).unwrap().data.values;
+        let expected: Vec<f32> = (0..12).map(|i| expected[i % 3 * 4 + i / 3]).collect();
+        assert!(near(&pixels, &expected), "{pixels:?}");
 
         // The pixels of a browser are the same pictures, and must have the model's size.
         let rgba: Vec<u8> = (0u8..4).flat_map(|pixel| [3 * pixel, 3 * pixel + 1, 3 * pixel + 2, 255]).collect();

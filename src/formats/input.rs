@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "npy")]
 use crate::budget::Meter;
-use crate::layers::{BinaryFunction, ConstantSide, Layer, LayerConfig};
+use crate::layers::{BinaryFunction, ConstantSide, Layer, LayerConfig, PerChannel};
 use crate::model::{Block, Model, Port};
 use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Shape, Unary};
 
@@ -59,7 +60,7 @@ impl Inputs {
 /// Images (PNG, JPEG) are converted to the model's channels: to grey by the weights of ITU-R 601 that Keras's loader uses,
 /// and without transparency where the model has no channel for it. One of another size than the model was built for is
 /// resized, by area-weighted linear interpolation, and [`Inputs::note`] says so. A pixel of value `v`, 0 to 255, becomes
-/// `v·scale + offset`; 16-bit images are brought to the same range.
+/// `(v·scale + offset − mean) / std`; 16-bit images are brought to the same range.
 ///
 /// Arrays (`.npy`, `.safetensors`) are taken as they are, those of bytes too: one input, or several along a first axis of their
 /// own. [`Inputs::note`] says so where a `.npy` holds bytes from 0 to 255 for a model that does not scale them.
@@ -69,6 +70,9 @@ pub struct InputReader {
     pub(super) data_format: DataFormat,
     pub(super) scale: f32,
     pub(super) offset: f32,
+    /// One number, or one for each channel.
+    mean: Vec<f32>,
+    std: Vec<f32>,
     pub(super) tensor: Option<String>,
     scaling: String,
     /// Whether a layer of the model scales values from 0 to 255.
@@ -97,7 +101,9 @@ impl InputReader {
             }
             None => (1.0 / 255.0, "pixels are divided by 255: no layer of the model scales them".to_owned()),
         };
-        Ok(Self { shape: input.shape.clone(), data_format, scale, offset: 0.0, tensor: None, scaling, takes_bytes })
+        let (offset, mean, std) = (0.0, vec![0.0], vec![1.0]);
+        let shape = input.shape.clone();
+        Ok(Self { shape, data_format, scale, offset, mean, std, tensor: None, scaling, takes_bytes })
     }
 
     /// What a pixel value, 0 to 255, is multiplied by. By default 1 where the model itself begins with a layer that scales such
@@ -109,14 +115,73 @@ impl InputReader {
     }
 
     /// How pixels are scaled and why, in words.
-    pub fn scaling(&self) -> &str {
-        &self.scaling
+    pub fn scaling(&self) -> String {
+        let mut scaling = self.scaling.clone();
+        if self.mean != [0.0] {
+            let _ = write!(scaling, "; their mean {:?} is taken away", self.mean);
+        }
+        if self.std != [1.0] {
+            let _ = write!(scaling, "; what comes of that is divided by {:?}", self.std);
+        }
+        scaling
     }
 
     /// What is added to a pixel after scaling; 0 by default.
     pub fn offset(mut self, offset: f32) -> Self {
         self.offset = offset;
         self
+    }
+
+    /// What is taken from a pixel after scaling: one number, or one for each channel in their order; 0 by default.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for numbers that are not finite, and for another count of them.
+    ///
+    /// ```
+    /// # use wgpu_conv::{Result, formats::InputReader};
+    /// /// Of pictures as torchvision's models take them.
+    /// fn normalized(reader: InputReader) -> Result<InputReader> {
+    ///     reader.scale(1.0 / 255.0).mean([0.485, 0.456, 0.406])?.std([0.229, 0.224, 0.225])
+    /// }
+    /// ```
+    pub fn mean(mut self, mean: impl Into<PerChannel>) -> Result<Self> {
+        self.mean = self.per_channel("mean", &mean.into())?;
+        Ok(self)
+    }
+
+    /// What a pixel is divided by after its [`mean`](Self::mean) is taken away: one number, or one for each channel in their order;
+    /// 1 by default.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for numbers that are 0 or not finite, and for another count of them.
+    pub fn std(mut self, std: impl Into<PerChannel>) -> Result<Self> {
+        self.std = self.per_channel("std", &std.into())?;
+        if self.std.contains(&0.0) {
+            return Err(Error::invalid(
+                "std",
+                "pixels must be divided by numbers other than 0",
+                format!("{:?}", self.std),
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The `numbers` given as `argument`: one, or as many as the model's input has channels.
+    fn per_channel(&self, argument: &'static str, numbers: &PerChannel) -> Result<Vec<f32>> {
+        let numbers: Vec<f32> = numbers.as_slice().iter().map(|&number| number as f32).collect();
+        let channels = match self.shape.rank() {
+            4 => self.data_format.split::<_, 2>(self.shape.dims()).1,
+            _ => None,
+        };
+        if numbers.len() != 1 && channels != Some(numbers.len()) {
+            let rule = "it must be one number, or one for each channel of the model's input";
+            let received = format!("{} numbers, a model with input shape={}", numbers.len(), self.shape);
+            return Err(Error::invalid(argument, rule, received));
+        }
+        if !numbers.iter().all(|number| number.is_finite()) {
+            return Err(Error::invalid(argument, "its numbers must be finite", format!("{numbers:?}")));
+        }
+        Ok(numbers)
     }
 
     /// The tensor to take of a `.safetensors` file; by default the only one that fits the model's input.
@@ -200,13 +265,19 @@ impl InputReader {
     /// The input that a picture is: its values, from 0 to 1 and channels last, scaled and in the model's order.
     pub(super) fn laid_out(&self, size: [usize; 2], channels: usize, values: Vec<f32>) -> HostTensor {
         let scale = self.scale * 255.0;
-        let scaled = |value: f32| value * scale + self.offset;
+        let of = |numbers: &[f32], channel: usize| numbers[channel % numbers.len()];
+        let scaled = |value: f32, channel: usize| {
+            (value * scale + self.offset - of(&self.mean, channel)) / of(&self.std, channel)
+        };
         let values: Vec<f32> = match self.data_format {
-            DataFormat::ChannelsLast => values.into_iter().map(scaled).collect(),
+            DataFormat::ChannelsLast => {
+                values.into_iter().zip((0..channels).cycle()).map(|(value, channel)| scaled(value, channel)).collect()
+            }
             DataFormat::ChannelsFirst => {
+                let plane = |channel| values.iter().skip(channel).step_by(channels);
                 let mut ordered = Vec::with_capacity(values.len());
                 ordered
-                    .extend((0..channels).flat_map(|c| values.iter().skip(c).step_by(channels)).copied().map(scaled));
+                    .extend((0..channels).flat_map(|channel| plane(channel).map(move |&value| scaled(value, channel))));
                 ordered
             }
         };

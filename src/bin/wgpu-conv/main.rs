@@ -51,6 +51,9 @@ Examples:
       how many of a test set the model gets right
   wgpu-conv run digits.keras test.npy -o scores.npy
       the outputs as they are, for NumPy; -o scores.npz holds several
+  wgpu-conv run resnet18.onnx cat.jpg --mean 0.485,0.456,0.406 \
+      --std 0.229,0.224,0.225
+      by pixels as torchvision's models were trained on them
   wgpu-conv run digits.keras pictures/ --json --adapter software
       the same as JSON, computed without a GPU
   wgpu-conv run digits.keras pictures/ --tune kernels.txt

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wgpu_conv::formats::{OnnxFile, read_file};
+use wgpu_conv::formats::{InputReader, OnnxFile, read_file};
 use wgpu_conv::model::Model;
 use wgpu_conv::wgpu::{AdapterInfo, DeviceType};
 use wgpu_conv::{AdapterChoice, Error, Gpu, Shape, printable, printable_name, wgpu};
@@ -58,6 +58,49 @@ pub fn finite(text: &str) -> Result<f32, String> {
         Ok(number) if number.is_finite() => Ok(number),
         Ok(_) => Err("it must be finite".into()),
         Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// A number to divide by.
+fn divisor(text: &str) -> Result<f32, String> {
+    match finite(text) {
+        Ok(0.0) => Err("it must be other than 0".into()),
+        other => other,
+    }
+}
+
+/// What becomes of pixels.
+#[derive(clap::Args)]
+pub struct Pixels {
+    /// What pixel values, 0 to 255, are multiplied by; by default 1 where the model itself scales them, else 1/255
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = finite)]
+    scale: Option<f32>,
+    /// What is added to pixels after scaling
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
+    offset: f32,
+    /// What is taken from pixels after that: one number, or one for each channel, as in 0.485,0.456,0.406
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
+    mean: Vec<f32>,
+    /// What pixels are divided by after that: one number, or one for each channel, as in 0.229,0.224,0.225
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true, value_parser = divisor)]
+    std: Vec<f32>,
+}
+
+impl Pixels {
+    /// What reads inputs of `model` from files.
+    pub fn reader(&self, model: &Model) -> Result<InputReader, Error> {
+        let mut reader = InputReader::new(model)?.offset(self.offset);
+        if let Some(scale) = self.scale {
+            reader = reader.scale(scale);
+        }
+        let numbers = |numbers: &[f32]| numbers.iter().copied().map(f64::from).collect::<Vec<_>>();
+        if !self.mean.is_empty() {
+            reader = reader.mean(numbers(&self.mean))?;
+        }
+        if !self.std.is_empty() {
+            reader = reader.std(numbers(&self.std))?;
+        }
+        Ok(reader)
     }
 }
 

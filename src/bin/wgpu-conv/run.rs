@@ -12,7 +12,7 @@ use wgpu_conv::model::{Model, top};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable, printable_name};
 
 use crate::output::{
-    COLUMNS, LABELS, Report, Shapes, adapter, at_least_one, cut, finite, lines, load_on, milliseconds, named, on,
+    COLUMNS, LABELS, Pixels, Report, Shapes, adapter, at_least_one, cut, lines, load_on, milliseconds, named, on,
 };
 use crate::progress::Progress;
 use crate::tune::Tune;
@@ -46,12 +46,8 @@ pub struct Run {
     /// The tensor of the same .safetensors files that holds the right labels: prints how many the model gets right
     #[arg(long, value_name = "NAME")]
     compare: Option<String>,
-    /// What pixel values, 0 to 255, are multiplied by; by default 1 where the model itself scales them, else 1/255
-    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = finite)]
-    scale: Option<f32>,
-    /// What is added to pixels after scaling
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
-    offset: f32,
+    #[command(flatten)]
+    pixels: Pixels,
     /// A file to write the outputs to as they are, along the axis of inputs: .npy for a model of one output, or .npz or
     /// .safetensors with output_0, output_1, …
     #[arg(short, long, value_name = "FILE")]
@@ -257,10 +253,7 @@ impl Results<'_> {
         if self.model.inputs().len() != 1 {
             return Ok(None);
         }
-        let mut reader = InputReader::new(self.model)?.offset(self.run.offset);
-        if let Some(scale) = self.run.scale {
-            reader = reader.scale(scale);
-        }
+        let mut reader = self.run.pixels.reader(self.model)?;
         if let Some(tensor) = &self.run.tensor {
             reader = reader.tensor(tensor);
         }
@@ -269,7 +262,7 @@ impl Results<'_> {
             ["png", "jpg", "jpeg"].contains(&ending.as_str())
         };
         if files.iter().any(picture) {
-            self.note(reader.scaling().to_owned());
+            self.note(reader.scaling());
         }
         Ok(Some(reader))
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{FileKind, InputReader, Inputs, input_files, read_arrays, write_file};
+use wgpu_conv::formats::{FileKind, Inputs, input_files, read_arrays, write_file};
 use wgpu_conv::model::Model;
 use wgpu_conv::training::{
     CSVLogger, Callback, EarlyStopping, FitOptions, History, Logs, Loss, LossClass, Metric, ModelCheckpoint, Optimizer,
@@ -16,7 +16,7 @@ use wgpu_conv::training::{
 use wgpu_conv::view::curves_page;
 use wgpu_conv::{AdapterChoice, Error, HostTensor, printable_name};
 
-use crate::output::{Report, Shapes, adapter, aligned, at_least_one, finite, load, named, on};
+use crate::output::{Pixels, Report, Shapes, adapter, aligned, at_least_one, finite, load, named, on};
 use crate::progress::Progress;
 
 /// The names that arrays to learn from go by: inputs, then targets.
@@ -97,12 +97,8 @@ pub struct Train {
     /// Write the curves of losses and metrics as a page to open in a browser
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// What pixel values, 0 to 255, are multiplied by; by default 1 where the model itself scales them, else 1/255
-    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = finite)]
-    scale: Option<f32>,
-    /// What is added to pixels after scaling
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
-    offset: f32,
+    #[command(flatten)]
+    pixels: Pixels,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -290,10 +286,7 @@ impl Train {
         if folders.is_empty() {
             return Err(broken("there must be a folder of pictures for each class, and there is none".into()));
         }
-        let mut reader = InputReader::new(model)?.offset(self.offset);
-        if let Some(scale) = self.scale {
-            reader = reader.scale(scale);
-        }
+        let reader = self.pixels.reader(model)?;
         let (mut inputs, mut labels) = (Vec::new(), Vec::new());
         for folder in &folders {
             let class = name(folder);

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use wgpu_conv::formats::{FileKind, InputReader, read_file, read_inputs, write_file};
+use wgpu_conv::formats::{FileKind, read_file, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, Live, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_name};
 
-use crate::output::{Report, Shapes, at_least_one, finite, lines, load, named, on};
+use crate::output::{Pixels, Report, Shapes, at_least_one, lines, load, named, on};
 use crate::progress::Progress;
 
 /// The bytes of a model above which a page that holds it is slow to open.
@@ -61,12 +61,8 @@ pub struct View {
     /// The tensor of a .safetensors file that holds the inputs; by default the only one that fits the model
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
-    /// What pixel values, 0 to 255, are multiplied by; by default 1 where the model itself scales them, else 1/255
-    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = finite)]
-    scale: Option<f32>,
-    /// What is added to pixels after scaling
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true, value_parser = finite)]
-    offset: f32,
+    #[command(flatten)]
+    pixels: Pixels,
     /// A colour for layers of a class, as in Conv2D=#F7FE2E
     #[arg(long, value_name = "CLASS=COLOR")]
     color: Vec<String>,
@@ -186,10 +182,7 @@ impl View {
         let read = if model.inputs().len() > 1 {
             read_inputs(model, path)?
         } else {
-            let mut reader = InputReader::new(model)?.offset(self.offset);
-            if let Some(scale) = self.scale {
-                reader = reader.scale(scale);
-            }
+            let mut reader = self.pixels.reader(model)?;
             if let Some(tensor) = &self.tensor {
                 reader = reader.tensor(tensor);
             }
@@ -197,7 +190,7 @@ impl View {
             let is_picture = path
                 .extension()
                 .is_some_and(|end| ["png", "jpg", "jpeg"].iter().any(|it| end.eq_ignore_ascii_case(it)));
-            let scaling = is_picture.then(|| reader.scaling().to_owned());
+            let scaling = is_picture.then(|| reader.scaling());
             for note in read.note.iter().chain(&scaling) {
                 let _ = writeln!(io::stderr(), "note: {}", printable(note));
             }
