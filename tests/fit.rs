@@ -835,18 +835,52 @@ fn trainings_are_saved_for_keras() {
         run.fit(&x, &y, &options, &mut []).unwrap();
         run.save(&path).unwrap();
         assert_ne!(bits(&model), before);
-        let history = run.fit(&x, &y, &options, &mut []).unwrap();
-        let weights: Vec<_> = model.weights().iter().map(|(_, weight)| weight.read().unwrap().values).collect();
-        let told = serde_json::json!({
-            "x": {"shape": x[0].shape.dims(), "values": x[0].values},
-            "y": y[0].values,
-            "batch_size": options.batch_size,
-            "epochs": options.epochs,
-            "weights": weights,
-            "loss": history.series("loss"),
-        });
-        std::fs::write(folder.join("training.json"), told.to_string()).unwrap();
+        written_for_keras(&folder, &mut run, [&x[0], &y[0]], &options);
     }
+}
+
+/// The same of a layer that is several here: what its optimizer keeps stands in Keras's order, the way there before the way back.
+#[test]
+fn trainings_of_layers_that_are_several_are_saved_for_keras() {
+    let Some(gpu) = gpu() else { return };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/findings/layers_bidirectional.keras");
+    let model = Model::load(&gpu, file).unwrap();
+    let wave = |shape: &[usize], scale: f64| {
+        let values = (0..shape.iter().product()).map(|at| (at as f64 * scale).sin() as f32).collect();
+        HostTensor::new(shape, values).unwrap()
+    };
+    let x = [wave(&[24, 7, 5], 1.3)];
+    let made = model.predict(&x[0]).unwrap();
+    let y = [wave(made.shape.dims(), 0.7)];
+    let folder = folder("round_trip/training_both_ways");
+    let path = folder.join("run.keras");
+    let loss = Loss::from_name("mean_squared_error").unwrap();
+    let mut run = Trainer::new(&model, Optimizer::from_name("adam").unwrap(), &[loss], &[]).unwrap();
+    let options = FitOptions { epochs: 2, batch_size: 16, shuffle: false, ..FitOptions::default() };
+    run.fit(&x, &y, &options, &mut []).unwrap();
+    run.save(&path).unwrap();
+    written_for_keras(&folder, &mut run, [&x[0], &y[0]], &options);
+    // What goes on from the file comes to the same weights.
+    let again = Model::load(&gpu, &path).unwrap();
+    let mut resumed = Trainer::resume(&again, &path).unwrap();
+    resumed.fit(&x, &y, &options, &mut []).unwrap();
+    assert_eq!(bits(&again), bits(&model));
+}
+
+/// Goes on with `run` on `x` and `y`, and writes down what comes of it for Keras to come to as well.
+fn written_for_keras(folder: &Path, run: &mut Trainer<'_>, [x, y]: [&HostTensor; 2], options: &FitOptions<'_>) {
+    let history = run.fit(std::slice::from_ref(x), std::slice::from_ref(y), options, &mut []).unwrap();
+    let weights = run.model().weights();
+    let weights: Vec<_> = weights.iter().map(|(_, weight)| weight.read().unwrap().values).collect();
+    let told = serde_json::json!({
+        "x": {"shape": x.shape.dims(), "values": x.values},
+        "y": {"shape": y.shape.dims(), "values": y.values},
+        "batch_size": options.batch_size,
+        "epochs": options.epochs,
+        "weights": weights,
+        "loss": history.series("loss"),
+    });
+    std::fs::write(folder.join("training.json"), told.to_string()).unwrap();
 }
 
 /// Trainings that Keras began and saved: each goes on as Keras goes on with it.

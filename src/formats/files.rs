@@ -47,6 +47,8 @@ impl Model {
     /// - `.keras`: the model with its weights, as Keras 3 loads it. How the model was compiled for training is kept where it
     ///   was read from such a file of Keras 3; the state of its optimizer is not. What the file that it was read from held beside
     ///   that is said once more by a warning in the log, as [`KerasFile::not_kept`](super::KerasFile::not_kept) says it before.
+    ///   Layers of Keras that are several here, as `Bidirectional` or attention, operators, and calls that give masks are written as
+    ///   they were read from a file of Keras 3, but for `SpectralNormalization`, which is written as a model of the layer in it.
     /// - `.weights.h5`: the weights, for Keras 3's `load_weights`.
     /// - `.safetensors`: the weights by path, `<layer>/<weight>`, behind the names of the models that the layer stands in,
     ///   that of a [`Sequential`](crate::model::Sequential) included.

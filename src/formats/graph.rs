@@ -154,6 +154,11 @@ impl Graph {
         self.inputs.iter().filter_map(|(_, shape)| shape.clone()).collect()
     }
 
+    /// Whether it is a layer of Keras's, whose weights stand in its attributes.
+    fn is_layer(&self) -> bool {
+        self.members.iter().any(|member| member.group.starts_with('@'))
+    }
+
     /// The number of applications of layers, those in models within the model included.
     fn size(&self) -> u64 {
         let sizes: Vec<u64> = self
@@ -305,8 +310,13 @@ impl Parser<'_> {
                 false => applications_of(layer),
             };
             match (body, calls) {
-                (Ok(body), Ok(calls)) => {
+                (Ok(mut body), Ok(calls)) => {
                     graph.notes["keywords"][&name] = keywords_off(layer);
+                    note_dtypes(at(layer, "/inbound_nodes"), &mut graph.notes);
+                    if self.is_kept(layer, class, &body) {
+                        keep_groups(&mut body);
+                        graph.notes["kept"][&name] = layer.clone();
+                    }
                     let member = graph.members.len();
                     applications.extend((0..).zip(calls).map(|(number, given)| Stated { member, number, given }));
                     let counted = self.model_kind(layer) == Some(ModelKind::Functional);
@@ -351,6 +361,7 @@ impl Parser<'_> {
                     name.push('_');
                 }
                 let reads = vec![given.reads[place].clone(), mask];
+                graph.notes["given_masks"][&name] = true.into();
                 let given = Given { reads, of_keras_2: given.of_keras_2, ..Given::default() };
                 applications[index].given.reads[place] = Read { layer: name.clone(), number: 0, output: 0 };
                 applications.push(Stated { member: graph.members.len(), number: 0, given });
@@ -386,6 +397,17 @@ impl Parser<'_> {
             Origin::Keras => operators::is_of_keras_2(class) || composites::is_attention(class),
             _ => false,
         }
+    }
+
+    /// Whether `layer`, which became `body`, is written again as it stands in the file: a layer of Keras 3 that is several of
+    /// ours, or an operator.
+    fn is_kept(&self, layer: &Json, class: &str, body: &Body) -> bool {
+        let composite = matches!(body, Body::Model(graph) if graph.is_layer())
+            && Origin::of(self.generation, layer) == Origin::Keras;
+        self.generation == Generation::Keras3
+            && (composite || self.is_operator(layer, class))
+            && !at(layer, "/inbound_nodes/0").is_array()
+            && has_all_weights(body)
     }
 
     /// A layer of Keras's that is several of ours.
@@ -673,6 +695,41 @@ impl Parser<'_> {
     }
 }
 
+/// Whether the weights that Keras has in `body` are all read: those that training alone changes, of a wrapper, are not.
+fn has_all_weights(body: &Body) -> bool {
+    match body {
+        Body::Layer(..) => true,
+        Body::Model(graph) => {
+            graph.notes["not_in_training"].is_null() && graph.members.iter().all(|member| has_all_weights(&member.body))
+        }
+    }
+}
+
+/// Notes in `body`, and in the models within it, what their layers are called in files of weights.
+fn keep_groups(body: &mut Body) {
+    if let Body::Model(graph) = body {
+        for member in &mut graph.members {
+            keep_groups(&mut member.body);
+            graph.notes["groups"][&member.name] = member.group.as_str().into();
+        }
+    }
+}
+
+/// Notes of each layer or input that `calls` read its type, where it is another than that of most.
+fn note_dtypes(calls: &Json, notes: &mut Json) {
+    match calls {
+        Json::Array(list) => list.iter().for_each(|json| note_dtypes(json, notes)),
+        Json::Object(map) => {
+            let (dtype, read) = (at(calls, "/config/dtype"), at(calls, "/config/keras_history/0"));
+            match (dtype.as_str(), read.as_str()) {
+                (Some(dtype), Some(read)) if dtype != "float32" => notes["dtypes"][read] = dtype.into(),
+                _ => map.values().for_each(|json| note_dtypes(json, notes)),
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Whether a layer in `json` makes masks.
 fn makes_masks(json: &Json) -> bool {
     match json {
@@ -848,8 +905,9 @@ fn notes(json: &Json) -> Json {
             notes.insert(key.clone(), value.clone());
         }
     }
-    notes.insert("inputs".into(), Json::Object(serde_json::Map::new()));
-    notes.insert("keywords".into(), Json::Object(serde_json::Map::new()));
+    for own in ["dtypes", "given_masks", "groups", "inputs", "kept", "keywords"] {
+        notes.insert(own.into(), Json::Object(serde_json::Map::new()));
+    }
     notes.insert("compile_config".into(), at(json, "/compile_config").clone());
     notes.into()
 }
@@ -952,8 +1010,7 @@ impl Given {
     }
 
     fn tensor(&mut self, argument: &Json) -> bool {
-        let tensor = at(argument, "/class_name") == "__keras_tensor__";
-        let read = history(at(argument, "/config/keras_history")).filter(|_| tensor);
+        let read = history(at(argument, "/config/keras_history")).filter(|_| is_read(argument));
         read.map(|read| self.reads.push(read)).is_some()
     }
 }
@@ -986,6 +1043,11 @@ fn keywords(arguments: &Json, mut taken: impl FnMut(&str, &Json) -> bool) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether `argument` of a call, in the form of Keras 3, is something that the call reads.
+pub(super) fn is_read(argument: &Json) -> bool {
+    at(argument, "/class_name") == "__keras_tensor__" && history(at(argument, "/config/keras_history")).is_some()
 }
 
 /// `[layer, application, output]`.

@@ -358,7 +358,7 @@ fn is_bfloat16(dataset: &Dataset) -> bool {
 /// A group to be written: datasets `0`, `1`, … of weights in a `vars` group named after its layer, and groups below it.
 #[derive(Default)]
 pub(super) struct WeightsGroup {
-    /// Its name in the file.
+    /// Its name in the file; one that begins with `@` is the name of an attribute of the layer around it, one with `@@` a path.
     pub group: String,
     /// The name of the layer or model.
     pub name: String,
@@ -390,7 +390,9 @@ pub(super) struct OptimizerGroup<'a> {
 pub(super) fn write(root: &WeightsGroup, optimizer: Option<&OptimizerGroup<'_>>, place: &str) -> Result<Vec<u8>> {
     let mut file = FileBuilder::new();
     file.with_libver_bounds(LibVer::Earliest, LibVer::V18);
-    file.add_group(layers(root));
+    let mut tree = Tree::default();
+    tree.below("layers");
+    tree.fill(root);
     if let Some(OptimizerGroup { name, iterations, values, loss_scale }) = optimizer {
         let mut group = file.create_group("optimizer");
         let mut vars = group.create_group("vars");
@@ -419,33 +421,68 @@ pub(super) fn write(root: &WeightsGroup, optimizer: Option<&OptimizerGroup<'_>>,
         group.add_group(vars.finish());
         file.add_group(group.finish());
     }
-    file.add_group(vars(root));
+    for group in tree.groups() {
+        file.add_group(group);
+    }
     file.finish().map_err(|error| Error::format(place, error.to_string()))
 }
 
-fn layers(of: &WeightsGroup) -> FinishedGroup {
-    let mut layers = FileBuilder::new().create_group("layers");
-    for layer in &of.layers {
-        let mut group = layers.create_group(&layer.group);
-        if !layer.layers.is_empty() {
-            group.add_group(self::layers(layer));
-        }
-        if layer.of.is_empty() {
-            group.add_group(vars(layer));
-        } else {
-            let mut part = group.create_group(layer.of);
-            part.add_group(vars(layer));
-            group.add_group(part.finish());
-        }
-        layers.add_group(group.finish());
-    }
-    layers.finish()
+/// Groups within groups, in their order.
+#[derive(Default)]
+struct Tree<'a> {
+    /// The name of the layer that has its weights here, and these.
+    vars: Option<(&'a str, &'a [HostTensor])>,
+    below: Vec<(&'a str, Tree<'a>)>,
 }
 
-fn vars(of: &WeightsGroup) -> FinishedGroup {
+impl<'a> Tree<'a> {
+    /// The group of a name or a path below this one.
+    fn below(&mut self, path: &'a str) -> &mut Self {
+        path.split('/').fold(self, |tree, name| {
+            let place = tree.below.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                tree.below.push((name, Tree::default()));
+                tree.below.len() - 1
+            });
+            &mut tree.below[place].1
+        })
+    }
+
+    /// Puts `of` here, and what it holds below.
+    fn fill(&mut self, of: &'a WeightsGroup) {
+        for layer in &of.layers {
+            let attribute = layer.group.strip_prefix('@');
+            match (attribute.map(|all| all.strip_prefix('@').unwrap_or(all)), &*layer.group) {
+                // The weights of the layer around it are its own.
+                (Some(""), _) => self.fill(layer),
+                (Some(path), _) => self.below(path).fill(layer),
+                // What has no weights in Keras.
+                (None, "") => {}
+                (None, group) => self.below("layers").below(group).fill(layer),
+            }
+        }
+        let vars = if of.of.is_empty() { self } else { self.below(of.of) };
+        if vars.vars.is_none_or(|(_, values)| values.is_empty()) {
+            vars.vars = Some((&of.name, &of.values));
+        }
+    }
+
+    /// The groups below this one.
+    fn groups(&self) -> Vec<FinishedGroup> {
+        let below = self.below.iter().map(|(name, tree)| {
+            let mut group = FileBuilder::new().create_group(name);
+            for below in tree.groups() {
+                group.add_group(below);
+            }
+            group.finish()
+        });
+        below.chain(self.vars.map(|(name, values)| vars(name, values))).collect()
+    }
+}
+
+fn vars(name: &str, values: &[HostTensor]) -> FinishedGroup {
     let mut vars = FileBuilder::new().create_group("vars");
-    vars.set_attr("name", AttrValue::VarLenString(of.name.clone()));
-    numbered(&mut vars, &of.values, 0);
+    vars.set_attr("name", AttrValue::VarLenString(name.to_owned()));
+    numbered(&mut vars, values, 0);
     vars.finish()
 }
 

@@ -9,10 +9,10 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::UnsupportedLayer;
-use super::graph::at;
+use super::graph::{at, is_read};
 use super::hdf5::{self, OptimizerGroup, WeightsGroup};
 use super::keras::{TrainingState, refused};
-use super::weights::{Part, parts, sibling};
+use super::weights::{Part, group_of, parts, reads_of, sibling};
 use crate::layers::{Layer, OPERATORS};
 use crate::model::{Block, Model, Port};
 use crate::{Error, PartialShape, Result};
@@ -83,12 +83,11 @@ fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
             ..WeightsGroup::default()
         }),
         Part::Block(index) => {
-            let block = &model.blocks()[index];
-            let (group, name) = (sibling(&mut siblings, block.class_name()), names.blocks[index].clone());
-            match block {
+            let (group, name) = (group_of(model, index, &mut siblings), names.blocks[index].clone());
+            match &model.blocks()[index] {
                 Block::Model(model) => self::group(model, group, name),
                 Block::Layer(layer) => {
-                    let of = layer.config().describe().weights_of();
+                    let of = if group.starts_with("@@") { "" } else { layer.config().describe().weights_of() };
                     Ok(WeightsGroup { group, name, of, values: layer.get_weights()?, ..WeightsGroup::default() })
                 }
             }
@@ -140,10 +139,14 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
         Port::Output(node, output) => json!([names.blocks[model.nodes()[node].block], numbers[node], output]),
     };
     let tensor = |port| {
-        let dtype = match port {
-            Port::Output(node, _) => dtype(&model.blocks()[model.nodes()[node].block]),
-            Port::Input(_) => "float32",
+        let (name, usual) = match port {
+            Port::Output(node, _) => {
+                let block = &model.blocks()[model.nodes()[node].block];
+                (block.name(), dtype(block))
+            }
+            Port::Input(index) => (&*model.inputs()[index].name, "float32"),
         };
+        let dtype = at(model.notes(), "/dtypes").get(name).and_then(Json::as_str).unwrap_or(usual);
         let config = json!({"shape": model.shape(port).dims(), "dtype": dtype, "keras_history": history(port)});
         json!({"class_name": "__keras_tensor__", "config": config})
     };
@@ -154,6 +157,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     for part in parts {
         let mut layer = match part {
             Part::Input(index) => of_input(model, index, &names),
+            Part::Block(index) if kept(model, index).is_some() => as_kept(model, index, &names.blocks[index]),
             Part::Block(index) => {
                 let first = model.nodes().iter().find(|node| node.block == index);
                 let shapes = first.map_or(&[][..], |node| &node.inputs).iter().map(|&port| model.shape(port));
@@ -164,14 +168,29 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
             layer["name"] = layer["config"]["name"].clone();
             layer["inbound_nodes"] = json!([]);
             if let Part::Block(index) = part {
-                let applications =
-                    model.nodes().iter().zip(&needed).filter(|(node, needed)| **needed && node.block == index);
+                let applications = (0..needed.len()).filter(|&node| model.nodes()[node].block == index);
+                let applications = applications.enumerate().filter(|&(_, node)| needed[node]);
                 let block = &model.blocks()[index];
                 let keywords = at(model.notes(), "/keywords").get(block.name());
-                let calls = applications.enumerate().map(|(number, (node, _))| {
-                    let tensors: Vec<_> = node.inputs.iter().map(|&port| tensor(port)).collect();
+                let calls = applications.map(|(number, node)| {
+                    let (reads, mut masks) = reads_of(model, node);
+                    if let Some(kept) = kept(model, index) {
+                        let mut call = kept["inbound_nodes"][number].clone();
+                        let mask = if masks.is_empty() { Json::Null } else { call["kwargs"]["mask"].take() };
+                        call = with_reads(&call, &mut reads.into_iter().map(history));
+                        if !masks.is_empty() {
+                            call["kwargs"]["mask"] = with_reads(&mask, &mut masks.into_iter().flatten().map(history));
+                        }
+                        return call;
+                    }
                     let keywords = keywords.and_then(|calls| calls.get(number)).cloned();
                     let mut keywords = keywords.unwrap_or_else(|| json!({}));
+                    if !masks.is_empty() {
+                        masks.resize(reads.len(), None);
+                        let masks: Vec<_> = masks.into_iter().map(|mask| mask.map(tensor)).collect();
+                        keywords["mask"] = if let [one] = &masks[..] { json!(one) } else { json!(masks) };
+                    }
+                    let tensors: Vec<_> = reads.into_iter().map(tensor).collect();
                     let args = match tensors.split_first() {
                         // Keras takes states by their name.
                         Some((first, states)) if begins_with_states(block) && !states.is_empty() => {
@@ -212,6 +231,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
         if let Port::Output(node, _) = port
             && let Block::Model(inner) = &model.blocks()[model.nodes()[node].block]
             && !inner.is_chain()
+            && kept(model, model.nodes()[node].block).is_none()
         {
             read[1] = json!(numbers[node] + 1);
         }
@@ -222,6 +242,77 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
         "module": "keras.src.models.functional", "class_name": "Functional", "config": config,
         "registered_name": "Functional", "build_config": {"input_shape": null}, "compile_config": compiled,
     })
+}
+
+/// What the file that `model` was read from says of block number `index`, where that is a layer of Keras's that is several here,
+/// or an operator.
+fn kept(model: &Model, index: usize) -> Option<&Json> {
+    at(model.notes(), "/kept").get(model.blocks()[index].name())
+}
+
+/// Block number `index` of `model` as the file says that `model` was read from, called `name`, but for its calls.
+fn as_kept(model: &Model, index: usize, name: &str) -> Json {
+    let mut json = kept(model, index).cloned().unwrap_or_default();
+    match json.get_mut("config").and_then(Json::as_object_mut) {
+        Some(config) => _ = config.insert("name".into(), name.into()),
+        None => json["config"] = json!({"name": name}),
+    }
+    if let Some(layer) = json.as_object_mut() {
+        layer.remove("inbound_nodes");
+        layer.remove("name");
+    }
+    let mut trainable = Vec::new();
+    if let Block::Model(layers) = &model.blocks()[index] {
+        let layers = layers.layers().into_iter().map(|(_, layer)| layer).filter(|layer| !layer.weights().is_empty());
+        trainable.extend(layers.map(|layer| layer.config().common().trainable));
+    }
+    // It may have been frozen, or freed, since.
+    if let Some(&first) = trainable.first()
+        && trainable.iter().all(|&other| other == first)
+        && (!first || !any_trainable(&json))
+    {
+        set_trainable(&mut json, first);
+    }
+    json
+}
+
+/// Whether any layer of what `json` says is trained.
+fn any_trainable(json: &Json) -> bool {
+    match json {
+        Json::Array(list) => list.iter().any(any_trainable),
+        Json::Object(map) => map.get("trainable").is_some_and(|is| *is == true) || map.values().any(any_trainable),
+        _ => false,
+    }
+}
+
+/// Has all layers of what `json` says trained, or none.
+fn set_trainable(json: &mut Json, trainable: bool) {
+    match json {
+        Json::Array(list) => list.iter_mut().for_each(|json| set_trainable(json, trainable)),
+        Json::Object(map) => {
+            if let Some(own) = map.get_mut("trainable") {
+                *own = trainable.into();
+            }
+            map.values_mut().for_each(|json| set_trainable(json, trainable));
+        }
+        _ => {}
+    }
+}
+
+/// A call of a file with tensors of these histories in place of those that it was given, in their order.
+fn with_reads(call: &Json, reads: &mut impl Iterator<Item = Json>) -> Json {
+    match call {
+        Json::Array(list) => list.iter().map(|json| with_reads(json, reads)).collect(),
+        Json::Object(map) if is_read(call) => {
+            let mut tensor = call.clone();
+            if let Some(read) = reads.next() {
+                tensor["config"]["keras_history"] = read;
+            }
+            tensor
+        }
+        Json::Object(map) => map.iter().map(|(key, json)| (key.clone(), with_reads(json, reads))).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Input number `index` as a layer.
@@ -261,6 +352,10 @@ fn of_block(
             if !layer.weights().is_empty() {
                 json["build_config"] = match shapes.as_slice() {
                     [shape] => json!({"input_shape": shape.dims()}),
+                    [sequences, states @ ..] if begins_with_states(block) => {
+                        let states: Vec<_> = states.iter().map(|shape| shape.dims()).collect();
+                        json!({"shapes_dict": {"sequences_shape": sequences.dims(), "initial_state_shape": states}})
+                    }
                     several => json!({"input_shape": several.iter().map(|shape| shape.dims()).collect::<Vec<_>>()}),
                 };
             }
@@ -368,6 +463,20 @@ mod tests {
         ] {
             assert_eq!(date(UNIX_EPOCH + Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn calls_keep_what_is_no_tensor() {
+        let tensor = |name: &str| json!({"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}});
+        let odd = json!({"class_name": "__keras_tensor__", "config": [1]});
+        let call =
+            |first: Json, second: Json| json!({"args": [odd, [first, 2.0]], "kwargs": {"axis": -1, "other": second}});
+        let mut reads = [json!(["c", 1, 0]), json!(["d", 0, 2])].into_iter();
+        let made = with_reads(&call(tensor("a"), tensor("b")), &mut reads);
+        let [mut first, mut second] = [tensor("c"), tensor("d")];
+        first["config"]["keras_history"] = json!(["c", 1, 0]);
+        second["config"]["keras_history"] = json!(["d", 0, 2]);
+        assert_eq!((made, reads.next()), (call(first, second), None));
     }
 
     #[test]

@@ -52,6 +52,31 @@ pub(super) fn sibling(siblings: &mut HashMap<String, usize>, class: &str) -> Str
     if *count == 1 { name } else { format!("{name}_{}", *count - 1) }
 }
 
+/// The name in files of weights of block number `index` of `model`: what the file that it was read from calls it, where it stands
+/// in a layer of Keras's, and else that of the next layer of its class.
+pub(super) fn group_of(model: &Model, index: usize, siblings: &mut HashMap<String, usize>) -> String {
+    let block = &model.blocks()[index];
+    #[cfg(feature = "keras")]
+    if let Some(group) = model.notes()["groups"][block.name()].as_str() {
+        return group.to_owned();
+    }
+    #[cfg(feature = "keras")]
+    if let Some(class) = model.notes()["kept"][block.name()]["class_name"].as_str() {
+        return sibling(siblings, class);
+    }
+    sibling(siblings, block.class_name())
+}
+
+/// Whether `model` is a layer of Keras's, which is several here: its weights stand in its attributes.
+fn is_layer(model: &Model) -> bool {
+    #[cfg(feature = "keras")]
+    let mut groups = model.notes()["groups"].as_object().into_iter().flat_map(|groups| groups.values());
+    #[cfg(feature = "keras")]
+    return groups.any(|group| group.as_str().is_some_and(|group| group.starts_with('@')));
+    #[cfg(not(feature = "keras"))]
+    return false;
+}
+
 /// The inputs and blocks of a model, by their places there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Part {
@@ -59,11 +84,11 @@ pub(super) enum Part {
     Block(usize),
 }
 
-/// The parts of a model in the order of Keras's layers, which decides what they are called in files of weights; of a chain
-/// only the layers. The order of a graph is Keras's own (`keras/src/ops/function.py`, `map_graph_network`): those first
+/// The parts of a model in the order of Keras's layers, which decides what they are called in files of weights; of a chain, and
+/// of what is a layer in Keras, only the layers as they stand. The order of a graph is Keras's own (`keras/src/ops/function.py`, `map_graph_network`): those first
 /// from which the longest way leads to an output, and among them those that a search from the outputs meets first.
 pub(super) fn parts(model: &Model) -> Vec<Part> {
-    if model.is_chain() {
+    if model.is_chain() || is_layer(model) {
         return (0..model.blocks().len()).map(Part::Block).collect();
     }
     let part = |port| match port {
@@ -75,18 +100,23 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
         Port::Output(node, _) => Port::Output(node, 0),
         input => input,
     };
+    let of_node = |node| {
+        let (reads, masks) = reads_of(model, node);
+        reads.into_iter().chain(masks.into_iter().flatten()).collect()
+    };
+    let of_nodes: Vec<Vec<Port>> = (0..model.nodes().len()).map(of_node).collect();
     let reads = |port| match port {
         Port::Input(_) => &[][..],
-        Port::Output(node, _) => &model.nodes()[node].inputs,
+        Port::Output(node, _) => &of_nodes[node],
     };
-    let mut met: HashMap<Part, usize> = HashMap::new();
+    let mut met: HashMap<Part, isize> = HashMap::new();
     let mut seen = HashSet::new();
     let mut finished = Vec::new();
     let mut open: Vec<(Port, usize)> = Vec::new();
     let mut meet = |port, open: &mut Vec<(Port, usize)>| {
         let port = place(port);
         if seen.insert(port) {
-            let count = met.len();
+            let count = met.len() as isize;
             met.entry(part(port)).or_insert(count);
             open.push((port, 0));
         }
@@ -116,13 +146,34 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
             *deeper = (*deeper).max(depth + 1);
         }
     }
-    for input in (0..model.inputs().len()).map(Part::Input) {
-        let count = met.len();
-        met.entry(input).or_insert(count);
+    // Inputs that no output needs stand before all others there.
+    for index in 0..model.inputs().len() {
+        met.entry(Part::Input(index)).or_insert(index as isize - model.inputs().len() as isize);
     }
     let mut parts: Vec<Part> = met.keys().copied().collect();
     parts.sort_by_key(|part| (Reverse(deepest.get(part).copied().unwrap_or(0)), met[part]));
     parts
+}
+
+/// What application number `node` of `model` is called with in Keras, and the mask that the call gives for each, where it gives
+/// masks: layers that a file does not have carry them here.
+pub(super) fn reads_of(model: &Model, node: usize) -> (Vec<Port>, Vec<Option<Port>>) {
+    let mut reads = model.nodes()[node].inputs.clone();
+    #[cfg_attr(not(feature = "keras"), expect(unused_mut, reason = "only Keras's files give masks"))]
+    let mut masks = Vec::new();
+    #[cfg(feature = "keras")]
+    for (place, read) in reads.iter_mut().enumerate() {
+        let Port::Output(before, _) = *read else { continue };
+        let before = &model.nodes()[before];
+        if let [masked, mask] = before.inputs[..]
+            && model.notes()["given_masks"].get(model.blocks()[before.block].name()).is_some()
+        {
+            masks.resize(place, None);
+            masks.push(Some(mask));
+            *read = masked;
+        }
+    }
+    (reads, masks)
 }
 
 /// All layers of `model` as files of weights know them, in their order.
@@ -131,8 +182,9 @@ pub(super) fn places(model: &Model) -> Vec<(Place, &Layer)> {
         let mut siblings = HashMap::new();
         for part in parts(model) {
             let Part::Block(block) = part else { continue };
+            let group = group_of(model, block, &mut siblings);
             let block = &model.blocks()[block];
-            let place = around.within(block.name(), &sibling(&mut siblings, block.class_name()));
+            let place = around.within(block.name(), &group);
             match block {
                 Block::Model(model) => within(model, &place, places),
                 Block::Layer(layer) => {
