@@ -317,6 +317,11 @@ fn layers_of_several_are_frozen_in_the_file_too() {
         let weights = model.weights();
         assert!(weights.len() == 6 && weights.iter().all(|(_, weight)| weight.trainable() == trainable));
     }
+    // A part of it has no form there.
+    let (half, _) = model.layers().into_iter().find(|(_, layer)| !layer.weights().is_empty()).unwrap();
+    model.set_trainable(&*half, false).unwrap();
+    let error = model.save(&path).unwrap_err().to_string();
+    assert!(error.contains("bidirectional (Bidirectional): some of its weights are trained"), "{error}");
 }
 
 fn ramp(shape: Vec<usize>) -> HostTensor {

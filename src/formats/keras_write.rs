@@ -157,11 +157,11 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     for part in parts {
         let mut layer = match part {
             Part::Input(index) => of_input(model, index, &names),
-            Part::Block(index) if kept(model, index).is_some() => as_kept(model, index, &names.blocks[index]),
             Part::Block(index) => {
                 let first = model.nodes().iter().find(|node| node.block == index);
                 let shapes = first.map_or(&[][..], |node| &node.inputs).iter().map(|&port| model.shape(port));
-                of_block(&model.blocks()[index], &names.blocks[index], shapes.collect(), around, foreign)
+                let (block, name) = (&model.blocks()[index], &names.blocks[index]);
+                of_block(block, kept(model, index), name, shapes.collect(), around, foreign)
             }
         };
         if !chain {
@@ -250,37 +250,43 @@ fn kept(model: &Model, index: usize) -> Option<&Json> {
     at(model.notes(), "/kept").get(model.blocks()[index].name())
 }
 
-/// Block number `index` of `model` as the file says that `model` was read from, called `name`, but for its calls.
-fn as_kept(model: &Model, index: usize, name: &str) -> Json {
-    let mut json = kept(model, index).cloned().unwrap_or_default();
-    match json.get_mut("config").and_then(Json::as_object_mut) {
-        Some(config) => _ = config.insert("name".into(), name.into()),
-        None => json["config"] = json!({"name": name}),
+/// `block` as `kept` says, which a file said of it, but for its calls; or why Keras has no form for it as it is now.
+fn as_kept(kept: &Json, block: &Block) -> Result<Json, String> {
+    let mut json = kept.clone();
+    if !json["config"].is_object() {
+        json["config"] = json!({});
     }
     if let Some(layer) = json.as_object_mut() {
         layer.remove("inbound_nodes");
         layer.remove("name");
     }
-    let mut trainable = Vec::new();
-    if let Block::Model(layers) = &model.blocks()[index] {
+    let mut trained = Vec::new();
+    if let Block::Model(layers) = block {
         let layers = layers.layers().into_iter().map(|(_, layer)| layer).filter(|layer| !layer.weights().is_empty());
-        trainable.extend(layers.map(|layer| layer.config().common().trainable));
+        trained.extend(layers.map(|layer| layer.config().common().trainable));
     }
     // It may have been frozen, or freed, since.
-    if let Some(&first) = trainable.first()
-        && trainable.iter().all(|&other| other == first)
-        && (!first || !any_trainable(&json))
-    {
-        set_trainable(&mut json, first);
+    match (trained.contains(&true), trained.contains(&false)) {
+        (true, true) if !says_trainable(&json, false) || !says_trainable(&json, true) => {
+            return Err(
+                "some of its weights are trained and others are not: freeze it as a whole, or not at all".into()
+            );
+        }
+        (false, true) => set_trainable(&mut json, false),
+        (true, false) if !says_trainable(&json, true) => set_trainable(&mut json, true),
+        _ => {}
     }
-    json
+    Ok(json)
 }
 
-/// Whether any layer of what `json` says is trained.
-fn any_trainable(json: &Json) -> bool {
+/// Whether `json` says of any layer that it is trained, or not.
+fn says_trainable(json: &Json, trainable: bool) -> bool {
     match json {
-        Json::Array(list) => list.iter().any(any_trainable),
-        Json::Object(map) => map.get("trainable").is_some_and(|is| *is == true) || map.values().any(any_trainable),
+        Json::Array(list) => list.iter().any(|json| says_trainable(json, trainable)),
+        Json::Object(map) => {
+            map.get("trainable").is_some_and(|own| *own == trainable)
+                || map.values().any(|json| says_trainable(json, trainable))
+        }
         _ => false,
     }
 }
@@ -330,25 +336,19 @@ fn of_input(model: &Model, index: usize, names: &Names) -> Json {
     json!({"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": null})
 }
 
-/// A block that is built for inputs of `shapes`.
+/// A block that is built for inputs of `shapes`; `kept` is what a file said of it, if it is written again.
 fn of_block(
     block: &Block,
+    kept: Option<&Json>,
     name: &str,
     shapes: Vec<&PartialShape>,
     around: &str,
     foreign: &mut Vec<UnsupportedLayer>,
 ) -> Json {
-    let layer = match block {
-        Block::Model(model) => {
-            let mut json = of_model(model, &format!("{around}{}/", block.name()), foreign);
-            json["config"]["name"] = json!(name);
-            return json;
-        }
-        Block::Layer(layer) => layer,
-    };
-    match of_layer(layer) {
-        Ok(mut json) => {
-            json["config"]["name"] = json!(name);
+    let made = match (kept, block) {
+        (Some(kept), _) => as_kept(kept, block),
+        (None, Block::Model(model)) => Ok(of_model(model, &format!("{around}{}/", block.name()), foreign)),
+        (None, Block::Layer(layer)) => of_layer(layer).map(|mut json| {
             if !layer.weights().is_empty() {
                 json["build_config"] = match shapes.as_slice() {
                     [shape] => json!({"input_shape": shape.dims()}),
@@ -360,9 +360,16 @@ fn of_block(
                 };
             }
             json
+        }),
+    };
+    match made {
+        Ok(mut json) => {
+            json["config"]["name"] = json!(name);
+            json
         }
         Err(reason) => {
-            let (name, class) = (format!("{around}{}", layer.name()), block.class_name().to_owned());
+            let class = kept.and_then(|kept| kept["class_name"].as_str()).unwrap_or_else(|| block.class_name());
+            let (name, class) = (format!("{around}{}", block.name()), class.to_owned());
             foreign.push(UnsupportedLayer { name, class, reason });
             json!({"config": {}})
         }
