@@ -68,13 +68,16 @@ pub(super) fn group_of(model: &Model, index: usize, siblings: &mut HashMap<Strin
 }
 
 /// Whether `model` is a layer of Keras's, which is several here: its weights stand in its attributes.
+#[cfg(feature = "keras")]
 fn is_layer(model: &Model) -> bool {
-    #[cfg(feature = "keras")]
     let mut groups = model.notes()["groups"].as_object().into_iter().flat_map(|groups| groups.values());
-    #[cfg(feature = "keras")]
-    return groups.any(|group| group.as_str().is_some_and(|group| group.starts_with('@')));
-    #[cfg(not(feature = "keras"))]
-    return false;
+    groups.any(|group| group.as_str().is_some_and(|group| group.starts_with('@')))
+}
+
+/// Whether `model` is a layer of Keras's, which is several here: only Keras's files have such.
+#[cfg(not(feature = "keras"))]
+fn is_layer(_: &Model) -> bool {
+    false
 }
 
 /// The inputs and blocks of a model, by their places there.
@@ -158,22 +161,37 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
 /// What application number `node` of `model` is called with in Keras, and the mask that the call gives for each, where it gives
 /// masks: layers that a file does not have carry them here.
 pub(super) fn reads_of(model: &Model, node: usize) -> (Vec<Port>, Vec<Option<Port>>) {
-    let mut reads = model.nodes()[node].inputs.clone();
-    #[cfg_attr(not(feature = "keras"), expect(unused_mut, reason = "only Keras's files give masks"))]
+    let given = |read: Port| {
+        let Port::Output(node, _) = read else { return None };
+        let node = &model.nodes()[node];
+        match node.inputs[..] {
+            [masked, mask] if is_given_mask(model, node.block) => Some((masked, mask)),
+            _ => None,
+        }
+    };
     let mut masks = Vec::new();
-    #[cfg(feature = "keras")]
-    for (place, read) in reads.iter_mut().enumerate() {
-        let Port::Output(before, _) = *read else { continue };
-        let before = &model.nodes()[before];
-        if let [masked, mask] = before.inputs[..]
-            && model.notes()["given_masks"].get(model.blocks()[before.block].name()).is_some()
-        {
+    let read = |(place, &read): (usize, &Port)| match given(read) {
+        Some((masked, mask)) => {
             masks.resize(place, None);
             masks.push(Some(mask));
-            *read = masked;
+            masked
         }
-    }
+        None => read,
+    };
+    let reads = model.nodes()[node].inputs.iter().enumerate().map(read).collect();
     (reads, masks)
+}
+
+/// Whether block number `block` stands for a mask that a call gives in a file.
+#[cfg(feature = "keras")]
+fn is_given_mask(model: &Model, block: usize) -> bool {
+    model.notes()["given_masks"].get(model.blocks()[block].name()).is_some()
+}
+
+/// Whether block number `block` stands for a mask that a call gives in a file: only Keras's files have such.
+#[cfg(not(feature = "keras"))]
+fn is_given_mask(_: &Model, _: usize) -> bool {
+    false
 }
 
 /// All layers of `model` as files of weights know them, in their order.
