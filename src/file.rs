@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::text::printable_name;
 use crate::{Error, Result};
 
 /// The bytes of the file at `path`, as many as it has when it is opened.
@@ -167,8 +168,53 @@ fn is_npz(bytes: &[u8]) -> bool {
 /// ```
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Result<()> {
     let path = path.as_ref();
+    let broken = |error: std::io::Error| cannot_be_written(path, error);
+    match place_of(path, kind)? {
+        Place::File(target, permissions) => replace(&target, bytes, permissions).map_err(broken),
+        Place::Stream(target) => std::fs::write(&target, bytes).map_err(broken),
+    }
+}
+
+/// Whether [`write_file`] would write to `path`, as far as can be told before: for what takes long to compute.
+///
+/// # Errors
+/// Those of [`write_file`], and [`Error::Format`] where there is no folder for the file.
+///
+/// ```
+/// use wgpu_conv::formats::{FileKind, check_file};
+///
+/// let error = check_file("no/such/folder/trained.keras", FileKind::Model).unwrap_err().to_string();
+/// assert!(error.contains("there is no folder"), "{error}");
+/// ```
+pub fn check_file(path: impl AsRef<Path>, kind: FileKind) -> Result<()> {
+    let path = path.as_ref();
+    let Place::File(target, _) = place_of(path, kind)? else { return Ok(()) };
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            let problem =
+                format!("there is no folder {}; make it first", printable_name(&folder.display().to_string()));
+            Err(Error::format(path.display().to_string(), problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where bytes go.
+enum Place {
+    /// To a file, new or with the permissions of the one that they replace.
+    File(std::path::PathBuf, Option<std::fs::Permissions>),
+    /// To what is no file, as a pipe or a terminal.
+    Stream(std::path::PathBuf),
+}
+
+fn cannot_be_written(path: &Path, error: std::io::Error) -> Error {
+    Error::format(path.display().to_string(), format!("cannot be written: {error}"))
+}
+
+/// Where bytes for `path` go, if they may.
+fn place_of(path: &Path, kind: FileKind) -> Result<Place> {
     let place = path.display().to_string();
-    let broken = |error: std::io::Error| Error::format(&place, format!("cannot be written: {error}"));
+    let broken = |error: std::io::Error| cannot_be_written(path, error);
     let kept = |problem: String| {
         let advice = "and it was left as it is; give another path, or move it away first";
         Error::format(&place, format!("{problem}, {advice}"))
@@ -187,10 +233,10 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Resul
             if !kind.is(&read(&target)?) {
                 return Err(kept(format!("there is a file that is not {}", kind.name())));
             }
-            replace(&target, bytes, Some(found.permissions())).map_err(broken)
+            Ok(Place::File(target, Some(found.permissions())))
         }
-        Ok(_) => std::fs::write(&target, bytes).map_err(broken),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => replace(&target, bytes, None).map_err(broken),
+        Ok(_) => Ok(Place::Stream(target)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place::File(target, None)),
         Err(error) => Err(broken(error)),
     }
 }

@@ -5,11 +5,11 @@ pub mod common;
 #[path = "common/gpu.rs"]
 pub mod gpu;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use common::fixtures::path;
 use wgpu_conv::Activation;
-use wgpu_conv::layers::{Conv2D, Dense, Flatten};
+use wgpu_conv::layers::{Conv2D, Dense, Flatten, Reshape};
 use wgpu_conv::model::{Model, Sequential};
 
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/digits");
@@ -478,6 +478,16 @@ fn outputs_are_written_as_they_are() {
     assert_eq!((name.as_str(), array.shape.dims(), &array.values), ("output_0", &[360, 10][..], &scores));
     let (_, errors, code) = all_of(run_with(&written(&path("scores.csv"))));
     assert!(code == Some(1) && errors.contains("must end in .npz or .safetensors"), "{errors}");
+    // They are written as well where nobody reads to the end what is printed.
+    let file = path("unread.npy");
+    let arguments = [&written(&file)[..], &["--rows".to_owned(), "0".to_owned()]].concat();
+    let mut unread =
+        Command::new(env!("CARGO_BIN_EXE_wgpu-conv")).args(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    assert!(unread.wait().unwrap().success());
+    assert_eq!(std::fs::read(file).unwrap(), npy);
+    let (_, errors, code) = all_of(run_with(&written(&path("nowhere/scores.npy"))));
+    assert!(code == Some(1) && errors.contains("there is no folder"), "{errors}");
     // A zip file of anything else is left as it is, and so is a model.
     std::fs::write(path("model.npz"), std::fs::read(digits("model.keras")).unwrap()).unwrap();
     let (_, errors, code) = all_of(run_with(&[&written(&path("model.npz"))[..], &["--overwrite".to_owned()]].concat()));
@@ -556,6 +566,23 @@ fn a_live_page_may_be_a_folder() {
         assert!(page.contains("id=\"live-beside\"") && page.len() < 200_000, "{} bytes", page.len());
         assert_eq!(std::fs::read(site.join("model.keras")).unwrap(), std::fs::read(&model).unwrap());
         assert_eq!(std::fs::read(site.join("wgpu-conv/worker.js")).unwrap(), b"worker.js");
+    }
+    // A model that lies beside a page without one is somebody's, and so is what a link leads to.
+    let still = folder.join("still");
+    printed(&["view", &model, "--shape-only", "-o", &still.with_extension("html").display().to_string()]);
+    std::fs::create_dir_all(&still).unwrap();
+    std::fs::rename(still.with_extension("html"), still.join("index.html")).unwrap();
+    std::fs::write(still.join("model.keras"), "mine").unwrap();
+    let text = complaint(&["view", &model, "--live", &package, "-o", &still.display().to_string()]);
+    assert!(text.contains("belongs to no such page"), "{text}");
+    assert_eq!(std::fs::read(still.join("model.keras")).unwrap(), b"mine");
+    #[cfg(unix)]
+    {
+        std::fs::remove_file(site.join("model.keras")).unwrap();
+        std::os::unix::fs::symlink(still.join("model.keras"), site.join("model.keras")).unwrap();
+        let text = complaint(&["view", &model, "--live", &package, "-o", &site.display().to_string()]);
+        assert!(text.contains("belongs to no such page"), "{text}");
+        assert_eq!(std::fs::read(still.join("model.keras")).unwrap(), b"mine");
     }
     std::fs::write(others.join("letter.txt"), "kept").unwrap();
     let text = complaint(&["view", &model, "--live", &package, "-o", &others.display().to_string()]);
@@ -645,7 +672,7 @@ fn models_are_trained() {
     assert_narrow(text.lines().take_while(|line| !line.is_empty()));
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.matches("<svg").count() == 2 && page.contains("val_loss"), "{page}");
-    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 3);
+    assert_eq!(std::fs::read_to_string(&csv).unwrap().lines().count(), 3);
     assert!(printed(&["inspect", &out]).contains("3 layer(s)"));
 
     // The file is left as it is, unless it is said otherwise; then it goes on by what it says itself.
@@ -678,6 +705,27 @@ fn models_are_trained() {
     let moved = before.iter().zip(&after).map(|((_, one), (_, other))| one.read().unwrap() != other.read().unwrap());
     assert_eq!(moved.collect::<Vec<_>>(), [false, false, true, true], "the last layer alone learns");
 
+    // A softmax is one as well where a layer stands behind it that only changes the shape.
+    let (reshaped, weights) = (at("reshaped.keras"), at("new.weights.h5"));
+    let given = gpu::gpu().unwrap();
+    Model::load(&given, &model).unwrap().save(&weights).unwrap();
+    let mut chain = Sequential::new(&given).with_input([None, Some(8), Some(8), Some(1)]).unwrap();
+    for block in Model::load(&given, &model).unwrap().blocks() {
+        let wgpu_conv::model::Block::Layer(layer) = block else { panic!("{}", block.name()) };
+        chain.add(layer.config().clone()).unwrap();
+    }
+    chain.add(Reshape::new([10])).unwrap();
+    let chain = chain.into_model().unwrap();
+    chain.load_weights(&weights).unwrap();
+    chain.save(&reshaped).unwrap();
+    let losses = [&model, &reshaped].map(|model| {
+        let text =
+            printed(&[&["train", model, &data, "-o", &at("loss.keras"), "--overwrite", "--json"][..], &by].concat());
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["epochs"][0]["loss"].as_f64().unwrap()
+    });
+    assert!((losses[0] - losses[1]).abs() < 1e-6, "{losses:?}");
+
     // A new last layer, for as many classes as there are folders, or labels; and the model up to the one before.
     std::fs::remove_dir_all(folder.join("pictures/9")).unwrap();
     let third = at("nine.keras");
@@ -699,6 +747,10 @@ fn models_are_trained() {
     for (more, why) in [
         (&["train", &model, &data, "-o", &at("a.h5")][..], "must end in .keras"),
         (&["train", &model, &data, "-o", &at("a.keras"), "--y", "words"], "there must be an array of targets"),
+        (&["train", &model, &data, "-o", &at("no/a.keras"), "--y", "labels"], "there is no folder"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--csv", &csv], "--overwrite replaces it"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--page", &csv, "--overwrite"], "not a page"),
+        (&["train", &model, &data, "-o", &at("a.keras"), "--csv", &at("a.keras")], "two things at once"),
         (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--optimizer", "adem"], "must be one of SGD"),
         (&["train", &model, &data, "-o", &at("a.keras"), "--y", "labels", "--freeze", "stam"], "stam"),
         (&["train", &model, PICTURES, "-o", &at("a.keras")], "a folder of pictures for each class"),

@@ -84,7 +84,7 @@ use crate::file::read;
     feature = "safetensors",
     feature = "view"
 ))]
-pub use crate::file::{FileKind, read as read_file, write_file};
+pub use crate::file::{FileKind, check_file, read as read_file, write_file};
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 pub(crate) use files::{layers_in_order, save_training};
 #[cfg(any(feature = "image", feature = "npy", feature = "safetensors"))]

@@ -87,6 +87,11 @@ pub struct Pixels {
 }
 
 impl Pixels {
+    /// Whether any of them was given.
+    pub fn is_given(&self) -> bool {
+        self.scale.is_some() || self.offset != 0.0 || !self.mean.is_empty() || !self.std.is_empty()
+    }
+
     /// What reads inputs of `model` from files.
     pub fn reader(&self, model: &Model) -> Result<InputReader, Error> {
         let mut reader = InputReader::new(model)?.offset(self.offset);

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{InputReader, Inputs, input_files, read_inputs, read_labels, write_arrays};
+use wgpu_conv::formats::{
+    FileKind, InputReader, Inputs, check_file, input_files, read_inputs, read_labels, write_arrays,
+};
 use wgpu_conv::model::{Model, top};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable, printable_name};
 
@@ -192,7 +194,7 @@ impl Run {
         }
         let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         if ending == "npz" || ending == "safetensors" || ending == "npy" && outputs == 1 {
-            return Ok(());
+            return check_file(file, FileKind::Arrays);
         }
         Err(Error::Invalid {
             argument: "--output".into(),
@@ -240,7 +242,7 @@ impl Results<'_> {
             }
             for batch in read {
                 self.compute(batch)?;
-                if !self.heard {
+                if self.is_done() {
                     return Ok(());
                 }
             }
@@ -263,6 +265,8 @@ impl Results<'_> {
         };
         if files.iter().any(picture) {
             self.note(reader.scaling());
+        } else if self.run.pixels.is_given() {
+            self.note("--scale, --offset, --mean and --std are for pictures: arrays are taken as they are".to_owned());
         }
         Ok(Some(reader))
     }
@@ -324,11 +328,16 @@ impl Results<'_> {
                 let (input, expected) = (names[index].clone(), expected.get(index).copied());
                 self.row(Row { input, outputs, time, expected });
             }
-            if !self.heard {
+            if self.is_done() {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Whether nobody is left to compute for: neither a reader of what is printed nor a file.
+    fn is_done(&self) -> bool {
+        !self.heard && self.run.output.is_none()
     }
 
     /// The outputs of each of `count` inputs.
@@ -447,14 +456,14 @@ impl Results<'_> {
         if self.rows == 0 && !sound {
             return Err(self.failed.swap_remove(0).1);
         }
-        if !self.heard {
-            return Ok(String::new().into());
-        }
         let file = self.run.output.as_ref().map(|file| file.display().to_string());
         if let Some(file) = &file {
             let names: Vec<_> = (0..self.outputs.len()).map(|index| format!("output_{index}")).collect();
             let outputs: Vec<_> = names.iter().map(String::as_str).zip(&self.outputs).collect();
             write_arrays(file, &outputs)?;
+        }
+        if !self.heard {
+            return Ok(String::new().into());
         }
         let percent = 100.0 * self.right as f64 / self.compared.max(1) as f64;
         if self.run.json {

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::{Value, json};
-use wgpu_conv::formats::{FileKind, Inputs, input_files, read_arrays, write_file};
-use wgpu_conv::model::Model;
+use wgpu_conv::formats::{FileKind, Inputs, check_file, input_files, read_arrays, write_file};
+use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::training::{
     CSVLogger, Callback, EarlyStopping, FitOptions, History, Logs, Loss, LossClass, Metric, ModelCheckpoint, Optimizer,
     Run, Samples, Trainer,
@@ -36,7 +36,7 @@ pub struct Train {
     /// The file to write: .keras, with the state of the training
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Replace OUT where it is there already
+    /// Replace OUT, and the files of --csv and --page, where they are there already
     #[arg(long)]
     overwrite: bool,
     /// What to measure by after each epoch, given like DATA
@@ -193,11 +193,8 @@ impl Train {
         Ok(text.into())
     }
 
-    /// Before anything is computed: where the file could not be written in the end.
+    /// Before anything is computed: where the files could not be written in the end.
     fn check_output(&self) -> Result<(), Error> {
-        let kept = |problem: &str| {
-            Err(Error::Format { place: self.output.display().to_string(), problem: problem.to_owned() })
-        };
         if !self.output.display().to_string().to_lowercase().ends_with(".keras") {
             return Err(Error::Invalid {
                 argument: "output".into(),
@@ -205,8 +202,19 @@ impl Train {
                 received: self.output.display().to_string(),
             });
         }
-        if self.output.exists() && !self.overwrite {
-            return kept("is there already, and was left as it is; --overwrite replaces it");
+        let mut files = vec![(&self.output, FileKind::Model)];
+        files.extend(self.csv.iter().map(|path| (path, FileKind::Table)));
+        files.extend(self.page.iter().map(|path| (path, FileKind::Page)));
+        for (index, &(path, kind)) in files.iter().enumerate() {
+            if path.exists() && !self.overwrite {
+                let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
+                return Err(Error::Format { place: path.display().to_string(), problem });
+            }
+            if files[..index].iter().any(|(other, _)| *other == path) {
+                let problem = "is to hold two things at once; give each a file of its own".to_owned();
+                return Err(Error::Format { place: path.display().to_string(), problem });
+            }
+            check_file(path, kind)?;
         }
         Ok(())
     }
@@ -396,11 +404,7 @@ fn classes(data: &Data) -> Result<u32, Error> {
 
 /// The cross-entropy that suits the last layer and the targets.
 fn cross_entropy(model: &Model, y: &HostTensor) -> Loss {
-    let probabilities = model.layers().last().is_some_and(|(_, layer)| {
-        let config = layer.config().to_json(&[]).unwrap_or_default();
-        config["class_name"] == "Softmax"
-            || ["softmax", "sigmoid"].iter().any(|name| config["config"]["activation"] == *name)
-    });
+    let probabilities = makes_probabilities(&model.architecture());
     let (from_logits, axis, label_smoothing) = (!probabilities, -1, 0.0);
     let output = model.output_shapes();
     let scores = output.first().and_then(|shape| shape.dims().last().copied().flatten());
@@ -412,6 +416,25 @@ fn cross_entropy(model: &Model, y: &HostTensor) -> Loss {
         LossClass::SparseCategoricalCrossentropy { from_logits, ignore_class: None, axis }
     };
     Loss::new(class)
+}
+
+/// Whether a softmax or a sigmoid makes the output, also where layers stand behind it that leave values as they are.
+fn makes_probabilities(architecture: &Architecture) -> bool {
+    let mut place = architecture.outputs().first().copied();
+    while let Some(layer) =
+        place.and_then(|place| architecture.layers().get(place.checked_sub(architecture.inputs().len())?))
+    {
+        let json = layer.config.to_json(&[]).unwrap_or_default();
+        let activation = &json["config"]["activation"];
+        if json["class_name"] == "Softmax" || ["softmax", "sigmoid"].iter().any(|name| activation == name) {
+            return true;
+        }
+        let class = json["class_name"].as_str().unwrap_or_default();
+        let as_it_is = ["Reshape", "Flatten", "Permute", "Dropout", "Identity"].contains(&class)
+            || (class == "Activation" && activation == "linear");
+        place = layer.inputs.first().copied().filter(|_| as_it_is);
+    }
+    false
 }
 
 /// # Errors

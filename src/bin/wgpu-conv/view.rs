@@ -246,6 +246,17 @@ fn write_beside(folder: &Path, html: &[u8], files: &[(String, Vec<u8>)]) -> Resu
                        another path, or a new one in it";
         return Err(Error::Format { place: folder.display().to_string(), problem: problem.into() });
     }
+    // A page that was made so names its model; what else lies beside a page is not its own.
+    let known = std::fs::read(&page).unwrap_or_default();
+    let holds = |text: &str| known.windows(text.len()).any(|part| part == text.as_bytes());
+    let own = files.iter().any(|(name, _)| holds(&format!("worker.js {name}")));
+    for (name, _) in files {
+        let path = folder.join(name);
+        if path.is_symlink() || (path.exists() && !own) {
+            let problem = "is there already and belongs to no such page, and it was left as it is; give another folder";
+            return Err(Error::Format { place: path.display().to_string(), problem: problem.into() });
+        }
+    }
     // First, as it is refused where there is another's.
     write_file(&page, html, FileKind::Page)?;
     for (name, bytes) in files {
