@@ -442,7 +442,17 @@ impl Write {
             let input = call.tensor_at(0)?;
             call.only(1, &["axis", "keepdims", "initial"])?;
             let keepdims = call.flag("keepdims", false)?;
-            return Ok(vec![self.reduce(function, call.axes("axis")?, keepdims, input)]);
+            let reduced = self.reduce(function, call.axes("axis")?, keepdims, input);
+            // One number more among those of which the largest or the smallest is taken.
+            let more = match function {
+                ReduceFunction::Max => BinaryFunction::Maximum,
+                ReduceFunction::Min => BinaryFunction::Minimum,
+                _ => return Ok(vec![reduced]),
+            };
+            return Ok(vec![match call.number("initial")? {
+                Some(initial) => self.number(more, reduced, initial)?,
+                None => reduced,
+            }]);
         }
         self.composed(call)
     }
