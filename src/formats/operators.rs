@@ -614,7 +614,12 @@ impl Write {
             "expand_dims" => {
                 let x = input(0)?;
                 let mut axes = call.axes("axis")?.ok_or("must be given an axis")?;
-                axes.sort_unstable_by_key(|&axis| (axis < 0, axis));
+                // Several count along what comes out, also from the end of that.
+                if axes.len() > 1 && axes.iter().any(|&axis| axis < 0) {
+                    let rank = (call.shape_of(0)?.len() + axes.len()) as i32;
+                    axes = axes.into_iter().map(|axis| if axis < 0 { axis + rank } else { axis }).collect();
+                }
+                axes.sort_unstable();
                 one(axes.into_iter().fold(x, |x, axis| {
                     // A new axis at −1 stands behind all others.
                     let place = if axis < 0 { axis + 1 } else { axis };
