@@ -434,6 +434,19 @@ impl Write {
             call.only(1, &[])?;
             return Ok(vec![self.map(function, input)]);
         }
+        if let "softmax" | "log_softmax" = call.function.as_str()
+            && !call.shown.starts_with("tf.")
+            && call.named.get("axis").is_some_and(Argument::is_null)
+        {
+            // Over everything at once, the batch too.
+            let input = call.tensor_at(0)?;
+            let all = self.reduce(ReduceFunction::LogSumExp, None, true, input);
+            let log = self.tensors(BinaryFunction::Subtract, input, all)?;
+            return Ok(vec![match call.function.as_str() {
+                "softmax" => self.activation(Activation::Exponential, log),
+                _ => log,
+            }]);
+        }
         if let Some(activation) = call.activation()? {
             let input = call.tensor_at(0)?;
             return Ok(vec![self.activation(activation, input)]);
