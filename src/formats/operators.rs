@@ -841,6 +841,14 @@ impl Write {
                     vec![(axis, count)]
                 };
                 let mut x = x;
+                // Repeats beyond the axes are of new ones before them.
+                let more = match call.shape_of(0) {
+                    Ok(dims) if call.function == "tile" => repeats.len().saturating_sub(dims.len()),
+                    _ => 0,
+                };
+                if more > 0 {
+                    x = self.index([vec![Subscript::New; more], vec![Subscript::Ellipsis]].concat(), x);
+                }
                 for (axis, count) in counts {
                     if !(1..=4096).contains(&count) {
                         return Err("must be given numbers from 1 to 4096".into());
