@@ -503,6 +503,11 @@ impl Parser<'_> {
                  `kernel` that Keras reads from this one, which has them added, and save that"
             ));
         }
+        if matches!(class, "Add" | "Average") && operators::adds_booleans(layer) {
+            return Err("it is called with booleans, whose sum is a boolean in Keras, which is not supported: add them by \
+                 keras.ops.add, or make them numbers by keras.ops.cast first"
+                .into());
+        }
         let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
         let config = config.map_err(|error| match error {
             Error::Unsupported { what, .. } if what == format!("the layer class {class}") => unsupported_class(class),

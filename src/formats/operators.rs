@@ -45,6 +45,8 @@ pub(super) struct Call {
     /// The shapes of those, where the file says them, and the type it computes in.
     shapes: Vec<Option<Vec<Option<usize>>>>,
     halves: Vec<Option<DTypePolicy>>,
+    /// Which of those are booleans.
+    truths: Vec<bool>,
 }
 
 /// Whether `class` is one of those by which Keras 2 holds TensorFlow's functions.
@@ -68,6 +70,7 @@ pub(super) fn call(node: &Json, class: &str) -> Result<Call, String> {
         reads: Vec::new(),
         shapes: Vec::new(),
         halves: Vec::new(),
+        truths: Vec::new(),
     };
     if is_of_keras_2(class) || inbound.is_array() {
         call.of_keras_2(node, inbound);
@@ -165,8 +168,13 @@ impl Call {
                         Some("bfloat16") => Some(DTypePolicy::BFloat16),
                         _ => None,
                     });
+                    self.truths.push(is_boolean(json));
                     return self.tensor(read);
                 }
+            }
+            // A list of booleans is known for one.
+            Some("__numpy__" | "__tensor__") if is_boolean(json) => {
+                return Argument::Literal(at(json, "/config/value").clone());
             }
             Some("__numpy__" | "__tensor__") => {
                 if let Some(array) = array(at(json, "/config/value")) {
@@ -236,6 +244,7 @@ impl Call {
     fn unshaped(&mut self, read: Read) -> Argument {
         self.shapes.push(None);
         self.halves.push(None);
+        self.truths.push(false);
         self.tensor(read)
     }
 
@@ -260,6 +269,23 @@ impl Call {
             _ => Argument::Literal(json.clone()),
         }
     }
+}
+
+/// Whether an argument of a call is a tensor or an array of booleans.
+fn is_boolean(argument: &Json) -> bool {
+    at(argument, "/config/dtype") == "bool"
+}
+
+/// Whether a layer that adds what it is called with begins by two tensors of booleans, of which Keras makes booleans.
+pub(super) fn adds_booleans(layer: &Json) -> bool {
+    let begins = |inbound: &Json| {
+        let first = match at(inbound, "/args/0") {
+            Json::Null => at(inbound, "/kwargs/inputs"),
+            given => given,
+        };
+        first.as_array().is_some_and(|list| list.len() > 1 && list[..2].iter().all(is_boolean))
+    };
+    at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(begins))
 }
 
 /// An array of nested lists of numbers.
@@ -427,6 +453,11 @@ impl Write {
         if let Some(function) = binary(&call.function) {
             let [left, right] = [call.side(0)?, call.side(1)?];
             call.only(2, &[])?;
+            // A sum of booleans is a boolean.
+            let function = match function {
+                BinaryFunction::Add if call.is_boolean(0) && call.is_boolean(1) => BinaryFunction::LogicalOr,
+                function => function,
+            };
             return Ok(vec![self.two(function, &left, &right)?]);
         }
         if let Some(function) = unary(&call.function) {
@@ -1202,6 +1233,21 @@ impl Call {
                 Err("must be called with tensors where Keras takes them; with other arguments it is not supported"
                     .into())
             }
+        }
+    }
+
+    /// Whether booleans are given there.
+    fn is_boolean(&self, place: usize) -> bool {
+        fn all(json: &Json) -> bool {
+            match json {
+                Json::Array(list) => !list.is_empty() && list.iter().all(all),
+                one => one.is_boolean(),
+            }
+        }
+        match self.operands.get(place) {
+            Some(Argument::Tensor(number)) => self.truths[*number],
+            Some(Argument::Literal(json)) => all(json),
+            _ => false,
         }
     }
 
