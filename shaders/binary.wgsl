@@ -54,6 +54,7 @@ fn angle(y: Acc, x: Acc) -> Acc {
     return keep_nan(x, keep_nan(y, select(right, -right, y < Acc(0.0))));
 }
 
+/// NaN differs from every number, 0 too. What is compiled of `!=` says that it does not, so all is asked by `==`.
 fn combine(a: Acc, b: Acc) -> Acc {
     switch FUNCTION {
         case ADD: { return a + b; }
@@ -65,14 +66,14 @@ fn combine(a: Acc, b: Acc) -> Acc {
         case POWER: { return power(a, b); }
         case PRELU: { return select(b * a, a, a > Acc(0.0)); }
         case EQUAL: { return select(Acc(0.0), Acc(1.0), a == b); }
-        case NOT_EQUAL: { return select(Acc(0.0), Acc(1.0), a != b); }
+        case NOT_EQUAL: { return select(Acc(1.0), Acc(0.0), a == b); }
         case LESS: { return select(Acc(0.0), Acc(1.0), a < b); }
         case LESS_EQUAL: { return select(Acc(0.0), Acc(1.0), a <= b); }
         case GREATER: { return select(Acc(0.0), Acc(1.0), a > b); }
         case GREATER_EQUAL: { return select(Acc(0.0), Acc(1.0), a >= b); }
-        case LOGICAL_AND: { return select(Acc(0.0), Acc(1.0), (a != Acc(0.0)) & (b != Acc(0.0))); }
-        case LOGICAL_OR: { return select(Acc(0.0), Acc(1.0), (a != Acc(0.0)) | (b != Acc(0.0))); }
-        case LOGICAL_XOR: { return select(Acc(1.0), Acc(0.0), (a != Acc(0.0)) == (b != Acc(0.0))); }
+        case LOGICAL_AND: { return select(Acc(1.0), Acc(0.0), (a == Acc(0.0)) | (b == Acc(0.0))); }
+        case LOGICAL_OR: { return select(Acc(1.0), Acc(0.0), (a == Acc(0.0)) & (b == Acc(0.0))); }
+        case LOGICAL_XOR: { return select(Acc(1.0), Acc(0.0), (a == Acc(0.0)) == (b == Acc(0.0))); }
         case MODULO: {
             // Divided and multiplied again, what is left may lie one divisor off.
             let left = a - b * floor(a / b);
@@ -80,8 +81,8 @@ fn combine(a: Acc, b: Acc) -> Acc {
         }
         case REMAINDER: { return a - b * trunc(a / b); }
         case ARCTANGENT: { return angle(a, b); }
-        case WHERE: { return select(Acc(0.0), a, b != Acc(0.0)); }
-        default: { return select(a, Acc(0.0), b != Acc(0.0)); }
+        case WHERE: { return select(a, Acc(0.0), b == Acc(0.0)); }
+        default: { return select(Acc(0.0), a, b == Acc(0.0)); }
     }
 }
 

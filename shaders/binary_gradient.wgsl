@@ -45,8 +45,8 @@ fn to_left(a: Acc, b: Acc) -> Acc {
         case PRELU: { return select(b, Acc(1.0), a > Acc(0.0)); }
         case MODULO, REMAINDER: { return Acc(1.0); }
         case ARCTANGENT: { return b / (a * a + b * b); }
-        case WHERE: { return select(Acc(0.0), Acc(1.0), b != Acc(0.0)); }
-        case WHERE_NOT: { return select(Acc(1.0), Acc(0.0), b != Acc(0.0)); }
+        case WHERE: { return select(Acc(1.0), Acc(0.0), b == Acc(0.0)); }
+        case WHERE_NOT: { return select(Acc(0.0), Acc(1.0), b == Acc(0.0)); }
         default: { return Acc(0.0); }
     }
 }
