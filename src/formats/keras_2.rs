@@ -10,7 +10,7 @@ use crate::layers::{Generation, OPERATORS, Origin};
 /// The least norm that layers of Keras 2 divide by.
 const LEAST_NORM: f64 = 1e-6;
 
-/// The config in the words of Keras 3.
+/// The config in the words of Keras 3, with those of the layers and cells in it.
 ///
 /// - Names may hold `/` there, which now separates the models around a layer: it becomes `_`.
 /// - `hard_sigmoid` was another function, and the least norm that UnitNormalization and Dot divide by another number.
@@ -20,8 +20,13 @@ pub(super) fn modern(json: &mut Json, generation: Generation) {
     if let Some(compiled) = json.pointer_mut("/compile_config") {
         *compiled = Json::Null;
     }
-    for model in ["/config/layers", "/config"] {
+    for model in ["/config/layers", "/config", "/config/cells"] {
         for layer in json.pointer_mut(model).and_then(Json::as_array_mut).into_iter().flatten() {
+            modern(layer, generation);
+        }
+    }
+    for inner in ["/config/layer", "/config/backward_layer", "/config/cell"] {
+        if let Some(layer @ Json::Object(_)) = json.pointer_mut(inner) {
             modern(layer, generation);
         }
     }
@@ -56,7 +61,8 @@ pub(super) fn modern(json: &mut Json, generation: Generation) {
         config.insert("epsilon".into(), LEAST_NORM.into());
         json["module"] = OPERATORS.into();
     }
-    if let Some(activation) = json.pointer_mut("/config/activation") {
+    for pointer in ["/config/activation", "/config/recurrent_activation"] {
+        let Some(activation) = json.pointer_mut(pointer) else { continue };
         let function = activation["class_name"] == "function" && Origin::of(generation, activation) == Origin::Keras;
         let name = if function { &activation["config"] } else { &*activation };
         if name == Activation::HardSigmoid.name() {
@@ -90,6 +96,31 @@ mod tests {
             let mut layer = json!({"class_name": "UnitNormalization", "config": config});
             modern(&mut layer, Generation::Keras2);
             assert_eq!(layer, json!({"class_name": "UnitNormalization", "config": config}));
+        }
+    }
+
+    #[test]
+    fn layers_and_cells_within_are_rewritten() {
+        let layer = |activation: &str| {
+            let config = json!({"name": "a", "activation": "tanh", "recurrent_activation": activation});
+            json!({"class_name": "LSTM", "config": config})
+        };
+        let within = |activation: &str| {
+            let cells = json!({"class_name": "StackedRNNCells", "config": {"cells": [layer(activation)]}});
+            let both = json!({"layer": layer(activation), "backward_layer": layer(activation)});
+            [
+                layer(activation),
+                json!({"class_name": "Bidirectional", "config": both}),
+                json!({"class_name": "RNN", "config": {"cell": layer(activation)}}),
+                json!({"class_name": "RNN", "config": {"cell": cells}}),
+            ]
+        };
+        let own =
+            json!({"module": OPERATORS, "class_name": "function", "config": "hard_sigmoid_2", "registered_name": null});
+        for (mut json, before) in within("hard_sigmoid").into_iter().zip(within("its place")) {
+            modern(&mut json, Generation::Keras2);
+            let expected = before.to_string().replace(r#""its place""#, &own.to_string());
+            assert_eq!(json, serde_json::from_str::<Json>(&expected).unwrap());
         }
     }
 
