@@ -146,6 +146,15 @@ fn checksum(bytes: &[u8]) -> u32 {
     })
 }
 
+/// A group that holds itself under two names has 2^64 groups below it, to the depth that is looked into. In h5py:
+/// `group = file.create_group("layers"); group["a"] = group; group["b"] = group`.
+#[test]
+fn groups_that_hold_themselves_are_counted() {
+    let _alone = alone();
+    let path = finding("trust/groups_in_themselves.weights.h5");
+    refused("inspect", 2160, || inspect(&path));
+}
+
 #[test]
 fn values_of_a_config_are_counted() {
     let _alone = alone();

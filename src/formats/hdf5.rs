@@ -26,8 +26,19 @@ pub(super) struct WeightsFile {
     meter: Meter,
 }
 
-/// The memory that a group of a file is counted as.
+/// The memory that a group of a file is counted as, beside its path.
 const GROUP_BYTES: u64 = 512;
+
+/// The memory that each part of the path of a group is counted as, beside its bytes.
+const PART_BYTES: u64 = 64;
+
+/// The steps that looking at a member of a group is counted as, beside those for its path.
+const MEMBER_WORK: u64 = 128;
+
+/// The memory that a member of a group at `path` is counted as.
+fn member_bytes(path: &str) -> u64 {
+    GROUP_BYTES + path.len() as u64 + PART_BYTES * path.split('/').count() as u64
+}
 
 impl WeightsFile {
     /// Opens the file `bytes`, called `place` in messages.
@@ -51,23 +62,29 @@ impl WeightsFile {
     }
 
     /// Whether any dataset stands below the group at `path`.
-    pub(super) fn holds_datasets(&self, path: &str) -> bool {
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for more groups and datasets than the budget allows.
+    pub(super) fn holds_datasets(&self, path: &str) -> Result<bool> {
         let mut found = false;
-        self.walk(path, &mut |_, _| found = true);
-        found
+        self.walk(path, &mut |_, _| found = true)?;
+        Ok(found)
     }
 
     /// Whether any dataset stands below a group of this name, wherever that is.
-    pub(super) fn has_group_called(&self, name: &str) -> bool {
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for more groups and datasets than the budget allows.
+    pub(super) fn has_group_called(&self, name: &str) -> Result<bool> {
         let mut found = false;
-        self.walk("", &mut |path, _| found |= path.split('/').any(|part| part == name));
-        found
+        self.walk("", &mut |path, _| found |= path.split('/').any(|part| part == name))?;
+        Ok(found)
     }
 
     /// Names and shapes of all datasets.
     ///
     /// # Errors
-    /// [`Error::Format`] for a dataset without a shape.
+    /// [`Error::Format`] for a dataset without a shape, [`Error::Limit`] for more groups and datasets than the budget allows.
     pub(super) fn shapes(&self) -> Result<Vec<(String, Shape)>> {
         let mut shapes = Vec::new();
         let mut broken = None;
@@ -77,29 +94,37 @@ impl WeightsFile {
                 shapes.push((path.to_owned(), dims.into()));
             }
             Err(error) => broken = Some(self.broken(path, error)),
-        });
+        })?;
         broken.map_or(Ok(shapes), Err)
     }
 
-    /// Shows `see` every dataset below the group at `path`, to a depth and number that no file of Keras's has.
-    fn walk(&self, path: &str, see: &mut dyn FnMut(&str, &Dataset)) {
-        let mut groups = vec![(path.to_owned(), 0)];
+    /// Shows `see` every dataset below the group at `path`, to a depth and number that no file of Keras's has. A group may stand
+    /// in many, and even in itself: so each place of it is counted.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for more groups and datasets than the budget allows.
+    fn walk(&self, path: &str, see: &mut dyn FnMut(&str, &Dataset)) -> Result<()> {
+        let Some(group) = self.found(path)? else { return Ok(()) };
+        let mut groups = vec![(path.to_owned(), group, 0)];
         let mut left = 1 << 20;
-        while let Some((path, depth)) = groups.pop() {
-            let Ok(group) = self.group(&path) else { continue };
-            let within = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-            for name in group.datasets().unwrap_or_default() {
-                if let Ok(dataset) = group.dataset(&name) {
-                    see(&within(&name), &dataset);
-                }
+        let counted = |path: String| {
+            self.meter.work(MEMBER_WORK + 8 * path.len() as u64)?;
+            self.meter.memory(member_bytes(&path))?;
+            Ok::<_, Error>(path)
+        };
+        while let Some((path, group, depth)) = groups.pop() {
+            let within = |name: &str| counted(if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") });
+            for (name, dataset) in group.iter_datasets().into_iter().flatten() {
+                see(&within(&name)?, &dataset);
             }
-            for name in group.groups().unwrap_or_default() {
+            for (name, group) in group.iter_groups().into_iter().flatten() {
                 if left > 0 && depth < 64 {
                     left -= 1;
-                    groups.push((within(&name), depth + 1));
+                    groups.push((within(&name)?, group, depth + 1));
                 }
             }
         }
+        Ok(())
     }
 
     /// The datasets `0`, `1`, … of the group at `path`, in that order, of which some may be counts, which nothing computes with;
@@ -216,7 +241,7 @@ impl WeightsFile {
         let Ok(list) = group.iter_groups() else { return Ok(None) };
         let mut siblings = HashMap::new();
         for (name, group) in list {
-            self.meter.memory(GROUP_BYTES)?;
+            self.meter.memory(member_bytes(parent) + name.len() as u64)?;
             siblings.insert(name, group);
         }
         let found = siblings.get(name).cloned();

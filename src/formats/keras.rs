@@ -30,8 +30,8 @@ pub struct KerasFile {
     graph: Graph,
     unsupported: Vec<UnsupportedLayer>,
     weights: Weights,
-    /// Whether the file says how the model was compiled for training in a form that is not kept.
-    compiled: bool,
+    /// What the file holds beside the model that is not kept, in words.
+    not_kept: Vec<&'static str>,
 }
 
 /// A layer of a file that cannot be built here.
@@ -161,15 +161,14 @@ impl KerasFile {
             return Err(refused(&self.place, "built", &self.unsupported));
         }
         let places = self.graph.places()?;
-        self.graph.notes["not_kept"] = self.not_kept().into();
+        self.graph.notes["not_kept"] = self.not_kept.into();
         Ok((self.graph, self.weights.located(places, self.weights_place)?))
     }
 
     /// What the file holds beside the model that this crate does not keep, in words: the state of an optimizer, the seeds of
     /// layers that draw random numbers, and, of legacy `.h5` files and those of Keras 2, how the model was compiled.
     pub fn not_kept(&self) -> Vec<&'static str> {
-        let compiled = self.compiled.then_some("how the model was compiled");
-        self.weights.not_kept().into_iter().chain(compiled).collect()
+        self.not_kept.clone()
     }
 
     pub(super) fn parse(
@@ -198,7 +197,10 @@ impl KerasFile {
             (parsed, WeightsFile::open(weights, weights_place.clone(), meter)?, weights_place)
         };
         let Parsed { graph, unsupported, compiled } = parsed;
-        Ok(Self { place, weights_place, graph, unsupported, weights: Weights::of(weights)?, compiled })
+        let weights = Weights::of(weights)?;
+        let mut not_kept = weights.not_kept()?;
+        not_kept.extend(compiled.then_some("how the model was compiled"));
+        Ok(Self { place, weights_place, graph, unsupported, weights, not_kept })
     }
 }
 

@@ -249,18 +249,21 @@ impl Weights {
     }
 
     /// What the file holds beside the weights of a model, in words.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for more groups and datasets than the budget allows.
     #[cfg(feature = "keras")]
-    pub(super) fn not_kept(&self) -> Vec<&'static str> {
+    pub(super) fn not_kept(&self) -> Result<Vec<&'static str>> {
         let (file, root) = match self {
             Self::Layers(file) => (file, ""),
             Self::Legacy(file, root) => (file, *root),
             #[cfg(feature = "safetensors")]
-            Self::Named(..) => return Vec::new(),
+            Self::Named(..) => return Ok(Vec::new()),
         };
-        let optimizer = ["optimizer/vars", "optimizer_weights"].iter().any(|group| file.holds_datasets(group));
-        let seeds = root.is_empty() && file.has_group_called("seed_generator");
+        let optimizer = file.holds_datasets("optimizer/vars")? || file.holds_datasets("optimizer_weights")?;
+        let seeds = root.is_empty() && file.has_group_called("seed_generator")?;
         let found = [(optimizer, "the state of the optimizer"), (seeds, "the states of random seeds")];
-        found.into_iter().filter_map(|(there, what)| there.then_some(what)).collect()
+        Ok(found.into_iter().filter_map(|(there, what)| there.then_some(what)).collect())
     }
 
     /// The weights of `places`, all layers of a model in their order, where they stand in the file, called `file` in messages.
