@@ -133,5 +133,64 @@ fn json(text: &[u8], place: &str, meter: &crate::budget::Meter) -> crate::Result
         _ => 0,
     };
     meter.memory(text.len() as u64 + text.iter().map(values).sum::<u64>())?;
-    serde_json::from_slice(text).map_err(|error| crate::Error::format(place, error.to_string()))
+    serde_json::from_slice(text).map_err(|error| match not_finite(text) {
+        Some((key, number)) => {
+            let of = if key.is_empty() { String::new() } else { format!(" as `{key}`") };
+            let problem = format!(
+                "it holds {number}{of}, as Python writes it, which is no number of JSON: save the model without it (a \
+                 limit that is infinite is None in Keras)"
+            );
+            crate::Error::format(place, problem)
+        }
+        None => crate::Error::format(place, error.to_string()),
+    })
+}
+
+/// The first number in `text` that Python writes and JSON does not have, and the key that it stands at, or nothing in a list.
+#[cfg(feature = "keras")]
+fn not_finite(text: &[u8]) -> Option<(String, &'static str)> {
+    let mut string = 0..0;
+    let mut at = 0;
+    while at < text.len() {
+        if text[at] == b'"' {
+            string = at + 1..at + 1;
+            while string.end < text.len() && text[string.end] != b'"' {
+                string.end += if text[string.end] == b'\\' { 2 } else { 1 };
+            }
+            at = string.end + 1;
+            continue;
+        }
+        if let Some(number) =
+            ["-Infinity", "Infinity", "NaN"].into_iter().find(|name| text[at..].starts_with(name.as_bytes()))
+        {
+            let is_value = text[..at].trim_ascii_end().ends_with(b":");
+            let key = text.get(string).filter(|_| is_value).unwrap_or_default();
+            return Some((String::from_utf8_lossy(key).into_owned(), number));
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(all(test, feature = "keras"))]
+mod tests {
+    #[test]
+    fn numbers_that_json_does_not_have_are_named() {
+        let message = |text: &str| {
+            let meter = crate::budget::Meter::new("config.json", text.len());
+            super::json(text.as_bytes(), "config.json", &meter).unwrap_err().to_string()
+        };
+        for (text, expected) in [
+            (r#"{"name": "NaN", "max_value": Infinity}"#, "it holds Infinity as `max_value`, as Python writes it"),
+            (r#"{"a \"NaN": [1, -Infinity]}"#, "it holds -Infinity, as Python"),
+            (r#"{"args": {"x" : NaN}}"#, "it holds NaN as `x`, as Python"),
+        ] {
+            let message = message(text);
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+        for text in [r#"{"a": "Infinity"#, r#"{"a": "NaN\"#, r#"{"a": 1e999}"#] {
+            let message = message(text);
+            assert!(!message.contains("Python"), "{text}: {message}");
+        }
+    }
 }
