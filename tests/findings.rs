@@ -44,7 +44,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("lora.keras", &["adapted (Dense): it has low-rank adapters (LoRA, `lora_rank`)"]),
     ("main_class_relu.h5", &["ReLU, a class of the program that saved the file", "Python code"]),
     ("main_class_relu.keras", &["ReLU, a class of the program that saved the file", "Python code"]),
-    ("ops_booleans_layer.keras", &["add (Add): it is called with booleans", "keras.ops.cast first"]),
+    ("added_booleans.keras", &["add (Add): it is called with booleans", "keras.ops.cast first"]),
     ("quantized.keras", &["its weights are integers", "before it was quantized"]),
     ("renorm.keras", &["renorm=true of BatchNormalization", "moving_variance"]),
     (

@@ -58,9 +58,12 @@ impl Write {
         Self { graph, layers }
     }
 
-    /// What stands for `body`, applied to `reads`.
-    fn body(&mut self, name: &str, group: &str, body: Body, reads: &[Source]) -> Source {
+    /// What stands for `body`, applied to `reads`; a layer that is several here is called `name` as well.
+    fn body(&mut self, name: &str, group: &str, mut body: Body, reads: &[Source]) -> Source {
         let member = self.graph.members.len();
+        if let Body::Model(graph) = &mut body {
+            graph.name = name.to_owned();
+        }
         let (name, group) = (name.to_owned(), group.to_owned());
         self.graph.members.push(Member { name, body, group, counted: false, counted_in_2: false });
         self.graph.calls.push(Call { member, inputs: reads.to_vec() });
