@@ -9,12 +9,19 @@ use super::describe::{Declared, Describe, distinct, index_of, known_extent};
 use super::{Common, Initializer};
 use crate::ops::{self, Kernel, Numbers, Tape, Value};
 use crate::plan::{BinaryFunction, Elementwise};
-use crate::{Error, HostTensor, PartialShape, Result, Settings, Shape, Unary};
+use crate::{DType, Error, HostTensor, PartialShape, Result, Settings, Shape, Unary};
 
 /// The least deviation that is divided by: Keras's `epsilon()`.
 const EPSILON: f32 = 1e-7;
 
+/// How many deviations a given mean may be, for input, mean and deviation to be computed as `input · scale + shift`: that loses
+/// as many times the rounding of a difference.
+const FEW: f32 = 64.0;
+
 /// Inputs shifted and scaled by statistics that are given: `(input − mean) / max(√variance, 10⁻⁷)`, or back again.
+///
+/// Where a mean is given and is at most 64 deviations, that is one operation, a product and a sum. A larger one, and one that is
+/// a weight, is subtracted first, by an operation of its own: the product would lose the digits of the difference.
 ///
 /// # Shapes
 /// Input and output of the same shape, of any rank. Without a `mean` and a `variance` of its own, the layer has weights of
@@ -101,6 +108,17 @@ impl Normalization {
         }
     }
 
+    /// Whether the mean is subtracted by an operation of its own, as it may be large against the deviation. Numbers of 16 bits do
+    /// not have the digits of such an input.
+    fn subtracts_first(&self, dtype: DType) -> bool {
+        let large = match (&self.mean, &self.variance) {
+            (Some(mean), Some(variance)) => (mean.values.iter().zip(&variance.values))
+                .any(|(mean, variance)| mean.abs() > FEW * variance.sqrt().max(EPSILON)),
+            _ => true,
+        };
+        !self.invert && dtype == DType::F32 && large
+    }
+
     /// The axes in order.
     fn kept(&self, input: &PartialShape) -> Result<Vec<usize>> {
         distinct(&self.axis, input)?;
@@ -156,7 +174,7 @@ impl Describe for Normalization {
         ])
     }
 
-    /// The scale and the shift that the statistics come to.
+    /// The scale and the shift that the statistics come to, or the scale and the mean that is subtracted before.
     fn operands(&self, weights: Vec<Arc<Kernel>>, numbers: Numbers) -> Result<Vec<Arc<Kernel>>> {
         let of = |value: &HostTensor| Kernel::of_values(value.shape.clone(), value.values.clone(), numbers);
         let (mean, variance) = match (&self.mean, &self.variance, &weights[..]) {
@@ -171,6 +189,9 @@ impl Describe for Normalization {
             return Ok(vec![deviation, mean]);
         }
         let scale = deviation.map(Elementwise::of_unary(&Unary::Reciprocal));
+        if self.subtracts_first(numbers.dtype) {
+            return Ok(vec![scale, mean.exact()]);
+        }
         let negative = Elementwise::of_unary(&Unary::Neg);
         let shift = Kernel::binary(BinaryFunction::Divide, &mean, &deviation, negative)?;
         Ok(vec![scale, shift])
@@ -184,7 +205,18 @@ impl Describe for Normalization {
             Some(last) if elements > 1 => shape.dims()[last + 1..].iter().product(),
             _ => 1,
         };
-        ops::scale_and_shift_runs(tape, after, inputs[0], &operands[0], operands.get(1))
+        let (mut input, mut shift) = (inputs[0], operands.get(1));
+        if self.subtracts_first(tape.dtype(input))
+            && let Some(mean) = shift.take()
+        {
+            // The axes of the mean, and those after them.
+            let dims = match axes.last() {
+                Some(last) if elements > 1 => [mean.shape().dims(), &vec![1; shape.rank() - last - 1]].concat(),
+                _ => vec![1],
+            };
+            input = ops::with(tape, BinaryFunction::Subtract, input, &mean.reshaped(dims))?;
+        }
+        ops::scale_and_shift_runs(tape, after, input, &operands[0], shift)
     }
 }
 
