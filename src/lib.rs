@@ -239,9 +239,11 @@ mod tests {
         let mut code = String::new();
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
-            if line == "#[cfg(test)]" && lines.clone().next().is_some_and(|next| next.starts_with("mod ")) {
+            let next = lines.clone().next().unwrap_or_default();
+            if line == "#[cfg(test)]" && next.starts_with("mod ") {
                 // To the brace that closes the module, or no further than a module in a file of its own.
-                lines.find(|line| *line == "}" || line.ends_with(';'));
+                let whole = next.ends_with(';');
+                lines.find(|line| whole || *line == "}");
             } else if !line.trim_start().starts_with("//") {
                 code += line;
                 code.push('\n');

@@ -504,9 +504,11 @@ impl Parser<'_> {
             ));
         }
         if matches!(class, "Add" | "Average") && operators::adds_booleans(layer) {
-            return Err("it is called with booleans, whose sum is a boolean in Keras, which is not supported: add them by \
+            return Err(
+                "it is called with booleans, whose sum is a boolean in Keras, which is not supported: add them by \
                  keras.ops.add, or make them numbers by keras.ops.cast first"
-                .into());
+                    .into(),
+            );
         }
         let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
         let config = config.map_err(|error| match error {

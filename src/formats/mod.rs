@@ -172,7 +172,8 @@ fn not_finite(text: &[u8]) -> Option<(String, &'static str)> {
     None
 }
 
-#[cfg(all(test, feature = "keras"))]
+#[cfg(feature = "keras")]
+#[cfg(test)]
 mod tests {
     #[test]
     fn numbers_that_json_does_not_have_are_named() {
