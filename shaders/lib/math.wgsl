@@ -58,12 +58,6 @@ fn math_neg(x: Acc) -> Acc { return -x; }
 fn math_sqrt(x: Acc) -> Acc { return keep_nan(x, sqrt(x)); }
 fn math_reciprocal(x: Acc) -> Acc { return Acc(1.0) / x; }
 fn math_log(x: Acc) -> Acc { return keep_nan(x, sound_log(x)); }
-/// ln(1 + x): rounded, the sum loses what is small beside 1.
-fn math_log1p(x: Acc) -> Acc {
-    return keep_nan(x, select(sound_log(Acc(1.0) + x), log1p_unit(x), abs(x) <= Acc(0.5)));
-}
-
-fn math_expm1(x: Acc) -> Acc { return keep_nan(x, expm1(x)); }
 fn math_floor(x: Acc) -> Acc { return keep_nan(x, floor(x)); }
 fn math_ceil(x: Acc) -> Acc { return keep_nan(x, ceil(x)); }
 fn math_round(x: Acc) -> Acc { return keep_nan(x, round(x)); }
@@ -102,7 +96,7 @@ fn math_clipped_affine(x: Acc) -> Acc {
 }
 
 fn math_scaled_elu(x: Acc) -> Acc {
-    return keep_nan(x, act_param_1() * select(act_param_0() * expm1(min(x, Acc(0.0))), x, x > Acc(0.0)));
+    return keep_nan(x, act_param_1() * select(act_param_0() * expm1_negative(min(x, Acc(0.0))), x, x > Acc(0.0)));
 }
 
 fn math_shrink(x: Acc) -> Acc {

@@ -554,6 +554,14 @@ impl Write {
                 let log = self.map(Unary::Log, input(0)?);
                 one(self.map(Unary::Affine { scale: base.recip(), offset: 0.0 }, log))
             }
+            "log1p" => {
+                let more = self.map(Unary::Affine { scale: 1.0, offset: 1.0 }, input(0)?);
+                one(self.map(Unary::Log, more))
+            }
+            "expm1" => {
+                let power = self.activation(Activation::Exponential, input(0)?);
+                one(self.map(Unary::Affine { scale: 1.0, offset: -1.0 }, power))
+            }
             "exp2" => {
                 let scaled = self.map(Unary::Affine { scale: std::f32::consts::LN_2, offset: 0.0 }, input(0)?);
                 one(self.activation(Activation::Exponential, scaled))
@@ -1523,8 +1531,6 @@ fn unary(function: &str) -> Option<Unary> {
         "square" => Unary::Square,
         "reciprocal" => Unary::Reciprocal,
         "log" => Unary::Log,
-        "log1p" => Unary::Log1p,
-        "expm1" => Unary::Expm1,
         "floor" => Unary::Floor,
         "ceil" => Unary::Ceil,
         "sign" => Unary::Sign,

@@ -26,8 +26,6 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
         Unary::Sqrt => of(&f64::sqrt),
         Unary::Reciprocal => of(&f64::recip),
         Unary::Log => of(&f64::ln),
-        Unary::Log1p => of(&f64::ln_1p),
-        Unary::Expm1 => of(&f64::exp_m1),
         Unary::Floor => of(&f64::floor),
         Unary::Ceil => of(&f64::ceil),
         Unary::Round => of(&f64::round_ties_even),
