@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wgpu_conv::formats::{Contents, KerasFile, inspect};
 use wgpu_conv::{Error, printable_name};
 
-use crate::output::{Report, Shapes, aligned, load_on, named, no_gpu};
+use crate::output::{Report, Shapes, aligned, allowed, load_on, named, no_gpu};
 use crate::progress::Progress;
 
 /// The arguments of `summary`.
@@ -163,9 +163,7 @@ impl Convert {
             let place = self.from.display().to_string();
             return Err(Error::Format { place, problem: format!("cannot be read: {error}") });
         }
-        if self.to.exists() && !self.overwrite {
-            return Err(kept("is there already, and was left as it is; --overwrite replaces it".to_owned()));
-        }
+        allowed(&self.to, self.overwrite)?;
         let in_place = self.from.canonicalize().is_ok_and(|from| self.to.canonicalize().is_ok_and(|to| to == from));
         // What a file of Keras's holds beside the model is told, and never taken from the only file that has it.
         let lost = KerasFile::open(&self.from).map(|file| file.not_kept()).unwrap_or_default();

@@ -109,6 +109,18 @@ impl Pixels {
     }
 }
 
+/// Whether a file may be written to `path` as far as the user is concerned, who says by `overwrite` that one may be replaced.
+///
+/// # Errors
+/// [`Error::Format`] where there is one already that may not.
+pub fn allowed(path: &Path, overwrite: bool) -> Result<(), Error> {
+    if overwrite || !path.exists() {
+        return Ok(());
+    }
+    let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
+    Err(Error::Format { place: path.display().to_string(), problem })
+}
+
 /// The adapter, for people.
 pub fn on(gpu: &Gpu) -> String {
     let adapter = gpu.info();

@@ -14,7 +14,8 @@ use wgpu_conv::model::{Model, top};
 use wgpu_conv::{AdapterChoice, Error, Gpu, HostTensor, printable, printable_name};
 
 use crate::output::{
-    COLUMNS, LABELS, Pixels, Report, Shapes, adapter, at_least_one, cut, lines, load_on, milliseconds, named, on,
+    COLUMNS, LABELS, Pixels, Report, Shapes, adapter, allowed, at_least_one, cut, lines, load_on, milliseconds, named,
+    on,
 };
 use crate::progress::Progress;
 use crate::tune::Tune;
@@ -187,11 +188,7 @@ impl Run {
     /// Where `outputs` tensors could not be written to the file that is asked for, as far as can be told before.
     fn check_output(&self, outputs: usize) -> Result<(), Error> {
         let Some(file) = &self.output else { return Ok(()) };
-        let place = file.display().to_string();
-        if file.exists() && !self.overwrite {
-            let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
-            return Err(Error::Format { place, problem });
-        }
+        allowed(file, self.overwrite)?;
         let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         if ending == "npz" || ending == "safetensors" || ending == "npy" && outputs == 1 {
             return check_file(file, FileKind::Arrays);
@@ -199,7 +196,7 @@ impl Run {
         Err(Error::Invalid {
             argument: "--output".into(),
             rule: "a file of outputs must end in .npz or .safetensors, or in .npy for a model of one output".into(),
-            received: format!("{place} for {outputs} output(s)"),
+            received: format!("{} for {outputs} output(s)", file.display()),
         })
     }
 

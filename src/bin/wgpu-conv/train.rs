@@ -16,7 +16,7 @@ use wgpu_conv::training::{
 use wgpu_conv::view::curves_page;
 use wgpu_conv::{AdapterChoice, Error, HostTensor, printable_name};
 
-use crate::output::{Pixels, Report, Shapes, adapter, aligned, at_least_one, finite, load, named, on};
+use crate::output::{Pixels, Report, Shapes, adapter, aligned, allowed, at_least_one, finite, load, named, on};
 use crate::progress::Progress;
 
 /// The names that arrays to learn from go by: inputs, then targets.
@@ -206,10 +206,7 @@ impl Train {
         files.extend(self.csv.iter().map(|path| (path, FileKind::Table)));
         files.extend(self.page.iter().map(|path| (path, FileKind::Page)));
         for (index, &(path, kind)) in files.iter().enumerate() {
-            if path.exists() && !self.overwrite {
-                let problem = "is there already, and was left as it is; --overwrite replaces it".to_owned();
-                return Err(Error::Format { place: path.display().to_string(), problem });
-            }
+            allowed(path, self.overwrite)?;
             if files[..index].iter().any(|(other, _)| *other == path) {
                 let problem = "is to hold two things at once; give each a file of its own".to_owned();
                 return Err(Error::Format { place: path.display().to_string(), problem });
