@@ -74,12 +74,8 @@ fn combine(a: Acc, b: Acc) -> Acc {
         case LOGICAL_AND: { return select(Acc(1.0), Acc(0.0), (a == Acc(0.0)) | (b == Acc(0.0))); }
         case LOGICAL_OR: { return select(Acc(1.0), Acc(0.0), (a == Acc(0.0)) & (b == Acc(0.0))); }
         case LOGICAL_XOR: { return select(Acc(1.0), Acc(0.0), (a == Acc(0.0)) == (b == Acc(0.0))); }
-        case MODULO: {
-            // Divided and multiplied again, what is left may lie one divisor off.
-            let left = a - b * floor(a / b);
-            return select(left, left - b, ((left >= b) & (b > Acc(0.0))) | ((left <= b) & (b < Acc(0.0))));
-        }
-        case REMAINDER: { return a - b * trunc(a / b); }
+        case MODULO: { return modulo(a, b); }
+        case REMAINDER: { return remainder(a, b); }
         case ARCTANGENT: { return angle(a, b); }
         case WHERE: { return select(a, Acc(0.0), b == Acc(0.0)); }
         default: { return select(Acc(0.0), a, b == Acc(0.0)); }

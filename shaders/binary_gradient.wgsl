@@ -61,8 +61,8 @@ fn to_right(a: Acc, b: Acc) -> Acc {
         case MINIMUM: { return share(-b, -a); }
         case POWER: { return select(Acc(0.0), power(a, b) * sound_log(a), a > Acc(0.0)); }
         case PRELU: { return select(a, Acc(0.0), a > Acc(0.0)); }
-        case MODULO: { return -floor(a / b); }
-        case REMAINDER: { return -trunc(a / b); }
+        case MODULO: { return -round((a - modulo(a, b)) / b); }
+        case REMAINDER: { return -round((a - remainder(a, b)) / b); }
         case ARCTANGENT: { return -a / (a * a + b * b); }
         default: { return Acc(0.0); }
     }

@@ -18,6 +18,10 @@ pub enum Unary {
     Reciprocal,
     /// `ln x`.
     Log,
+    /// `ln(1 + x)`, precise near 0 as well.
+    Log1p,
+    /// `eˣ − 1`, precise near 0 as well.
+    Expm1,
     /// The largest whole number not above `x`.
     Floor,
     /// The smallest whole number not below `x`.
@@ -86,7 +90,7 @@ pub enum Unary {
 }
 
 /// Every name, with default parameters.
-pub(crate) const NAMES: [(&str, Unary); 22] = [
+pub(crate) const NAMES: [(&str, Unary); 24] = [
     ("abs", Unary::Abs),
     ("affine", Unary::Affine { scale: 1.0, offset: 0.0 }),
     ("ceil", Unary::Ceil),
@@ -94,9 +98,11 @@ pub(crate) const NAMES: [(&str, Unary); 22] = [
     ("clipped_affine", Unary::ClippedAffine { scale: 0.2, offset: 0.5 }),
     ("cos", Unary::Cos),
     ("erf", Unary::Erf),
+    ("expm1", Unary::Expm1),
     ("floor", Unary::Floor),
     ("is_nan", Unary::IsNan),
     ("log", Unary::Log),
+    ("log1p", Unary::Log1p),
     ("neg", Unary::Neg),
     ("pow", Unary::Pow { exponent: 1.0 }),
     ("reciprocal", Unary::Reciprocal),

@@ -15,14 +15,14 @@ fn keep_nan(x: Acc, y: Acc) -> Acc {
     return select(y, x, (bitcast<AccBits>(x) & AccBits(0x7fffffffu)) > AccBits(0x7f800000u));
 }
 
-/// eˣ − 1 for x <= 0, without the cancellation near 0: a Taylor polynomial above −0.35.
-fn expm1_negative(x: Acc) -> Acc {
+/// eˣ − 1, without the cancellation near 0: a Taylor polynomial within 0.35.
+fn expm1(x: Acc) -> Acc {
     let small = x * (Acc(1.0) + x * (Acc(0.5) + x * (Acc(0.16666667) + x * (Acc(0.041666668)
-        + x * (Acc(0.008333334) + x * Acc(0.0013888889))))));
-    return select(exp(x) - Acc(1.0), small, x > Acc(-0.35));
+        + x * (Acc(0.008333334) + x * (Acc(0.0013888889) + x * Acc(1.9841270e-4)))))));
+    return select(exp(x) - Acc(1.0), small, abs(x) < Acc(0.35));
 }
 
-/// ln(1 + t) for 0 <= t <= 1, as 2·artanh(t / (2 + t)): the series needs no logarithm, whose precision drivers differ on.
+/// ln(1 + t) for −0.5 <= t <= 1, as 2·artanh(t / (2 + t)): the series needs no logarithm, whose precision drivers differ on.
 fn log1p_unit(t: Acc) -> Acc {
     let s = t / (Acc(2.0) + t);
     let s2 = s * s;
@@ -89,18 +89,18 @@ fn leaky_relu(x: Acc) -> Acc {
 }
 
 fn elu(x: Acc) -> Acc {
-    return keep_nan(x, select(act_param_0() * expm1_negative(min(x, Acc(0.0))), x, x > Acc(0.0)));
+    return keep_nan(x, select(act_param_0() * expm1(min(x, Acc(0.0))), x, x > Acc(0.0)));
 }
 
 fn celu(x: Acc) -> Acc {
     let alpha = act_param_0();
     let below = alpha * (exp(min(x, Acc(0.0)) / alpha) - Acc(1.0));
-    let sound = alpha * expm1_negative(min(x, Acc(0.0)) / alpha);
+    let sound = alpha * expm1(min(x, Acc(0.0)) / alpha);
     return keep_nan(x, max(x, Acc(0.0)) + select(below, sound, alpha > Acc(0.0)));
 }
 
 fn selu(x: Acc) -> Acc {
-    let below = Acc(1.7580993) * expm1_negative(min(x, Acc(0.0)));
+    let below = Acc(1.7580993) * expm1(min(x, Acc(0.0)));
     return keep_nan(x, select(below, Acc(1.050701) * x, x > Acc(0.0)));
 }
 

@@ -2,22 +2,24 @@
 //
 // Element-wise functions beside Keras's activations; stands behind lib/activation.wgsl, whose helpers it uses.
 
-/// ln x for normal x > 0: x = m·2^e with m in [√½, √2), ln m = 2·artanh((m − 1) / (m + 1)). No driver's log is trusted
-/// for what lies near 1; subnormal x, 0 and infinity are left to it. NaN of
-/// negative x.
+/// ln x: x = m·2^e with m in [√½, √2), ln m = 2·artanh((m − 1) / (m + 1)). No driver's log is trusted for what lies near 1,
+/// nor for 0 and what is subnormal. NaN of negative x.
 fn sound_log(x: Acc) -> Acc {
-    let bits = bitcast<AccBits>(x);
-    let shifted = bits - AccBits(0x3f3504f3u);
-    let e = Acc(bitcast<AccInt>(shifted) >> AccBits(23u));
+    let bits = bitcast<AccBits>(x) & AccBits(0x7fffffffu);
+    // A subnormal number is its bits times 2^−149.
+    let tiny = bits < AccBits(0x00800000u);
+    let shifted = select(bits, bitcast<AccBits>(Acc(bits)), tiny) - AccBits(0x3f3504f3u);
+    let e = Acc(bitcast<AccInt>(shifted) >> AccBits(23u)) - select(Acc(0.0), Acc(149.0), tiny);
     let m = bitcast<Acc>((shifted & AccBits(0x007fffffu)) + AccBits(0x3f3504f3u));
     let s = (m - Acc(1.0)) / (m + Acc(1.0));
     let s2 = s * s;
     let series = Acc(2.0) * s * (Acc(1.0) + s2 * (Acc(0.33333334) + s2 * (Acc(0.2) + s2 * (Acc(0.14285715)
         + s2 * (Acc(0.11111111) + s2 * Acc(0.09090909))))));
     // ln 2 in two parts, of which the product of e with the first is exact.
-    let near = e * Acc(0.693359375) + (series - e * Acc(2.1219444e-4));
-    let normal = (x >= Acc(1.1754944e-38)) & (bits < AccBits(0x7f800000u));
-    return select(select(log(x), near, normal), bitcast<Acc>(bits | AccBits(0x7fc00000u)), x < Acc(0.0));
+    let normal = e * Acc(0.693359375) + (series - e * Acc(2.1219444e-4));
+    let finite = select(bits | AccBits(0xff800000u), bitcast<AccBits>(normal), bits > AccBits(0u));
+    let positive = select(bits, finite, bits < AccBits(0x7f800000u));
+    return bitcast<Acc>(select(positive, bits | AccBits(0x7fc00000u), x < Acc(0.0)));
 }
 
 /// x^y: whole exponents up to 64 by multiplication, others as e^{y·ln |x|}, with the sign of x where y is odd. A fraction
@@ -40,6 +42,42 @@ fn power(x: Acc, y: Acc) -> Acc {
     return select(general, repeated, whole & (abs(y) <= Acc(64.0)));
 }
 
+/// What is left of a by b, with the sign of a, exactly: the mantissas are divided as whole numbers, eight bits of the quotient
+/// at a time. A quotient of floats is rounded, and beside its whole values off by one: 0.3 by 0.1 goes twice, not three
+/// times. NaN where b is 0 or a is infinite.
+fn remainder(a: Acc, b: Acc) -> Acc {
+    let bits = bitcast<AccBits>(a) & AccBits(0x7fffffffu);
+    let by = bitcast<AccBits>(b) & AccBits(0x7fffffffu);
+    let subnormal = AccBits(0x007fffffu);
+    let one = AccBits(0x00800000u);
+    // A value is its mantissa times 2^(exponent − 150).
+    let exponent = max(by >> AccBits(23u), AccBits(1u));
+    let divisor = (by & subnormal) | select(one, AccBits(0u), by < one);
+    let mantissa = (bits & subnormal) | select(one, AccBits(0u), bits < one);
+    var shift = max(bits >> AccBits(23u), exponent) - exponent;
+    var rest = mantissa % divisor;
+    while any(shift > AccBits(0u)) {
+        let step = min(shift, AccBits(8u));
+        rest = (rest << step) % divisor;
+        shift -= step;
+    }
+    // 2^(exponent − 150) as two factors, neither of which is subnormal.
+    let normal = max(exponent, AccBits(24u));
+    let first = bitcast<Acc>((normal - AccBits(23u)) << AccBits(23u));
+    let second = bitcast<Acc>((AccBits(127u) + exponent - normal) << AccBits(23u));
+    let size = bitcast<AccBits>(Acc(rest) * first * second) | (bitcast<AccBits>(a) & AccBits(0x80000000u));
+    let left = select(size, bitcast<AccBits>(a), bits < by);
+    let infinity = AccBits(0x7f800000u);
+    let nothing = (by == AccBits(0u)) | (by > infinity) | (bits >= infinity);
+    return bitcast<Acc>(select(left, bits | AccBits(0x7fc00000u), nothing));
+}
+
+/// What is left of a by b, with the sign of b.
+fn modulo(a: Acc, b: Acc) -> Acc {
+    let left = remainder(a, b);
+    return select(left, left + b, (left != Acc(0.0)) & ((left < Acc(0.0)) != (b < Acc(0.0))));
+}
+
 /// sin x where `shift` is 0, cos x where it is 1: a polynomial on [−π/4, π/4], by quadrant. Drivers may be wrong by 2⁻¹¹.
 fn sound_sin(x: Acc, shift: u32) -> Acc {
     let turns = round(x * Acc(0.63661975));
@@ -58,6 +96,12 @@ fn math_neg(x: Acc) -> Acc { return -x; }
 fn math_sqrt(x: Acc) -> Acc { return keep_nan(x, sqrt(x)); }
 fn math_reciprocal(x: Acc) -> Acc { return Acc(1.0) / x; }
 fn math_log(x: Acc) -> Acc { return keep_nan(x, sound_log(x)); }
+/// ln(1 + x): rounded, the sum loses what is small beside 1.
+fn math_log1p(x: Acc) -> Acc {
+    return keep_nan(x, select(sound_log(Acc(1.0) + x), log1p_unit(x), abs(x) <= Acc(0.5)));
+}
+
+fn math_expm1(x: Acc) -> Acc { return keep_nan(x, expm1(x)); }
 fn math_floor(x: Acc) -> Acc { return keep_nan(x, floor(x)); }
 fn math_ceil(x: Acc) -> Acc { return keep_nan(x, ceil(x)); }
 fn math_round(x: Acc) -> Acc { return keep_nan(x, round(x)); }
@@ -96,7 +140,7 @@ fn math_clipped_affine(x: Acc) -> Acc {
 }
 
 fn math_scaled_elu(x: Acc) -> Acc {
-    return keep_nan(x, act_param_1() * select(act_param_0() * expm1_negative(min(x, Acc(0.0))), x, x > Acc(0.0)));
+    return keep_nan(x, act_param_1() * select(act_param_0() * expm1(min(x, Acc(0.0))), x, x > Acc(0.0)));
 }
 
 fn math_shrink(x: Acc) -> Acc {

@@ -140,6 +140,8 @@ fn math_neg_slope(x: Acc) -> Acc { return Acc(-1.0); }
 fn math_sqrt_slope(x: Acc) -> Acc { return Acc(0.5) / sqrt(x); }
 fn math_reciprocal_slope(x: Acc) -> Acc { return Acc(-1.0) / (x * x); }
 fn math_log_slope(x: Acc) -> Acc { return Acc(1.0) / x; }
+fn math_log1p_slope(x: Acc) -> Acc { return Acc(1.0) / (Acc(1.0) + x); }
+fn math_expm1_slope(x: Acc) -> Acc { return exp(x); }
 fn math_floor_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_ceil_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_round_slope(x: Acc) -> Acc { return Acc(0.0); }

@@ -42,11 +42,10 @@ pub(super) struct Call {
     named: HashMap<String, Argument>,
     /// What it reads.
     pub(super) reads: Vec<Read>,
-    /// The shapes of those, where the file says them, and the type it computes in.
+    /// The shapes of those, where the file says them.
     shapes: Vec<Option<Vec<Option<usize>>>>,
-    halves: Vec<Option<DTypePolicy>>,
-    /// Which of those are booleans.
-    truths: Vec<bool>,
+    /// Keras's names of their types, empty where the file does not say them.
+    types: Vec<String>,
 }
 
 /// Whether `class` is one of those by which Keras 2 holds TensorFlow's functions.
@@ -69,8 +68,7 @@ pub(super) fn call(node: &Json, class: &str) -> Result<Call, String> {
         named: HashMap::new(),
         reads: Vec::new(),
         shapes: Vec::new(),
-        halves: Vec::new(),
-        truths: Vec::new(),
+        types: Vec::new(),
     };
     if is_of_keras_2(class) || inbound.is_array() {
         call.of_keras_2(node, inbound);
@@ -163,12 +161,7 @@ impl Call {
                     let shape = at(json, "/config/shape").as_array();
                     self.shapes
                         .push(shape.map(|dims| dims.iter().map(|dim| dim.as_u64().map(|dim| dim as usize)).collect()));
-                    self.halves.push(match at(json, "/config/dtype").as_str() {
-                        Some("float16") => Some(DTypePolicy::Float16),
-                        Some("bfloat16") => Some(DTypePolicy::BFloat16),
-                        _ => None,
-                    });
-                    self.truths.push(is_boolean(json));
+                    self.types.push(at(json, "/config/dtype").as_str().unwrap_or_default().to_owned());
                     return self.tensor(read);
                 }
             }
@@ -243,8 +236,7 @@ impl Call {
 
     fn unshaped(&mut self, read: Read) -> Argument {
         self.shapes.push(None);
-        self.halves.push(None);
-        self.truths.push(false);
+        self.types.push(String::new());
         self.tensor(read)
     }
 
@@ -269,6 +261,22 @@ impl Call {
             _ => Argument::Literal(json.clone()),
         }
     }
+}
+
+/// The least and the largest number of a type of whole ones, as floats hold them.
+fn range(dtype: &str) -> Option<[f32; 2]> {
+    let (bits, signed) = match dtype {
+        "int8" => (8, true),
+        "int16" => (16, true),
+        "int32" => (32, true),
+        "int64" => (64, true),
+        "uint8" => (8, false),
+        "uint16" => (16, false),
+        "uint32" => (32, false),
+        _ => return None,
+    };
+    let half = 2f32.powi(bits - 1);
+    Some(if signed { [-half, half - 1.0] } else { [0.0, 2.0 * half - 1.0] })
 }
 
 /// Whether an argument of a call is a tensor or an array of booleans.
@@ -439,6 +447,21 @@ impl Write {
         self.index(on_axis(axis, subscript), input)
     }
 
+    /// `number` wherever the input has a value, NaN as well.
+    fn everywhere(&mut self, number: f32, input: Source) -> Source {
+        let finite = self.map(Unary::IsNan, input);
+        self.map(Unary::Clip { min: number, max: number }, finite)
+    }
+
+    /// Whole numbers `x` within the range of a type of 8 or 16 bits, at whose end they go on from its beginning. Wider types have
+    /// more numbers than are exact here.
+    fn wrapped(&mut self, dtype: &str, x: Source) -> Result<Source, String> {
+        let Some([min, max]) = range(dtype).filter(|[_, max]| *max < 65536.0) else { return Ok(x) };
+        let above = self.map(Unary::Affine { scale: 1.0, offset: -min }, x);
+        let rest = self.number(BinaryFunction::Modulo, above, max - min + 1.0)?;
+        Ok(self.map(Unary::Affine { scale: 1.0, offset: min }, rest))
+    }
+
     /// The mean of the squares of what lies off the mean.
     fn variance(&mut self, axes: Option<Vec<i32>>, keepdims: bool, input: Source) -> Result<[Source; 2], String> {
         let mean = self.reduce(ReduceFunction::Mean, axes.clone(), true, input);
@@ -458,12 +481,19 @@ impl Write {
                 BinaryFunction::Add if call.is_boolean(0) && call.is_boolean(1) => BinaryFunction::LogicalOr,
                 function => function,
             };
-            return Ok(vec![self.two(function, &left, &right)?]);
+            let made = self.two(function, &left, &right)?;
+            let grows = matches!(
+                function,
+                BinaryFunction::Add | BinaryFunction::Subtract | BinaryFunction::Multiply | BinaryFunction::Power
+            );
+            return Ok(vec![if grows { self.wrapped(call.whole_type(), made)? } else { made }]);
         }
         if let Some(function) = unary(&call.function) {
             let input = call.tensor_at(0)?;
             call.only(1, &[])?;
-            return Ok(vec![self.map(function, input)]);
+            let made = self.map(function, input);
+            let grows = matches!(function, Unary::Neg | Unary::Square | Unary::Abs);
+            return Ok(vec![if grows { self.wrapped(call.whole_type(), made)? } else { made }]);
         }
         if let "softmax" | "log_softmax" = call.function.as_str()
             && !call.shown.starts_with("tf.")
@@ -513,15 +543,19 @@ impl Write {
             "cast" | "saturate_cast" => {
                 let x = input(0)?;
                 let dtype = call.text("dtype")?.unwrap_or("float32");
-                match dtype {
-                    "float32" | "float64" => one(x),
-                    "bool" => one(self.number(BinaryFunction::NotEqual, x, 0.0)?),
-                    "int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" => {
-                        let (sign, size) = (self.map(Unary::Sign, x), self.map(Unary::Abs, x));
-                        let floor = self.map(Unary::Floor, size);
-                        one(self.tensors(BinaryFunction::Multiply, sign, floor)?)
+                let from = call.common_type().unwrap_or_default();
+                match (dtype, range(dtype)) {
+                    ("float32" | "float64", _) => one(x),
+                    ("bool", _) => one(self.number(BinaryFunction::NotEqual, x, 0.0)?),
+                    (_, Some(_)) if from == "bool" || from == dtype => one(x),
+                    // Whole numbers of another type wrap around, others stop at the ends, as XLA has it.
+                    (_, Some(_)) if range(from).is_some() && call.function == "cast" => one(self.wrapped(dtype, x)?),
+                    (_, Some([min, max])) => {
+                        let x = self.map(Unary::Clip { min, max }, x);
+                        let fraction = self.number(BinaryFunction::Remainder, x, 1.0)?;
+                        one(self.tensors(BinaryFunction::Subtract, x, fraction)?)
                     }
-                    other => {
+                    (other, _) => {
                         Err(format!("to {other} is not supported: take it out, or load the model with that policy"))
                     }
                 }
@@ -531,8 +565,14 @@ impl Write {
                 one(self.map(Unary::Square, off))
             }
             "floor_divide" => {
-                let quotient = self.two(BinaryFunction::Divide, &call.side(0)?, &call.side(1)?)?;
-                one(self.map(Unary::Floor, quotient))
+                // What is left is taken off first: a quotient that is rounded may come to the next whole number.
+                let (left, right) = (call.side(0)?, call.side(1)?);
+                let rest = self.two(BinaryFunction::Modulo, &left, &right)?;
+                // By 0 there is nothing left, and the quotient infinite.
+                let rest = self.two(BinaryFunction::Where, &Side::Tensor(rest), &right)?;
+                let multiple = self.two(BinaryFunction::Subtract, &left, &Side::Tensor(rest))?;
+                let quotient = self.two(BinaryFunction::Divide, &Side::Tensor(multiple), &right)?;
+                one(self.map(Unary::Round, quotient))
             }
             "divide_no_nan" => {
                 let (left, right) = (call.side(0)?, call.side(1)?);
@@ -554,14 +594,6 @@ impl Write {
                 let log = self.map(Unary::Log, input(0)?);
                 one(self.map(Unary::Affine { scale: base.recip(), offset: 0.0 }, log))
             }
-            "log1p" => {
-                let more = self.map(Unary::Affine { scale: 1.0, offset: 1.0 }, input(0)?);
-                one(self.map(Unary::Log, more))
-            }
-            "expm1" => {
-                let power = self.activation(Activation::Exponential, input(0)?);
-                one(self.map(Unary::Affine { scale: 1.0, offset: -1.0 }, power))
-            }
             "exp2" => {
                 let scaled = self.map(Unary::Affine { scale: std::f32::consts::LN_2, offset: 0.0 }, input(0)?);
                 one(self.activation(Activation::Exponential, scaled))
@@ -579,30 +611,34 @@ impl Write {
             "sinh" | "cosh" => {
                 let x = input(0)?;
                 let minus = self.map(Unary::Neg, x);
-                let (up, down) =
-                    (self.activation(Activation::Exponential, x), self.activation(Activation::Exponential, minus));
-                let function = if call.function == "sinh" { BinaryFunction::Subtract } else { BinaryFunction::Add };
-                let sum = self.tensors(function, up, down)?;
-                one(self.map(Unary::Affine { scale: 0.5, offset: 0.0 }, sum))
+                // Near 0 the powers are alike, and their difference loses what is small beside 1.
+                let difference = if call.function == "sinh" {
+                    let (up, down) = (self.map(Unary::Expm1, x), self.map(Unary::Expm1, minus));
+                    self.tensors(BinaryFunction::Subtract, up, down)?
+                } else {
+                    let (up, down) =
+                        (self.activation(Activation::Exponential, x), self.activation(Activation::Exponential, minus));
+                    self.tensors(BinaryFunction::Add, up, down)?
+                };
+                one(self.map(Unary::Affine { scale: 0.5, offset: 0.0 }, difference))
             }
             "arctan" => one(self.number(BinaryFunction::Arctangent, input(0)?, 1.0)?),
             "arcsin" | "arccos" => {
                 let x = input(0)?;
-                let square = self.map(Unary::Square, x);
-                let rest = self.map(Unary::Affine { scale: -1.0, offset: 1.0 }, square);
+                // 1 − x² as a product, which keeps what is small where |x| is near 1.
+                let less = self.map(Unary::Affine { scale: -1.0, offset: 1.0 }, x);
+                let more = self.map(Unary::Affine { scale: 1.0, offset: 1.0 }, x);
+                let rest = self.tensors(BinaryFunction::Multiply, less, more)?;
                 let other = self.map(Unary::Sqrt, rest);
                 let (y, x) = if call.function == "arcsin" { (x, other) } else { (other, x) };
                 one(self.tensors(BinaryFunction::Arctangent, y, x)?)
             }
             "arctanh" => {
                 let x = input(0)?;
-                let (more, less) = (
-                    self.map(Unary::Affine { scale: 1.0, offset: 1.0 }, x),
-                    self.map(Unary::Affine { scale: -1.0, offset: 1.0 }, x),
-                );
-                let ratio = self.tensors(BinaryFunction::Divide, more, less)?;
-                let log = self.map(Unary::Log, ratio);
-                one(self.map(Unary::Affine { scale: 0.5, offset: 0.0 }, log))
+                let minus = self.map(Unary::Neg, x);
+                let (more, less) = (self.map(Unary::Log1p, x), self.map(Unary::Log1p, minus));
+                let difference = self.tensors(BinaryFunction::Subtract, more, less)?;
+                one(self.map(Unary::Affine { scale: 0.5, offset: 0.0 }, difference))
             }
             "deg2rad" => one(self.map(Unary::Affine { scale: 1f32.to_radians(), offset: 0.0 }, input(0)?)),
             "rad2deg" => one(self.map(Unary::Affine { scale: 1f32.to_degrees(), offset: 0.0 }, input(0)?)),
@@ -631,17 +667,17 @@ impl Write {
                 let right = self.two(BinaryFunction::WhereNot, &right, &condition)?;
                 one(self.tensors(BinaryFunction::Add, left, right)?)
             }
-            "zeros_like" => one(self.map(Unary::Clip { min: 0.0, max: 0.0 }, input(0)?)),
-            "ones_like" => one(self.map(Unary::Clip { min: 1.0, max: 1.0 }, input(0)?)),
+            "zeros_like" => one(self.everywhere(0.0, input(0)?)),
+            "ones_like" => one(self.everywhere(1.0, input(0)?)),
             "full_like" => {
-                let value = call.side(1)?;
-                match value {
-                    Side::Constant(value) => match self::one(&value) {
-                        Some(value) => one(self.map(Unary::Clip { min: value, max: value }, input(0)?)),
-                        None => Err("must be given a number".into()),
-                    },
-                    Side::Tensor(_) => Err("must be given a number".into()),
-                }
+                let value = match call.side(1)? {
+                    Side::Constant(value) => self::one(&value),
+                    Side::Tensor(_) => None,
+                };
+                let value = value.ok_or("must be given a number")?;
+                let whole =
+                    range(call.common_type().unwrap_or_default()).is_some() && call.named.get("dtype").is_none();
+                one(self.everywhere(if whole { value.trunc() } else { value }, input(0)?))
             }
             "add_n" => {
                 let list = call.list(0)?;
@@ -1038,6 +1074,9 @@ impl Write {
                 let function = if call.function == "argmax" { ReduceFunction::Max } else { ReduceFunction::Min };
                 let best = self.reduce(function, Some(vec![axis]), true, x);
                 let equal = self.tensors(BinaryFunction::Equal, x, best)?;
+                // The first NaN, if there is one, which is equal to nothing.
+                let nothing = self.map(Unary::IsNan, x);
+                let equal = self.tensors(BinaryFunction::LogicalOr, equal, nothing)?;
                 // The first of those that are best has the largest number counted from behind.
                 let rank = call.shape_of(0)?.len();
                 let place = if axis < 0 { axis + rank as i32 } else { axis } as usize;
@@ -1205,10 +1244,32 @@ impl Call {
         *self.shapes.get(number)?.as_ref()?.last()?
     }
 
+    /// The type of all that it reads, if that is one.
+    fn common_type(&self) -> Option<&str> {
+        let first = self.types.first()?;
+        self.types.iter().all(|other| other == first).then_some(first)
+    }
+
+    /// The type of what arithmetic makes of whole numbers of one type and numbers of the file without a fraction; empty
+    /// for anything else.
+    fn whole_type(&self) -> &str {
+        fn whole(argument: &Argument) -> bool {
+            match argument {
+                Argument::Literal(json) => json.is_i64(),
+                Argument::Tensor(_) => true,
+                _ => false,
+            }
+        }
+        self.common_type().filter(|_| self.operands.iter().all(whole)).unwrap_or_default()
+    }
+
     /// The type of what it makes, where all it reads is of the same half-wide type.
     fn dtype(&self) -> Option<DTypePolicy> {
-        let first = self.halves.first().copied().flatten()?;
-        self.halves.iter().all(|half| *half == Some(first)).then_some(first)
+        match self.common_type()? {
+            "float16" => Some(DTypePolicy::Float16),
+            "bfloat16" => Some(DTypePolicy::BFloat16),
+            _ => None,
+        }
     }
 
     /// # Errors
@@ -1245,7 +1306,7 @@ impl Call {
             }
         }
         match self.operands.get(place) {
-            Some(Argument::Tensor(number)) => self.truths[*number],
+            Some(Argument::Tensor(number)) => self.types[*number] == "bool",
             Some(Argument::Literal(json)) => all(json),
             _ => false,
         }
@@ -1531,6 +1592,8 @@ fn unary(function: &str) -> Option<Unary> {
         "square" => Unary::Square,
         "reciprocal" => Unary::Reciprocal,
         "log" => Unary::Log,
+        "log1p" => Unary::Log1p,
+        "expm1" => Unary::Expm1,
         "floor" => Unary::Floor,
         "ceil" => Unary::Ceil,
         "sign" => Unary::Sign,

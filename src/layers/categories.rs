@@ -170,7 +170,17 @@ impl Describe for CategoryEncoding {
     }
 
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
-        let encoded = self.output_mode.encoded(tape, inputs[0], self.num_tokens as usize)?;
+        let categories = match self.output_mode {
+            // Keras drops fractions here, and leaves them in the other modes, where they are no category.
+            CategoryMode::MultiHot => {
+                let kind = Numbers { dtype: tape.dtype(inputs[0]), rounding: None };
+                let one = Kernel::of_values([1], vec![1.0], kind);
+                let fraction = ops::with(tape, BinaryFunction::Remainder, inputs[0], &one)?;
+                ops::two(tape, BinaryFunction::Subtract, inputs[0], fraction)?
+            }
+            _ => inputs[0],
+        };
+        let encoded = self.output_mode.encoded(tape, categories, self.num_tokens as usize)?;
         in_its_type(tape, &self.common, encoded)
     }
 }
@@ -252,12 +262,15 @@ impl Describe for Discretization {
     fn lower(&self, tape: &mut Tape, inputs: &[Value], _operands: &[Arc<Kernel>]) -> Result<Value> {
         let shape = tape.shape(inputs[0]).clone();
         let bins = if self.bin_boundaries.is_empty() {
-            let none = Elementwise::of_unary(&Unary::Clip { min: 0.0, max: 0.0 });
-            ops::map(tape, none, inputs[0])?
+            let finite = ops::map(tape, Elementwise::of_unary(&Unary::IsNan), inputs[0])?;
+            ops::map(tape, Elementwise::of_unary(&Unary::Clip { min: 0.0, max: 0.0 }), finite)?
         } else {
+            // Those above are counted out, so that NaN lies in the last bin, as in Keras.
             let column = tape.reshape(inputs[0], [shape.dims(), &[1]].concat())?;
-            let above = compared(tape, BinaryFunction::GreaterEqual, column, self.bin_boundaries.clone())?;
-            ops::reduce(tape, AxisFunction::Sum, &[shape.rank()], false, above)?
+            let below = compared(tape, BinaryFunction::Less, column, self.bin_boundaries.clone())?;
+            let below = ops::reduce(tape, AxisFunction::Sum, &[shape.rank()], false, below)?;
+            let all = self.bin_boundaries.len() as f32;
+            ops::map(tape, Elementwise::of_unary(&Unary::Affine { scale: -1.0, offset: all }), below)?
         };
         let encoded = self.output_mode.encoded(tape, bins, self.bin_boundaries.len() + 1)?;
         in_its_type(tape, &self.common, encoded)

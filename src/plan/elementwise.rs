@@ -41,7 +41,7 @@ const OTHERS: &str = "math_";
 
 /// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
 /// in `lib/slope.wgsl` fails `tests/shaders.rs`.
-const FUNCTIONS: [Function; 52] = [
+const FUNCTIONS: [Function; 54] = [
     short!("linear"),
     short!("relu"),
     long!("relu_general"),
@@ -77,6 +77,8 @@ const FUNCTIONS: [Function; 52] = [
     long!("math_sqrt"),
     long!("math_reciprocal"),
     long!("math_log"),
+    long!("math_log1p"),
+    long!("math_expm1"),
     long!("math_floor"),
     long!("math_ceil"),
     long!("math_round"),

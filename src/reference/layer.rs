@@ -429,12 +429,20 @@ impl Given<'_> {
                 plain(Estimate::exact(padded))
             }
             LayerConfig::CategoryEncoding(layer) => {
-                plain(Estimate::exact(categories(&self.given[0], layer.output_mode, layer.num_tokens as usize)))
+                let given = match layer.output_mode {
+                    layers::CategoryMode::MultiHot => self.given[0].map(f64::trunc),
+                    _ => self.given[0].clone(),
+                };
+                plain(Estimate::exact(categories(&given, layer.output_mode, layer.num_tokens as usize)))
             }
             LayerConfig::Discretization(layer) => {
-                let above = |x: f64| layer.bin_boundaries.iter().filter(|&&bound| x >= f64::from(bound)).count() as f64;
                 let depth = layer.bin_boundaries.len() + 1;
-                plain(Estimate::exact(categories(&self.given[0].map(above), layer.output_mode, depth)))
+                // NaN is below nothing, and lies in the last.
+                let bin = |x: f64| {
+                    let above = layer.bin_boundaries.iter().filter(|&&bound| x < f64::from(bound)).count();
+                    (depth - 1 - above) as f64
+                };
+                plain(Estimate::exact(categories(&self.given[0].map(bin), layer.output_mode, depth)))
             }
             LayerConfig::ConvLSTM1D(layer) => plain(self.conv_lstm(layer)?),
             LayerConfig::ConvLSTM2D(layer) => plain(self.conv_lstm(layer)?),

@@ -26,6 +26,8 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
         Unary::Sqrt => of(&f64::sqrt),
         Unary::Reciprocal => of(&f64::recip),
         Unary::Log => of(&f64::ln),
+        Unary::Log1p => of(&f64::ln_1p),
+        Unary::Expm1 => of(&f64::exp_m1),
         Unary::Floor => of(&f64::floor),
         Unary::Ceil => of(&f64::ceil),
         Unary::Round => of(&f64::round_ties_even),
@@ -62,6 +64,12 @@ fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
+/// What is left of a division, with the sign of the divisor.
+fn modulo(a: f64, b: f64) -> f64 {
+    let left = a % b;
+    if left != 0.0 && (left < 0.0) != (b < 0.0) { left + b } else { left }
+}
+
 /// A function of two numbers, each side broadcast to the other.
 pub(super) fn binary(left: &Array, right: &Array, function: BinaryFunction) -> Estimate {
     let of = |f: &dyn Fn(f64, f64) -> f64, operations: f64| Estimate::rounded(left.zip(right, f), operations);
@@ -86,17 +94,8 @@ pub(super) fn binary(left: &Array, right: &Array, function: BinaryFunction) -> E
         BinaryFunction::LogicalAnd => of(&|a, b| truth(a != 0.0 && b != 0.0), 0.0),
         BinaryFunction::LogicalOr => of(&|a, b| truth(a != 0.0 || b != 0.0), 0.0),
         BinaryFunction::LogicalXor => of(&|a, b| truth((a != 0.0) != (b != 0.0)), 0.0),
-        // A quotient that is rounded over a whole number puts what is left off by a divisor.
-        BinaryFunction::Modulo | BinaryFunction::Remainder => {
-            let whole: fn(f64) -> f64 = if function == BinaryFunction::Modulo { f64::floor } else { f64::trunc };
-            let exact = left.zip(right, |a, b| a - b * whole(a / b));
-            let bound = left.zip(right, |a, b| {
-                let to_whole = (a / b - (a / b).round()).abs();
-                let off = 4.0 * UNIT * (a.abs() + b.abs());
-                if to_whole * b.abs() <= off { off + b.abs() } else { off }
-            });
-            Estimate { exact, bound }
-        }
+        BinaryFunction::Modulo => of(&modulo, 1.0),
+        BinaryFunction::Remainder => of(&|a, b| a % b, 0.0),
         BinaryFunction::Arctangent => of(&f64::atan2, 8.0),
         BinaryFunction::Where => of(&|a, b| if b == 0.0 { 0.0 } else { a }, 0.0),
         BinaryFunction::WhereNot => of(&|a, b| if b == 0.0 { a } else { 0.0 }, 0.0),

@@ -155,6 +155,7 @@ pub fn function_error(name: &str, x: f64, y: f64) -> f64 {
         // One product and one sum, whose terms may cancel.
         "affine" | "clipped_affine" => accumulated(1, y.abs() + 4.0 * x.abs()),
         "pow" => (EXPONENTIAL + 32.0 * UNIT) * y.abs(),
+        "expm1" => ACTIVATION * y.abs() + (EXPONENTIAL + x.abs() * 2.0 * UNIT) * (y + 1.0),
         // The quotient of two numbers, the lower of which may be small.
         "tan" => ACTIVATION * (1.0 + y * y),
         _ => ACTIVATION + ACTIVATION * y.abs(),

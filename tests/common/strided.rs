@@ -183,8 +183,8 @@ fn binary(function: BinaryFunction, a: f64, b: f64) -> f64 {
         BinaryFunction::LogicalAnd => truth(a != 0.0 && b != 0.0),
         BinaryFunction::LogicalOr => truth(a != 0.0 || b != 0.0),
         BinaryFunction::LogicalXor => truth((a != 0.0) != (b != 0.0)),
-        BinaryFunction::Modulo => a - b * (a / b).floor(),
-        BinaryFunction::Remainder => a % b,
+        BinaryFunction::Modulo if a % b != 0.0 && (a < 0.0) != (b < 0.0) => a % b + b,
+        BinaryFunction::Modulo | BinaryFunction::Remainder => a % b,
         BinaryFunction::Arctangent => a.atan2(b),
         BinaryFunction::Where if b == 0.0 => 0.0,
         BinaryFunction::WhereNot if b != 0.0 => 0.0,
@@ -234,10 +234,14 @@ fn binaries(dtype: DType) -> Vec<Case> {
             b = b.map(|b| half::f16::from_f64(b + 1.5_f64.copysign(b)).to_f64());
         }
         match function {
-            // Between whole quotients, so that it is known which is meant.
+            // Near multiples of the divisor, where a quotient that is rounded would be off by one.
             BinaryFunction::Modulo | BinaryFunction::Remainder => {
-                a = a.map(|a| (8.0 * a).round() / 8.0 + 0.0625);
-                b = b.map(|b| 0.5_f64.copysign(b));
+                let held = |value: f64| match dtype {
+                    DType::F16 => half::f16::from_f64(value).to_f64(),
+                    _ => f64::from(value as f32),
+                };
+                a = a.map(|a| held(0.1 * (10.0 * a).round()));
+                b = b.map(|b| held(0.1_f64.copysign(b)));
             }
             // Values of which many are alike, and many 0.
             BinaryFunction::Equal
@@ -266,6 +270,7 @@ fn binaries(dtype: DType) -> Vec<Case> {
                 | BinaryFunction::Subtract
                 | BinaryFunction::Multiply
                 | BinaryFunction::Divide
+                | BinaryFunction::Modulo
                 | BinaryFunction::Prelu => accumulated(1, value.abs()),
                 _ => 0.0,
             };
@@ -534,12 +539,14 @@ fn functions(dtype: DType) -> Vec<Case> {
     let round = |x: f64| if (x - x.trunc()).abs() == 0.5 { 2.0 * (x / 2.0).round() } else { x.round() };
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     type Row<'a> = (Unary, &'a dyn Fn(f64) -> f64, bool);
-    let rows: [Row<'_>; 26] = [
+    let rows: [Row<'_>; 28] = [
         (Unary::Abs, &f64::abs, false),
         (Unary::Neg, &|x| -x, false),
         (Unary::Sqrt, &f64::sqrt, true),
         (Unary::Reciprocal, &|x| 1.0 / x, true),
         (Unary::Log, &f64::ln, true),
+        (Unary::Log1p, &f64::ln_1p, true),
+        (Unary::Expm1, &f64::exp_m1, false),
         (Unary::Floor, &f64::floor, false),
         (Unary::Ceil, &f64::ceil, false),
         (Unary::Round, &round, false),
