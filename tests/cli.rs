@@ -639,6 +639,32 @@ fn network() -> Model {
     chain.into_model().unwrap()
 }
 
+/// Without `--loss` it is told which one is taken: that of several sigmoids is the binary one.
+#[test]
+fn a_loss_that_is_chosen_is_told() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let folder = folder("chosen_loss");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let floats = |count: usize| (0..count).flat_map(|at| ((at % 2) as f32).to_le_bytes()).collect::<Vec<u8>>();
+    let (x, y) = (floats(4 * 5), floats(4 * 3));
+    let view =
+        |shape: [usize; 2], bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.into(), bytes);
+    let arrays = [("x", view([4, 5], &x).unwrap()), ("y", view([4, 3], &y).unwrap())];
+    std::fs::write(at("data.safetensors"), safetensors::serialize(arrays, None).unwrap()).unwrap();
+    for (activation, told) in [
+        ("sigmoid", "note: the loss is BinaryCrossentropy of probabilities"),
+        ("softmax", "note: the loss is CategoricalCrossentropy of probabilities"),
+        ("linear", "note: the loss is CategoricalCrossentropy of logits"),
+    ] {
+        let mut chain = Sequential::new(&gpu).with_input([None, Some(5)]).unwrap();
+        chain.add(Dense::new(3).activation(Activation::from_name(activation).unwrap())).unwrap();
+        let (model, out) = (at(&format!("{activation}.keras")), at(&format!("{activation}_trained.keras")));
+        chain.into_model().unwrap().save(&model).unwrap();
+        let (_, errors, code) = all_of(run(&["train", &model, &at("data.safetensors"), "-o", &out, "--epochs", "1"]));
+        assert!(code == Some(0) && errors.contains(told), "{activation}: {errors}");
+    }
+}
+
 /// From random weights, by arrays and by pictures; the file is read by the other commands and gone on with.
 #[test]
 fn models_are_trained() {

@@ -133,24 +133,33 @@ fn json(text: &[u8], place: &str, meter: &crate::budget::Meter) -> crate::Result
         _ => 0,
     };
     meter.memory(text.len() as u64 + text.iter().map(values).sum::<u64>())?;
-    serde_json::from_slice(text).map_err(|error| match not_finite(text) {
-        Some((key, number)) => {
-            let of = if key.is_empty() { String::new() } else { format!(" as `{key}`") };
-            let problem = format!(
-                "it holds {number}{of}, as Python writes it, which is no number of JSON: save the model without it (a \
-                 limit that is infinite is None in Keras)"
-            );
-            crate::Error::format(place, problem)
-        }
-        None => crate::Error::format(place, error.to_string()),
+    let wrong = |error: serde_json::Error| crate::Error::format(place, error.to_string());
+    serde_json::from_slice(text).or_else(|error| {
+        let text = match finite(text) {
+            Ok(text) if text.is_empty() => return Err(wrong(error)),
+            Ok(text) => text,
+            Err(key) => {
+                let of = if key.is_empty() { String::new() } else { format!(" as `{key}`") };
+                let rule =
+                    "it holds NaN{of}, as Python writes it, which is no number of JSON: save the model without it";
+                return Err(crate::Error::format(place, rule.replace("{of}", &of)));
+            }
+        };
+        serde_json::from_slice(&text).map_err(wrong)
     })
 }
 
-/// The first number in `text` that Python writes and JSON does not have, and the key that it stands at, or nothing in a list.
+/// `text` with [`INFINITY`] in place of Python's `Infinity`; empty where there is none.
+///
+/// # Errors
+/// The key of the first NaN, which nothing can stand for, or nothing in a list.
 #[cfg(feature = "keras")]
-fn not_finite(text: &[u8]) -> Option<(String, &'static str)> {
+fn finite(text: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    use crate::layers::INFINITY;
+    const NAMED: &[u8] = b"Infinity";
     let mut string = 0..0;
-    let mut at = 0;
+    let (mut at, mut copied) = (0, 0);
+    let mut replaced = Vec::new();
     while at < text.len() {
         if text[at] == b'"' {
             string = at + 1..at + 1;
@@ -160,37 +169,51 @@ fn not_finite(text: &[u8]) -> Option<(String, &'static str)> {
             at = string.end + 1;
             continue;
         }
-        if let Some(number) =
-            ["-Infinity", "Infinity", "NaN"].into_iter().find(|name| text[at..].starts_with(name.as_bytes()))
-        {
+        if text[at..].starts_with(b"NaN") {
             let is_value = text[..at].trim_ascii_end().ends_with(b":");
             let key = text.get(string).filter(|_| is_value).unwrap_or_default();
-            return Some((String::from_utf8_lossy(key).into_owned(), number));
+            return Err(String::from_utf8_lossy(key).into_owned());
+        }
+        if text[at..].starts_with(NAMED) {
+            replaced.extend_from_slice(&text[copied..at]);
+            replaced.extend_from_slice(format!("{INFINITY:e}").as_bytes());
+            copied = at + NAMED.len();
         }
         at += 1;
     }
-    None
+    if copied > 0 {
+        replaced.extend_from_slice(&text[copied..]);
+    }
+    Ok(replaced)
 }
 
 #[cfg(feature = "keras")]
 #[cfg(test)]
 mod tests {
+    fn read(text: &str) -> crate::Result<serde_json::Value> {
+        super::json(text.as_bytes(), "config.json", &crate::budget::Meter::new("config.json", text.len()))
+    }
+
     #[test]
-    fn numbers_that_json_does_not_have_are_named() {
-        let message = |text: &str| {
-            let meter = crate::budget::Meter::new("config.json", text.len());
-            super::json(text.as_bytes(), "config.json", &meter).unwrap_err().to_string()
-        };
+    fn infinity_is_a_number_beyond_those_of_f32() {
+        let json = read(r#"{"name": "Infinity", "max_value": Infinity, "a": [-Infinity, 1]}"#).unwrap();
+        assert_eq!(json["name"], "Infinity");
+        let number = |pointer: &str| json.pointer(pointer).unwrap().as_f64().unwrap() as f32;
+        assert_eq!([number("/max_value"), number("/a/0"), number("/a/1")], [f32::INFINITY, f32::NEG_INFINITY, 1.0]);
+    }
+
+    #[test]
+    fn nan_is_named() {
         for (text, expected) in [
-            (r#"{"name": "NaN", "max_value": Infinity}"#, "it holds Infinity as `max_value`, as Python writes it"),
-            (r#"{"a \"NaN": [1, -Infinity]}"#, "it holds -Infinity, as Python"),
-            (r#"{"args": {"x" : NaN}}"#, "it holds NaN as `x`, as Python"),
+            (r#"{"name": "NaN", "max_value": NaN}"#, "it holds NaN as `max_value`, as Python writes it"),
+            (r#"{"a \"NaN": [1, NaN]}"#, "it holds NaN, as Python"),
+            (r#"{"args": {"x" : NaN}, "y": Infinity}"#, "it holds NaN as `x`, as Python"),
         ] {
-            let message = message(text);
+            let message = read(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
         }
-        for text in [r#"{"a": "Infinity"#, r#"{"a": "NaN\"#, r#"{"a": 1e999}"#] {
-            let message = message(text);
+        for text in [r#"{"a": "Infinity"#, r#"{"a": "NaN\"#, r#"{"a": 1e999}"#, r#"{"a": Infinityx}"#] {
+            let message = read(text).unwrap_err().to_string();
             assert!(!message.contains("Python"), "{text}: {message}");
         }
     }

@@ -487,6 +487,9 @@ impl Form for f64 {
     }
 }
 
+/// What stands for an infinity in configs, as JSON has none: beyond what an f32 holds, it is infinite as one.
+pub(crate) const INFINITY: f64 = 1e39;
+
 /// Written as the shortest decimal that is read as the same f32.
 impl Form for f32 {
     fn read(key: &str, json: &Value) -> Result<Self> {
@@ -494,7 +497,10 @@ impl Form for f32 {
     }
 
     fn write(&self) -> Result<Value> {
-        Ok(self.to_string().parse::<f64>().unwrap_or((*self).into()).into())
+        match self.is_infinite() {
+            true => Ok(INFINITY.copysign((*self).into()).into()),
+            false => Ok(self.to_string().parse::<f64>().unwrap_or((*self).into()).into()),
+        }
     }
 }
 

@@ -97,6 +97,8 @@ pub use broadcast::{BinaryFunction, Broadcast, ConstantSide, MatMul};
 pub use categories::{CategoryEncoding, CategoryMode, Discretization, IntegerLookup};
 pub use concatenate::Concatenate;
 #[cfg(feature = "keras")]
+pub(crate) use config::INFINITY;
+#[cfg(feature = "keras")]
 pub use config::ReadOptions;
 pub use constraint::{Axes, Constraint, ConstraintFn};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};

@@ -1,6 +1,7 @@
 //! `train`: a model that learns from pictures or arrays.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -324,7 +325,12 @@ impl Train {
         }
         let loss = match &self.loss {
             Some(name) => Loss::from_name(name)?,
-            None => cross_entropy(model, &data.y),
+            None => {
+                let (loss, of) = cross_entropy(model, &data.y);
+                let chosen = format!("the loss is {} of {of}, as suits the last layer and the targets", loss.name());
+                let _ = writeln!(io::stderr(), "note: {chosen}; --loss takes another");
+                loss
+            }
         };
         if let LossClass::SparseCategoricalCrossentropy { .. } = loss.class {
             check_labels(model, &data.y)?;
@@ -399,39 +405,44 @@ fn classes(data: &Data) -> Result<u32, Error> {
     })
 }
 
-/// The cross-entropy that suits the last layer and the targets.
-fn cross_entropy(model: &Model, y: &HostTensor) -> Loss {
-    let probabilities = makes_probabilities(&model.architecture());
-    let (from_logits, axis, label_smoothing) = (!probabilities, -1, 0.0);
+/// The cross-entropy that suits the last layer and the targets, and what the model's values are taken for.
+fn cross_entropy(model: &Model, y: &HostTensor) -> (Loss, &'static str) {
+    let last = last_activation(&model.architecture());
+    let (from_logits, axis, label_smoothing) = (last.is_none(), -1, 0.0);
     let output = model.output_shapes();
     let scores = output.first().and_then(|shape| shape.dims().last().copied().flatten());
-    let class = if scores == Some(1) {
+    let each = y.shape.rank() > 1 && y.shape.dims().last().copied() == scores;
+    // Several sigmoids with a target each are answers to as many questions.
+    let class = if scores == Some(1) || each && last == Some("sigmoid") {
         LossClass::BinaryCrossentropy { from_logits, label_smoothing, axis }
-    } else if y.shape.rank() > 1 && y.shape.dims().last().copied() == scores {
+    } else if each {
         LossClass::CategoricalCrossentropy { from_logits, label_smoothing, axis }
     } else {
         LossClass::SparseCategoricalCrossentropy { from_logits, ignore_class: None, axis }
     };
-    Loss::new(class)
+    (Loss::new(class), if from_logits { "logits" } else { "probabilities" })
 }
 
-/// Whether a softmax or a sigmoid makes the output, also where layers stand behind it that leave values as they are.
-fn makes_probabilities(architecture: &Architecture) -> bool {
+/// The softmax or the sigmoid that makes the output, also where layers stand behind it that leave values as they are.
+fn last_activation(architecture: &Architecture) -> Option<&'static str> {
     let mut place = architecture.outputs().first().copied();
     while let Some(layer) =
         place.and_then(|place| architecture.layers().get(place.checked_sub(architecture.inputs().len())?))
     {
         let json = layer.config.to_json(&[]).unwrap_or_default();
         let activation = &json["config"]["activation"];
-        if json["class_name"] == "Softmax" || ["softmax", "sigmoid"].iter().any(|name| activation == name) {
-            return true;
-        }
         let class = json["class_name"].as_str().unwrap_or_default();
+        if class == "Softmax" {
+            return Some("softmax");
+        }
+        if let Some(made) = ["softmax", "sigmoid"].into_iter().find(|name| activation == name) {
+            return Some(made);
+        }
         let as_it_is = ["Reshape", "Flatten", "Permute", "Dropout", "Identity"].contains(&class)
             || (class == "Activation" && activation == "linear");
         place = layer.inputs.first().copied().filter(|_| as_it_is);
     }
-    false
+    None
 }
 
 /// # Errors
