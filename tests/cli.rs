@@ -356,6 +356,17 @@ fn all_of(output: Output) -> (String, String, Option<i32>) {
     (text(output.stdout), text(output.stderr), output.status.code())
 }
 
+/// What the library warns of is told: here that a class of a program may compute more than its file says.
+#[test]
+fn warnings_are_notes_on_standard_error() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/findings/functional_subclass.keras");
+    let (text, errors, code) = all_of(run(&["inspect", file]));
+    assert!(code == Some(0) && text.contains("layer(s)"), "{text}");
+    assert!(errors.contains("note: ") && errors.contains("which is of a program"), "{errors}");
+    let (_, errors, _) = all_of(run(&["inspect", &digits("model.keras")]));
+    assert_eq!(errors, "");
+}
+
 #[test]
 fn models_are_summed_up_and_converted_without_an_adapter() {
     let folder = folder("no_adapter");

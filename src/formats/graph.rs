@@ -12,7 +12,7 @@ use super::weights::{Place, sibling};
 use super::{composites, operators};
 use crate::layers::{ADAPTERS, CustomLayers, Generation, GivenMask, LayerConfig, OPERATORS, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input};
-use crate::{DType, Error, PartialShape, Result, Rounding};
+use crate::{DType, Error, PartialShape, Result, Rounding, printable_name};
 
 /// How often layers may be applied altogether: models that apply each other twice, and are nested deeply, would take
 /// forever to run.
@@ -271,6 +271,13 @@ impl Parser<'_> {
                 return Err(Error::unsupported(format!("{}: a model of class {class:?}", self.place), reason));
             }
         };
+        if !["Sequential", "Functional", "Model"].contains(&class) {
+            let (place, class) = (printable_name(self.place), printable_name(class));
+            log::warn!(
+                "{place}: a model is of the class {class}, which is of a program: it is computed as the layers in the \
+                 file say, and what a `call` of its own may do besides is not in the file"
+            );
+        }
         // The first Keras files held the layers of a Sequential in place of its config.
         let config = at(json, "/config");
         let stated = at(config, "/layers").as_array().or(config.as_array());

@@ -200,8 +200,29 @@ struct Adapters {
     json: bool,
 }
 
+/// What the library warns of, as notes on standard error.
+struct Notes;
+
+impl log::Log for Notes {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn && metadata.target().starts_with("wgpu_conv")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            // Where standard error is closed nobody looks.
+            let _ = writeln!(io::stderr(), "note: {}", printable(&record.args().to_string()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if log::set_logger(&Notes).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
     let Budget { memory, work } = Budget::default();
     Budget { memory: memory.saturating_mul(cli.budget), work: work.saturating_mul(cli.budget) }.install();
     match report(&cli) {
