@@ -304,6 +304,25 @@ impl ConvGeometry {
         Self::new(self.batch, 1, [self.out_channels, out_channels], axes)
     }
 
+    /// The convolution by which the gradient of what this one reads is computed from that of what it writes, with the kernel
+    /// turned around. Where strides are above 1 that gradient is spread out first, with zeros between. `None` where more is
+    /// padded than a window reaches.
+    pub(crate) fn turned(&self) -> Option<Self> {
+        let axis = |axis: &Axis| {
+            let reach = u32::try_from(axis.effective_kernel()).ok()?.checked_sub(1)?;
+            Some(Axis {
+                input: axis.output.checked_mul(axis.stride)?,
+                output: axis.input,
+                stride: 1,
+                pad_before: reach.checked_sub(axis.pad_before)?,
+                ..*axis
+            })
+        };
+        let [d, h, w] = &self.axes;
+        let axes = [axis(d)?, axis(h)?, axis(w)?];
+        Self::new(self.batch, self.groups, [self.out_channels, self.in_channels], axes).ok()
+    }
+
     /// Whether each output channel is made of the input channel of its number, and of no other.
     pub(crate) const fn is_depthwise(&self) -> bool {
         self.groups == self.in_channels && self.groups == self.out_channels

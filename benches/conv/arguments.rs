@@ -12,6 +12,7 @@ A PART selects cases whose name `file/case` holds it; without any, all are run.
 
   --all           every candidate kernel of a case, not only the one the library chooses; at the end, where another is
                   faster
+  --training      forward and backward pass of the workloads, and a step of two networks, in place of kernels
   --sweep         cost against pixels, channels and batch, in place of the networks
   --calls N       record N calls into each submission and divide by N (1): hides the submission's own cost
   --wall          wall time, where the device has a clock of its own: what other libraries were timed by
@@ -47,6 +48,8 @@ pub struct Options {
     pub all: bool,
     /// The sweeps instead of workloads and networks.
     pub sweep: bool,
+    /// Gradients and steps instead of kernels.
+    pub training: bool,
     /// Processor time instead of wall time.
     pub cpu: bool,
     /// Wall time instead of the device's.
@@ -73,6 +76,7 @@ impl Options {
             match argument.as_str() {
                 "--all" => options.all = true,
                 "--sweep" => options.sweep = true,
+                "--training" => options.training = true,
                 "--cpu" => options.cpu = true,
                 "--wall" => options.wall = true,
                 "--help" | "-h" => options.help = true,

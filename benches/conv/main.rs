@@ -16,6 +16,9 @@
 //! long enough for either clock: multiply-adds in registers, with the loop spelled out, and a copy. A case is held to the
 //! larger of the times that they leave it.
 //!
+//! With `--training` the workloads are run forward and backward, to the input and to the weights, and two networks take steps;
+//! what is proved there stands in `training.rs`.
+//!
 //! With `--all` the fastest candidate of each case is compared with the one that the library chooses, which is where to
 //! look after a kernel was added or changed.
 //!
@@ -36,6 +39,7 @@ mod limits;
 mod measure;
 mod network;
 mod report;
+mod training;
 mod truth;
 
 /// The reference, and the bounds that tests hold results to.
@@ -81,6 +85,10 @@ fn run(options: &Options, start: Instant) -> Result<bool> {
     };
     let gpu = Gpu::new()?;
     let clock = Clock::new(options, &gpu)?;
+    if options.training {
+        report::print_adapter(&gpu, clock, 1);
+        return training::measure(&gpu, clock, options);
+    }
     let peers = Peers::read(clock)?;
     // First, as its first call is to be the process's.
     let network = match !options.sweep && options.selects(Network::NAME) {

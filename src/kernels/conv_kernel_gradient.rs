@@ -75,7 +75,12 @@ fn tiles(problem: &KernelGradientProblem) -> Vec<Tile> {
 }
 
 pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    tiles(problem).into_iter().map(|tile| plan(problem, tile, caps)).collect()
+    let shared = super::conv_kernel_gradient_subgroup::plans(problem, caps)?;
+    let others = tiles(problem).into_iter().map(|tile| plan(problem, tile, caps)).collect::<Result<Vec<_>>>()?;
+    // A subgroup's tile is wide, and mostly empty where a group has few channels.
+    let wide = problem.geometry.group_out() >= 16 && problem.geometry.terms() >= 8;
+    let along_lines = super::conv_kernel_gradient_depthwise::plans(problem, caps)?;
+    Ok(if wide { [shared, along_lines, others].concat() } else { [along_lines, others, shared].concat() })
 }
 
 fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan> {
@@ -91,20 +96,29 @@ fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan
     let length = pixels.div_ceil(parts).max(1);
     let parts = pixels.div_ceil(length).max(1);
     let first = launch(problem, tile, [units, parts, length], caps)?;
-    let plan = |steps| {
-        let variant = format!("{}x{}_{}", problem.dtype, tile.output, tile.name);
-        Plan::new("conv_kernel_gradient", variant, steps)
-    };
+    let variant = format!("{}x{}_{}", problem.dtype, tile.output, tile.name);
+    added_up(|steps| Plan::new("conv_kernel_gradient", variant, steps), first, [elements, parts], caps)
+}
+
+/// The plan of `product`, which writes `parts` of all `elements`, and of the launch that adds them up, if there are several.
+///
+/// # Errors
+/// [`Error::Limit`] where the device cannot hold the parts.
+pub(super) fn added_up(
+    plan: impl FnOnce(Vec<Dispatch>) -> Plan,
+    product: Dispatch,
+    [elements, parts]: [u64; 2],
+    caps: &Caps,
+) -> Result<Plan> {
     if parts == 1 {
-        return Ok(plan(vec![first]));
+        return Ok(plan(vec![product]));
     }
     let bytes = 4 * elements * parts;
     if bytes > caps.max_binding {
         return Err(Error::limit("bytes of one storage binding", bytes, caps.max_binding));
     }
-    let first = first.rebound(to_scratch);
     let sum = combine(item_count(parts)?, Round { first: 0, outputs: elements }, Term::Value, DType::F32, caps)?;
-    Ok(plan(vec![first, sum]).with_scratch(vec![bytes]))
+    Ok(plan(vec![product.rebound(to_scratch), sum]).with_scratch(vec![bytes]))
 }
 
 fn launch(

@@ -47,6 +47,8 @@ mod conv_direct;
 mod conv_gathered;
 mod conv_grouped;
 mod conv_kernel_gradient;
+mod conv_kernel_gradient_depthwise;
+mod conv_kernel_gradient_subgroup;
 mod conv_launch;
 mod conv_parts;
 mod conv_phases;

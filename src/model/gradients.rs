@@ -25,7 +25,23 @@ impl Model {
     /// [`Error::Unsupported`] where a layer has no gradient.
     pub fn gradients(&self, inputs: &[Tensor], gradients: &[Tensor], training: bool) -> Result<Gradients> {
         let mut commands = Commands::new(&self.gpu);
-        self.check_call(&commands, inputs)?;
+        let made = self.record_gradients(&mut commands, inputs, gradients, training)?;
+        commands.submit()?;
+        Ok(made)
+    }
+
+    /// Records [`gradients`](Self::gradients), without submitting.
+    ///
+    /// # Errors
+    /// Those of [`gradients`](Self::gradients).
+    pub fn record_gradients(
+        &self,
+        commands: &mut Commands,
+        inputs: &[Tensor],
+        gradients: &[Tensor],
+        training: bool,
+    ) -> Result<Gradients> {
+        self.check_call(commands, inputs)?;
         let mut tape = Tape::default();
         let values =
             inputs.iter().map(|input| tape.input(input.shape().clone(), input.dtype())).collect::<Result<Vec<_>>>()?;
@@ -52,8 +68,7 @@ impl Model {
         let kept: Vec<_> = outputs.iter().copied().chain(made).collect();
         let step = training.then(|| next_step(&self.gpu, &self.training_step)).transpose()?;
         let given: Vec<Tensor> = inputs.iter().chain(&step).chain(gradients).cloned().collect();
-        let mut tensors = tape.record(&mut commands, &given, &kept)?.into_iter();
-        commands.submit()?;
+        let mut tensors = tape.record(commands, &given, &kept)?.into_iter();
         let outputs = tensors.by_ref().take(outputs.len()).collect();
         let inputs = tensors.by_ref().take(inputs.len()).collect();
         let weights = weights.into_iter().map(|(path, _)| path).zip(tensors).collect();

@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::geometry::ConvGeometry;
 use crate::gpu::{Bound, BufferBinding, Commands, Prepared, Recording, Resource, SharedTexels, Texels, allocated};
 use crate::plan::{
     BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, Operand, Packing, PairSides, Plan, Problem,
@@ -172,6 +173,13 @@ impl Kernel {
         let problem = super::movement::permutation(dims, order, DType::F32)?;
         let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
         Ok(Self::new(shape.into(), self.numbers, source))
+    }
+
+    /// A convolution's kernel with its taps in the other order, and what it reads and what it writes exchanged.
+    pub(crate) fn turned(self: &Arc<Self>, geometry: &ConvGeometry) -> Result<Arc<Self>> {
+        let problem = super::movement::turned(geometry, DType::F32)?;
+        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
+        Ok(Self::new(self.shape.clone(), self.numbers, source))
     }
 
     /// One of the positions of the first axis, without it.

@@ -6,7 +6,7 @@
 //! among them: it copies nothing.
 
 use super::{Tape, Value};
-use crate::geometry::{extent, indexable};
+use crate::geometry::{ConvGeometry, extent, indexable};
 use crate::plan::{MoveAxis, MoveProblem, Outside, Problem, Reach};
 use crate::strides::{broadcast_strides, row_major};
 use crate::{DType, Error, Result, Shape};
@@ -115,6 +115,24 @@ pub(crate) fn gather(tape: &mut Tape, spans: &[Span], outside: Outside, input: V
     }
     let problem = MoveProblem::new(&axes, 0, outside, tape.dtype(input))?;
     tape.step(Problem::Move(problem), input, output.into(), problem.dtype)
+}
+
+/// A convolution's kernel `[tap, j, g·group_out + f]` turned around, `[taps − 1 − tap, f, g·group_in + j]`: with it the
+/// convolution of what is written gives the gradient of what is read.
+pub(super) fn turned(geometry: &ConvGeometry, dtype: DType) -> Result<MoveProblem> {
+    let [taps, groups] = [extent(geometry.taps() as usize)?, geometry.groups];
+    let [inner, outer] = [geometry.group_in(), geometry.group_out()];
+    let axis = |extent: u32, from: u32, to: u32, backwards: bool| {
+        let (start, step) = if backwards { (extent as i32 - 1, -1) } else { (0, 1) };
+        MoveAxis { extent, from: from as i32, to, reach: Some(Reach { source: extent, start, step, repeat: 1 }) }
+    };
+    let axes = [
+        axis(taps, inner * groups * outer, inner * groups * outer, true),
+        axis(outer, 1, groups * inner, false),
+        axis(groups, outer, inner, false),
+        axis(inner, groups * outer, 1, false),
+    ];
+    MoveProblem::new(&axes, 0, Outside::ZERO, dtype)
 }
 
 /// `inputs`, which agree but for `axis`, joined along it.

@@ -1,6 +1,7 @@
 //! One rule for each kind of problem: from the gradient of what a step wrote, those of what it read.
 
 use super::Reverse;
+use crate::geometry::ConvGeometry;
 use crate::ops::{
     Kernel, Numbers, Read, Reads, Span, Step, Tape, Value, activate, cast, expand, gather, map, reduce, two, value_of,
     with,
@@ -85,17 +86,73 @@ impl Reverse<'_> {
             self.give(step, Operand::Kernel, made)?;
         }
         if let (true, Some(kernel)) = (self.wants(step, Operand::Input), step.reading(Operand::Kernel)) {
-            let direction = match direction {
-                Direction::Forward => Direction::BackwardInput,
-                Direction::BackwardInput => Direction::Forward,
+            let made = match self.turned(problem, kernel, gradient)? {
+                Some(made) => made,
+                None => {
+                    let direction = match direction {
+                        Direction::Forward => Direction::BackwardInput,
+                        Direction::BackwardInput => Direction::Forward,
+                    };
+                    self.convolved(ConvProblem { direction, ..*problem }, kernel, gradient)?
+                }
             };
-            let back = ConvProblem { direction, epilogue: Epilogue::NONE, ..*problem };
-            let reads = Reads::of(gradient).read(Operand::Kernel, kernel);
-            let elements = back.written_elements() as usize;
-            let made = self.tape.step(Problem::Conv(back), reads, [elements].into(), dtype)?;
             self.give(step, Operand::Input, made)?;
         }
         Ok(())
+    }
+
+    fn convolved(&mut self, problem: ConvProblem, kernel: &Read, input: Value) -> Result<Value> {
+        let problem = ConvProblem { epilogue: Epilogue::NONE, ..problem };
+        let reads = Reads::of(input).read(Operand::Kernel, kernel);
+        let elements = problem.written_elements() as usize;
+        self.tape.step(Problem::Conv(problem), reads, [elements].into(), problem.dtype)
+    }
+
+    /// The gradient to the input of a convolution as another convolution, with the kernel turned around: every kernel of the menu
+    /// is offered for it. `None` where a transposed one is nearer, as by stride phase, or where the kernel is computed.
+    fn turned(&mut self, problem: &ConvProblem, kernel: &Read, gradient: Value) -> Result<Option<Value>> {
+        let ConvProblem { geometry, direction, data_format, .. } = *problem;
+        let (Direction::Forward, Read::Constant(kernel)) = (direction, kernel) else { return Ok(None) };
+        let strided = geometry.axes().iter().filter(|axis| axis.stride > 1).count();
+        // Of what is spread out most products are with zeros. One channel at a time they cost less than going by phases; an axis
+        // that is spread out counts as two of those that can be walked.
+        let suits = strided == 0 || strided <= 2 && geometry.is_depthwise();
+        let Some(back) = geometry.turned().filter(|_| suits) else { return Ok(None) };
+        let kernel = kernel.turned(&geometry)?;
+        let gradient = if strided > 0 { self.spread(&geometry, data_format, gradient)? } else { gradient };
+        let problem = ConvProblem { geometry: back, ..*problem };
+        self.convolved(problem, &Read::Constant(kernel), gradient).map(Some)
+    }
+
+    /// The gradient of what a convolution writes with zeros behind each position, up to its strides.
+    fn spread(&mut self, geometry: &ConvGeometry, data_format: DataFormat, gradient: Value) -> Result<Value> {
+        let [batch, channels] = [geometry.batch(), geometry.out_channels()].map(|extent| extent as usize);
+        let (before, after) = match data_format {
+            DataFormat::ChannelsLast => (batch, channels),
+            DataFormat::ChannelsFirst => (batch * channels, 1),
+        };
+        let (mut dims, mut spans) = (vec![before], vec![Span::whole(before)]);
+        for axis in geometry.axes() {
+            let [extent, stride] = [axis.output, axis.stride].map(|extent| extent as usize);
+            match (dims.last_mut(), spans.last_mut()) {
+                (Some(dim), Some(span)) if stride == 1 && span.extent == *dim => {
+                    *dim *= extent;
+                    *span = Span::whole(*dim);
+                }
+                _ => {
+                    dims.push(extent);
+                    spans.push(Span::whole(extent));
+                }
+            }
+            if stride > 1 {
+                dims.push(1);
+                spans.push(Span::whole(stride));
+            }
+        }
+        dims.push(after);
+        spans.push(Span::whole(after));
+        let gradient = self.tape.reshape(gradient, dims)?;
+        gather(self.tape, &spans, Outside::ZERO, gradient)
     }
 
     /// The sum over images and positions for each channel of what a convolution writes.

@@ -1,0 +1,91 @@
+// The backward pass of a depthwise convolution to its kernel, along lines of pixels.
+//
+//   output[part][tap, c] = sum over pixels p of the part of input[p·stride + tap − pad, c] · gradient[p, c]
+//
+// One vector of four channels, TAP_ROWS rows of taps and some lines of the output per invocation. It walks along a line with the
+// inputs under the taps in registers (a sliding window): from one pixel to the next all but STRIDE_W columns move on by
+// that much, and are not loaded again. The sums of a part are one chain; a second launch adds up the parts (split-K).
+//
+// Constants: TAP_ROWS divides KERNEL_H; HELD = TAP_ROWS·KERNEL_W; KEPT = KERNEL_W − STRIDE_W columns that move on, and NEW the
+// others; channels are last and come in fours; DILATION_W is 1.
+// Memory, for each pixel: 1 + TAP_ROWS·NEW loads of a vec4 for HELD multiply-adds of one.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<Vec>;
+@group(0) @binding(2) var<storage, read> gradient: array<Vec>;
+@group(0) @binding(3) var<storage, read_write> output: array<Acc>;
+
+/// The input under column `x` of a row of the image that begins at `start`; zero outside.
+fn column_at(start: i32, x: i32) -> Acc {
+    let inside = start >= 0 && x >= 0 && x < i32(params.in_w);
+    let vectors = params.in_c / 4u;
+    let at = u32(max(start, 0)) + u32(clamp(x, 0, i32(params.in_w) - 1)) * vectors;
+    return select(Acc(0.0), Acc(input[at]), inside);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let item = workgroup_index(workgroup, workgroups) * WORKGROUP + invocation;
+    if item >= params.items {
+        return;
+    }
+    let vectors = params.in_c / 4u;
+    let vector = item % vectors;
+    let runs = KERNEL_H / TAP_ROWS;
+    let first_row = item / vectors % runs * TAP_ROWS;
+    let tap_depth = item / vectors / runs % KERNEL_D;
+    let part = item / vectors / runs / KERNEL_D;
+
+    var sums = array<Acc, HELD>();
+    var held = array<Acc, HELD>();
+    var starts = array<i32, TAP_ROWS>();
+    let last = min((part + 1u) * params.length, params.lines);
+    for (var line = part * params.length; line < last; line++) {
+        let row = line % params.out_h;
+        let depth = line / params.out_h % params.out_d;
+        let image = line / params.out_h / params.out_d;
+        let iz = i32(depth * STRIDE_D + tap_depth * DILATION_D) - i32(params.pad_d);
+        if iz < 0 || iz >= i32(params.in_d) {
+            continue;
+        }
+        // unroll
+        for (var r = 0u; r < TAP_ROWS; r++) {
+            let iy = i32(row * STRIDE_H + (first_row + r) * DILATION_H) - i32(params.pad_h);
+            let start = (((i32(image * params.in_d) + iz) * i32(params.in_h) + iy) * i32(params.in_w)) * i32(vectors)
+                + i32(vector);
+            starts[r] = select(-1, start, iy >= 0 && iy < i32(params.in_h));
+            // unroll
+            for (var k = 0u; k < KEPT; k++) {
+                held[r * KERNEL_W + k + STRIDE_W] = column_at(starts[r], i32(k) - i32(params.pad_w));
+            }
+        }
+        for (var column = 0u; column < params.out_w; column++) {
+            let g = Acc(gradient[(line * params.out_w + column) * vectors + vector]);
+            let x = i32(column * STRIDE_W) - i32(params.pad_w);
+            // unroll
+            for (var r = 0u; r < TAP_ROWS; r++) {
+                // unroll
+                for (var k = 0u; k < KEPT; k++) {
+                    held[r * KERNEL_W + k] = held[r * KERNEL_W + k + STRIDE_W];
+                }
+                // unroll
+                for (var k = 0u; k < NEW; k++) {
+                    held[r * KERNEL_W + KEPT + k] = column_at(starts[r], x + i32(KEPT + k));
+                }
+            }
+            // unroll
+            for (var t = 0u; t < HELD; t++) {
+                sums[t] = fma(held[t], g, sums[t]);
+            }
+        }
+    }
+    // unroll
+    for (var t = 0u; t < HELD; t++) {
+        let tap = ((part * KERNEL_D + tap_depth) * KERNEL_H + first_row) * KERNEL_W + t;
+        output[tap * vectors + vector] = sums[t];
+    }
+}
