@@ -216,7 +216,7 @@ fn step(gpu: &Gpu, clock: Clock, parts: &[Part]) -> Result<Step> {
             .concat())
     };
     // One small step says how the loss falls.
-    let rate = 1e-4;
+    let rate = 1e-5;
     let before = values()?;
     let mut small = Trainer::new(&model, sgd(rate)?, &[loss()?], &[])?;
     let mut of_loss =
