@@ -4,12 +4,13 @@
 //
 //   output[c, (y·EDGE + x)·padded_out + f] = (G kernel[·, ·, c, f] Gᵀ)[y, x]    for c < in_c and f < out_c, else 0
 //
-// where padded_out fills the output channels up to fours, and c runs over fours as well. One c and f per invocation;
-// runs once for a weight.
+// where padded_out fills the output channels up to fours, and c runs over fours as well. Where SCALED, kernel[·, ·, ·, f]
+// is multiplied by scale[f] first. One c and four f per invocation, which `store_four` writes at once; runs once for a
+// weight.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> kernel: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(3) var<storage, read> scale: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -21,23 +22,37 @@ fn main(
     if item >= params.items {
         return;
     }
-    let padded_out = (params.group_out + 3u) / 4u * 4u;
-    let f = item % padded_out;
-    let c = item / padded_out;
-    let inside = c < params.group_in && f < params.group_out;
-    let at = select(0u, c * params.group_out + f, inside);
+    let fours = (params.group_out + 3u) / 4u;
+    let four = item % fours;
+    let c = item / fours;
+    let f = vec4(four * 4u) + vec4(0u, 1u, 2u, 3u);
+    let inside = (f < vec4(params.group_out)) & vec4(c < params.group_in);
+    let at = select(vec4(0u), c * params.group_out + f, inside);
     let tap = params.group_in * params.group_out;
-
-    var rows: array<array<f32, EDGE>, 3>;
-    for (var y = 0u; y < 3u; y++) {
-        let first = at + y * 3u * tap;
-        let row = vec3(kernel[first], kernel[first + tap], kernel[first + 2u * tap]);
-        rows[y] = of_kernel(select(vec3(0.0), row, inside));
+    var factor = vec4(1.0);
+    if SCALED {
+        let own = select(vec4(0u), f, inside);
+        factor = vec4(scale[own.x], scale[own.y], scale[own.z], scale[own.w]);
     }
+
+    var rows: array<Edge, TAPS>;
+    // unroll
+    for (var y = 0u; y < TAPS; y++) {
+        var row: array<vec4<f32>, TAPS>;
+        // unroll
+        for (var x = 0u; x < TAPS; x++) {
+            let of_tap = at + (y * TAPS + x) * tap;
+            let values = vec4(kernel[of_tap.x], kernel[of_tap.y], kernel[of_tap.z], kernel[of_tap.w]);
+            row[x] = select(vec4(0.0), values * factor, inside);
+        }
+        rows[y] = of_kernel(row);
+    }
+    // unroll
     for (var x = 0u; x < EDGE; x++) {
-        let column = of_kernel(vec3(rows[0][x], rows[1][x], rows[2][x]));
+        let column = of_kernel(array(rows[0][x], rows[1][x], rows[2][x]));
+        // unroll
         for (var y = 0u; y < EDGE; y++) {
-            output[((c * EDGE + y) * EDGE + x) * padded_out + f] = column[y];
+            store_four(((c * EDGE + y) * EDGE + x) * fours + four, column[y]);
         }
     }
 }

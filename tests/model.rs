@@ -12,6 +12,7 @@ use wgpu_conv::layers::{
     Merge, ReLU, Reshape, SeparableConv2D,
 };
 use wgpu_conv::model::{Functional, Sequential, Symbol};
+use wgpu_conv::plan::Problem;
 use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor, Tuning};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
@@ -613,6 +614,40 @@ fn separable_convolutions_are_taken_in_one_pass() {
         for other in [one.2[place], unfused[place]] {
             let error = f64::from((other - exact).abs() / largest);
             assert!(error <= MODEL_DEV, "{other} beside {exact}");
+        }
+    }
+}
+
+/// A kernel is multiplied by a batch normalization's scale before it is packed or while it is, and again when the scale changes.
+#[test]
+fn kernels_are_scaled_in_every_form() {
+    let Some(shared) = gpu::gpu() else { return };
+    let gpu = Gpu::from_wgpu(shared.device().clone(), shared.queue().clone());
+    // No fours of channels.
+    let shape = [2, 9, 11, 18];
+    let conv = Conv2D::new(22, 3).padding(Padding::Same);
+    let problem = Problem::Conv(LayerConfig::from(conv.clone()).convolutions(shape).unwrap()[0]);
+    let model = Sequential::new(&gpu).with_input(shape).unwrap().with(conv).unwrap();
+    let model = model.with(BatchNormalization::new()).unwrap().into_model().unwrap();
+    let input = upload(&gpu, &numbers(shape));
+    let plans = gpu.candidates(&problem).unwrap();
+    assert!(plans.iter().any(|plan| plan.family == "conv_winograd"));
+    for (round, plan) in plans.iter().enumerate() {
+        gpu.set_tuning(Tuning::Pin(plan.name()));
+        model.call(&input).unwrap();
+        let own = |index: usize, value: f32| 0.75 + ((index * 29 + round) % 13) as f32 / 16.0 * value.signum();
+        for (_, variable) in model.weights().into_iter().filter(|(path, _)| path.contains("batch_normalization")) {
+            let mut value = variable.read().unwrap();
+            value.values.iter_mut().enumerate().for_each(|(index, value)| *value = own(index, *value));
+            variable.assign(&value).unwrap();
+        }
+        let fused = model.call(&input).unwrap().read::<f32>().unwrap();
+        let recorded = model.call_recorded(std::slice::from_ref(&input)).unwrap();
+        let unfused = recorded.last().unwrap().output.read::<f32>().unwrap();
+        let largest = unfused.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+        for (fused, unfused) in fused.iter().zip(&unfused) {
+            let error = f64::from((fused - unfused).abs() / largest);
+            assert!(error <= MODEL_DEV, "{}: {fused} beside {unfused}", plan.name());
         }
     }
 }

@@ -379,7 +379,7 @@ fn agree(module: &Module, caps: &Caps, step: &Dispatch) -> Result<(), String> {
         let expected = match binding {
             Binding::Read(_) => AddressSpace::Storage { access: StorageAccess::LOAD },
             Binding::Write(_) => AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE },
-            Binding::Texels(..) => AddressSpace::Handle,
+            Binding::Texels(..) | Binding::StoreTexels(..) => AddressSpace::Handle,
         };
         match bound.remove(&place) {
             Some(global) if global.space == expected => {}

@@ -13,10 +13,10 @@ fn of_input(x: Edge) -> Edge {
     return Edge(x[2] - x[0], x[2] + x[1], x[2] - x[1], x[3] - x[1]);
 }
 
-fn of_kernel(g: vec3<f32>) -> array<f32, EDGE> {
-    let outer = 0.5 * (g.x + g.z);
-    let inner = 0.5 * g.y;
-    return array<f32, EDGE>(-g.x, outer + inner, outer - inner, g.z);
+fn of_kernel(g: array<vec4<f32>, 3>) -> Edge {
+    let outer = 0.5 * (g[0] + g[2]);
+    let inner = 0.5 * g[1];
+    return Edge(-g[0], outer + inner, outer - inner, g[2]);
 }
 
 fn of_products(m: Edge) -> array<vec4<f32>, TILE> {

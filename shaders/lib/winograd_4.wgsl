@@ -24,18 +24,18 @@ fn of_input(x: Edge) -> Edge {
     );
 }
 
-fn of_kernel(g: vec3<f32>) -> array<f32, EDGE> {
-    let even_half = (-8.0 / 15.0) * g.x - (2.0 / 15.0) * g.z;
-    let odd_half = (-4.0 / 15.0) * g.y;
-    let even_two = (1.0 / 30.0) * g.x + (2.0 / 15.0) * g.z;
-    let odd_two = (1.0 / 15.0) * g.y;
-    return array<f32, EDGE>(
-        g.x,
+fn of_kernel(g: array<vec4<f32>, 3>) -> Edge {
+    let even_half = (-8.0 / 15.0) * g[0] - (2.0 / 15.0) * g[2];
+    let odd_half = (-4.0 / 15.0) * g[1];
+    let even_two = (1.0 / 30.0) * g[0] + (2.0 / 15.0) * g[2];
+    let odd_two = (1.0 / 15.0) * g[1];
+    return Edge(
+        g[0],
         even_half + odd_half,
         even_half - odd_half,
         even_two + odd_two,
         even_two - odd_two,
-        g.z,
+        g[2],
     );
 }
 

@@ -105,6 +105,11 @@ impl Gpu {
                 view_dimension: wgpu::TextureViewDimension::D2,
                 multisampled: false,
             },
+            Binding::StoreTexels(_, texel) => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::WriteOnly,
+                format: texel.format(),
+                view_dimension: wgpu::TextureViewDimension::D2,
+            },
         });
         let entries: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
             .chain(types)

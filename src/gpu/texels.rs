@@ -4,7 +4,7 @@
 //! loop over the lanes of a subgroup, but a texel for all lanes at once, and so convolutions there read their input and
 //! kernel as textures. Such a texture holds the tensor's elements in order, row by row, one or four to a texel
 //! (vectorised loads). An input is copied to one before the launch; launches in a row take turns with one texture for
-//! each operand. A kernel is kept as one.
+//! each operand. A kernel is kept as one, copied there when it has changed, or written there by the launch that packs it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -37,7 +37,7 @@ impl Texel {
         u64::from(width) * u64::from(height) * self.size()
     }
 
-    const fn format(self) -> wgpu::TextureFormat {
+    pub(super) const fn format(self) -> wgpu::TextureFormat {
         match (self.dtype, self.lanes) {
             (DType::F32, 1) => wgpu::TextureFormat::R32Float,
             (DType::F32, _) => wgpu::TextureFormat::Rgba32Float,

@@ -18,9 +18,7 @@ use super::{
     workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{
-    Accuracy, Caps, Constant, ConvProblem, Direction, Epilogue, Operand, Packing, Part, Plan, nested_turns, part,
-};
+use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Direction, Epilogue, Operand, Packing, Part, Plan, part};
 use crate::{DType, DataFormat, Error, Result};
 
 /// Fewest channels on either side: below, the transforms outweigh what the products save, and their error shows.
@@ -193,9 +191,8 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
     let plan = |ProductStep { variant, dispatch, accuracy }| {
         let steps = vec![first.clone(), dispatch, last.clone()];
         let plan = Plan::new("conv_winograd", format!("{outputs}x{outputs}_{variant}"), steps);
-        plan.with_scratch(scratch.to_vec())
-            .packed(Some(packing.clone()))
-            .rounded(Accuracy { mixed: outputs, ..accuracy })
+        let packing = packing::in_form(packing.clone(), plan.texel(Operand::Kernel));
+        plan.with_scratch(scratch.to_vec()).packed(Some(packing)).rounded(Accuracy { mixed: outputs, ..accuracy })
     };
     Ok(product_steps(&product, of_product, caps)?.into_iter().map(plan).collect())
 }
@@ -209,13 +206,14 @@ fn of_product(operand: Operand) -> Operand {
     }
 }
 
-/// The kernel as the products read it, for `pairs` of an input and an output channel, either filled up to fours.
+/// The kernel as the products read it, for `pairs` of an input and an output channel, either filled up to fours: four output
+/// channels an invocation.
 fn kernel_packing(tile: Tile, problem: &ConvProblem, pairs: u64, caps: &Caps) -> Result<Packing> {
     let elements = pairs * u64::from(tile.places());
     if elements > u64::from(u32::MAX) {
         return Err(Error::limit("elements of a packed kernel", elements, u32::MAX.into()));
     }
     let parts = [tile.part, part!("winograd_kernel.wgsl")];
-    let turns = 3 + nested_turns(&[tile.edge().into(); 2]);
-    packing::launch(&problem.geometry, &tile.constants(), &parts, [pairs, elements, turns], caps)
+    let constants = [&tile.constants()[..], &[("TAPS", Constant::U32(3))]].concat();
+    packing::launch(&problem.geometry, &constants, &parts, [pairs / 4, elements, 0], caps)
 }

@@ -9,7 +9,7 @@ use super::{WORKGROUP, item_count, move_axes, workgroups};
 use crate::geometry::{ConvGeometry, extent};
 use crate::plan::{
     Binding, Caps, Constant, ConvProblem, Dispatch, INDEX, MoveAxis, MoveProblem, Operand, Outside, Packing, Part,
-    Reach, Shader, params, part,
+    Reach, Shader, Texel, params, part,
 };
 use crate::{Error, Result};
 
@@ -68,6 +68,23 @@ pub(super) fn launch(
         turns,
     };
     Ok(Packing { step, elements })
+}
+
+/// A packing by [`launch`] whose parts write by `store_four` and can [scale](Packing::scaled), for a kernel that is read as a
+/// texture or as a buffer.
+pub(super) fn in_form(packing: Packing, read: Option<Texel>) -> Packing {
+    let Packing { mut step, elements } = packing;
+    step.shader.constants.push((Packing::SCALED, Constant::Bool(false)));
+    step.bindings.push(Binding::Read(Operand::Other));
+    match read {
+        Some(texel) => {
+            step.shader.constants.push(("TEXEL_ROW", Constant::U32(Texel::ROW)));
+            step.shader.parts.extend([part!("lib/texels.wgsl"), part!("lib/packed_texels.wgsl")]);
+            step.bindings[1] = Binding::StoreTexels(Operand::Output, texel);
+        }
+        None => step.shader.parts.push(part!("lib/packed_buffer.wgsl")),
+    }
+    Packing { step, elements }
 }
 
 /// The packing of a transposed convolution's kernel `[tap, j, g·group_out + f]` to `[tap, f, g·padded_in + j]`, where `j`

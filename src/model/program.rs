@@ -291,11 +291,11 @@ impl Program {
         let gpu = schedule.gpu.clone();
         let makers = schedule.constants().map(|(kernel, form)| kernel.plans(&gpu, &form));
         let makers = makers.collect::<Result<Vec<_>>>()?;
-        let plans = || schedule.launches.iter().flatten().map(|launch| &launch.plan).chain(makers.iter().flatten());
-        let dispatches = plans().flat_map(|plan| plan.steps.iter().map(|step| (plan.name(), step)));
-        let packings =
-            plans().filter_map(|plan| plan.packing.as_ref().map(|packing| ("pack".to_owned(), &packing.step)));
-        gpu.compile_all(&dispatches.chain(packings).collect::<Vec<_>>())?;
+        let plans = schedule.launches.iter().flatten().map(|launch| &launch.plan).chain(makers.iter().flatten());
+        let dispatches = plans.flat_map(|plan| plan.steps.iter().map(|step| (plan.name(), step)));
+        let packings: Vec<_> = schedule.constants().filter_map(|(kernel, form)| kernel.packing(&form)).collect();
+        let packed = packings.iter().map(|packing| ("pack".to_owned(), &packing.step));
+        gpu.compile_all(&dispatches.chain(packed).collect::<Vec<_>>())?;
         let mut passing = Passing::new(&gpu, &schedule.constant_bytes())?;
         let mut refills = Vec::new();
         for (kernel, form) in schedule.constants() {

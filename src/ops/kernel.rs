@@ -11,6 +11,7 @@
 //! it, when a call first reads it and again whenever one of the weights has been [assigned](crate::Variable::assign)
 //! other values.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -108,10 +109,21 @@ struct Held {
 
 /// One step on the way from where a constant's values are to a form.
 enum Link<'a> {
-    Make(&'a Problem, &'a [Arc<Kernel>]),
+    Make(&'a Problem),
     Cast(CastProblem),
-    Pack(&'a Packing),
+    Pack(Cow<'a, Packing>),
     Texels(Texel),
+}
+
+impl Link<'_> {
+    /// The texels of the texture that it writes, where it does not write a buffer.
+    fn texel(&self) -> Option<Texel> {
+        match self {
+            Self::Texels(texel) => Some(*texel),
+            Self::Pack(packing) => packing.texel(),
+            Self::Make(_) | Self::Cast(_) => None,
+        }
+    }
 }
 
 impl Kernel {
@@ -154,11 +166,7 @@ impl Kernel {
     /// The values times `scale`, of which `run` neighbours share one: those follow one another and begin again after the last.
     pub(crate) fn scaled(self: &Arc<Self>, scale: &Arc<Self>, run: usize) -> Result<Arc<Self>> {
         let elements = |shape: &Shape| shape.dims().iter().product::<usize>();
-        let scales = elements(&scale.shape);
-        let runs = elements(&self.shape).checked_div(scales * run).unwrap_or(0);
-        let dims = ([runs, scales, run], [scales, 1]);
-        let problem =
-            BinaryProblem::new(BinaryFunction::Multiply, &dims.0, &dims.1, PairSides::InputOther, DType::F32)?;
+        let problem = scaling(elements(&self.shape), elements(&scale.shape), run)?;
         let source = Source::Made(Box::new(Problem::Binary(problem)), vec![self.clone(), scale.clone()]);
         Ok(Self::new(self.shape.clone(), self.numbers, source))
     }
@@ -269,11 +277,14 @@ impl Kernel {
     fn links<'a>(&'a self, form: &'a Form) -> Vec<(Link<'a>, u64)> {
         let elements = self.elements();
         let mut links = Vec::new();
+        let scaled = form.packing.as_ref().filter(|_| form.numbers == Numbers::EXACT && self.is_scaled());
+        let scaled = scaled.and_then(Packing::scaled);
         let mut numbers = match &self.source {
+            Source::Made(..) if scaled.is_some() => Numbers::EXACT,
             Source::Variable(data) => Numbers { dtype: data.dtype(), rounding: data.rounding() },
             Source::Table(_) | Source::Planned => Numbers::EXACT,
-            Source::Made(problem, reads) => {
-                links.push((Link::Make(problem, reads), elements * DType::F32.size() as u64));
+            Source::Made(problem, _) => {
+                links.push((Link::Make(problem), elements * DType::F32.size() as u64));
                 Numbers::EXACT
             }
         };
@@ -285,14 +296,30 @@ impl Kernel {
             numbers = form.numbers;
         }
         let mut bytes = elements * numbers.dtype.size() as u64;
-        if let Some(packing) = &form.packing {
+        if let Some(packing) = scaled.map(Cow::Owned).or(form.packing.as_ref().map(Cow::Borrowed)) {
             bytes = packing.elements * numbers.dtype.size() as u64;
             links.push((Link::Pack(packing), bytes));
         }
-        if let Some(texel) = form.texel {
+        let is_texture = links.last().is_some_and(|(link, _)| link.texel().is_some());
+        if let Some(texel) = form.texel.filter(|_| !is_texture) {
             links.push((Link::Texels(texel), bytes));
         }
         links
+    }
+
+    /// Whether it is another constant, of which each output channel is multiplied by a number of its own.
+    fn is_scaled(&self) -> bool {
+        let Source::Made(problem, _) = &self.source else { return false };
+        let channels = self.shape.dims().last().copied().unwrap_or(0);
+        scaling(self.elements() as usize, channels, 1).is_ok_and(|scaling| **problem == Problem::Binary(scaling))
+    }
+
+    /// How `form` is packed, if it is.
+    pub(crate) fn packing(&self, form: &Form) -> Option<Packing> {
+        self.links(form).into_iter().find_map(|(link, _)| match link {
+            Link::Pack(packing) => Some(packing.into_owned()),
+            _ => None,
+        })
     }
 
     /// Bytes of a device, by what takes them: the form, the weights that it is made of, and what is computed on the way and kept.
@@ -311,7 +338,7 @@ impl Kernel {
         }
         let mut links = self.links(form);
         if let Some((link, bytes)) = links.pop() {
-            let bytes = if let Link::Texels(texel) = link { texel.allocated(bytes) } else { allocated(bytes) };
+            let bytes = link.texel().map_or(allocated(bytes), |texel| texel.allocated(bytes));
             into.kept.insert((Arc::as_ptr(self).addr(), Some(form.clone())), bytes);
         }
         for (index, (_, bytes)) in links.iter().enumerate() {
@@ -323,14 +350,14 @@ impl Kernel {
     /// The plans of the launches that make `form`, but for its packing.
     pub(crate) fn plans(self: &Arc<Self>, gpu: &Gpu, form: &Form) -> Result<Vec<Arc<Plan>>> {
         let mut plans = Vec::new();
+        if let Source::Made(_, reads) = &self.source {
+            for read in reads {
+                plans.extend(read.plans(gpu, &Form::EXACT)?);
+            }
+        }
         for (link, _) in self.links(form) {
             match link {
-                Link::Make(problem, reads) => {
-                    for read in reads {
-                        plans.extend(read.plans(gpu, &Form::EXACT)?);
-                    }
-                    plans.push(gpu.plan(problem)?);
-                }
+                Link::Make(problem) => plans.push(gpu.plan(problem)?),
                 Link::Cast(cast) => plans.push(gpu.plan(&Problem::Cast(cast))?),
                 Link::Pack(_) | Link::Texels(_) => {}
             }
@@ -359,9 +386,9 @@ impl Kernel {
         if let Some(held) = forms.get(form) {
             return Ok(held.clone());
         }
-        let resource = match last {
-            Link::Texels(texel) => Resource::Texels(gpu.texels(*texel, bytes, self.is_pooled())?),
-            _ => Resource::Buffer(gpu.memory(bytes)?),
+        let resource = match last.texel() {
+            Some(texel) => Resource::Texels(gpu.texels(texel, bytes, self.is_pooled())?),
+            None => Resource::Buffer(gpu.memory(bytes)?),
         };
         let held = Arc::new(Held { resource, made: Mutex::default() });
         forms.insert(form.clone(), held.clone());
@@ -418,7 +445,7 @@ impl Kernel {
         for (index, (link, bytes)) in links.iter().enumerate() {
             let plan;
             let (name, steps) = match link {
-                Link::Make(problem, _) => {
+                Link::Make(problem) => {
                     plan = gpu.plan(problem)?;
                     (plan.name(), &plan.steps[..])
                 }
@@ -429,26 +456,36 @@ impl Kernel {
                 Link::Pack(packing) => ("pack".to_owned(), std::slice::from_ref(&packing.step)),
                 Link::Texels(_) => ("texels".to_owned(), &[][..]),
             };
-            let to = match &held.resource {
-                Resource::Texels(texels) if index + 1 == links.len() => {
-                    launches.push(Filling::Copy(read[0].clone(), texels.clone()));
-                    break;
-                }
-                Resource::Buffer(buffer) if index + 1 == links.len() => buffer.clone(),
-                _ => passing.memory(gpu, index, *bytes)?,
+            let to = if index + 1 == links.len() {
+                held.resource.clone()
+            } else {
+                Resource::Buffer(passing.memory(gpu, index, *bytes)?)
             };
-            let mut bound = Bound::new(read[0].clone(), to.clone());
-            if let Some(right) = read.get(1) {
-                bound.bind(Operand::Other, Resource::Buffer(right.clone()));
+            if let (Link::Texels(_), Resource::Texels(texels)) = (link, &to) {
+                launches.push(Filling::Copy(read[0].clone(), texels.clone()));
             }
+            let mut bound = Bound::default();
+            for (operand, buffer) in [Operand::Input, Operand::Other].into_iter().zip(read) {
+                bound.bind(operand, Resource::Buffer(buffer));
+            }
+            bound.bind(Operand::Output, to.clone());
             for step in steps {
                 launches.push(Filling::Launch(gpu.prepare(&name, step, &bound, &[], &mut passing.texels)?));
             }
-            read = vec![to];
+            // A texture is the last link's.
+            let Resource::Buffer(written) = to else { break };
+            read = vec![written];
         }
         refills.push(Refill { kernel: self.clone(), form: form.clone(), held, launches });
         Ok(())
     }
+}
+
+/// The product of `elements` values and `scales` numbers, of each of which `run` neighbours have a share.
+fn scaling(elements: usize, scales: usize, run: usize) -> Result<BinaryProblem> {
+    let runs = elements.checked_div(scales * run).unwrap_or(0);
+    let sides = PairSides::InputOther;
+    BinaryProblem::new(BinaryFunction::Multiply, &[runs, scales, run], &[scales, 1], sides, DType::F32)
 }
 
 /// Bytes that constants take on a device.

@@ -3,7 +3,7 @@
 //! A plan also says what it needs beside the problem's tensors: scratch buffers between its launches, and the kernel's
 //! elements in another order ([`Packing`]), which is made once for a weight and kept.
 
-use super::{Binding, Operand, Shader, Texel};
+use super::{Binding, Constant, Operand, Shader, Texel};
 
 /// One launch. Binding 0 is the uniform block; `bindings[i]` stands at binding `i + 1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +54,28 @@ pub struct Packing {
     pub step: Dispatch,
     /// Elements of the packed kernel.
     pub elements: u64,
+}
+
+impl Packing {
+    /// The name of the constant of a packing's shader that says whether it multiplies each output channel by a number of
+    /// [`Operand::Other`].
+    pub(crate) const SCALED: &str = "SCALED";
+
+    /// The same of a kernel whose output channels are multiplied by a number each; `None` where its shader does not do that.
+    pub(crate) fn scaled(&self) -> Option<Self> {
+        let mut scaled = self.clone();
+        let (_, value) = scaled.step.shader.constants.iter_mut().find(|(name, _)| *name == Self::SCALED)?;
+        *value = Constant::Bool(true);
+        Some(scaled)
+    }
+
+    /// The texels of the texture that the launch writes, where it does not write a buffer.
+    pub(crate) fn texel(&self) -> Option<Texel> {
+        self.step.bindings.iter().find_map(|binding| match *binding {
+            Binding::StoreTexels(_, texel) => Some(texel),
+            _ => None,
+        })
+    }
 }
 
 /// How sums of products are added up.

@@ -58,13 +58,16 @@ pub enum Binding {
     Write(Operand),
     /// `texture_2d<f32>`, with the operand's elements in order.
     Texels(Operand, Texel),
+    /// `texture_storage_2d<…, write>`, which takes the operand's elements in order.
+    StoreTexels(Operand, Texel),
 }
 
 impl Binding {
     /// The tensor.
     pub const fn operand(self) -> Operand {
         match self {
-            Self::Read(operand) | Self::Write(operand) | Self::Texels(operand, _) => operand,
+            Self::Read(operand) | Self::Write(operand) => operand,
+            Self::Texels(operand, _) | Self::StoreTexels(operand, _) => operand,
         }
     }
 
@@ -74,6 +77,7 @@ impl Binding {
             Self::Read(_) => Self::Read(operand),
             Self::Write(_) => Self::Write(operand),
             Self::Texels(_, texel) => Self::Texels(operand, texel),
+            Self::StoreTexels(_, texel) => Self::StoreTexels(operand, texel),
         }
     }
 }

@@ -101,16 +101,20 @@ impl Launcher {
                 let known = buffers.iter().find(|(known, _)| *known == binding.operand());
                 known.map_or(&absent, |(_, buffer)| buffer)
             };
-            let views: Vec<_> = step
+            let textures: Vec<_> = step
                 .bindings
                 .iter()
                 .map(|binding| match binding {
-                    Binding::Texels(_, texel) => Some(texels_of(device, &mut encoder, buffer_of(binding), *texel)),
+                    Binding::Texels(_, texel) | Binding::StoreTexels(_, texel) => {
+                        let texels = Texels::new(device, buffer_of(binding), *texel);
+                        texels.copy(&mut encoder, Direction::FromBuffer);
+                        Some(texels)
+                    }
                     _ => None,
                 })
                 .collect();
-            let bound = step.bindings.iter().zip(&views).map(|(binding, view)| match view {
-                Some(view) => wgpu::BindingResource::TextureView(view),
+            let bound = step.bindings.iter().zip(&textures).map(|(binding, texels)| match texels {
+                Some(texels) => wgpu::BindingResource::TextureView(&texels.view),
                 None => buffer_of(binding).as_entire_binding(),
             });
             let counter = wgpu::BufferBinding {
@@ -135,6 +139,12 @@ impl Launcher {
             pass.set_bind_group(0, &group, &[]);
             let [x, y, z] = step.workgroups;
             pass.dispatch_workgroups(x, y, z);
+            drop(pass);
+            for (binding, texels) in step.bindings.iter().zip(&textures) {
+                if let (Binding::StoreTexels(..), Some(texels)) = (binding, texels) {
+                    texels.copy(&mut encoder, Direction::ToBuffer);
+                }
+            }
         };
         if let (Some(packing), Some(kernel)) =
             (&plan.packing, buffers.iter().position(|(operand, _)| *operand == Operand::Kernel))
@@ -193,6 +203,11 @@ impl Launcher {
                     sample_type: wgpu::TextureSampleType::Float { filterable: false },
                     view_dimension: wgpu::TextureViewDimension::D2,
                     multisampled: false,
+                },
+                Binding::StoreTexels(_, texel) => wgpu::BindingType::StorageTexture {
+                    access: wgpu::StorageTextureAccess::WriteOnly,
+                    format: format_of(*texel),
+                    view_dimension: wgpu::TextureViewDimension::D2,
                 },
             });
             let layout: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
@@ -370,43 +385,70 @@ fn index(text: &str) -> Option<(&str, &str)> {
     Some((text.get(1..end)?, &text[end + 1..]))
 }
 
-/// A texture of all that `buffer` holds, row by row.
-fn texels_of(
-    device: &wgpu::Device,
-    encoder: &mut wgpu::CommandEncoder,
-    buffer: &wgpu::Buffer,
-    texel: Texel,
-) -> wgpu::TextureView {
-    let texels = (buffer.size() / texel.size()) as u32;
-    let extent = |width, height| wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
-    let texture = device.create_texture(&wgpu::TextureDescriptor {
-        label: None,
-        size: extent(Texel::ROW, texels.div_ceil(Texel::ROW)),
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format: match (texel.dtype, texel.lanes) {
-            (DType::F32, 4) => wgpu::TextureFormat::Rgba32Float,
-            (DType::F32, _) => wgpu::TextureFormat::R32Float,
-            (DType::F16, 4) => wgpu::TextureFormat::Rgba16Float,
-            (DType::F16, _) => wgpu::TextureFormat::R16Float,
-        },
-        usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::TEXTURE_BINDING,
-        view_formats: &[],
-    });
-    for row in 0..texels.div_ceil(Texel::ROW) {
-        let first = row * Texel::ROW;
-        let layout = wgpu::TexelCopyBufferLayout {
-            offset: u64::from(first) * texel.size(),
-            bytes_per_row: None,
-            rows_per_image: None,
-        };
-        let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
-        encoder.copy_buffer_to_texture(
-            wgpu::TexelCopyBufferInfo { buffer, layout },
-            wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() },
-            extent((texels - first).min(Texel::ROW), 1),
-        );
+fn format_of(texel: Texel) -> wgpu::TextureFormat {
+    match (texel.dtype, texel.lanes) {
+        (DType::F32, 4) => wgpu::TextureFormat::Rgba32Float,
+        (DType::F32, _) => wgpu::TextureFormat::R32Float,
+        (DType::F16, 4) => wgpu::TextureFormat::Rgba16Float,
+        (DType::F16, _) => wgpu::TextureFormat::R16Float,
     }
-    texture.create_view(&wgpu::TextureViewDescriptor::default())
+}
+
+/// A texture for all that a buffer holds, row by row.
+struct Texels<'a> {
+    buffer: &'a wgpu::Buffer,
+    texel: Texel,
+    texture: wgpu::Texture,
+    view: wgpu::TextureView,
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    FromBuffer,
+    ToBuffer,
+}
+
+impl<'a> Texels<'a> {
+    fn new(device: &wgpu::Device, buffer: &'a wgpu::Buffer, texel: Texel) -> Self {
+        let mut usage =
+            wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC | wgpu::TextureUsages::TEXTURE_BINDING;
+        if format_of(texel) == wgpu::TextureFormat::Rgba32Float {
+            usage |= wgpu::TextureUsages::STORAGE_BINDING;
+        }
+        let rows = ((buffer.size() / texel.size()) as u32).div_ceil(Texel::ROW);
+        let texture = device.create_texture(&wgpu::TextureDescriptor {
+            label: None,
+            size: wgpu::Extent3d { width: Texel::ROW, height: rows, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: format_of(texel),
+            usage,
+            view_formats: &[],
+        });
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        Self { buffer, texel, texture, view }
+    }
+
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, direction: Direction) {
+        let Self { buffer, texel, texture, .. } = self;
+        let texels = (buffer.size() / texel.size()) as u32;
+        for row in 0..texels.div_ceil(Texel::ROW) {
+            let first = row * Texel::ROW;
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: u64::from(first) * texel.size(),
+                bytes_per_row: None,
+                rows_per_image: None,
+            };
+            let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
+            let of_buffer = wgpu::TexelCopyBufferInfo { buffer, layout };
+            let of_texture = wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() };
+            let width = (texels - first).min(Texel::ROW);
+            let extent = wgpu::Extent3d { width, height: 1, depth_or_array_layers: 1 };
+            match direction {
+                Direction::FromBuffer => encoder.copy_buffer_to_texture(of_buffer, of_texture, extent),
+                Direction::ToBuffer => encoder.copy_texture_to_buffer(of_texture, of_buffer, extent),
+            }
+        }
+    }
 }
