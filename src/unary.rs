@@ -38,6 +38,8 @@ pub enum Unary {
     Cos,
     /// `tan x`, x in radians.
     Tan,
+    /// `sin(πx) / (πx)`, and 1 at 0.
+    Sinc,
     /// `x²`.
     Square,
     /// 1 for NaN, else 0.
@@ -90,7 +92,7 @@ pub enum Unary {
 }
 
 /// Every name, with default parameters.
-pub(crate) const NAMES: [(&str, Unary); 24] = [
+pub(crate) const NAMES: [(&str, Unary); 25] = [
     ("abs", Unary::Abs),
     ("affine", Unary::Affine { scale: 1.0, offset: 0.0 }),
     ("ceil", Unary::Ceil),
@@ -111,6 +113,7 @@ pub(crate) const NAMES: [(&str, Unary); 24] = [
     ("shrink", Unary::Shrink { threshold: 0.5, bias: 0.0 }),
     ("sign", Unary::Sign),
     ("sin", Unary::Sin),
+    ("sinc", Unary::Sinc),
     ("sqrt", Unary::Sqrt),
     ("square", Unary::Square),
     ("swish", Unary::Swish { beta: 1.0 }),

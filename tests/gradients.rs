@@ -185,9 +185,9 @@ fn element_wise_functions() {
     rows.push(activation(Activation::Relu { negative_slope: 0.5, max_value: Some(0.6), threshold: 0.1 }));
     rows.push(activation(Activation::Relu { negative_slope: 0.5, max_value: None, threshold: 0.1 }));
     rows.push(activation(Activation::Gelu { approximate: true }));
-    for name in
-        ["abs", "neg", "erf", "expm1", "sin", "cos", "tan", "square", "floor", "ceil", "round", "sign", "is_nan"]
-    {
+    for name in [
+        "abs", "neg", "erf", "expm1", "sin", "cos", "tan", "sinc", "square", "floor", "ceil", "round", "sign", "is_nan",
+    ] {
         let function = Unary::from_name(name).expect("a name");
         rows.push(row(name, Map::new(function), &[&[3, 37]]));
     }

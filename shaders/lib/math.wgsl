@@ -109,6 +109,12 @@ fn math_sign(x: Acc) -> Acc { return keep_nan(x, sign(x)); }
 fn math_sin(x: Acc) -> Acc { return sound_sin(x, 0u); }
 fn math_cos(x: Acc) -> Acc { return sound_sin(x, 1u); }
 fn math_tan(x: Acc) -> Acc { return sound_sin(x, 0u) / sound_sin(x, 1u); }
+/// sin(πx) / (πx), where x loses its even part first, which is exact.
+fn math_sinc(x: Acc) -> Acc {
+    let rest = x - Acc(2.0) * round(x * Acc(0.5));
+    let quotient = sound_sin(Acc(3.14159265) * rest, 0u) / (Acc(3.14159265) * x);
+    return select(quotient, Acc(1.0), x == Acc(0.0));
+}
 fn math_square(x: Acc) -> Acc { return x * x; }
 /// By the bits: a driver may take it that no number is NaN, and a comparison with itself for true.
 fn math_is_nan(x: Acc) -> Acc {

@@ -156,6 +156,15 @@ fn math_tan_slope(x: Acc) -> Acc {
     return Acc(1.0) / (c * c);
 }
 
+/// (cos(πx) − sinc x) / x, which cancels near 0: the series stands there.
+fn math_sinc_slope(x: Acc) -> Acc {
+    let rest = x - Acc(2.0) * round(x * Acc(0.5));
+    let quotient = (sound_sin(Acc(3.14159265) * rest, 1u) - math_sinc(x)) / x;
+    let y = Acc(9.8696044) * x * x;
+    let near = x * (Acc(-3.2898681) + y * (Acc(0.32898681) - y * (Acc(0.011749529) - y * Acc(0.00021758387))));
+    return select(quotient, near, abs(x) < Acc(0.25));
+}
+
 fn math_square_slope(x: Acc) -> Acc { return Acc(2.0) * x; }
 
 fn math_clip_slope(x: Acc) -> Acc {

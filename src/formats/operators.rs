@@ -1601,6 +1601,8 @@ fn unary(function: &str) -> Option<Unary> {
         "cos" => Unary::Cos,
         "tan" => Unary::Tan,
         "erf" => Unary::Erf,
+        "isnan" => Unary::IsNan,
+        "sinc" => Unary::Sinc,
         _ => return None,
     })
 }

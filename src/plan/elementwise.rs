@@ -5,11 +5,18 @@
 //! [`Epilogue`](super::Epilogue). A [`CastProblem`] changes what the elements are stored as.
 //!
 //! # Recipe: add an element-wise function
-//! 1. A variant of [`Activation`] or [`Unary`] with its name and parameters.
-//! 2. A row of `FUNCTIONS` by that name; a unit test asks for it.
-//! 3. The function in `lib/activation.wgsl` or `lib/math.wgsl`, and its derivative in `lib/slope.wgsl` (`tests/shaders.rs`).
-//! 4. Its reference in f64 (`reference/activation.rs`, `reference/operators.rs`) and how far off it may be
-//!    (`reference/tolerance.rs`). The derivative needs none: `tests/gradients.rs` takes differences of the function.
+//! 1. A variant of [`Activation`] or [`Unary`] and its row of `NAMES` beside it, which unit tests read back; its parameters,
+//!    if it has any.
+//! 2. A row of `FUNCTIONS` here by that name; a unit test asks for it.
+//! 3. The function in `lib/activation.wgsl` or `lib/math.wgsl`, and its derivative in `lib/slope.wgsl`; `tests/shaders.rs` asks
+//!    for both.
+//! 4. Its reference in f64, for which the compiler asks (`reference/activation.rs`, `reference/operators.rs`), and how far off it
+//!    may be, where that is other than by a few units of the last place (`reference/tolerance.rs`).
+//! 5. A row in each format that has it (`formats/operators.rs`, `formats/onnx_nodes.rs`); nothing asks for that.
+//! 6. A row of `tests/gradients.rs`, which compares the function with its reference and the derivative with differences of it; and,
+//!    where Keras has the function, a file of Keras's in `tests/fixtures/findings`. Nothing asks for either.
+//!
+//! `Sinc` was added so: `unary.rs`, this file, two of shaders, `reference/operators.rs`, `formats/operators.rs`, and the tests.
 
 use super::{ACTIVATION, MATH, Part};
 use crate::{Activation, DType, Rounding, Unary};
@@ -41,7 +48,7 @@ const OTHERS: &str = "math_";
 
 /// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
 /// in `lib/slope.wgsl` fails `tests/shaders.rs`.
-const FUNCTIONS: [Function; 54] = [
+const FUNCTIONS: [Function; 55] = [
     short!("linear"),
     short!("relu"),
     long!("relu_general"),
@@ -87,6 +94,7 @@ const FUNCTIONS: [Function; 54] = [
     long!("math_sin"),
     long!("math_cos"),
     long!("math_tan"),
+    long!("math_sinc"),
     short!("math_square"),
     short!("math_is_nan"),
     short!("math_clip"),

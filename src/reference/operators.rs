@@ -36,6 +36,10 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
         Unary::Sin => of(&f64::sin),
         Unary::Cos => of(&f64::cos),
         Unary::Tan => of(&f64::tan),
+        Unary::Sinc => of(&|x| {
+            let y = std::f64::consts::PI * x;
+            if x == 0.0 { 1.0 } else { y.sin() / y }
+        }),
         Unary::Square => of(&|x| x * x),
         Unary::IsNan => of(&|x| truth(x.is_nan())),
         Unary::Clip { min, max } => of(&|x| smaller(larger(x, min.into()), max.into())),
