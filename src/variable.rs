@@ -81,10 +81,12 @@ impl Variable {
     /// The values. Blocks until the device has given them, which a browser cannot: there [`read_async`](Self::read_async) does.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device was lost; in a browser [`Error::Unsupported`] where the values are on the device.
+    /// [`Error::Gpu`] where the device was lost; [`Error::Unsupported`] of a model whose weights were not
+    /// [read](crate::model::Model::outline), and in a browser where the values are on the device.
     pub fn read(&self) -> Result<HostTensor> {
         match self.data.home() {
             Home::Host(value) => Ok(HostTensor::clone(&value)),
+            Home::Unread => Err(unread(&self.data.shape)),
             #[cfg(not(target_arch = "wasm32"))]
             Home::Device(tensor) => Ok(HostTensor { shape: self.shape().clone(), values: tensor.read()? }),
             #[cfg(target_arch = "wasm32")]
@@ -99,6 +101,7 @@ impl Variable {
     pub async fn read_async(&self) -> Result<HostTensor> {
         match self.data.home() {
             Home::Host(value) => Ok(HostTensor::clone(&value)),
+            Home::Unread => Err(unread(&self.data.shape)),
             Home::Device(tensor) => Ok(HostTensor { shape: self.shape().clone(), values: tensor.read_async().await? }),
         }
     }
@@ -163,6 +166,8 @@ struct Content {
 enum Home {
     Host(Arc<HostTensor>),
     Device(Tensor),
+    /// In a file, which was not read for them.
+    Unread,
 }
 
 impl Data {
@@ -174,6 +179,13 @@ impl Data {
         }
         let shape = value.shape.clone();
         let content = Mutex::new(Content { home: Home::Host(value), version: 0 });
+        Some(Arc::new(Self { gpu: gpu.clone(), shape, dtype, rounding, content }))
+    }
+
+    /// A variable of `policy` on `gpu` whose values were not read; `None` where shaders cannot store such.
+    pub(crate) fn unread(gpu: &Gpu, policy: DTypePolicy, shape: Shape) -> Option<Arc<Self>> {
+        let (dtype, rounding) = policy.variables()?;
+        let content = Mutex::new(Content { home: Home::Unread, version: 0 });
         Some(Arc::new(Self { gpu: gpu.clone(), shape, dtype, rounding, content }))
     }
 
@@ -205,6 +217,7 @@ impl Data {
         let mut content = self.content();
         match &content.home {
             Home::Device(tensor) => Ok(tensor.clone()),
+            Home::Unread => Err(unread(&self.shape)),
             Home::Host(value) => {
                 let tensor = Tensor::owned(&self.gpu, self.shape.clone(), self.dtype)?;
                 self.write(&tensor, &value.values)?;
@@ -218,7 +231,7 @@ impl Data {
         let mut content = self.content();
         match &content.home {
             Home::Device(tensor) => self.write(tensor, &value.values)?,
-            Home::Host(_) => {
+            Home::Host(_) | Home::Unread => {
                 let mut value = value.clone();
                 if let Some(round) = rounding_of(self.dtype, self.rounding) {
                     value.values.iter_mut().for_each(|value| *value = round.round(*value));
@@ -251,6 +264,13 @@ impl Data {
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unread(shape: &Shape) -> Error {
+    Error::unsupported(
+        format!("the values of a weight of shape {shape}"),
+        "the file was not read for them: load the model",
+    )
 }
 
 /// The format that values stored so are rounded to.

@@ -389,6 +389,24 @@ fn models_are_summed_up_and_converted_without_an_adapter() {
     assert!(a == b && a.len() > 4 * 9466 && a[a.len() / 2..].iter().any(|&byte| byte != 0));
 }
 
+/// A summary needs no weights: neither those that are damaged, nor any at all.
+#[test]
+fn a_summary_reads_no_weights() {
+    let folder = folder("no_weights");
+    let mut bytes = std::fs::read(digits("model.keras")).unwrap();
+    let expected = printed(&["summary", &digits("model.keras")]);
+    let damaged = folder.join("damaged.keras");
+    let middle = bytes.len() / 3..bytes.len() / 2;
+    assert!(bytes[middle.clone()].iter().any(|&byte| byte != 0));
+    bytes[middle].fill(0);
+    std::fs::write(&damaged, &bytes).unwrap();
+    let damaged = damaged.to_str().unwrap();
+    let (text, errors, code) = all_of(run_without_adapter(&["summary", damaged]));
+    assert_eq!((text, code), (expected, Some(0)), "{errors}");
+    let (_, errors, code) = all_of(run_without_adapter(&["convert", damaged, &format!("{damaged}.h5")]));
+    assert_eq!(code, Some(1), "{errors}");
+}
+
 /// A name in a file that ends its line and goes on as if the program had said it.
 #[test]
 fn names_in_files_write_no_lines_of_their_own() {

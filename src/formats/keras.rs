@@ -1,6 +1,7 @@
 //! Keras model files: `.keras` and the legacy `.h5`.
 
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
@@ -143,7 +144,7 @@ impl KerasFile {
     pub fn build(self, gpu: &Gpu) -> Result<Model> {
         let (graph, mut weights) = self.located()?;
         let inputs = graph.input_shapes();
-        built(graph, gpu, &inputs, &mut weights)
+        built(graph, gpu, &inputs, Some(&mut weights))
     }
 
     /// Reads all weights, and keeps none.
@@ -212,20 +213,85 @@ pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> 
     WeightsFile::open(bytes, place, meter)?.shapes()
 }
 
-/// The architecture of a model file, whose weights are not read and may be missing, or of a model's config by itself.
-pub(super) fn architecture(bytes: Vec<u8>, place: &str, options: ReadOptions) -> Result<Architecture> {
-    let meter = Meter::new(place, bytes.len());
-    let custom = &CustomLayers::new();
-    let Parsed { graph, unsupported, .. } = if super::is_hdf5(&bytes) {
-        let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
-        Config::of_hdf5(&file, place)?.parsed(options, custom, file.meter())?
-    } else if bytes.trim_ascii_start().starts_with(b"{") {
-        Config { text: bytes, place: place.to_owned(), version: None, compiled: false }
-            .parsed(options, custom, &meter)?
-    } else {
-        Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?.parsed(options, custom, &meter)?
-    };
-    architecture_of(&graph, &unsupported, place)
+/// A model file without its weights, which are not read and may be missing, or a model's config by itself.
+pub(super) struct Outline<'a> {
+    graph: Graph,
+    unsupported: Vec<UnsupportedLayer>,
+    place: &'a str,
+}
+
+impl<'a> Outline<'a> {
+    /// That of the `.keras` file at `path`, called `place` in messages, of which only the list of its entries and its config are
+    /// read; `None` for anything else, which is to be read whole.
+    pub(super) fn at(path: &Path, place: &'a str) -> Result<Option<Self>> {
+        let Ok(Some((file, length, entries))) = entries_at(path) else { return Ok(None) };
+        let meter = Meter::new(place, length);
+        meter.memory(entries as u64 * ENTRY_BYTES)?;
+        let Ok(zip) = ZipArchive::new(BufReader::new(file)) else { return Ok(None) };
+        if zip.len() > entries {
+            return Ok(None);
+        }
+        let config = Config::of_archive(&mut Archive { zip, zip_bytes: length, place, meter: &meter })?;
+        Self::parsed(&config, place, &meter).map(Some)
+    }
+
+    /// That of the file `bytes`, called `place` in messages.
+    pub(super) fn of(bytes: Vec<u8>, place: &'a str) -> Result<Self> {
+        let meter = Meter::new(place, bytes.len());
+        if super::is_hdf5(&bytes) {
+            let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
+            return Self::parsed(&Config::of_hdf5(&file, place)?, place, file.meter());
+        }
+        let config = if bytes.trim_ascii_start().starts_with(b"{") {
+            Config { text: bytes, place: place.to_owned(), version: None, compiled: false }
+        } else {
+            Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?
+        };
+        Self::parsed(&config, place, &meter)
+    }
+
+    fn parsed(config: &Config, place: &'a str, meter: &Meter) -> Result<Self> {
+        let Parsed { graph, unsupported, .. } = config.parsed(ReadOptions::default(), &CustomLayers::new(), meter)?;
+        Ok(Self { graph, unsupported, place })
+    }
+
+    pub(super) fn architecture(&self) -> Result<Architecture> {
+        architecture_of(&self.graph, &self.unsupported, self.place)
+    }
+
+    /// The model on `gpu`, its weights without values.
+    pub(super) fn model(self, gpu: &Gpu) -> Result<Model> {
+        if !self.unsupported.is_empty() {
+            return Err(refused(self.place, "built", &self.unsupported));
+        }
+        let inputs = self.graph.input_shapes();
+        built(self.graph, gpu, &inputs, None)
+    }
+}
+
+/// How far from its end the list of a zip file's entries is looked for.
+const TAIL: u64 = 128 << 10;
+
+/// The zip file at `path`, its bytes, and how many entries it has at most; `None` for another file, and where the list of the
+/// entries lies further from the end than it does in files of Keras's.
+fn entries_at(path: &Path) -> std::io::Result<Option<(File, usize, usize)>> {
+    // Before it is opened: opening a pipe waits for someone to write to it.
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let mut file = File::open(path)?;
+    let mut head = [0; 4];
+    file.read_exact(&mut head)?;
+    let start = metadata.len().saturating_sub(TAIL);
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(start))?;
+    Read::by_ref(&mut file).take(TAIL).read_to_end(&mut tail)?;
+    let Some(end) = tail.windows(22).rposition(|record| record.starts_with(b"PK\x05\x06")) else { return Ok(None) };
+    let list = u32::from_le_bytes([tail[end + 16], tail[end + 17], tail[end + 18], tail[end + 19]]);
+    let entries = tail.windows(4).filter(|signature| signature == b"PK\x01\x02").count();
+    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    Ok((&head == b"PK\x03\x04" && u64::from(list) >= start).then_some((file, length, entries)))
 }
 
 /// What a `.keras` file has of the training of its model.
@@ -325,7 +391,7 @@ impl Config {
         Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config"), version, compiled })
     }
 
-    fn of_archive(archive: &mut Archive) -> Result<Self> {
+    fn of_archive(archive: &mut Archive<impl Read + Seek>) -> Result<Self> {
         let text = archive.entry("config.json")?;
         let text = text.ok_or_else(|| {
             Error::format(
@@ -380,8 +446,8 @@ pub(super) fn refused(place: &str, done: &str, layers: &[UnsupportedLayer]) -> E
     Error::unsupported_parts(place, &format!("{} of its layers cannot be {done}:", layers.len()), parts)
 }
 
-/// `graph` on `gpu` for inputs of shapes `given`, its layers with their `values`.
-fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], weights: &mut Located) -> Result<Model> {
+/// `graph` on `gpu` for inputs of shapes `given`, its layers with their values of `weights`, or with none.
+fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], mut weights: Option<&mut Located>) -> Result<Model> {
     let Graph { name, sequential, inputs, members, calls, outputs, notes } = graph;
     let inputs = inputs.into_iter().zip(given);
     let inputs = inputs.map(|((name, shape), given)| Input { name, shape: shape.unwrap_or_else(|| given.clone()) });
@@ -398,11 +464,14 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], weights: &mut Located)
             let shapes: Vec<_> = inputs.iter().map(|&port| model.shape(port).clone()).collect();
             *block = match body {
                 Body::Layer(config, place) => {
-                    let layer = Layer::with_weights(gpu, *config, &shapes, weights.take(place)?);
-                    let layer = layer.and_then(|layer| layer.upload().map(|()| layer));
+                    let layer = match weights.as_deref_mut() {
+                        Some(weights) => Layer::with_weights(gpu, *config, &shapes, weights.take(place)?)
+                            .and_then(|layer| layer.upload().map(|()| layer)),
+                        None => Layer::without_values(gpu, *config, &shapes),
+                    };
                     model.add_block(layer.map_err(|error| error.in_layer(name))?)?
                 }
-                Body::Model(graph) => model.add_block(built(graph, gpu, &shapes, weights)?)?,
+                Body::Model(graph) => model.add_block(built(graph, gpu, &shapes, weights.as_deref_mut())?)?,
             };
         }
         model.apply(*block, inputs)?;
@@ -413,8 +482,8 @@ fn built(graph: Graph, gpu: &Gpu, given: &[PartialShape], weights: &mut Located)
 }
 
 /// The entries of a zip file.
-pub(super) struct Archive<'a> {
-    zip: ZipArchive<Cursor<&'a [u8]>>,
+pub(super) struct Archive<'a, R = Cursor<&'a [u8]>> {
+    zip: ZipArchive<R>,
     /// Of the whole file.
     zip_bytes: usize,
     place: &'a str,
@@ -440,7 +509,9 @@ impl<'a> Archive<'a> {
         })?;
         Ok(Self { zip, zip_bytes: bytes.len(), place, meter })
     }
+}
 
+impl<R: Read + Seek> Archive<'_, R> {
     /// The bytes of the weights.
     pub(super) fn weights(&mut self) -> Result<Vec<u8>> {
         if let Some(weights) = self.entry(WEIGHTS)? {
@@ -552,7 +623,11 @@ mod tests {
         let (whole, config) = (digits(), entry(&digits(), "config.json"));
         let expected = KerasFile::from_bytes(&whole).unwrap().architecture().unwrap();
         assert_eq!((expected.layers().len(), expected.count_params()), (13, 9466));
-        let of = |bytes: &[u8]| architecture(bytes.to_vec(), "digits", ReadOptions::default());
+        let of = |bytes: &[u8]| Outline::of(bytes.to_vec(), "digits")?.architecture();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/model.keras");
+        assert_eq!(Outline::at(path.as_ref(), path).unwrap().unwrap().architecture().unwrap(), expected);
+        let legacy = path.replace("model.keras", "model_legacy.h5");
+        assert!(Outline::at(legacy.as_ref(), path).unwrap().is_none());
         for bytes in [&whole, &config, &archive(&[("config.json", &config)])] {
             assert_eq!(of(bytes).unwrap(), expected);
         }

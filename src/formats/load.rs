@@ -37,6 +37,43 @@ impl Model {
         super::KerasFile::open_with(path, options)?.build(gpu)
     }
 
+    /// The model of a file on `gpu`, for all that is known of it without its weights: its [summary](Self::summary), its layers and
+    /// their shapes. Of a `.keras` file nothing but the config is read, and of a legacy one no weights are decoded, so that they
+    /// may be missing or damaged; their values are refused until they are [assigned](crate::Variable::assign). An ONNX file's are
+    /// read, as its graph computes with them.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::load`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "keras")] {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/model.keras");
+    /// # let Ok(gpu) = wgpu_conv::Gpu::new() else { return Ok(()) };
+    /// let digits = wgpu_conv::model::Model::outline(&gpu, path)?;
+    /// assert!(digits.summary().contains("Total params: 9,466"));
+    /// assert!(digits.layers()[0].1.get_weights().is_err());
+    /// # }
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn outline(gpu: &Gpu, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        super::foreign::check(path)?;
+        let place = path.display().to_string();
+        #[cfg(feature = "keras")]
+        if let Some(outline) = super::keras::Outline::at(path, &place)? {
+            return outline.model(gpu);
+        }
+        let bytes = super::read(path)?;
+        match Format::of(&bytes) {
+            #[cfg(feature = "keras")]
+            Format::Keras => super::keras::Outline::of(bytes, &place)?.model(gpu),
+            #[cfg(feature = "onnx")]
+            Format::Onnx => super::OnnxFile::parse(bytes.into(), place, path.parent())?.build(gpu),
+            #[cfg(not(all(feature = "keras", feature = "onnx")))]
+            other => Err(other.lacking(place)),
+        }
+    }
+
     /// [`load`](Self::load) from memory.
     ///
     /// # Errors
@@ -69,10 +106,15 @@ impl Architecture {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         super::foreign::check(path)?;
-        let (bytes, place) = (super::read(path)?, path.display().to_string());
+        let place = path.display().to_string();
+        #[cfg(feature = "keras")]
+        if let Some(outline) = super::keras::Outline::at(path, &place)? {
+            return outline.architecture();
+        }
+        let bytes = super::read(path)?;
         match Format::of(&bytes) {
             #[cfg(feature = "keras")]
-            Format::Keras => super::keras::architecture(bytes, &place, ReadOptions::default()),
+            Format::Keras => super::keras::Outline::of(bytes, &place)?.architecture(),
             #[cfg(feature = "onnx")]
             Format::Onnx => super::OnnxFile::parse(bytes.into(), place, path.parent())?.architecture(),
             #[cfg(not(all(feature = "keras", feature = "onnx")))]

@@ -109,12 +109,18 @@ impl Blueprint {
     /// # Errors
     /// [`Error::Invalid`] where they are not of the weights' number and shapes.
     fn built(self, gpu: &Gpu, values: Vec<Arc<HostTensor>>, shared: &mut SharedWeights) -> Result<Layer> {
+        check_weights(self.weights.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
+        let dtype = self.config.common().dtype;
+        let data = values.into_iter().map(|value| shared.variable(gpu, dtype, value)).collect::<Result<_>>()?;
+        self.of(gpu, data, shared)
+    }
+
+    /// The layer with a weight for each that it has.
+    fn of(self, gpu: &Gpu, data: Vec<Arc<Data>>, shared: &mut SharedWeights) -> Result<Layer> {
         let Self { config, name, fixed, numbers, weights: declared } = self;
-        check_weights(declared.iter().map(|weight| (weight.name, &weight.shape)), &values)?;
         let (mut weights, mut kernels) = (Vec::new(), Vec::new());
         let mut held = Vec::with_capacity(declared.len());
-        for (Declared { name, trainable, regularizer, constraint, .. }, value) in declared.into_iter().zip(values) {
-            let data = shared.variable(gpu, config.common().dtype, value)?;
+        for (Declared { name, trainable, regularizer, constraint, .. }, data) in declared.into_iter().zip(data) {
             kernels.push(shared.kernel(&data, numbers));
             weights.push(Variable::new(name, trainable, data));
             held.push(Held { regularizer, constraint });
@@ -166,6 +172,16 @@ impl Layer {
         shared: &mut SharedWeights,
     ) -> Result<Self> {
         Blueprint::new(gpu, config.into(), inputs)?.built(gpu, values, shared)
+    }
+
+    /// The layer without the values of its weights, which nothing can be computed with before it is given some.
+    #[cfg(feature = "keras")]
+    pub(crate) fn without_values(gpu: &Gpu, config: LayerConfig, inputs: &[PartialShape]) -> Result<Self> {
+        let layer = Blueprint::new(gpu, config, inputs)?;
+        let dtype = layer.config.common().dtype;
+        let data = |weight: &Declared| Data::unread(gpu, dtype, weight.shape.clone()).ok_or_else(float64_unsupported);
+        let data = layer.weights.iter().map(data).collect::<Result<_>>()?;
+        layer.of(gpu, data, &mut SharedWeights::default())
     }
 
     /// Puts the weights on the device now: see [`Variable::upload`].

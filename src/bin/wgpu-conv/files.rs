@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wgpu_conv::formats::{Contents, KerasFile, inspect};
 use wgpu_conv::{Error, printable_name};
 
-use crate::output::{Report, Shapes, aligned, allowed, load_on, named, no_gpu};
+use crate::output::{Report, Shapes, aligned, allowed, load_on, named, no_gpu, outline};
 use crate::progress::Progress;
 
 /// The arguments of `summary`.
@@ -28,7 +28,7 @@ pub struct Summary {
 impl Summary {
     /// What is printed.
     pub fn report(&self) -> Result<Report, Error> {
-        let model = load_on(&no_gpu()?, &self.model, &self.shapes)?;
+        let model = outline(&self.model, &self.shapes)?;
         if !self.json {
             return Ok(model.summary().into());
         }

@@ -278,15 +278,31 @@ pub fn load(choice: &AdapterChoice, path: &Path, shapes: &Shapes) -> Result<Mode
 
 /// The model of the file at `path`, on `gpu`.
 pub fn load_on(gpu: &Gpu, path: &Path, shapes: &Shapes) -> Result<Model, Error> {
+    load_by(|path| Model::load(gpu, path), gpu, path, shapes)
+}
+
+/// The model of the file at `path` without its weights, where the format lets them be left out, for no device.
+pub fn outline(path: &Path, shapes: &Shapes) -> Result<Model, Error> {
+    let gpu = no_gpu()?;
+    load_by(|path| Model::outline(&gpu, path), &gpu, path, shapes)
+}
+
+/// The model of the file at `path`, on `gpu`, as `read` reads it where nothing of it is changed.
+fn load_by(
+    read: impl Fn(&Path) -> Result<Model, Error>,
+    gpu: &Gpu,
+    path: &Path,
+    shapes: &Shapes,
+) -> Result<Model, Error> {
     let _progress = Progress::new(format!("loading {}", named(path)), "", None);
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     let of_keras = ["keras", "h5", "hdf5"].contains(&ending.as_str());
     if of_keras && shapes.fixed.is_empty() && shapes.begins.is_empty() && !shapes.until.is_empty() {
-        return Model::load(gpu, path)?.with_outputs(&shapes.ends());
+        return read(path)?.with_outputs(&shapes.ends());
     }
     match shapes.onnx(path)? {
         Some(file) => file.build(gpu),
-        None => Model::load(gpu, path),
+        None => read(path),
     }
 }
 
