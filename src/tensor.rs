@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use crate::geometry::indexable;
-use crate::gpu::{BufferBinding, Recording, Storage};
+use crate::gpu::{BufferBinding, DeviceBuffer, Recording};
 use crate::{Commands, DType, Element, Error, Gpu, HostData, Result, Shape};
 
 /// An array on a device: contiguous, last axis fastest. Cloning is cheap and shares the values, which never change.
@@ -29,7 +29,7 @@ pub struct Tensor {
     gpu: Gpu,
     shape: Shape,
     dtype: DType,
-    storage: Arc<Storage>,
+    storage: Arc<DeviceBuffer>,
     /// Bytes into the storage.
     offset: u64,
     /// The commands that compute it, where it was recorded.
@@ -117,7 +117,7 @@ impl Tensor {
         }
         #[cfg(not(target_arch = "wasm32"))]
         gpu.check_owns(&buffer)?;
-        Ok(Self { gpu: gpu.clone(), shape, dtype, storage: Storage::foreign(buffer), offset, recording: None })
+        Ok(Self { gpu: gpu.clone(), shape, dtype, storage: DeviceBuffer::foreign(buffer), offset, recording: None })
     }
 
     /// A tensor that an operation is about to write.

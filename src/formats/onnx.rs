@@ -14,7 +14,7 @@ use prost::bytes::Bytes;
 
 use super::onnx_external::Beside;
 use super::onnx_fold::{Constant, Data, Kind, MOST_AXES, fold, kind_of, quantize, type_name};
-use super::onnx_layers::{Apply, Builder, Refusal, Step, Term, indexable};
+use super::onnx_layers::{Apply, Builder, LayerStep, Refusal, Term, indexable};
 use super::onnx_proto::{
     AttributeType, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto, decoded_bytes,
@@ -354,7 +354,7 @@ impl OnnxFile {
         let Translation { inputs, steps, outputs, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
         let mut shared = SharedWeights::default();
-        for Step { name, config, weights, reads } in steps {
+        for LayerStep { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();
             let layer = Layer::with_shared(gpu, config.named(&name), &shapes, weights, &mut shared);
             let index = model.add_block(layer.map_err(|error| error.in_layer(&name))?)?;
@@ -536,7 +536,7 @@ fn open_name(input: &ValueInfoProto, axis: usize, dim: &DimensionProto) -> Optio
 /// A graph as layers, as far as it can be built.
 struct Translation {
     inputs: Vec<Input>,
-    steps: Vec<Step>,
+    steps: Vec<LayerStep>,
     /// What each step makes.
     shapes: Vec<PartialShape>,
     outputs: Vec<Port>,

@@ -52,7 +52,7 @@ pub(super) fn at(attribute: &str, reason: impl Into<String>) -> Refusal {
 }
 
 /// One layer to build, applied once.
-pub(super) struct Step {
+pub(super) struct LayerStep {
     pub(super) name: String,
     pub(super) config: LayerConfig,
     /// What was made of one constant in one way is one tensor, however many steps read it.
@@ -87,7 +87,7 @@ pub(super) struct Builder {
     pub(super) opset: i64,
     pub(super) meter: Rc<Meter>,
     pub(super) inputs: Vec<Input>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<LayerStep>,
     /// What each step makes.
     pub(super) shapes: Vec<PartialShape>,
     /// The weights so far, by the place in memory of the constant's elements and by what was made of them; with the
@@ -151,7 +151,7 @@ impl Builder {
             return Err(format!("its output of shape {shape} would be too large").into());
         }
         self.shapes.push(shape);
-        self.steps.push(Step { name: String::new(), config, weights, reads: reads.to_vec() });
+        self.steps.push(LayerStep { name: String::new(), config, weights, reads: reads.to_vec() });
         Ok(Port::Output(self.steps.len() - 1, 0))
     }
 }

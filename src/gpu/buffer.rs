@@ -39,7 +39,7 @@ pub(super) struct BufferPool {
     idle_textures: Mutex<IdleTextures>,
     idle_bytes: AtomicU64,
     uniforms: Mutex<HashMap<Vec<u32>, wgpu::Buffer>>,
-    placeholder: Mutex<Option<Arc<Storage>>>,
+    placeholder: Mutex<Option<Arc<DeviceBuffer>>>,
     made: AtomicU64,
     bytes: AtomicU64,
     unsubmitted: AtomicU64,
@@ -120,14 +120,14 @@ impl BufferPool {
 ///
 /// The pool may hand it out again at once: the queue runs submissions in order, and [`Commands`](super::Commands) keeps
 /// every buffer it has recorded until it is submitted.
-pub(crate) struct Storage {
+pub(crate) struct DeviceBuffer {
     buffer: wgpu::Buffer,
     home: Weak<Inner>,
     /// Whether it goes back to the pool; else it is freed.
     pooled: bool,
 }
 
-impl Storage {
+impl DeviceBuffer {
     /// A buffer of the caller's, which no pool takes over.
     pub(crate) fn foreign(buffer: wgpu::Buffer) -> Arc<Self> {
         Arc::new(Self { buffer, home: Weak::new(), pooled: false })
@@ -138,7 +138,7 @@ impl Storage {
     }
 }
 
-impl Drop for Storage {
+impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         if let Some(gpu) = self.home.upgrade() {
             if self.pooled {
@@ -157,15 +157,15 @@ pub(crate) const fn allocated(bytes: u64) -> u64 {
 
 /// A range of a buffer as a dispatch binds it.
 #[derive(Clone)]
-pub(crate) struct Binding {
-    pub(crate) storage: Arc<Storage>,
+pub(crate) struct BufferBinding {
+    pub(crate) storage: Arc<DeviceBuffer>,
     /// Bytes.
     pub(crate) offset: u64,
     /// Bytes.
     pub(crate) size: u64,
 }
 
-impl Binding {
+impl BufferBinding {
     /// The first `size` bytes.
     pub(crate) fn sized(self, size: u64) -> Self {
         Self { size, ..self }
@@ -177,29 +177,29 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Limit`] above the device's largest buffer, [`Error::Gpu`] out of memory.
-    pub(crate) fn storage(&self, bytes: u64) -> Result<Arc<Storage>> {
+    pub(crate) fn storage(&self, bytes: u64) -> Result<Arc<DeviceBuffer>> {
         self.buffer("storage buffer", STORAGE, bytes)
     }
 
     /// Storage of `bytes`, whole, that no pool keeps: it is freed when the last handle is dropped.
-    pub(crate) fn memory(&self, bytes: u64) -> Result<Binding> {
+    pub(crate) fn memory(&self, bytes: u64) -> Result<BufferBinding> {
         let buffer = self.create_in_place_of_idle("storage buffer", STORAGE, self.checked_size(bytes)?)?;
-        let storage = Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: false });
-        Ok(Binding { storage, offset: 0, size: bytes })
+        let storage = Arc::new(DeviceBuffer { buffer, home: Arc::downgrade(&self.0), pooled: false });
+        Ok(BufferBinding { storage, offset: 0, size: bytes })
     }
 
     /// A buffer that the host can read `bytes` from.
-    pub(super) fn staging(&self, bytes: u64) -> Result<Arc<Storage>> {
+    pub(super) fn staging(&self, bytes: u64) -> Result<Arc<DeviceBuffer>> {
         self.buffer("staging buffer", STAGING, bytes)
     }
 
-    fn buffer(&self, label: &'static str, usage: wgpu::BufferUsages, bytes: u64) -> Result<Arc<Storage>> {
+    fn buffer(&self, label: &'static str, usage: wgpu::BufferUsages, bytes: u64) -> Result<Arc<DeviceBuffer>> {
         let size = self.checked_size(bytes)?;
         let buffer = match self.0.buffers.take(usage, size) {
             Some(buffer) => buffer,
             None => self.create_in_place_of_idle(label, usage, size)?,
         };
-        Ok(Arc::new(Storage { buffer, home: Arc::downgrade(&self.0), pooled: true }))
+        Ok(Arc::new(DeviceBuffer { buffer, home: Arc::downgrade(&self.0), pooled: true }))
     }
 
     /// A new buffer; where there is no memory for it, idle ones are freed first.
@@ -274,7 +274,7 @@ impl Gpu {
     }
 
     /// Writes `bytes` at the start of `storage`.
-    pub(crate) fn write(&self, storage: &Storage, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, storage: &DeviceBuffer, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -294,7 +294,7 @@ impl Gpu {
         Ok(())
     }
 
-    fn enqueue(&self, storage: &Storage, bytes: &[u8]) -> Result<()> {
+    fn enqueue(&self, storage: &DeviceBuffer, bytes: &[u8]) -> Result<()> {
         let whole = bytes.len() - bytes.len() % 4;
         self.guarded("upload", || {
             self.queue().write_buffer(&storage.buffer, 0, &bytes[..whole]);
@@ -313,7 +313,7 @@ impl Gpu {
     pub(super) fn submit(
         &self,
         context: &str,
-        uploads: &[(Arc<Storage>, Vec<u8>)],
+        uploads: &[(Arc<DeviceBuffer>, Vec<u8>)],
         commands: Option<wgpu::CommandBuffer>,
     ) -> Result<wgpu::SubmissionIndex> {
         let pool = &self.0.buffers;
@@ -349,15 +349,15 @@ impl Gpu {
     }
 
     /// What stands where an operand is absent: shaders have one layout, with or without a bias.
-    pub(super) fn placeholder(&self) -> Result<Binding> {
+    pub(super) fn placeholder(&self) -> Result<BufferBinding> {
         let mut placeholder = lock(&self.0.buffers.placeholder);
         let storage = match &*placeholder {
             Some(storage) => storage.clone(),
             None => {
                 let buffer = self.create("placeholder", STORAGE, GRANULE)?;
-                placeholder.insert(Storage::foreign(buffer)).clone()
+                placeholder.insert(DeviceBuffer::foreign(buffer)).clone()
             }
         };
-        Ok(Binding { storage, offset: 0, size: GRANULE })
+        Ok(BufferBinding { storage, offset: 0, size: GRANULE })
     }
 }

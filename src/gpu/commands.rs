@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::pipeline::Pipeline;
 use super::texels::{SharedTexels, Texels};
-use super::{BufferBinding, Gpu, Storage};
+use super::{BufferBinding, DeviceBuffer, Gpu};
 use crate::plan::{Binding, Dispatch, Operand, Plan};
 use crate::{Error, Result};
 
@@ -27,11 +27,11 @@ pub struct Commands {
     encoder: Option<wgpu::CommandEncoder>,
     pass: Option<wgpu::ComputePass<'static>>,
     /// What recorded dispatches use: it must not go back to the pool before they are submitted.
-    used: Vec<Arc<Storage>>,
+    used: Vec<Arc<DeviceBuffer>>,
     /// What recorded launches read as textures is copied there first.
     texels: SharedTexels,
     /// What is written before anything recorded runs.
-    uploads: Vec<(Arc<Storage>, Vec<u8>)>,
+    uploads: Vec<(Arc<DeviceBuffer>, Vec<u8>)>,
     /// Where the times of the first and the last launch are written, if they are asked for, and whether there was one.
     clock: Option<(wgpu::QuerySet, bool)>,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Prepared {
     /// What the launch reads as textures, copied to them before it.
     copies: Vec<(BufferBinding, Arc<Texels>)>,
     /// What the launch uses.
-    storages: Vec<Arc<Storage>>,
+    storages: Vec<Arc<DeviceBuffer>>,
 }
 
 impl Gpu {

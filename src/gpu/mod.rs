@@ -40,7 +40,7 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-pub(crate) use buffer::{Binding as BufferBinding, Storage, allocated};
+pub(crate) use buffer::{BufferBinding, DeviceBuffer, allocated};
 pub use commands::Commands;
 pub(crate) use commands::{Bound, Prepared, Recording, Resource};
 pub use open::AdapterChoice;

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::{BufferBinding, Commands, Gpu, Storage};
+use super::{BufferBinding, Commands, DeviceBuffer, Gpu};
 use crate::{Error, Result};
 
 /// A readback on its way: the copy has been submitted and the mapping asked for.
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// However it ends, the buffer is unmapped before the pool has it back.
 struct Pending {
     gpu: Gpu,
-    staging: Arc<Storage>,
+    staging: Arc<DeviceBuffer>,
     size: u64,
     mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
 }
@@ -109,7 +109,7 @@ impl Gpu {
             stagings.push((staging, source.size));
         }
         let submission = commands.submit_indexed()?;
-        let map = |(staging, size): (Arc<Storage>, u64)| {
+        let map = |(staging, size): (Arc<DeviceBuffer>, u64)| {
             let (sender, mapped) = oneshot_channel();
             let pending = Pending { gpu: self.clone(), staging, size, mapped };
             self.guarded("readback", || {

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{BufferBinding, Commands, Gpu, Storage};
+use super::{BufferBinding, Commands, DeviceBuffer, Gpu};
 use crate::Result;
 
 impl Gpu {
@@ -60,7 +60,7 @@ impl Gpu {
         };
         let buffer = self.guarded("time", || self.device().create_buffer(&descriptor))?;
         commands.resolve(&queries, &buffer)?;
-        let source = BufferBinding { storage: Storage::foreign(buffer), offset: 0, size: 16 };
+        let source = BufferBinding { storage: DeviceBuffer::foreign(buffer), offset: 0, size: 16 };
         let bytes = self.read_after(commands, &[source])?.swap_remove(0);
         let [start, end] = [0, 8].map(|at| bytes[at..at + 8].try_into().map_or(0, u64::from_ne_bytes));
         let nanoseconds = end.saturating_sub(start) as f64 * f64::from(self.queue().get_timestamp_period());

@@ -34,12 +34,12 @@ pub struct Sequential {
     gpu: Gpu,
     name: String,
     /// What was added before an input shape was known; of no more use once the model is built.
-    waiting: Vec<Step>,
+    waiting: Vec<Addition>,
     built: OnceLock<Model>,
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Addition {
     New(Box<LayerConfig>),
     Again(String),
 }
@@ -95,7 +95,7 @@ impl Sequential {
     /// [`Error::Invalid`] for a name that another layer has, for arguments that contradict a rule, and, once the input
     /// shape is known, for a layer that does not fit what comes before it, naming the layer. The model is unchanged then.
     pub fn add(&mut self, layer: impl Into<LayerConfig>) -> Result<&mut Self> {
-        self.push(Step::New(Box::new(layer.into())))
+        self.push(Addition::New(Box::new(layer.into())))
     }
 
     /// [`add`](Self::add), for chains.
@@ -112,7 +112,7 @@ impl Sequential {
     /// # Errors
     /// [`Error::Invalid`] listing the existing names where there is none such, and for a layer that does not fit.
     pub fn again(&mut self, name: &str) -> Result<&mut Self> {
-        self.push(Step::Again(name.into()))
+        self.push(Addition::Again(name.into()))
     }
 
     /// Adds a model at the end, as a block of this one. The input shape must be known.
@@ -131,7 +131,7 @@ impl Sequential {
         Ok(self)
     }
 
-    fn push(&mut self, step: Step) -> Result<&mut Self> {
+    fn push(&mut self, step: Addition) -> Result<&mut Self> {
         match self.built.get_mut() {
             Some(model) => extend(model, &step)?,
             None => {
@@ -143,25 +143,25 @@ impl Sequential {
     }
 
     /// What [`extend`] would refuse about the names and arguments of a step that waits.
-    fn check_name(&self, step: &Step) -> Result<()> {
+    fn check_name(&self, step: &Addition) -> Result<()> {
         let names: Vec<_> = self.configs().filter_map(|config| config.common().name.as_deref()).collect();
         match step {
-            Step::New(config) => {
+            Addition::New(config) => {
                 config.validate()?;
                 match &config.common().name {
                     Some(name) if names.contains(&name.as_str()) => Err(super::name_taken(name)),
                     _ => Ok(()),
                 }
             }
-            Step::Again(name) if names.contains(&name.as_str()) => Ok(()),
-            Step::Again(name) => Err(super::no_such_layer(&self.name, &names, format!("{name:?}"))),
+            Addition::Again(name) if names.contains(&name.as_str()) => Ok(()),
+            Addition::Again(name) => Err(super::no_such_layer(&self.name, &names, format!("{name:?}"))),
         }
     }
 
     fn configs(&self) -> impl Iterator<Item = &LayerConfig> {
         self.waiting.iter().filter_map(|step| match step {
-            Step::New(config) => Some(config.as_ref()),
-            Step::Again(_) => None,
+            Addition::New(config) => Some(config.as_ref()),
+            Addition::Again(_) => None,
         })
     }
 
@@ -283,9 +283,9 @@ impl Sequential {
 }
 
 /// Adds `step` at the end of `model`, or leaves it as it was.
-fn extend(model: &mut Model, step: &Step) -> Result<()> {
+fn extend(model: &mut Model, step: &Addition) -> Result<()> {
     let index = match step {
-        Step::New(config) => {
+        Addition::New(config) => {
             if let Some(name) = &config.common().name {
                 model.check_free(name)?;
             }
@@ -293,9 +293,9 @@ fn extend(model: &mut Model, step: &Step) -> Result<()> {
             let layer = layer.map_err(|error| error.in_layer(config.name_or_class()))?;
             model.add_block(layer)?
         }
-        Step::Again(name) => model.index_of(name)?,
+        Addition::Again(name) => model.index_of(name)?,
     };
-    append(model, index, matches!(step, Step::New(_)))
+    append(model, index, matches!(step, Addition::New(_)))
 }
 
 /// Applies block `index` at the end of `model`, or takes it away again if it is `new` and does not fit.

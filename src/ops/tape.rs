@@ -27,13 +27,13 @@ pub(crate) struct Value(usize);
 
 /// The memory of a value; values that are one another's [reshaping](Tape::reshape) share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Storage(pub(crate) usize);
+pub(crate) struct StorageIndex(pub(crate) usize);
 
 #[derive(Clone)]
 struct Info {
     shape: Shape,
     dtype: DType,
-    storage: Storage,
+    storage: StorageIndex,
 }
 
 /// Elements of the number of a step.
@@ -170,7 +170,7 @@ impl Tape {
     /// A value that steps are about to write.
     pub(crate) fn uninitialized(&mut self, shape: Shape, dtype: DType) -> Result<Value> {
         indexable(&shape)?;
-        let storage = Storage(self.storages);
+        let storage = StorageIndex(self.storages);
         self.storages += 1;
         self.values.push(Info { shape, dtype, storage });
         Ok(Value(self.values.len() - 1))
@@ -189,11 +189,11 @@ impl Tape {
         self.values[value.0].dtype
     }
 
-    pub(crate) fn storage(&self, value: Value) -> Storage {
+    pub(crate) fn storage(&self, value: Value) -> StorageIndex {
         self.values[value.0].storage
     }
 
-    /// The number of [`Storage`]s.
+    /// The number of [`StorageIndex`]s.
     pub(crate) fn storages(&self) -> usize {
         self.storages
     }

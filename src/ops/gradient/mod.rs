@@ -35,7 +35,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::tape::Storage;
+use super::tape::StorageIndex;
 use super::{Kernel, Read, Reads, Step, Tape, Value, cast, two};
 use crate::plan::{BinaryFunction, Elementwise, MoveProblem, Operand, Outside, Problem};
 use crate::strides::MoveAxis;
@@ -87,7 +87,7 @@ fn fill(tape: &mut Tape, output: Value, value: f32) -> Result<()> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
     /// The elements of a value, whatever its shape.
-    Storage(Storage),
+    Storage(StorageIndex),
     /// A constant, by its address.
     Kernel(usize),
 }
