@@ -37,6 +37,9 @@ pub enum Nearest {
     Floor,
     /// The next one above.
     Ceil,
+    /// The next one below, and the next one above along an axis that becomes smaller. What onnxruntime makes of ONNX's Resize
+    /// of opset 10, which does not say.
+    Simple,
 }
 
 /// How a value between input positions is found.
@@ -154,7 +157,8 @@ impl Resampling {
                 let source = match nearest {
                     Nearest::RoundPreferFloor => below + f64::from(u8::from(beyond_middle > MIDDLE)),
                     Nearest::RoundPreferCeil => below + f64::from(u8::from(beyond_middle >= -MIDDLE)),
-                    Nearest::Floor => below,
+                    Nearest::Simple if self.scale < 1.0 => x.ceil(),
+                    Nearest::Floor | Nearest::Simple => below,
                     Nearest::Ceil => x.ceil(),
                 };
                 vec![tap(source, 1.0)]

@@ -498,6 +498,39 @@ fn resized_positions_are_those_of_onnxruntime() {
     assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), cases.len(), &wrong[..wrong.len().min(5)]);
 }
 
+/// What a file computes of numbers that fill its input `x` of shape (1, 2, 4, 4).
+fn computed(gpu: &wgpu_conv::Gpu, file: &File, x: &[f32]) -> Vec<f32> {
+    let model = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap().build(gpu).unwrap();
+    model.predict(&HostTensor::new([1, 2, 4, 4], x.to_vec()).unwrap()).unwrap().values
+}
+
+/// Opset 10 has no `nearest_mode`: onnxruntime 1.32 takes the position below, and above where an axis becomes smaller.
+#[test]
+fn resize_of_opset_10_takes_the_positions_of_onnxruntime() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let text = |name: &str, value: &str| Attribute {
+        name: name.into(),
+        s: Some(value.into()),
+        r#type: 3,
+        ..Attribute::default()
+    };
+    let resize = |operator: &str, opset: i64, scales: [f32; 4], mode: &str| {
+        let to =
+            Tensor { name: "to".into(), dims: vec![4], data_type: 1, float_data: scales.into(), ..Tensor::default() };
+        file(opset, vec![node(operator, &["x", "to"], &["y"], vec![text("mode", mode)])], vec![to])
+    };
+    let count: Vec<f32> = (0..32).map(|place| place as f32).collect();
+    let smaller = computed(&gpu, &resize("Resize", 10, [1.0, 1.0, 0.6, 0.5], "nearest"), &count);
+    assert_eq!(smaller, [0.0, 2.0, 8.0, 10.0, 16.0, 18.0, 24.0, 26.0]);
+    let both = computed(&gpu, &resize("Resize", 10, [1.0, 1.0, 0.6, 1.5], "nearest"), &count);
+    assert_eq!(both[..12], [0.0, 0.0, 1.0, 2.0, 2.0, 3.0, 8.0, 8.0, 9.0, 10.0, 10.0, 11.0]);
+    let linear = computed(&gpu, &resize("Resize", 10, [1.0, 1.0, 0.5, 0.5], "linear"), &count);
+    assert_eq!(linear, [0.0, 2.0, 8.0, 10.0, 16.0, 18.0, 24.0, 26.0]);
+    let upsampled = computed(&gpu, &resize("Upsample", 9, [1.0, 1.0, 1.0, 1.5], "nearest"), &count);
+    assert_eq!(upsampled[..6], [0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+    assert!(refusal(&resize("Upsample", 9, [1.0, 1.0, 0.5, 1.0], "nearest")).contains("at least 1"));
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

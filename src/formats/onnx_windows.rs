@@ -371,6 +371,9 @@ pub(super) fn resize(a: &mut Apply) -> Outcome<Vec<Term>> {
         None if scales.len() == axes.len() => {
             let mut by_axis = vec![1.0; rank];
             axes.iter().zip(&scales).for_each(|(&axis, &scale)| by_axis[axis] = f64::from(scale));
+            if a.node.op_type == "Upsample" && scales.iter().any(|&scale| scale < 1.0) {
+                return Err("its scales must be at least 1; Resize makes what is smaller".into());
+            }
             if by_axis[..2] != [1.0, 1.0] {
                 return Err("batch and channels must keep their extents".into());
             }
@@ -451,7 +454,7 @@ fn interpolation(node: &NodeProto, old: bool) -> Outcome<Interpolation> {
     }
     let exclude_outside = node.int("exclude_outside", 0) != 0;
     Ok(match node.text("mode", "nearest") {
-        "nearest" if old => Interpolation::Nearest(Nearest::Floor),
+        "nearest" if old => Interpolation::Nearest(Nearest::Simple),
         "nearest" => Interpolation::Nearest(match node.text("nearest_mode", "round_prefer_floor") {
             "round_prefer_floor" => Nearest::RoundPreferFloor,
             "round_prefer_ceil" => Nearest::RoundPreferCeil,

@@ -957,12 +957,13 @@ impl Form for Coordinates {
     }
 }
 
-/// ONNX's names of the nearest positions.
-const NEAREST: [(&str, Nearest); 4] = [
+/// ONNX's names of the nearest positions; the last is onnxruntime's.
+const NEAREST: [(&str, Nearest); 5] = [
     ("round_prefer_floor", Nearest::RoundPreferFloor),
     ("round_prefer_ceil", Nearest::RoundPreferCeil),
     ("floor", Nearest::Floor),
     ("ceil", Nearest::Ceil),
+    ("simple", Nearest::Simple),
 ];
 
 /// `{"nearest": …}`, `"linear"`, or `{"cubic": a, "exclude_outside": …}`.

@@ -1034,6 +1034,7 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
         let position = |o: usize| f64::from(position(o));
         (axis, (0..to).map(position).collect::<Vec<_>>())
     });
+    let shrinks = |axis: usize| (0..2).any(|i| spatial::<2>(layer.data_format)[i] == axis && sizes[i].1 < 1.0);
     match layer.interpolation {
         Interpolation::Nearest(nearest) => {
             let picked = positions.iter().fold(input.clone(), |array, (axis, positions)| {
@@ -1041,7 +1042,8 @@ fn resize(input: &Array, layer: &layers::Resize) -> Estimate {
                 let place = |&position: &f64| {
                     let in_the_middle = (position.fract().abs() - 0.5).abs() <= 1e-6;
                     let place = match nearest {
-                        Nearest::Floor => position.floor(),
+                        Nearest::Simple if shrinks(*axis) => position.ceil(),
+                        Nearest::Floor | Nearest::Simple => position.floor(),
                         Nearest::Ceil => position.ceil(),
                         Nearest::RoundPreferFloor if in_the_middle => position.floor(),
                         Nearest::RoundPreferCeil if in_the_middle => position.ceil(),
