@@ -531,6 +531,40 @@ fn resize_of_opset_10_takes_the_positions_of_onnxruntime() {
     assert!(refusal(&resize("Upsample", 9, [1.0, 1.0, 0.5, 1.0], "nearest")).contains("at least 1"));
 }
 
+/// A reduction over no axes is what it does to each element, from opset 18 on: onnxruntime 1.32's values.
+#[test]
+fn a_reduction_over_no_axes_computes_all_the_same() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let x: Vec<f32> = (0..32).map(|place| if place % 2 == 0 { 2.0 } else { -3.0 }).collect();
+    let reduced = |operator: &str, axes: bool, keepdims: i64| {
+        let attributes = vec![int("noop_with_empty_axes", 1), int("keepdims", keepdims)];
+        let inputs = if axes { &["x", "axes"][..] } else { &["x"] };
+        let constants = if axes { vec![ints("axes", &[])] } else { vec![] };
+        computed(&gpu, &file(18, vec![node(operator, inputs, &["y"], attributes)], constants), &x)
+    };
+    let ln = |value: f32| value.ln();
+    for (operator, pair) in [
+        ("ReduceL1", [2.0, 3.0]),
+        ("ReduceL2", [2.0, 3.0]),
+        ("ReduceLogSum", [ln(2.0), f32::NAN]),
+        ("ReduceLogSumExp", [2.0, -3.0]),
+        ("ReduceMax", [2.0, -3.0]),
+        ("ReduceMean", [2.0, -3.0]),
+        ("ReduceProd", [2.0, -3.0]),
+        ("ReduceSum", [2.0, -3.0]),
+        ("ReduceSumSquare", [4.0, 9.0]),
+    ] {
+        for (axes, keepdims) in [(false, 1), (true, 0)] {
+            let values = reduced(operator, axes, keepdims);
+            assert_eq!(values.len(), 32, "{operator}");
+            let right = |(value, expected): (&f32, &f32)| {
+                (value - expected).abs() <= 1e-6 || value.is_nan() && expected.is_nan()
+            };
+            assert!(values.iter().zip(pair.iter().cycle()).all(right), "{operator}: {:?} for {pair:?}", &values[..2]);
+        }
+    }
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

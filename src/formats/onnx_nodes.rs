@@ -805,7 +805,7 @@ fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let axes = match axes_of(a.node, a.constant(1)?, a.meter())? {
         Some(axes) if !axes.is_empty() => axes_at(&axes, rank)?,
-        _ if a.node.int("noop_with_empty_axes", 0) != 0 => return a.same(),
+        _ if a.node.int("noop_with_empty_axes", 0) != 0 => return not_reduced(a),
         _ => (0..rank).collect(),
     };
     let keepdims = a.node.int("keepdims", 1) != 0;
@@ -829,6 +829,16 @@ fn reduce(a: &mut Apply) -> Outcome<Vec<Term>> {
     };
     let reduced = a.reduced(function, x, &axes, keepdims)?;
     Ok(vec![a.fitted(Term::Made(reduced))?])
+}
+
+/// A reduction over no axes: what it does to each element all the same.
+fn not_reduced(a: &mut Apply) -> Outcome<Vec<Term>> {
+    match a.node.op_type.as_str() {
+        "ReduceL1" | "ReduceL2" => a.map_fitted(Unary::Abs),
+        "ReduceLogSum" => a.map(Unary::Log),
+        "ReduceSumSquare" => a.map_fitted(Unary::Square),
+        _ => a.same(),
+    }
 }
 
 // Normalisation.

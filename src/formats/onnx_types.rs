@@ -117,6 +117,13 @@ impl Apply<'_> {
         }
     }
 
+    /// `function` of the first input, in the range of its type.
+    pub(super) fn map_fitted(&mut self, function: Unary) -> Outcome<Vec<Term>> {
+        let x = self.value(0)?;
+        let made = Term::Made(self.unary(function, x)?);
+        Ok(vec![self.fitted(made)?])
+    }
+
     /// `x`, of elements of one type, as those of another.
     pub(super) fn converted(&mut self, x: Port, from: i32, to: i32) -> Outcome<Port> {
         match (kind_of(from), kind_of(to)) {
