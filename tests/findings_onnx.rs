@@ -565,6 +565,38 @@ fn a_reduction_over_no_axes_computes_all_the_same() {
     }
 }
 
+/// Numbers of 16 bits: what a cast rounds stays rounded in the casts behind it.
+#[test]
+fn casts_to_16_bits_round() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut x = vec![0.0; 32];
+    x[..8].copy_from_slice(&[2049.0, 2051.0, 65519.0, -65520.0, 4e-8, 1.001, f32::INFINITY, 3e38]);
+    let (float, float16, bfloat16) = (1, 10, 16);
+    let there_and_back = |types: &[i64]| {
+        let name = |place: usize| {
+            if place == 0 { "x".to_owned() } else { format!("h{place}") }
+        };
+        let cast = |(place, &to): (usize, &i64)| {
+            let output = if place + 1 == types.len() { "y".to_owned() } else { name(place + 1) };
+            node("Cast", &[&name(place)], &[&output], vec![int("to", to)])
+        };
+        computed(&gpu, &file(17, types.iter().enumerate().map(cast).collect(), vec![]), &x)[..8].to_vec()
+    };
+    let half = [2048.0, 2052.0, 65504.0, f32::NEG_INFINITY, 5.9604645e-8, 1.0009766, f32::INFINITY, f32::INFINITY];
+    assert_eq!(there_and_back(&[float16, float]), half);
+    assert_eq!(there_and_back(&[float16, float16, float]), half);
+    let brain = [2048.0, 2048.0, 65536.0, -65536.0, 4.004687e-8, 1.0, f32::INFINITY, 3.0040553e38];
+    let values = there_and_back(&[bfloat16, float]);
+    assert!(values.iter().zip(brain).all(|(a, b)| *a == b || (a / b - 1.0).abs() < 1e-5), "{values:?} for {brain:?}");
+    // Of a constant, on the host.
+    let like = |like: Tensor| {
+        let nodes = vec![node("CastLike", &["k", "like"], &["h"], vec![]), node("Add", &["x", "h"], &["y"], vec![])];
+        computed(&gpu, &file(17, nodes, vec![floats("k", &[1], 2049.0), like]), &[0.0; 32])[0]
+    };
+    assert_eq!(like(floats("like", &[1], 1.0)), 2049.0);
+    assert_eq!(like(Tensor { data_type: 10, float_data: vec![], dims: vec![0], ..floats("like", &[], 0.0) }), 2048.0);
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

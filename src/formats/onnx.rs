@@ -752,6 +752,11 @@ impl<'a> Translator<'a> {
                 let data_type = onnx_types::made(node, &inputs, &types, 0);
                 Some(quantize(node, &constants, data_type, &self.meter).map(|made| vec![made]))
             }
+            // To a type that the constant itself does not keep.
+            "CastLike" => match (&constants[..], &types[..]) {
+                (&[Some(x), Some(_)], &[_, like]) => Some(x.cast(like, &self.meter).map(|made| vec![made])),
+                _ => None,
+            },
             _ => fold(node, &constants, &self.meter),
         });
         let outputs: Vec<Term> = match folded {

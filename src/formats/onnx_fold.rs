@@ -9,8 +9,8 @@ use half::{bf16, f16};
 
 use super::decode;
 use super::onnx_proto::{NodeProto, TensorProto};
-use crate::HostTensor;
 use crate::budget::Meter;
+use crate::{HostTensor, Rounding};
 
 /// The most axes that an array may have, as in NumPy.
 pub(super) const MOST_AXES: usize = 64;
@@ -267,7 +267,7 @@ impl Constant {
     ///
     /// # Errors
     /// For a number that an integer type does not have.
-    fn cast(&self, to: i32, meter: &Meter) -> Outcome<Self> {
+    pub(super) fn cast(&self, to: i32, meter: &Meter) -> Outcome<Self> {
         let kind = kind_of(to).ok_or_else(|| format!("elements cannot be cast to {}", type_name(to)))?;
         // Where the kind stays, the numbers are looked at all the same.
         spend(meter, self.data.len(), kind)?;
@@ -298,7 +298,22 @@ impl Constant {
                 return Err(format!("{value} cannot be cast to {}", type_name(to)));
             }
         }
+        let data = match (data, rounding(to)) {
+            (Data::Floats(values), Some(rounding)) => {
+                Data::Floats(Arc::new(values.iter().map(|&value| rounding.round(value)).collect()))
+            }
+            (data, _) => data,
+        };
         Ok(Self { shape: self.shape.clone(), data })
+    }
+}
+
+/// How numbers are rounded that become elements of a floating type of 16 bits.
+pub(super) fn rounding(data_type: i32) -> Option<Rounding> {
+    match data_type {
+        10 => Some(Rounding::Float16),
+        16 => Some(Rounding::BFloat16),
+        _ => None,
     }
 }
 
@@ -629,16 +644,6 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
             let to = i32::try_from(node.int("to", 0)).unwrap_or(0);
             x.cast(to, meter)
         }
-        "CastLike" => given(1).and_then(|like| {
-            x.cast(
-                match like.data.kind() {
-                    Kind::Float => 1,
-                    Kind::Int => 7,
-                    Kind::Bool => 9,
-                },
-                meter,
-            )
-        }),
         "Shape" => Ok(shape(node, &x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>())),
         "Size" => Ok(Constant { shape: Vec::new(), data: Data::Ints(Arc::new(vec![Ok(x.data.len() as i64)])) }),
         "Reshape" => given(1).and_then(|target| reshape(node, x, target, meter)),

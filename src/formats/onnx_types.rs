@@ -4,12 +4,13 @@
 //! a division must be cut to a whole number, a cast must cut off the fraction, and what is made of numbers of 8 or 16 bits
 //! must be brought into their range, as it wraps around there.
 
-use super::onnx_fold::{Constant, Kind, kind_of, type_name};
+use super::onnx_fold::{Constant, Kind, kind_of, rounding, type_name};
 use super::onnx_layers::{Apply, Outcome, Term, at};
 use super::onnx_proto::NodeProto;
-use crate::Unary;
+use crate::layers::ActivationLayer;
 use crate::model::Port;
 use crate::plan::BinaryFunction;
+use crate::{Activation, DTypePolicy, Rounding, Unary};
 
 pub(super) const FLOAT: i32 = 1;
 pub(super) const UINT8: i32 = 2;
@@ -63,6 +64,15 @@ impl Apply<'_> {
     /// `function` of `x` and a number on its right.
     pub(super) fn number(&mut self, function: BinaryFunction, x: Port, number: f32) -> Outcome<Port> {
         self.binary_with(function, x, &Constant::floats(Vec::new(), vec![number]), false)
+    }
+
+    /// `x` rounded to fewer bits: what a layer of such numbers reads.
+    fn rounded(&mut self, x: Port, rounding: Rounding) -> Outcome<Port> {
+        let policy = match rounding {
+            Rounding::BFloat16 => DTypePolicy::BFloat16,
+            Rounding::Float16 => DTypePolicy::EmulatedFloat16,
+        };
+        self.layer(ActivationLayer::new(Activation::Linear).dtype(policy), &[x])
     }
 
     /// `x` without its fraction.
@@ -129,7 +139,8 @@ impl Apply<'_> {
         match (kind_of(from), kind_of(to)) {
             _ if from == to => Ok(x),
             (_, Some(Kind::Bool)) => self.number(BinaryFunction::NotEqual, x, 0.0),
-            (Some(Kind::Bool), Some(_)) | (_, Some(Kind::Float)) => Ok(x),
+            (Some(Kind::Bool), Some(_)) => Ok(x),
+            (_, Some(Kind::Float)) => rounding(to).map_or(Ok(x), |rounding| self.rounded(x, rounding)),
             (Some(Kind::Int), Some(Kind::Int)) => self.wrapped(x, to),
             (_, Some(Kind::Int)) => self.cut(x),
             _ => Err(at("to", format!("the model's values cannot become {}", type_name(to)))),
