@@ -597,6 +597,48 @@ fn casts_to_16_bits_round() {
     assert_eq!(like(Tensor { data_type: 10, float_data: vec![], dims: vec![0], ..floats("like", &[], 0.0) }), 2048.0);
 }
 
+/// The number of elements is an attribute before opset 10, and an input from then on.
+#[test]
+fn the_number_of_elements_stands_where_its_opset_has_it() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let count: Vec<f32> = (0..32).map(|place| place as f32).collect();
+    let taken = |k| file(9, vec![node("TopK", &["x"], &["y", "z"], vec![int("k", k)])], vec![]);
+    assert_eq!(computed(&gpu, &taken(2), &count)[..4], [3.0, 2.0, 7.0, 6.0]);
+    assert!(refusal(&taken(5)).contains("from 0 to the extent 4 of axis 3, and is 5"), "{}", refusal(&taken(5)));
+    let given = |k: &[i64]| file(10, vec![node("TopK", &["x", "k"], &["y", "z"], vec![])], vec![ints("k", k)]);
+    assert_eq!(computed(&gpu, &given(&[1]), &count)[..2], [3.0, 7.0]);
+    assert!(refusal(&given(&[1, 2])).contains("its k must be one number, and is 2"), "{}", refusal(&given(&[1, 2])));
+    let none = refusal(&file(10, vec![node("TopK", &["x"], &["y", "z"], vec![])], vec![]));
+    assert!(none.contains("is missing"), "{none}");
+}
+
+/// NaN counts as beyond all, as it does in NumPy's argmax, and no position is outside of the axis.
+#[test]
+fn nan_has_a_place_of_its_own() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut x = vec![0.0; 32];
+    x[..12].copy_from_slice(&[1.0, f32::NAN, 9.0, f32::NAN, 5.0, 1.0, 2.0, 3.0, f32::NAN, f32::NAN, f32::NAN, 4.0]);
+    let taken = |k: i64, largest: i64| {
+        let top = node("TopK", &["x", "k"], &["v", "y"], vec![int("largest", largest)]);
+        computed(&gpu, &file(17, vec![top], vec![ints("k", &[k])]), &x)
+    };
+    assert_eq!(taken(1, 1)[..3], [1.0, 0.0, 0.0]);
+    assert_eq!(taken(3, 1)[..9], [1.0, 3.0, 2.0, 0.0, 3.0, 2.0, 0.0, 1.0, 2.0]);
+    assert_eq!(taken(4, 0)[..12], [1.0, 3.0, 0.0, 2.0, 1.0, 2.0, 3.0, 0.0, 0.0, 1.0, 2.0, 3.0]);
+    let best = |operator: &str| {
+        let attributes = vec![int("axis", 3), int("keepdims", 0)];
+        computed(&gpu, &file(17, vec![node(operator, &["x"], &["y"], attributes)], vec![]), &x)[..3].to_vec()
+    };
+    assert_eq!(best("ArgMax"), [1.0, 0.0, 0.0]);
+    assert_eq!(best("ArgMin"), [1.0, 1.0, 0.0]);
+    let clipped = |nodes: Vec<Node>, constants| computed(&gpu, &file(17, nodes, constants), &x)[..4].to_vec();
+    for (least, most) in [(0.0, 6.0), (0.0, 2.5), (-1.0, 2.5)] {
+        let bounds = vec![floats("a", &[], least), floats("b", &[], most)];
+        let values = clipped(vec![node("Clip", &["x", "a", "b"], &["y"], vec![])], bounds);
+        assert!(values[1].is_nan() && values[3].is_nan() && values[2] == most, "{values:?}");
+    }
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

@@ -559,15 +559,19 @@ fn top_k(a: &mut Apply) -> Outcome<Vec<Term>> {
     let rank = a.dims(x).len();
     let axis = axis_at(a.node.int("axis", -1), rank)?;
     let extent = a.extent(x, axis)?;
-    let k = match a.ints(1, "k")? {
-        Some(k) => match k[..] {
+    // Before opset 10 it was an attribute.
+    let k = match a.constant(1)? {
+        Some(k) => match k.known_ints(a.meter())?[..] {
             [k] => k,
-            _ => return Err("its number of elements must be one number".into()),
+            ref given => return Err(format!("its k must be one number, and is {}", given.len()).into()),
         },
-        None => a.node.int("k", 0),
+        None if a.node.attribute("k").is_some() => a.node.int("k", 0),
+        None => return Err("its k, how many elements it takes, is missing".into()),
     };
-    let k = usize::try_from(k).ok().filter(|&k| k <= extent);
-    let k = k.ok_or_else(|| format!("of {extent} elements no more can be taken"))?;
+    let k = match usize::try_from(k) {
+        Ok(k) if k <= extent => k,
+        _ => return Err(format!("its k must be from 0 to the extent {extent} of axis {axis}, and is {k}").into()),
+    };
     let largest = a.node.int("largest", 1) != 0;
     if k == 1 {
         let best = a.best(x, axis, largest, false)?;
@@ -578,8 +582,12 @@ fn top_k(a: &mut Apply) -> Outcome<Vec<Term>> {
     let others = dims.iter().enumerate().filter(|(other, _)| *other != axis);
     let others = others.fold(1usize, |count, (_, dim)| count.saturating_mul(dim.unwrap_or(1)));
     a.few_pairs(&[others, extent, extent])?;
+    // NaN is equal to nothing, itself included, and would share places with others; here it is beyond all.
+    let nan = Term::Made(a.unary(Unary::IsNan, x)?);
+    let beyond = Constant::floats(Vec::new(), vec![if largest { f32::INFINITY } else { f32::NEG_INFINITY }]);
+    let key = a.chosen(&nan, Term::Known(beyond), Term::Made(x))?;
     // One stands along `axis`, and what it is compared with along the axis behind.
-    let [own, other] = [a.widened(x, axis + 1)?, a.widened(x, axis)?];
+    let [own, other] = [a.widened(key, axis + 1)?, a.widened(key, axis)?];
     let better = if largest { BinaryFunction::Greater } else { BinaryFunction::Less };
     let better = a.binary(better, other, own)?;
     let equal = a.binary(BinaryFunction::Equal, other, own)?;
