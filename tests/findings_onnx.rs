@@ -612,6 +612,50 @@ fn the_number_of_elements_stands_where_its_opset_has_it() {
     assert!(none.contains("is missing"), "{none}");
 }
 
+/// What is computed with narrow whole numbers wraps around in their types: onnxruntime 1.32's values.
+#[test]
+fn narrow_whole_numbers_wrap_around() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let (uint8, int8, int16, int32) = (2, 3, 5, 6);
+    let typed = |data_type: i32, nodes: Vec<Node>, constants: Vec<Tensor>| {
+        let mut file = file(17, nodes, constants);
+        let tensor = file.graph.as_mut().unwrap().input[0].r#type.as_mut().unwrap().tensor.as_mut().unwrap();
+        tensor.elem_type = data_type;
+        file
+    };
+    let mut x = [0.0; 32];
+    x[..4].copy_from_slice(&[-128.0, 127.0, -1.0, 5.0]);
+    for operator in ["Neg", "Abs"] {
+        let values = computed(&gpu, &typed(int8, vec![node(operator, &["x"], &["y"], vec![])], vec![]), &x);
+        let sign = if operator == "Neg" { 1.0 } else { -1.0 };
+        assert_eq!(values[..4], [-128.0, -127.0 * sign, 1.0, -5.0 * sign], "{operator}");
+    }
+    let twice = typed(int8, vec![node("Add", &["x", "x"], &["y"], vec![])], vec![]);
+    assert_eq!(computed(&gpu, &twice, &x)[..4], [0.0, -2.0, -2.0, 10.0]);
+    let product = typed(int16, vec![node("Mul", &["x", "x"], &["y"], vec![])], vec![]);
+    assert!(refusal(&product).contains("cast them to int32 first"), "{}", refusal(&product));
+    // Of constants, on the host.
+    let folded = |operator: &str, data_type: i32, pair: [i64; 2]| {
+        let constant = |name: &str, value| {
+            let field = Tensor { data_type: 7, int64_data: vec![value], dims: vec![1], ..ints(name, &[]) };
+            (field, node("Cast", &[name], &[&format!("{name}{name}")], vec![int("to", data_type.into())]))
+        };
+        let ((a, first), (b, second)) = (constant("a", pair[0]), constant("b", pair[1]));
+        let inputs = if operator == "Neg" { &["aa"][..] } else { &["aa", "bb"] };
+        let mut file = file(17, vec![first, second, node(operator, inputs, &["c"], vec![])], vec![a, b]);
+        file.graph.as_mut().unwrap().output = vec![value("c", &[])];
+        let file = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap();
+        file.known_outputs().first().map(|(_, value)| value.values[0])
+    };
+    assert_eq!(folded("Add", int8, [120, 120]), Some(-16.0));
+    assert_eq!(folded("Sub", uint8, [7, 90]), Some(173.0));
+    assert_eq!(folded("Mul", uint8, [120, 120]), Some(64.0));
+    assert_eq!(folded("Mul", int32, [7 << 24, 90]), Some(1_979_711_488.0));
+    assert_eq!(folded("Neg", int16, [-32768, 0]), Some(-32768.0));
+    assert_eq!(folded("Add", 13, [1, 2]), Some(3.0));
+    assert_eq!(folded("Sub", 13, [1, 2]), None, "2^64 - 1 is no number here");
+}
+
 /// NaN counts as beyond all, as it does in NumPy's argmax, and no position is outside of the axis.
 #[test]
 fn nan_has_a_place_of_its_own() {

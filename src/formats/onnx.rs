@@ -760,7 +760,12 @@ impl<'a> Translator<'a> {
             _ => fold(node, &constants, &self.meter),
         });
         let outputs: Vec<Term> = match folded {
-            Some(folded) => folded?.into_iter().map(Term::Known).collect(),
+            Some(folded) => {
+                let data_type = |index| onnx_types::made(node, &inputs, &types, index);
+                let wrapped = |(index, made): (usize, Constant)| made.wrapped(data_type(index), &self.meter);
+                let folded = folded?.into_iter().enumerate().map(wrapped).collect::<Result<Vec<_>, _>>()?;
+                folded.into_iter().map(Term::Known).collect()
+            }
             None => {
                 whole_numbers_hold(node, &inputs, &types)?;
                 let (inputs, types) = (inputs.clone(), types.clone());

@@ -263,6 +263,25 @@ impl Constant {
         self.walk(shape.to_vec(), &strides, 0, meter)
     }
 
+    /// What arithmetic has made of whole numbers, in the range of their type, as it wraps around there.
+    ///
+    /// # Errors
+    /// For a number of 64 bits that would have to.
+    pub(super) fn wrapped(self, data_type: i32, meter: &Meter) -> Outcome<Self> {
+        let (Data::Ints(values), Some((least, most))) = (&self.data, range_of(data_type)) else { return Ok(self) };
+        let Some(beyond) = values.iter().flatten().find(|value| !(least..=most).contains(*value)) else {
+            return Ok(self);
+        };
+        if most == i64::MAX {
+            return Err(format!("{beyond} is no {}, and would wrap around", type_name(data_type)));
+        }
+        spend(meter, values.len(), Kind::Int)?;
+        let (least, count) = (i128::from(least), i128::from(most) - i128::from(least) + 1);
+        let within = |value: i64| ((i128::from(value) - least).rem_euclid(count) + least) as i64;
+        let values = values.iter().map(|value| value.map(within)).collect::<Vec<_>>();
+        Ok(Self { shape: self.shape, data: Data::Ints(values.into()) })
+    }
+
     /// The elements as those of another type.
     ///
     /// # Errors

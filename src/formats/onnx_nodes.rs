@@ -38,7 +38,7 @@ const REDUCE: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
 const BINARY: &[&str] = &["axis", "broadcast", "consumed_inputs"];
 
 const OPERATORS: &[Operator] = &[
-    row("Abs", &[], |a| a.map(Unary::Abs)),
+    row("Abs", &[], |a| a.map_fitted(Unary::Abs)),
     row("Add", BINARY, |a| a.broadcast(BinaryFunction::Add)).takes(2, 1),
     row(
         "AveragePool",
@@ -99,7 +99,7 @@ const OPERATORS: &[Operator] = &[
     row("Min", BINARY, |a| a.broadcast(BinaryFunction::Minimum)).takes(usize::MAX, 1),
     row("Mish", &[], |a| a.activation(Activation::Mish)),
     row("Mul", BINARY, |a| a.broadcast(BinaryFunction::Multiply)).takes(2, 1),
-    row("Neg", &[], |a| a.map(Unary::Neg)),
+    row("Neg", &[], |a| a.map_fitted(Unary::Neg)),
     row("PRelu", &[], prelu).takes(2, 1),
     row("Pad", &["mode", "pads", "value"], pad).takes(4, 1),
     row("Pow", BINARY, pow).takes(2, 1),
@@ -323,6 +323,13 @@ impl Apply<'_> {
             && self.types.iter().any(|t| [12, 13].contains(t))
         {
             return Err("differences of uint32 and uint64 are not computed; cast them to int64 first".into());
+        }
+        // Before they wrap around they reach 2^32, and f32 has whole numbers up to 2^24.
+        if operation == BinaryFunction::Multiply
+            && self.node.op_type == "Mul"
+            && self.types.iter().any(|t| [4, 5].contains(t))
+        {
+            return Err("products of uint16 and int16 are not computed; cast them to int32 first".into());
         }
         Ok(Term::Made(match (left, right) {
             (Term::Made(left), Term::Made(right)) => self.binary(operation, left, right)?,
