@@ -714,6 +714,27 @@ fn large_graphs_are_read_in_proportion() {
     }
 }
 
+/// Calls of models of tens of thousands of layers, and files of them, in seconds: no step looks through all others.
+#[test]
+fn large_graphs_are_called_and_written_in_proportion() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let start = std::time::Instant::now();
+    let sum = file(17, vec![node("Sum", &["x"; 40_000], &["y"], vec![])], vec![]);
+    assert_eq!(computed(&gpu, &sum, &[0.5; 32]), [20_000.0; 32]);
+    assert!(start.elapsed().as_secs() < 25, "calling took {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    let named = |index: usize| {
+        let input = if index == 0 { "x".to_owned() } else { format!("h{index}") };
+        let output = if index == 29_999 { "y".to_owned() } else { format!("h{}", index + 1) };
+        node("Relu", &[&input], &[&output], vec![])
+    };
+    let chain = file(17, (0..30_000).map(named).collect(), vec![]).encode_to_vec();
+    let model = OnnxFile::from_bytes(&chain).unwrap().build(&gpu).unwrap();
+    let folder = Folder::new("large");
+    model.save(folder.0.join("chain.keras")).unwrap();
+    assert!(start.elapsed().as_secs() < 25, "writing took {:?}", start.elapsed());
+}
+
 /// Single operators and small graphs of them, against onnxruntime.
 ///
 /// Weights of 8 bits have 7 of them in these files: with all 8, onnxruntime's kernels for processors without VNNI saturate sums

@@ -458,13 +458,15 @@ struct Tree<'a> {
     /// The name of the layer that has its weights here, and these.
     vars: Option<(&'a str, &'a [HostTensor])>,
     below: Vec<(&'a str, Tree<'a>)>,
+    /// Where each name stands in `below`.
+    places: HashMap<&'a str, usize>,
 }
 
 impl<'a> Tree<'a> {
     /// The group of a name or a path below this one.
     fn below(&mut self, path: &'a str) -> &mut Self {
         path.split('/').fold(self, |tree, name| {
-            let place = tree.below.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            let place = *tree.places.entry(name).or_insert_with(|| {
                 tree.below.push((name, Tree::default()));
                 tree.below.len() - 1
             });

@@ -130,9 +130,11 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     let needed = model.needed(model.outputs());
     let mut numbers = Vec::with_capacity(model.nodes().len());
     let mut counts = vec![0; names.blocks.len()];
-    for (node, needed) in model.nodes().iter().zip(&needed) {
+    let mut applied = vec![Vec::new(); names.blocks.len()];
+    for (index, (node, needed)) in model.nodes().iter().zip(&needed).enumerate() {
         numbers.push(counts[node.block]);
         counts[node.block] += u32::from(*needed);
+        applied[node.block].push(index);
     }
     let history = |port| match port {
         Port::Input(index) => json!([names.inputs[index], 0, 0]),
@@ -158,8 +160,8 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
         let mut layer = match part {
             Part::Input(index) => of_input(model, index, &names),
             Part::Block(index) => {
-                let first = model.nodes().iter().find(|node| node.block == index);
-                let shapes = first.map_or(&[][..], |node| &node.inputs).iter().map(|&port| model.shape(port));
+                let first = applied[index].first().map_or(&[][..], |&node| &model.nodes()[node].inputs);
+                let shapes = first.iter().map(|&port| model.shape(port));
                 let (block, name) = (&model.blocks()[index], &names.blocks[index]);
                 of_block(block, kept(model, index), name, shapes.collect(), around, foreign)
             }
@@ -168,8 +170,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
             layer["name"] = layer["config"]["name"].clone();
             layer["inbound_nodes"] = json!([]);
             if let Part::Block(index) = part {
-                let applications = (0..needed.len()).filter(|&node| model.nodes()[node].block == index);
-                let applications = applications.enumerate().filter(|&(_, node)| needed[node]);
+                let applications = applied[index].iter().copied().enumerate().filter(|&(_, node)| needed[node]);
                 let block = &model.blocks()[index];
                 let keywords = at(model.notes(), "/keywords").get(block.name());
                 let calls = applications.map(|(number, node)| {

@@ -20,7 +20,7 @@
 //! The last few programs are kept. One is compiled anew where plans are chosen differently since.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -169,7 +169,7 @@ impl Schedule {
             need(input, 0, 0);
         }
         // A weight has memory of its own, which nothing shares.
-        let of_weights: Vec<_> = tape.variables().iter().map(|(_, value)| tape.storage(*value)).collect();
+        let of_weights: HashSet<_> = tape.variables().iter().map(|(_, value)| tape.storage(*value)).collect();
         for &output in &outputs {
             need(output, tape.steps.len(), tape.steps.len());
         }
@@ -234,20 +234,21 @@ fn shared(needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
 fn shared_in(order: &[usize], needs: &[Need]) -> (Vec<usize>, Vec<u64>) {
     let mut slots = vec![usize::MAX; needs.len()];
     let mut sizes: Vec<u64> = Vec::new();
-    let mut taken: Vec<Vec<usize>> = Vec::new();
+    // When each slot is taken: no two of its times meet, so that the last of those that begin in time is the only one that may.
+    let mut taken: Vec<BTreeMap<usize, usize>> = Vec::new();
     for &index in order {
         let need = &needs[index];
         let free = |slot: &usize| {
-            taken[*slot].iter().all(|&other| needs[other].last < need.first || need.last < needs[other].first)
+            taken[*slot].range(..=need.last).next_back().is_none_or(|(_, &other_last)| other_last < need.first)
         };
         let choice = |&slot: &usize| (sizes[slot] < need.bytes, sizes[slot].abs_diff(need.bytes));
         let slot = (0..sizes.len()).filter(free).min_by_key(choice).unwrap_or(sizes.len());
         if slot == sizes.len() {
             sizes.push(0);
-            taken.push(Vec::new());
+            taken.push(BTreeMap::new());
         }
         sizes[slot] = sizes[slot].max(need.bytes);
-        taken[slot].push(index);
+        taken[slot].insert(need.first, need.last);
         slots[index] = slot;
     }
     (slots, sizes)
@@ -303,9 +304,9 @@ impl Program {
         }
         let Schedule { tape, outputs, launches, slots, sizes, texels, .. } = schedule;
         let memory = sizes.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<Vec<_>>>()?;
+        let of_weights: HashMap<_, _> = tape.variables().iter().map(|(data, own)| (tape.storage(*own), data)).collect();
         let tensor = |value: Value| -> Result<Tensor> {
-            let storage = tape.storage(value);
-            if let Some((data, _)) = tape.variables().iter().find(|(_, own)| tape.storage(*own) == storage) {
+            if let Some(data) = of_weights.get(&tape.storage(value)) {
                 return data.on_device()?.reshape(tape.shape(value));
             }
             match slots[tape.storage(value).0] {

@@ -283,27 +283,6 @@ impl Tape {
         last
     }
 
-    /// The step before `reader` that alone writes `value`, all of it, where `reader` alone reads it and nothing outside
-    /// does.
-    pub(crate) fn maker(&self, outputs: &[Value], reader: usize, value: Value) -> Option<usize> {
-        let storage = self.storage(value);
-        let is = |other: &Value| self.storage(*other) == storage;
-        if outputs.iter().chain(&self.inputs).chain(self.variables.iter().map(|(_, value)| value)).any(is) {
-            return None;
-        }
-        let mut found = None;
-        for (index, step) in self.steps.iter().enumerate() {
-            let reads = step.values_read().filter(|(_, other)| is(other)).count();
-            if reads > usize::from(index == reader) {
-                return None;
-            }
-            if step.written().any(|other| is(&other)) && found.replace(index).is_some() {
-                return None;
-            }
-        }
-        found
-    }
-
     /// Records every step into `commands`, [rewritten](rewrite::of_call); returns `outputs`. Memory is
     /// let go after its last use.
     pub(crate) fn record(

@@ -15,10 +15,8 @@ pub(super) const RULE: Rule = Rule { name: "dead", apply };
 
 /// Tried from the last step on: what only dead steps read is dead as well.
 fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
-    let tape = &*rewriting.tape;
-    let written = || tape.steps[index].written().map(|value| tape.storage(value));
-    let later = tape.steps[index + 1..].iter().flat_map(|step| step.values_read().map(|(_, value)| value));
-    let kept = rewriting.outputs.iter().copied().chain(tape.variables().iter().map(|(_, value)| *value));
-    let mut read = later.chain(kept).map(|value| tape.storage(value));
-    Ok(if read.any(|storage| written().any(|other| other == storage)) { Outcome::Other } else { Outcome::Gone })
+    let (tape, uses) = (&*rewriting.tape, &rewriting.uses);
+    let mut written = tape.steps[index].written().map(|value| tape.storage(value).0);
+    let is_read = written.any(|storage| uses.reads[storage] > 0 || uses.outside[storage]);
+    Ok(if is_read { Outcome::Other } else { Outcome::Gone })
 }

@@ -21,8 +21,8 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
         return Ok(Outcome::Kept(READ_ELSEWHERE));
     };
     let written = step.written().next();
-    let maker = &mut rewriting.tape.steps[maker];
-    let activation = match &mut maker.problem {
+    let mut fused = rewriting.tape.steps[maker].clone();
+    let activation = match &mut fused.problem {
         Problem::Conv(conv) => &mut conv.epilogue.activation,
         Problem::Binary(binary) => &mut binary.activation,
         _ => return Ok(Outcome::Kept("the operation before takes no activation")),
@@ -31,6 +31,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
         return Ok(Outcome::Kept("the operation before has an activation already"));
     }
     *activation = map.activation;
-    written.into_iter().for_each(|output| maker.write(output));
+    written.into_iter().for_each(|output| fused.write(output));
+    rewriting.put(maker, fused);
     Ok(Outcome::Gone)
 }

@@ -64,11 +64,12 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
         }
     };
     let epilogue = Epilogue { bias: bias.is_some(), ..scale.epilogue };
-    let step = &mut rewriting.tape.steps[maker];
+    let mut step = rewriting.tape.steps[maker].clone();
     step.read(Operand::Kernel, kernel.map(Read::Constant));
     step.read(Operand::Bias, bias.map(Read::Constant));
     step.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
     step.write(output);
+    rewriting.put(maker, step);
     Ok(Outcome::Gone)
 }
 

@@ -34,7 +34,7 @@ use std::fmt;
 
 pub(crate) use fold::Folded;
 
-use super::{Tape, Value};
+use super::{Step, Tape, Value};
 use crate::plan::SeparableProblem;
 use crate::{Gpu, Result};
 
@@ -57,14 +57,41 @@ enum Outcome {
     Other,
 }
 
-/// A tape that is being rewritten.
+/// A tape that is being rewritten: steps are changed by [`put`](Self::put) alone, which counts what they read and write.
 struct Rewriting<'a> {
     tape: &'a mut Tape,
-    /// What somebody outside reads.
-    outputs: &'a [Value],
+    uses: Uses,
     folded: &'a mut Folded,
     /// Whether two convolutions are to be taken in one pass, the larger of whose tensors has so many bytes.
     takes_one_pass: &'a dyn Fn(&SeparableProblem, u64) -> Result<bool>,
+}
+
+/// How often steps read and write each storage, kept up to date so that no rule has to look through all of them.
+struct Uses {
+    reads: Vec<usize>,
+    writes: Vec<usize>,
+    /// Whether somebody outside reads or has written it.
+    outside: Vec<bool>,
+}
+
+impl Uses {
+    fn of(tape: &Tape, outputs: &[Value]) -> Self {
+        let (count, mut outside) = (tape.storages(), vec![false; tape.storages()]);
+        let variables = tape.variables().iter().map(|(_, value)| value);
+        for value in outputs.iter().chain(tape.inputs()).chain(variables) {
+            outside[tape.storage(*value).0] = true;
+        }
+        let mut uses = Self { reads: vec![0; count], writes: vec![0; count], outside };
+        tape.steps.iter().for_each(|step| uses.count(tape, step, true));
+        uses
+    }
+
+    /// Counts a step that is new, or no longer one that is gone.
+    fn count(&mut self, tape: &Tape, step: &Step, is_new: bool) {
+        let count = |of: &mut usize| if is_new { *of += 1 } else { *of -= 1 };
+        step.values_read().for_each(|(_, value)| count(&mut self.reads[tape.storage(value).0]));
+        step.written().for_each(|value| count(&mut self.writes[tape.storage(value).0]));
+    }
 }
 
 /// Why a step cannot take the work of the next.
@@ -72,13 +99,13 @@ const READ_ELSEWHERE: &str = "what it reads is read elsewhere too, or comes from
 
 /// Rewrites the tape of a program, whose results are `outputs`.
 pub(crate) fn of_program(tape: &mut Tape, gpu: &Gpu, outputs: &[Value], folded: &mut Folded) -> Result<()> {
-    Rewriting { tape, outputs, folded, takes_one_pass: &takes_one_pass(gpu) }.of_program()
+    Rewriting::new(tape, outputs, folded, &takes_one_pass(gpu)).of_program()
 }
 
 /// Rewrites the tape of one call, whose results are `outputs`.
 pub(crate) fn of_call(tape: &mut Tape, gpu: &Gpu, outputs: &[Value]) -> Result<()> {
-    let folded = &mut Folded::default();
-    let mut rewriting = Rewriting { tape, outputs, folded, takes_one_pass: &takes_one_pass(gpu) };
+    let (folded, takes_one_pass) = (&mut Folded::default(), takes_one_pass(gpu));
+    let mut rewriting = Rewriting::new(tape, outputs, folded, &takes_one_pass);
     rewriting.each(&[epilogue::RULE])?;
     rewriting.each(&[one_pass::RULE])
 }
@@ -87,7 +114,7 @@ pub(crate) fn of_call(tape: &mut Tape, gpu: &Gpu, outputs: &[Value]) -> Result<(
 /// convolutions in one pass.
 pub(crate) fn of_description(tape: &mut Tape, outputs: &[Value]) -> Result<()> {
     let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(false));
-    Rewriting { tape, outputs, folded, takes_one_pass }.each(&[epilogue::RULE])
+    Rewriting::new(tape, outputs, folded, takes_one_pass).each(&[epilogue::RULE])
 }
 
 /// Whether `gpu` is to take two convolutions in one pass: by its tuning, and where no tensor has to be split for a binding.
@@ -95,7 +122,17 @@ fn takes_one_pass(gpu: &Gpu) -> impl Fn(&SeparableProblem, u64) -> Result<bool> 
     |problem, bytes| Ok(bytes <= gpu.caps().max_binding && gpu.takes_one_pass(problem)?)
 }
 
-impl Rewriting<'_> {
+impl<'a> Rewriting<'a> {
+    fn new(
+        tape: &'a mut Tape,
+        outputs: &[Value],
+        folded: &'a mut Folded,
+        takes_one_pass: &'a dyn Fn(&SeparableProblem, u64) -> Result<bool>,
+    ) -> Self {
+        let uses = Uses::of(tape, outputs);
+        Self { tape, uses, folded, takes_one_pass }
+    }
+
     fn of_program(&mut self) -> Result<()> {
         self.each(&[pad::RULE])?;
         self.each_from_the_end(&[dead::RULE])?;
@@ -105,20 +142,24 @@ impl Rewriting<'_> {
 
     /// Tries the rules on every step, from the first on.
     fn each(&mut self, rules: &[Rule]) -> Result<()> {
-        let mut index = 0;
-        while index < self.tape.steps.len() {
-            if !self.try_on(rules, index)? {
-                index += 1;
-            }
+        // Those that stay move up, so that rules find them without gaps; what is gone lies behind them.
+        let mut kept = 0;
+        for index in 0..self.tape.steps.len() {
+            self.tape.steps.swap(kept, index);
+            kept += usize::from(!self.try_on(rules, kept)?);
         }
+        self.tape.steps.truncate(kept);
         Ok(())
     }
 
     /// Tries the rules on every step, from the last on.
     fn each_from_the_end(&mut self, rules: &[Rule]) -> Result<()> {
-        for index in (0..self.tape.steps.len()).rev() {
-            self.try_on(rules, index)?;
+        let mut stays = vec![true; self.tape.steps.len()];
+        for index in (0..stays.len()).rev() {
+            stays[index] = !self.try_on(rules, index)?;
         }
+        let mut stays = stays.into_iter();
+        self.tape.steps.retain(|_| stays.next().unwrap_or(true));
         Ok(())
     }
 
@@ -132,7 +173,7 @@ impl Rewriting<'_> {
             }
             match outcome {
                 Outcome::Gone => {
-                    self.tape.steps.remove(index);
+                    self.uses.count(self.tape, &self.tape.steps[index], false);
                     return Ok(true);
                 }
                 Outcome::Changed => return Ok(false),
@@ -142,9 +183,23 @@ impl Rewriting<'_> {
         Ok(false)
     }
 
-    /// The step that makes what step `index` reads as `value`, where that alone reads it.
+    /// Puts `step` in the place of the step `index`.
+    fn put(&mut self, index: usize, step: Step) {
+        self.uses.count(self.tape, &self.tape.steps[index], false);
+        self.uses.count(self.tape, &step, true);
+        self.tape.steps[index] = step;
+    }
+
+    /// The step before `index` that alone writes what step `index` reads as `value`, all of it, where that alone reads it and
+    /// nothing outside does.
     fn maker(&self, index: usize, value: Option<Value>) -> Option<usize> {
-        self.tape.maker(self.outputs, index, value?)
+        let storage = self.tape.storage(value?);
+        let Uses { reads, writes, outside } = &self.uses;
+        if outside[storage.0] || reads[storage.0] != 1 || writes[storage.0] != 1 {
+            return None;
+        }
+        let writes = |step: &Step| step.written().any(|value| self.tape.storage(value) == storage);
+        self.tape.steps[..index].iter().rposition(writes)
     }
 }
 
@@ -171,7 +226,7 @@ mod tests {
     /// The outcomes of every rule on every step, in order, those of other rules' steps left out.
     fn rewritten(tape: &mut Tape, outputs: &[Value]) {
         let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(true));
-        Rewriting { tape, outputs, folded, takes_one_pass }.of_program().unwrap();
+        Rewriting::new(tape, outputs, folded, takes_one_pass).of_program().unwrap();
     }
 
     fn kernel(shape: &[usize], value: f32) -> Arc<Kernel> {
@@ -303,7 +358,7 @@ mod tests {
     fn outcome(rule: &Rule, tape: &mut Tape, outputs: &[Value]) -> Outcome {
         let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(true));
         let index = tape.steps.len() - 1;
-        (rule.apply)(&mut Rewriting { tape, outputs, folded, takes_one_pass }, index).unwrap()
+        (rule.apply)(&mut Rewriting::new(tape, outputs, folded, takes_one_pass), index).unwrap()
     }
 
     #[test]

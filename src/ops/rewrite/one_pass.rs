@@ -40,7 +40,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
         both.take(operand, &rewriting.tape.steps[maker], operand);
     }
     // Behind what it adds, which may be made between the two.
-    rewriting.tape.steps[index] = both;
+    rewriting.put(index, both);
     rewriting.tape.steps[maker..=index].rotate_left(1);
     Ok(Outcome::Gone)
 }

@@ -12,7 +12,7 @@ use crate::plan::{ConvProblem, Direction, Operand, Problem};
 pub(super) const RULE: Rule = Rule { name: "pad", apply };
 
 fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
-    let tape = &mut *rewriting.tape;
+    let tape = &*rewriting.tape;
     let step = &tape.steps[index];
     let pad = step.value(Operand::Input).and_then(|input| tape.pad_of(input));
     let (Problem::Conv(conv), Some(&pad)) = (step.problem, pad) else { return Ok(Outcome::Other) };
@@ -27,9 +27,10 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
         axis.input = extent as u32;
         axis.pad_before += before;
     }
-    let step = &mut tape.steps[index];
+    let mut step = step.clone();
     step.problem = Problem::Conv(ConvProblem { geometry, ..conv });
     step.read(Operand::Input, Some(Read::Value(pad.source)));
+    rewriting.put(index, step);
     Ok(Outcome::Changed)
 }
 

@@ -38,7 +38,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
             moved.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
             moved.read(Operand::Other, Some(Read::Value(residual)));
             moved.write(output);
-            rewriting.tape.steps[index] = moved;
+            rewriting.put(index, moved);
             rewriting.tape.steps[maker..=index].rotate_left(1);
             return Ok(Outcome::Gone);
         }
