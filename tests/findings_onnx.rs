@@ -938,6 +938,28 @@ fn whole_numbers_beyond_f32_are_refused() {
     assert_eq!(refusal(&file(17, sliced, vec![ints("a", &[0]), ints("n", &[i64::MAX])])), "");
 }
 
+/// A file of tensors that are called otherwise than a model's inputs is told what it lacks, and what it has.
+#[test]
+fn tensors_of_other_names_than_the_inputs_are_listed() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut two = file(17, vec![node("Add", &["x", "z"], &["y"], vec![])], vec![]);
+    two.graph.as_mut().unwrap().input.push(value("z", &[1, 2, 4, 4]));
+    let model = OnnxFile::from_bytes(&two.encode_to_vec()).unwrap().build(&gpu).unwrap();
+    let folder = Folder::new("names");
+    let tensor = HostTensor::new([1, 2, 4, 4], vec![1.0; 32]).unwrap();
+    let read = |name: &str, tensors: [&str; 2]| {
+        let path = folder.0.join(name);
+        wgpu_conv::formats::write_arrays(&path, &tensors.map(|name| (name, &tensor))).unwrap();
+        wgpu_conv::formats::read_inputs(&model, &path)
+    };
+    assert_eq!(read("right.safetensors", ["x", "input_1"]).unwrap().len(), 2);
+    let why = read("wrong.safetensors", ["x", "image"]).unwrap_err().to_string();
+    assert!(why.contains("a tensor for each input of the model, called \"x\" or input_0, \"z\" or input_1"), "{why}");
+    assert!(why.contains("the tensors \"image\" (1, 2, 4, 4), \"x\" (1, 2, 4, 4)"), "{why}");
+    let why = read("wrong.npz", ["x", "z"]).unwrap_err().to_string();
+    assert!(why.contains("must be the tensors of a .safetensors file"), "{why}");
+}
+
 /// Messages within messages go no deeper than the decoder does.
 #[test]
 fn graphs_within_graphs_end() {

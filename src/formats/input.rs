@@ -517,6 +517,21 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
         if let Some(inputs) = super::safetensors::read_named(path, names)? {
             return Ok(inputs);
         }
+        if model.inputs().len() != 1 {
+            let called =
+                model.inputs().iter().enumerate().map(|(index, input)| format!("{:?} or input_{index}", input.name));
+            let called = called.collect::<Vec<_>>().join(", ");
+            let place = path.display();
+            let rule = format!("{place}: there must be a tensor for each input of the model, called {called}");
+            let there = super::safetensors::shapes(path)?;
+            let there: Vec<_> = there.iter().map(|(name, shape)| format!("{name:?} {shape}")).collect();
+            return Err(Error::invalid("input", rule, format!("the tensors {}", there.join(", "))));
+        }
+    }
+    if model.inputs().len() != 1 {
+        let rule =
+            "the inputs of a model of several must be the tensors of a .safetensors file, each called as its input is";
+        return Err(Error::invalid("input", rule, path.display().to_string()));
     }
     Ok(vec![InputReader::new(model)?.read(path)?.data])
 }
