@@ -66,8 +66,6 @@ pub enum FileKind {
     PipelineCache,
 }
 
-/// What a file of times of kernels begins with.
-pub(crate) const TUNING: &str = "# Times of kernels";
 /// What tells a page of this crate from others; it stands near the beginning.
 pub(crate) const PAGE: &str = "<meta name=\"generator\" content=\"wgpu-conv\">";
 /// What tells a picture of this crate from others: the keyword and the text of a PNG's text chunk.
@@ -92,7 +90,11 @@ impl FileKind {
                 Self::Picture => begins(b"\x89PNG\r\n\x1a\n") && marked(&PICTURE.join("\0")),
                 Self::Table => begins(b"epoch"),
                 Self::Arrays => begins(b"\x93NUMPY") || is_npz(bytes) || is_safetensors(bytes),
-                Self::Tuning => begins(TUNING.as_bytes()),
+                #[cfg(not(target_arch = "wasm32"))]
+                Self::Tuning => crate::gpu::is_record(bytes),
+                // Browsers measure nothing.
+                #[cfg(target_arch = "wasm32")]
+                Self::Tuning => false,
                 Self::PipelineCache => begins(b"wgpu_pipeline_cache"),
             }
     }
@@ -301,6 +303,9 @@ mod tests {
             let [length, start] = [entries.len() as u32, 4].map(u32::to_le_bytes);
             [b"PK\x03\x04", &entries[..], b"PK\x05\x06", &[0; 8], &length, &start, &[0; 2]].concat()
         };
+        let header =
+            "# Times of kernels: device, problem, then each plan with its samples in nanoseconds; tabs between.\n";
+        let times = |lines: &str| [header, lines].concat().into_bytes();
         let hdf5 = |text: &str| [b"\x89HDF\r\n\x1a\n", text.as_bytes()].concat();
         let png = |text: &str| [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", text.as_bytes()].concat();
         let tensor = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;
@@ -329,7 +334,11 @@ mod tests {
             (FileKind::Arrays, listed(&[]), false),
             (FileKind::Arrays, listed(&["output_0.npy"])[..40].to_vec(), false),
             (FileKind::Model, listed(&["output_0.npy"]), false),
-            (FileKind::Tuning, b"# Times of kernels: ...".to_vec(), true),
+            (FileKind::Tuning, times(""), true),
+            (FileKind::Tuning, times("a device\ta problem\ta_plan 10 12\tanother_plan 20\n"), true),
+            (FileKind::Tuning, times("a device\ta problem\ta_plan 10 12"), false),
+            (FileKind::Tuning, times("a device\ta problem\ta_plan 10 12\nWhat I think of them.\n"), false),
+            (FileKind::Tuning, b"# Times of kernels: ...".to_vec(), false),
             (FileKind::Tuning, b"# Times".to_vec(), false),
         ] {
             assert_eq!(kind.is(&file), expected, "{kind:?}: {:?}", String::from_utf8_lossy(&file));

@@ -109,7 +109,8 @@ fn a_file_saves_measuring() {
     assert_eq!(made, as_pinned, "pipelines and submissions of the fastest alone");
 }
 
-/// Lines that are torn or about something else are passed over, and those about something else stay.
+/// Lines that are torn or about something else are passed over, and a file that holds any is left as it is; those of other
+/// devices stay.
 #[test]
 fn a_file_may_hold_anything() {
     let Some(gpu) = fresh() else { return };
@@ -137,12 +138,19 @@ fn a_file_may_hold_anything() {
     std::fs::write(&path, [head.as_bytes(), b"\n\xff\xfe\n", whole.as_bytes()].concat()).expect("a file");
     assert_eq!(gpu.load_tuning(&path).expect("a readable file"), 1);
 
-    let (count, other) = read(&format!("{foreign}\nnonsense\n{whole}"));
+    let (count, other) = read(&format!("{foreign}\n{whole}# Of an old driver.\n"));
+    assert_eq!(count, 1);
+    for refused in [other.save_tuning(&path), other.keep_tuning(&path).map(drop)] {
+        let message = refused.expect_err("a line is somebody's own").to_string();
+        assert!(message.contains("left as it is"), "{message}");
+    }
+    assert!(std::fs::read_to_string(&path).expect("text").ends_with("# Of an old driver.\n"));
+
+    let (count, other) = read(&format!("{foreign}\n{whole}"));
     assert_eq!(count, 1);
     other.save_tuning(&path).expect("a file");
     let text = std::fs::read_to_string(&path).expect("text");
     assert!(text.lines().any(|kept| kept == foreign) && text.lines().any(|kept| kept == line), "{text}");
-    assert!(!text.contains("nonsense"), "{text}");
 
     // Names that are no longer on the menu are not chosen: the rest is, or all is measured again.
     let gone = |name: &str| line.replace(&format!("\t{name} "), &format!("\tgone_{name} "));

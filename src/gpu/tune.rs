@@ -34,6 +34,8 @@ const MOST_CALLS: u128 = 32;
 /// What memory is filled with: repeated, it is an ordinary number as f32 and as f16.
 const FILLING: u8 = 0x38;
 
+/// What a file of times of kernels begins with.
+const BEGINNING: &str = "# Times of kernels";
 const HEADER: &str =
     "# Times of kernels: device, problem, then each plan with its samples in nanoseconds; tabs between.\n";
 
@@ -86,12 +88,14 @@ impl Gpu {
     /// it. Whatever happens, it is replaced by the whole new one or not at all.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) where the file cannot be read or written.
+    /// [`Error::Format`](crate::Error::Format) where the file cannot be read or written, and where one is there already of which
+    /// any line is something else: it is left as it is.
     pub fn save_tuning(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let device = self.named();
         let mut lines = lines(path)?;
-        lines.extend(self.measurements().into_iter().map(|(problem, plans)| ((device.clone(), problem), plans)));
+        let measured = self.measurements().into_iter().filter(|(_, plans)| !plans.is_empty());
+        lines.extend(measured.map(|(problem, plans)| ((device.clone(), problem), plans)));
         let mut text = HEADER.to_owned();
         for ((device, problem), plans) in lines {
             let _ = write!(text, "{device}\t{problem}");
@@ -319,11 +323,17 @@ fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<(usize, D
 /// [`Error::Format`] where there is a file that cannot be read or is something else.
 fn lines(path: &Path) -> Result<BTreeMap<(String, String), Vec<Measurement>>> {
     let text = file::read_if_any(path)?.unwrap_or_default();
-    if !file::FileKind::Tuning.is(&text) {
+    if !text.is_empty() && !text.starts_with(BEGINNING.as_bytes()) {
         let problem = "is no file of times of kernels, and is left as it is; give the path of one, or of none yet";
         return Err(Error::format(path.display().to_string(), problem));
     }
     Ok(String::from_utf8_lossy(&text).split_inclusive('\n').filter_map(parsed).collect())
+}
+
+/// Whether `bytes` are what [`Gpu::save_tuning`] writes, to the last line.
+pub(crate) fn is_record(bytes: &[u8]) -> bool {
+    let lines = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(HEADER));
+    lines.is_some_and(|lines| lines.split_inclusive('\n').all(|line| parsed(line).is_some()))
 }
 
 fn parsed(line: &str) -> Option<((String, String), Vec<Measurement>)> {
