@@ -683,6 +683,24 @@ fn nan_has_a_place_of_its_own() {
     }
 }
 
+/// Neither small values of what grows nor large ones lose their digits: NumPy's values, in f64.
+#[test]
+fn hyperbolic_functions_hold_far_out_and_near() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let near = |operator: &str, given: [f32; 6], function: fn(f64) -> f64| {
+        let mut x = vec![1.5; 32];
+        x[..6].copy_from_slice(&given);
+        let values = computed(&gpu, &file(17, vec![node(operator, &["x"], &["y"], vec![])], vec![]), &x);
+        for (&x, value) in given.iter().zip(values) {
+            let expected = function(x.into());
+            assert!((f64::from(value) / expected - 1.0).abs() < 1e-5, "{operator} of {x} is {expected}, not {value}");
+        }
+    };
+    near("Sinh", [9.0, -9.0, 1e-3, -0.7, 1.3, 89.0], f64::sinh);
+    near("Cosh", [9.0, -9.0, 1e-3, -0.7, 1.3, 89.0], f64::cosh);
+    near("Acosh", [1.0001, 1.01, 1.5, 9.0, 1e6, 3e19], f64::acosh);
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

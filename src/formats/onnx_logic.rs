@@ -103,20 +103,27 @@ fn hyperbolic(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let size = a.unary(Unary::Abs, x)?;
     let minus = a.unary(Unary::Neg, size)?;
+    // e^|x| / 2 of two factors, of which neither is too large before the product is.
+    let half = a.affine(size, 0.5, 0.0)?;
+    let root = a.activated(Activation::Exponential, half)?;
+    let factor = a.affine(root, 0.5, 0.0)?;
+    let up = a.binary(BinaryFunction::Multiply, root, factor)?;
+    let down = a.activated(Activation::Exponential, minus)?;
+    let down = a.affine(down, 0.5, 0.0)?;
     if a.node.op_type == "Cosh" {
-        let up = a.activated(Activation::Exponential, size)?;
-        let down = a.activated(Activation::Exponential, minus)?;
-        let sum = a.binary(BinaryFunction::Add, up, down)?;
-        return one(a.affine(sum, 0.5, 0.0)?);
+        return one(a.binary(BinaryFunction::Add, up, down)?);
     }
-    // sinh |x| = (m / (1 + m) + m) · −½ with m = e^−|x| − 1, which is never smaller than −1.
+    let far = a.binary(BinaryFunction::Subtract, up, down)?;
+    // sinh |x| = (m / (1 + m) + m) · −½ with m = e^−|x| − 1, which is not near −1 up to 1.
     let m = a.activated(Activation::Elu { alpha: 1.0 }, minus)?;
     let whole = a.affine(m, 1.0, 1.0)?;
     let ratio = a.binary(BinaryFunction::Divide, m, whole)?;
     let sum = a.binary(BinaryFunction::Add, ratio, m)?;
-    let half = a.affine(sum, -0.5, 0.0)?;
+    let near = a.affine(sum, -0.5, 0.0)?;
+    let is_far = a.number(BinaryFunction::Greater, size, 1.0)?;
+    let size = a.chosen(&Term::Made(is_far), Term::Made(far), Term::Made(near))?;
     let sign = a.unary(Unary::Sign, x)?;
-    one(a.binary(BinaryFunction::Multiply, half, sign)?)
+    one(a.binary(BinaryFunction::Multiply, size, sign)?)
 }
 
 /// The angle of a point of the unit circle of which one coordinate is known.
@@ -137,19 +144,22 @@ fn inverse_hyperbolic(a: &mut Apply) -> Outcome<Vec<Term>> {
         let log = a.unary(Unary::Log, ratio)?;
         return one(a.affine(log, 0.5, 0.0)?);
     }
-    // ln(x + √(x² ± 1)); of asinh the size, since a negative x cancels.
-    let (offset, size) = match a.node.op_type.as_str() {
-        "Asinh" => (1.0, a.unary(Unary::Abs, x)?),
-        _ => (-1.0, x),
-    };
+    // ln(x + √(x² ± 1)).
+    if a.node.op_type == "Acosh" {
+        // In two roots, so that nothing cancels near 1.
+        let [less, more] = [a.affine(x, 1.0, -1.0)?, a.affine(x, 1.0, 1.0)?];
+        let [less, more] = [a.unary(Unary::Sqrt, less)?, a.unary(Unary::Sqrt, more)?];
+        let root = a.binary(BinaryFunction::Multiply, less, more)?;
+        let sum = a.binary(BinaryFunction::Add, x, root)?;
+        return one(a.unary(Unary::Log, sum)?);
+    }
+    // Of asinh the size, since a negative x cancels.
+    let size = a.unary(Unary::Abs, x)?;
     let square = a.unary(Unary::Square, size)?;
-    let other = a.affine(square, 1.0, offset)?;
+    let other = a.affine(square, 1.0, 1.0)?;
     let root = a.unary(Unary::Sqrt, other)?;
     let sum = a.binary(BinaryFunction::Add, size, root)?;
     let log = a.unary(Unary::Log, sum)?;
-    if offset < 0.0 {
-        return one(log);
-    }
     let sign = a.unary(Unary::Sign, x)?;
     one(a.binary(BinaryFunction::Multiply, log, sign)?)
 }
