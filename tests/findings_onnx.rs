@@ -701,6 +701,19 @@ fn hyperbolic_functions_hold_far_out_and_near() {
     near("Acosh", [1.0001, 1.01, 1.5, 9.0, 1e6, 3e19], f64::acosh);
 }
 
+/// Of constants too, products are those of NumPy's matmul where they are no matrices.
+#[test]
+fn constants_of_more_axes_are_multiplied() {
+    let Some(gpu) = gpu::gpu() else { return };
+    for (left, right, expected) in
+        [(&[1, 2, 4, 3][..], &[3, 4][..], 1.5), (&[1, 2, 4, 3], &[1, 2, 3, 4], 1.5), (&[3], &[3, 4], 1.5)]
+    {
+        let nodes = vec![node("MatMul", &["a", "b"], &["c"], vec![]), node("Add", &["x", "c"], &["y"], vec![])];
+        let constants = vec![floats("a", left, 0.5), floats("b", right, 1.0)];
+        assert_eq!(computed(&gpu, &file(17, nodes, constants), &[0.0; 32]), [expected; 32], "{left:?} {right:?}");
+    }
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

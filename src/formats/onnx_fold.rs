@@ -643,6 +643,8 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
         "ConstantOfShape" => return one(given(0).and_then(|shape| constant_of_shape(node, shape, meter))),
         "Range" => return one(range(inputs, meter)),
         "Gemm" => return one(gemm(node, inputs, meter)),
+        // Of more axes, or of one, a layer computes it.
+        "MatMul" if inputs.iter().flatten().any(|input| input.shape.len() != 2) => return None,
         "MatMul" => return one(given(0).and_then(|left| product_of(left, given(1)?, meter))),
         "Split" => return Some(given(0).and_then(|whole| split(node, whole, input(1), meter))),
         "Where" => return one(select(inputs, meter)),

@@ -775,6 +775,10 @@ fn matmul(a: &mut Apply) -> Outcome<Vec<Term>> {
             let (weight, x) = (a.plain_weight(weights)?, *x);
             one(a.weighted(dense, vec![weight], x)?)
         }
+        (Term::Known(_), Term::Known(_)) => {
+            let left = a.made(&left)?;
+            one(a.product(Term::Made(left), right)?)
+        }
         _ => one(a.product(left, right)?),
     }
 }
