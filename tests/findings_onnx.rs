@@ -714,6 +714,22 @@ fn constants_of_more_axes_are_multiplied() {
     }
 }
 
+/// The largest number is no end in either direction: onnxruntime 1.32's values.
+#[test]
+fn a_slice_backwards_to_no_end_is_all() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let count: Vec<f32> = (0..32).map(|place| place as f32).collect();
+    let sliced = |start: i64, end: i64| {
+        let constants = [("s", start), ("e", end), ("a", 3), ("t", -2)].map(|(name, value)| ints(name, &[value]));
+        let slice = node("Slice", &["x", "s", "e", "a", "t"], &["y"], vec![]);
+        computed(&gpu, &file(17, vec![slice], constants.to_vec()), &count)
+    };
+    for end in [i64::MAX, i32::MAX.into(), i64::MIN, -5] {
+        assert_eq!(sliced(-1, end)[..4], [3.0, 1.0, 7.0, 5.0], "{end}");
+    }
+    assert_eq!(sliced(3, 2)[..2], [3.0, 7.0]);
+}
+
 /// Thousands of nodes, and of parts, in seconds; more than the budget allows in an error.
 #[test]
 fn large_graphs_are_read_in_proportion() {

@@ -818,7 +818,12 @@ pub(super) fn slices(
         return Err("it must have as many starts as ends, axes and steps".into());
     }
     axes_at(&axes, rank)?;
-    let cut = |index: usize| Ok((axis_at(axes[index], rank)?, starts[index], ends[index], steps[index]));
+    // The largest numbers stand for no end, also backwards, where it lies before the first position; as in onnxruntime.
+    let end = |index: usize| match ends[index] {
+        i64::MAX | 0x7fff_ffff if steps[index] < 0 => i64::MIN,
+        end => end,
+    };
+    let cut = |index: usize| Ok((axis_at(axes[index], rank)?, starts[index], end(index), steps[index]));
     (0..starts.len()).map(cut).collect()
 }
 
