@@ -3,7 +3,8 @@
 //! A file is translated, without a device, into layers, their weights and their connections. What depends on constants
 //! alone is computed on the host on the way (`onnx_fold.rs`); each other node becomes one or more layers
 //! (`onnx_nodes.rs`). Arrays keep ONNX's order of axes, so layers that have a data format work on channels first.
-//! Floating types are computed in the type of the layers, f32 by default; inputs of doubles are refused.
+//! Floating types are computed in the type of the layers, f32 by default, though a cast to one of 16 bits rounds; inputs of
+//! doubles are refused.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
