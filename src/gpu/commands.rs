@@ -59,11 +59,6 @@ pub(crate) enum Resource {
 pub(crate) struct Bound(Vec<(Operand, Resource)>);
 
 impl Bound {
-    /// An input and an output, nothing else.
-    pub(crate) fn new(input: BufferBinding, output: BufferBinding) -> Self {
-        Self(vec![(Operand::Input, Resource::Buffer(input)), (Operand::Output, Resource::Buffer(output))])
-    }
-
     pub(crate) fn bind(&mut self, operand: Operand, resource: Resource) {
         self.0.push((operand, resource));
     }

@@ -234,7 +234,9 @@ impl Gpu {
             }
         };
         let time = |plan: &Plan, calls: u32| -> Result<Duration> {
-            let mut bound = Bound::new(input.clone(), output.clone());
+            let mut bound = Bound::default();
+            bound.bind(Operand::Input, Resource::Buffer(input.clone()));
+            bound.bind(Operand::Output, Resource::Buffer(output.clone()));
             let kernel = kernel.clone().sized(bytes(kernel_elements(plan)));
             bound.bind(Operand::Kernel, resource(plan, Operand::Kernel, kernel)?);
             let others = [(Operand::Other, &other), (Operand::Bias, &bias), (Operand::ThenBias, &then_bias)];
