@@ -66,6 +66,12 @@ pub enum FileKind {
     PipelineCache,
 }
 
+/// What a file of times of kernels begins with, at the least.
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "browsers measure nothing"))]
+pub(crate) const TIMES_BEGIN: &str = "# Times of kernels";
+/// The first line of a file of times of kernels.
+pub(crate) const TIMES: &str =
+    "# Times of kernels: device, problem, then each plan with its samples in nanoseconds; tabs between.\n";
 /// What tells a page of this crate from others; it stands near the beginning.
 pub(crate) const PAGE: &str = "<meta name=\"generator\" content=\"wgpu-conv\">";
 /// What tells a picture of this crate from others: the keyword and the text of a PNG's text chunk.
@@ -90,11 +96,7 @@ impl FileKind {
                 Self::Picture => begins(b"\x89PNG\r\n\x1a\n") && marked(&PICTURE.join("\0")),
                 Self::Table => begins(b"epoch"),
                 Self::Arrays => begins(b"\x93NUMPY") || is_npz(bytes) || is_safetensors(bytes),
-                #[cfg(not(target_arch = "wasm32"))]
-                Self::Tuning => crate::gpu::is_record(bytes),
-                // Browsers measure nothing.
-                #[cfg(target_arch = "wasm32")]
-                Self::Tuning => false,
+                Self::Tuning => is_times(bytes),
                 Self::PipelineCache => begins(b"wgpu_pipeline_cache"),
             }
     }
@@ -126,6 +128,35 @@ fn is_safetensors(bytes: &[u8]) -> bool {
             holds(header, "\"data_offsets\"") || header.trim_ascii_end() == b"{}" || holds(header, "\"__metadata__\"")
         }
     })
+}
+
+/// A line of a file of times of kernels.
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "browsers measure nothing"))]
+pub(crate) struct Times<'a> {
+    pub(crate) device: &'a str,
+    pub(crate) problem: &'a str,
+    /// Each plan with its samples, in nanoseconds; one of each at least.
+    pub(crate) plans: Vec<(&'a str, Vec<u64>)>,
+}
+
+/// What `line` says, if it is a whole one.
+pub(crate) fn times_in(line: &str) -> Option<Times<'_>> {
+    fn plan(field: &str) -> Option<(&str, Vec<u64>)> {
+        let mut words = field.split(' ');
+        let plan = words.next()?;
+        let samples: Option<Vec<u64>> = words.map(|word| word.parse().ok()).collect();
+        Some((plan, samples.filter(|samples| !samples.is_empty())?))
+    }
+    let mut fields = line.strip_suffix('\n')?.split('\t');
+    let (device, problem) = (fields.next()?, fields.next()?);
+    let plans = fields.map(plan).collect::<Option<Vec<_>>>().filter(|plans| !plans.is_empty())?;
+    Some(Times { device, problem, plans })
+}
+
+/// A file of times of kernels is its first line, and whole lines of times to the last.
+fn is_times(bytes: &[u8]) -> bool {
+    let lines = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(TIMES));
+    lines.is_some_and(|lines| lines.split_inclusive('\n').all(|line| times_in(line).is_some()))
 }
 
 /// An `.npz` file is a zip file whose entries are all `.npy` files. It ends in 22 bytes that say how long the list of its entries
@@ -303,9 +334,7 @@ mod tests {
             let [length, start] = [entries.len() as u32, 4].map(u32::to_le_bytes);
             [b"PK\x03\x04", &entries[..], b"PK\x05\x06", &[0; 8], &length, &start, &[0; 2]].concat()
         };
-        let header =
-            "# Times of kernels: device, problem, then each plan with its samples in nanoseconds; tabs between.\n";
-        let times = |lines: &str| [header, lines].concat().into_bytes();
+        let times = |lines: &str| [TIMES, lines].concat().into_bytes();
         let hdf5 = |text: &str| [b"\x89HDF\r\n\x1a\n", text.as_bytes()].concat();
         let png = |text: &str| [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", text.as_bytes()].concat();
         let tensor = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;

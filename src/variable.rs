@@ -167,6 +167,7 @@ enum Home {
     Host(Arc<HostTensor>),
     Device(Tensor),
     /// In a file, which was not read for them.
+    #[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "only Keras's files are read so"))]
     Unread,
 }
 
@@ -183,6 +184,7 @@ impl Data {
     }
 
     /// A variable of `policy` on `gpu` whose values were not read; `None` where shaders cannot store such.
+    #[cfg(feature = "keras")]
     pub(crate) fn unread(gpu: &Gpu, policy: DTypePolicy, shape: Shape) -> Option<Arc<Self>> {
         let (dtype, rounding) = policy.variables()?;
         let content = Mutex::new(Content { home: Home::Unread, version: 0 });

@@ -47,8 +47,6 @@ pub use open::AdapterChoice;
 pub(crate) use texels::{SharedTexels, Texels};
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::Measurement;
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use tune::is_record;
 
 use crate::kernels;
 use crate::plan::{Caps, Plan, Problem, SeparableProblem};

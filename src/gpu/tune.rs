@@ -34,11 +34,6 @@ const MOST_CALLS: u128 = 32;
 /// What memory is filled with: repeated, it is an ordinary number as f32 and as f16.
 const FILLING: u8 = 0x38;
 
-/// What a file of times of kernels begins with.
-const BEGINNING: &str = "# Times of kernels";
-const HEADER: &str =
-    "# Times of kernels: device, problem, then each plan with its samples in nanoseconds; tabs between.\n";
-
 /// How long one candidate of a problem took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -96,7 +91,7 @@ impl Gpu {
         let mut lines = lines(path)?;
         let measured = self.measurements().into_iter().filter(|(_, plans)| !plans.is_empty());
         lines.extend(measured.map(|(problem, plans)| ((device.clone(), problem), plans)));
-        let mut text = HEADER.to_owned();
+        let mut text = file::TIMES.to_owned();
         for ((device, problem), plans) in lines {
             let _ = write!(text, "{device}\t{problem}");
             for Measurement { plan, samples } in plans {
@@ -325,28 +320,18 @@ fn fastest_of(candidates: &[Plan], measured: &[Measurement]) -> Option<(usize, D
 /// [`Error::Format`] where there is a file that cannot be read or is something else.
 fn lines(path: &Path) -> Result<BTreeMap<(String, String), Vec<Measurement>>> {
     let text = file::read_if_any(path)?.unwrap_or_default();
-    if !text.is_empty() && !text.starts_with(BEGINNING.as_bytes()) {
+    if !text.is_empty() && !text.starts_with(file::TIMES_BEGIN.as_bytes()) {
         let problem = "is no file of times of kernels, and is left as it is; give the path of one, or of none yet";
         return Err(Error::format(path.display().to_string(), problem));
     }
     Ok(String::from_utf8_lossy(&text).split_inclusive('\n').filter_map(parsed).collect())
 }
 
-/// Whether `bytes` are what [`Gpu::save_tuning`] writes, to the last line.
-pub(crate) fn is_record(bytes: &[u8]) -> bool {
-    let lines = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(HEADER));
-    lines.is_some_and(|lines| lines.split_inclusive('\n').all(|line| parsed(line).is_some()))
-}
-
 fn parsed(line: &str) -> Option<((String, String), Vec<Measurement>)> {
-    let mut fields = line.strip_suffix('\n')?.split('\t');
-    let [device, problem] = [fields.next()?.to_owned(), fields.next()?.to_owned()];
-    let measurement = |field: &str| {
-        let mut words = field.split(' ');
-        let plan = words.next()?.to_owned();
-        let samples: Option<Vec<_>> = words.map(|word| word.parse().ok().map(Duration::from_nanos)).collect();
-        Some(Measurement { plan, samples: samples.filter(|samples| !samples.is_empty())? })
+    let file::Times { device, problem, plans } = file::times_in(line)?;
+    let measurement = |(plan, samples): (&str, Vec<u64>)| Measurement {
+        plan: plan.to_owned(),
+        samples: samples.into_iter().map(Duration::from_nanos).collect(),
     };
-    let plans: Option<Vec<_>> = fields.map(measurement).collect();
-    Some(((device, problem), plans.filter(|plans| !plans.is_empty())?))
+    Some(((device.to_owned(), problem.to_owned()), plans.into_iter().map(measurement).collect()))
 }
