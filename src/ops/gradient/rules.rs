@@ -205,6 +205,9 @@ impl Reverse<'_> {
                 (BinaryFunction::Equal, _) => continue,
                 (BinaryFunction::Add, _) | (BinaryFunction::Subtract, Hand::Left) => gradient,
                 (BinaryFunction::Subtract, Hand::Right) => map(self.tape, affine(-1.0, 0.0), gradient)?,
+                (BinaryFunction::Multiply, _) | (BinaryFunction::Divide, Hand::Left) => {
+                    self.by_other(step, problem, side, gradient)?
+                }
                 _ => {
                     let of = BinaryGradientProblem { of: *problem, side };
                     let mut reads = Reads::none().value(Operand::Gradient, gradient);
@@ -225,6 +228,30 @@ impl Reverse<'_> {
             self.give(step, operand, sum)?;
         }
         Ok(())
+    }
+
+    /// `gradient` times the side of a product that is not `side`, or divided by what a quotient was divided by.
+    fn by_other(&mut self, step: &Step, problem: &BinaryProblem, side: Hand, gradient: Value) -> Result<Value> {
+        let [left, right] = hands(problem.sides);
+        let other = if side == Hand::Left { right } else { left };
+        let mut run = 1;
+        let axes = problem.axes.map(|axis| {
+            let dense = run;
+            run *= axis.extent;
+            let repeats = if side == Hand::Left { axis.right } else { axis.left };
+            PairAxis { extent: axis.extent, left: if axis.extent == 1 { 0 } else { dense }, right: repeats }
+        });
+        let (sides, role) = match step.reading(other) {
+            Some(Read::Constant(_)) => (PairSides::InputKernel, Operand::Kernel),
+            _ => (PairSides::InputOther, Operand::Other),
+        };
+        let mut reads = Reads::of(gradient);
+        if let Some(read) = step.reading(other) {
+            reads = reads.read(role, read);
+        }
+        let of = BinaryProblem { axes, sides, activation: Elementwise::LINEAR, ..*problem };
+        let shape = self.tape.shape(gradient).clone();
+        self.tape.step(Problem::Binary(of), reads, shape, problem.dtype)
     }
 
     /// The sum of `gradient`, which has the extents of `axes`, innermost first, over those along which a side has stride 0.
