@@ -253,17 +253,24 @@ impl Describe for BatchNormalization {
         let x = tape.reshape(x, dims)?;
         let batch_mean = average(tape, x)?;
         let apart = ops::two(tape, BinaryFunction::Subtract, x, batch_mean)?;
-        let square = unary(tape, Unary::Square, apart)?;
-        let batch_variance = average(tape, square)?;
+        let squares = ops::reduce(tape, AxisFunction::SumSquare, &[0, 2], true, apart)?;
+        let share = (dims[0] * dims[2]) as f32;
+        let batch_variance = unary(tape, Unary::Affine { scale: share.recip(), offset: 0.0 }, squares)?;
         let padded = unary(tape, Unary::Affine { scale: 1.0, offset: self.epsilon as f32 }, batch_variance)?;
         let deviation = unary(tape, Unary::Sqrt, padded)?;
-        let mut y = ops::two(tape, BinaryFunction::Divide, apart, deviation)?;
+        // One factor for each channel, so that all elements are walked twice, forwards and backwards.
         let mut learnt = weights.iter();
-        for (present, function) in [(self.scale, BinaryFunction::Multiply), (self.center, BinaryFunction::Add)] {
-            if let Some(weight) = present.then(|| learnt.next()).flatten() {
-                let weight = ops::value_of(tape, &weight.exact(), &[1, channels, 1])?;
-                y = ops::two(tape, function, y, weight)?;
-            }
+        let mut weight = |tape: &mut Tape, present: bool| {
+            let weight = present.then(|| learnt.next()).flatten();
+            weight.map(|weight| ops::value_of(tape, &weight.exact(), &[1, channels, 1])).transpose()
+        };
+        let factor = match weight(tape, self.scale)? {
+            Some(gamma) => ops::two(tape, BinaryFunction::Divide, gamma, deviation)?,
+            None => unary(tape, Unary::Reciprocal, deviation)?,
+        };
+        let mut y = ops::two(tape, BinaryFunction::Multiply, apart, factor)?;
+        if let Some(beta) = weight(tape, self.center)? {
+            y = ops::two(tape, BinaryFunction::Add, y, beta)?;
         }
         for (weight, of_batch) in [(mean, batch_mean), (variance, batch_variance)] {
             if let Some(data) = weight.variable() {

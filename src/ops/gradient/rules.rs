@@ -203,8 +203,7 @@ impl Reverse<'_> {
             }
             let own = match (problem.function, side) {
                 (BinaryFunction::Equal, _) => continue,
-                (BinaryFunction::Add, _) | (BinaryFunction::Subtract, Hand::Left) => gradient,
-                (BinaryFunction::Subtract, Hand::Right) => map(self.tape, affine(-1.0, 0.0), gradient)?,
+                (BinaryFunction::Add | BinaryFunction::Subtract, _) => gradient,
                 (BinaryFunction::Multiply, _) | (BinaryFunction::Divide, Hand::Left) => {
                     self.by_other(step, problem, side, gradient)?
                 }
@@ -224,7 +223,10 @@ impl Reverse<'_> {
                 Hand::Left => (axis.extent, axis.left),
                 Hand::Right => (axis.extent, axis.right),
             });
-            let sum = self.over_repeats(&strides, own)?;
+            let mut sum = self.over_repeats(&strides, own)?;
+            if (problem.function, side) == (BinaryFunction::Subtract, Hand::Right) {
+                sum = map(self.tape, affine(-1.0, 0.0), sum)?;
+            }
             self.give(step, operand, sum)?;
         }
         Ok(())
