@@ -219,8 +219,7 @@ fn step(gpu: &Gpu, clock: Clock, parts: &[Part]) -> Result<Step> {
     let rate = 1e-5;
     let before = values()?;
     let mut small = Trainer::new(&model, sgd(rate)?, &[loss()?], &[])?;
-    let mut of_loss =
-        || -> Result<f64> { Ok(f64::from(small.train_on_batch(&x, &y)?.get("loss").ok_or("there is a loss")?)) };
+    let mut of_loss = || -> Result<f64> { Ok(small.train_on_batch(&x, &y)?.get("loss").ok_or("there is a loss")?) };
     let mut first_loss = 0.0;
     let first = clock.host(|| of_loss().map(|loss| first_loss = loss))?;
     let after = values()?;

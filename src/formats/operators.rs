@@ -676,7 +676,7 @@ impl Write {
                 };
                 let value = value.ok_or("must be given a number")?;
                 let whole =
-                    range(call.common_type().unwrap_or_default()).is_some() && call.named.get("dtype").is_none();
+                    range(call.common_type().unwrap_or_default()).is_some() && !call.named.contains_key("dtype");
                 one(self.everywhere(if whole { value.trunc() } else { value }, input(0)?))
             }
             "add_n" => {

@@ -5,6 +5,9 @@
 //! The same inputs then give the same bits in every run, which additions in the order of arrival (float atomics) would
 //! not.
 //!
+//! On processors `conv_kernel_gradient_subgroup` comes first, and for depthwise convolutions everywhere
+//! `conv_kernel_gradient_depthwise`.
+//!
 //! | tile | where |
 //! |---|---|
 //! | 4 input by 4 output channels | both come in fours, channels last |
@@ -75,12 +78,7 @@ fn tiles(problem: &KernelGradientProblem) -> Vec<Tile> {
 }
 
 pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let shared = super::conv_kernel_gradient_subgroup::plans(problem, caps)?;
-    let others = tiles(problem).into_iter().map(|tile| plan(problem, tile, caps)).collect::<Result<Vec<_>>>()?;
-    // A subgroup's tile is wide, and mostly empty where a group has few channels.
-    let wide = problem.geometry.group_out() >= 16 && problem.geometry.terms() >= 8;
-    let along_lines = super::conv_kernel_gradient_depthwise::plans(problem, caps)?;
-    Ok(if wide { [shared, along_lines, others].concat() } else { [along_lines, others, shared].concat() })
+    tiles(problem).into_iter().map(|tile| plan(problem, tile, caps)).collect()
 }
 
 fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan> {

@@ -19,7 +19,10 @@
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
-//! | `conv_kernel_gradient`, `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
+//! | `conv_kernel_gradient` | a kernel's gradient: matrix product over pixels, split-K |
+//! | `conv_kernel_gradient_subgroup` | the same, operands shared by subgroup broadcast |
+//! | `conv_kernel_gradient_depthwise` | that of depthwise kernels, along lines of pixels (sliding window) |
+//! | `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise`, `affine` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `loss`, `update` | losses with their gradients, optimizers |
@@ -84,8 +87,8 @@ use runs::{RUN, Runs};
 
 use crate::geometry::{ConvGeometry, within};
 use crate::plan::{
-    Accuracy, Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MOST_AXES, MOST_TURNS, Operand,
-    Part, Plan, Problem, SeparableProblem, nested_turns, part,
+    Accuracy, Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, KernelGradientProblem, MOST_AXES,
+    MOST_TURNS, Operand, Part, Plan, Problem, SeparableProblem, nested_turns, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -117,7 +120,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::MapGradient(problem) => map_gradient::plans(problem, caps),
         Problem::BinaryGradient(problem) => binary_gradient::plans(problem, caps),
         Problem::PoolGradient(problem) => pool_gradient::plans(problem, caps),
-        Problem::KernelGradient(problem) => conv_kernel_gradient::plans(problem, caps),
+        Problem::KernelGradient(problem) => kernel_gradient_candidates(problem, caps),
         Problem::RecurrentGradient(problem) => recurrent_gradient::plans(problem, caps),
         Problem::Take(problem) => take::plans(problem, caps),
         Problem::Recurrent(problem) => recurrent::plans(problem, caps),
@@ -236,6 +239,15 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         Some(error) if plans.is_empty() => Err(error),
         _ => Ok(plans),
     }
+}
+
+fn kernel_gradient_candidates(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let shared = conv_kernel_gradient_subgroup::plans(problem, caps)?;
+    let along_lines = conv_kernel_gradient_depthwise::plans(problem, caps)?;
+    let others = conv_kernel_gradient::plans(problem, caps)?;
+    // A subgroup's tile is wide, and mostly empty where a group has few channels.
+    let wide = problem.geometry.group_out() >= 16 && problem.geometry.terms() >= 8;
+    Ok(if wide { [shared, along_lines, others].concat() } else { [along_lines, others, shared].concat() })
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
