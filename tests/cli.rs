@@ -781,6 +781,15 @@ fn models_are_trained() {
     });
     assert!((losses[0] - losses[1]).abs() < 1e-6, "{losses:?}");
 
+    // First weights follow from the seed as well.
+    let scores = |seed: &str| {
+        let scratch = ["--from-scratch", "--seed", seed, "--overwrite", "--json"];
+        let text = printed(&[&["train", &model, &data, "-o", &at("scratch.keras")][..], &by, &scratch].concat());
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["epochs"].clone()
+    };
+    let [first, again, other] = ["3", "3", "4"].map(scores);
+    assert!(first == again && first != other, "{first} {again} {other}");
+
     // A new last layer, for as many classes as there are folders, or labels; and the model up to the one before.
     std::fs::remove_dir_all(folder.join("pictures/9")).unwrap();
     let third = at("nine.keras");

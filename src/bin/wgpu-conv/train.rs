@@ -9,6 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 use wgpu_conv::formats::{FileKind, Inputs, check_file, input_files, read_arrays, write_file};
+use wgpu_conv::layers::set_random_seed;
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::training::{
     CSVLogger, Callback, EarlyStopping, FitOptions, History, Logs, Loss, LossClass, Metric, ModelCheckpoint, Optimizer,
@@ -71,7 +72,7 @@ pub struct Train {
     /// Samples of a step
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     batch_size: usize,
-    /// Where the order of the samples comes from
+    /// Where the order of the samples and all that is drawn come from, first weights too
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// End when what is measured has not become better for so many epochs, with the weights of the best one
@@ -117,6 +118,7 @@ impl Train {
     /// What is printed.
     pub fn report(&self, choice: &AdapterChoice) -> Result<Report, Error> {
         self.check_output()?;
+        set_random_seed(self.seed);
         let mut model = load(choice, &self.model, &Shapes::default())?;
         if self.from_scratch {
             model.initialize()?;
