@@ -161,6 +161,13 @@ fn models_are_converted() {
     let right = ["run", &copy, &digits("expected.safetensors"), "--tensor", "input_0", "--compare", "labels"];
     assert!(printed(&right).ends_with("356 of 360 right (98.9 %)\n"));
     printed(&["convert", &copy, &weights, "--overwrite"]);
+    // Types that shaders may not have here are those of a file all the same.
+    let (half, again) = (place("half.keras"), place("half_again.keras"));
+    let mut chain = Sequential::new(&gpu::gpu().unwrap()).with_input([None, Some(5)]).unwrap();
+    chain.add(Dense::new(3).dtype(wgpu_conv::DTypePolicy::EmulatedFloat16)).unwrap();
+    chain.into_model().unwrap().save(&half).unwrap();
+    assert!(printed(&["convert", &half, &again, "--overwrite"]).contains("18 weight values"));
+    assert_eq!(std::fs::read(&half).unwrap().len(), std::fs::read(&again).unwrap().len());
     assert!(complaint(&["convert", &copy, &weights]).contains("--overwrite"));
     assert!(printed(&["inspect", &weights]).contains("stem/kernel"));
     assert!(complaint(&["convert", &copy, &place("converted.onnx")]).contains(".weights.h5"));

@@ -46,6 +46,8 @@ pub(super) struct Call {
     shapes: Vec<Option<Vec<Option<usize>>>>,
     /// Keras's names of their types, empty where the file does not say them.
     types: Vec<String>,
+    /// Whether an array of floats is among what it is given.
+    floats: bool,
 }
 
 /// Whether `class` is one of those by which Keras 2 holds TensorFlow's functions.
@@ -69,6 +71,7 @@ pub(super) fn call(node: &Json, class: &str) -> Result<Call, String> {
         reads: Vec::new(),
         shapes: Vec::new(),
         types: Vec::new(),
+        floats: false,
     };
     if is_of_keras_2(class) || inbound.is_array() {
         call.of_keras_2(node, inbound);
@@ -171,6 +174,7 @@ impl Call {
             }
             Some("__numpy__" | "__tensor__") => {
                 if let Some(array) = array(at(json, "/config/value")) {
+                    self.floats |= range(at(json, "/config/dtype").as_str().unwrap_or_default()).is_none();
                     return Argument::Array(array);
                 }
             }
@@ -1256,11 +1260,11 @@ impl Call {
         fn whole(argument: &Argument) -> bool {
             match argument {
                 Argument::Literal(json) => json.is_i64(),
-                Argument::Tensor(_) => true,
-                _ => false,
+                Argument::Tensor(_) | Argument::Array(_) => true,
+                Argument::List(_) => false,
             }
         }
-        self.common_type().filter(|_| self.operands.iter().all(whole)).unwrap_or_default()
+        self.common_type().filter(|_| !self.floats && self.operands.iter().all(whole)).unwrap_or_default()
     }
 
     /// The type of what it makes, where all it reads is of the same half-wide type.

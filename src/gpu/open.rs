@@ -159,7 +159,8 @@ impl Gpu {
         let caps = Caps {
             subgroup: has_subgroups.then_some(info.subgroup_min_size),
             cooperative_f16,
-            f16: device.features().contains(wgpu::Features::SHADER_F16),
+            // What computes nothing can hold any type: models are converted there.
+            f16: device.features().contains(wgpu::Features::SHADER_F16) || info.backend == wgpu::Backend::Noop,
             u64: device.features().contains(wgpu::Features::SHADER_INT64),
             software: info.device_type == wgpu::DeviceType::Cpu,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
