@@ -517,6 +517,14 @@ impl Parser<'_> {
                     .into(),
             );
         }
+        if matches!(class, "LayerNormalization" | "Resizing" | "UpSampling2D") && operators::reads_whole_numbers(layer)
+        {
+            return Err(
+                "it is called with whole numbers, and Keras cuts what it makes of them off to whole ones, which is not \
+                 supported: make them float32 by keras.ops.cast first"
+                    .into(),
+            );
+        }
         let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
         let config = config.map_err(|error| match error {
             Error::Unsupported { what, .. } if what == format!("the layer class {class}") => unsupported_class(class),

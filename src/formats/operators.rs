@@ -300,6 +300,15 @@ pub(super) fn adds_booleans(layer: &Json) -> bool {
     at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(begins))
 }
 
+/// Whether a layer is called with whole numbers first.
+pub(super) fn reads_whole_numbers(layer: &Json) -> bool {
+    let whole = |inbound: &Json| {
+        let dtype = at(inbound, "/args/0/config/dtype").as_str();
+        dtype.is_some_and(|dtype| range(dtype).is_some())
+    };
+    at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(whole))
+}
+
 /// An array of nested lists of numbers.
 fn array(json: &Json) -> Option<HostTensor> {
     fn fill(json: &Json, depth: usize, shape: &mut Vec<usize>, values: &mut Vec<f32>) -> Option<()> {
