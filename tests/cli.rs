@@ -788,6 +788,17 @@ fn models_are_trained() {
     });
     assert!((losses[0] - losses[1]).abs() < 1e-6, "{losses:?}");
 
+    // A rate that falls is another training, and Keras's schedule in the file.
+    let falls = ["--learning-rate", "0.01", "--cosine-decay", "--overwrite"];
+    printed(&[&["train", &model, &data, "-o", &at("falls.keras")][..], &by, &falls].concat());
+    let config = std::fs::read(at("falls.keras")).unwrap();
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(config)).unwrap();
+    let config = std::io::read_to_string(archive.by_name("config.json").unwrap()).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let rate = &config["compile_config"]["optimizer"]["config"]["learning_rate"];
+    // 360 digits, 60 at a time, twice.
+    assert_eq!((&rate["class_name"], &rate["config"]["decay_steps"]), (&"CosineDecay".into(), &12.into()), "{rate}");
+
     // First weights follow from the seed as well.
     let scores = |seed: &str| {
         let scratch = ["--from-scratch", "--seed", seed, "--overwrite", "--json"];

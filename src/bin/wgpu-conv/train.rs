@@ -13,7 +13,7 @@ use wgpu_conv::layers::set_random_seed;
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::training::{
     CSVLogger, Callback, EarlyStopping, FitOptions, History, Logs, Loss, LossClass, Metric, ModelCheckpoint, Optimizer,
-    Run, Samples, Trainer,
+    Run, Samples, Schedule, Trainer,
 };
 use wgpu_conv::view::curves_page;
 use wgpu_conv::{AdapterChoice, Error, HostTensor, printable_name};
@@ -63,6 +63,9 @@ pub struct Train {
     /// How far they change in a step; by default the optimizer's own
     #[arg(long, value_name = "RATE", value_parser = finite)]
     learning_rate: Option<f32>,
+    /// Let that rate fall to 0 by the end of the last epoch, along half a cosine
+    #[arg(long, requires = "learning_rate", conflicts_with = "resume")]
+    cosine_decay: bool,
     /// What is reported besides the loss, as auc or precision
     #[arg(long, value_name = "NAME", num_args = 1..)]
     metric: Vec<String>,
@@ -316,6 +319,13 @@ impl Train {
         }
     }
 
+    /// Steps of all epochs.
+    fn steps(&self, data: &Data) -> usize {
+        let rows = data.x.shape.dims().first().copied().unwrap_or_default();
+        let learned = rows as f64 * (1.0 - self.validation_split.unwrap_or(0.0));
+        (learned as usize).div_ceil(self.batch_size).max(1) * self.epochs
+    }
+
     /// How the model is trained.
     fn trainer<'m>(&self, model: &'m Model, data: &Data) -> Result<Trainer<'m>, Error> {
         if self.resume {
@@ -355,7 +365,16 @@ impl Train {
         if let Some(rate) = self.learning_rate {
             // As it was written, not as f32 rounds it.
             let rate = rate.to_string().parse().unwrap_or(f64::from(rate));
-            optimizer = optimizer.learning_rate(rate);
+            optimizer = optimizer.learning_rate(match self.cosine_decay {
+                false => Schedule::Constant(rate),
+                true => Schedule::CosineDecay {
+                    initial: rate,
+                    decay_steps: self.steps(data) as f64,
+                    alpha: 0.0,
+                    warmup_target: None,
+                    warmup_steps: 0.0,
+                },
+            });
         }
         Trainer::new(model, optimizer, &[loss], &metrics)
     }
