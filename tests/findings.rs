@@ -64,6 +64,7 @@ const REFUSED: &[(&str, &[&str])] = &[
             "the function \"mine\"",
         ],
     ),
+    ("whole_numbers_merged.keras", &["whole numbers of 8 or 16 bits", "keras.ops"]),
     ("whole_numbers_resized.keras", &["called with whole numbers", "keras.ops.cast"]),
     (
         "users_classes.keras",

@@ -517,7 +517,16 @@ impl Parser<'_> {
                     .into(),
             );
         }
-        if matches!(class, "LayerNormalization" | "Resizing" | "UpSampling2D") && operators::reads_whole_numbers(layer)
+        if matches!(class, "Add" | "Average" | "Multiply" | "Subtract") && operators::merges_narrow_numbers(layer) {
+            return Err(
+                "it is called with whole numbers of 8 or 16 bits, which wrap around in Keras: merge them by keras.ops, where \
+                 they do here too, or make them float32 by keras.ops.cast first"
+                    .into(),
+            );
+        }
+        if matches!(class, "LayerNormalization" | "Resizing" | "UpSampling2D")
+            && at(layer, "/config/interpolation") != "nearest"
+            && operators::reads_whole_numbers(layer)
         {
             return Err(
                 "it is called with whole numbers, and Keras cuts what it makes of them off to whole ones, which is not \

@@ -300,6 +300,18 @@ pub(super) fn adds_booleans(layer: &Json) -> bool {
     at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(begins))
 }
 
+/// Whether a layer that merges is called with whole numbers of 8 or 16 bits alone, which wrap around in Keras.
+pub(super) fn merges_narrow_numbers(layer: &Json) -> bool {
+    let is_narrow = |argument: &Json| {
+        let dtype = at(argument, "/config/dtype").as_str();
+        dtype.and_then(range).is_some_and(|[_, most]| most < 65536.0)
+    };
+    let narrow = |inbound: &Json| {
+        at(inbound, "/args/0").as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_narrow))
+    };
+    at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(narrow))
+}
+
 /// Whether a layer is called with whole numbers first.
 pub(super) fn reads_whole_numbers(layer: &Json) -> bool {
     let whole = |inbound: &Json| {
