@@ -510,29 +510,8 @@ impl Parser<'_> {
                  `kernel` that Keras reads from this one, which has them added, and save that"
             ));
         }
-        if matches!(class, "Add" | "Average") && operators::adds_booleans(layer) {
-            return Err(
-                "it is called with booleans, whose sum is a boolean in Keras, which is not supported: add them by \
-                 keras.ops.add, or make them numbers by keras.ops.cast first"
-                    .into(),
-            );
-        }
-        if matches!(class, "Add" | "Average" | "Multiply" | "Subtract") && operators::merges_narrow_numbers(layer) {
-            return Err(
-                "it is called with whole numbers of 8 or 16 bits, which wrap around in Keras: merge them by keras.ops, where \
-                 they do here too, or make them float32 by keras.ops.cast first"
-                    .into(),
-            );
-        }
-        if matches!(class, "LayerNormalization" | "Resizing" | "UpSampling2D")
-            && at(layer, "/config/interpolation") != "nearest"
-            && operators::reads_whole_numbers(layer)
-        {
-            return Err(
-                "it is called with whole numbers, and Keras cuts what it makes of them off to whole ones, which is not \
-                 supported: make them float32 by keras.ops.cast first"
-                    .into(),
-            );
+        if let Some(why) = operators::unfit_types(class, layer) {
+            return Err(why.into());
         }
         let config = LayerConfig::from_config_with(class, at(layer, "/config"), self.options);
         let config = config.map_err(|error| match error {

@@ -288,37 +288,41 @@ fn is_boolean(argument: &Json) -> bool {
     at(argument, "/config/dtype") == "bool"
 }
 
-/// Whether a layer that adds what it is called with begins by two tensors of booleans, of which Keras makes booleans.
-pub(super) fn adds_booleans(layer: &Json) -> bool {
-    let begins = |inbound: &Json| {
-        let first = match at(inbound, "/args/0") {
+/// Why a layer of `class` is not computed as Keras does for the types of what it is called with; `None` where they do not matter.
+pub(super) fn unfit_types(class: &str, layer: &Json) -> Option<&'static str> {
+    let range_of = |argument: &Json| at(argument, "/config/dtype").as_str().and_then(range);
+    let is_narrow = |argument: &Json| range_of(argument).is_some_and(|[_, most]| most < 65536.0);
+    let any = |holds: &dyn Fn(&Json) -> bool| {
+        let first = |inbound| match at(inbound, "/args/0") {
             Json::Null => at(inbound, "/kwargs/inputs"),
             given => given,
         };
-        first.as_array().is_some_and(|list| list.len() > 1 && list[..2].iter().all(is_boolean))
+        at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(|inbound| holds(first(inbound))))
     };
-    at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(begins))
-}
-
-/// Whether a layer that merges is called with whole numbers of 8 or 16 bits alone, which wrap around in Keras.
-pub(super) fn merges_narrow_numbers(layer: &Json) -> bool {
-    let is_narrow = |argument: &Json| {
-        let dtype = at(argument, "/config/dtype").as_str();
-        dtype.and_then(range).is_some_and(|[_, most]| most < 65536.0)
-    };
-    let narrow = |inbound: &Json| {
-        at(inbound, "/args/0").as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_narrow))
-    };
-    at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(narrow))
-}
-
-/// Whether a layer is called with whole numbers first.
-pub(super) fn reads_whole_numbers(layer: &Json) -> bool {
-    let whole = |inbound: &Json| {
-        let dtype = at(inbound, "/args/0/config/dtype").as_str();
-        dtype.is_some_and(|dtype| range(dtype).is_some())
-    };
-    at(layer, "/inbound_nodes").as_array().is_some_and(|calls| calls.iter().any(whole))
+    let any_list = |holds: &dyn Fn(&[Json]) -> bool| any(&|first| first.as_array().is_some_and(|list| holds(list)));
+    match class {
+        "Add" | "Average" if any_list(&|list| list.len() > 1 && list[..2].iter().all(is_boolean)) => Some(
+            "it is called with booleans, whose sum is a boolean in Keras, which is not supported: add them by \
+             keras.ops.add, or make them numbers by keras.ops.cast first",
+        ),
+        "Add" | "Average" | "Multiply" | "Subtract"
+            if any_list(&|list| !list.is_empty() && list.iter().all(is_narrow)) =>
+        {
+            Some(
+                "it is called with whole numbers of 8 or 16 bits, which wrap around in Keras: merge them by keras.ops, \
+                 where they do here too, or make them float32 by keras.ops.cast first",
+            )
+        }
+        "LayerNormalization" | "Resizing" | "UpSampling2D"
+            if at(layer, "/config/interpolation") != "nearest" && any(&|first| range_of(first).is_some()) =>
+        {
+            Some(
+                "it is called with whole numbers, and Keras cuts what it makes of them off to whole ones, which is not \
+                 supported: make them float32 by keras.ops.cast first",
+            )
+        }
+        _ => None,
+    }
 }
 
 /// An array of nested lists of numbers.

@@ -20,9 +20,10 @@ use super::lines::{Term, combine};
 use super::long_sums::{Round, to_scratch};
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count, workgroups};
+use crate::geometry::ConvGeometry;
 use crate::plan::{
-    Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, MOST_TURNS, Operand, Part, Plan, Shader, params,
-    part,
+    Accuracy, Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, MOST_TURNS, Operand, Part, Plan, Shader,
+    Sums, params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -96,6 +97,34 @@ fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan
     let first = launch(problem, tile, [units, parts, length], caps)?;
     let variant = format!("{}x{}_{}", problem.dtype, tile.output, tile.name);
     added_up(|steps| Plan::new("conv_kernel_gradient", variant, steps), first, [elements, parts], caps)
+}
+
+/// How lines of output pixels are shared out to parts.
+pub(super) struct Lines {
+    /// Lines of all images.
+    pub(super) count: u64,
+    /// Lines of a part.
+    pub(super) length: u64,
+    pub(super) parts: u64,
+    pub(super) accuracy: Accuracy,
+}
+
+/// Pixels of a part, where a line is not longer: the terms of one chain.
+const CHAIN: u64 = 256;
+
+impl Lines {
+    /// Parts of few pixels each, `least` if there are as many lines, and no more than a binding holds the kernels of.
+    pub(super) fn of(geometry: &ConvGeometry, least: u64, caps: &Caps) -> Self {
+        let [.., width] = geometry.axes;
+        let width = u64::from(width.output);
+        let count = geometry.pixels() / width.max(1);
+        let short = (CHAIN / width.max(1)).max(1);
+        let useful = count.div_ceil(short).max(least.min(count));
+        let most = (caps.max_binding / 4 / geometry.kernel_elements().max(1)).max(1);
+        let length = count.div_ceil(useful.min(most).max(1)).max(1);
+        let sums = if length * width <= CHAIN { Sums::Runs } else { Sums::Chain };
+        Self { count, length, parts: count.div_ceil(length).max(1), accuracy: Accuracy::of(sums) }
+    }
 }
 
 /// The plan of `product`, which writes `parts` of all `elements`, and of the launch that adds them up, if there are several.

@@ -5,12 +5,11 @@
 //! for each pixel (a sliding window, as in `conv_depthwise`). Lines are shared out to invocations, whose sums a second launch
 //! adds up in order (split-K).
 
-use super::conv_kernel_gradient::added_up;
+use super::conv_kernel_gradient::{Lines, added_up};
 use super::conv_launch::window_constants;
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{
-    Accuracy, Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, Operand, Plan, Shader, Sums, params,
-    part,
+    Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, Operand, Plan, Shader, params, part,
 };
 use crate::{DataFormat, Result};
 
@@ -30,8 +29,6 @@ params! {
     }
 }
 
-/// Pixels of a part, where a line is not longer: the terms of one chain.
-const CHAIN: u64 = 256;
 /// Taps up to which an invocation holds a whole window.
 const MOST_HELD: u32 = 9;
 
@@ -50,13 +47,9 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
     if !caps.spells_out(u64::from(tap_rows * w.kernel), u64::from(tap_rows * new) + 1) {
         return Ok(Vec::new());
     }
-    let elements = geometry.kernel_elements();
-    let lines = geometry.pixels() / u64::from(w.output.max(1));
-    let short = (CHAIN / u64::from(w.output.max(1))).max(1);
-    let most = (caps.max_binding / 4 / elements.max(1)).max(1);
-    let length = lines.div_ceil(lines.div_ceil(short).min(most).max(1)).max(1);
-    let parts = lines.div_ceil(length).max(1);
-    let items = u64::from(geometry.in_channels / 4) * u64::from(h.kernel / tap_rows) * u64::from(d.kernel) * parts;
+    let lines = Lines::of(geometry, 1, caps);
+    let items =
+        u64::from(geometry.in_channels / 4) * u64::from(h.kernel / tap_rows) * u64::from(d.kernel) * lines.parts;
     let params = LineGradientParams {
         items: item_count(items)?,
         in_c: geometry.in_channels,
@@ -69,8 +62,8 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
         pad_d: d.pad_before,
         pad_h: h.pad_before,
         pad_w: w.pad_before,
-        lines: item_count(lines)?,
-        length: item_count(length)?,
+        lines: item_count(lines.count)?,
+        length: item_count(lines.length)?,
     };
     let mut constants = accumulator(problem.dtype, 4);
     constants.extend([
@@ -94,10 +87,9 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
             Binding::Read(Operand::Gradient),
             Binding::Write(Operand::Output),
         ],
-        turns: length.saturating_mul(u64::from(w.output) + 1),
+        turns: lines.length.saturating_mul(u64::from(w.output) + 1),
     };
-    let chain = if length * u64::from(w.output) <= CHAIN { Sums::Runs } else { Sums::Chain };
     let variant = format!("{}x4_{tap_rows}x{}", problem.dtype, w.kernel);
-    let plan = |steps| Plan::new("conv_kernel_gradient_depthwise", variant, steps).rounded(Accuracy::of(chain));
-    added_up(plan, product, [elements, parts], caps).map(|plan| vec![plan])
+    let plan = |steps| Plan::new("conv_kernel_gradient_depthwise", variant, steps).rounded(lines.accuracy);
+    added_up(plan, product, [geometry.kernel_elements(), lines.parts], caps).map(|plan| vec![plan])
 }

@@ -11,13 +11,12 @@
 //! A picture's three channels do not come in fours. There a row of the window stands in for the channels, which is as
 //! contiguous: 7 columns of 3 channels are 21 rows of the product, and the kernel's 7 rows are its taps.
 
-use super::conv_kernel_gradient::added_up;
+use super::conv_kernel_gradient::{Lines, added_up};
 use super::conv_launch::window_constants;
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count};
 use crate::plan::{
-    Accuracy, Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, Operand, Part, Plan, Shader, Sums,
-    params, part,
+    Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, Operand, Part, Plan, Shader, params, part,
 };
 use crate::{DataFormat, Result};
 
@@ -41,8 +40,6 @@ params! {
     }
 }
 
-/// Pixels of a part, where a line is not longer: the terms of one chain.
-const CHAIN: u64 = 256;
 /// Subgroups that keep a processor's cores busy.
 const ENOUGH: u64 = 32;
 
@@ -86,18 +83,12 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
 fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32; 2], caps: &Caps) -> Result<Plan> {
     let geometry = &problem.geometry;
     let [d, h, w] = geometry.axes;
-    let elements = geometry.kernel_elements();
     let tiles = u64::from(geometry.group_out().div_ceil(4 * subgroup))
         * u64::from(geometry.groups)
         * u64::from(rows.count.div_ceil(4 * vectors))
         * rows.taps;
-    let lines = geometry.pixels() / u64::from(w.output.max(1));
-    let short = (CHAIN / u64::from(w.output.max(1))).max(1);
-    let useful = lines.div_ceil(short).max(ENOUGH.div_ceil(tiles.max(1)).min(lines));
-    let most = (caps.max_binding / 4 / elements.max(1)).max(1);
-    let length = lines.div_ceil(useful.min(most).max(1)).max(1);
-    let parts = lines.div_ceil(length).max(1);
-    let items = tiles * parts;
+    let lines = Lines::of(geometry, ENOUGH.div_ceil(tiles.max(1)), caps);
+    let items = tiles * lines.parts;
     let params = KernelGradientTileParams {
         items: item_count(items)?,
         in_c: geometry.in_channels,
@@ -113,8 +104,8 @@ fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32;
         pad_w: w.pad_before,
         rows: rows.count,
         group_out: geometry.group_out(),
-        lines: item_count(lines)?,
-        length: item_count(length)?,
+        lines: item_count(lines.count)?,
+        length: item_count(lines.length)?,
     };
     let lanes = if geometry.group_in().is_multiple_of(4) { 4 } else { 1 };
     let mut constants = accumulator(problem.dtype, 4);
@@ -142,10 +133,9 @@ fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32;
             Binding::Read(Operand::Gradient),
             Binding::Write(Operand::Output),
         ],
-        turns: length.saturating_mul(u64::from(w.output).div_ceil(4) + 1),
+        turns: lines.length.saturating_mul(u64::from(w.output).div_ceil(4) + 1),
     };
-    let chain = if length * u64::from(w.output) <= CHAIN { Sums::Runs } else { Sums::Chain };
     let variant = format!("{}x4_{}x{}", problem.dtype, 4 * vectors, 4 * subgroup);
-    let plan = |steps| Plan::new("conv_kernel_gradient_subgroup", variant, steps).rounded(Accuracy::of(chain));
-    added_up(plan, product, [elements, parts], caps)
+    let plan = |steps| Plan::new("conv_kernel_gradient_subgroup", variant, steps).rounded(lines.accuracy);
+    added_up(plan, product, [geometry.kernel_elements(), lines.parts], caps)
 }

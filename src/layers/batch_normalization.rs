@@ -247,11 +247,10 @@ impl Describe for BatchNormalization {
         let channels = shape.dims()[index];
         let dims = [product(&shape.dims()[..index]), channels, product(&shape.dims()[index + 1..])];
         let unary = |tape: &mut Tape, function: Unary, value| ops::map(tape, Elementwise::of_unary(&function), value);
-        let average = |tape: &mut Tape, value| ops::reduce(tape, AxisFunction::Mean, &[0, 2], true, value);
 
         let x = ops::cast(tape, DType::F32, None, inputs[0])?;
         let x = tape.reshape(x, dims)?;
-        let batch_mean = average(tape, x)?;
+        let batch_mean = ops::reduce(tape, AxisFunction::Mean, &[0, 2], true, x)?;
         let apart = ops::two(tape, BinaryFunction::Subtract, x, batch_mean)?;
         let squares = ops::reduce(tape, AxisFunction::SumSquare, &[0, 2], true, apart)?;
         let share = (dims[0] * dims[2]) as f32;

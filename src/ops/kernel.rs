@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::geometry::ConvGeometry;
 use crate::gpu::{Bound, BufferBinding, Commands, Prepared, Recording, Resource, SharedTexels, Texels, allocated};
 use crate::plan::{
-    BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, Operand, Packing, PairSides, Plan, Problem,
-    Texel,
+    BinaryFunction, BinaryProblem, CastProblem, Elementwise, MapProblem, MoveProblem, Operand, Packing, PairSides,
+    Plan, Problem, Texel,
 };
 use crate::strides::broadcast;
 use crate::variable::Data;
@@ -178,24 +178,24 @@ impl Kernel {
         }
         let dims = self.shape.dims();
         let shape: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
-        let problem = super::movement::permutation(dims, order, DType::F32)?;
-        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
-        Ok(Self::new(shape.into(), self.numbers, source))
+        Ok(self.moved(super::movement::permutation(dims, order, DType::F32)?, shape))
     }
 
     /// A convolution's kernel with its taps in the other order, and what it reads and what it writes exchanged.
     pub(crate) fn turned(self: &Arc<Self>, geometry: &ConvGeometry) -> Result<Arc<Self>> {
-        let problem = super::movement::turned(geometry, DType::F32)?;
-        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
-        Ok(Self::new(self.shape.clone(), self.numbers, source))
+        Ok(self.moved(super::movement::turned(geometry, DType::F32)?, self.shape.clone()))
     }
 
     /// One of the positions of the first axis, without it.
     pub(crate) fn row(self: &Arc<Self>, row: usize) -> Result<Arc<Self>> {
         let dims = self.shape.dims();
-        let problem = super::movement::row(dims, row, DType::F32)?;
+        Ok(self.moved(super::movement::row(dims, row, DType::F32)?, &dims[1..]))
+    }
+
+    /// What `problem` makes of the values, of another shape.
+    fn moved(self: &Arc<Self>, problem: MoveProblem, shape: impl Into<Shape>) -> Arc<Self> {
         let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
-        Ok(Self::new(dims[1..].into(), self.numbers, source))
+        Self::new(shape.into(), self.numbers, source)
     }
 
     /// The same values under another shape.

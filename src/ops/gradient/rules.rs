@@ -131,26 +131,12 @@ impl Reverse<'_> {
             DataFormat::ChannelsLast => (batch, channels),
             DataFormat::ChannelsFirst => (batch * channels, 1),
         };
-        let (mut dims, mut spans) = (vec![before], vec![Span::whole(before)]);
-        for axis in geometry.axes() {
-            let [extent, stride] = [axis.output, axis.stride].map(|extent| extent as usize);
-            match (dims.last_mut(), spans.last_mut()) {
-                (Some(dim), Some(span)) if stride == 1 && span.extent == *dim => {
-                    *dim *= extent;
-                    *span = Span::whole(*dim);
-                }
-                _ => {
-                    dims.push(extent);
-                    spans.push(Span::whole(extent));
-                }
-            }
-            if stride > 1 {
-                dims.push(1);
-                spans.push(Span::whole(stride));
-            }
-        }
-        dims.push(after);
-        spans.push(Span::whole(after));
+        // A position has an axis of its own behind it, along which all but the first are outside.
+        let axes = geometry.axes();
+        let inner = axes.iter().flat_map(|axis| [axis.output as usize, 1]);
+        let spread = axes.iter().flat_map(|axis| [axis.output, axis.stride].map(|extent| Span::whole(extent as usize)));
+        let dims: Vec<usize> = std::iter::once(before).chain(inner).chain([after]).collect();
+        let spans: Vec<Span> = std::iter::once(Span::whole(before)).chain(spread).chain([Span::whole(after)]).collect();
         let gradient = self.tape.reshape(gradient, dims)?;
         gather(self.tape, &spans, Outside::ZERO, gradient)
     }
@@ -243,14 +229,12 @@ impl Reverse<'_> {
             let repeats = if side == Hand::Left { axis.right } else { axis.left };
             PairAxis { extent: axis.extent, left: if axis.extent == 1 { 0 } else { dense }, right: repeats }
         });
-        let (sides, role) = match step.reading(other) {
-            Some(Read::Constant(_)) => (PairSides::InputKernel, Operand::Kernel),
-            _ => (PairSides::InputOther, Operand::Other),
+        let Some(other) = step.reading(other) else { return Err(Self::without(step, "it reads but one side")) };
+        let (sides, role) = match other {
+            Read::Constant(_) => (PairSides::InputKernel, Operand::Kernel),
+            Read::Value(_) => (PairSides::InputOther, Operand::Other),
         };
-        let mut reads = Reads::of(gradient);
-        if let Some(read) = step.reading(other) {
-            reads = reads.read(role, read);
-        }
+        let reads = Reads::of(gradient).read(role, other);
         let of = BinaryProblem { axes, sides, activation: Elementwise::LINEAR, ..*problem };
         let shape = self.tape.shape(gradient).clone();
         self.tape.step(Problem::Binary(of), reads, shape, problem.dtype)
