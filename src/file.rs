@@ -203,8 +203,8 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Resul
     let path = path.as_ref();
     let broken = |error: std::io::Error| cannot_be_written(path, error);
     match place_of(path, kind)? {
-        Place::File(target, permissions) => replace(&target, bytes, permissions).map_err(broken),
-        Place::Stream(target) => std::fs::write(&target, bytes).map_err(broken),
+        Destination::File(target, permissions) => replace(&target, bytes, permissions).map_err(broken),
+        Destination::Stream(target) => std::fs::write(&target, bytes).map_err(broken),
     }
 }
 
@@ -221,7 +221,7 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Resul
 /// ```
 pub fn check_file(path: impl AsRef<Path>, kind: FileKind) -> Result<()> {
     let path = path.as_ref();
-    let Place::File(target, _) = place_of(path, kind)? else { return Ok(()) };
+    let Destination::File(target, _) = place_of(path, kind)? else { return Ok(()) };
     match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
             let problem =
@@ -233,7 +233,7 @@ pub fn check_file(path: impl AsRef<Path>, kind: FileKind) -> Result<()> {
 }
 
 /// Where bytes go.
-enum Place {
+enum Destination {
     /// To a file, new or with the permissions of the one that they replace.
     File(std::path::PathBuf, Option<std::fs::Permissions>),
     /// To what is no file, as a pipe or a terminal.
@@ -245,7 +245,7 @@ fn cannot_be_written(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// Where bytes for `path` go, if they may.
-fn place_of(path: &Path, kind: FileKind) -> Result<Place> {
+fn place_of(path: &Path, kind: FileKind) -> Result<Destination> {
     let place = path.display().to_string();
     let broken = |error: std::io::Error| cannot_be_written(path, error);
     let kept = |problem: String| {
@@ -266,10 +266,10 @@ fn place_of(path: &Path, kind: FileKind) -> Result<Place> {
             if !kind.is(&read(&target)?) {
                 return Err(kept(format!("there is a file that is not {}", kind.name())));
             }
-            Ok(Place::File(target, Some(found.permissions())))
+            Ok(Destination::File(target, Some(found.permissions())))
         }
-        Ok(_) => Ok(Place::Stream(target)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place::File(target, None)),
+        Ok(_) => Ok(Destination::Stream(target)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Destination::File(target, None)),
         Err(error) => Err(broken(error)),
     }
 }

@@ -29,13 +29,13 @@ pub(super) fn is_attention(class: &str) -> bool {
 }
 
 /// A model in the making.
-pub(super) struct Write {
+pub(super) struct CompositeWriter {
     graph: Graph,
     /// The number of the next layer in the file.
     layers: usize,
 }
 
-type Made<T> = Result<T, String>;
+type Composed<T> = Result<T, String>;
 
 /// How a layer is called.
 #[derive(Clone, Copy)]
@@ -49,9 +49,9 @@ pub(super) struct Called {
 }
 
 /// Reads a layer or model from its config, its first layer being of the number given; and the number behind its last.
-type ReadInner<'a> = dyn FnMut(&Json, usize) -> Made<(Body, usize)> + 'a;
+type ReadInner<'a> = dyn FnMut(&Json, usize) -> Composed<(Body, usize)> + 'a;
 
-impl Write {
+impl CompositeWriter {
     fn new(name: &str, inputs: usize, layers: usize) -> Self {
         let inputs = (0..inputs).map(|input| (format!("input_{input}"), None)).collect();
         let graph = Graph { name: name.to_owned(), inputs, notes: json!({}), ..Graph::default() };
@@ -117,16 +117,16 @@ pub(super) fn wrapper(
     first: usize,
     called: Called,
     inner: &mut ReadInner<'_>,
-) -> Made<(Body, usize)> {
+) -> Composed<(Body, usize)> {
     let config = at(layer, "/config");
     let input = Source::Input(0);
     let Called { reads, masks, .. } = called;
-    let mut write = Write::new(name, reads, first);
+    let mut write = CompositeWriter::new(name, reads, first);
     if reads > 1 && class != "Bidirectional" {
         return Err("it must be called with one tensor".into());
     }
     let name_of = |json: &Json, default: &str| at(json, "/config/name").as_str().unwrap_or(default).to_owned();
-    let mut wrapped = |write: &mut Write, json: &Json, group: &str, read: Source| -> Made<Source> {
+    let mut wrapped = |write: &mut CompositeWriter, json: &Json, group: &str, read: Source| -> Composed<Source> {
         let (body, next) = inner(json, write.layers)?;
         write.layers = next;
         Ok(write.body(&name_of(json, "layer"), group, body, &[read]))
@@ -209,7 +209,7 @@ pub(super) fn wrapper(
             let states: Vec<Source> = (1..reads).map(Source::Input).collect();
             let sequence = write.sequence(called);
             let (of_there, of_back) = states.split_at(states.len() / 2);
-            let mut direction = |write: &mut Write, json: &Json, group: &str, states: &[Source]| {
+            let mut direction = |write: &mut CompositeWriter, json: &Json, group: &str, states: &[Source]| {
                 let (body, next) = inner(json, write.layers)?;
                 write.layers = next;
                 let kept = match &body {
@@ -260,8 +260,8 @@ pub(super) fn wrapper(
 }
 
 /// What the caller has given for a layer.
-pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Made<(Body, usize)> {
-    let mut write = Write::new(name, given.inputs, first);
+pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Composed<(Body, usize)> {
+    let mut write = CompositeWriter::new(name, given.inputs, first);
     let mut made = Vec::with_capacity(given.layers.len());
     let source = |value: &CustomValue, made: &[Source]| match value.0 {
         CustomSource::Input(number) if number < given.inputs => Ok(Source::Input(number)),
@@ -271,12 +271,12 @@ pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Made<(Body
         }
     };
     for (number, part) in given.layers.iter().enumerate() {
-        let reads = part.reads.iter().map(|value| source(value, &made)).collect::<Made<Vec<_>>>()?;
+        let reads = part.reads.iter().map(|value| source(value, &made)).collect::<Composed<Vec<_>>>()?;
         let class = crate::layers::snake_case(part.layer.class_name());
         let group = format!("@{}", part.attribute);
         made.push(write.layer(&format!("{class}_{number}"), &group, part.layer.clone(), &reads));
     }
-    let outputs = given.outputs.iter().map(|value| source(value, &made)).collect::<Made<Vec<_>>>()?;
+    let outputs = given.outputs.iter().map(|value| source(value, &made)).collect::<Composed<Vec<_>>>()?;
     match outputs.is_empty() {
         true => Err("the layers given for it must have outputs".into()),
         false => Ok(write.done(outputs)),
@@ -291,7 +291,7 @@ pub(super) fn with_states(
     first: usize,
     called: Called,
 ) -> (Body, usize) {
-    let mut write = Write::new(name, called.reads, first);
+    let mut write = CompositeWriter::new(name, called.reads, first);
     let inputs: Vec<Source> =
         [write.sequence(called)].into_iter().chain((1..called.reads).map(Source::Input)).collect();
     let made = write.layer("states", "@", recurrent, &inputs);
@@ -311,9 +311,9 @@ pub(super) fn attention(
     class: &str,
     name: &str,
     first: usize,
-    call: &operators::Call,
+    call: &operators::OperatorCall,
     masks: bool,
-) -> Made<(Body, usize)> {
+) -> Composed<(Body, usize)> {
     let config = at(layer, "/config");
     let number = |key: &str| config[key].as_u64().and_then(|number| u32::try_from(number).ok());
     let flag = |key: &str, default: bool| config[key].as_bool().unwrap_or(default);
@@ -322,7 +322,7 @@ pub(super) fn attention(
             return Err(format!("its `{key}` is not supported"));
         }
     }
-    let mut write = Write::new(name, call.reads.len(), first);
+    let mut write = CompositeWriter::new(name, call.reads.len(), first);
     let mut given = call.given(&["query", "value", "key"])?;
     for (place, mask) in call.masks(&["query_mask", "value_mask", "key_mask"])?.into_iter().enumerate() {
         if let (Some(read), Some(mask)) = (given[place], mask) {

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::UnsupportedLayer;
 use super::composites::Called;
-use super::weights::{Place, sibling};
+use super::weights::{LayerPlace, sibling};
 use super::{composites, operators};
 use crate::layers::{ADAPTERS, CustomLayers, Generation, GivenMask, LayerConfig, OPERATORS, Origin, ReadOptions};
 use crate::model::{AppliedLayer, Architecture, Input};
@@ -68,7 +68,7 @@ pub(super) enum Source {
 
 /// What a file says is read: an output of an application of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Read {
+pub(super) struct ReadOutput {
     layer: String,
     number: u64,
     output: u64,
@@ -77,11 +77,11 @@ pub(super) struct Read {
 /// What a call is given.
 #[derive(Debug, Default)]
 struct Given {
-    reads: Vec<Read>,
+    reads: Vec<ReadOutput>,
     /// The key of each, where they are given as a map.
     keys: Option<Vec<String>>,
     /// The masks that the call gives, for the first of what it reads on.
-    masks: Vec<Option<Read>>,
+    masks: Vec<Option<ReadOutput>>,
     /// In the form of Keras 2, in which applications of models mostly count from 1.
     of_keras_2: bool,
 }
@@ -126,7 +126,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the layer that does not take what it is applied to.
-    pub(super) fn places(&self) -> Result<Vec<Place>> {
+    pub(super) fn places(&self) -> Result<Vec<LayerPlace>> {
         self.walked().map(|walk| walk.places.into_iter().flatten().collect())
     }
 
@@ -138,13 +138,13 @@ impl Graph {
         self.walked().map(|walk| walk.architecture)
     }
 
-    fn walked(&self) -> Result<Walk> {
+    fn walked(&self) -> Result<GraphWalk> {
         let shapes = self.input_shapes();
         let named = self.inputs.iter().zip(&shapes);
         let inputs = named.map(|((name, _), shape)| Input { name: name.clone(), shape: shape.clone() }).collect();
-        let mut walk = Walk { architecture: Architecture::new(&self.name, inputs), places: Vec::new() };
-        let inputs: Vec<Made> = (0..).zip(shapes).collect();
-        let outputs = self.walk(&inputs, &Place::default(), &mut walk)?;
+        let mut walk = GraphWalk { architecture: Architecture::new(&self.name, inputs), places: Vec::new() };
+        let inputs: Vec<PlacedShape> = (0..).zip(shapes).collect();
+        let outputs = self.walk(&inputs, &LayerPlace::default(), &mut walk)?;
         walk.architecture.set_outputs(outputs.into_iter().map(|(place, _)| place).collect());
         Ok(walk)
     }
@@ -173,18 +173,18 @@ impl Graph {
     }
 
     /// Applies the graph to `inputs`; what makes its outputs.
-    fn walk(&self, inputs: &[Made], around: &Place, walk: &mut Walk) -> Result<Vec<Made>> {
+    fn walk(&self, inputs: &[PlacedShape], around: &LayerPlace, walk: &mut GraphWalk) -> Result<Vec<PlacedShape>> {
         let stated = self.inputs.iter().zip(inputs);
-        let inputs: Vec<Made> =
+        let inputs: Vec<PlacedShape> =
             stated.map(|((_, stated), (place, given))| (*place, stated.as_ref().unwrap_or(given).clone())).collect();
-        let mut made: Vec<Vec<Made>> = Vec::with_capacity(self.calls.len());
-        let of = |made: &[Vec<Made>], source| match source {
+        let mut made: Vec<Vec<PlacedShape>> = Vec::with_capacity(self.calls.len());
+        let of = |made: &[Vec<PlacedShape>], source| match source {
             Source::Input(index) => inputs[index].clone(),
             Source::Call { call, output } => made[call][output].clone(),
         };
         for call in &self.calls {
             let member = &self.members[call.member];
-            let reads: Vec<Made> = call.inputs.iter().map(|&source| of(&made, source)).collect();
+            let reads: Vec<PlacedShape> = call.inputs.iter().map(|&source| of(&made, source)).collect();
             let inner = around.within(&member.name, &member.group);
             made.push(match &member.body {
                 Body::Layer(config, index) => {
@@ -207,18 +207,24 @@ impl Graph {
 }
 
 /// The place of an input or layer in an [`Architecture`], and the shape of what it makes.
-type Made = (usize, PartialShape);
+type PlacedShape = (usize, PartialShape);
 
 /// What was met on the way through a graph.
-struct Walk {
+struct GraphWalk {
     architecture: Architecture,
     /// By the layers' places in the file.
-    places: Vec<Option<Place>>,
+    places: Vec<Option<LayerPlace>>,
 }
 
-impl Walk {
+impl GraphWalk {
     /// Takes in the application to `reads` of the layer number `index` of the file.
-    fn apply(&mut self, config: &LayerConfig, index: usize, reads: &[Made], place: Place) -> Result<Made> {
+    fn apply(
+        &mut self,
+        config: &LayerConfig,
+        index: usize,
+        reads: &[PlacedShape],
+        place: LayerPlace,
+    ) -> Result<PlacedShape> {
         let (inputs, shapes): (Vec<usize>, Vec<PartialShape>) = reads.iter().cloned().unzip();
         let output_shape = config.output_shape_all(&shapes)?;
         let path = place.path.join("/");
@@ -230,7 +236,7 @@ impl Walk {
             none => {
                 let weights = config.describe().weights(&shapes)?;
                 let weights = weights.into_iter().map(|weight| (weight.name, weight.shape, weight.trainable));
-                none.insert(Place { weights: weights.collect(), of: config.describe().weights_of(), ..place })
+                none.insert(LayerPlace { weights: weights.collect(), of: config.describe().weights_of(), ..place })
             }
         };
         let parameters = place
@@ -370,7 +376,7 @@ impl Parser<'_> {
                 let reads = vec![given.reads[place].clone(), mask];
                 graph.notes["given_masks"][&name] = true.into();
                 let given = Given { reads, of_keras_2: given.of_keras_2, ..Given::default() };
-                applications[index].given.reads[place] = Read { layer: name.clone(), number: 0, output: 0 };
+                applications[index].given.reads[place] = ReadOutput { layer: name.clone(), number: 0, output: 0 };
                 applications.push(Stated { member: graph.members.len(), number: 0, given });
                 let body = Body::Layer(Box::new(LayerConfig::from(GivenMask::new()).named(&name)), self.layers);
                 self.layers += 1;
@@ -593,7 +599,7 @@ impl Parser<'_> {
         let outputs_read = self.history_list(at(json, "/config/output_layers"))?;
         let from_one = counts_from_one(graph, stated, &outputs_read);
         // The application, or input, that `read` names, and which of its outputs; applications may count from 1.
-        let find = |read: &Read, from_one: &dyn Fn(usize) -> bool| -> Option<(Source, usize)> {
+        let find = |read: &ReadOutput, from_one: &dyn Fn(usize) -> bool| -> Option<(Source, usize)> {
             let Some(&member) = members.get(read.layer.as_str()) else {
                 let input = input_places.get(read.layer.as_str()).copied();
                 return input.filter(|_| read.number == 0 && read.output == 0).map(|index| (Source::Input(index), 0));
@@ -679,7 +685,7 @@ impl Parser<'_> {
 
     /// The histories in one of the structures that Keras writes: one, lists of them, and maps, whose values count in the
     /// order of their keys.
-    fn history_list(&self, value: &Json) -> Result<Vec<Read>> {
+    fn history_list(&self, value: &Json) -> Result<Vec<ReadOutput>> {
         let mut reads = Vec::new();
         if flatten(value, &mut reads) {
             return Ok(reads);
@@ -868,7 +874,7 @@ fn states_its_input(layer: &Json) -> bool {
 
 /// For each member, whether its applications are read by numbers from 1 in the form of Keras 2. Not all its releases did so for
 /// a Sequential that had no input: one that is read by 0, or by its count, shows it.
-fn counts_from_one(graph: &Graph, stated: &[Stated], outputs: &[Read]) -> Vec<bool> {
+fn counts_from_one(graph: &Graph, stated: &[Stated], outputs: &[ReadOutput]) -> Vec<bool> {
     let mut read: HashMap<&str, HashSet<u64>> = HashMap::new();
     let of_keras_2 = stated.iter().filter(|application| application.given.of_keras_2);
     for one in of_keras_2.flat_map(|application| &application.given.reads).chain(outputs) {
@@ -885,7 +891,7 @@ fn counts_from_one(graph: &Graph, stated: &[Stated], outputs: &[Read]) -> Vec<bo
 
 /// What a call gives to `body`, in the order of its inputs: of a map, Keras takes what is called as an input of the model is, or
 /// by the keys of the map that the model was made with.
-fn in_order<'a>(given: &'a Given, body: &Body) -> Result<Vec<&'a Read>, String> {
+fn in_order<'a>(given: &'a Given, body: &Body) -> Result<Vec<&'a ReadOutput>, String> {
     let reads = given.reads.iter();
     let Some(keys) = &given.keys else { return Ok(reads.collect()) };
     let Body::Model(model) = body else { return Err("must be called with tensors, and is with a map".to_owned()) };
@@ -978,7 +984,7 @@ fn application(node: &Json) -> Result<Given, String> {
 }
 
 /// The masks that a call gives: one, or a list, of which some are null.
-fn masks_of(argument: &Json) -> Option<Vec<Option<Read>>> {
+fn masks_of(argument: &Json) -> Option<Vec<Option<ReadOutput>>> {
     let one = |argument: &Json| match argument {
         Json::Null => Some(None),
         tensor => {
@@ -995,7 +1001,7 @@ fn masks_of(argument: &Json) -> Option<Vec<Option<Read>>> {
 
 impl Given {
     /// What an operator reads.
-    fn of_operator(reads: Vec<Read>, layer: &Json) -> Self {
+    fn of_operator(reads: Vec<ReadOutput>, layer: &Json) -> Self {
         Self { reads, of_keras_2: at(layer, "/inbound_nodes/0").is_array(), ..Self::default() }
     }
 
@@ -1061,17 +1067,17 @@ pub(super) fn is_read(argument: &Json) -> bool {
 }
 
 /// `[layer, application, output]`.
-pub(super) fn history(value: &Json) -> Option<Read> {
+pub(super) fn history(value: &Json) -> Option<ReadOutput> {
     match value.as_array()?.as_slice() {
         [layer, number, output, ..] => {
-            Some(Read { layer: layer.as_str()?.to_owned(), number: number.as_u64()?, output: output.as_u64()? })
+            Some(ReadOutput { layer: layer.as_str()?.to_owned(), number: number.as_u64()?, output: output.as_u64()? })
         }
         _ => None,
     }
 }
 
 /// Adds all histories in `value` to `reads`; false where it holds anything else.
-fn flatten(value: &Json, reads: &mut Vec<Read>) -> bool {
+fn flatten(value: &Json, reads: &mut Vec<ReadOutput>) -> bool {
     if let Some(read) = history(value) {
         reads.push(read);
         return true;

@@ -114,12 +114,12 @@ fn scans(bytes: &[u8]) -> Option<u64> {
 
 /// The pixels of an image, as they are asked for: red, green, blue and alpha, from 0 to 1. So no copy of all of them is made.
 struct Pixels<'a> {
-    samples: Samples<'a>,
+    samples: RawSamples<'a>,
     channels: usize,
     size: [u32; 2],
 }
 
-enum Samples<'a> {
+enum RawSamples<'a> {
     Bytes(&'a [u8]),
     Words(&'a [u16]),
     Floats(&'a [f32]),
@@ -130,16 +130,16 @@ impl<'a> Pixels<'a> {
     /// [`Error::Unsupported`] for a kind of image that the decoders do not make today.
     fn of(image: &'a DynamicImage, place: &str) -> Result<Self> {
         let samples = match image {
-            DynamicImage::ImageLuma8(image) => Samples::Bytes(image),
-            DynamicImage::ImageLumaA8(image) => Samples::Bytes(image),
-            DynamicImage::ImageRgb8(image) => Samples::Bytes(image),
-            DynamicImage::ImageRgba8(image) => Samples::Bytes(image),
-            DynamicImage::ImageLuma16(image) => Samples::Words(image),
-            DynamicImage::ImageLumaA16(image) => Samples::Words(image),
-            DynamicImage::ImageRgb16(image) => Samples::Words(image),
-            DynamicImage::ImageRgba16(image) => Samples::Words(image),
-            DynamicImage::ImageRgb32F(image) => Samples::Floats(image),
-            DynamicImage::ImageRgba32F(image) => Samples::Floats(image),
+            DynamicImage::ImageLuma8(image) => RawSamples::Bytes(image),
+            DynamicImage::ImageLumaA8(image) => RawSamples::Bytes(image),
+            DynamicImage::ImageRgb8(image) => RawSamples::Bytes(image),
+            DynamicImage::ImageRgba8(image) => RawSamples::Bytes(image),
+            DynamicImage::ImageLuma16(image) => RawSamples::Words(image),
+            DynamicImage::ImageLumaA16(image) => RawSamples::Words(image),
+            DynamicImage::ImageRgb16(image) => RawSamples::Words(image),
+            DynamicImage::ImageRgba16(image) => RawSamples::Words(image),
+            DynamicImage::ImageRgb32F(image) => RawSamples::Floats(image),
+            DynamicImage::ImageRgba32F(image) => RawSamples::Floats(image),
             other => {
                 let what = format!("{place}: an image of {:?}", other.color());
                 return Err(Error::unsupported(what, "images of 8 and 16 bits and of floating point are read"));
@@ -152,9 +152,9 @@ impl<'a> Pixels<'a> {
     fn pixel(&self, x: u32, y: u32) -> [f32; 4] {
         let first = (y as usize * self.size[1] as usize + x as usize) * self.channels;
         let sample = |channel: usize| match self.samples {
-            Samples::Bytes(values) => f32::from(values[first + channel]) / f32::from(u8::MAX),
-            Samples::Words(values) => f32::from(values[first + channel]) / f32::from(u16::MAX),
-            Samples::Floats(values) => values[first + channel],
+            RawSamples::Bytes(values) => f32::from(values[first + channel]) / f32::from(u8::MAX),
+            RawSamples::Words(values) => f32::from(values[first + channel]) / f32::from(u16::MAX),
+            RawSamples::Floats(values) => values[first + channel],
         };
         match self.channels {
             1 => [sample(0), sample(0), sample(0), 1.0],
@@ -171,7 +171,7 @@ impl<'a> Pixels<'a> {
         width: u32,
         made: impl Fn([f32; 4]) -> P,
     ) -> Vec<f32> {
-        let view = View { pixels: self, made };
+        let view = MappedPixels { pixels: self, made };
         if self.size == [height, width] {
             let mut values = Vec::with_capacity(height as usize * width as usize * usize::from(P::CHANNEL_COUNT));
             for y in 0..height {
@@ -184,12 +184,12 @@ impl<'a> Pixels<'a> {
 }
 
 /// [`Pixels`], each made into another as it is asked for.
-struct View<'a, F> {
+struct MappedPixels<'a, F> {
     pixels: &'a Pixels<'a>,
     made: F,
 }
 
-impl<P: Pixel<Subpixel = f32>, F: Fn([f32; 4]) -> P> GenericImageView for View<'_, F> {
+impl<P: Pixel<Subpixel = f32>, F: Fn([f32; 4]) -> P> GenericImageView for MappedPixels<'_, F> {
     type Pixel = P;
 
     fn dimensions(&self) -> (u32, u32) {

@@ -354,24 +354,24 @@ fn layout(model: &Model, input: &PartialShape) -> DataFormat {
 
 /// The layer that scales values from 0 to 255, if one does before anything else of `model` computes with what comes from `port`.
 fn takes_bytes(model: &Model, port: Port) -> Option<String> {
-    Search::default().from(model, "", port, &Scaling::default(), &mut |_, scaling| scaling.of_bytes())
+    Search::default().from(model, "", port, &InputScaling::default(), &mut |_, scaling| scaling.of_bytes())
 }
 
 /// What was done to the values of an input on the way to some place of a model: of each channel the scale and the offset, and the
 /// layer that did most of it.
 #[derive(Clone)]
-struct Scaling {
+struct InputScaling {
     channels: Vec<(f64, f64)>,
     layer: String,
 }
 
-impl Default for Scaling {
+impl Default for InputScaling {
     fn default() -> Self {
         Self { channels: vec![(1.0, 0.0)], layer: String::new() }
     }
 }
 
-impl Scaling {
+impl InputScaling {
     /// `channels` behind this, of the layer called so; nothing for another number of channels.
     fn then(&self, channels: &[(f64, f64)], layer: &str) -> Option<Self> {
         let (own, other) = (self.channels.len(), channels.len());
@@ -458,8 +458,8 @@ impl Search {
         model: &Model,
         around: &str,
         port: Port,
-        scaling: &Scaling,
-        outside: &mut dyn FnMut(usize, &Scaling) -> Option<String>,
+        scaling: &InputScaling,
+        outside: &mut dyn FnMut(usize, &InputScaling) -> Option<String>,
     ) -> Option<String> {
         if self.0.len() == Self::PLACES || !self.0.insert((std::ptr::from_ref(model), port)) {
             return None;
@@ -474,7 +474,7 @@ impl Search {
                 found = found.or_else(|| match block {
                     Block::Model(inner) => {
                         let mut left = Vec::new();
-                        let leave = &mut |output, scaling: &Scaling| {
+                        let leave = &mut |output, scaling: &InputScaling| {
                             left.push((output, scaling.clone()));
                             None
                         };

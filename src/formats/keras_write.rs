@@ -12,7 +12,7 @@ use super::UnsupportedLayer;
 use super::graph::{at, is_read};
 use super::hdf5::{self, OptimizerGroup, WeightsGroup};
 use super::keras::{TrainingState, refused};
-use super::weights::{Part, group_of, parts, reads_of, sibling};
+use super::weights::{ModelPart, group_of, parts, reads_of, sibling};
 use crate::layers::{Layer, OPERATORS};
 use crate::model::{Block, Model, Port};
 use crate::{Error, PartialShape, Result};
@@ -74,15 +74,15 @@ pub(super) fn weights(model: &Model, training: Option<&TrainingState>, place: &s
 }
 
 fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
-    let names = Names::of(model);
+    let names = KerasNames::of(model);
     let mut siblings = HashMap::new();
     let layers = parts(model).into_iter().map(|part| match part {
-        Part::Input(index) => Ok(WeightsGroup {
+        ModelPart::Input(index) => Ok(WeightsGroup {
             group: sibling(&mut siblings, "InputLayer"),
             name: names.inputs[index].clone(),
             ..WeightsGroup::default()
         }),
-        Part::Block(index) => {
+        ModelPart::Block(index) => {
             let (group, name) = (group_of(model, index, &mut siblings), names.blocks[index].clone());
             match &model.blocks()[index] {
                 Block::Model(model) => self::group(model, group, name),
@@ -98,12 +98,12 @@ fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
 }
 
 /// What Keras calls the parts of a model.
-struct Names {
+struct KerasNames {
     inputs: Vec<String>,
     blocks: Vec<String>,
 }
 
-impl Names {
+impl KerasNames {
     /// The names of the parts as Keras takes them: without `/`, and none twice.
     fn of(model: &Model) -> Self {
         let inputs = model.inputs().iter().map(|input| input.name.as_str());
@@ -124,7 +124,7 @@ impl Names {
 /// The config of `model`, whose layers have paths that begin with `around`; notes the layers that Keras does not have.
 fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) -> Json {
     let chain = model.is_chain();
-    let names = Names::of(model);
+    let names = KerasNames::of(model);
     let parts = parts(model);
     // What no output needs is left out, as Keras leaves it out.
     let needed = model.needed(model.outputs());
@@ -158,8 +158,8 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
     }
     for part in parts {
         let mut layer = match part {
-            Part::Input(index) => of_input(model, index, &names),
-            Part::Block(index) => {
+            ModelPart::Input(index) => of_input(model, index, &names),
+            ModelPart::Block(index) => {
                 let first = applied[index].first().map_or(&[][..], |&node| &model.nodes()[node].inputs);
                 let shapes = first.iter().map(|&port| model.shape(port));
                 let (block, name) = (&model.blocks()[index], &names.blocks[index]);
@@ -169,7 +169,7 @@ fn of_model(model: &Model, around: &str, foreign: &mut Vec<UnsupportedLayer>) ->
         if !chain {
             layer["name"] = layer["config"]["name"].clone();
             layer["inbound_nodes"] = json!([]);
-            if let Part::Block(index) = part {
+            if let ModelPart::Block(index) = part {
                 let applications = applied[index].iter().copied().enumerate().filter(|&(_, node)| needed[node]);
                 let block = &model.blocks()[index];
                 let keywords = at(model.notes(), "/keywords").get(block.name());
@@ -323,7 +323,7 @@ fn with_reads(call: &Json, reads: &mut impl Iterator<Item = Json>) -> Json {
 }
 
 /// Input number `index` as a layer.
-fn of_input(model: &Model, index: usize, names: &Names) -> Json {
+fn of_input(model: &Model, index: usize, names: &KerasNames) -> Json {
     let input = &model.inputs()[index];
     let mut config = json!({"batch_shape": null, "dtype": "float32", "sparse": false, "ragged": false, "name": null, "optional": false});
     let noted = model.notes().get("inputs").and_then(|inputs| inputs.get(&input.name));

@@ -15,7 +15,7 @@ use crate::{Error, HostTensor, Result, Shape};
 ///
 /// # Errors
 /// [`Error::Format`] for anything but an array of floating point or of bytes; the message says how to convert others.
-pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
+pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<FileArray> {
     parse_kinds(bytes, place, meter, false)
 }
 
@@ -24,11 +24,11 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
 /// # Errors
 /// Those of [`parse`]; [`Error::Format`] for a number that f32 does not hold exactly.
 #[cfg(all(feature = "keras", feature = "safetensors"))]
-pub(super) fn parse_whole(bytes: &[u8], place: &str, meter: &Meter) -> Result<Array> {
+pub(super) fn parse_whole(bytes: &[u8], place: &str, meter: &Meter) -> Result<FileArray> {
     parse_kinds(bytes, place, meter, true)
 }
 
-fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<Array> {
+fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<FileArray> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
     let Header { kind, by_column, dims } = Header::of(header).map_err(|what| {
         let shown: String = header.chars().take(200).collect();
@@ -75,14 +75,14 @@ fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<
         return Err(Error::format(place, "whole numbers must lie below 2^24 in size; save greater ones as float32"));
     }
     let values = if by_column { by_row(&shape, &values) } else { values };
-    Ok(Array { tensor: HostTensor { shape, values }, is_bytes: kind == "|u1" })
+    Ok(FileArray { tensor: HostTensor { shape, values }, is_bytes: kind == "|u1" })
 }
 
 /// The largest whole number up to which f32 holds all.
 const EXACT: f32 = 16_777_216.0;
 
 /// An array of a file.
-pub(super) struct Array {
+pub(super) struct FileArray {
     pub(super) tensor: HostTensor,
     /// Whether its elements are bytes from 0 to 255, as those of pictures.
     pub(super) is_bytes: bool,

@@ -13,8 +13,8 @@ use std::rc::Rc;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::onnx_external::Beside;
-use super::onnx_fold::{Constant, Data, Kind, MOST_AXES, fold, kind_of, quantize, type_name};
+use super::onnx_external::FilesBeside;
+use super::onnx_fold::{Kind, KnownData, KnownTensor, MOST_AXES, fold, kind_of, quantize, type_name};
 use super::onnx_layers::{Apply, Builder, LayerStep, Refusal, Term, indexable};
 use super::onnx_proto::{
     AttributeType, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TensorTypeProto,
@@ -57,7 +57,7 @@ pub struct OnnxFile {
     functions: Vec<FunctionProto>,
     opset: i64,
     /// The initializers, and the values given to inputs, with their element types.
-    constants: HashMap<String, (Constant, i32)>,
+    constants: HashMap<String, (KnownTensor, i32)>,
     translation: Translation,
 }
 
@@ -336,11 +336,11 @@ impl OnnxFile {
             return Err(Error::invalid("value", rule, format!("shape {given}")));
         }
         let data = match kind_of(data_type) {
-            Some(Kind::Int) => Data::Ints(values.iter().map(|&v| Ok(v as i64)).collect::<Vec<_>>().into()),
-            Some(Kind::Bool) => Data::Bools(values.iter().map(|&v| v != 0.0).collect::<Vec<_>>().into()),
-            _ => Data::Floats(values.into()),
+            Some(Kind::Int) => KnownData::Ints(values.iter().map(|&v| Ok(v as i64)).collect::<Vec<_>>().into()),
+            Some(Kind::Bool) => KnownData::Bools(values.iter().map(|&v| v != 0.0).collect::<Vec<_>>().into()),
+            _ => KnownData::Floats(values.into()),
         };
-        self.constants.insert(name.to_owned(), (Constant { shape: given.dims().to_vec(), data }, data_type));
+        self.constants.insert(name.to_owned(), (KnownTensor { shape: given.dims().to_vec(), data }, data_type));
         self.translated()
     }
 
@@ -436,9 +436,9 @@ impl OnnxFile {
         }
         check_names(&graph).map_err(|problem| Error::format(&place, problem))?;
         let mut constants = HashMap::new();
-        let mut beside = Beside::new(folder, &meter);
+        let mut beside = FilesBeside::new(folder, &meter);
         for mut tensor in std::mem::take(&mut graph.initializer) {
-            let value = beside.fetch(&mut tensor).and_then(|()| Constant::decode(&tensor, &meter));
+            let value = beside.fetch(&mut tensor).and_then(|()| KnownTensor::decode(&tensor, &meter));
             meter.check()?;
             let value = value.map_err(|why| Error::format(&place, format!("initializer {:?}: {why}", tensor.name)))?;
             constants.insert(tensor.name, (value, tensor.data_type));
@@ -575,7 +575,7 @@ impl Translation {
         graph: &GraphProto,
         functions: &[FunctionProto],
         opset: i64,
-        constants: &HashMap<String, (Constant, i32)>,
+        constants: &HashMap<String, (KnownTensor, i32)>,
         meter: Meter,
     ) -> Result<Self> {
         let meter = Rc::new(meter);
@@ -763,7 +763,7 @@ impl<'a> Translator<'a> {
         let outputs: Vec<Term> = match folded {
             Some(folded) => {
                 let data_type = |index| onnx_types::made(node, &inputs, &types, index);
-                let wrapped = |(index, made): (usize, Constant)| made.wrapped(data_type(index), &self.meter);
+                let wrapped = |(index, made): (usize, KnownTensor)| made.wrapped(data_type(index), &self.meter);
                 let folded = folded?.into_iter().enumerate().map(wrapped).collect::<Result<Vec<_>, _>>()?;
                 folded.into_iter().map(Term::Known).collect()
             }
@@ -824,11 +824,12 @@ impl<'a> Translator<'a> {
         let mut turn = 0i64;
         while goes_on && turns.is_none_or(|turns| turn < turns) {
             self.meter.work(64 + body.node.len() as u64)?;
-            let scalar = |data: Data| {
+            let scalar = |data: KnownData| {
                 let data_type = data.kind().widest();
-                (Term::Known(Constant { shape: Vec::new(), data }), data_type)
+                (Term::Known(KnownTensor { shape: Vec::new(), data }), data_type)
             };
-            let mut given = vec![scalar(Data::Ints(vec![Ok(turn)].into())), scalar(Data::Bools(vec![true].into()))];
+            let mut given =
+                vec![scalar(KnownData::Ints(vec![Ok(turn)].into())), scalar(KnownData::Bools(vec![true].into()))];
             given.extend(carried);
             let mut outputs = self.inner(body, given)?.into_iter();
             goes_on = holds(outputs.next().map(|(term, _)| term), &self.meter)?;
@@ -871,7 +872,7 @@ impl<'a> Translator<'a> {
         }
         let mut outcome = Ok(Vec::new());
         for tensor in &graph.initializer {
-            match Constant::decode(tensor, &self.meter) {
+            match KnownTensor::decode(tensor, &self.meter) {
                 Ok(constant) => {
                     self.terms.insert(&tensor.name, Term::Known(constant));
                     self.types.insert(&tensor.name, tensor.data_type);

@@ -12,7 +12,7 @@ use super::onnx_proto::TensorProto;
 use crate::budget::Meter;
 
 /// The files beside one model.
-pub(super) struct Beside<'a> {
+pub(super) struct FilesBeside<'a> {
     /// The model's folder; none for a model in memory.
     folder: Option<&'a Path>,
     meter: &'a Meter,
@@ -21,13 +21,13 @@ pub(super) struct Beside<'a> {
 }
 
 /// Where the elements of a tensor lie.
-struct Place {
+struct ElementsPlace {
     location: String,
     offset: u64,
     length: Option<u64>,
 }
 
-impl Place {
+impl ElementsPlace {
     fn of(tensor: &TensorProto) -> Result<Self, String> {
         let mut place = Self { location: String::new(), offset: 0, length: None };
         let number = |key: &str, value: &str| {
@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-impl<'a> Beside<'a> {
+impl<'a> FilesBeside<'a> {
     pub(super) fn new(folder: Option<&'a Path>, meter: &'a Meter) -> Self {
         Self { folder, meter, files: HashMap::new() }
     }
@@ -68,7 +68,7 @@ impl<'a> Beside<'a> {
         if tensor.data_location != 1 || tensor.raw_data.is_some() || tensor.has_fields() {
             return Err("its elements must lie either in the file or in another one".into());
         }
-        let Place { location, offset, length } = Place::of(tensor)?;
+        let ElementsPlace { location, offset, length } = ElementsPlace::of(tensor)?;
         let Some(folder) = self.folder else {
             return Err(format!("its elements lie in another file, {location:?}; open the model by its path"));
         };

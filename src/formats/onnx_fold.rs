@@ -17,14 +17,14 @@ pub(super) const MOST_AXES: usize = 64;
 
 /// A tensor known without running the model.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Constant {
+pub(super) struct KnownTensor {
     pub(super) shape: Vec<usize>,
-    pub(super) data: Data,
+    pub(super) data: KnownData,
 }
 
 /// The elements of a constant, last axis fastest.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Data {
+pub(super) enum KnownData {
     /// Any floating type, as f32.
     Floats(Arc<Vec<f32>>),
     /// Any integer type.
@@ -50,7 +50,7 @@ pub(super) enum Kind {
 }
 
 /// Why a value cannot be had; completes the sentence "the node cannot be built: …".
-type Outcome<T> = Result<T, String>;
+type Known<T> = Result<T, String>;
 
 const UNKNOWN: &str = "it computes with an extent that is not known before the model is called";
 
@@ -100,9 +100,9 @@ pub(super) fn type_name(data_type: i32) -> String {
     known.map_or_else(|| format!("type {data_type}"), |&name| name.into())
 }
 
-impl Constant {
+impl KnownTensor {
     /// The tensor of a file, checked: exactly as many elements as its extents say.
-    pub(super) fn decode(tensor: &TensorProto, meter: &Meter) -> Outcome<Self> {
+    pub(super) fn decode(tensor: &TensorProto, meter: &Meter) -> Known<Self> {
         if tensor.data_location != 0 || !tensor.external_data.is_empty() {
             return Err("its elements lie in another file; save the model with its weights inside".into());
         }
@@ -133,71 +133,71 @@ impl Constant {
 
     /// A list of integers.
     pub(super) fn ints(values: Vec<Whole>) -> Self {
-        Self { shape: vec![values.len()], data: Data::Ints(values.into()) }
+        Self { shape: vec![values.len()], data: KnownData::Ints(values.into()) }
     }
 
     pub(super) fn floats(shape: Vec<usize>, values: Vec<f32>) -> Self {
-        Self { shape, data: Data::Floats(values.into()) }
+        Self { shape, data: KnownData::Floats(values.into()) }
     }
 
     /// Where its elements stand in memory: the same for copies of one constant, and for its reshapes.
     pub(super) fn place(&self) -> usize {
         match &self.data {
-            Data::Floats(values) => Arc::as_ptr(values).addr(),
-            Data::Ints(values) => Arc::as_ptr(values).addr(),
-            Data::Bools(values) => Arc::as_ptr(values).addr(),
+            KnownData::Floats(values) => Arc::as_ptr(values).addr(),
+            KnownData::Ints(values) => Arc::as_ptr(values).addr(),
+            KnownData::Bools(values) => Arc::as_ptr(values).addr(),
         }
     }
 
     /// The integers, all of them known.
-    pub(super) fn known_ints(&self, meter: &Meter) -> Outcome<Vec<i64>> {
+    pub(super) fn known_ints(&self, meter: &Meter) -> Known<Vec<i64>> {
         spend(meter, self.data.len(), Kind::Int)?;
         match &self.data {
-            Data::Ints(values) => values.iter().copied().collect::<Result<_, _>>().map_err(|_| UNKNOWN.into()),
+            KnownData::Ints(values) => values.iter().copied().collect::<Result<_, _>>().map_err(|_| UNKNOWN.into()),
             _ => Err("it takes integers where it is given other elements".into()),
         }
     }
 
     /// The integers, unknown ones too.
-    pub(super) fn extents(&self, meter: &Meter) -> Outcome<Vec<Whole>> {
+    pub(super) fn extents(&self, meter: &Meter) -> Known<Vec<Whole>> {
         spend(meter, self.data.len(), Kind::Int)?;
         match &self.data {
-            Data::Ints(values) => Ok(values.to_vec()),
+            KnownData::Ints(values) => Ok(values.to_vec()),
             _ => Err("it takes integers where it is given other elements".into()),
         }
     }
 
     /// The elements as floating point, whatever they are.
-    pub(super) fn to_floats(&self, meter: &Meter) -> Outcome<Arc<Vec<f32>>> {
+    pub(super) fn to_floats(&self, meter: &Meter) -> Known<Arc<Vec<f32>>> {
         if self.data.kind() != Kind::Float {
             spend(meter, self.data.len(), Kind::Float)?;
         }
         Ok(match &self.data {
-            Data::Floats(values) => values.clone(),
-            Data::Ints(_) => Arc::new(self.known_ints(meter)?.into_iter().map(|value| value as f32).collect()),
-            Data::Bools(values) => Arc::new(values.iter().map(|&value| f32::from(u8::from(value))).collect()),
+            KnownData::Floats(values) => values.clone(),
+            KnownData::Ints(_) => Arc::new(self.known_ints(meter)?.into_iter().map(|value| value as f32).collect()),
+            KnownData::Bools(values) => Arc::new(values.iter().map(|&value| f32::from(u8::from(value))).collect()),
         })
     }
 
     /// The only element.
-    pub(super) fn scalar(&self, meter: &Meter) -> Outcome<f32> {
+    pub(super) fn scalar(&self, meter: &Meter) -> Known<f32> {
         match (&self.data, self.data.len()) {
-            (Data::Floats(values), 1) => Ok(values[0]),
-            (Data::Ints(_), 1) => Ok(self.known_ints(meter)?[0] as f32),
-            (Data::Bools(values), 1) => Ok(f32::from(u8::from(values[0]))),
+            (KnownData::Floats(values), 1) => Ok(values[0]),
+            (KnownData::Ints(_), 1) => Ok(self.known_ints(meter)?[0] as f32),
+            (KnownData::Bools(values), 1) => Ok(f32::from(u8::from(values[0]))),
             (_, count) => Err(format!("it takes one number where it is given {count}")),
         }
     }
 
     /// The tensor as a weight.
-    pub(super) fn to_host(&self, meter: &Meter) -> Outcome<HostTensor> {
+    pub(super) fn to_host(&self, meter: &Meter) -> Known<HostTensor> {
         spend(meter, self.data.len(), Kind::Float)?;
         Ok(HostTensor { shape: self.shape.clone().into(), values: self.to_floats(meter)?.to_vec() })
     }
 
     /// The tensor as a weight whose whole numbers are computed with, so that each must be an f32.
-    pub(super) fn to_weight(&self, meter: &Meter) -> Outcome<HostTensor> {
-        if let Data::Ints(values) = &self.data
+    pub(super) fn to_weight(&self, meter: &Meter) -> Known<HostTensor> {
+        if let KnownData::Ints(values) = &self.data
             && let Some(value) = values.iter().flatten().find(|&&value| value as f32 as i128 != i128::from(value))
         {
             return Err(format!("whole numbers are computed with as f32, which does not have {value}"));
@@ -206,7 +206,7 @@ impl Constant {
     }
 
     /// The same elements in another shape of as many.
-    pub(super) fn reshaped(&self, shape: Vec<usize>) -> Outcome<Self> {
+    pub(super) fn reshaped(&self, shape: Vec<usize>) -> Known<Self> {
         if product(&shape)? != self.data.len() {
             return Err(format!("its shape {:?} cannot become {shape:?}", self.shape));
         }
@@ -214,7 +214,7 @@ impl Constant {
     }
 
     /// The axes in the order `perm`.
-    pub(super) fn transposed(&self, perm: &[usize], meter: &Meter) -> Outcome<Self> {
+    pub(super) fn transposed(&self, perm: &[usize], meter: &Meter) -> Known<Self> {
         if perm.iter().copied().eq(0..self.shape.len()) {
             return Ok(self.clone());
         }
@@ -225,26 +225,26 @@ impl Constant {
     }
 
     /// The elements at `offset + Σ index·stride`, for every index of `shape`, in order.
-    fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize, meter: &Meter) -> Outcome<Self> {
+    fn walk(&self, shape: Vec<usize>, strides: &[isize], offset: isize, meter: &Meter) -> Known<Self> {
         let count = product(&shape)?;
         spend(meter, count, self.data.kind())?;
         // The last axis in a plain loop, the others by their index.
         let (outer, row) = match shape.split_last() {
-            Some((&extent, outer)) => (outer, Row { extent, stride: strides[outer.len()] }),
-            None => (&[][..], Row { extent: 1, stride: 1 }),
+            Some((&extent, outer)) => (outer, WalkRow { extent, stride: strides[outer.len()] }),
+            None => (&[][..], WalkRow { extent: 1, stride: 1 }),
         };
         let left = count.checked_div(row.extent).unwrap_or(0);
-        let starts = Walk { shape: outer, strides, index: vec![0; outer.len()], position: offset, left };
+        let starts = BoxWalk { shape: outer, strides, index: vec![0; outer.len()], position: offset, left };
         let data = match &self.data {
-            Data::Floats(values) => Data::Floats(row.gathered(values, starts, count)),
-            Data::Ints(values) => Data::Ints(row.gathered(values, starts, count)),
-            Data::Bools(values) => Data::Bools(row.gathered(values, starts, count)),
+            KnownData::Floats(values) => KnownData::Floats(row.gathered(values, starts, count)),
+            KnownData::Ints(values) => KnownData::Ints(row.gathered(values, starts, count)),
+            KnownData::Bools(values) => KnownData::Bools(row.gathered(values, starts, count)),
         };
         Ok(Self { shape, data })
     }
 
     /// The tensor repeated to `shape`, as broadcasting does.
-    pub(super) fn expanded(&self, shape: &[usize], meter: &Meter) -> Outcome<Self> {
+    pub(super) fn expanded(&self, shape: &[usize], meter: &Meter) -> Known<Self> {
         let (rank, own) = (shape.len(), self.shape.len());
         let fits =
             own <= rank && self.shape.iter().zip(&shape[rank - own..]).all(|(&from, &to)| from == to || from == 1);
@@ -267,8 +267,8 @@ impl Constant {
     ///
     /// # Errors
     /// For a number of 64 bits that would have to.
-    pub(super) fn wrapped(self, data_type: i32, meter: &Meter) -> Outcome<Self> {
-        let (Data::Ints(values), Some((least, most))) = (&self.data, range_of(data_type)) else { return Ok(self) };
+    pub(super) fn wrapped(self, data_type: i32, meter: &Meter) -> Known<Self> {
+        let (KnownData::Ints(values), Some((least, most))) = (&self.data, range_of(data_type)) else { return Ok(self) };
         let Some(beyond) = values.iter().flatten().find(|value| !(least..=most).contains(*value)) else {
             return Ok(self);
         };
@@ -279,14 +279,14 @@ impl Constant {
         let (least, count) = (i128::from(least), i128::from(most) - i128::from(least) + 1);
         let within = |value: i64| ((i128::from(value) - least).rem_euclid(count) + least) as i64;
         let values = values.iter().map(|value| value.map(within)).collect::<Vec<_>>();
-        Ok(Self { shape: self.shape, data: Data::Ints(values.into()) })
+        Ok(Self { shape: self.shape, data: KnownData::Ints(values.into()) })
     }
 
     /// The elements as those of another type.
     ///
     /// # Errors
     /// For a number that an integer type does not have.
-    pub(super) fn cast(&self, to: i32, meter: &Meter) -> Outcome<Self> {
+    pub(super) fn cast(&self, to: i32, meter: &Meter) -> Known<Self> {
         let kind = kind_of(to).ok_or_else(|| format!("elements cannot be cast to {}", type_name(to)))?;
         // Where the kind stays, the numbers are looked at all the same.
         spend(meter, self.data.len(), kind)?;
@@ -296,30 +296,32 @@ impl Constant {
             fits.then_some(Ok(value as i64)).ok_or_else(|| format!("{value} cannot be cast to {}", type_name(to)))
         };
         let data = match (&self.data, kind) {
-            (Data::Floats(_), Kind::Float) | (Data::Ints(_), Kind::Int) | (Data::Bools(_), Kind::Bool) => {
-                self.data.clone()
+            (KnownData::Floats(_), Kind::Float)
+            | (KnownData::Ints(_), Kind::Int)
+            | (KnownData::Bools(_), Kind::Bool) => self.data.clone(),
+            (_, Kind::Float) => KnownData::Floats(self.to_floats(meter)?),
+            (KnownData::Floats(values), Kind::Int) => {
+                KnownData::Ints(Arc::new(values.iter().map(|&value| whole(value)).collect::<Known<_>>()?))
             }
-            (_, Kind::Float) => Data::Floats(self.to_floats(meter)?),
-            (Data::Floats(values), Kind::Int) => {
-                Data::Ints(Arc::new(values.iter().map(|&value| whole(value)).collect::<Outcome<_>>()?))
+            (KnownData::Bools(values), Kind::Int) => {
+                KnownData::Ints(Arc::new(values.iter().map(|&v| Ok(i64::from(v))).collect()))
             }
-            (Data::Bools(values), Kind::Int) => {
-                Data::Ints(Arc::new(values.iter().map(|&v| Ok(i64::from(v))).collect()))
+            (KnownData::Floats(values), Kind::Bool) => {
+                KnownData::Bools(Arc::new(values.iter().map(|&v| v != 0.0).collect()))
             }
-            (Data::Floats(values), Kind::Bool) => Data::Bools(Arc::new(values.iter().map(|&v| v != 0.0).collect())),
-            (Data::Ints(_), Kind::Bool) => {
-                Data::Bools(Arc::new(self.known_ints(meter)?.iter().map(|&v| v != 0).collect()))
+            (KnownData::Ints(_), Kind::Bool) => {
+                KnownData::Bools(Arc::new(self.known_ints(meter)?.iter().map(|&v| v != 0).collect()))
             }
         };
-        if let (Data::Ints(values), Some((least, most))) = (&data, range_of(to)) {
+        if let (KnownData::Ints(values), Some((least, most))) = (&data, range_of(to)) {
             let beyond = |value: &&i64| !(least..=most).contains(*value);
             if let Some(value) = values.iter().flatten().find(beyond) {
                 return Err(format!("{value} cannot be cast to {}", type_name(to)));
             }
         }
         let data = match (data, rounding(to)) {
-            (Data::Floats(values), Some(rounding)) => {
-                Data::Floats(Arc::new(values.iter().map(|&value| rounding.round(value)).collect()))
+            (KnownData::Floats(values), Some(rounding)) => {
+                KnownData::Floats(Arc::new(values.iter().map(|&value| rounding.round(value)).collect()))
             }
             (data, _) => data,
         };
@@ -356,12 +358,12 @@ pub(super) fn range_of(data_type: i32) -> Option<(i64, i64)> {
 }
 
 /// Counts a constant of `elements` that is about to be made.
-fn spend(meter: &Meter, elements: usize, kind: Kind) -> Outcome<()> {
+fn spend(meter: &Meter, elements: usize, kind: Kind) -> Known<()> {
     meter.array(elements as u64, kind.bytes()).map_err(|error| error.to_string())
 }
 
 /// Counts `steps` that are about to be taken.
-fn work(meter: &Meter, steps: usize) -> Outcome<()> {
+fn work(meter: &Meter, steps: usize) -> Known<()> {
     meter.work(steps as u64).map_err(|error| error.to_string())
 }
 
@@ -385,8 +387,8 @@ impl Kind {
     }
 }
 
-impl Data {
-    fn floats(self) -> Outcome<Arc<Vec<f32>>> {
+impl KnownData {
+    fn floats(self) -> Known<Arc<Vec<f32>>> {
         match self {
             Self::Floats(values) => Ok(values),
             _ => Err("it takes floating point where it is given other elements".into()),
@@ -425,7 +427,7 @@ impl Data {
 }
 
 /// The elements in `raw`, of which a type of 4 bits has `count`.
-fn from_raw(data_type: i32, raw: &[u8], count: usize) -> Outcome<Data> {
+fn from_raw(data_type: i32, raw: &[u8], count: usize) -> Known<KnownData> {
     if [UINT4, INT4].contains(&data_type) {
         if raw.len() != count.div_ceil(2) {
             return Err(format!("{} bytes do not hold {count} numbers of 4 bits", raw.len()));
@@ -434,11 +436,11 @@ fn from_raw(data_type: i32, raw: &[u8], count: usize) -> Outcome<Data> {
             let bits = i64::from(raw[index / 2] >> (4 * (index % 2)) & 15);
             Ok(if data_type == INT4 && bits > 7 { bits - 16 } else { bits })
         };
-        return Ok(Data::Ints(Arc::new((0..count).map(four).collect())));
+        return Ok(KnownData::Ints(Arc::new((0..count).map(four).collect())));
     }
 
-    let floats = |values: Vec<f32>| Data::Floats(Arc::new(values));
-    let ints = |values: Vec<i64>| Data::Ints(Arc::new(values.into_iter().map(Ok).collect()));
+    let floats = |values: Vec<f32>| KnownData::Floats(Arc::new(values));
+    let ints = |values: Vec<i64>| KnownData::Ints(Arc::new(values.into_iter().map(Ok).collect()));
     let (size, data) = match data_type {
         1 => (4, floats(decode(raw, f32::from_le_bytes))),
         10 => (2, floats(decode(raw, |bytes| f16::from_le_bytes(bytes).to_f32()))),
@@ -452,7 +454,7 @@ fn from_raw(data_type: i32, raw: &[u8], count: usize) -> Outcome<Data> {
         7 => (8, ints(decode(raw, i64::from_le_bytes))),
         12 => (4, ints(decode(raw, |bytes| u32::from_le_bytes(bytes).into()))),
         13 => (8, unsigned(decode(raw, u64::from_le_bytes))?),
-        _ => (1, Data::Bools(Arc::new(raw.iter().map(|&byte| byte != 0).collect()))),
+        _ => (1, KnownData::Bools(Arc::new(raw.iter().map(|&byte| byte != 0).collect()))),
     };
     if raw.len().is_multiple_of(size) {
         return Ok(data);
@@ -460,33 +462,37 @@ fn from_raw(data_type: i32, raw: &[u8], count: usize) -> Outcome<Data> {
     Err(format!("{} bytes are no whole number of {}", raw.len(), type_name(data_type)))
 }
 
-fn from_fields(tensor: &TensorProto, kind: Kind) -> Outcome<Data> {
+fn from_fields(tensor: &TensorProto, kind: Kind) -> Known<KnownData> {
     let narrow = &tensor.int32_data;
     Ok(match (tensor.data_type, kind) {
-        (1, _) => Data::Floats(Arc::new(tensor.float_data.clone())),
-        (11, _) => Data::Floats(Arc::new(tensor.double_data.iter().map(|&value| value as f32).collect())),
-        (10, _) => Data::Floats(Arc::new(narrow.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect())),
-        (16, _) => Data::Floats(Arc::new(narrow.iter().map(|&bits| bf16::from_bits(bits as u16).to_f32()).collect())),
-        (7, _) => Data::Ints(Arc::new(tensor.int64_data.iter().map(|&value| Ok(value)).collect())),
+        (1, _) => KnownData::Floats(Arc::new(tensor.float_data.clone())),
+        (11, _) => KnownData::Floats(Arc::new(tensor.double_data.iter().map(|&value| value as f32).collect())),
+        (10, _) => {
+            KnownData::Floats(Arc::new(narrow.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect()))
+        }
+        (16, _) => {
+            KnownData::Floats(Arc::new(narrow.iter().map(|&bits| bf16::from_bits(bits as u16).to_f32()).collect()))
+        }
+        (7, _) => KnownData::Ints(Arc::new(tensor.int64_data.iter().map(|&value| Ok(value)).collect())),
         (12 | 13, _) => unsigned(tensor.uint64_data.clone())?,
-        (_, Kind::Bool) => Data::Bools(Arc::new(narrow.iter().map(|&value| value != 0).collect())),
-        _ => Data::Ints(Arc::new(narrow.iter().map(|&value| Ok(value.into())).collect())),
+        (_, Kind::Bool) => KnownData::Bools(Arc::new(narrow.iter().map(|&value| value != 0).collect())),
+        _ => KnownData::Ints(Arc::new(narrow.iter().map(|&value| Ok(value.into())).collect())),
     })
 }
 
-fn unsigned(values: Vec<u64>) -> Outcome<Data> {
+fn unsigned(values: Vec<u64>) -> Known<KnownData> {
     let signed = values.into_iter().map(|value| i64::try_from(value).map(Ok)).collect::<Result<Vec<_>, _>>();
-    Ok(Data::Ints(Arc::new(signed.map_err(|_| "integers of 2^63 and more cannot be read")?)))
+    Ok(KnownData::Ints(Arc::new(signed.map_err(|_| "integers of 2^63 and more cannot be read")?)))
 }
 
-/// The positions of one row of a [`Walk`].
+/// The positions of one row of a [`BoxWalk`].
 #[derive(Clone, Copy)]
-struct Row {
+struct WalkRow {
     extent: usize,
     stride: isize,
 }
 
-impl Row {
+impl WalkRow {
     /// The `count` elements of the rows that begin at `starts`.
     fn gathered<T: Copy>(self, values: &[T], starts: impl Iterator<Item = usize>, count: usize) -> Arc<Vec<T>> {
         let mut gathered = Vec::with_capacity(count);
@@ -505,7 +511,7 @@ impl Row {
 }
 
 /// Positions `position + Σ index·stride` over a box, last axis fastest.
-struct Walk<'a> {
+struct BoxWalk<'a> {
     shape: &'a [usize],
     strides: &'a [isize],
     index: Vec<usize>,
@@ -513,7 +519,7 @@ struct Walk<'a> {
     left: usize,
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for BoxWalk<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
@@ -537,7 +543,7 @@ impl Iterator for Walk<'_> {
 }
 
 /// The number of elements of an array of a shape, if there can be one.
-fn product(shape: &[usize]) -> Outcome<usize> {
+fn product(shape: &[usize]) -> Known<usize> {
     if shape.len() > MOST_AXES {
         return Err(format!("it has {} axes, and an array at most {MOST_AXES}", shape.len()));
     }
@@ -557,18 +563,18 @@ pub(super) fn strides_of(shape: &[usize]) -> Vec<usize> {
 }
 
 /// `axis`, counted from the end where negative.
-pub(super) fn axis_at(axis: i64, rank: usize) -> Outcome<usize> {
+pub(super) fn axis_at(axis: i64, rank: usize) -> Known<usize> {
     let index = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
     let index = index.and_then(|index| usize::try_from(index).ok()).filter(|&index| index < rank);
     index.ok_or_else(|| format!("axis {axis} is none of {rank} axes"))
 }
 
 /// `axes`, counted from the end where negative, ascending and each once.
-pub(super) fn axes_at(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
+pub(super) fn axes_at(axes: &[i64], rank: usize) -> Known<Vec<usize>> {
     if axes.len() > rank || rank > MOST_AXES {
         return Err(format!("{} axes cannot be named of {rank}", axes.len()));
     }
-    let mut found = axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Outcome<Vec<_>>>()?;
+    let mut found = axes.iter().map(|&axis| axis_at(axis, rank)).collect::<Known<Vec<_>>>()?;
     found.sort_unstable();
     if found.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(format!("its axes {axes:?} must each stand there once"));
@@ -577,7 +583,7 @@ pub(super) fn axes_at(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
 }
 
 /// The shape that broadcasting makes of two, as NumPy does.
-pub(super) fn broadcast(left: &[usize], right: &[usize]) -> Outcome<Vec<usize>> {
+pub(super) fn broadcast(left: &[usize], right: &[usize]) -> Known<Vec<usize>> {
     let rank = left.len().max(right.len());
     let dim = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
     let pair = |axis| match (dim(left, axis), dim(right, axis)) {
@@ -590,7 +596,7 @@ pub(super) fn broadcast(left: &[usize], right: &[usize]) -> Outcome<Vec<usize>> 
 }
 
 /// A slice along one axis, as ONNX and Python cut it: the first position, the step, and the number of positions.
-pub(super) fn slice_of(extent: usize, start: i64, end: i64, step: i64) -> Outcome<(usize, i64, usize)> {
+pub(super) fn slice_of(extent: usize, start: i64, end: i64, step: i64) -> Known<(usize, i64, usize)> {
     let extent = extent as i64;
     let from_end = |position: i64| if position < 0 { position.saturating_add(extent) } else { position };
     let (low, high) = if step > 0 { (0, extent) } else { (-1, extent - 1) };
@@ -607,7 +613,7 @@ pub(super) fn slice_of(extent: usize, start: i64, end: i64, step: i64) -> Outcom
 }
 
 /// The sizes of the parts that Split makes of an axis.
-pub(super) fn split_sizes(extent: usize, sizes: Option<&[i64]>, parts: usize) -> Outcome<Vec<usize>> {
+pub(super) fn split_sizes(extent: usize, sizes: Option<&[i64]>, parts: usize) -> Known<Vec<usize>> {
     if let Some(sizes) = sizes {
         let sizes = sizes.iter().map(|&size| usize::try_from(size).ok()).collect::<Option<Vec<_>>>();
         let sizes = sizes.ok_or("the parts of a split must not be negative")?;
@@ -626,7 +632,7 @@ pub(super) fn split_sizes(extent: usize, sizes: Option<&[i64]>, parts: usize) ->
 }
 
 /// The axes of Squeeze, Unsqueeze and the reductions: an input since opset 13 or 18, an attribute before.
-pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>, meter: &Meter) -> Outcome<Option<Vec<i64>>> {
+pub(super) fn axes_of(node: &NodeProto, input: Option<&KnownTensor>, meter: &Meter) -> Known<Option<Vec<i64>>> {
     match input {
         Some(axes) => axes.known_ints(meter).map(Some),
         None => Ok(node.ints("axes").map(<[i64]>::to_vec)),
@@ -634,8 +640,12 @@ pub(super) fn axes_of(node: &NodeProto, input: Option<&Constant>, meter: &Meter)
 }
 
 /// The outputs of `node`, of which all inputs are constants; `None` where the operator is not computed on the host.
-pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Option<Outcome<Vec<Constant>>> {
-    let one = |result: Outcome<Constant>| Some(result.map(|constant| vec![constant]));
+pub(super) fn fold(
+    node: &NodeProto,
+    inputs: &[Option<&KnownTensor>],
+    meter: &Meter,
+) -> Option<Known<Vec<KnownTensor>>> {
+    let one = |result: Known<KnownTensor>| Some(result.map(|constant| vec![constant]));
     let input = |index: usize| inputs.get(index).copied().flatten();
     let given = |index: usize| input(index).ok_or_else(|| format!("input {index} is missing"));
     match node.op_type.as_str() {
@@ -666,7 +676,7 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
             x.cast(to, meter)
         }
         "Shape" => Ok(shape(node, &x.shape.iter().map(|&dim| Some(dim)).collect::<Vec<_>>())),
-        "Size" => Ok(Constant { shape: Vec::new(), data: Data::Ints(Arc::new(vec![Ok(x.data.len() as i64)])) }),
+        "Size" => Ok(KnownTensor { shape: Vec::new(), data: KnownData::Ints(Arc::new(vec![Ok(x.data.len() as i64)])) }),
         "Reshape" => given(1).and_then(|target| reshape(node, x, target, meter)),
         "Flatten" => flat_axis(node, x.shape.len()).and_then(|axis| {
             let (rows, columns) = x.shape.split_at(axis);
@@ -708,9 +718,9 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
             axes_of(node, input(1), meter).and_then(|axes| reduce(node, x, axes, meter))
         }
         "Not" => match &x.data {
-            Data::Bools(values) => spend(meter, values.len(), Kind::Bool).map(|()| Constant {
+            KnownData::Bools(values) => spend(meter, values.len(), Kind::Bool).map(|()| KnownTensor {
                 shape: x.shape.clone(),
-                data: Data::Bools(Arc::new(values.iter().map(|value| !value).collect())),
+                data: KnownData::Bools(Arc::new(values.iter().map(|value| !value).collect())),
             }),
             _ => Err("it takes booleans".into()),
         },
@@ -719,25 +729,25 @@ pub(super) fn fold(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter
 }
 
 /// The value of a Constant node, in whichever attribute it stands.
-fn constant(node: &NodeProto, meter: &Meter) -> Outcome<Constant> {
-    let one = |data| Ok(Constant { shape: Vec::new(), data });
+fn constant(node: &NodeProto, meter: &Meter) -> Known<KnownTensor> {
+    let one = |data| Ok(KnownTensor { shape: Vec::new(), data });
     let [attribute] = &node.attribute[..] else { return Err("it must have one value".into()) };
     spend(meter, attribute.floats.len().max(attribute.ints.len()), Kind::Int)?;
     match attribute.name.as_str() {
-        "value" => Constant::decode(attribute.t.as_ref().ok_or("its value is no tensor")?, meter),
-        "value_float" => one(Data::Floats(Arc::new(vec![attribute.f.unwrap_or_default()]))),
-        "value_int" => one(Data::Ints(Arc::new(vec![Ok(attribute.i.unwrap_or_default())]))),
-        "value_floats" => Ok(Constant::floats(vec![attribute.floats.len()], attribute.floats.clone())),
-        "value_ints" => Ok(Constant::ints(attribute.ints.iter().map(|&value| Ok(value)).collect())),
+        "value" => KnownTensor::decode(attribute.t.as_ref().ok_or("its value is no tensor")?, meter),
+        "value_float" => one(KnownData::Floats(Arc::new(vec![attribute.f.unwrap_or_default()]))),
+        "value_int" => one(KnownData::Ints(Arc::new(vec![Ok(attribute.i.unwrap_or_default())]))),
+        "value_floats" => Ok(KnownTensor::floats(vec![attribute.floats.len()], attribute.floats.clone())),
+        "value_ints" => Ok(KnownTensor::ints(attribute.ints.iter().map(|&value| Ok(value)).collect())),
         other => Err(format!("a constant in the attribute {other} cannot be read")),
     }
 }
 
-fn constant_of_shape(node: &NodeProto, shape: &Constant, meter: &Meter) -> Outcome<Constant> {
+fn constant_of_shape(node: &NodeProto, shape: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
     let shape = extents(&shape.known_ints(meter)?)?;
     let value = match node.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
-        Some(tensor) => Constant::decode(tensor, meter)?,
-        None => Constant::floats(vec![1], vec![0.0]),
+        Some(tensor) => KnownTensor::decode(tensor, meter)?,
+        None => KnownTensor::floats(vec![1], vec![0.0]),
     };
     if value.data.len() != 1 {
         return Err(format!("its value must be one number, not {}", value.data.len()));
@@ -745,13 +755,13 @@ fn constant_of_shape(node: &NodeProto, shape: &Constant, meter: &Meter) -> Outco
     value.reshaped(Vec::new())?.expanded(&shape, meter)
 }
 
-fn extents(values: &[i64]) -> Outcome<Vec<usize>> {
+fn extents(values: &[i64]) -> Known<Vec<usize>> {
     let dims = values.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<Vec<_>>>();
     dims.ok_or_else(|| format!("the extents {values:?} must not be negative"))
 }
 
 /// What Shape makes of extents, of which some may be unknown.
-pub(super) fn shape(node: &NodeProto, dims: &[Option<usize>]) -> Constant {
+pub(super) fn shape(node: &NodeProto, dims: &[Option<usize>]) -> KnownTensor {
     let rank = dims.len() as i64;
     let bound = |position: i64| (if position < 0 { position + rank } else { position }).clamp(0, rank) as usize;
     let (start, end) = (bound(node.int("start", 0)), bound(node.int("end", rank)));
@@ -760,11 +770,11 @@ pub(super) fn shape(node: &NodeProto, dims: &[Option<usize>]) -> Constant {
         Some(dim) => Ok(*dim as i64),
         None => Err(Unknown(Some(axis as u32))),
     };
-    Constant::ints(dims.map(extent).collect())
+    KnownTensor::ints(dims.map(extent).collect())
 }
 
 /// The axis before which Flatten cuts.
-pub(super) fn flat_axis(node: &NodeProto, rank: usize) -> Outcome<usize> {
+pub(super) fn flat_axis(node: &NodeProto, rank: usize) -> Known<usize> {
     match node.int("axis", 1) {
         axis if axis == rank as i64 => Ok(rank),
         axis => axis_at(axis, rank),
@@ -772,7 +782,7 @@ pub(super) fn flat_axis(node: &NodeProto, rank: usize) -> Outcome<usize> {
 }
 
 /// The axes that Squeeze drops: those named, or all of extent 1.
-pub(super) fn squeezed(dims: &[Option<usize>], axes: Option<&[i64]>) -> Outcome<Vec<usize>> {
+pub(super) fn squeezed(dims: &[Option<usize>], axes: Option<&[i64]>) -> Known<Vec<usize>> {
     let Some(axes) = axes else {
         if dims.contains(&None) {
             return Err(UNKNOWN.into());
@@ -787,9 +797,9 @@ pub(super) fn squeezed(dims: &[Option<usize>], axes: Option<&[i64]>) -> Outcome<
 }
 
 /// The order of axes that Transpose makes; reversed where it names none.
-pub(super) fn permutation(node: &NodeProto, rank: usize) -> Outcome<Vec<usize>> {
+pub(super) fn permutation(node: &NodeProto, rank: usize) -> Known<Vec<usize>> {
     let Some(perm) = node.ints("perm") else { return Ok((0..rank).rev().collect()) };
-    let axes = perm.iter().map(|&axis| axis_at(axis, rank)).collect::<Outcome<Vec<_>>>()?;
+    let axes = perm.iter().map(|&axis| axis_at(axis, rank)).collect::<Known<Vec<_>>>()?;
     let mut sorted = axes.clone();
     sorted.sort_unstable();
     if sorted.iter().copied().eq(0..rank) {
@@ -802,10 +812,10 @@ pub(super) fn permutation(node: &NodeProto, rank: usize) -> Outcome<Vec<usize>> 
 /// The cuts of a Slice: axis, start, end and step of each.
 pub(super) fn slices(
     node: &NodeProto,
-    inputs: &[Option<&Constant>],
+    inputs: &[Option<&KnownTensor>],
     rank: usize,
     meter: &Meter,
-) -> Outcome<Vec<(usize, i64, i64, i64)>> {
+) -> Known<Vec<(usize, i64, i64, i64)>> {
     let given = |index: usize, name: &str| match inputs.get(index).copied().flatten() {
         Some(constant) => constant.known_ints(meter).map(Some),
         None => Ok(node.ints(name).map(<[i64]>::to_vec)),
@@ -827,7 +837,7 @@ pub(super) fn slices(
     (0..starts.len()).map(cut).collect()
 }
 
-fn reshape(node: &NodeProto, x: &Constant, target: &Constant, meter: &Meter) -> Outcome<Constant> {
+fn reshape(node: &NodeProto, x: &KnownTensor, target: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
     let target = target.known_ints(meter)?;
     let keep_zero = node.int("allowzero", 0) != 0;
     let mut dims = Vec::with_capacity(target.len());
@@ -848,11 +858,11 @@ fn reshape(node: &NodeProto, x: &Constant, target: &Constant, meter: &Meter) -> 
     x.reshaped(dims)
 }
 
-fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
-    let parts: Vec<&Constant> = inputs.iter().flatten().copied().collect();
+fn concat(node: &NodeProto, inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> {
+    let parts: Vec<&KnownTensor> = inputs.iter().flatten().copied().collect();
     let first = *parts.first().ok_or("it has no inputs")?;
     let axis = axis_at(node.int("axis", 0), first.shape.len())?;
-    let fits = |part: &&&Constant| {
+    let fits = |part: &&&KnownTensor| {
         part.data.kind() == first.data.kind()
             && part.shape.len() == first.shape.len()
             && (0..first.shape.len()).all(|a| a == axis || part.shape[a] == first.shape[a])
@@ -861,7 +871,7 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outc
         return Err(format!("the shapes {:?} and {:?} do not fit together", first.shape, odd.shape));
     }
     let outer: usize = first.shape[..axis].iter().product();
-    let block = |part: &Constant| part.data.len() / outer.max(1);
+    let block = |part: &KnownTensor| part.data.len() / outer.max(1);
     let mut shape = first.shape.clone();
     let length = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(part.shape[axis]));
     shape[axis] = length.ok_or("its parts are too long together")?;
@@ -877,10 +887,10 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outc
     macro_rules! join {
         ($variant:ident) => {{
             let slices = parts.iter().filter_map(|part| match &part.data {
-                Data::$variant(values) => Some((values.as_slice(), block(part))),
+                KnownData::$variant(values) => Some((values.as_slice(), block(part))),
                 _ => None,
             });
-            Data::$variant(joined(outer, &slices.collect::<Vec<_>>()))
+            KnownData::$variant(joined(outer, &slices.collect::<Vec<_>>()))
         }};
     }
     let data = match first.data.kind() {
@@ -888,13 +898,13 @@ fn concat(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outc
         Kind::Int => join!(Ints),
         Kind::Bool => join!(Bools),
     };
-    Ok(Constant { shape, data })
+    Ok(KnownTensor { shape, data })
 }
 
-fn gather(node: &NodeProto, x: &Constant, indices: &Constant, meter: &Meter) -> Outcome<Constant> {
+fn gather(node: &NodeProto, x: &KnownTensor, indices: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
     let axis = axis_at(node.int("axis", 0), x.shape.len())?;
     let positions =
-        indices.known_ints(meter)?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Outcome<Vec<_>>>()?;
+        indices.known_ints(meter)?.iter().map(|&index| axis_at(index, x.shape[axis])).collect::<Known<Vec<_>>>()?;
     let inner: usize = x.shape[axis + 1..].iter().product();
     let outer: usize = x.shape[..axis].iter().product();
     let shape = [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat();
@@ -904,10 +914,10 @@ fn gather(node: &NodeProto, x: &Constant, indices: &Constant, meter: &Meter) -> 
         let base = outer * x.shape[axis];
         positions.iter().flat_map(move |position| (0..inner).map(move |offset| (base + position) * inner + offset))
     };
-    Ok(Constant { shape, data: x.data.pick(count, (0..outer).flat_map(row)) })
+    Ok(KnownTensor { shape, data: x.data.pick(count, (0..outer).flat_map(row)) })
 }
 
-fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>, meter: &Meter) -> Outcome<Vec<Constant>> {
+fn split(node: &NodeProto, x: &KnownTensor, sizes: Option<&KnownTensor>, meter: &Meter) -> Known<Vec<KnownTensor>> {
     let axis = axis_at(node.int("axis", 0), x.shape.len())?;
     let sizes = match sizes {
         Some(sizes) => Some(sizes.known_ints(meter)?),
@@ -928,7 +938,7 @@ fn split(node: &NodeProto, x: &Constant, sizes: Option<&Constant>, meter: &Meter
     Ok(parts)
 }
 
-fn tile(x: &Constant, repeats: &[i64], meter: &Meter) -> Outcome<Constant> {
+fn tile(x: &KnownTensor, repeats: &[i64], meter: &Meter) -> Known<KnownTensor> {
     let repeats = extents(repeats)?;
     if repeats.len() != x.shape.len() {
         return Err(format!("{} repeats for {} axes", repeats.len(), x.shape.len()));
@@ -940,17 +950,17 @@ fn tile(x: &Constant, repeats: &[i64], meter: &Meter) -> Outcome<Constant> {
     x.walk(walked, &strides, 0, meter)?.reshaped(shape)
 }
 
-fn range(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
+fn range(inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> {
     let [Some(start), Some(limit), Some(delta)] = inputs else { return Err("it must have three inputs".into()) };
-    if let Data::Ints(_) = start.data {
-        let one = |constant: &Constant| match constant.known_ints(meter)?[..] {
+    if let KnownData::Ints(_) = start.data {
+        let one = |constant: &KnownTensor| match constant.known_ints(meter)?[..] {
             [value] => Ok(value),
             ref values => Err(format!("it takes one number where it is given {}", values.len())),
         };
         let (start, limit, delta) = (one(start)?, one(limit)?, one(delta)?);
         let count = steps(i128::from(limit) - i128::from(start), i128::from(delta))?;
         spend(meter, count, Kind::Int)?;
-        return Ok(Constant::ints((0..count).map(|index| Ok(start + index as i64 * delta)).collect()));
+        return Ok(KnownTensor::ints((0..count).map(|index| Ok(start + index as i64 * delta)).collect()));
     }
     let (start, limit, delta) = (start.scalar(meter)?, limit.scalar(meter)?, delta.scalar(meter)?);
     let count = ((f64::from(limit) - f64::from(start)) / f64::from(delta)).ceil().max(0.0);
@@ -959,11 +969,11 @@ fn range(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
     }
     spend(meter, count as usize, Kind::Float)?;
     let count = count as usize;
-    Ok(Constant::floats(vec![count], (0..count).map(|index| start + index as f32 * delta).collect()))
+    Ok(KnownTensor::floats(vec![count], (0..count).map(|index| start + index as f32 * delta).collect()))
 }
 
 /// How many steps of `delta` reach `span`.
-fn steps(span: i128, delta: i128) -> Outcome<usize> {
+fn steps(span: i128, delta: i128) -> Known<usize> {
     if delta == 0 {
         return Err("a step must not be 0".into());
     }
@@ -972,8 +982,8 @@ fn steps(span: i128, delta: i128) -> Outcome<usize> {
 }
 
 /// The product of two matrices, added up in f64.
-fn product_of(left: &Constant, right: &Constant, meter: &Meter) -> Outcome<Constant> {
-    let (Data::Floats(a), Data::Floats(b)) = (&left.data, &right.data) else {
+fn product_of(left: &KnownTensor, right: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
+    let (KnownData::Floats(a), KnownData::Floats(b)) = (&left.data, &right.data) else {
         return Err("it takes floating point where it is given other elements".into());
     };
     let (&[rows, inner], &[other, columns]) = (&left.shape[..], &right.shape[..]) else {
@@ -990,22 +1000,22 @@ fn product_of(left: &Constant, right: &Constant, meter: &Meter) -> Outcome<Const
         pairs.sum::<f64>() as f32
     };
     let values = (0..rows).flat_map(|row| (0..columns).map(move |column| element(row, column))).collect();
-    Ok(Constant::floats(shape, values))
+    Ok(KnownTensor::floats(shape, values))
 }
 
-fn gemm(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
+fn gemm(node: &NodeProto, inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> {
     let [Some(left), Some(right), bias @ ..] = inputs else { return Err("it must have two matrices".into()) };
-    let turned = |matrix: &Constant, name: &str| match (node.int(name, 0), matrix.shape.len()) {
+    let turned = |matrix: &KnownTensor, name: &str| match (node.int(name, 0), matrix.shape.len()) {
         (0, _) => Ok(matrix.clone()),
         (_, 2) => matrix.transposed(&[1, 0], meter),
         _ => Err("of constants, only matrices are multiplied".to_owned()),
     };
     let product = product_of(&turned(left, "transA")?, &turned(right, "transB")?, meter)?;
-    let scaled = |constant: &Constant, name: &str| {
+    let scaled = |constant: &KnownTensor, name: &str| {
         let factor = node.float(name, 1.0);
         spend(meter, constant.data.len(), Kind::Float)?;
         let values = constant.to_floats(meter)?.iter().map(|value| value * factor).collect();
-        Ok::<_, String>(Constant::floats(constant.shape.clone(), values))
+        Ok::<_, String>(KnownTensor::floats(constant.shape.clone(), values))
     };
     let product = scaled(&product, "alpha")?;
     match bias.first().copied().flatten() {
@@ -1021,27 +1031,27 @@ fn gemm(node: &NodeProto, inputs: &[Option<&Constant>], meter: &Meter) -> Outcom
 /// What quantised numbers stand for: `(x − zero) · scale`.
 fn dequantize(
     node: &NodeProto,
-    x: &Constant,
-    scale: &Constant,
-    zero: Option<&Constant>,
+    x: &KnownTensor,
+    scale: &KnownTensor,
+    zero: Option<&KnownTensor>,
     meter: &Meter,
-) -> Outcome<Constant> {
+) -> Known<KnownTensor> {
     let scales = spread(node, scale, &x.shape, meter)?;
     let numbers = x.to_floats(meter)?;
     let zeros = zero.map(|zero| spread(node, zero, &x.shape, meter)).transpose()?;
     spend(meter, numbers.len(), Kind::Float)?;
     let zero = |index: usize| zeros.as_ref().map_or(0.0, |zeros| zeros[index]);
     let values = numbers.iter().zip(scales.iter()).enumerate();
-    Ok(Constant::floats(x.shape.clone(), values.map(|(index, (x, scale))| (x - zero(index)) * scale).collect()))
+    Ok(KnownTensor::floats(x.shape.clone(), values.map(|(index, (x, scale))| (x - zero(index)) * scale).collect()))
 }
 
 /// `x / scale` rounded, halves to the even number, and moved by the zero point, within the range of `data_type`.
 pub(super) fn quantize(
     node: &NodeProto,
-    inputs: &[Option<&Constant>],
+    inputs: &[Option<&KnownTensor>],
     data_type: i32,
     meter: &Meter,
-) -> Outcome<Constant> {
+) -> Known<KnownTensor> {
     let [Some(x), Some(scale), rest @ ..] = inputs else { return Err("it must have an input and a scale".into()) };
     let (least, most) =
         range_of(data_type).ok_or_else(|| format!("numbers are not quantised to {}", type_name(data_type)))?;
@@ -1054,13 +1064,13 @@ pub(super) fn quantize(
         Ok(((x / scale).round_ties_even() + zero).clamp(least as f32, most as f32) as i64)
     };
     let values = numbers.iter().zip(scales.iter()).enumerate().map(quantized).collect::<Vec<_>>();
-    Ok(Constant { shape: x.shape.clone(), data: Data::Ints(values.into()) })
+    Ok(KnownTensor { shape: x.shape.clone(), data: KnownData::Ints(values.into()) })
 }
 
 /// Scales or zero points, each where it counts in a tensor of `shape`: one for all, one for each position of an axis, or one
 /// for each block of positions.
-fn spread(node: &NodeProto, given: &Constant, shape: &[usize], meter: &Meter) -> Outcome<Arc<Vec<f32>>> {
-    let floats = Constant::floats(given.shape.clone(), given.to_floats(meter)?.to_vec());
+fn spread(node: &NodeProto, given: &KnownTensor, shape: &[usize], meter: &Meter) -> Known<Arc<Vec<f32>>> {
+    let floats = KnownTensor::floats(given.shape.clone(), given.to_floats(meter)?.to_vec());
     if given.data.len() == 1 {
         return floats.reshaped(Vec::new())?.expanded(shape, meter)?.to_floats(meter);
     }
@@ -1090,56 +1100,56 @@ fn spread(node: &NodeProto, given: &Constant, shape: &[usize], meter: &Meter) ->
     floats.data.pick(count, positions).floats()
 }
 
-fn select(inputs: &[Option<&Constant>], meter: &Meter) -> Outcome<Constant> {
+fn select(inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> {
     let [Some(condition), Some(yes), Some(no)] = inputs else { return Err("it must have three inputs".into()) };
     let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
     let [condition, yes, no] = [condition, yes, no].map(|choice| choice.expanded(&shape, meter));
     let (condition, yes, no) = (condition?, yes?, no?);
     spend(meter, yes.data.len(), yes.data.kind())?;
-    let Data::Bools(condition) = &condition.data else { return Err("its condition must be boolean".into()) };
+    let KnownData::Bools(condition) = &condition.data else { return Err("its condition must be boolean".into()) };
     fn chosen<T: Copy>(condition: &[bool], yes: &[T], no: &[T]) -> Arc<Vec<T>> {
         let pairs = yes.iter().zip(no);
         Arc::new(condition.iter().zip(pairs).map(|(&c, (&yes, &no))| if c { yes } else { no }).collect())
     }
     let data = match (&yes.data, &no.data) {
-        (Data::Floats(yes), Data::Floats(no)) => Data::Floats(chosen(condition, yes, no)),
-        (Data::Ints(yes), Data::Ints(no)) => Data::Ints(chosen(condition, yes, no)),
-        (Data::Bools(yes), Data::Bools(no)) => Data::Bools(chosen(condition, yes, no)),
+        (KnownData::Floats(yes), KnownData::Floats(no)) => KnownData::Floats(chosen(condition, yes, no)),
+        (KnownData::Ints(yes), KnownData::Ints(no)) => KnownData::Ints(chosen(condition, yes, no)),
+        (KnownData::Bools(yes), KnownData::Bools(no)) => KnownData::Bools(chosen(condition, yes, no)),
         _ => return Err("both choices must have elements of one kind".into()),
     };
-    Ok(Constant { shape, data })
+    Ok(KnownTensor { shape, data })
 }
 
-fn binary(node: &NodeProto, left: &Constant, right: &Constant, meter: &Meter) -> Outcome<Constant> {
+fn binary(node: &NodeProto, left: &KnownTensor, right: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
     let name = node.op_type.as_str();
     let shape = broadcast(&left.shape, &right.shape)?;
     let (left, right) = (left.expanded(&shape, meter)?, right.expanded(&shape, meter)?);
     spend(meter, left.data.len(), left.data.kind())?;
     let data = match (&left.data, &right.data) {
-        (Data::Floats(a), Data::Floats(b)) => {
+        (KnownData::Floats(a), KnownData::Floats(b)) => {
             let pairs = a.iter().zip(b.iter()).map(|(&a, &b)| (a, b));
             match comparison(name) {
-                Some(compared) => Data::Bools(Arc::new(pairs.map(|(a, b)| compared(&a, &b)).collect())),
+                Some(compared) => KnownData::Bools(Arc::new(pairs.map(|(a, b)| compared(&a, &b)).collect())),
                 None => {
                     let function = float_function(name)?;
-                    Data::Floats(Arc::new(pairs.map(|(a, b)| function(a, b)).collect()))
+                    KnownData::Floats(Arc::new(pairs.map(|(a, b)| function(a, b)).collect()))
                 }
             }
         }
-        (Data::Ints(a), Data::Ints(b)) => {
+        (KnownData::Ints(a), KnownData::Ints(b)) => {
             let pairs = a.iter().zip(b.iter()).map(|(&a, &b)| (a, b));
             match comparison(name) {
                 Some(compared) => {
                     let values = pairs.map(|(a, b)| Ok::<_, Unknown>(compared(&a?, &b?)));
-                    Data::Bools(Arc::new(values.collect::<Result<_, _>>().map_err(|_| UNKNOWN)?))
+                    KnownData::Bools(Arc::new(values.collect::<Result<_, _>>().map_err(|_| UNKNOWN)?))
                 }
                 None => {
                     let function = int_function(name, node.int("fmod", 0) != 0)?;
-                    Data::Ints(Arc::new(pairs.map(|(a, b)| computed(name, function, a, b)).collect::<Outcome<_>>()?))
+                    KnownData::Ints(Arc::new(pairs.map(|(a, b)| computed(name, function, a, b)).collect::<Known<_>>()?))
                 }
             }
         }
-        (Data::Bools(a), Data::Bools(b)) => {
+        (KnownData::Bools(a), KnownData::Bools(b)) => {
             let function: fn(bool, bool) -> bool = match name {
                 "And" => |a, b| a && b,
                 "Or" => |a, b| a || b,
@@ -1147,11 +1157,11 @@ fn binary(node: &NodeProto, left: &Constant, right: &Constant, meter: &Meter) ->
                 "Equal" => |a, b| a == b,
                 _ => return Err("it takes numbers where it is given booleans".into()),
             };
-            Data::Bools(Arc::new(a.iter().zip(b.iter()).map(|(&a, &b)| function(a, b)).collect()))
+            KnownData::Bools(Arc::new(a.iter().zip(b.iter()).map(|(&a, &b)| function(a, b)).collect()))
         }
         _ => return Err("its inputs must have elements of one kind".into()),
     };
-    Ok(Constant { shape, data })
+    Ok(KnownTensor { shape, data })
 }
 
 fn comparison<T: PartialOrd>(name: &str) -> Option<fn(&T, &T) -> bool> {
@@ -1165,7 +1175,7 @@ fn comparison<T: PartialOrd>(name: &str) -> Option<fn(&T, &T) -> bool> {
     })
 }
 
-fn float_function(name: &str) -> Outcome<fn(f32, f32) -> f32> {
+fn float_function(name: &str) -> Known<fn(f32, f32) -> f32> {
     Ok(match name {
         "Add" => |a, b| a + b,
         "Sub" => |a, b| a - b,
@@ -1182,7 +1192,7 @@ fn float_function(name: &str) -> Outcome<fn(f32, f32) -> f32> {
 
 /// `None` of the function where the result is no integer of 64 bits. The rest of a division has the sign of the divisor, as
 /// in Python, or with `truncated` that of the dividend, as in C.
-fn int_function(name: &str, truncated: bool) -> Outcome<fn(i64, i64) -> Option<i64>> {
+fn int_function(name: &str, truncated: bool) -> Known<fn(i64, i64) -> Option<i64>> {
     Ok(match name {
         "Add" => i64::checked_add,
         "Sub" => i64::checked_sub,
@@ -1198,17 +1208,17 @@ fn int_function(name: &str, truncated: bool) -> Outcome<fn(i64, i64) -> Option<i
 }
 
 /// `function` of two integers; unknown where one is.
-fn computed(name: &str, function: fn(i64, i64) -> Option<i64>, left: Whole, right: Whole) -> Outcome<Whole> {
+fn computed(name: &str, function: fn(i64, i64) -> Option<i64>, left: Whole, right: Whole) -> Known<Whole> {
     let (Ok(a), Ok(b)) = (left, right) else { return Ok(COMPUTED) };
     function(a, b).map(Ok).ok_or_else(|| format!("{name} of {a} and {b} is no integer of 64 bits"))
 }
 
-fn unary(name: &str, x: &Constant, meter: &Meter) -> Option<Outcome<Constant>> {
-    let made = |data| Some(Ok(Constant { shape: x.shape.clone(), data }));
+fn unary(name: &str, x: &KnownTensor, meter: &Meter) -> Option<Known<KnownTensor>> {
+    let made = |data| Some(Ok(KnownTensor { shape: x.shape.clone(), data }));
     if let Err(over) = spend(meter, x.data.len(), x.data.kind()) {
         return Some(Err(over));
     }
-    if let Data::Ints(values) = &x.data {
+    if let KnownData::Ints(values) = &x.data {
         let function: fn(i64) -> Option<i64> = match name {
             "Neg" => i64::checked_neg,
             "Abs" => i64::checked_abs,
@@ -1218,8 +1228,8 @@ fn unary(name: &str, x: &Constant, meter: &Meter) -> Option<Outcome<Constant>> {
             Ok(value) => function(*value).map(Ok).ok_or_else(|| format!("{name} of {value} is no integer of 64 bits")),
             Err(_) => Ok(COMPUTED),
         });
-        return match values.collect::<Outcome<_>>() {
-            Ok(values) => made(Data::Ints(Arc::new(values))),
+        return match values.collect::<Known<_>>() {
+            Ok(values) => made(KnownData::Ints(Arc::new(values))),
             Err(reason) => Some(Err(reason)),
         };
     }
@@ -1236,12 +1246,14 @@ fn unary(name: &str, x: &Constant, meter: &Meter) -> Option<Outcome<Constant>> {
         _ => return None,
     };
     match &x.data {
-        Data::Floats(values) => made(Data::Floats(Arc::new(values.iter().map(|&value| function(value)).collect()))),
+        KnownData::Floats(values) => {
+            made(KnownData::Floats(Arc::new(values.iter().map(|&value| function(value)).collect())))
+        }
         _ => Some(Err("it takes numbers where it is given booleans".into())),
     }
 }
 
-fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>, meter: &Meter) -> Outcome<Constant> {
+fn reduce(node: &NodeProto, x: &KnownTensor, axes: Option<Vec<i64>>, meter: &Meter) -> Known<KnownTensor> {
     let rank = x.shape.len();
     let axes = match axes {
         Some(axes) if !axes.is_empty() => axes_at(&axes, rank)?,
@@ -1266,36 +1278,36 @@ fn reduce(node: &NodeProto, x: &Constant, axes: Option<Vec<i64>>, meter: &Meter)
     // What is reduced to one element stands together.
     let ordered = x.transposed(&[kept, axes].concat(), meter)?;
     let data = match &ordered.data {
-        Data::Floats(values) => {
+        KnownData::Floats(values) => {
             let function = float_function(name)?;
             let total = |group: &[f32]| group[1..].iter().fold(group[0], |total, &value| function(total, value));
-            Data::Floats(Arc::new(values.chunks(count).map(total).collect()))
+            KnownData::Floats(Arc::new(values.chunks(count).map(total).collect()))
         }
-        Data::Ints(values) => {
+        KnownData::Ints(values) => {
             let function = int_function(name, false)?;
             let total = |group: &[Whole]| {
                 group[1..].iter().try_fold(group[0], |total, &value| computed(name, function, total, value))
             };
-            Data::Ints(Arc::new(values.chunks(count).map(total).collect::<Outcome<_>>()?))
+            KnownData::Ints(Arc::new(values.chunks(count).map(total).collect::<Known<_>>()?))
         }
-        Data::Bools(values) => match name {
-            "Max" => Data::Bools(Arc::new(values.chunks(count).map(|group| group.contains(&true)).collect())),
-            "Min" => Data::Bools(Arc::new(values.chunks(count).map(|group| !group.contains(&false)).collect())),
+        KnownData::Bools(values) => match name {
+            "Max" => KnownData::Bools(Arc::new(values.chunks(count).map(|group| group.contains(&true)).collect())),
+            "Min" => KnownData::Bools(Arc::new(values.chunks(count).map(|group| !group.contains(&false)).collect())),
             _ => return Err("it takes numbers where it is given booleans".into()),
         },
     };
-    Constant { shape: vec![data.len()], data }.reshaped(shape)
+    KnownTensor { shape: vec![data.len()], data }.reshaped(shape)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ints(shape: &[usize], values: &[i64]) -> Constant {
-        Constant::ints(values.iter().map(|&value| Ok(value)).collect()).reshaped(shape.to_vec()).unwrap()
+    fn ints(shape: &[usize], values: &[i64]) -> KnownTensor {
+        KnownTensor::ints(values.iter().map(|&value| Ok(value)).collect()).reshaped(shape.to_vec()).unwrap()
     }
 
-    fn folded(operator: &str, inputs: &[&Constant]) -> Outcome<Constant> {
+    fn folded(operator: &str, inputs: &[&KnownTensor]) -> Known<KnownTensor> {
         let node = NodeProto { op_type: operator.into(), output: vec!["y".into()], ..NodeProto::default() };
         let inputs: Vec<_> = inputs.iter().map(|&input| Some(input)).collect();
         fold(&node, &inputs, &Meter::new("x.onnx", 0))
@@ -1334,8 +1346,8 @@ mod tests {
         assert_eq!(folded("Mod", &[&left, &right]).unwrap(), ints(&[3], &[1, 1, 0]));
         assert!(folded("Mul", &[&left, &right]).is_err(), "2^63 is none");
         assert!(folded("Div", &[&left, &ints(&[], &[0])]).is_err());
-        let shape = Constant::ints(vec![Err(Unknown(Some(0))), Ok(4)]);
-        assert_eq!(folded("Mul", &[&shape, &right]).unwrap(), Constant::ints(vec![COMPUTED, Ok(8)]));
+        let shape = KnownTensor::ints(vec![Err(Unknown(Some(0))), Ok(4)]);
+        assert_eq!(folded("Mul", &[&shape, &right]).unwrap(), KnownTensor::ints(vec![COMPUTED, Ok(8)]));
         assert!(folded("Equal", &[&shape, &right]).is_err());
         assert!(folded("ConstantOfShape", &[&shape]).is_err());
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::onnx_fold::{Constant, Kind, Unknown, Whole, kind_of, slice_of};
+use super::onnx_fold::{Kind, KnownTensor, Unknown, Whole, kind_of, slice_of};
 use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
@@ -64,7 +64,7 @@ pub(super) struct LayerStep {
 #[derive(Clone)]
 pub(super) enum Term {
     /// Known without running the model.
-    Known(Constant),
+    Known(KnownTensor),
     /// Made by a layer, or given to the model.
     Made(Port),
     /// Not to be had, since its node cannot be built.
@@ -92,7 +92,7 @@ pub(super) struct Builder {
     pub(super) shapes: Vec<PartialShape>,
     /// The weights so far, by the place in memory of the constant's elements and by what was made of them; with the
     /// constant, so that the place stays its own.
-    weights: HashMap<(usize, String), (Constant, Arc<HostTensor>)>,
+    weights: HashMap<(usize, String), (KnownTensor, Arc<HostTensor>)>,
 }
 
 impl Builder {
@@ -110,22 +110,22 @@ impl Builder {
     }
 
     /// `constant` as a value, for layers that read no constants.
-    pub(super) fn values(&mut self, constant: &Constant) -> Outcome<Port> {
+    pub(super) fn values(&mut self, constant: &KnownTensor) -> Outcome<Port> {
         if self.inputs.is_empty() {
             return Err("it computes with constants alone, and the model has no input to call it by".into());
         }
         let extents = constant.shape.iter().map(|&dim| u32::try_from(dim)).collect::<Result<Vec<_>, _>>();
         let extents = extents.map_err(|_| format!("there is no array of shape {:?}", constant.shape))?;
-        let weight = self.weight(constant, "plain", Constant::to_weight)?;
+        let weight = self.weight(constant, "plain", KnownTensor::to_weight)?;
         self.layer(Values::new(extents), vec![weight], &[Port::Input(0)])
     }
 
     /// What `make` makes of `constant`, as a weight; `form` tells it from other weights made of the same constant.
     fn weight(
         &mut self,
-        constant: &Constant,
+        constant: &KnownTensor,
         form: &str,
-        make: impl FnOnce(&Constant, &Meter) -> Result<HostTensor, String>,
+        make: impl FnOnce(&KnownTensor, &Meter) -> Result<HostTensor, String>,
     ) -> Outcome<Arc<HostTensor>> {
         let key = (constant.place(), format!("{form} of {:?}", constant.shape));
         if let Some((_, weight)) = self.weights.get(&key) {
@@ -175,7 +175,7 @@ pub(super) fn units_of(units: usize) -> Outcome<u32> {
 
 /// One spatial axis of a window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct WindowSpan {
     pub(super) kernel: u32,
     pub(super) stride: u32,
     pub(super) dilation: u32,
@@ -183,7 +183,7 @@ pub(super) struct Span {
     pub(super) pads: Option<[u32; 2]>,
 }
 
-impl Span {
+impl WindowSpan {
     pub(super) const UNIT: Self = Self { kernel: 1, stride: 1, dilation: 1, pads: Some([0, 0]) };
 
     /// The extent that the window spans.
@@ -216,7 +216,7 @@ impl Span {
 }
 
 /// The padding of Keras that comes to the same as the spans' pads over spatial axes of these extents.
-pub(super) fn padding_of(spans: &[Span], extents: &[Option<usize>]) -> Option<Padding> {
+pub(super) fn padding_of(spans: &[WindowSpan], extents: &[Option<usize>]) -> Option<Padding> {
     if spans.iter().all(|span| span.pads == Some([0, 0])) {
         return Some(Padding::Valid);
     }
@@ -275,7 +275,7 @@ impl Apply<'_> {
     }
 
     /// Input `index`, which must be known before the model runs, if it is there.
-    pub(super) fn constant(&self, index: usize) -> Outcome<Option<&Constant>> {
+    pub(super) fn constant(&self, index: usize) -> Outcome<Option<&KnownTensor>> {
         match self.inputs.get(index).and_then(Option::as_ref) {
             Some(Term::Known(constant)) => Ok(Some(constant)),
             Some(Term::Made(Port::Input(input))) => Err(Refusal::NeedsValue(*input)),
@@ -287,7 +287,7 @@ impl Apply<'_> {
         }
     }
 
-    pub(super) fn required(&self, index: usize) -> Outcome<&Constant> {
+    pub(super) fn required(&self, index: usize) -> Outcome<&KnownTensor> {
         self.constant(index)?.ok_or_else(|| format!("its input {index} is missing").into())
     }
 
@@ -306,16 +306,16 @@ impl Apply<'_> {
     /// What `make` makes of `constant`, as a weight; `form` tells it from other weights made of the same constant.
     pub(super) fn weight(
         &mut self,
-        constant: &Constant,
+        constant: &KnownTensor,
         form: &str,
-        make: impl FnOnce(&Constant, &Meter) -> Result<HostTensor, String>,
+        make: impl FnOnce(&KnownTensor, &Meter) -> Result<HostTensor, String>,
     ) -> Outcome<Arc<HostTensor>> {
         self.builder.weight(constant, form, make)
     }
 
     /// `constant` as a weight, as it stands.
-    pub(super) fn plain_weight(&mut self, constant: &Constant) -> Outcome<Arc<HostTensor>> {
-        self.weight(constant, "plain", Constant::to_weight)
+    pub(super) fn plain_weight(&mut self, constant: &KnownTensor) -> Outcome<Arc<HostTensor>> {
+        self.weight(constant, "plain", KnownTensor::to_weight)
     }
 
     /// Input `index` as a weight, as it stands.
@@ -398,7 +398,7 @@ impl Apply<'_> {
         &mut self,
         function: BinaryFunction,
         x: Port,
-        constant: &Constant,
+        constant: &KnownTensor,
         left: bool,
     ) -> Outcome<Port> {
         let (layer, shape) = (Broadcast::new(function), constant.shape.as_slice());
@@ -533,7 +533,7 @@ impl Apply<'_> {
         x: Port,
         function: Pooling,
         ceil: bool,
-        spans: [Span; R],
+        spans: [WindowSpan; R],
     ) -> Outcome<Port>
     where
         LayerConfig: From<MaxPooling<R>> + From<AveragePooling<R>> + From<Pool<R>>,

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::onnx_fold::{
-    Constant, MOST_AXES, Unknown, Whole, axes_at, axes_of, axis_at, flat_axis, permutation, shape, slices, split_sizes,
-    squeezed,
+    KnownTensor, MOST_AXES, Unknown, Whole, axes_at, axes_of, axis_at, flat_axis, permutation, shape, slices,
+    split_sizes, squeezed,
 };
-use super::onnx_layers::{Apply, Outcome, Refusal, Span, Term, at, one, units_of};
+use super::onnx_layers::{Apply, Outcome, Refusal, Term, WindowSpan, at, one, units_of};
 use super::onnx_proto::{AttributeType, NodeProto};
 use super::onnx_windows::{conv, conv_transpose, global_pool, pool, resize};
 use super::{onnx_fused, onnx_logic, onnx_places, onnx_quantized, onnx_recurrent};
@@ -481,7 +481,7 @@ fn size_of(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let size = a.dims(x).into_iter().try_fold(1i64, |size, dim| size.checked_mul(i64::try_from(dim?).ok()?));
     let size = size.ok_or(Unknown(None));
-    Ok(vec![Term::Known(Constant::ints(vec![size]).reshaped(Vec::new())?)])
+    Ok(vec![Term::Known(KnownTensor::ints(vec![size]).reshaped(Vec::new())?)])
 }
 
 fn reshape(a: &mut Apply) -> Outcome<Vec<Term>> {
@@ -702,7 +702,7 @@ impl Apply<'_> {
 // Products, and functions along axes.
 
 /// A vector as the bias of `units`, repeated where it is one number.
-fn bias_of(constant: &Constant, units: usize, scale: f32, meter: &Meter) -> Result<HostTensor, String> {
+fn bias_of(constant: &KnownTensor, units: usize, scale: f32, meter: &Meter) -> Result<HostTensor, String> {
     let expanded = constant.expanded(&[1, units], meter).or_else(|_| constant.expanded(&[units], meter))?;
     let mut value = expanded.to_host(meter)?;
     value.shape = [units].into();
@@ -754,7 +754,7 @@ pub(super) fn gemm(a: &mut Apply) -> Outcome<Vec<Term>> {
         None => one(product),
         Some(Term::Known(bias)) => {
             let values = bias.to_floats(a.meter())?.iter().map(|value| value * beta).collect();
-            one(a.binary_with(BinaryFunction::Add, product, &Constant::floats(bias.shape, values), false)?)
+            one(a.binary_with(BinaryFunction::Add, product, &KnownTensor::floats(bias.shape, values), false)?)
         }
         Some(Term::Made(bias)) => {
             let bias = a.affine(bias, beta, 0.0)?;
@@ -890,7 +890,7 @@ fn group_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let groups = groups.ok_or_else(|| at("num_groups", "it must be at least 1"))?;
     let channels = a.dims(x).get(1).copied().flatten().ok_or("the channels of its input must be known")?;
     // Before opset 21 there was one number for each group.
-    let spread = |constant: &Constant, meter: &Meter| {
+    let spread = |constant: &KnownTensor, meter: &Meter| {
         if constant.shape == [channels] {
             return constant.to_host(meter);
         }
@@ -923,7 +923,7 @@ pub(super) fn layer_normalization(a: &mut Apply) -> Outcome<Vec<Term>> {
     let shape =
         dims[first..].iter().copied().collect::<Option<Vec<_>>>().ok_or("the extents normalised over must be known")?;
     let form = format!("{shape:?}");
-    let expanded = |constant: &Constant, meter: &Meter| constant.expanded(&shape, meter)?.to_host(meter);
+    let expanded = |constant: &KnownTensor, meter: &Meter| constant.expanded(&shape, meter)?.to_host(meter);
     // What the model computes is multiplied and added behind a layer that scales by 1.
     let (scale, bias) = (a.term(1)?, a.inputs.get(2).cloned().flatten());
     let (weights, then) = match (&scale, &bias) {
@@ -1026,8 +1026,8 @@ fn lrn(a: &mut Apply) -> Outcome<Vec<Term>> {
     let positions = positions.ok_or("the extents of its input must be known, but for the batch")?;
     let image = a.view(square, vec![Extent::Axis(0), Extent::Of(1), Extent::Axis(1), Extent::Of(positions)])?;
     let before = (size - 1) / 2;
-    let span = Span { kernel: size, stride: 1, dilation: 1, pads: Some([before, size - 1 - before]) };
-    let means = a.pooled(image, Pooling::AverageWithPads, false, [span, Span::UNIT])?;
+    let span = WindowSpan { kernel: size, stride: 1, dilation: 1, pads: Some([before, size - 1 - before]) };
+    let means = a.pooled(image, Pooling::AverageWithPads, false, [span, WindowSpan::UNIT])?;
     let rest = (2..dims.len()).map(|axis| dims[axis].map_or(Extent::Rest, Extent::Of));
     let means = a.view(means, [Extent::Axis(0), Extent::Axis(2)].into_iter().chain(rest).collect())?;
     let base = a.affine(means, alpha, bias)?;

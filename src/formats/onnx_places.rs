@@ -3,7 +3,7 @@
 //! Positions that are known become a permutation on the host, so that scattering is gathering from what was there and what
 //! is put there, side by side. Positions that the model computes are compared with all there are.
 
-use super::onnx_fold::{Constant, Data, axis_at, strides_of};
+use super::onnx_fold::{KnownData, KnownTensor, axis_at, strides_of};
 use super::onnx_layers::{Apply, Outcome, Term, at, one};
 use super::onnx_nodes::{CUT, Operator, row};
 use crate::layers::{Einsum, Embedding, Extent, PadMode, ReduceFunction, Take};
@@ -33,10 +33,10 @@ pub(super) const OPERATORS: &[Operator] = &[
 const MOST_PAIRS: usize = 1 << 26;
 
 /// The whole numbers from 0 on, along `axis` of `rank`.
-fn positions(count: usize, axis: usize, rank: usize) -> Constant {
+fn positions(count: usize, axis: usize, rank: usize) -> KnownTensor {
     let mut shape = vec![1; rank];
     shape[axis] = count;
-    Constant::floats(shape, (0..count).map(|place| place as f32).collect())
+    KnownTensor::floats(shape, (0..count).map(|place| place as f32).collect())
 }
 
 fn wholes(shape: Vec<usize>, values: impl IntoIterator<Item = usize>) -> HostTensor {
@@ -68,7 +68,7 @@ impl Apply<'_> {
         self.view(x, dims.iter().map(|&dim| Extent::Of(dim)).collect())
     }
 
-    fn compared_with(&mut self, x: Port, constant: &Constant) -> Outcome<Port> {
+    fn compared_with(&mut self, x: Port, constant: &KnownTensor) -> Outcome<Port> {
         self.binary_with(BinaryFunction::Equal, x, constant, false)
     }
 
@@ -117,7 +117,7 @@ impl Apply<'_> {
         let is_best = self.binary(BinaryFunction::LogicalOr, equal, nan)?;
         // Counted so that the one that is taken has the largest number, none of them 0.
         let mut numbers = positions(extent, axis, rank);
-        numbers.data = Data::Floats(
+        numbers.data = KnownData::Floats(
             (0..extent).map(|place| (if last { place + 1 } else { extent - place }) as f32).collect::<Vec<_>>().into(),
         );
         let numbered = self.binary_with(BinaryFunction::Multiply, is_best, &numbers, false)?;
@@ -201,7 +201,7 @@ fn eye_like(a: &mut Apply) -> Outcome<Vec<Term>> {
     let places =
         (0..rows).flat_map(|row| (0..columns).map(move |column| (row as i64).saturating_add(k) == column as i64));
     let values = places.map(|is| f32::from(u8::from(is))).collect();
-    Ok(vec![Term::Known(Constant::floats(vec![rows, columns], values))])
+    Ok(vec![Term::Known(KnownTensor::floats(vec![rows, columns], values))])
 }
 
 /// Keeps what lies on one side of a diagonal of the last two axes.
@@ -224,7 +224,7 @@ fn trilu(a: &mut Apply) -> Outcome<Vec<Term>> {
         if upper { column as i64 >= diagonal } else { column as i64 <= diagonal }
     };
     let mask = (0..rows).flat_map(|row| (0..columns).map(move |column| f32::from(u8::from(kept(row, column)))));
-    let mask = Constant::floats(vec![rows, columns], mask.collect());
+    let mask = KnownTensor::floats(vec![rows, columns], mask.collect());
     one(a.binary_with(BinaryFunction::Where, x, &mask, false)?)
 }
 
@@ -282,7 +282,7 @@ fn gather(a: &mut Apply) -> Outcome<Vec<Term>> {
 
 impl Apply<'_> {
     /// The rows of a constant `table` that the model's `indices` name: an embedding.
-    fn looked_up(&mut self, table: &Constant, indices: Port) -> Outcome<Port> {
+    fn looked_up(&mut self, table: &KnownTensor, indices: Port) -> Outcome<Port> {
         let rest: usize = table.shape[1..].iter().product();
         let count = |count: usize| u32::try_from(count).ok().filter(|&count| count > 0);
         let sizes = count(table.shape[0]).zip(count(rest));
@@ -314,7 +314,7 @@ fn gather_elements(a: &mut Apply) -> Outcome<Vec<Term>> {
 }
 
 /// Positions in the first `depth` axes of extents `dims`, a tuple in the last axis of `indices`, as one number each.
-fn linear(indices: &Constant, dims: &[usize], a: &Apply) -> Outcome<Vec<usize>> {
+fn linear(indices: &KnownTensor, dims: &[usize], a: &Apply) -> Outcome<Vec<usize>> {
     let strides = strides_of(dims);
     let given = indices.known_ints(a.meter())?;
     let mut found = Vec::with_capacity(given.len() / dims.len().max(1));
@@ -333,7 +333,8 @@ impl Apply<'_> {
     fn linear_of(&mut self, indices: Port, dims: &[usize]) -> Outcome<Port> {
         let last = self.dims(indices).len() - 1;
         let strides = strides_of(dims);
-        let row = |values: &[usize]| Constant::floats(vec![values.len()], values.iter().map(|&v| v as f32).collect());
+        let row =
+            |values: &[usize]| KnownTensor::floats(vec![values.len()], values.iter().map(|&v| v as f32).collect());
         let below = self.number(BinaryFunction::Less, indices, 0.0)?;
         let turns = self.binary_with(BinaryFunction::Multiply, below, &row(dims), false)?;
         let front = self.binary(BinaryFunction::Add, indices, turns)?;
@@ -457,7 +458,7 @@ impl Apply<'_> {
     fn put(&mut self, x: Port, updates: Port, hits: Port, behind: usize, onto: Onto) -> Outcome<Port> {
         let (hit, update) = (Term::Made(hits), Term::Made(updates));
         if let Onto::Combine(function, reduction, neutral) = onto {
-            let none = Term::Known(Constant::floats(Vec::new(), vec![neutral]));
+            let none = Term::Known(KnownTensor::floats(Vec::new(), vec![neutral]));
             let chosen = self.chosen(&hit, update, none)?;
             let total = match reduction {
                 ReduceFunction::Mean => self.multiplied(chosen, &[behind], false)?,
@@ -467,7 +468,7 @@ impl Apply<'_> {
         }
         let (count, rank) = (self.extent(hits, behind)?, self.dims(hits).len());
         let mut order = positions(count, behind, rank);
-        order.data = Data::Floats((1..=count).map(|place| place as f32).collect::<Vec<_>>().into());
+        order.data = KnownData::Floats((1..=count).map(|place| place as f32).collect::<Vec<_>>().into());
         let order = self.binary_with(BinaryFunction::Multiply, hits, &order, false)?;
         let last = self.reduced(ReduceFunction::Max, order, &[behind], true)?;
         let is_last = self.binary(BinaryFunction::Equal, order, last)?;
@@ -584,7 +585,7 @@ fn top_k(a: &mut Apply) -> Outcome<Vec<Term>> {
     a.few_pairs(&[others, extent, extent])?;
     // NaN is equal to nothing, itself included, and would share places with others; here it is beyond all.
     let nan = Term::Made(a.unary(Unary::IsNan, x)?);
-    let beyond = Constant::floats(Vec::new(), vec![if largest { f32::INFINITY } else { f32::NEG_INFINITY }]);
+    let beyond = KnownTensor::floats(Vec::new(), vec![if largest { f32::INFINITY } else { f32::NEG_INFINITY }]);
     let key = a.chosen(&nan, Term::Known(beyond), Term::Made(x))?;
     // One stands along `axis`, and what it is compared with along the axis behind.
     let [own, other] = [a.widened(key, axis + 1)?, a.widened(key, axis)?];
@@ -596,7 +597,7 @@ fn top_k(a: &mut Apply) -> Outcome<Vec<Term>> {
     let earlier = (0..extent).flat_map(|own| (0..extent).map(move |other| f32::from(u8::from(other < own))));
     a.meter().array((extent as u64).saturating_mul(extent as u64), size_of::<f32>())?;
     let earlier =
-        a.binary_with(BinaryFunction::LogicalAnd, equal, &Constant::floats(shape, earlier.collect()), false)?;
+        a.binary_with(BinaryFunction::LogicalAnd, equal, &KnownTensor::floats(shape, earlier.collect()), false)?;
     let before = a.binary(BinaryFunction::LogicalOr, better, earlier)?;
     let place = a.reduced(ReduceFunction::Sum, before, &[axis + 1], false)?;
     // Turned round: which element has the place.

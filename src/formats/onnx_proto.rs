@@ -284,12 +284,12 @@ pub(super) struct DimensionProto {
 /// The bytes of memory that decoding the file `bytes` takes, counted before it is: messages take many times more memory than
 /// bytes of the file. What cannot be decoded is counted as far as it can.
 pub(super) fn decoded_bytes(bytes: &[u8]) -> u64 {
-    Part::Model.decoded(bytes, 0)
+    MessageKind::Model.decoded(bytes, 0)
 }
 
 /// What a field holds, as far as the messages above have it.
 #[derive(Clone, Copy)]
-enum Part {
+enum MessageKind {
     Model,
     OperatorSet,
     Function,
@@ -311,7 +311,7 @@ enum Part {
     Slice,
 }
 
-impl Part {
+impl MessageKind {
     fn field(self, tag: u64) -> Option<Self> {
         Some(match (self, tag) {
             (Self::Model, 7) => Self::Graph,

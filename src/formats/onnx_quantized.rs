@@ -5,7 +5,7 @@
 //! which gives the numbers that an integer computation would, held in f32. The products of 8 bits are exact; a sum of them
 //! beyond 2^24 is rounded as any sum of f32, which is less than the step that it is then rounded to.
 
-use super::onnx_fold::{Constant, axis_at, range_of};
+use super::onnx_fold::{KnownTensor, axis_at, range_of};
 use super::onnx_layers::{Apply, Outcome, Term, at, one};
 use super::onnx_nodes::{CONV, Operator, row};
 use super::onnx_types::{UINT8, made};
@@ -100,8 +100,8 @@ impl Apply<'_> {
         match (term, zero) {
             (term, None) => Ok(term),
             (Term::Known(x), Some(Term::Known(zero))) => {
-                let floats = |constant: &Constant| {
-                    Ok::<_, String>(Constant::floats(
+                let floats = |constant: &KnownTensor| {
+                    Ok::<_, String>(KnownTensor::floats(
                         constant.shape.clone(),
                         constant.to_floats(self.builder.meter.as_ref())?.to_vec(),
                     ))
@@ -110,7 +110,7 @@ impl Apply<'_> {
                 let pairs = x.to_floats(self.meter())?;
                 let zeros = zero.to_floats(self.meter())?;
                 let values = pairs.iter().zip(zeros.iter()).map(|(x, zero)| x - zero).collect();
-                Ok(Term::Known(Constant::floats(x.shape, values)))
+                Ok(Term::Known(KnownTensor::floats(x.shape, values)))
             }
             (term, Some(zero)) => self.pair(BinaryFunction::Subtract, term, zero),
         }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::onnx_fold::Constant;
+use super::onnx_fold::KnownTensor;
 use super::onnx_layers::{Apply, Outcome, Term, at, units_of};
 use super::onnx_nodes::{Operator, row};
 use crate::layers::{Cell, Extent, Recurrent};
@@ -170,8 +170,8 @@ impl Apply<'_> {
         &mut self,
         cell: Cell,
         direction: usize,
-        kernels: [&Constant; 2],
-        bias: Option<&Constant>,
+        kernels: [&KnownTensor; 2],
+        bias: Option<&KnownTensor>,
         [rows, channels, units]: [usize; 3],
     ) -> Outcome<Vec<Arc<HostTensor>>> {
         // ONNX has input, output, forget, cell; Keras input, forget, cell, output. GRU's update, reset, state are the same.

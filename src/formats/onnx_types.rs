@@ -4,7 +4,7 @@
 //! a division must be cut to a whole number, a cast must cut off the fraction, and what is made of numbers of 8 or 16 bits
 //! must be brought into their range, as it wraps around there.
 
-use super::onnx_fold::{Constant, Kind, kind_of, rounding, type_name};
+use super::onnx_fold::{Kind, KnownTensor, kind_of, rounding, type_name};
 use super::onnx_layers::{Apply, Outcome, Term, at};
 use super::onnx_proto::NodeProto;
 use crate::layers::ActivationLayer;
@@ -63,7 +63,7 @@ pub(super) fn made(node: &NodeProto, inputs: &[Option<Term>], types: &[i32], ind
 impl Apply<'_> {
     /// `function` of `x` and a number on its right.
     pub(super) fn number(&mut self, function: BinaryFunction, x: Port, number: f32) -> Outcome<Port> {
-        self.binary_with(function, x, &Constant::floats(Vec::new(), vec![number]), false)
+        self.binary_with(function, x, &KnownTensor::floats(Vec::new(), vec![number]), false)
     }
 
     /// `x` rounded to fewer bits: what a layer of such numbers reads.

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::onnx_fold::{Constant, axes_at, axis_at};
-use super::onnx_layers::{Apply, Outcome, Span, Term, at, one, padding_of, units_of};
+use super::onnx_fold::{KnownTensor, axes_at, axis_at};
+use super::onnx_layers::{Apply, Outcome, Term, WindowSpan, at, one, padding_of, units_of};
 use super::onnx_proto::NodeProto;
 use crate::budget::Meter;
 use crate::layers::{
@@ -26,7 +26,7 @@ impl Apply<'_> {
     }
 
     /// The window of the node's attributes over `extents`.
-    fn spans(&self, kernel: &[u32], extents: &[Option<usize>]) -> Outcome<Vec<Span>> {
+    fn spans(&self, kernel: &[u32], extents: &[Option<usize>]) -> Outcome<Vec<WindowSpan>> {
         let count = kernel.len();
         let strides = self.per_axis("strides", count, 1)?;
         let dilations = self.per_axis("dilations", count, 1)?;
@@ -34,7 +34,8 @@ impl Apply<'_> {
         let auto = self.node.text("auto_pad", "NOTSET");
         let mut spans = Vec::with_capacity(count);
         for axis in 0..count {
-            let mut span = Span { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None };
+            let mut span =
+                WindowSpan { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None };
             let total = span.same_pads(extents[axis]);
             span.pads = match (auto, total) {
                 ("NOTSET" | "", _) => Some([pads[axis], pads[axis + count]]),
@@ -70,7 +71,7 @@ impl Apply<'_> {
 }
 
 /// A kernel in Keras's order: `[filters, channels, …taps]` as `[…taps, channels, filters]`.
-fn ordered(weights: &Constant, meter: &Meter) -> Result<HostTensor, String> {
+fn ordered(weights: &KnownTensor, meter: &Meter) -> Result<HostTensor, String> {
     weights.transposed(&taps_first(weights.shape.len() - 2), meter)?.to_host(meter)
 }
 
@@ -111,10 +112,10 @@ impl Apply<'_> {
     fn convolved(
         &mut self,
         x: Port,
-        weights: &Constant,
+        weights: &KnownTensor,
         bias: Option<Arc<HostTensor>>,
         groups: usize,
-        spans: &[Span],
+        spans: &[WindowSpan],
     ) -> Outcome<Port> {
         match *spans {
             [w] => self.conv_over(x, weights, bias, groups, [w], |layer| Some(layer.into())),
@@ -129,10 +130,10 @@ impl Apply<'_> {
     fn conv_over<const R: usize>(
         &mut self,
         mut x: Port,
-        weights: &Constant,
+        weights: &KnownTensor,
         bias: Option<Arc<HostTensor>>,
         groups: usize,
-        spans: [Span; R],
+        spans: [WindowSpan; R],
         depthwise: fn(DepthwiseConv<R>) -> Option<LayerConfig>,
     ) -> Outcome<Port>
     where
@@ -211,8 +212,8 @@ pub(super) fn conv_transpose(a: &mut Apply) -> Outcome<Vec<Term>> {
     let count = dims.len() - 2;
     let kernel = a.kernel_size(Some(&weights.shape[2..]), count)?;
     let (strides, dilations) = (a.per_axis("strides", count, 1)?, a.per_axis("dilations", count, 1)?);
-    let spans: Vec<Span> = (0..count)
-        .map(|axis| Span { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None })
+    let spans: Vec<WindowSpan> = (0..count)
+        .map(|axis| WindowSpan { kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis], pads: None })
         .collect();
     let ends = ends(a, &spans, &dims[2..])?;
     one(match (&spans[..], &ends[..]) {
@@ -226,7 +227,7 @@ pub(super) fn conv_transpose(a: &mut Apply) -> Outcome<Vec<Term>> {
 }
 
 /// The ends of every axis, by pads, by the size wanted, or by `auto_pad`.
-fn ends(a: &Apply, spans: &[Span], extents: &[Option<usize>]) -> Outcome<Vec<Ends>> {
+fn ends(a: &Apply, spans: &[WindowSpan], extents: &[Option<usize>]) -> Outcome<Vec<Ends>> {
     let count = spans.len();
     let more = a.per_axis("output_padding", count, 0)?;
     let pads = a.per_axis("pads", 2 * count, 0)?;
@@ -260,10 +261,10 @@ impl Apply<'_> {
     fn transposed_over<const R: usize>(
         &mut self,
         x: Port,
-        weights: &Constant,
+        weights: &KnownTensor,
         bias: Option<Arc<HostTensor>>,
         groups: usize,
-        spans: [Span; R],
+        spans: [WindowSpan; R],
         ends: [Ends; R],
     ) -> Outcome<Port>
     where
@@ -313,7 +314,7 @@ pub(super) fn pool(a: &mut Apply) -> Outcome<Vec<Term>> {
 
 impl Apply<'_> {
     /// A pool over one to three axes.
-    fn pooled_over(&mut self, x: Port, pooling: Pooling, ceil: bool, spans: &[Span]) -> Outcome<Port> {
+    fn pooled_over(&mut self, x: Port, pooling: Pooling, ceil: bool, spans: &[WindowSpan]) -> Outcome<Port> {
         match *spans {
             [w] => self.pooled(x, pooling, ceil, [w]),
             [h, w] => self.pooled(x, pooling, ceil, [h, w]),

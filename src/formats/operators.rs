@@ -2,14 +2,14 @@
 //! them by the classes of `keras.ops`, Keras 2 as `TFOpLambda` and `SlicingOpLambda` with TensorFlow's name of the function.
 //! Their names are those of layers at times; their meaning is NumPy's.
 //!
-//! Either form becomes a [`Call`]: a function by Keras 3's name and its arguments by theirs. What it comes to is a list of this
+//! Either form becomes a [`OperatorCall`]: a function by Keras 3's name and its arguments by theirs. What it comes to is a list of this
 //! crate's layers, mostly one; several stand in the model as a model of their own.
 
 use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::graph::{Body, Graph, Member, Read, Source, at, history};
+use super::graph::{Body, Graph, Member, ReadOutput, Source, at, history};
 use crate::layers::{
     ActivationLayer, AveragePooling2D, BinaryFunction, Broadcast, Concatenate, Einsum, Expand, Extent, Identity, Index,
     LayerConfig, Map, MatMul, MaxPooling2D, Pad, PadMode, PerAxis, Reduce, ReduceFunction, ResizeMethod, Resizing,
@@ -31,7 +31,7 @@ enum Argument {
 }
 
 /// One application of an operator.
-pub(super) struct Call {
+pub(super) struct OperatorCall {
     /// Keras 3's name in snake case.
     function: String,
     /// What to call it in messages.
@@ -41,7 +41,7 @@ pub(super) struct Call {
     /// Arguments by their names.
     named: HashMap<String, Argument>,
     /// What it reads.
-    pub(super) reads: Vec<Read>,
+    pub(super) reads: Vec<ReadOutput>,
     /// The shapes of those, where the file says them.
     shapes: Vec<Option<Vec<Option<usize>>>>,
     /// Keras's names of their types, empty where the file does not say them.
@@ -59,11 +59,11 @@ pub(super) fn is_of_keras_2(class: &str) -> bool {
 ///
 /// # Errors
 /// Why it cannot be called, in words.
-pub(super) fn call(node: &Json, class: &str) -> Result<Call, String> {
+pub(super) fn call(node: &Json, class: &str) -> Result<OperatorCall, String> {
     let [inbound] = at(node, "/inbound_nodes").as_array().map_or(&[][..], Vec::as_slice) else {
         return Err("an operator must be called once".into());
     };
-    let mut call = Call {
+    let mut call = OperatorCall {
         function: snake_case(class),
         shown: format!("keras.ops.{}", snake_case(class)),
         operands: Vec::new(),
@@ -156,7 +156,7 @@ const RENAMED: [(&str, &str); 17] = [
     ("input_tensor", "x"),
 ];
 
-impl Call {
+impl OperatorCall {
     fn argument(&mut self, json: &Json) -> Argument {
         match at(json, "/class_name").as_str() {
             Some("__keras_tensor__") => {
@@ -191,7 +191,7 @@ impl Call {
         }
     }
 
-    fn tensor(&mut self, read: Read) -> Argument {
+    fn tensor(&mut self, read: ReadOutput) -> Argument {
         self.reads.push(read);
         Argument::Tensor(self.reads.len() - 1)
     }
@@ -238,7 +238,7 @@ impl Call {
         }
     }
 
-    fn unshaped(&mut self, read: Read) -> Argument {
+    fn unshaped(&mut self, read: ReadOutput) -> Argument {
         self.shapes.push(None);
         self.types.push(String::new());
         self.tensor(read)
@@ -354,8 +354,8 @@ fn array(json: &Json) -> Option<HostTensor> {
 ///
 /// # Errors
 /// Why there is nothing, in words.
-pub(super) fn body(call: &Call, name: &str, first: usize, masks: bool) -> Result<Body, String> {
-    let mut write = Write { calls: Vec::new(), dtype: call.dtype() };
+pub(super) fn body(call: &OperatorCall, name: &str, first: usize, masks: bool) -> Result<Body, String> {
+    let mut write = OperatorWriter { calls: Vec::new(), dtype: call.dtype() };
     let outputs = write.operator(call).map_err(|why| format!("the operator {} {why}", call.shown))?;
     let sources: Vec<Source> = (0..call.reads.len()).map(Source::Input).collect();
     // A layer makes what comes in something that a layer made.
@@ -388,26 +388,26 @@ pub(super) fn body(call: &Call, name: &str, first: usize, masks: bool) -> Result
 }
 
 /// The layers that an operator becomes, so far.
-struct Write {
+struct OperatorWriter {
     calls: Vec<(LayerConfig, Vec<Source>)>,
     dtype: Option<DTypePolicy>,
 }
 
-type Made = Result<Vec<Source>, String>;
+type MadeSources = Result<Vec<Source>, String>;
 
 /// One side of a function of two.
-enum Side {
+enum BinarySide {
     Tensor(Source),
     Constant(HostTensor),
 }
 
-impl Write {
+impl OperatorWriter {
     fn layer(&mut self, layer: impl Into<LayerConfig>, reads: &[Source]) -> Source {
         self.calls.push((layer.into(), reads.to_vec()));
         Source::Call { call: self.calls.len() - 1, output: 0 }
     }
 
-    fn body(self, outputs: Vec<Source>, call: &Call, name: &str, first: usize) -> Body {
+    fn body(self, outputs: Vec<Source>, call: &OperatorCall, name: &str, first: usize) -> Body {
         let inputs = (0..call.reads.len()).map(|input| (format!("input_{input}"), None)).collect();
         let mut graph =
             Graph { name: name.to_owned(), inputs, outputs, notes: serde_json::json!({}), ..Graph::default() };
@@ -432,33 +432,35 @@ impl Write {
         self.layer(layer, &[input])
     }
 
-    fn two(&mut self, function: BinaryFunction, left: &Side, right: &Side) -> Result<Source, String> {
+    fn two(&mut self, function: BinaryFunction, left: &BinarySide, right: &BinarySide) -> Result<Source, String> {
         let layer = Broadcast::new(function);
         let layer = if let Some(dtype) = self.dtype { layer.dtype(dtype) } else { layer };
         Ok(match (left, right) {
-            (Side::Tensor(left), Side::Tensor(right)) => self.layer(layer, &[*left, *right]),
-            (Side::Tensor(left), Side::Constant(right)) => {
+            (BinarySide::Tensor(left), BinarySide::Tensor(right)) => self.layer(layer, &[*left, *right]),
+            (BinarySide::Tensor(left), BinarySide::Constant(right)) => {
                 match one(right).and_then(|number| with_number(function, number)) {
                     Some(function) => self.map(function, *left),
                     None => self.layer(layer.values_right(right.clone()), &[*left]),
                 }
             }
-            (Side::Constant(left), Side::Tensor(right)) => {
+            (BinarySide::Constant(left), BinarySide::Tensor(right)) => {
                 match one(left).and_then(|number| of_number(function, number)) {
                     Some(function) => self.map(function, *right),
                     None => self.layer(layer.values_left(left.clone()), &[*right]),
                 }
             }
-            (Side::Constant(_), Side::Constant(_)) => return Err("of numbers alone is not supported".into()),
+            (BinarySide::Constant(_), BinarySide::Constant(_)) => {
+                return Err("of numbers alone is not supported".into());
+            }
         })
     }
 
     fn tensors(&mut self, function: BinaryFunction, left: Source, right: Source) -> Result<Source, String> {
-        self.two(function, &Side::Tensor(left), &Side::Tensor(right))
+        self.two(function, &BinarySide::Tensor(left), &BinarySide::Tensor(right))
     }
 
     fn number(&mut self, function: BinaryFunction, left: Source, right: f32) -> Result<Source, String> {
-        self.two(function, &Side::Tensor(left), &Side::Constant(scalar(right)?))
+        self.two(function, &BinarySide::Tensor(left), &BinarySide::Constant(scalar(right)?))
     }
 
     fn reduce(&mut self, function: ReduceFunction, axes: Option<Vec<i32>>, keepdims: bool, input: Source) -> Source {
@@ -501,7 +503,7 @@ impl Write {
         Ok([mean, variance])
     }
 
-    fn operator(&mut self, call: &Call) -> Made {
+    fn operator(&mut self, call: &OperatorCall) -> MadeSources {
         if let Some(function) = binary(&call.function) {
             let [left, right] = [call.side(0)?, call.side(1)?];
             call.only(2, &[])?;
@@ -562,7 +564,7 @@ impl Write {
 
     /// Operators that are several layers, or layers with arguments of their own.
     #[expect(clippy::too_many_lines, reason = "one arm for each operator")]
-    fn composed(&mut self, call: &Call) -> Made {
+    fn composed(&mut self, call: &OperatorCall) -> MadeSources {
         let input = |place| call.tensor_at(place);
         let one = |source| Ok(vec![source]);
         match call.function.as_str() {
@@ -598,15 +600,15 @@ impl Write {
                 let (left, right) = (call.side(0)?, call.side(1)?);
                 let rest = self.two(BinaryFunction::Modulo, &left, &right)?;
                 // By 0 there is nothing left, and the quotient infinite.
-                let rest = self.two(BinaryFunction::Where, &Side::Tensor(rest), &right)?;
-                let multiple = self.two(BinaryFunction::Subtract, &left, &Side::Tensor(rest))?;
-                let quotient = self.two(BinaryFunction::Divide, &Side::Tensor(multiple), &right)?;
+                let rest = self.two(BinaryFunction::Where, &BinarySide::Tensor(rest), &right)?;
+                let multiple = self.two(BinaryFunction::Subtract, &left, &BinarySide::Tensor(rest))?;
+                let quotient = self.two(BinaryFunction::Divide, &BinarySide::Tensor(multiple), &right)?;
                 one(self.map(Unary::Round, quotient))
             }
             "divide_no_nan" => {
                 let (left, right) = (call.side(0)?, call.side(1)?);
                 let quotient = self.two(BinaryFunction::Divide, &left, &right)?;
-                one(self.two(BinaryFunction::Where, &Side::Tensor(quotient), &right)?)
+                one(self.two(BinaryFunction::Where, &BinarySide::Tensor(quotient), &right)?)
             }
             "logical_not" => one(self.number(BinaryFunction::Equal, input(0)?, 0.0)?),
             "isfinite" | "isinf" => {
@@ -682,14 +684,14 @@ impl Write {
             "where" => {
                 let condition = call.side(0)?;
                 let (left, right) = (call.side_or(1, "x1")?, call.side_or(2, "x2")?);
-                if let (Side::Constant(_), Side::Constant(_)) = (&left, &right) {
+                if let (BinarySide::Constant(_), BinarySide::Constant(_)) = (&left, &right) {
                     // A number times a truth: the condition is 0 or 1 once more.
-                    let Side::Tensor(condition) = condition else {
+                    let BinarySide::Tensor(condition) = condition else {
                         return Err("of numbers alone is not supported".into());
                     };
                     let truth = self.number(BinaryFunction::NotEqual, condition, 0.0)?;
-                    let left = self.two(BinaryFunction::Where, &left, &Side::Tensor(truth))?;
-                    let right = self.two(BinaryFunction::WhereNot, &right, &Side::Tensor(truth))?;
+                    let left = self.two(BinaryFunction::Where, &left, &BinarySide::Tensor(truth))?;
+                    let right = self.two(BinaryFunction::WhereNot, &right, &BinarySide::Tensor(truth))?;
                     return one(self.tensors(BinaryFunction::Add, left, right)?);
                 }
                 let left = self.two(BinaryFunction::Where, &left, &condition)?;
@@ -700,8 +702,8 @@ impl Write {
             "ones_like" => one(self.everywhere(1.0, input(0)?)),
             "full_like" => {
                 let value = match call.side(1)? {
-                    Side::Constant(value) => self::one(&value),
-                    Side::Tensor(_) => None,
+                    BinarySide::Constant(value) => self::one(&value),
+                    BinarySide::Tensor(_) => None,
                 };
                 let value = value.ok_or("must be given a number")?;
                 let whole =
@@ -992,11 +994,11 @@ impl Write {
                 let batch = call.integer("batch_dims")?.unwrap_or(0).max(0) as u32;
                 let take = Take::new(axis).along(along).batch_dims(batch);
                 match call.side(1)? {
-                    Side::Tensor(numbers) => match call.side(0)? {
-                        Side::Tensor(x) => one(self.layer(take, &[x, numbers])),
-                        Side::Constant(_) => Err("from an array is not supported: use an Embedding".into()),
+                    BinarySide::Tensor(numbers) => match call.side(0)? {
+                        BinarySide::Tensor(x) => one(self.layer(take, &[x, numbers])),
+                        BinarySide::Constant(_) => Err("from an array is not supported: use an Embedding".into()),
                     },
-                    Side::Constant(numbers) => one(self.layer(take.indices(numbers), &[input(0)?])),
+                    BinarySide::Constant(numbers) => one(self.layer(take.indices(numbers), &[input(0)?])),
                 }
             }
             "matmul" | "dot" | "inner" => {
@@ -1006,18 +1008,24 @@ impl Write {
                     return Err("of more than two axes is not supported: use keras.ops.einsum".into());
                 }
                 let transposed = |name: &str| call.flag(name, false);
-                let turned = |write: &mut Self, side: Side, turned: bool| match side {
-                    Side::Tensor(x) if turned => Ok(Side::Tensor(write.layer(Einsum::new("...ab->...ba"), &[x]))),
-                    Side::Constant(_) if turned => Err("of a transposed array is not supported".to_owned()),
+                let turned = |write: &mut Self, side: BinarySide, turned: bool| match side {
+                    BinarySide::Tensor(x) if turned => {
+                        Ok(BinarySide::Tensor(write.layer(Einsum::new("...ab->...ba"), &[x])))
+                    }
+                    BinarySide::Constant(_) if turned => Err("of a transposed array is not supported".to_owned()),
                     side => Ok(side),
                 };
                 let left = turned(self, call.side(0)?, transposed("transpose_a")?)?;
                 let right = turned(self, call.side(1)?, transposed("transpose_b")?)?;
                 let layer = MatMul::new();
                 one(match (left, right) {
-                    (Side::Tensor(left), Side::Tensor(right)) => self.layer(layer, &[left, right]),
-                    (Side::Tensor(left), Side::Constant(right)) => self.layer(layer.values_right(right), &[left]),
-                    (Side::Constant(left), Side::Tensor(right)) => self.layer(layer.values_left(left), &[right]),
+                    (BinarySide::Tensor(left), BinarySide::Tensor(right)) => self.layer(layer, &[left, right]),
+                    (BinarySide::Tensor(left), BinarySide::Constant(right)) => {
+                        self.layer(layer.values_right(right), &[left])
+                    }
+                    (BinarySide::Constant(left), BinarySide::Tensor(right)) => {
+                        self.layer(layer.values_left(left), &[right])
+                    }
                     _ => return Err("of numbers alone is not supported".into()),
                 })
             }
@@ -1112,8 +1120,8 @@ impl Write {
                 let mut shape = vec![1; rank - place];
                 shape[0] = extent;
                 let behind = HostTensor::new(shape, (0..extent).map(|at| (extent - at) as f32).collect::<Vec<_>>());
-                let behind = Side::Constant(behind.map_err(|error| error.to_string())?);
-                let numbered = self.two(BinaryFunction::Multiply, &Side::Tensor(equal), &behind)?;
+                let behind = BinarySide::Constant(behind.map_err(|error| error.to_string())?);
+                let numbered = self.two(BinaryFunction::Multiply, &BinarySide::Tensor(equal), &behind)?;
                 let largest =
                     self.reduce(ReduceFunction::Max, Some(vec![axis]), call.flag("keepdims", false)?, numbered);
                 one(self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, largest))
@@ -1126,8 +1134,8 @@ impl Write {
                 }
                 let column = self.index([Subscript::Ellipsis, Subscript::New], input(0)?);
                 let numbers = HostTensor::new([count as usize], (0..count).map(|at| at as f32).collect::<Vec<_>>());
-                let numbers = Side::Constant(numbers.map_err(|error| error.to_string())?);
-                one(self.two(BinaryFunction::Equal, &Side::Tensor(column), &numbers)?)
+                let numbers = BinarySide::Constant(numbers.map_err(|error| error.to_string())?);
+                one(self.two(BinaryFunction::Equal, &BinarySide::Tensor(column), &numbers)?)
             }
             "cumsum" => {
                 let axis = call.integer("axis")?.ok_or("without an axis is not supported")?;
@@ -1167,7 +1175,8 @@ impl Write {
                 };
                 let shares =
                     HostTensor::new(channels, vec![0.2989, 0.5870, 0.1140]).map_err(|error| error.to_string())?;
-                let weighted = self.two(BinaryFunction::Multiply, &Side::Tensor(input(0)?), &Side::Constant(shares))?;
+                let weighted =
+                    self.two(BinaryFunction::Multiply, &BinarySide::Tensor(input(0)?), &BinarySide::Constant(shares))?;
                 one(self.reduce(ReduceFunction::Sum, Some(vec![axis]), true, weighted))
             }
             "max_pool" | "average_pool" => {
@@ -1206,7 +1215,7 @@ impl Argument {
     }
 }
 
-impl Call {
+impl OperatorCall {
     /// The tensors of these names, by name or by place, in a list or each by itself.
     ///
     /// # Errors
@@ -1341,11 +1350,11 @@ impl Call {
         }
     }
 
-    fn side(&self, place: usize) -> Result<Side, String> {
+    fn side(&self, place: usize) -> Result<BinarySide, String> {
         side(self.operands.get(place))
     }
 
-    fn side_or(&self, place: usize, name: &str) -> Result<Side, String> {
+    fn side_or(&self, place: usize, name: &str) -> Result<BinarySide, String> {
         side(self.operand_or(place, name))
     }
 
@@ -1473,12 +1482,12 @@ impl Call {
     }
 }
 
-fn side(argument: Option<&Argument>) -> Result<Side, String> {
+fn side(argument: Option<&Argument>) -> Result<BinarySide, String> {
     match argument {
-        Some(Argument::Tensor(number)) => Ok(Side::Tensor(Source::Input(*number))),
-        Some(Argument::Array(array)) => Ok(Side::Constant(array.clone())),
+        Some(Argument::Tensor(number)) => Ok(BinarySide::Tensor(Source::Input(*number))),
+        Some(Argument::Array(array)) => Ok(BinarySide::Constant(array.clone())),
         Some(Argument::Literal(json)) => {
-            array(json).map(Side::Constant).ok_or_else(|| format!("with {json} is not supported"))
+            array(json).map(BinarySide::Constant).ok_or_else(|| format!("with {json} is not supported"))
         }
         Some(Argument::List(_)) => Err("with a list of tensors is not supported".into()),
         None => Err("with so few arguments is not supported".into()),

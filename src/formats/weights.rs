@@ -11,7 +11,7 @@ use crate::{Error, HostTensor, Result, Shape};
 
 /// A layer as files of weights know it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct LayerPlace {
     /// The names of the models around it, the outermost first but for the whole model, and its own.
     pub path: Vec<String>,
     /// The same, as files of Keras 3 name them: by class, and the place among the siblings of the class.
@@ -23,7 +23,7 @@ pub(super) struct Place {
     pub weights: Vec<(&'static str, Shape, bool)>,
 }
 
-impl Place {
+impl LayerPlace {
     /// The place of a layer or model called `name` in the model at this place.
     pub(super) fn within(&self, name: &str, group: &str) -> Self {
         let joined = |path: &[String], last: &str| path.iter().cloned().chain([last.to_owned()]).collect();
@@ -82,7 +82,7 @@ fn is_layer(_: &Model) -> bool {
 
 /// The inputs and blocks of a model, by their places there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Part {
+pub(super) enum ModelPart {
     Input(usize),
     Block(usize),
 }
@@ -90,13 +90,13 @@ pub(super) enum Part {
 /// The parts of a model in the order of Keras's layers, which decides what they are called in files of weights; of a chain, and
 /// of what is a layer in Keras, only the layers as they stand. The order of a graph is Keras's own (`keras/src/ops/function.py`, `map_graph_network`): those first
 /// from which the longest way leads to an output, and among them those that a search from the outputs meets first.
-pub(super) fn parts(model: &Model) -> Vec<Part> {
+pub(super) fn parts(model: &Model) -> Vec<ModelPart> {
     if model.is_chain() || is_layer(model) {
-        return (0..model.blocks().len()).map(Part::Block).collect();
+        return (0..model.blocks().len()).map(ModelPart::Block).collect();
     }
     let part = |port| match port {
-        Port::Input(index) => Part::Input(index),
-        Port::Output(node, _) => Part::Block(model.nodes()[node].block),
+        Port::Input(index) => ModelPart::Input(index),
+        Port::Output(node, _) => ModelPart::Block(model.nodes()[node].block),
     };
     // Outputs of one application are one place in the graph.
     let place = |port| match port {
@@ -112,7 +112,7 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
         Port::Input(_) => &[][..],
         Port::Output(node, _) => &of_nodes[node],
     };
-    let mut met: HashMap<Part, isize> = HashMap::new();
+    let mut met: HashMap<ModelPart, isize> = HashMap::new();
     let mut seen = HashSet::new();
     let mut finished = Vec::new();
     let mut open: Vec<(Port, usize)> = Vec::new();
@@ -139,7 +139,7 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
         }
     }
     let mut depths: HashMap<Port, usize> = HashMap::new();
-    let mut deepest: HashMap<Part, usize> = HashMap::new();
+    let mut deepest: HashMap<ModelPart, usize> = HashMap::new();
     for &port in finished.iter().rev() {
         let of_part = deepest.entry(part(port)).or_default();
         *of_part = (*of_part).max(depths.get(&port).copied().unwrap_or(0));
@@ -151,9 +151,9 @@ pub(super) fn parts(model: &Model) -> Vec<Part> {
     }
     // Inputs that no output needs stand before all others there.
     for index in 0..model.inputs().len() {
-        met.entry(Part::Input(index)).or_insert(index as isize - model.inputs().len() as isize);
+        met.entry(ModelPart::Input(index)).or_insert(index as isize - model.inputs().len() as isize);
     }
-    let mut parts: Vec<Part> = met.keys().copied().collect();
+    let mut parts: Vec<ModelPart> = met.keys().copied().collect();
     parts.sort_by_key(|part| (Reverse(deepest.get(part).copied().unwrap_or(0)), met[part]));
     parts
 }
@@ -195,11 +195,11 @@ fn is_given_mask(_: &Model, _: usize) -> bool {
 }
 
 /// All layers of `model` as files of weights know them, in their order.
-pub(super) fn places(model: &Model) -> Vec<(Place, &Layer)> {
-    fn within<'a>(model: &'a Model, around: &Place, places: &mut Vec<(Place, &'a Layer)>) {
+pub(super) fn places(model: &Model) -> Vec<(LayerPlace, &Layer)> {
+    fn within<'a>(model: &'a Model, around: &LayerPlace, places: &mut Vec<(LayerPlace, &'a Layer)>) {
         let mut siblings = HashMap::new();
         for part in parts(model) {
-            let Part::Block(block) = part else { continue };
+            let ModelPart::Block(block) = part else { continue };
             let group = group_of(model, block, &mut siblings);
             let block = &model.blocks()[block];
             let place = around.within(block.name(), &group);
@@ -209,13 +209,13 @@ pub(super) fn places(model: &Model) -> Vec<(Place, &Layer)> {
                     let weights = layer.weights().iter();
                     let weights = weights.map(|weight| (weight.name(), weight.shape().clone(), weight.trainable()));
                     let of = layer.config().describe().weights_of();
-                    places.push((Place { weights: weights.collect(), of, ..place }, layer));
+                    places.push((LayerPlace { weights: weights.collect(), of, ..place }, layer));
                 }
             }
         }
     }
     let mut places = Vec::new();
-    within(model, &Place::default(), &mut places);
+    within(model, &LayerPlace::default(), &mut places);
     places
 }
 
@@ -271,7 +271,7 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::Format`] where the file holds the weights of another number of layers.
-    pub(super) fn located(self, places: Vec<Place>, file: String) -> Result<Located> {
+    pub(super) fn located(self, places: Vec<LayerPlace>, file: String) -> Result<Located> {
         #[cfg(feature = "keras")]
         let datasets = match &self {
             Self::Legacy(weights, root) => by_order(weights, root, &places, &file)?,
@@ -291,7 +291,7 @@ impl Weights {
 /// one layer's are on the host beside the file.
 pub(super) struct Located {
     weights: Weights,
-    places: Vec<Place>,
+    places: Vec<LayerPlace>,
     file: String,
     /// In a legacy file: the group and the name of each weight of each layer.
     #[cfg(feature = "keras")]
@@ -301,7 +301,7 @@ pub(super) struct Located {
 impl Located {
     /// The layers.
     #[cfg(feature = "keras")]
-    pub(super) fn places(&self) -> &[Place] {
+    pub(super) fn places(&self) -> &[LayerPlace] {
         &self.places
     }
 
@@ -335,7 +335,7 @@ impl Located {
 }
 
 #[cfg(feature = "keras")]
-fn by_group(file: &mut WeightsFile, place: &Place) -> Result<Vec<HostTensor>> {
+fn by_group(file: &mut WeightsFile, place: &LayerPlace) -> Result<Vec<HostTensor>> {
     // The weights of the layer around it are another's.
     if place.weights.is_empty() && place.groups.last().is_some_and(|group| group == "@") {
         return Ok(Vec::new());
@@ -360,7 +360,7 @@ fn by_group(file: &mut WeightsFile, place: &Place) -> Result<Vec<HostTensor>> {
 /// The datasets of each layer in the order of Keras 2: the layers of a model one after another, and of a model among them first
 /// all weights that can be trained, then all others.
 #[cfg(feature = "keras")]
-fn by_order(file: &WeightsFile, root: &str, places: &[Place], name: &str) -> Result<Vec<Vec<(String, String)>>> {
+fn by_order(file: &WeightsFile, root: &str, places: &[LayerPlace], name: &str) -> Result<Vec<Vec<(String, String)>>> {
     let join = |group: &str| if root.is_empty() { group.to_owned() } else { format!("{root}/{group}") };
     let mut saved = Vec::new();
     for group in file.texts(root, "layer_names")?.unwrap_or_default() {
@@ -414,7 +414,7 @@ fn by_order(file: &WeightsFile, root: &str, places: &[Place], name: &str) -> Res
 fn by_path(
     tensors: &mut HashMap<String, HostTensor>,
     model: &str,
-    place: &Place,
+    place: &LayerPlace,
     file: &str,
 ) -> Result<Vec<HostTensor>> {
     let path: Vec<&str> = [model].into_iter().chain(place.path.iter().map(String::as_str)).collect();

@@ -5,7 +5,7 @@
 //! axis. A line is computed by one invocation or by a workgroup together (parallel reduction: `team.rs`), and a very
 //! long one in parts, by launches of their own (`lines.rs`). `along_axis.wgsl` has the formulas.
 
-use super::lines::{Finish, InParts, LOGARITHM, Lines, Term};
+use super::lines::{Finish, InParts, LOGARITHM, LineTerm, Lines};
 use super::team::Team;
 use super::{item_count, within};
 use crate::Result;
@@ -119,22 +119,22 @@ fn turns(function: AxisFunction, passes: u64, values: u64) -> u64 {
 fn in_parts(function: AxisFunction, extent: u32, mut parts: InParts<'_>) -> Result<Option<InParts<'_>>> {
     let output = Some(Operand::Output);
     let (term, finish) = match function {
-        AxisFunction::Mean => (Term::Value, Finish::Mean),
-        AxisFunction::Sum => (Term::Value, Finish::Nothing),
-        AxisFunction::LogSum => (Term::Value, Finish::Logarithm),
-        AxisFunction::SumSquare => (Term::Square, Finish::Nothing),
-        AxisFunction::L2 => (Term::Square, Finish::Root),
-        AxisFunction::L1 => (Term::Magnitude, Finish::Nothing),
-        AxisFunction::Max => (Term::Largest, Finish::Nothing),
-        AxisFunction::Min => (Term::Smallest, Finish::Nothing),
+        AxisFunction::Mean => (LineTerm::Value, Finish::Mean),
+        AxisFunction::Sum => (LineTerm::Value, Finish::Nothing),
+        AxisFunction::LogSum => (LineTerm::Value, Finish::Logarithm),
+        AxisFunction::SumSquare => (LineTerm::Square, Finish::Nothing),
+        AxisFunction::L2 => (LineTerm::Square, Finish::Root),
+        AxisFunction::L1 => (LineTerm::Magnitude, Finish::Nothing),
+        AxisFunction::Max => (LineTerm::Largest, Finish::Nothing),
+        AxisFunction::Min => (LineTerm::Smallest, Finish::Nothing),
         AxisFunction::LogSumExp => {
-            let largest = parts.statistic(Term::Largest, None, Finish::Finite, None)?;
-            parts.statistic(Term::Exponential, Some(largest), Finish::ShiftedLogarithm, output)?;
+            let largest = parts.statistic(LineTerm::Largest, None, Finish::Finite, None)?;
+            parts.statistic(LineTerm::Exponential, Some(largest), Finish::ShiftedLogarithm, output)?;
             return Ok(Some(parts));
         }
         AxisFunction::Softmax | AxisFunction::LogSoftmax => {
-            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
-            let sum = parts.statistic(Term::Exponential, Some(largest), Finish::Nothing, None)?;
+            let largest = parts.statistic(LineTerm::Largest, None, Finish::Nothing, None)?;
+            let sum = parts.statistic(LineTerm::Exponential, Some(largest), Finish::Nothing, None)?;
             let bindings = vec![
                 Binding::Read(Operand::Input),
                 Binding::Write(Operand::Output),
@@ -146,7 +146,7 @@ fn in_parts(function: AxisFunction, extent: u32, mut parts: InParts<'_>) -> Resu
             return Ok(Some(parts));
         }
         AxisFunction::Sparsemax => {
-            let largest = parts.statistic(Term::Largest, None, Finish::Nothing, None)?;
+            let largest = parts.statistic(LineTerm::Largest, None, Finish::Nothing, None)?;
             let threshold = parts.sparsemax_threshold(largest, sparsemax_passes(extent))?;
             let bindings = vec![
                 Binding::Read(Operand::Input),

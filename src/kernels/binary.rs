@@ -31,7 +31,7 @@ params! {
 }
 
 pub(super) fn plans(problem: &BinaryProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let scalar = Walk { axes: problem.axes, lanes: 1, sides: [1, 1] };
+    let scalar = PairWalk { axes: problem.axes, lanes: 1, sides: [1, 1] };
     in_fours(problem).into_iter().chain([scalar]).map(|walk| plan(problem, &walk, caps)).collect()
 }
 
@@ -39,7 +39,7 @@ pub(super) fn plans(problem: &BinaryProblem, caps: &Caps) -> Result<Vec<Plan>> {
 pub(super) const PAIRS: Part = part!("lib/pairs.wgsl");
 
 /// How the output is walked.
-struct Walk {
+struct PairWalk {
     /// The axes, innermost first, counted in the vectors of what they run through.
     axes: [PairAxis; MOST_AXES],
     /// Scalars per vector of the output, and of each side.
@@ -47,7 +47,7 @@ struct Walk {
     sides: [u32; 2],
 }
 
-fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
+fn plan(problem: &BinaryProblem, walk: &PairWalk, caps: &Caps) -> Result<Plan> {
     let items = problem.elements() / u64::from(walk.lanes);
     let last = walk.axes.iter().rposition(|axis| axis.extent != 1);
     let (number, name) = (problem.function.number(), problem.function.name());
@@ -85,7 +85,7 @@ fn plan(problem: &BinaryProblem, walk: &Walk, caps: &Caps) -> Result<Plan> {
 }
 
 /// The walk in vectors of four, where the innermost axis comes in fours and each side runs along it in fours or repeats.
-fn in_fours(problem: &BinaryProblem) -> Option<Walk> {
+fn in_fours(problem: &BinaryProblem) -> Option<PairWalk> {
     let [inner, outer @ ..] = problem.axes;
     let lanes = |side: fn(&PairAxis) -> u32| match side(&inner) {
         0 => Some(1),
@@ -98,7 +98,7 @@ fn in_fours(problem: &BinaryProblem) -> Option<Walk> {
     let [left, right] = [lanes(|axis| axis.left)?, lanes(|axis| axis.right)?];
     let mut axes = problem.axes.map(|axis| PairAxis { left: axis.left / left, right: axis.right / right, ..axis });
     axes[0] = PairAxis { extent: inner.extent / 4, left: inner.left, right: inner.right };
-    Some(Walk { axes, lanes: 4, sides: [left, right] })
+    Some(PairWalk { axes, lanes: 4, sides: [left, right] })
 }
 
 /// The bindings of a shader that reads a left and a right side.

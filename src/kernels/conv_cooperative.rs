@@ -9,7 +9,9 @@
 //! marking what a workgroup shares as that model wants it: lavapipe does what the barriers mean, a driver that takes
 //! the letter need not.
 
-use super::{ConvLaunch, Input, PRODUCT, STAGE, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows};
+use super::{
+    ConvLaunch, InputAccess, PRODUCT, STAGE, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows,
+};
 use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Plan, Sums, nested_turns, part};
 use crate::{DType, Result};
 
@@ -38,7 +40,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let launch = ConvLaunch {
         lanes: 4,
         stores: four_wide_stores(problem),
-        input: Input::Fours,
+        input: InputAccess::Fours,
         kernel_at: true,
         parts: &[output, PRODUCT, TAP, WINDOWS, STAGE, part!("conv_cooperative.wgsl")],
         constants: &[

@@ -6,7 +6,7 @@
 //! and serve them all. Four channels are taken at once where they lie side by side (vectorised loads). A long row of the
 //! kernel, 1×65 for example, or one whose taps lie far apart, is taken in pieces, as many taps at a time as registers hold.
 
-use super::{ConvLaunch, Input, RUN, depthwise_lanes, tap_rows, workgroups};
+use super::{ConvLaunch, InputAccess, RUN, depthwise_lanes, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -42,7 +42,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes,
             stores: lanes,
-            input: Input::Own,
+            input: InputAccess::Own,
             kernel_at: false,
             parts: &[part!("conv_depthwise.wgsl")],
             constants: &[

@@ -5,7 +5,7 @@
 //! twice within a strip, while there are fewer invocations to fill a device (lower occupancy). So it stands first on
 //! the menu of a processor, which a few invocations fill, and behind `conv_depthwise` on that of a GPU.
 
-use super::{ConvLaunch, Input, depthwise_lanes, workgroups};
+use super::{ConvLaunch, InputAccess, depthwise_lanes, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -35,7 +35,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes,
             stores: lanes,
-            input: Input::Lanes,
+            input: InputAccess::Lanes,
             kernel_at: true,
             parts: &[part!("conv_depthwise_strip.wgsl")],
             constants: &[

@@ -5,7 +5,7 @@
 //! any strides, dilations, groups and data format, and for convolutions so small that compiling a clever kernel costs
 //! more than it saves.
 
-use super::{ConvLaunch, Input, RUN, channels_in_fours, tap_rows, workgroups};
+use super::{ConvLaunch, InputAccess, RUN, channels_in_fours, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, nested_turns, part};
 
@@ -25,7 +25,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: *lanes,
             stores: *lanes,
-            input: Input::Own,
+            input: InputAccess::Own,
             kernel_at: false,
             parts: &[part!("conv_direct.wgsl")],
             constants: &[("RUN", Constant::U32(RUN / 2))],

@@ -10,7 +10,9 @@
 //! 7×7 taps of 3 channels  →  7×1 taps of 21 channels, filled up to 24
 //! ```
 
-use super::{ConvLaunch, Input, ProductStep, channels_in_fours, from_scratch, packing, product_steps, workgroups};
+use super::{
+    ConvLaunch, InputAccess, ProductStep, channels_in_fours, from_scratch, packing, product_steps, workgroups,
+};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{Caps, Constant, ConvProblem, Direction, Plan, part};
 use crate::{DataFormat, Result};
@@ -31,7 +33,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let launch = ConvLaunch {
         lanes: 4,
         stores: 4,
-        input: Input::Fours,
+        input: InputAccess::Fours,
         kernel_at: false,
         parts: &[part!("gather_rows.wgsl")],
         constants: &[("FOUR", Constant::U32(4))],

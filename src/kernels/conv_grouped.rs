@@ -5,7 +5,7 @@
 //! neighbouring pixels at four output channels (its register tile); the inputs that their windows have in common are
 //! read once into registers. A row of the kernel that is too long for that is cut into pieces.
 
-use super::{ConvLaunch, Input, PRODUCT, RUN, four_wide_output, four_wide_stores, packing, tap_rows, workgroups};
+use super::{ConvLaunch, InputAccess, PRODUCT, RUN, four_wide_output, four_wide_stores, packing, tap_rows, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
@@ -44,7 +44,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            input: Input::Fours,
+            input: InputAccess::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, part!("conv_grouped.wgsl")],
             constants: &[

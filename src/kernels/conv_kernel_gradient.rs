@@ -16,7 +16,7 @@
 //! | 1 by 1 | anything |
 
 use super::conv_launch::window_constants;
-use super::lines::{Term, combine};
+use super::lines::{LineTerm, combine};
 use super::long_sums::{Round, to_scratch};
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count, workgroups};
@@ -51,7 +51,7 @@ const SHORTEST: u64 = 64;
 
 /// What an invocation computes: input channels by output channels.
 #[derive(Clone, Copy)]
-struct Tile {
+struct GradientTile {
     name: &'static str,
     input: u32,
     output: u32,
@@ -64,15 +64,15 @@ const SCALAR: Part = part!("lib/outer_scalar.wgsl");
 const FOUR: Part = part!("lib/outer_four.wgsl");
 
 /// Every tile that fits, the largest first.
-fn tiles(problem: &KernelGradientProblem) -> Vec<Tile> {
+fn tiles(problem: &KernelGradientProblem) -> Vec<GradientTile> {
     let geometry = &problem.geometry;
     let last = problem.data_format == DataFormat::ChannelsLast;
     let [group_in, group_out] = [geometry.group_in(), geometry.group_out()].map(|channels| channels.is_multiple_of(4));
     let depthwise = geometry.is_depthwise() && geometry.out_channels.is_multiple_of(4);
-    let outer = Tile { name: "4x4", input: 4, output: 4, vector: 4, product: FOUR };
-    let row = Tile { name: "1x4", input: 1, output: 4, vector: 1, product: SCALAR };
-    let each = Tile { name: "depthwise_4", input: 1, output: 4, vector: 4, product: SCALAR };
-    let one = Tile { name: "1x1", input: 1, output: 1, vector: 1, product: SCALAR };
+    let outer = GradientTile { name: "4x4", input: 4, output: 4, vector: 4, product: FOUR };
+    let row = GradientTile { name: "1x4", input: 1, output: 4, vector: 1, product: SCALAR };
+    let each = GradientTile { name: "depthwise_4", input: 1, output: 4, vector: 4, product: SCALAR };
+    let one = GradientTile { name: "1x1", input: 1, output: 1, vector: 1, product: SCALAR };
     let offered =
         [(outer, last && group_in && group_out), (row, last && group_out), (each, last && depthwise), (one, true)];
     offered.into_iter().filter(|(_, fits)| *fits).map(|(tile, _)| tile).collect()
@@ -82,7 +82,7 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
     tiles(problem).into_iter().map(|tile| plan(problem, tile, caps)).collect()
 }
 
-fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan> {
+fn plan(problem: &KernelGradientProblem, tile: GradientTile, caps: &Caps) -> Result<Plan> {
     let geometry = &problem.geometry;
     let (elements, pixels) = (geometry.kernel_elements(), geometry.pixels());
     let units = (elements / u64::from(tile.input * tile.output)).max(1);
@@ -100,7 +100,7 @@ fn plan(problem: &KernelGradientProblem, tile: Tile, caps: &Caps) -> Result<Plan
 }
 
 /// How lines of output pixels are shared out to parts.
-pub(super) struct Lines {
+pub(super) struct PixelLines {
     /// Lines of all images.
     pub(super) count: u64,
     /// Lines of a part.
@@ -112,7 +112,7 @@ pub(super) struct Lines {
 /// Pixels of a part, where a line is not longer: the terms of one chain.
 const CHAIN: u64 = 256;
 
-impl Lines {
+impl PixelLines {
     /// Parts of few pixels each, `least` if there are as many lines, and no more than a binding holds the kernels of.
     pub(super) fn of(geometry: &ConvGeometry, least: u64, caps: &Caps) -> Self {
         let [.., width] = geometry.axes;
@@ -144,13 +144,13 @@ pub(super) fn added_up(
     if bytes > caps.max_binding {
         return Err(Error::limit("bytes of one storage binding", bytes, caps.max_binding));
     }
-    let sum = combine(item_count(parts)?, Round { first: 0, outputs: elements }, Term::Value, DType::F32, caps)?;
+    let sum = combine(item_count(parts)?, Round { first: 0, outputs: elements }, LineTerm::Value, DType::F32, caps)?;
     Ok(plan(vec![product.rebound(to_scratch), sum]).with_scratch(vec![bytes]))
 }
 
 fn launch(
     problem: &KernelGradientProblem,
-    tile: Tile,
+    tile: GradientTile,
     [units, parts, length]: [u64; 3],
     caps: &Caps,
 ) -> Result<Dispatch> {

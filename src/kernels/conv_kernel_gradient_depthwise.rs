@@ -5,7 +5,7 @@
 //! for each pixel (a sliding window, as in `conv_depthwise`). Lines are shared out to invocations, whose sums a second launch
 //! adds up in order (split-K).
 
-use super::conv_kernel_gradient::{Lines, added_up};
+use super::conv_kernel_gradient::{PixelLines, added_up};
 use super::conv_launch::window_constants;
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{
@@ -47,7 +47,7 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
     if !caps.spells_out(u64::from(tap_rows * w.kernel), u64::from(tap_rows * new) + 1) {
         return Ok(Vec::new());
     }
-    let lines = Lines::of(geometry, 1, caps);
+    let lines = PixelLines::of(geometry, 1, caps);
     let items =
         u64::from(geometry.in_channels / 4) * u64::from(h.kernel / tap_rows) * u64::from(d.kernel) * lines.parts;
     let params = LineGradientParams {

@@ -11,7 +11,7 @@
 //! A picture's three channels do not come in fours. There a row of the window stands in for the channels, which is as
 //! contiguous: 7 columns of 3 channels are 21 rows of the product, and the kernel's 7 rows are its taps.
 
-use super::conv_kernel_gradient::{Lines, added_up};
+use super::conv_kernel_gradient::{PixelLines, added_up};
 use super::conv_launch::window_constants;
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count};
@@ -87,7 +87,7 @@ fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32;
         * u64::from(geometry.groups)
         * u64::from(rows.count.div_ceil(4 * vectors))
         * rows.taps;
-    let lines = Lines::of(geometry, ENOUGH.div_ceil(tiles.max(1)), caps);
+    let lines = PixelLines::of(geometry, ENOUGH.div_ceil(tiles.max(1)), caps);
     let items = tiles * lines.parts;
     let params = KernelGradientTileParams {
         items: item_count(items)?,

@@ -47,7 +47,7 @@ params! {
 
 /// What a convolution's shader reads its input by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
+pub(super) enum InputAccess {
     /// A buffer that it declares itself.
     Own,
     /// `input_four`, whatever the layout.
@@ -62,7 +62,7 @@ pub(super) struct ConvLaunch<'a> {
     pub(super) lanes: u32,
     /// Scalars that are stored at once.
     pub(super) stores: u32,
-    pub(super) input: Input,
+    pub(super) input: InputAccess,
     /// Whether it reads its kernel by `kernel_at`, which gives as many values as it has lanes.
     pub(super) kernel_at: bool,
     /// The kernel's own parts.
@@ -171,9 +171,9 @@ impl ConvLaunch<'_> {
     fn sources(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> (Vec<Part>, [Binding; 2]) {
         let mut bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Kernel)];
         let wide = match self.input {
-            Input::Own => return (Vec::new(), bindings),
-            Input::Fours => channels_in_fours(problem)[0],
-            Input::Lanes => self.lanes == 4,
+            InputAccess::Own => return (Vec::new(), bindings),
+            InputAccess::Fours => channels_in_fours(problem)[0],
+            InputAccess::Lanes => self.lanes == 4,
         };
         let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
         let (input, kernel) = (texel(wide), texel(self.lanes == 4));
@@ -185,7 +185,7 @@ impl ConvLaunch<'_> {
             (false, false) if self.lanes == 4 => part!("lib/input_buffer_scalars.wgsl"),
             (false, _) => part!("lib/input_buffer.wgsl"),
         }];
-        if self.input == Input::Fours {
+        if self.input == InputAccess::Fours {
             parts.push(if wide { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") });
         }
         if self.kernel_at {

@@ -6,7 +6,7 @@
 
 use super::conv_transposed::{tap_constants, taps, terms};
 use super::long_sums::{LongSums, to_scratch};
-use super::{ConvLaunch, Input, channels_in_fours, from_scratch, workgroups};
+use super::{ConvLaunch, InputAccess, channels_in_fours, from_scratch, workgroups};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Direction, Epilogue, Plan, part};
 
@@ -34,7 +34,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 let launch = ConvLaunch {
                     lanes: *lanes,
                     stores: *lanes,
-                    input: Input::Own,
+                    input: InputAccess::Own,
                     kernel_at: false,
                     parts,
                     constants: &constants,

@@ -6,7 +6,8 @@
 //! there.
 
 use super::{
-    ConvLaunch, Input, PIXELS, PRODUCT, RUN, TAP, WINDOWS, four_wide_output, four_wide_stores, of_depthwise_pixels,
+    ConvLaunch, InputAccess, PIXELS, PRODUCT, RUN, TAP, WINDOWS, four_wide_output, four_wide_stores,
+    of_depthwise_pixels,
 };
 use crate::Result;
 use crate::plan::{Caps, Constant, Plan, SeparableProblem, part};
@@ -18,20 +19,20 @@ const ENOUGH: u64 = 128;
 
 /// What a workgroup computes.
 #[derive(Clone, Copy)]
-struct Tile {
+struct SeparableTile {
     pixels: u32,
     /// Vectors of four output channels of an invocation.
     vectors: u32,
 }
 
-const TILES: [Tile; 4] = [
-    Tile { pixels: 64, vectors: 1 },
-    Tile { pixels: 64, vectors: 2 },
-    Tile { pixels: 64, vectors: 4 },
-    Tile { pixels: 32, vectors: 4 },
+const TILES: [SeparableTile; 4] = [
+    SeparableTile { pixels: 64, vectors: 1 },
+    SeparableTile { pixels: 64, vectors: 2 },
+    SeparableTile { pixels: 64, vectors: 4 },
+    SeparableTile { pixels: 32, vectors: 4 },
 ];
 
-impl Tile {
+impl SeparableTile {
     /// Invocations that work on the same four pixels, and input channels of a step.
     const fn columns(self) -> u32 {
         4 * INVOCATIONS / self.pixels
@@ -61,7 +62,7 @@ impl Tile {
 pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let product = problem.product();
     let mut plans = Vec::new();
-    for tile in Tile::in_order(problem) {
+    for tile in SeparableTile::in_order(problem) {
         let storage = 16 * tile.pixels * ((tile.columns() / 4) | 1);
         let fits = INVOCATIONS <= caps.max_invocations && storage <= caps.workgroup_storage;
         if !fits || !caps.spells_out(16 * u64::from(tile.vectors), 0) {
@@ -73,7 +74,7 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(&product),
-            input: Input::Fours,
+            input: InputAccess::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, TAP, WINDOWS, PIXELS, part!("conv_separable.wgsl")],
             constants: &[
@@ -100,6 +101,6 @@ pub(super) fn plans(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>
 /// Whether one pass is taken to be faster than two on hardware, which nothing was measured on: where the depthwise
 /// convolution is computed once, by enough workgroups to fill a device, so that what lies between is large as well.
 pub(super) fn pays(problem: &SeparableProblem) -> bool {
-    let [tile, ..] = Tile::in_order(problem);
+    let [tile, ..] = SeparableTile::in_order(problem);
     tile.repeats(problem) == 1 && tile.workgroups(problem) >= ENOUGH
 }

@@ -7,7 +7,9 @@
 //! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in
 //! order, and applies the epilogue. The order is fixed, so a result is the same bits in every run.
 
-use super::{ConvLaunch, Input, ProductStep, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups};
+use super::{
+    ConvLaunch, InputAccess, ProductStep, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups,
+};
 use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{
     Caps, Constant, ConvProblem, Direction, Epilogue, MoveAxis, MoveProblem, Operand, Outside, Packing, Plan, part,
@@ -47,7 +49,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let launch = ConvLaunch {
         lanes: 4,
         stores: four_wide_stores(&sum),
-        input: Input::Fours,
+        input: InputAccess::Fours,
         kernel_at: false,
         parts: &[written, part!("sum_splits.wgsl")],
         constants: &[("SPLITS", Constant::U32(splits))],

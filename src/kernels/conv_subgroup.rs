@@ -11,8 +11,8 @@
 //! are one run. So thousands of equal products are less exact here than by other kernels (`docs/precision.md`).
 
 use super::{
-    ConvLaunch, Input, PIXELS, PRODUCT, TAP, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores, packing,
-    tap_rows,
+    ConvLaunch, InputAccess, PIXELS, PRODUCT, TAP, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores,
+    packing, tap_rows,
 };
 use crate::Result;
 use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Plan, Sums, nested_turns, part};
@@ -44,7 +44,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            input: Input::Fours,
+            input: InputAccess::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, TAP, WINDOWS, PIXELS, part!("conv_subgroup.wgsl")],
             constants: &[

@@ -9,13 +9,13 @@
 //! from workgroup memory for each product, larger workgroup tiles less from memory; both leave fewer workgroups to fill
 //! a device (occupancy). So there is a family of them, and a cost that weighs one against the other.
 
-use super::{ConvLaunch, Input, PRODUCT, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, runs_of};
+use super::{ConvLaunch, InputAccess, PRODUCT, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, runs_of};
 use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// A tile, in pixels and in vectors of four output channels.
 #[derive(Clone, Copy)]
-struct Tile {
+struct PixelTile {
     /// Of a workgroup.
     pixels: u32,
     vectors: u32,
@@ -29,17 +29,17 @@ struct Tile {
     share: u64,
 }
 
-const TILES: [Tile; 4] = [
-    Tile { pixels: 32, vectors: 16, own_pixels: 4, own_vectors: 2, depth: 16, share: 83 },
-    Tile { pixels: 64, vectors: 16, own_pixels: 8, own_vectors: 1, depth: 16, share: 88 },
-    Tile { pixels: 128, vectors: 32, own_pixels: 8, own_vectors: 2, depth: 8, share: 92 },
-    Tile { pixels: 32, vectors: 8, own_pixels: 4, own_vectors: 1, depth: 16, share: 73 },
+const TILES: [PixelTile; 4] = [
+    PixelTile { pixels: 32, vectors: 16, own_pixels: 4, own_vectors: 2, depth: 16, share: 83 },
+    PixelTile { pixels: 64, vectors: 16, own_pixels: 8, own_vectors: 1, depth: 16, share: 88 },
+    PixelTile { pixels: 128, vectors: 32, own_pixels: 8, own_vectors: 2, depth: 8, share: 92 },
+    PixelTile { pixels: 32, vectors: 8, own_pixels: 4, own_vectors: 1, depth: 16, share: 73 },
 ];
 
 /// Cores that a device of unknown size is taken to have, each of which runs one workgroup at a time.
 const CORES: u64 = 32;
 
-impl Tile {
+impl PixelTile {
     const fn invocations(self) -> u32 {
         self.pixels / self.own_pixels * (self.vectors / self.own_vectors)
     }
@@ -93,7 +93,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            input: Input::Fours,
+            input: InputAccess::Fours,
             kernel_at: true,
             parts: &[output, PRODUCT, TAP, WINDOWS, part!("conv_tiled.wgsl")],
             constants: &[
@@ -116,7 +116,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: caps.fold(items)?,
             turns: runs.turns(tile.depth.into(), (tile.fours() / spelled).into()),
         };
-        let Tile { pixels, vectors, own_pixels, own_vectors, depth, .. } = tile;
+        let PixelTile { pixels, vectors, own_pixels, own_vectors, depth, .. } = tile;
         plans.push(
             Plan::new(
                 "conv_tiled",

@@ -6,7 +6,7 @@
 //! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
 use super::conv_direct::chain_turns;
-use super::{ConvLaunch, Input, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
+use super::{ConvLaunch, InputAccess, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::geometry::Axis;
 use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 use crate::{Error, Result};
@@ -29,7 +29,7 @@ pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Pla
     let launch = ConvLaunch {
         lanes: 1,
         stores: 1,
-        input: Input::Own,
+        input: InputAccess::Own,
         kernel_at: false,
         parts: &[&taps(problem)[..], &[part!("conv_transposed_direct.wgsl")]].concat(),
         constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
@@ -64,7 +64,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
-            input: Input::Fours,
+            input: InputAccess::Fours,
             kernel_at: true,
             parts: &[&taps(problem)[..], &[output, PRODUCT, part!("conv_transposed.wgsl")]].concat(),
             constants: &[

@@ -14,7 +14,7 @@
 //! plain sum 0.4e-6 to 2e-6.
 
 use super::{
-    ConvLaunch, Input, ProductStep, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps,
+    ConvLaunch, InputAccess, ProductStep, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps,
     workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry};
@@ -38,17 +38,19 @@ const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
 
 /// A size of tiles.
 #[derive(Clone, Copy)]
-struct Tile {
+struct WinogradTile {
     /// Outputs of a tile along one axis.
     outputs: u32,
     /// Its transforms.
     part: Part,
 }
 
-const TILES: [Tile; 2] =
-    [Tile { outputs: 4, part: part!("lib/winograd_4.wgsl") }, Tile { outputs: 2, part: part!("lib/winograd_2.wgsl") }];
+const TILES: [WinogradTile; 2] = [
+    WinogradTile { outputs: 4, part: part!("lib/winograd_4.wgsl") },
+    WinogradTile { outputs: 2, part: part!("lib/winograd_2.wgsl") },
+];
 
-impl Tile {
+impl WinogradTile {
     /// Inputs of a tile, and its products, along one axis.
     const fn edge(self) -> u32 {
         self.outputs + 2
@@ -133,8 +135,8 @@ pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
     cycles.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
 }
 
-/// The tiles, cheapest first by [`Tile::cycles`] where those are known and the error allows.
-fn in_order(problem: &ConvProblem, caps: &Caps) -> [Tile; 2] {
+/// The tiles, cheapest first by [`WinogradTile::cycles`] where those are known and the error allows.
+fn in_order(problem: &ConvProblem, caps: &Caps) -> [WinogradTile; 2] {
     let mut tiles = TILES;
     let many = problem.geometry.in_channels > MOST_CHANNELS;
     tiles.sort_by_key(|tile| (many && tile.outputs == 4, tile.cycles(problem, caps)));
@@ -151,7 +153,7 @@ fn applies(problem: &ConvProblem) -> bool {
         && geometry.plane().is_some_and(|axes| axes.iter().all(plain))
 }
 
-fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+fn tile_plans(tile: WinogradTile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let edge = u64::from(tile.edge());
     if !caps.spells_out(4 * edge * edge, 2 * edge) {
         return Ok(Vec::new());
@@ -183,9 +185,10 @@ fn tile_plans(tile: Tile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan
         })
     };
     let parts = [tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
-    let first = launch(channels / 4, Input::Fours, &parts)?.begin(1, problem, caps)?;
+    let first = launch(channels / 4, InputAccess::Fours, &parts)?.begin(1, problem, caps)?;
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
-    let last = launch(filters / 4, Input::Lanes, &parts)?.finish(product.geometry.out_elements(), problem, caps)?;
+    let last =
+        launch(filters / 4, InputAccess::Lanes, &parts)?.finish(product.geometry.out_elements(), problem, caps)?;
     let packing = kernel_packing(tile, problem, u64::from(channels) * u64::from(filters), caps)?;
     let outputs = tile.outputs;
     let plan = |ProductStep { variant, dispatch, accuracy }| {
@@ -208,7 +211,7 @@ fn of_product(operand: Operand) -> Operand {
 
 /// The kernel as the products read it, for `pairs` of an input and an output channel, either filled up to fours: four output
 /// channels an invocation.
-fn kernel_packing(tile: Tile, problem: &ConvProblem, pairs: u64, caps: &Caps) -> Result<Packing> {
+fn kernel_packing(tile: WinogradTile, problem: &ConvProblem, pairs: u64, caps: &Caps) -> Result<Packing> {
     let elements = pairs * u64::from(tile.places());
     if elements > u64::from(u32::MAX) {
         return Err(Error::limit("elements of a packed kernel", elements, u32::MAX.into()));

@@ -60,7 +60,7 @@ pub(super) struct Lines {
 
 /// What is taken of each value; `line_parts.wgsl` has the formulas.
 #[derive(Clone, Copy)]
-pub(super) enum Term {
+pub(super) enum LineTerm {
     Value,
     Square,
     Magnitude,
@@ -117,7 +117,7 @@ impl Lines {
 
 /// The launch by which the first scratch buffer, `[parts, outputs]` of a round of [long sums](super::long_sums), becomes the
 /// outputs of the round: the sum of the parts of each, or the largest.
-pub(super) fn combine(parts: u32, round: Round, term: Term, dtype: DType, caps: &Caps) -> Result<Dispatch> {
+pub(super) fn combine(parts: u32, round: Round, term: LineTerm, dtype: DType, caps: &Caps) -> Result<Dispatch> {
     let lines = Lines { outer: 1, spread: parts, groups: item_count(round.outputs)?, extent: 1 };
     let launches = InParts { first: item_count(round.first)?, ..InParts::new(lines, dtype, caps) };
     let tensors = [(Operand::Scratch(0), DType::F32), (Operand::Output, dtype)];
@@ -159,7 +159,7 @@ impl<'a> InParts<'a> {
     /// computed before.
     pub(super) fn statistic(
         &mut self,
-        term: Term,
+        term: LineTerm,
         shift: Option<Operand>,
         finish: Finish,
         output: Option<Operand>,
@@ -174,7 +174,7 @@ impl<'a> InParts<'a> {
                 _ => (self.scratch(lines.count() * parts)?, DType::F32),
             };
             let shifted = shift.filter(|_| match (term, finish) {
-                (Term::Square | Term::Exponential, _) => true,
+                (LineTerm::Square | LineTerm::Exponential, _) => true,
                 (_, Finish::ShiftedLogarithm) => last,
                 _ => false,
             });
@@ -186,8 +186,8 @@ impl<'a> InParts<'a> {
             }
             lines = Lines { outer: item_count(lines.count())?, spread: 1, groups: 1, extent: item_count(parts)? };
             (input, dtype) = (written, DType::F32);
-            if !matches!(term, Term::Largest | Term::Smallest) {
-                term = Term::Value;
+            if !matches!(term, LineTerm::Largest | LineTerm::Smallest) {
+                term = LineTerm::Value;
             }
         }
     }
@@ -197,7 +197,7 @@ impl<'a> InParts<'a> {
         lines: Lines,
         parts: u64,
         [(input, dtype), (output, out)]: [(Operand, DType); 2],
-        term: Term,
+        term: LineTerm,
         shift: Option<Operand>,
         finish: Finish,
     ) -> Result<Dispatch> {

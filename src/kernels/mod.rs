@@ -82,7 +82,7 @@ mod take;
 mod team;
 mod update;
 
-use conv_launch::{ConvLaunch, Input, from_scratch};
+use conv_launch::{ConvLaunch, InputAccess, from_scratch};
 use runs::{RUN, Runs};
 
 use crate::geometry::{ConvGeometry, within};

@@ -5,7 +5,7 @@
 //! The values that have statistics in common are a *line*. It is computed by one invocation or by a workgroup together
 //! (parallel reduction: `team.rs`), and a very long one in parts (`lines.rs`).
 
-use super::lines::{Finish, InParts, LineParams, Lines, Term};
+use super::lines::{Finish, InParts, LineParams, LineTerm, Lines};
 use super::team::Team;
 use super::{item_count, within};
 use crate::plan::{
@@ -103,11 +103,11 @@ fn turns(function: NormalizeFunction, values: u64) -> u64 {
 fn in_parts<'a>(problem: &NormalizeProblem, number: u32, mut parts: InParts<'a>) -> Result<InParts<'a>> {
     let NormalizeProblem { function, epsilon, spread_step, group_step, run, .. } = *problem;
     let (mean, squares) = if function == NormalizeFunction::Unit {
-        let squares = parts.statistic(Term::Square, None, Finish::Nothing, None)?;
+        let squares = parts.statistic(LineTerm::Square, None, Finish::Nothing, None)?;
         (squares, squares)
     } else {
-        let mean = parts.statistic(Term::Value, None, Finish::Mean, None)?;
-        (mean, parts.statistic(Term::Square, Some(mean), Finish::Mean, None)?)
+        let mean = parts.statistic(LineTerm::Value, None, Finish::Mean, None)?;
+        (mean, parts.statistic(LineTerm::Square, Some(mean), Finish::Mean, None)?)
     };
     let bindings = vec![
         Binding::Read(Operand::Input),

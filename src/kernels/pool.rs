@@ -6,7 +6,7 @@
 //! one invocation.
 
 use super::conv_launch::{row_constants, rows};
-use super::lines::{Term, combine};
+use super::lines::{LineTerm, combine};
 use super::long_sums::{LongSums, to_scratch};
 use super::{accumulator, from_scratch, item_count, tap_rows, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
@@ -56,7 +56,7 @@ const MANY_TAPS: u64 = 64;
 
 /// What of the taps and of the output a launch computes, and between which types.
 #[derive(Clone, Copy)]
-struct Share {
+struct PoolShare {
     /// Taps of a part.
     length: u32,
     parts: u32,
@@ -134,11 +134,11 @@ fn in_parts(problem: &PoolProblem, lanes: u32, name: &str, caps: &Caps) -> Resul
     };
     let LongSums { parts, length, .. } = sums;
     let dtypes = [problem.dtype, DType::F32];
-    let term = if problem.function == PoolFunction::Max { Term::Largest } else { Term::Value };
+    let term = if problem.function == PoolFunction::Max { LineTerm::Largest } else { LineTerm::Value };
     let mut steps = Vec::new();
     for round in sums.rounds() {
         let [first, outputs] = [round.first, round.outputs].map(|elements| elements / u64::from(lanes));
-        let share = Share { length, parts, first, outputs, dtypes };
+        let share = PoolShare { length, parts, first, outputs, dtypes };
         let launch = launch(problem, lanes, part!("pool_parts.wgsl"), share, length.into(), caps)?;
         steps.extend([launch.rebound(to_scratch), combine(parts, round, term, problem.dtype, caps)?]);
     }
@@ -151,7 +151,7 @@ fn whole(problem: &PoolProblem, lanes: u32, dtypes: [DType; 2], caps: &Caps) -> 
     let [_, _, w] = problem.geometry.axes.map(|axis| u64::from(axis.kernel));
     let length = u32::try_from(problem.geometry.taps()).unwrap_or(u32::MAX);
     let outputs = problem.geometry.out_elements() / u64::from(lanes);
-    let share = Share { length, parts: 1, first: 0, outputs, dtypes };
+    let share = PoolShare { length, parts: 1, first: 0, outputs, dtypes };
     launch(problem, lanes, part!("pool.wgsl"), share, nested_turns(&[tap_rows(&problem.geometry), w]), caps)
 }
 
@@ -167,9 +167,16 @@ pub(super) fn counted(problem: &PoolProblem) -> [[u32; 2]; 3] {
     })
 }
 
-fn launch(problem: &PoolProblem, lanes: u32, shader: Part, share: Share, turns: u64, caps: &Caps) -> Result<Dispatch> {
+fn launch(
+    problem: &PoolProblem,
+    lanes: u32,
+    shader: Part,
+    share: PoolShare,
+    turns: u64,
+    caps: &Caps,
+) -> Result<Dispatch> {
     let PoolProblem { function, geometry, data_format, .. } = *problem;
-    let Share { length, parts, first, outputs, dtypes: [dtype, out] } = share;
+    let PoolShare { length, parts, first, outputs, dtypes: [dtype, out] } = share;
     let axes = geometry.axes;
     let number = match function {
         PoolFunction::Max => 0,

@@ -6,7 +6,7 @@
 //! vector of columns (its register tile). Long sums are computed in parts (split-K: `long_sums.rs`).
 
 use super::binary::{PAIRS, bindings_of};
-use super::lines::{Term, combine};
+use super::lines::{LineTerm, combine};
 use super::long_sums::{LongSums, to_scratch};
 use super::{accumulator, item_count, with_axes, within, workgroups};
 use crate::plan::{Caps, Constant, Dispatch, INDEX, PairAxis, Plan, ProductProblem, Shader, params, part};
@@ -44,7 +44,7 @@ const RUN: u32 = 64;
 
 /// What of the terms and of the output a launch computes.
 #[derive(Clone, Copy)]
-struct Share {
+struct ProductShare {
     /// Terms of a part.
     length: u32,
     parts: u32,
@@ -72,7 +72,7 @@ pub(super) fn plans(problem: &ProductProblem, caps: &Caps) -> Result<Vec<Plan>> 
             continue;
         }
         let tiles = batch.saturating_mul(u64::from(rows.div_ceil(tile)) * u64::from(columns / lanes));
-        let whole = Share { length: terms, parts: 1, first: 0, tiles, out: dtype };
+        let whole = ProductShare { length: terms, parts: 1, first: 0, tiles, out: dtype };
         plans.push(Plan::new(
             "product",
             format!("{dtype}x{lanes}_{tile}x{lanes}"),
@@ -91,17 +91,17 @@ fn in_parts(problem: &ProductProblem, lanes: u32, caps: &Caps) -> Result<Option<
     let mut steps = Vec::new();
     for round in sums.rounds() {
         let [first, tiles] = [round.first, round.outputs].map(|elements| elements / u64::from(lanes));
-        let share = Share { length, parts, first, tiles, out: DType::F32 };
+        let share = ProductShare { length, parts, first, tiles, out: DType::F32 };
         steps.push(launch(problem, lanes, 1, share, caps)?.rebound(to_scratch));
-        steps.push(combine(parts, round, Term::Value, problem.dtype, caps)?);
+        steps.push(combine(parts, round, LineTerm::Value, problem.dtype, caps)?);
     }
     let variant = format!("{}x{lanes}_parts", problem.dtype);
     Ok(Some(Plan::new("product", variant, steps).with_scratch(vec![sums.scratch()])))
 }
 
-fn launch(problem: &ProductProblem, lanes: u32, tile: u32, share: Share, caps: &Caps) -> Result<Dispatch> {
+fn launch(problem: &ProductProblem, lanes: u32, tile: u32, share: ProductShare, caps: &Caps) -> Result<Dispatch> {
     let [right_term, right_column] = problem.right;
-    let Share { length, parts, first, tiles, out } = share;
+    let ProductShare { length, parts, first, tiles, out } = share;
     let items = tiles * u64::from(parts);
     let last = problem.batch.iter().rposition(|axis| axis.extent != 1);
     let mut constants = accumulator(problem.dtype, lanes);

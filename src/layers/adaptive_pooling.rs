@@ -23,7 +23,7 @@ fn longest(windows: &[Range<usize>]) -> usize {
 }
 
 /// What makes one value of each of the windows along an axis.
-type PoolAxis = fn(&mut Tape, usize, &[Range<usize>], Value) -> Result<Value>;
+type PoolAlong = fn(&mut Tape, usize, &[Range<usize>], Value) -> Result<Value>;
 
 /// The means of `windows` along `axis`.
 fn means(tape: &mut Tape, axis: usize, windows: &[Range<usize>], input: Value) -> Result<Value> {
@@ -152,7 +152,7 @@ fn adapt<const R: usize>(
     data_format: DataFormat,
     size: [usize; R],
     function: PoolFunction,
-    windows_of: PoolAxis,
+    windows_of: PoolAlong,
     input: Value,
 ) -> Result<Value> {
     let shape = tape.shape(input).clone();

@@ -2,7 +2,7 @@
 //!
 //! One list of fields serves both directions: [`Codec::field`] fills a value from a config or adds it to one. The lists
 //! are in the order in which Keras checks its arguments (K1), so that of several faults the first in that order is
-//! reported; every [`Form`] is read checked.
+//! reported; every [`JsonForm`] is read checked.
 
 use std::borrow::Cow;
 
@@ -114,7 +114,7 @@ impl LayerConfig {
         let shapes = match built {
             [] => return Ok(json),
             [only] if !self.describe().takes_list() => only.write()?,
-            several => several.iter().map(Form::write).collect::<Result<Vec<_>>>()?.into(),
+            several => several.iter().map(JsonForm::write).collect::<Result<Vec<_>>>()?.into(),
         };
         json["build_config"] = json!({"input_shape": shapes});
         Ok(json)
@@ -144,7 +144,7 @@ impl LayerConfig {
         let mut codec = Codec::reader(class_name, &map);
         layer.clone().fields(&mut codec).ok()?;
         codec.dropped("activity_regularizer", Value::is_null).ok()?;
-        let Mode::Read { mut known, .. } = codec.mode else { return None };
+        let CodecMode::Read { mut known, .. } = codec.mode else { return None };
         known.extend(INPUT_SHAPES.map(str::to_owned));
         let written = written(class_name, |codec| layer.clone().fields(codec)).ok()?;
         let written = written.as_object()?.keys().cloned().collect();
@@ -274,56 +274,56 @@ pub(super) trait Configured: Sized {
 /// One pass over the fields of a class: out of a config, or into one.
 pub(super) struct Codec<'a> {
     class: &'a str,
-    mode: Mode<'a>,
+    mode: CodecMode<'a>,
 }
 
-enum Mode<'a> {
+enum CodecMode<'a> {
     Read { map: &'a Map<String, Value>, known: Vec<String> },
     Write(Map<String, Value>),
 }
 
 impl<'a> Codec<'a> {
     fn reader(class: &'a str, map: &'a Map<String, Value>) -> Self {
-        Self { class, mode: Mode::Read { map, known: Vec::new() } }
+        Self { class, mode: CodecMode::Read { map, known: Vec::new() } }
     }
 
     /// Whether it takes fields out of a config.
     pub(super) fn reads(&self) -> bool {
-        matches!(self.mode, Mode::Read { .. })
+        matches!(self.mode, CodecMode::Read { .. })
     }
 
     /// When reading: what the config holds at `key`, which is known from now on.
     pub(super) fn take(&mut self, key: &str) -> Option<&'a Value> {
         match &mut self.mode {
-            Mode::Read { map, known } => {
+            CodecMode::Read { map, known } => {
                 known.push(key.to_owned());
                 map.get(key)
             }
-            Mode::Write(_) => None,
+            CodecMode::Write(_) => None,
         }
     }
 
     /// A value that is always written, and keeps what it has where the config read lacks it.
-    pub(super) fn field<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
+    pub(super) fn field<T: JsonForm>(&mut self, key: &str, value: &mut T) -> Result<()> {
         if let Some(json) = self.take(key) {
             *value = T::read(key, json)?;
         }
-        if let Mode::Write(map) = &mut self.mode {
+        if let CodecMode::Write(map) = &mut self.mode {
             map.insert(key.to_owned(), value.write()?);
         }
         Ok(())
     }
 
     /// A value that is written only where there is one.
-    pub(super) fn optional<T: Form>(&mut self, key: &str, value: &mut Option<T>) -> Result<()> {
-        if value.is_none() && matches!(self.mode, Mode::Write(_)) {
+    pub(super) fn optional<T: JsonForm>(&mut self, key: &str, value: &mut Option<T>) -> Result<()> {
+        if value.is_none() && matches!(self.mode, CodecMode::Write(_)) {
             return Ok(());
         }
         self.field(key, value)
     }
 
     /// A value that is written only where it is another than the `usual` one, as Keras has no argument for it.
-    pub(super) fn unless<T: Form + PartialEq + Copy>(&mut self, key: &str, value: &mut T, usual: T) -> Result<()> {
+    pub(super) fn unless<T: JsonForm + PartialEq + Copy>(&mut self, key: &str, value: &mut T, usual: T) -> Result<()> {
         let mut unusual = (*value != usual).then_some(*value);
         self.optional(key, &mut unusual)?;
         *value = unusual.unwrap_or(usual);
@@ -331,7 +331,7 @@ impl<'a> Codec<'a> {
     }
 
     /// A field that keeps its default where the config says null.
-    pub(super) fn field_or_null<T: Form>(&mut self, key: &str, value: &mut T) -> Result<()> {
+    pub(super) fn field_or_null<T: JsonForm>(&mut self, key: &str, value: &mut T) -> Result<()> {
         match self.take(key) {
             Some(Value::Null) => Ok(()),
             _ => self.field(key, value),
@@ -351,7 +351,7 @@ impl<'a> Codec<'a> {
     /// An argument without effect here: its default is written, whatever was read.
     pub(super) fn ignored(&mut self, key: &str, default: Value) {
         self.take(key);
-        if let Mode::Write(map) = &mut self.mode {
+        if let CodecMode::Write(map) = &mut self.mode {
             map.insert(key.to_owned(), default);
         }
     }
@@ -360,7 +360,7 @@ impl<'a> Codec<'a> {
     ///
     /// Where a field has taken the key, the class has it after all.
     pub(super) fn dropped(&mut self, key: &str, neutral: impl FnOnce(&Value) -> bool) -> Result<()> {
-        if matches!(&self.mode, Mode::Read { known, .. } if known.iter().any(|known| known == key)) {
+        if matches!(&self.mode, CodecMode::Read { known, .. } if known.iter().any(|known| known == key)) {
             return Ok(());
         }
         match self.take(key) {
@@ -371,7 +371,7 @@ impl<'a> Codec<'a> {
 
     /// When writing: puts the keys in this order, before their values are known.
     pub(super) fn order(&mut self, keys: &[&str]) {
-        if let Mode::Write(map) = &mut self.mode {
+        if let CodecMode::Write(map) = &mut self.mode {
             map.extend(keys.iter().map(|key| ((*key).to_owned(), Value::Null)));
         }
     }
@@ -385,7 +385,7 @@ impl<'a> Codec<'a> {
     /// # Errors
     /// [`Error::Invalid`] for a key that no field has asked for.
     fn read(self) -> Result<()> {
-        let Mode::Read { map, known } = &self.mode else { return Ok(()) };
+        let CodecMode::Read { map, known } = &self.mode else { return Ok(()) };
         match map.iter().find(|(key, _)| !known.contains(key)) {
             Some((key, json)) => Err(self.unknown(key, json)),
             None => Ok(()),
@@ -395,11 +395,11 @@ impl<'a> Codec<'a> {
 
 /// What `fields` write.
 fn written(class: &str, fields: impl FnOnce(&mut Codec) -> Result<()>) -> Result<Value> {
-    let mut codec = Codec { class, mode: Mode::Write(Map::new()) };
+    let mut codec = Codec { class, mode: CodecMode::Write(Map::new()) };
     fields(&mut codec)?;
     Ok(match codec.mode {
-        Mode::Read { .. } => Value::Null,
-        Mode::Write(map) => map.into(),
+        CodecMode::Read { .. } => Value::Null,
+        CodecMode::Write(map) => map.into(),
     })
 }
 
@@ -440,14 +440,14 @@ fn unwrapped<'a>(key: &str, json: &'a Value) -> Result<(&'a str, &'a Value)> {
 }
 
 /// A value with a form in JSON.
-pub(super) trait Form: Sized {
+pub(super) trait JsonForm: Sized {
     /// The value of `json`, found at `key` and checked.
     fn read(key: &str, json: &Value) -> Result<Self>;
     /// The form.
     fn write(&self) -> Result<Value>;
 }
 
-impl<T: Form> Form for Option<T> {
+impl<T: JsonForm> JsonForm for Option<T> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         if json.is_null() { Ok(None) } else { T::read(key, json).map(Some) }
     }
@@ -457,7 +457,7 @@ impl<T: Form> Form for Option<T> {
     }
 }
 
-impl Form for bool {
+impl JsonForm for bool {
     fn read(key: &str, json: &Value) -> Result<Self> {
         json.as_bool().ok_or_else(|| invalid(key, format!("`{key}` must be true or false"), json))
     }
@@ -467,7 +467,7 @@ impl Form for bool {
     }
 }
 
-impl Form for String {
+impl JsonForm for String {
     fn read(key: &str, json: &Value) -> Result<Self> {
         json.as_str().map(Self::from).ok_or_else(|| invalid(key, format!("`{key}` must be a string"), json))
     }
@@ -477,7 +477,7 @@ impl Form for String {
     }
 }
 
-impl Form for f64 {
+impl JsonForm for f64 {
     fn read(key: &str, json: &Value) -> Result<Self> {
         json.as_f64().ok_or_else(|| invalid(key, format!("`{key}` must be a number"), json))
     }
@@ -491,7 +491,7 @@ impl Form for f64 {
 pub(crate) const INFINITY: f64 = 1e39;
 
 /// Written as the shortest decimal that is read as the same f32.
-impl Form for f32 {
+impl JsonForm for f32 {
     fn read(key: &str, json: &Value) -> Result<Self> {
         f64::read(key, json).map(|value| value as Self)
     }
@@ -511,7 +511,7 @@ pub(super) fn integer(json: &Value) -> Option<i64> {
 }
 
 /// A count: strictly positive.
-impl Form for u32 {
+impl JsonForm for u32 {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let count = integer(json).ok_or_else(|| invalid(key, format!("`{key}` must be an integer"), json))?;
         strictly_positive(key, count, json)
@@ -548,7 +548,7 @@ fn each<const R: usize>(json: &Value) -> Option<[&Value; R]> {
 }
 
 /// One number for each axis, or one for all; strictly positive.
-impl<const R: usize> Form for [u32; R] {
+impl<const R: usize> JsonForm for [u32; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || invalid(key, format!("`{key}` must be one integer, {}", per_axis::<R>()), json);
         let numbers = each::<R>(json).ok_or_else(wrong)?.map(integer);
@@ -568,7 +568,7 @@ impl<const R: usize> Form for [u32; R] {
 }
 
 /// An axis; tf.keras 2 writes that of a BatchNormalization as a list of one.
-impl Form for i32 {
+impl JsonForm for i32 {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let only = match json.as_array().map(Vec::as_slice) {
             Some([only]) => only,
@@ -583,7 +583,7 @@ impl Form for i32 {
     }
 }
 
-impl Form for Axes {
+impl JsonForm for Axes {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Array(axes) => axes.iter().map(|axis| i32::read(key, axis)).collect::<Result<_>>().map(Self::List),
@@ -600,7 +600,7 @@ impl Form for Axes {
 }
 
 /// A list of axes; null is none, one number a list of it.
-impl Form for Vec<i32> {
+impl JsonForm for Vec<i32> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Null => Ok(Self::new()),
@@ -614,7 +614,7 @@ impl Form for Vec<i32> {
 }
 
 /// An array as nested lists, or as the object that Keras makes of NumPy's.
-impl Form for HostTensor {
+impl JsonForm for HostTensor {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || invalid(key, format!("`{key}` must be a number, or an array of numbers as nested lists"), json);
         let lists = match json {
@@ -645,7 +645,7 @@ impl Form for HostTensor {
     }
 }
 
-impl Form for PerChannel {
+impl JsonForm for PerChannel {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let numbers = match json {
             Value::Array(numbers) => numbers,
@@ -667,7 +667,7 @@ impl Form for PerChannel {
 }
 
 /// Anything, as it is.
-impl Form for Value {
+impl JsonForm for Value {
     fn read(_key: &str, json: &Value) -> Result<Self> {
         Ok(json.clone())
     }
@@ -680,7 +680,7 @@ impl Form for Value {
 /// A shape, or one extent by itself.
 pub(super) struct OneOrMore(pub(super) PartialShape);
 
-impl Form for OneOrMore {
+impl JsonForm for OneOrMore {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Number(_) => PartialShape::read(key, &json!([json])).map(Self),
@@ -694,7 +694,7 @@ impl Form for OneOrMore {
 }
 
 /// A position, `"only"`, `"new"`, `"..."`, `{"start", "stop", "step"}` or `{"part", "of"}`, for each axis.
-impl Form for Vec<Subscript> {
+impl JsonForm for Vec<Subscript> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let one = |json: &Value| -> Option<Subscript> {
             let whole = |json: &Value| integer(json).and_then(|value| i32::try_from(value).ok());
@@ -735,7 +735,7 @@ impl Form for Vec<Subscript> {
     }
 }
 
-impl Form for [f32; 2] {
+impl JsonForm for [f32; 2] {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_array().map(Vec::as_slice) {
             Some([first, second]) => Ok([f32::read(key, first)?, f32::read(key, second)?]),
@@ -744,22 +744,22 @@ impl Form for [f32; 2] {
     }
 
     fn write(&self) -> Result<Value> {
-        self.iter().map(Form::write).collect()
+        self.iter().map(JsonForm::write).collect()
     }
 }
 
-impl Form for Vec<f32> {
+impl JsonForm for Vec<f32> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let list = json.as_array().ok_or_else(|| invalid(key, format!("`{key}` must be a list of numbers"), json))?;
         list.iter().map(|number| f32::read(key, number)).collect()
     }
 
     fn write(&self) -> Result<Value> {
-        self.iter().map(Form::write).collect()
+        self.iter().map(JsonForm::write).collect()
     }
 }
 
-impl Form for CategoryMode {
+impl JsonForm for CategoryMode {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -769,7 +769,7 @@ impl Form for CategoryMode {
     }
 }
 
-impl Form for SpectrogramMode {
+impl JsonForm for SpectrogramMode {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -779,7 +779,7 @@ impl Form for SpectrogramMode {
     }
 }
 
-impl Form for WindowScaling {
+impl JsonForm for WindowScaling {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -789,7 +789,7 @@ impl Form for WindowScaling {
     }
 }
 
-impl Form for FrameWindow {
+impl JsonForm for FrameWindow {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str() {
             Some(name) => Ok(Self::Named(name.to_owned())),
@@ -805,7 +805,7 @@ impl Form for FrameWindow {
     }
 }
 
-impl Form for categories::LookupMode {
+impl JsonForm for categories::LookupMode {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let weighed = json == "tf_idf";
         let mode = if weighed { Ok(CategoryMode::Count) } else { named(key, json, CategoryMode::from_name) };
@@ -817,7 +817,7 @@ impl Form for categories::LookupMode {
     }
 }
 
-impl Form for ResizeMethod {
+impl JsonForm for ResizeMethod {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -827,7 +827,7 @@ impl Form for ResizeMethod {
     }
 }
 
-impl Form for Upsampling {
+impl JsonForm for Upsampling {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -837,7 +837,7 @@ impl Form for Upsampling {
     }
 }
 
-impl Form for ReduceFunction {
+impl JsonForm for ReduceFunction {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -847,7 +847,7 @@ impl Form for ReduceFunction {
     }
 }
 
-impl Form for Pooling {
+impl JsonForm for Pooling {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -858,7 +858,7 @@ impl Form for Pooling {
 }
 
 /// `"same_upper"`, `"same_lower"`, or `[before, after]` of each axis.
-impl<const R: usize> Form for Pads<R> {
+impl<const R: usize> JsonForm for Pads<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str() {
             Some("same_upper") => return Ok(Self::SameUpper),
@@ -888,7 +888,7 @@ impl<const R: usize> Form for Pads<R> {
 
 /// `{"sizes": [height, width]}` or `{"scales": [height, width]}`.
 /// A number, null for the rest, or the axis kept as `{"axis": 0}`.
-impl Form for Vec<Extent> {
+impl JsonForm for Vec<Extent> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let index = |json: &Value| integer(json).and_then(|value| usize::try_from(value).ok());
         let extent = |json: &Value| match json {
@@ -910,7 +910,7 @@ impl Form for Vec<Extent> {
     }
 }
 
-impl Form for ResizeTo {
+impl JsonForm for ResizeTo {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let one = json.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
         let scales = |name: &'static str, value: &Value| match value.as_array().map(Vec::as_slice) {
@@ -918,7 +918,7 @@ impl Form for ResizeTo {
             _ => Err(invalid(key, format!("`{name}` must hold two numbers"), value)),
         };
         match one.map(|(name, value)| (name.as_str(), value)) {
-            Some(("sizes", sizes)) => Form::read("sizes", sizes).map(Self::Sizes),
+            Some(("sizes", sizes)) => JsonForm::read("sizes", sizes).map(Self::Sizes),
             Some(("scales", value)) => scales("scales", value).map(Self::Scales),
             Some(("rounded_scales", value)) => scales("rounded_scales", value).map(Self::RoundedScales),
             _ => Err(invalid(key, format!("`{key}` must hold two `sizes`, `scales` or `rounded_scales`"), json)),
@@ -943,7 +943,7 @@ const COORDINATES: [(&str, Coordinates); 5] = [
     ("align_corners", Coordinates::AlignCorners),
 ];
 
-impl Form for Coordinates {
+impl JsonForm for Coordinates {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let known = COORDINATES.iter().find(|(name, _)| json.as_str() == Some(name));
         known.map(|&(_, coordinates)| coordinates).ok_or_else(|| {
@@ -967,7 +967,7 @@ const NEAREST: [(&str, Nearest); 5] = [
 ];
 
 /// `{"nearest": …}`, `"linear"`, or `{"cubic": a, "exclude_outside": …}`.
-impl Form for Interpolation {
+impl JsonForm for Interpolation {
     fn read(key: &str, json: &Value) -> Result<Self> {
         if json.as_str() == Some("linear") {
             return Ok(Self::Linear);
@@ -997,7 +997,7 @@ impl Form for Interpolation {
 /// One number for each axis, or one for all; not negative.
 pub(super) struct Extra<const R: usize>(pub(super) [u32; R]);
 
-impl<const R: usize> Form for Extra<R> {
+impl<const R: usize> JsonForm for Extra<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || invalid(key, format!("`{key}` must be one count, {}", per_axis::<R>()), json);
         let mut counts = [0; R];
@@ -1013,7 +1013,7 @@ impl<const R: usize> Form for Extra<R> {
 }
 
 /// Counts; one by itself is a list of one.
-impl Form for Vec<u32> {
+impl JsonForm for Vec<u32> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Array(counts) => counts.iter().map(|count| u32::read(key, count)).collect(),
@@ -1028,7 +1028,7 @@ impl Form for Vec<u32> {
 
 /// `[[top, bottom], [left, right]]`, or one number for a pair or for both.
 /// One count for all, or for each axis one or a pair `[before, after]`; of one axis the pair by itself.
-impl<const R: usize> Form for Sides<R> {
+impl<const R: usize> JsonForm for Sides<R> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || {
             let rule = match R {
@@ -1057,7 +1057,7 @@ impl<const R: usize> Form for Sides<R> {
 }
 
 /// Pairs of whole numbers.
-impl<const R: usize> Form for [[i32; 2]; R] {
+impl<const R: usize> JsonForm for [[i32; 2]; R] {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let pairs = Vec::<[i32; 2]>::read(key, json)?;
         pairs.try_into().map_err(|_| invalid(key, format!("`{key}` must be {R} pairs"), json))
@@ -1068,7 +1068,7 @@ impl<const R: usize> Form for [[i32; 2]; R] {
     }
 }
 
-impl Form for Vec<[i32; 2]> {
+impl JsonForm for Vec<[i32; 2]> {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let wrong = || invalid(key, format!("`{key}` must be a list of pairs of integers"), json);
         let pair = |json: &Value| match json.as_array().map(Vec::as_slice) {
@@ -1084,7 +1084,7 @@ impl Form for Vec<[i32; 2]> {
 }
 
 /// The value that pads hold, or the name of another mode.
-impl Form for PadMode {
+impl JsonForm for PadMode {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str() {
             Some("edge") => Ok(Self::Edge),
@@ -1106,7 +1106,7 @@ impl Form for PadMode {
 }
 
 /// The side and the shape of a constant.
-impl Form for ConstantSide {
+impl JsonForm for ConstantSide {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let shape = PartialShape::read(key, &json["shape"])?.known();
         match (json["side"].as_str(), shape) {
@@ -1126,7 +1126,7 @@ impl Form for ConstantSide {
 }
 
 /// A name, with the parameters where it has some; null for one that is infinite, as by default.
-impl Form for Unary {
+impl JsonForm for Unary {
     fn read(key: &str, json: &Value) -> Result<Self> {
         if json.is_string() {
             return named(key, json, Self::from_name);
@@ -1155,7 +1155,7 @@ impl Form for Unary {
     }
 }
 
-impl Form for BinaryFunction {
+impl JsonForm for BinaryFunction {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -1165,7 +1165,7 @@ impl Form for BinaryFunction {
     }
 }
 
-impl Form for PartialShape {
+impl JsonForm for PartialShape {
     fn read(key: &str, json: &Value) -> Result<Self> {
         let dims = json.as_array().and_then(|dims| {
             let dim = |json: &Value| match json {
@@ -1187,7 +1187,7 @@ fn named<T>(key: &str, json: &Value, parse: impl FnOnce(&str) -> Result<T>) -> R
     parse(json.as_str().ok_or_else(|| invalid(key, format!("`{key}` must be a string"), json))?)
 }
 
-impl Form for Padding {
+impl JsonForm for Padding {
     fn read(key: &str, json: &Value) -> Result<Self> {
         named(key, json, Self::from_name)
     }
@@ -1198,7 +1198,7 @@ impl Form for Padding {
 }
 
 /// Null is the process's setting.
-impl Form for DataFormat {
+impl JsonForm for DataFormat {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Null => Ok(Settings::current().image_data_format),
@@ -1212,7 +1212,7 @@ impl Form for DataFormat {
 }
 
 /// A policy object, in Keras 3.0 a name; null is the process's setting.
-impl Form for DTypePolicy {
+impl JsonForm for DTypePolicy {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Null => Ok(Settings::current().floatx),
@@ -1237,7 +1237,7 @@ impl Form for DTypePolicy {
 /// A policy that is written by its name only.
 struct PolicyName(DTypePolicy);
 
-impl Form for PolicyName {
+impl JsonForm for PolicyName {
     fn read(key: &str, json: &Value) -> Result<Self> {
         DTypePolicy::read(key, json).map(Self)
     }
@@ -1248,7 +1248,7 @@ impl Form for PolicyName {
 }
 
 /// Null, an integer, or a generator.
-impl Form for Seed {
+impl JsonForm for Seed {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Null => Ok(Self::default()),
@@ -1332,7 +1332,7 @@ impl Activation {
 }
 
 /// A name, or where the parameters are not the function's defaults a layer that has them; null is linear.
-impl Form for Activation {
+impl JsonForm for Activation {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json {
             Value::Null => Ok(Self::Linear),
@@ -1400,7 +1400,7 @@ trait Object: Clone {
     fn check(&self) -> Result<()>;
 }
 
-impl<T: Object> Form for T {
+impl<T: Object> JsonForm for T {
     fn read(key: &str, json: &Value) -> Result<Self> {
         if let Value::String(name) = json {
             return T::of_name(name);
@@ -1576,10 +1576,10 @@ impl Object for Constraint {
     }
 }
 
-/// The [`Form`] of an enumeration: its names.
+/// The [`JsonForm`] of an enumeration: its names.
 macro_rules! names {
     ($type:ty { $($name:literal => $value:path),* $(,)? }) => {
-        impl Form for $type {
+        impl JsonForm for $type {
             fn read(key: &str, json: &Value) -> Result<Self> {
                 match json.as_str() {
                     $(Some($name) => Ok($value),)*
@@ -1598,7 +1598,7 @@ names!(Fan { "fan_in" => Self::FanIn, "fan_out" => Self::FanOut, "fan_avg" => Se
 names!(OrthogonalMode { "rows" => Self::Rows, "columns" => Self::Columns });
 
 /// In any letter case; `normal` is the truncated one.
-impl Form for Distribution {
+impl JsonForm for Distribution {
     fn read(key: &str, json: &Value) -> Result<Self> {
         match json.as_str().map(str::to_lowercase).as_deref() {
             Some("truncated_normal" | "normal") => Ok(Self::TruncatedNormal),

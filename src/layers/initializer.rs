@@ -554,10 +554,10 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 ///
 /// Without either, one seed is drawn when the object is made, and its clones keep it; see [`set_random_seed`].
 #[derive(Clone, Debug)]
-pub struct Seed(Source);
+pub struct Seed(SeedSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum SeedSource {
     Integer(u64),
     Drawn(u64),
     Generator(SeedGenerator),
@@ -567,24 +567,24 @@ impl Seed {
     /// The integer given.
     pub fn integer(&self) -> Option<u64> {
         match self.0 {
-            Source::Integer(seed) => Some(seed),
-            Source::Drawn(_) | Source::Generator(_) => None,
+            SeedSource::Integer(seed) => Some(seed),
+            SeedSource::Drawn(_) | SeedSource::Generator(_) => None,
         }
     }
 
     /// The generator given.
     pub fn generator(&self) -> Option<&SeedGenerator> {
         match &self.0 {
-            Source::Generator(generator) => Some(generator),
-            Source::Integer(_) | Source::Drawn(_) => None,
+            SeedSource::Generator(generator) => Some(generator),
+            SeedSource::Integer(_) | SeedSource::Drawn(_) => None,
         }
     }
 
     /// Where a generator of the device starts.
     pub(crate) fn number(&self) -> u64 {
         match &self.0 {
-            Source::Integer(seed) | Source::Drawn(seed) => *seed,
-            Source::Generator(generator) => generator.seed(),
+            SeedSource::Integer(seed) | SeedSource::Drawn(seed) => *seed,
+            SeedSource::Generator(generator) => generator.seed(),
         }
     }
 
@@ -592,8 +592,8 @@ impl Seed {
     /// [`Error::Unsupported`] without the crate feature `random`.
     fn stream(&self) -> Result<Stream> {
         let (seed, number) = match &self.0 {
-            Source::Integer(seed) | Source::Drawn(seed) => (*seed, 0),
-            Source::Generator(generator) => generator.next_stream(),
+            SeedSource::Integer(seed) | SeedSource::Drawn(seed) => (*seed, 0),
+            SeedSource::Generator(generator) => generator.next_stream(),
         };
         Stream::new(seed, number)
     }
@@ -601,7 +601,7 @@ impl Seed {
 
 impl Default for Seed {
     fn default() -> Self {
-        Self(Source::Drawn(draw_seed()))
+        Self(SeedSource::Drawn(draw_seed()))
     }
 }
 
@@ -614,13 +614,13 @@ impl PartialEq for Seed {
 
 impl From<u64> for Seed {
     fn from(seed: u64) -> Self {
-        Self(Source::Integer(seed))
+        Self(SeedSource::Integer(seed))
     }
 }
 
 impl From<SeedGenerator> for Seed {
     fn from(generator: SeedGenerator) -> Self {
-        Self(Source::Generator(generator))
+        Self(SeedSource::Generator(generator))
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Layer {
         target_arch = "wasm32",
         allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
     )]
-    held: Vec<Held>,
+    held: Vec<WeightRules>,
     /// The weights as operations read them.
     kernels: Vec<Arc<Kernel>>,
     /// What the forward pass reads, made of the weights.
@@ -77,7 +77,7 @@ impl SharedWeights {
     target_arch = "wasm32",
     allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
 )]
-pub(crate) struct Held {
+pub(crate) struct WeightRules {
     /// A penalty on it, added to the loss.
     pub(crate) regularizer: Option<Regularizer>,
     /// A projection after every update.
@@ -123,7 +123,7 @@ impl Blueprint {
         for (Declared { name, trainable, regularizer, constraint, .. }, data) in declared.into_iter().zip(data) {
             kernels.push(shared.kernel(&data, numbers));
             weights.push(Variable::new(name, trainable, data));
-            held.push(Held { regularizer, constraint });
+            held.push(WeightRules { regularizer, constraint });
         }
         let operands = config.describe().operands(kernels.clone(), numbers)?;
         let training_step = AtomicU64::new(0);
@@ -230,7 +230,7 @@ impl Layer {
         target_arch = "wasm32",
         allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
     )]
-    pub(crate) fn held(&self) -> &[Held] {
+    pub(crate) fn held(&self) -> &[WeightRules] {
         &self.held
     }
 

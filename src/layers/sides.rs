@@ -8,7 +8,7 @@ use super::arguments::{common_setters, each_axis, of_rank};
 use super::config::{Codec, Configured, common};
 use super::describe::Describe;
 use crate::geometry::in_front;
-use crate::ops::{self, Kernel, Pad, Span, Tape, Value};
+use crate::ops::{self, Kernel, Span, Tape, Value, ZeroPadded};
 use crate::plan::Outside;
 use crate::{DataFormat, Error, PartialShape, Result, Settings};
 
@@ -202,7 +202,7 @@ impl<const R: usize> Describe for ZeroPadding<R> {
         if padded != source {
             let extents = |value| self.data_format.split::<_, R>(tape.shape(value).dims());
             let ((batch, channels, from), (_, _, to)) = (extents(source), extents(padded));
-            let pad = Pad {
+            let pad = ZeroPadded {
                 padded,
                 source,
                 data_format: self.data_format,

@@ -27,11 +27,11 @@ use crate::{Error, Gpu, PartialShape, Result};
 /// # Ok::<(), wgpu_conv::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Functional(Arc<Mutex<Graph>>);
+pub struct Functional(Arc<Mutex<GraphSoFar>>);
 
 /// The graph so far; nothing is left once it has become a model.
 #[derive(Debug)]
-struct Graph {
+struct GraphSoFar {
     gpu: Gpu,
     model: Option<Model>,
 }
@@ -47,10 +47,10 @@ pub struct Symbol {
 impl Functional {
     /// An empty graph on `gpu`.
     pub fn new(gpu: &Gpu) -> Self {
-        Self(Arc::new(Mutex::new(Graph { gpu: gpu.clone(), model: None })))
+        Self(Arc::new(Mutex::new(GraphSoFar { gpu: gpu.clone(), model: None })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Graph> {
+    fn lock(&self) -> MutexGuard<'_, GraphSoFar> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

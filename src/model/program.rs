@@ -36,12 +36,12 @@ use crate::{Commands, DType, Gpu, Result, Shape, Tensor};
 const MOST_PROGRAMS: usize = 4;
 
 /// What a program is compiled for.
-type Key = Vec<(Shape, DType)>;
+type ProgramKey = Vec<(Shape, DType)>;
 
 /// The programs compiled so far, the last used last, and what they share.
 #[derive(Default)]
 pub(super) struct Programs {
-    compiled: Mutex<Vec<(Key, Arc<Program>)>>,
+    compiled: Mutex<Vec<(ProgramKey, Arc<Program>)>>,
     folded: Mutex<Folded>,
 }
 
@@ -100,12 +100,12 @@ impl Model {
     /// # Errors
     /// Those of [`call_all`](Self::call_all).
     pub fn memory_report(&self, inputs: &[Shape]) -> Result<MemoryReport> {
-        let key: Key = inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect();
+        let key: ProgramKey = inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect();
         Ok(self.schedule(&key)?.memory())
     }
 
     /// The program for inputs of these shapes and types, compiled now if there is none.
-    pub(super) fn program(&self, key: Key) -> Result<Arc<Program>> {
+    pub(super) fn program(&self, key: ProgramKey) -> Result<Arc<Program>> {
         let mut compiled = self.programs.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let tunings = self.gpu.tunings();
         compiled.retain(|(_, program)| program.tunings == tunings);
@@ -122,18 +122,18 @@ impl Model {
         Ok(compiled[compiled.len() - 1].1.clone())
     }
 
-    fn schedule(&self, key: &Key) -> Result<Schedule> {
+    fn schedule(&self, key: &ProgramKey) -> Result<PlannedTape> {
         let mut tape = Tape::default();
         let inputs = key.iter().map(|(shape, dtype)| tape.input(shape.clone(), *dtype)).collect::<Result<Vec<_>>>()?;
         let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
         let mut folded = self.programs.folded.lock().unwrap_or_else(PoisonError::into_inner);
         rewrite::of_program(&mut tape, &self.gpu, &outputs, &mut folded)?;
-        Schedule::new(&self.gpu, tape, outputs)
+        PlannedTape::new(&self.gpu, tape, outputs)
     }
 }
 
 /// A tape with a plan for each step and a buffer for each value: everything but the memory itself.
-struct Schedule {
+struct PlannedTape {
     gpu: Gpu,
     tape: Tape,
     outputs: Vec<Value>,
@@ -156,7 +156,7 @@ struct Need {
     last: usize,
 }
 
-impl Schedule {
+impl PlannedTape {
     fn new(gpu: &Gpu, tape: Tape, outputs: Vec<Value>) -> Result<Self> {
         let mut needs: Vec<Need> =
             (0..tape.storages()).map(|_| Need { bytes: 0, first: usize::MAX, last: 0 }).collect();
@@ -275,7 +275,7 @@ impl Program {
     )]
     pub(crate) fn of(gpu: &Gpu, mut tape: Tape, outputs: Vec<Value>) -> Result<Self> {
         rewrite::of_program(&mut tape, gpu, &outputs, &mut Folded::default())?;
-        Self::new(Schedule::new(gpu, tape, outputs)?, gpu.tunings())
+        Self::new(PlannedTape::new(gpu, tape, outputs)?, gpu.tunings())
     }
 
     /// Runs it on `values`, in one submission; what its outputs hold then.
@@ -288,7 +288,7 @@ impl Program {
     }
 
     /// Allocates the slots and binds every launch, those too that make what is constant of the weights.
-    fn new(schedule: Schedule, tunings: u64) -> Result<Self> {
+    fn new(schedule: PlannedTape, tunings: u64) -> Result<Self> {
         let gpu = schedule.gpu.clone();
         let makers = schedule.constants().map(|(kernel, form)| kernel.plans(&gpu, &form));
         let makers = makers.collect::<Result<Vec<_>>>()?;
@@ -302,7 +302,7 @@ impl Program {
         for (kernel, form) in schedule.constants() {
             kernel.refill(&gpu, &form, &mut passing, &mut refills)?;
         }
-        let Schedule { tape, outputs, launches, slots, sizes, texels, .. } = schedule;
+        let PlannedTape { tape, outputs, launches, slots, sizes, texels, .. } = schedule;
         let memory = sizes.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<Vec<_>>>()?;
         let of_weights: HashMap<_, _> = tape.variables().iter().map(|(data, own)| (tape.storage(*own), data)).collect();
         let tensor = |value: Value| -> Result<Tensor> {

@@ -41,13 +41,13 @@ impl Numbers {
 pub(crate) struct Kernel {
     shape: Shape,
     numbers: Numbers,
-    source: Source,
+    source: KernelValues,
     /// As plans have asked for it.
     forms: Mutex<HashMap<Form, Arc<Held>>>,
 }
 
 /// What the values of a constant are.
-enum Source {
+enum KernelValues {
     /// Those of a weight.
     Variable(Arc<Data>),
     /// These, in f32.
@@ -58,7 +58,7 @@ enum Source {
     Planned,
 }
 
-impl Source {
+impl KernelValues {
     /// The same values, for another constant; a table's have memory of their own there.
     fn again(&self) -> Self {
         match self {
@@ -129,24 +129,28 @@ impl Link<'_> {
 impl Kernel {
     /// A weight, read in these numbers.
     pub(crate) fn of_variable(data: Arc<Data>, numbers: Numbers) -> Arc<Self> {
-        Self::new(data.shape().clone(), numbers, Source::Variable(data))
+        Self::new(data.shape().clone(), numbers, KernelValues::Variable(data))
     }
 
     /// Values that stay.
     pub(crate) fn of_values(shape: impl Into<Shape>, values: Vec<f32>, numbers: Numbers) -> Arc<Self> {
         let table = Table { values, pooled: false, on_device: OnceLock::new() };
-        Self::new(shape.into(), numbers, Source::Table(table))
+        Self::new(shape.into(), numbers, KernelValues::Table(table))
     }
 
     /// A table in f32 that is made anew whenever its operation is: the next of its size takes over its memory.
     pub(crate) fn table(values: Vec<f32>) -> Arc<Self> {
         let shape = [values.len()].into();
-        Self::new(shape, Numbers::EXACT, Source::Table(Table { values, pooled: true, on_device: OnceLock::new() }))
+        Self::new(
+            shape,
+            Numbers::EXACT,
+            KernelValues::Table(Table { values, pooled: true, on_device: OnceLock::new() }),
+        )
     }
 
     /// A constant that is never read: for planning without a device.
     pub(crate) fn planned(shape: Shape, numbers: Numbers) -> Arc<Self> {
-        Self::new(shape, numbers, Source::Planned)
+        Self::new(shape, numbers, KernelValues::Planned)
     }
 
     /// `activation(function(left, right))`, broadcast as NumPy does, read in the numbers of `left`.
@@ -160,14 +164,18 @@ impl Kernel {
         let shape = broadcast(of_left, of_right).unwrap_or_default();
         let problem = BinaryProblem::new(function, of_left, of_right, PairSides::InputOther, DType::F32)?;
         let problem = Problem::Binary(BinaryProblem { activation, ..problem });
-        Ok(Self::new(shape.into(), left.numbers, Source::Made(Box::new(problem), vec![left.clone(), right.clone()])))
+        Ok(Self::new(
+            shape.into(),
+            left.numbers,
+            KernelValues::Made(Box::new(problem), vec![left.clone(), right.clone()]),
+        ))
     }
 
     /// The values times `scale`, of which `run` neighbours share one: those follow one another and begin again after the last.
     pub(crate) fn scaled(self: &Arc<Self>, scale: &Arc<Self>, run: usize) -> Result<Arc<Self>> {
         let elements = |shape: &Shape| shape.dims().iter().product::<usize>();
         let problem = scaling(elements(&self.shape), elements(&scale.shape), run)?;
-        let source = Source::Made(Box::new(Problem::Binary(problem)), vec![self.clone(), scale.clone()]);
+        let source = KernelValues::Made(Box::new(Problem::Binary(problem)), vec![self.clone(), scale.clone()]);
         Ok(Self::new(self.shape.clone(), self.numbers, source))
     }
 
@@ -194,7 +202,7 @@ impl Kernel {
 
     /// What `problem` makes of the values, of another shape.
     fn moved(self: &Arc<Self>, problem: MoveProblem, shape: impl Into<Shape>) -> Arc<Self> {
-        let source = Source::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
+        let source = KernelValues::Made(Box::new(Problem::Move(problem)), vec![self.clone()]);
         Self::new(shape.into(), self.numbers, source)
     }
 
@@ -211,11 +219,11 @@ impl Kernel {
     pub(crate) fn map(self: &Arc<Self>, function: Elementwise) -> Arc<Self> {
         let elements = self.shape.dims().iter().product::<usize>() as u32;
         let problem = Problem::Map(MapProblem { elements, dtype: DType::F32, activation: function });
-        let source = Source::Made(Box::new(problem), vec![self.clone()]);
+        let source = KernelValues::Made(Box::new(problem), vec![self.clone()]);
         Self::new(self.shape.clone(), self.numbers, source)
     }
 
-    fn new(shape: Shape, numbers: Numbers, source: Source) -> Arc<Self> {
+    fn new(shape: Shape, numbers: Numbers, source: KernelValues) -> Arc<Self> {
         Arc::new(Self { shape, numbers, source, forms: Mutex::default() })
     }
 
@@ -231,7 +239,7 @@ impl Kernel {
     /// The weight whose values these are, if they are one's.
     pub(crate) fn variable(&self) -> Option<&Arc<Data>> {
         match &self.source {
-            Source::Variable(data) => Some(data),
+            KernelValues::Variable(data) => Some(data),
             _ => None,
         }
     }
@@ -239,7 +247,7 @@ impl Kernel {
     /// What it is computed from, and how, if it is.
     pub(crate) fn made(&self) -> Option<(&Problem, &[Arc<Self>])> {
         match &self.source {
-            Source::Made(problem, reads) => Some((problem, reads)),
+            KernelValues::Made(problem, reads) => Some((problem, reads)),
             _ => None,
         }
     }
@@ -247,7 +255,7 @@ impl Kernel {
     /// The values of a table, which are on the host.
     pub(crate) fn values(&self) -> Option<&[f32]> {
         match &self.source {
-            Source::Table(table) => Some(&table.values),
+            KernelValues::Table(table) => Some(&table.values),
             _ => None,
         }
     }
@@ -267,9 +275,9 @@ impl Kernel {
     /// How often the values that it is made of have been replaced.
     fn version(&self) -> u64 {
         match &self.source {
-            Source::Variable(data) => data.version(),
-            Source::Made(_, reads) => reads.iter().map(|read| read.version()).sum(),
-            Source::Table(_) | Source::Planned => 0,
+            KernelValues::Variable(data) => data.version(),
+            KernelValues::Made(_, reads) => reads.iter().map(|read| read.version()).sum(),
+            KernelValues::Table(_) | KernelValues::Planned => 0,
         }
     }
 
@@ -280,10 +288,10 @@ impl Kernel {
         let scaled = form.packing.as_ref().filter(|_| form.numbers == Numbers::EXACT && self.is_scaled());
         let scaled = scaled.and_then(Packing::scaled);
         let mut numbers = match &self.source {
-            Source::Made(..) if scaled.is_some() => Numbers::EXACT,
-            Source::Variable(data) => Numbers { dtype: data.dtype(), rounding: data.rounding() },
-            Source::Table(_) | Source::Planned => Numbers::EXACT,
-            Source::Made(problem, _) => {
+            KernelValues::Made(..) if scaled.is_some() => Numbers::EXACT,
+            KernelValues::Variable(data) => Numbers { dtype: data.dtype(), rounding: data.rounding() },
+            KernelValues::Table(_) | KernelValues::Planned => Numbers::EXACT,
+            KernelValues::Made(problem, _) => {
                 links.push((Link::Make(problem), elements * DType::F32.size() as u64));
                 Numbers::EXACT
             }
@@ -309,7 +317,7 @@ impl Kernel {
 
     /// Whether it is another constant, of which each output channel is multiplied by a number of its own.
     fn is_scaled(&self) -> bool {
-        let Source::Made(problem, _) = &self.source else { return false };
+        let KernelValues::Made(problem, _) = &self.source else { return false };
         let channels = self.shape.dims().last().copied().unwrap_or(0);
         scaling(self.elements() as usize, channels, 1).is_ok_and(|scaling| **problem == Problem::Binary(scaling))
     }
@@ -325,16 +333,16 @@ impl Kernel {
     /// Bytes of a device, by what takes them: the form, the weights that it is made of, and what is computed on the way and kept.
     pub(crate) fn bytes(self: &Arc<Self>, form: &Form, into: &mut Bytes) {
         match &self.source {
-            Source::Variable(data) => {
+            KernelValues::Variable(data) => {
                 let bytes = self.elements() * data.dtype().size() as u64;
                 into.kept.insert((Arc::as_ptr(data).addr(), None), allocated(bytes));
             }
-            Source::Table(_) => {
+            KernelValues::Table(_) => {
                 let bytes = self.elements() * DType::F32.size() as u64;
                 into.kept.insert((Arc::as_ptr(self).addr(), None), allocated(bytes));
             }
-            Source::Made(_, reads) => reads.iter().for_each(|read| read.bytes(&Form::EXACT, into)),
-            Source::Planned => {}
+            KernelValues::Made(_, reads) => reads.iter().for_each(|read| read.bytes(&Form::EXACT, into)),
+            KernelValues::Planned => {}
         }
         let mut links = self.links(form);
         if let Some((link, bytes)) = links.pop() {
@@ -350,7 +358,7 @@ impl Kernel {
     /// The plans of the launches that make `form`, but for its packing.
     pub(crate) fn plans(self: &Arc<Self>, gpu: &Gpu, form: &Form) -> Result<Vec<Arc<Plan>>> {
         let mut plans = Vec::new();
-        if let Source::Made(_, reads) = &self.source {
+        if let KernelValues::Made(_, reads) = &self.source {
             for read in reads {
                 plans.extend(read.plans(gpu, &Form::EXACT)?);
             }
@@ -396,14 +404,14 @@ impl Kernel {
     }
 
     fn is_pooled(&self) -> bool {
-        matches!(&self.source, Source::Table(table) if table.pooled)
+        matches!(&self.source, KernelValues::Table(table) if table.pooled)
     }
 
     /// The values of a weight or a table, on the device.
     fn values_on(&self, gpu: &Gpu) -> Result<BufferBinding> {
         match &self.source {
-            Source::Variable(data) => Ok(data.on_device()?.binding()),
-            Source::Table(table) => {
+            KernelValues::Variable(data) => Ok(data.on_device()?.binding()),
+            KernelValues::Table(table) => {
                 if let Some(tensor) = table.on_device.get() {
                     return Ok(tensor.binding());
                 }
@@ -412,7 +420,7 @@ impl Kernel {
                 tensor.write(bytemuck::cast_slice(&table.values))?;
                 Ok(table.on_device.get_or_init(|| tensor).binding())
             }
-            Source::Made(..) | Source::Planned => {
+            KernelValues::Made(..) | KernelValues::Planned => {
                 Err(Error::gpu("constants", "what is computed has no values of its own"))
             }
         }
@@ -433,13 +441,13 @@ impl Kernel {
         if refills.iter().any(known) {
             return Ok(());
         }
-        if let Source::Made(_, reads) = &self.source {
+        if let KernelValues::Made(_, reads) = &self.source {
             reads.iter().try_for_each(|read| read.refill(gpu, &Form::EXACT, passing, refills))?;
         }
         let held = self.held(gpu, form, last, *bytes)?;
         let mut launches = Vec::with_capacity(links.len());
         let mut read = match &self.source {
-            Source::Made(_, reads) => reads.iter().map(|read| read.exact_on(gpu)).collect::<Result<Vec<_>>>()?,
+            KernelValues::Made(_, reads) => reads.iter().map(|read| read.exact_on(gpu)).collect::<Result<Vec<_>>>()?,
             _ => vec![self.values_on(gpu)?],
         };
         for (index, (link, bytes)) in links.iter().enumerate() {

@@ -14,17 +14,17 @@ use crate::{Error, Gpu, Result};
 /// One plan of a step, with the bytes of each value that it reads or writes.
 pub(crate) struct Launch {
     pub(crate) plan: Arc<Plan>,
-    ranges: Vec<(Operand, Range)>,
+    ranges: Vec<(Operand, ByteRange)>,
 }
 
 /// A part of a value, in bytes.
-struct Range {
+struct ByteRange {
     value: Value,
     offset: u64,
     size: u64,
 }
 
-impl Range {
+impl ByteRange {
     /// The part, of memory that begins with the value.
     fn of(&self, whole: &BufferBinding) -> BufferBinding {
         BufferBinding { storage: whole.storage.clone(), offset: whole.offset + self.offset, size: self.size }
@@ -39,7 +39,7 @@ impl Launch {
             .values()
             .map(|(operand, value)| {
                 let step = parts.step(operand) * tape.dtype(value).size() as u64;
-                (operand, value, Extent { bytes: tape.bytes(value), step })
+                (operand, value, PartBytes { bytes: tape.bytes(value), step })
             })
             .collect();
         let count = u64::from(parts.count);
@@ -48,9 +48,9 @@ impl Launch {
         let mut first = 0;
         while first < count {
             let taken = run.min(count - first);
-            let range = |&(operand, value, Extent { bytes, step }): &(Operand, Value, Extent)| {
+            let range = |&(operand, value, PartBytes { bytes, step }): &(Operand, Value, PartBytes)| {
                 let (offset, size) = if step > 0 && run < count { (first * step, taken * step) } else { (0, bytes) };
-                (operand, Range { value, offset, size })
+                (operand, ByteRange { value, offset, size })
             };
             let problem = if run < count { step.problem.of_parts(first as u32, taken as u32) } else { step.problem };
             launches.push(Self { plan: gpu.plan(&problem)?, ranges: tensors.iter().map(range).collect() });
@@ -91,14 +91,14 @@ impl Launch {
 
 /// The bytes of a tensor, and those from one part of it to the next: 0 where every part reads all of it.
 #[derive(Clone, Copy)]
-struct Extent {
+struct PartBytes {
     bytes: u64,
     step: u64,
 }
 
 /// The most parts whose share of every tensor fits one binding, and whose bytes keep the next run's offsets aligned: all
 /// `count` of them where that fits.
-fn parts_per_run(gpu: &Gpu, count: u64, tensors: &[Extent]) -> Result<u64> {
+fn parts_per_run(gpu: &Gpu, count: u64, tensors: &[PartBytes]) -> Result<u64> {
     let caps = gpu.caps();
     let most = tensors.iter().map(|tensor| tensor.bytes).max().unwrap_or(0);
     if most <= caps.max_binding {

@@ -59,7 +59,7 @@ pub(crate) use reduce::reduce;
 pub(crate) use resize::{mix, resize};
 pub(crate) use step::{Read, Reads, Step};
 pub(crate) use take::{take, take_along};
-pub(crate) use tape::{Pad, Tape, Value, step_number};
+pub(crate) use tape::{Tape, Value, ZeroPadded, step_number};
 pub(crate) use update::{UpdateReads, update};
 
 use crate::geometry::axis_index;

@@ -46,7 +46,7 @@ pub(crate) fn step_number(step: u64) -> [f32; STEP_NUMBER] {
 
 /// That a value is another image, or row or volume, with zeros around it, so that a convolution may read that one instead.
 #[derive(Clone, Copy)]
-pub(crate) struct Pad {
+pub(crate) struct ZeroPadded {
     pub(crate) padded: Value,
     pub(crate) source: Value,
     pub(crate) data_format: DataFormat,
@@ -71,7 +71,7 @@ pub(crate) struct Tape {
     storages: usize,
     inputs: Vec<Value>,
     variables: Vec<(Arc<Data>, Value)>,
-    pads: Vec<Pad>,
+    pads: Vec<ZeroPadded>,
     /// Which values carry a mask, and which.
     masks: HashMap<Value, Value>,
     pub(crate) steps: Vec<Step>,
@@ -260,12 +260,12 @@ impl Tape {
     }
 
     /// Says that a value is another one padded with zeros.
-    pub(crate) fn note_pad(&mut self, pad: Pad) {
+    pub(crate) fn note_pad(&mut self, pad: ZeroPadded) {
         self.pads.push(pad);
     }
 
     /// What `value` is a padding of, if it is known to be one.
-    pub(crate) fn pad_of(&self, value: Value) -> Option<&Pad> {
+    pub(crate) fn pad_of(&self, value: Value) -> Option<&ZeroPadded> {
         self.pads.iter().find(|pad| pad.padded == value)
     }
 

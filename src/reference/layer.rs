@@ -62,7 +62,7 @@ pub fn expect_masked(
     layer.output_shape_all(&shapes)?;
     let given = inputs;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = Given { layer, given, inputs: &inputs, input: &inputs[0], masks, weights, storage };
+    let given = LayerCase { layer, given, inputs: &inputs, input: &inputs[0], masks, weights, storage };
     let (estimate, activation) = given.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
@@ -114,7 +114,7 @@ fn odd(value: f64) -> f32 {
 }
 
 /// A layer with what it is given.
-struct Given<'a> {
+struct LayerCase<'a> {
     layer: &'a LayerConfig,
     /// As they were given, for layers that take whole numbers.
     given: &'a [Array],
@@ -208,7 +208,7 @@ fn column(mask: &Array) -> Array {
     mask.reshaped([&mask.shape[..], &[1]].concat())
 }
 
-impl Given<'_> {
+impl LayerCase<'_> {
     /// The mask that input number `index` carries.
     fn mask(&self, index: usize) -> Option<&Array> {
         self.masks.get(index).and_then(Option::as_ref)

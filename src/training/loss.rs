@@ -263,7 +263,7 @@ pub(crate) struct Lowered {
 }
 
 /// The lines of a loss: the middle axis of `[outer, extent, inner]`, and the shape that their losses have.
-struct Lines {
+struct LossLines {
     outer: usize,
     extent: usize,
     inner: usize,
@@ -505,7 +505,7 @@ impl Loss {
     }
 
     /// The lines that each make one loss.
-    fn lines(&self, shape: &Shape) -> Result<Lines> {
+    fn lines(&self, shape: &Shape) -> Result<LossLines> {
         let dims = shape.dims();
         let all: Vec<i32>;
         let axes: &[i32] = match &self.class {
@@ -541,7 +541,7 @@ impl Loss {
             ));
         }
         let product = |dims: &[usize]| dims.iter().product::<usize>();
-        Ok(Lines {
+        Ok(LossLines {
             outer: product(&dims[..first]),
             extent: product(&dims[first..=last]),
             inner: product(&dims[last + 1..]),
@@ -549,7 +549,7 @@ impl Loss {
         })
     }
 
-    fn check_targets(&self, predictions: &Shape, targets: &Shape, lines: &Lines) -> Result<()> {
+    fn check_targets(&self, predictions: &Shape, targets: &Shape, lines: &LossLines) -> Result<()> {
         let given = format!("y_true of shape {targets}, y_pred of shape {predictions}");
         if !self.is_sparse() {
             if predictions == targets {
@@ -574,7 +574,7 @@ impl Loss {
         tape: &mut Tape,
         class: i32,
         targets: Value,
-        lines: &Lines,
+        lines: &LossLines,
         sample_weight: Option<Value>,
     ) -> Result<Value> {
         let labels = tape.reshape(targets, lines.shape.clone())?;
@@ -598,7 +598,7 @@ impl Loss {
         ops::two(tape, BinaryFunction::Multiply, mask, weights)
     }
 
-    fn problem(&self, lines: &Lines, share_weight: u32, scale: f64, gradient: bool) -> Result<LossProblem> {
+    fn problem(&self, lines: &LossLines, share_weight: u32, scale: f64, gradient: bool) -> Result<LossProblem> {
         let mut smoothing = None;
         let mut logits = false;
         let mut parameters = [0.0; 2];

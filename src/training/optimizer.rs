@@ -378,8 +378,8 @@ impl Optimizer {
     }
 
     /// What it does to a weight of `rank` axes.
-    fn rule(&self, rank: usize) -> Rule {
-        let rule = |function, slots: &'static [Slot], parameters: [f64; 5]| Rule { function, slots, parameters };
+    fn rule(&self, rank: usize) -> UpdateRule {
+        let rule = |function, slots: &'static [Slot], parameters: [f64; 5]| UpdateRule { function, slots, parameters };
         match self.class {
             OptimizerClass::Sgd { momentum: 0.0, .. } => rule(UpdateFunction::Sgd, &[], [0.0; 5]),
             OptimizerClass::Sgd { momentum, nesterov } => {
@@ -552,7 +552,7 @@ impl Optimizer {
 type Slot = &'static str;
 
 /// What an optimizer does to a weight.
-struct Rule {
+struct UpdateRule {
     function: UpdateFunction,
     slots: &'static [Slot],
     parameters: [f64; 5],

@@ -139,12 +139,12 @@ pub struct Trainer<'a> {
     pub(super) state: OptimizerState,
     trained: Vec<Trained>,
     /// The programs so far, the last used last, with the sizes of what they report.
-    programs: Vec<(Key, Arc<Program>, Arc<[usize]>)>,
+    programs: Vec<(StepKey, Arc<Program>, Arc<[usize]>)>,
 }
 
 /// What a program is compiled for: whether it changes weights, how many tensors are weights of samples, and the shapes of what
 /// it reads.
-type Key = (bool, usize, Vec<Shape>);
+type StepKey = (bool, usize, Vec<Shape>);
 
 /// A weight that training changes.
 struct Trained {

@@ -37,10 +37,10 @@ or with the arrow keys; the space bar lifts and lowers the pen\"></canvas>
 
 /// The package for JavaScript and a model, to be put in a page by [`Page::live`](super::Page::live).
 #[derive(Clone, PartialEq)]
-pub struct Live(Parts);
+pub struct Live(Delivery);
 
 #[derive(Clone, PartialEq)]
-enum Parts {
+enum Delivery {
     /// In the page.
     Held { module: Vec<u8>, glue: Vec<u8>, worker: Vec<u8>, model: Vec<u8> },
     /// In files beside it: the model's by this name.
@@ -70,7 +70,7 @@ impl Live {
             return Err(Error::format(package.display().to_string(), problem));
         }
         let (module, glue, worker) = (file("wgpu_conv_bg.wasm")?, file("wgpu_conv.js")?, file("worker.js")?);
-        Ok(Self(Parts::Held { module, glue, worker, model }))
+        Ok(Self(Delivery::Held { module, glue, worker, model }))
     }
 
     /// The same for a page that reads from files beside it, and those files: their paths from the page's folder, and what they
@@ -86,36 +86,36 @@ impl Live {
     /// ```
     pub fn beside(self, model: &str) -> (Self, Vec<(String, Vec<u8>)>) {
         let files = match self.0 {
-            Parts::Held { module, glue, worker, model: bytes } => vec![
+            Delivery::Held { module, glue, worker, model: bytes } => vec![
                 (format!("{PACKAGE}/wgpu_conv_bg.wasm"), module),
                 (format!("{PACKAGE}/wgpu_conv.js"), glue),
                 (format!("{PACKAGE}/worker.js"), worker),
                 (model.to_owned(), bytes),
             ],
-            Parts::Beside(_) => Vec::new(),
+            Delivery::Beside(_) => Vec::new(),
         };
-        (Self(Parts::Beside(model.to_owned())), files)
+        (Self(Delivery::Beside(model.to_owned())), files)
     }
 
     /// What the policy of the page allows beyond others: the module, and a worker, which is made of the page's own text or of a
     /// file beside it.
     pub(super) const fn policy(&self) -> &'static str {
         match self.0 {
-            Parts::Held { .. } => {
+            Delivery::Held { .. } => {
                 " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src blob: data:; media-src blob:"
             }
-            Parts::Beside(_) => " 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; media-src blob:",
+            Delivery::Beside(_) => " 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; media-src blob:",
         }
     }
 
     /// Writes it as text, with the inputs that the page begins with, and the script that computes.
     pub(super) fn write(&self, html: &mut String, inputs: &[LayerView]) {
         let _ = match &self.0 {
-            Parts::Held { module, glue, worker, model } => {
+            Delivery::Held { module, glue, worker, model } => {
                 let parts = [("module", module), ("glue", glue), ("worker", worker), ("file", model)];
                 parts.iter().try_for_each(|(name, bytes)| write_part(html, name, &STANDARD.encode(bytes)))
             }
-            Parts::Beside(model) => write_part(html, "beside", &escaped(&format!("{PACKAGE}/worker.js {model}"))),
+            Delivery::Beside(model) => write_part(html, "beside", &escaped(&format!("{PACKAGE}/worker.js {model}"))),
         };
         if let [input] = inputs
             && let Some(values) = input.neural_value()
@@ -139,10 +139,10 @@ impl Live {
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Parts::Held { module, model, .. } => {
+            Delivery::Held { module, model, .. } => {
                 f.debug_struct("Live").field("module", &module.len()).field("model", &model.len()).finish()
             }
-            Parts::Beside(model) => f.debug_struct("Live").field("beside", model).finish(),
+            Delivery::Beside(model) => f.debug_struct("Live").field("beside", model).finish(),
         }
     }
 }

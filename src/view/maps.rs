@@ -70,7 +70,7 @@ pub(super) struct Maps<'a> {
 }
 
 /// The smallest and the greatest value that are finite.
-pub(super) type Range = Option<(f32, f32)>;
+pub(super) type ValueRange = Option<(f32, f32)>;
 
 /// A pixel of a map.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,12 +93,12 @@ impl<'a> Maps<'a> {
         self.values.iter().skip(index).step_by(self.extents.count).copied()
     }
 
-    pub(super) fn range(&self, index: usize) -> Range {
+    pub(super) fn range(&self, index: usize) -> ValueRange {
         range(self.map(index))
     }
 
     /// The range of all values.
-    pub(super) fn full_range(&self) -> Range {
+    pub(super) fn full_range(&self) -> ValueRange {
         range(self.values.iter().copied())
     }
 
@@ -137,7 +137,7 @@ impl<'a> Maps<'a> {
     }
 }
 
-fn range(values: impl Iterator<Item = f32>) -> Range {
+fn range(values: impl Iterator<Item = f32>) -> ValueRange {
     values.filter(|value| value.is_finite()).fold(None, |range, value| match range {
         None => Some((value, value)),
         Some((least, most)) => Some((least.min(value), most.max(value))),

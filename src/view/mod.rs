@@ -303,7 +303,7 @@ impl<'m> Viewer<'m> {
         })
     }
 
-    fn begin(&self, model: &Model, inputs: &[HostTensor]) -> Result<Recording> {
+    fn begin(&self, model: &Model, inputs: &[HostTensor]) -> Result<PendingPredict> {
         for input in inputs {
             if input.shape.dims().first().is_none_or(|&batch| batch <= self.sample) {
                 return Err(Error::invalid(
@@ -319,7 +319,7 @@ impl<'m> Viewer<'m> {
         let made: Vec<_> = recorded.into_iter().map(|recorded| recorded.output).collect();
         let samples = made.iter().map(|tensor| sample_of(tensor, self.sample));
         let sources = samples.chain(outputs.iter().map(Tensor::binding)).collect();
-        Ok(Recording { commands, sources, tensors: outputs, made })
+        Ok(PendingPredict { commands, sources, tensors: outputs, made })
     }
 
     /// Takes in what was read of the layers' and the model's outputs.
@@ -351,7 +351,7 @@ impl<'m> Viewer<'m> {
 }
 
 /// A predict on its way.
-struct Recording {
+struct PendingPredict {
     commands: Commands,
     sources: Vec<BufferBinding>,
     tensors: Vec<Tensor>,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::graph::Links;
 use super::live::{self, Live};
-use super::maps::{Extents, Maps, Pixel, Range, elements, grid};
+use super::maps::{Extents, Maps, Pixel, ValueRange, elements, grid};
 use super::picture::{MARKER, Sheet, rgb_png, short, spoken};
 use super::{LayerView, Status, Viewer};
 use crate::Result;
@@ -352,7 +352,7 @@ impl Viewer<'_> {
                 Links::Concatenated => json!("concatenated"),
                 Links::Groups { outputs, inputs } => json!([outputs, inputs]),
             };
-            let range = |range: Range| range.map(|(least, most)| [short(least), short(most)]);
+            let range = |range: ValueRange| range.map(|(least, most)| [short(least), short(most)]);
             let ranges: Option<Vec<_>> = maps
                 .filter(|_| layer.neural_value().is_some())
                 .map(|maps| (0..count).map(|map| range(maps.range(map))).collect());

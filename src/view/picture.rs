@@ -2,7 +2,7 @@
 //! that mean something else.
 
 use super::look::{Color, ResolvedLook, Status};
-use super::maps::{Maps, Pixel, Range, grid, opacity};
+use super::maps::{Maps, Pixel, ValueRange, grid, opacity};
 use super::{LayerView, Viewer, font};
 use crate::budget::Meter;
 use crate::file::PICTURE;
@@ -108,7 +108,7 @@ fn caption(layer: &LayerView, maps: &Maps, channel: Option<usize>) -> String {
 }
 
 /// A range of values in words.
-pub(super) fn spoken(range: Range) -> String {
+pub(super) fn spoken(range: ValueRange) -> String {
     range.map_or_else(|| "no values".into(), |(least, most)| format!("{} to {}", short(least), short(most)))
 }
 
@@ -128,14 +128,14 @@ pub(super) fn short(value: f32) -> String {
 
 /// What a pixel of a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Dot {
+enum Ink {
     Value(f32),
     Marked,
     Background,
     Text,
 }
 
-impl From<Pixel> for Dot {
+impl From<Pixel> for Ink {
     fn from(pixel: Pixel) -> Self {
         match pixel {
             Pixel::Value(place) => Self::Value(place),
@@ -149,7 +149,7 @@ impl From<Pixel> for Dot {
 pub(super) struct Sheet {
     pub(super) width: usize,
     pub(super) height: usize,
-    dots: Vec<Dot>,
+    dots: Vec<Ink>,
 }
 
 impl Sheet {
@@ -160,8 +160,8 @@ impl Sheet {
         if size > LIMIT {
             return Err(Error::limit("pixels of a picture", size as u64, LIMIT as u64));
         }
-        Meter::new("a picture", 0).array(size as u64, size_of::<Dot>())?;
-        Ok(Self { width, height, dots: vec![Dot::Background; size] })
+        Meter::new("a picture", 0).array(size as u64, size_of::<Ink>())?;
+        Ok(Self { width, height, dots: vec![Ink::Background; size] })
     }
 
     /// The `drawn` maps in a grid, half a map apart, and a line of text below.
@@ -191,7 +191,7 @@ impl Sheet {
         for (place, letter) in text.unwrap_or_default().chars().enumerate() {
             for (y, row) in font::rows(letter).into_iter().enumerate() {
                 for x in (0..5).filter(|x| row >> (4 - x) & 1 == 1) {
-                    sheet.dots[(grid_height + 2 + y) * sheet.width + place * font::ADVANCE + 1 + x] = Dot::Text;
+                    sheet.dots[(grid_height + 2 + y) * sheet.width + place * font::ADVANCE + 1 + x] = Ink::Text;
                 }
             }
         }
@@ -234,10 +234,10 @@ impl Sheet {
             (0..shades).map(|shade| look.color.over(background, opacity(f32::from(shade) / last, look.min_opacity)));
         let palette: Vec<u8> = values.chain([MARKER, background, TEXT]).flat_map(|color| color.0).collect();
         let places = self.dots.iter().map(|&dot| match dot {
-            Dot::Value(place) => (place * last).round() as u8,
-            Dot::Marked => shades,
-            Dot::Background => shades + 1,
-            Dot::Text => shades + 2,
+            Ink::Value(place) => (place * last).round() as u8,
+            Ink::Marked => shades,
+            Ink::Background => shades + 1,
+            Ink::Text => shades + 2,
         });
         let (depth, bytes) = if shades + 3 <= 16 {
             let places: Vec<u8> = places.collect();

@@ -143,7 +143,7 @@ impl Train {
             ..FitOptions::default()
         };
         let validates = measured.is_some() || self.validation_split.is_some();
-        let mut shown = Shown::new(&self.model);
+        let mut shown = EpochProgress::new(&self.model);
         let watched = if validates { "val_loss" } else { "loss" };
         let mut stop =
             self.patience.map(|patience| EarlyStopping::new(watched).patience(patience).restore_best_weights(true));
@@ -502,13 +502,13 @@ fn epochs(history: &History) -> String {
 }
 
 /// Shows how far the training is.
-struct Shown {
+struct EpochProgress {
     progress: Progress,
     last: Arc<Mutex<String>>,
     epoch: String,
 }
 
-impl Shown {
+impl EpochProgress {
     fn new(model: &Path) -> Self {
         let last = Arc::new(Mutex::new(String::new()));
         let shown = last.clone();
@@ -528,7 +528,7 @@ impl Shown {
     }
 }
 
-impl Callback for Shown {
+impl Callback for EpochProgress {
     fn on_train_begin(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
         self.progress.expect(run.epochs().saturating_mul(run.steps().unwrap_or(0)));
         Ok(())

@@ -22,7 +22,7 @@ enum Edge {
 
 /// A pixel that a place reads along an axis: its number, whether it lies in the image, if that matters, and its weight.
 #[derive(Clone, Copy)]
-struct Node {
+struct Neighbour {
     index: Value,
     inside: Option<Value>,
     weight: Option<Value>,
@@ -178,7 +178,7 @@ impl Images<'_> {
     }
 
     /// The pixels that each of `places` reads along an axis of `extent`.
-    fn nodes(&mut self, places: Value, extent: usize, nearest: bool, edge: Edge) -> Result<Vec<Node>> {
+    fn nodes(&mut self, places: Value, extent: usize, nearest: bool, edge: Edge) -> Result<Vec<Neighbour>> {
         if nearest {
             let nearest = self.map(Unary::Affine { scale: 1.0, offset: 0.5 }, places)?;
             let nearest = self.map(Unary::Floor, nearest)?;
@@ -191,7 +191,7 @@ impl Images<'_> {
         Ok(vec![self.node(low, Some(of_low), extent, edge)?, self.node(high, Some(of_high), extent, edge)?])
     }
 
-    fn node(&mut self, index: Value, weight: Option<Value>, extent: usize, edge: Edge) -> Result<Node> {
+    fn node(&mut self, index: Value, weight: Option<Value>, extent: usize, edge: Edge) -> Result<Neighbour> {
         let last = extent as f64 - 1.0;
         let (mut at, mut inside) = (index, None);
         // After how many pixels the image begins again, and what a number and its mirror image sum to.
@@ -220,6 +220,6 @@ impl Images<'_> {
             }
         }
         let index = self.clipped([0.0, last], at)?;
-        Ok(Node { index, inside, weight })
+        Ok(Neighbour { index, inside, weight })
     }
 }

@@ -85,24 +85,24 @@ fn fill(tape: &mut Tape, output: Value, value: f32) -> Result<()> {
 
 /// Something that has a gradient.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+enum GradientKey {
     /// The elements of a value, whatever its shape.
     Storage(StorageIndex),
     /// A constant, by its address.
     Kernel(usize),
 }
 
-fn place_of_kernel(kernel: &Arc<Kernel>) -> Place {
-    Place::Kernel(Arc::as_ptr(kernel).addr())
+fn place_of_kernel(kernel: &Arc<Kernel>) -> GradientKey {
+    GradientKey::Kernel(Arc::as_ptr(kernel).addr())
 }
 
 /// A tape that is walked backwards.
 struct Reverse<'a> {
     tape: &'a mut Tape,
     /// Those known so far, complete once every reader has been walked.
-    gradients: HashMap<Place, Value>,
+    gradients: HashMap<GradientKey, Value>,
     /// What depends on a target.
-    active: HashSet<Place>,
+    active: HashSet<GradientKey>,
     /// The constants that depend on a target, each behind those that it is computed from.
     kernels: Vec<Arc<Kernel>>,
     /// Constants whose addresses stand among the places, kept so that these stay theirs.
@@ -114,10 +114,10 @@ impl Reverse<'_> {
         let steps = 0..self.tape.steps.len();
         for target in targets {
             match target {
-                Target::Value(value) => self.active.insert(Place::Storage(self.tape.storage(*value))),
+                Target::Value(value) => self.active.insert(GradientKey::Storage(self.tape.storage(*value))),
                 Target::Variable(data) => {
                     let value = self.tape.variables().iter().find(|(known, _)| Arc::ptr_eq(known, data));
-                    value.is_some_and(|(_, value)| self.active.insert(Place::Storage(self.tape.storage(*value))))
+                    value.is_some_and(|(_, value)| self.active.insert(GradientKey::Storage(self.tape.storage(*value))))
                 }
             };
         }
@@ -133,7 +133,7 @@ impl Reverse<'_> {
         }
         self.mark(steps.clone());
         for &(value, gradient) in seeds {
-            self.add(Place::Storage(self.tape.storage(value)), gradient)?;
+            self.add(GradientKey::Storage(self.tape.storage(value)), gradient)?;
         }
         self.walk(steps)?;
         self.walk_kernels()?;
@@ -145,14 +145,14 @@ impl Reverse<'_> {
             Target::Value(value) => (self.tape.shape(*value).clone(), self.tape.dtype(*value)),
             Target::Variable(data) => (data.shape().clone(), data.dtype()),
         };
-        let places: Vec<Place> = match target {
-            Target::Value(value) => vec![Place::Storage(self.tape.storage(*value))],
+        let places: Vec<GradientKey> = match target {
+            Target::Value(value) => vec![GradientKey::Storage(self.tape.storage(*value))],
             // In as many numbers as it is read in, and as a value of the tape.
             Target::Variable(data) => {
                 let is = |kernel: &&Arc<Kernel>| kernel.variable().is_some_and(|other| Arc::ptr_eq(other, data));
                 let kernels = self.kernels.iter().filter(is).map(place_of_kernel);
                 let value = self.tape.variables().iter().find(|(known, _)| Arc::ptr_eq(known, data));
-                kernels.chain(value.map(|(_, value)| Place::Storage(self.tape.storage(*value)))).collect()
+                kernels.chain(value.map(|(_, value)| GradientKey::Storage(self.tape.storage(*value)))).collect()
             }
         };
         let mut sum: Option<Value> = None;
@@ -206,7 +206,8 @@ impl Reverse<'_> {
         for index in steps {
             let step = &self.tape.steps[index];
             if step.reads().iter().any(|(_, read)| self.active.contains(&self.place(read))) {
-                let written: Vec<_> = step.written().map(|value| Place::Storage(self.tape.storage(value))).collect();
+                let written: Vec<_> =
+                    step.written().map(|value| GradientKey::Storage(self.tape.storage(value))).collect();
                 self.active.extend(written);
             }
         }
@@ -276,12 +277,12 @@ impl Reverse<'_> {
 
     /// The gradient of `value`, where something gives it one.
     fn of_value(&self, value: Value) -> Option<Value> {
-        self.gradients.get(&Place::Storage(self.tape.storage(value))).copied()
+        self.gradients.get(&GradientKey::Storage(self.tape.storage(value))).copied()
     }
 
-    fn place(&self, read: &Read) -> Place {
+    fn place(&self, read: &Read) -> GradientKey {
         match read {
-            Read::Value(value) => Place::Storage(self.tape.storage(*value)),
+            Read::Value(value) => GradientKey::Storage(self.tape.storage(*value)),
             Read::Constant(kernel) => place_of_kernel(kernel),
         }
     }
@@ -299,7 +300,7 @@ impl Reverse<'_> {
         }
     }
 
-    fn add(&mut self, place: Place, gradient: Value) -> Result<()> {
+    fn add(&mut self, place: GradientKey, gradient: Value) -> Result<()> {
         let sum = match self.gradients.get(&place).copied() {
             None => gradient,
             Some(before) => {
@@ -326,7 +327,7 @@ impl Reverse<'_> {
         let output = write(self.tape)?;
         let steps = first..self.tape.steps.len();
         self.mark(steps.clone());
-        self.add(Place::Storage(self.tape.storage(output)), gradient)?;
+        self.add(GradientKey::Storage(self.tape.storage(output)), gradient)?;
         self.walk(steps)
     }
 

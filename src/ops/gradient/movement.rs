@@ -14,10 +14,10 @@ use crate::strides::row_major;
 use crate::{DataFormat, Error, Result};
 
 /// Of each position, what it goes into or is made of: positions on the other side, with weights.
-type Links = Vec<Vec<(u32, f32)>>;
+type PositionLinks = Vec<Vec<(u32, f32)>>;
 
 /// The table of `links`, so many pairs of position and weight for each; those that have fewer have some of weight 0.
-fn table(links: &Links) -> (Vec<f32>, u32) {
+fn table(links: &PositionLinks) -> (Vec<f32>, u32) {
     // One pair each is a copy, whatever the weight.
     let copies = links.iter().all(|own| matches!(own[..], [(_, weight)] if weight == 1.0));
     let taps = links.iter().map(Vec::len).max().unwrap_or(0).max(if copies { 1 } else { 2 });
@@ -29,7 +29,7 @@ fn table(links: &Links) -> (Vec<f32>, u32) {
 }
 
 /// Links seen from the `positions` on the other side.
-fn transposed(links: &Links, positions: u32) -> Links {
+fn transposed(links: &PositionLinks, positions: u32) -> PositionLinks {
     let mut seen = vec![Vec::new(); positions as usize];
     for (position, own) in links.iter().enumerate() {
         for &(other, weight) in own.iter().filter(|(_, weight)| *weight != 0.0) {
@@ -42,7 +42,7 @@ fn transposed(links: &Links, positions: u32) -> Links {
 }
 
 /// The source of each of `extent` coordinates of a reach, where it has one.
-fn sources(reach: &Reach, outside: Outside, extent: u32) -> Links {
+fn sources(reach: &Reach, outside: Outside, extent: u32) -> PositionLinks {
     let source = i64::from(reach.source);
     let of = |c: u32| {
         let at =
@@ -67,7 +67,7 @@ impl Reverse<'_> {
     pub(super) fn resize(&mut self, step: &Step, problem: &ResizeProblem, gradient: Value) -> Result<()> {
         let kernel = step.constant(Operand::Kernel).and_then(|kernel| kernel.values());
         let Some(values) = kernel else { return Err(Self::without(step, "its table is not on the host")) };
-        let links = |values: &[f32], taps: u32| -> Links {
+        let links = |values: &[f32], taps: u32| -> PositionLinks {
             let pairs: Vec<(u32, f32)> = values.chunks_exact(2).map(|pair| (pair[0] as u32, pair[1])).collect();
             pairs.chunks(taps.max(1) as usize).map(<[_]>::to_vec).collect()
         };
@@ -80,7 +80,7 @@ impl Reverse<'_> {
     }
 
     /// The images `gradient` of the output extents of `of`, resampled to its input extents by these links.
-    fn resampled(&mut self, of: ResizeProblem, [rows, columns]: [&Links; 2], gradient: Value) -> Result<Value> {
+    fn resampled(&mut self, of: ResizeProblem, [rows, columns]: [&PositionLinks; 2], gradient: Value) -> Result<Value> {
         if of.input.iter().chain(&of.output).any(|extent| *extent > MOST_POSITIONS) {
             return Err(Error::limit(
                 "positions along a resampled axis",

@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use super::{Place, Reverse, filled};
+use super::{GradientKey, Reverse, filled};
 use crate::ops::{
     Kernel, Numbers, Reads, Span, Step, Tape, Value, cast, concatenate, dense_by_group, gather, in_order, map, part,
     permute, two, with,
@@ -164,7 +164,7 @@ impl Reverse<'_> {
             for Product { steps, value, gradient } in products {
                 // The states that it reads are not among what these steps make, so nothing goes on to them.
                 self.mark(steps.clone());
-                self.add(Place::Storage(self.tape.storage(value)), gradient)?;
+                self.add(GradientKey::Storage(self.tape.storage(value)), gradient)?;
                 self.walk(steps)?;
             }
         }

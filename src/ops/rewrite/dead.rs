@@ -8,15 +8,15 @@
 //! %2 = Conv(%0, kernel), padded      reads %0 itself since `pad`
 //! ```
 
-use super::{Outcome, Rewriting, Rule};
+use super::{Rewriting, Rule, RuleOutcome};
 use crate::Result;
 
 pub(super) const RULE: Rule = Rule { name: "dead", apply };
 
 /// Tried from the last step on: what only dead steps read is dead as well.
-fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<RuleOutcome> {
     let (tape, uses) = (&*rewriting.tape, &rewriting.uses);
     let mut written = tape.steps[index].written().map(|value| tape.storage(value).0);
     let is_read = written.any(|storage| uses.reads[storage] > 0 || uses.outside[storage]);
-    Ok(if is_read { Outcome::Other } else { Outcome::Gone })
+    Ok(if is_read { RuleOutcome::Other } else { RuleOutcome::Gone })
 }

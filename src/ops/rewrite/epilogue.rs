@@ -8,30 +8,30 @@
 //! %2 = Map relu (%1)            becomes   %2 = Conv(%0, kernel, bias), relu
 //! ```
 
-use super::{Outcome, READ_ELSEWHERE, Rewriting, Rule};
+use super::{READ_ELSEWHERE, Rewriting, Rule, RuleOutcome};
 use crate::Result;
 use crate::plan::{Elementwise, Operand, Problem};
 
 pub(super) const RULE: Rule = Rule { name: "epilogue", apply };
 
-fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<RuleOutcome> {
     let step = &rewriting.tape.steps[index];
-    let Problem::Map(map) = step.problem else { return Ok(Outcome::Other) };
+    let Problem::Map(map) = step.problem else { return Ok(RuleOutcome::Other) };
     let Some(maker) = rewriting.maker(index, step.value(Operand::Input)) else {
-        return Ok(Outcome::Kept(READ_ELSEWHERE));
+        return Ok(RuleOutcome::Kept(READ_ELSEWHERE));
     };
     let written = step.written().next();
     let mut fused = rewriting.tape.steps[maker].clone();
     let activation = match &mut fused.problem {
         Problem::Conv(conv) => &mut conv.epilogue.activation,
         Problem::Binary(binary) => &mut binary.activation,
-        _ => return Ok(Outcome::Kept("the operation before takes no activation")),
+        _ => return Ok(RuleOutcome::Kept("the operation before takes no activation")),
     };
     if *activation != Elementwise::LINEAR {
-        return Ok(Outcome::Kept("the operation before has an activation already"));
+        return Ok(RuleOutcome::Kept("the operation before has an activation already"));
     }
     *activation = map.activation;
     written.into_iter().for_each(|output| fused.write(output));
     rewriting.put(maker, fused);
-    Ok(Outcome::Gone)
+    Ok(RuleOutcome::Gone)
 }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Outcome, READ_ELSEWHERE, Rewriting, Rule};
+use super::{READ_ELSEWHERE, Rewriting, Rule, RuleOutcome};
 use crate::ops::{Kernel, Read};
 use crate::plan::{BinaryFunction, ConvProblem, Elementwise, Epilogue, Operand, Problem};
 use crate::{DataFormat, Result};
@@ -26,31 +26,33 @@ struct Fold {
     _of: [Option<Arc<Kernel>>; 4],
 }
 
-fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<RuleOutcome> {
     let step = &rewriting.tape.steps[index];
-    let (Problem::Conv(scale), Some(output)) = (step.problem, step.written().next()) else { return Ok(Outcome::Other) };
+    let (Problem::Conv(scale), Some(output)) = (step.problem, step.written().next()) else {
+        return Ok(RuleOutcome::Other);
+    };
     if !is_scale(&scale) {
-        return Ok(Outcome::Other);
+        return Ok(RuleOutcome::Other);
     }
     let Some(maker) = rewriting.maker(index, step.value(Operand::Input)) else {
-        return Ok(Outcome::Kept(READ_ELSEWHERE));
+        return Ok(RuleOutcome::Kept(READ_ELSEWHERE));
     };
     let before = &rewriting.tape.steps[maker];
     let Problem::Conv(conv) = before.problem else {
-        return Ok(Outcome::Kept("the operation before is no convolution"));
+        return Ok(RuleOutcome::Kept("the operation before is no convolution"));
     };
     if !takes_more(&conv) {
-        return Ok(Outcome::Kept("an activation or an addition stands between"));
+        return Ok(RuleOutcome::Kept("an activation or an addition stands between"));
     }
     if channel_run(&conv) != channel_run(&scale) {
-        return Ok(Outcome::Kept("its channels are not those of the convolution before"));
+        return Ok(RuleOutcome::Kept("its channels are not those of the convolution before"));
     }
     let Some(run) = conv.kernel_run() else {
-        return Ok(Outcome::Kept("the groups of the transposed convolution before have their channels apart"));
+        return Ok(RuleOutcome::Kept("the groups of the transposed convolution before have their channels apart"));
     };
     let named = |operand| [before, step].map(|step| step.constant(operand).cloned());
     let ([Some(kernel), Some(scales)], [bias, shift]) = (named(Operand::Kernel), named(Operand::Bias)) else {
-        return Ok(Outcome::Kept("a kernel is no constant"));
+        return Ok(RuleOutcome::Kept("a kernel is no constant"));
     };
     let of = [Some(kernel.clone()), bias.clone(), Some(scales.clone()), shift.clone()];
     let addresses = of.each_ref().map(|kernel| kernel.as_ref().map_or(0, |kernel| Arc::as_ptr(kernel).addr()));
@@ -58,7 +60,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
         Some(fold) => fold.made.clone(),
         None => {
             let Ok(made) = scaled([&kernel, &scales], [bias.as_ref(), shift.as_ref()], run) else {
-                return Ok(Outcome::Kept("the kernel has too many elements"));
+                return Ok(RuleOutcome::Kept("the kernel has too many elements"));
             };
             rewriting.folded.0.entry(addresses).or_insert(Fold { made, _of: of }).made.clone()
         }
@@ -70,7 +72,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
     step.problem = Problem::Conv(ConvProblem { epilogue, ..conv });
     step.write(output);
     rewriting.put(maker, step);
-    Ok(Outcome::Gone)
+    Ok(RuleOutcome::Gone)
 }
 
 /// Whether a convolution's kernel and epilogue can take in what follows.

@@ -41,12 +41,12 @@ use crate::{Gpu, Result};
 /// A rule by name, and what it does to the step of an index.
 struct Rule {
     name: &'static str,
-    apply: fn(&mut Rewriting<'_>, usize) -> Result<Outcome>,
+    apply: fn(&mut Rewriting<'_>, usize) -> Result<RuleOutcome>,
 }
 
 /// What came of a rule at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum RuleOutcome {
     /// Another step does its work: it is to be taken away.
     Gone,
     /// It is another step now.
@@ -168,16 +168,16 @@ impl<'a> Rewriting<'a> {
         for rule in rules {
             let step = self.tape.steps[index].label();
             let outcome = (rule.apply)(self, index)?;
-            if outcome != Outcome::Other {
+            if outcome != RuleOutcome::Other {
                 log::debug!("{}: {step} {outcome}", rule.name);
             }
             match outcome {
-                Outcome::Gone => {
+                RuleOutcome::Gone => {
                     self.uses.count(self.tape, &self.tape.steps[index], false);
                     return Ok(true);
                 }
-                Outcome::Changed => return Ok(false),
-                Outcome::Kept(_) | Outcome::Other => {}
+                RuleOutcome::Changed => return Ok(false),
+                RuleOutcome::Kept(_) | RuleOutcome::Other => {}
             }
         }
         Ok(false)
@@ -203,7 +203,7 @@ impl<'a> Rewriting<'a> {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for RuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone => f.write_str("is done by another step"),
@@ -219,7 +219,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ops::{ConvArgs, Kernel, Numbers, Pad, activate, conv, scale_and_shift, two};
+    use crate::ops::{ConvArgs, Kernel, Numbers, ZeroPadded, activate, conv, scale_and_shift, two};
     use crate::plan::{BinaryFunction, Direction, Elementwise, MapProblem, Operand, Problem};
     use crate::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
@@ -315,7 +315,7 @@ mod tests {
         let padding = MapProblem { elements: 768, dtype: DType::F32, activation: Elementwise::LINEAR };
         tape.step_into(Problem::Map(padding), source, padded);
         let (from, to, before) = ([1, 9, 7], [1, 12, 8], [0, 2, 0]);
-        tape.note_pad(Pad {
+        tape.note_pad(ZeroPadded {
             padded,
             source,
             data_format: DataFormat::ChannelsLast,
@@ -355,7 +355,7 @@ mod tests {
     }
 
     /// What a rule makes of the last step.
-    fn outcome(rule: &Rule, tape: &mut Tape, outputs: &[Value]) -> Outcome {
+    fn outcome(rule: &Rule, tape: &mut Tape, outputs: &[Value]) -> RuleOutcome {
         let (folded, takes_one_pass) = (&mut Folded::default(), &|_: &SeparableProblem, _: u64| Ok(true));
         let index = tape.steps.len() - 1;
         (rule.apply)(&mut Rewriting::new(tape, outputs, folded, takes_one_pass), index).unwrap()
@@ -363,22 +363,22 @@ mod tests {
 
     #[test]
     fn a_rule_says_why_it_leaves_a_step() {
-        let kept = |why| Outcome::Kept(why);
+        let kept = |why| RuleOutcome::Kept(why);
         let mut tape = Tape::default();
         let x = input(&mut tape);
         let alone = normalized(&mut tape, x);
         assert_eq!(outcome(&fold::RULE, &mut tape, &[alone]), kept(READ_ELSEWHERE));
         let active = activate(&mut tape, &Activation::RELU, alone).unwrap();
-        assert_eq!(outcome(&fold::RULE, &mut tape.clone(), &[active]), Outcome::Other);
+        assert_eq!(outcome(&fold::RULE, &mut tape.clone(), &[active]), RuleOutcome::Other);
         assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[alone, active]), kept(READ_ELSEWHERE));
-        assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[active]), Outcome::Gone);
+        assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[active]), RuleOutcome::Gone);
         let again = activate(&mut tape, &Activation::Tanh, active).unwrap();
         let why = "the operation before takes no activation";
         assert_eq!(outcome(&epilogue::RULE, &mut tape.clone(), &[again]), kept(why));
         let sum = added(&mut tape, active, again);
         let why = "no side is made for it alone by a convolution that can add it";
         assert_eq!(outcome(&residual::RULE, &mut tape.clone(), &[sum]), kept(why));
-        assert_eq!(outcome(&dead::RULE, &mut tape.clone(), &[again]), Outcome::Gone);
-        assert_eq!(outcome(&dead::RULE, &mut tape, &[sum]), Outcome::Other);
+        assert_eq!(outcome(&dead::RULE, &mut tape.clone(), &[again]), RuleOutcome::Gone);
+        assert_eq!(outcome(&dead::RULE, &mut tape, &[sum]), RuleOutcome::Other);
     }
 }

@@ -4,7 +4,7 @@
 //! problem, for which `kernels/conv_separable*` have plans that never write what is between. It is not always faster:
 //! what is written once would be computed several times. So the device decides, by a guess or by measuring both.
 
-use super::{Outcome, READ_ELSEWHERE, Rewriting, Rule};
+use super::{READ_ELSEWHERE, Rewriting, Rule, RuleOutcome};
 use crate::Result;
 use crate::ops::Value;
 use crate::plan::{Operand, Problem, SeparableProblem};
@@ -12,25 +12,25 @@ use crate::plan::{Operand, Problem, SeparableProblem};
 pub(super) const RULE: Rule = Rule { name: "one_pass", apply };
 
 /// Takes a pointwise convolution together with the depthwise one before it, where the device is to take both in one pass.
-fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<RuleOutcome> {
     let step = &rewriting.tape.steps[index];
-    let Problem::Conv(pointwise) = step.problem else { return Ok(Outcome::Other) };
+    let Problem::Conv(pointwise) = step.problem else { return Ok(RuleOutcome::Other) };
     if !pointwise.geometry.is_pointwise() || pointwise.geometry.is_depthwise() {
-        return Ok(Outcome::Other);
+        return Ok(RuleOutcome::Other);
     }
     let Some(maker) = rewriting.maker(index, step.value(Operand::Input)) else {
-        return Ok(Outcome::Kept(READ_ELSEWHERE));
+        return Ok(RuleOutcome::Kept(READ_ELSEWHERE));
     };
     let Problem::Conv(depthwise) = rewriting.tape.steps[maker].problem else {
-        return Ok(Outcome::Kept("the operation before is no convolution"));
+        return Ok(RuleOutcome::Kept("the operation before is no convolution"));
     };
     let Some(problem) = SeparableProblem::new(depthwise, pointwise) else {
-        return Ok(Outcome::Kept("the convolution before is no depthwise one that it can be one with"));
+        return Ok(RuleOutcome::Kept("the convolution before is no depthwise one that it can be one with"));
     };
     let bytes = |value: Option<Value>| value.map_or(0, |value| rewriting.tape.bytes(value));
     let read = rewriting.tape.steps[maker].value(Operand::Input);
     if !(rewriting.takes_one_pass)(&problem, bytes(read).max(bytes(step.written().next())))? {
-        return Ok(Outcome::Kept("two passes are to be taken, or have to for a binding"));
+        return Ok(RuleOutcome::Kept("two passes are to be taken, or have to for a binding"));
     }
     let mut both = step.clone();
     both.problem = Problem::Separable(problem);
@@ -42,5 +42,5 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
     // Behind what it adds, which may be made between the two.
     rewriting.put(index, both);
     rewriting.tape.steps[maker..=index].rotate_left(1);
-    Ok(Outcome::Gone)
+    Ok(RuleOutcome::Gone)
 }

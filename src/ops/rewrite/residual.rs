@@ -8,7 +8,7 @@
 //! %6 = Binary add (%5, %0)       becomes   %6 = Conv(%4, kernel, bias) + %0
 //! ```
 
-use super::{Outcome, Rewriting, Rule, fold};
+use super::{Rewriting, Rule, RuleOutcome, fold};
 use crate::Result;
 use crate::ops::Read;
 use crate::plan::{BinaryFunction, ConvProblem, Epilogue, Operand, Problem};
@@ -16,18 +16,18 @@ use crate::plan::{BinaryFunction, ConvProblem, Epilogue, Operand, Problem};
 pub(super) const RULE: Rule = Rule { name: "residual", apply };
 
 /// The convolution then stands where the addition stood, behind the other side.
-fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
+fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<RuleOutcome> {
     let tape = &*rewriting.tape;
     let step = &tape.steps[index];
     let sides = (step.value(Operand::Input), step.value(Operand::Other), step.written().next());
     let (Problem::Binary(sum), (Some(left), Some(right), Some(output))) = (step.problem, sides) else {
-        return Ok(Outcome::Other);
+        return Ok(RuleOutcome::Other);
     };
     if sum.function != BinaryFunction::Add {
-        return Ok(Outcome::Other);
+        return Ok(RuleOutcome::Other);
     }
     if tape.shape(left) != tape.shape(right) || tape.shape(left) != tape.shape(output) {
-        return Ok(Outcome::Kept("its sides are of different shapes"));
+        return Ok(RuleOutcome::Kept("its sides are of different shapes"));
     }
     for (side, residual) in [(left, right), (right, left)] {
         let Some(maker) = rewriting.maker(index, Some(side)) else { continue };
@@ -40,8 +40,8 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<Outcome> {
             moved.write(output);
             rewriting.put(index, moved);
             rewriting.tape.steps[maker..=index].rotate_left(1);
-            return Ok(Outcome::Gone);
+            return Ok(RuleOutcome::Gone);
         }
     }
-    Ok(Outcome::Kept("no side is made for it alone by a convolution that can add it"))
+    Ok(RuleOutcome::Kept("no side is made for it alone by a convolution that can add it"))
 }
