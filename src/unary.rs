@@ -1,126 +1,200 @@
 //! Element-wise functions that are no Keras activation: what ONNX graphs and preprocessing compute between layers.
+//!
+//! All that the library knows of such a function but its WGSL and its reference stands in its row of the table below. A row
+//! such as
+//!
+//! ```text
+//! /// `|x|`.
+//! Abs: "abs", short, keras ["abs", "absolute", "fabs"], onnx [];
+//! ```
+//!
+//! is a variant of [`Unary`] with its documentation, its name, whether its WGSL is short, and the names under which Keras's
+//! `ops` and ONNX have it, if they do. `plan/elementwise.rs` has the recipe for a new one.
 
 use crate::{Error, Result};
 
-/// A function of one value.
-///
-/// NaN comes out as NaN, except where a comparison decides; `sqrt` and `log` of negative values follow the device.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// `|x|`.
-    Abs,
-    /// `−x`.
-    Neg,
-    /// `√x`.
-    Sqrt,
-    /// `1 / x`.
-    Reciprocal,
-    /// `ln x`.
-    Log,
-    /// `ln(1 + x)`, precise near 0 as well.
-    Log1p,
-    /// `eˣ − 1`, precise near 0 as well.
-    Expm1,
-    /// The largest whole number not above `x`.
-    Floor,
-    /// The smallest whole number not below `x`.
-    Ceil,
-    /// The nearest whole number, halves to the even one.
-    Round,
-    /// −1, 0 or 1.
-    Sign,
-    /// The error function, `2/√π · ∫₀ˣ e^{−t²} dt`.
-    Erf,
-    /// `sin x`, x in radians.
-    Sin,
-    /// `cos x`, x in radians.
-    Cos,
-    /// `tan x`, x in radians.
-    Tan,
-    /// `sin(πx) / (πx)`, and 1 at 0.
-    Sinc,
-    /// `x²`.
-    Square,
-    /// 1 for NaN, else 0.
-    IsNan,
-    /// `min(max(x, min), max)`.
-    Clip {
-        /// The least value.
-        min: f32,
-        /// The largest value.
-        max: f32,
-    },
-    /// `scale·x + offset`.
-    Affine {
-        /// The factor.
-        scale: f32,
-        /// What is added.
-        offset: f32,
-    },
-    /// `x^exponent`; NaN for negative `x` unless the exponent is whole.
-    Pow {
-        /// The exponent.
-        exponent: f32,
-    },
-    /// `min(max(scale·x + offset, 0), 1)`: ONNX's HardSigmoid.
-    ClippedAffine {
-        /// The factor.
-        scale: f32,
-        /// What is added.
-        offset: f32,
-    },
-    /// `scale·x` for `x > 0`, else `scale·alpha·(eˣ − 1)`: ONNX's Selu with its parameters.
-    ScaledElu {
-        /// The value towards −∞, before scaling, is `−alpha`.
-        alpha: f32,
-        /// The factor.
-        scale: f32,
-    },
-    /// `x + bias` below `−threshold`, `x − bias` above `threshold`, 0 between: ONNX's Shrink.
-    Shrink {
-        /// Half the width of the gap.
-        threshold: f32,
-        /// What values outside it move towards 0.
-        bias: f32,
-    },
-    /// `x·sigmoid(beta·x)`.
-    Swish {
-        /// The steepness of the gate.
-        beta: f32,
-    },
+/// An element-wise function as shaders have it.
+pub(crate) struct ShaderFunction {
+    /// In `lib/activation.wgsl` or `lib/math.wgsl`.
+    pub(crate) name: &'static str,
+    /// Its derivative, in `lib/slope.wgsl`.
+    pub(crate) slope: &'static str,
+    /// Whether it is less than a dozen instructions.
+    pub(crate) is_short: bool,
 }
 
-/// Every name, with default parameters.
-pub(crate) const NAMES: [(&str, Unary); 25] = [
-    ("abs", Unary::Abs),
-    ("affine", Unary::Affine { scale: 1.0, offset: 0.0 }),
-    ("ceil", Unary::Ceil),
-    ("clip", Unary::Clip { min: f32::NEG_INFINITY, max: f32::INFINITY }),
-    ("clipped_affine", Unary::ClippedAffine { scale: 0.2, offset: 0.5 }),
-    ("cos", Unary::Cos),
-    ("erf", Unary::Erf),
-    ("expm1", Unary::Expm1),
-    ("floor", Unary::Floor),
-    ("is_nan", Unary::IsNan),
-    ("log", Unary::Log),
-    ("log1p", Unary::Log1p),
-    ("neg", Unary::Neg),
-    ("pow", Unary::Pow { exponent: 1.0 }),
-    ("reciprocal", Unary::Reciprocal),
-    ("round", Unary::Round),
-    ("scaled_elu", Unary::ScaledElu { alpha: 1.673_263_2, scale: 1.050_701 }),
-    ("shrink", Unary::Shrink { threshold: 0.5, bias: 0.0 }),
-    ("sign", Unary::Sign),
-    ("sin", Unary::Sin),
-    ("sinc", Unary::Sinc),
-    ("sqrt", Unary::Sqrt),
-    ("square", Unary::Square),
-    ("swish", Unary::Swish { beta: 1.0 }),
-    ("tan", Unary::Tan),
-];
+/// A row of the table of functions.
+pub(crate) struct Row {
+    /// The function with default parameters.
+    pub(crate) function: Unary,
+    name: &'static str,
+    pub(crate) shader: ShaderFunction,
+    /// The functions of `keras.ops` that it is, by their bare names.
+    #[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "files of Keras's ask"))]
+    keras: &'static [&'static str],
+    /// The operators of ONNX that it is, for elements of every type.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "files of ONNX's ask"))]
+    onnx: &'static [&'static str],
+}
+
+macro_rules! functions {
+    ($(#[$type_about:meta])* pub enum $Type:ident { $(
+        $(#[$about:meta])*
+        $Variant:ident $({ $( $(#[$of:meta])* $parameter:ident = $default:expr, )+ })?
+            : $name:literal, $length:ident, keras $keras:tt, onnx $onnx:tt;
+    )+ }) => {
+        $(#[$type_about])*
+        pub enum $Type { $( $(#[$about])* $Variant $({ $( $(#[$of])* $parameter: f32, )+ })?, )+ }
+
+        /// Every function.
+        pub(crate) const FUNCTIONS: &[Row] = &[ $( Row {
+            function: $Type::$Variant $({ $( $parameter: $default ),+ })?,
+            name: $name,
+            shader: ShaderFunction {
+                name: concat!("math_", $name),
+                slope: concat!("math_", $name, "_slope"),
+                is_short: functions!(@$length),
+            },
+            keras: &$keras,
+            onnx: &$onnx,
+        } ),+ ];
+
+        impl $Type {
+            /// The names of its parameters, in the order of [`parameters`](Self::parameters).
+            pub const fn parameter_names(&self) -> &'static [&'static str] {
+                match self { $( Self::$Variant { .. } => &[ $( $( stringify!($parameter) ),+ )? ], )+ }
+            }
+
+            /// Its parameters; unused ones are 0.
+            pub const fn parameters(&self) -> [f32; 2] {
+                match *self { $( Self::$Variant $({ $( $parameter ),+ })? => two(&[ $( $( $parameter ),+ )? ]), )+ }
+            }
+
+            /// The same function with other parameters, in the order of [`parameters`](Self::parameters).
+            pub fn with_parameters(self, parameters: [f32; 2]) -> Self {
+                let mut left = parameters.into_iter();
+                let mut next = || left.next().unwrap_or_default();
+                match self { $( Self::$Variant { .. } => Self::$Variant { $( $( $parameter: next() ),+ )? }, )+ }
+            }
+        }
+    };
+    (@short) => { true };
+    (@long) => { false };
+}
+
+/// One or two numbers or none, and zeros behind them.
+const fn two(numbers: &[f32]) -> [f32; 2] {
+    match *numbers {
+        [] => [0.0; 2],
+        [first] => [first, 0.0],
+        [first, second, ..] => [first, second],
+    }
+}
+
+functions! {
+    /// A function of one value.
+    ///
+    /// NaN comes out as NaN, except where a comparison decides; `sqrt` and `log` of negative values follow the device.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[non_exhaustive]
+    pub enum Unary {
+        /// `|x|`.
+        Abs: "abs", short, keras ["abs", "absolute", "fabs"], onnx [];
+        /// `−x`.
+        Neg: "neg", short, keras ["negative"], onnx [];
+        /// `√x`.
+        Sqrt: "sqrt", long, keras ["sqrt"], onnx ["Sqrt"];
+        /// `1 / x`.
+        Reciprocal: "reciprocal", long, keras ["reciprocal"], onnx ["Reciprocal"];
+        /// `ln x`.
+        Log: "log", long, keras ["log"], onnx ["Log"];
+        /// `ln(1 + x)`, precise near 0 as well.
+        Log1p: "log1p", long, keras ["log1p"], onnx [];
+        /// `eˣ − 1`, precise near 0 as well.
+        Expm1: "expm1", long, keras ["expm1"], onnx [];
+        /// The largest whole number not above `x`.
+        Floor: "floor", long, keras ["floor"], onnx ["Floor"];
+        /// The smallest whole number not below `x`.
+        Ceil: "ceil", long, keras ["ceil"], onnx ["Ceil"];
+        /// The nearest whole number, halves to the even one.
+        Round: "round", long, keras [], onnx ["Round"];
+        /// −1, 0 or 1.
+        Sign: "sign", long, keras ["sign"], onnx ["Sign"];
+        /// The error function, `2/√π · ∫₀ˣ e^{−t²} dt`.
+        Erf: "erf", long, keras ["erf"], onnx ["Erf"];
+        /// `1 − erf x`, precise where that is near 0 as well.
+        Erfc: "erfc", long, keras ["erfc"], onnx [];
+        /// `sin x`, x in radians.
+        Sin: "sin", long, keras ["sin"], onnx ["Sin"];
+        /// `cos x`, x in radians.
+        Cos: "cos", long, keras ["cos"], onnx ["Cos"];
+        /// `tan x`, x in radians.
+        Tan: "tan", long, keras ["tan"], onnx ["Tan"];
+        /// `sin(πx) / (πx)`, and 1 at 0.
+        Sinc: "sinc", long, keras ["sinc"], onnx [];
+        /// `x²`.
+        Square: "square", short, keras ["square"], onnx [];
+        /// 1 for NaN, else 0.
+        IsNan: "is_nan", short, keras ["isnan"], onnx ["IsNaN"];
+        /// `min(max(x, min), max)`.
+        Clip {
+            /// The least value.
+            min = f32::NEG_INFINITY,
+            /// The largest value.
+            max = f32::INFINITY,
+        }: "clip", short, keras [], onnx [];
+        /// `scale·x + offset`.
+        Affine {
+            /// The factor.
+            scale = 1.0,
+            /// What is added.
+            offset = 0.0,
+        }: "affine", short, keras [], onnx [];
+        /// `x^exponent`; NaN for negative `x` unless the exponent is whole.
+        Pow {
+            /// The exponent.
+            exponent = 1.0,
+        }: "pow", long, keras [], onnx [];
+        /// `min(max(scale·x + offset, 0), 1)`: ONNX's HardSigmoid.
+        ClippedAffine {
+            /// The factor.
+            scale = 0.2,
+            /// What is added.
+            offset = 0.5,
+        }: "clipped_affine", short, keras [], onnx [];
+        /// `scale·x` for `x > 0`, else `scale·alpha·(eˣ − 1)`: ONNX's Selu with its parameters.
+        ScaledElu {
+            /// The value towards −∞, before scaling, is `−alpha`.
+            alpha = 1.673_263_2,
+            /// The factor.
+            scale = 1.050_701,
+        }: "scaled_elu", long, keras [], onnx [];
+        /// `x + bias` below `−threshold`, `x − bias` above `threshold`, 0 between: ONNX's Shrink.
+        Shrink {
+            /// Half the width of the gap.
+            threshold = 0.5,
+            /// What values outside it move towards 0.
+            bias = 0.0,
+        }: "shrink", long, keras [], onnx [];
+        /// `x·sigmoid(beta·x)`.
+        Swish {
+            /// The steepness of the gate.
+            beta = 1.0,
+        }: "swish", long, keras [], onnx [];
+    }
+}
 
 impl Unary {
+    /// The names that [`from_name`](Self::from_name) takes: one of each function.
+    ///
+    /// ```
+    /// # use wgpu_conv::Unary;
+    /// assert!(Unary::names().any(|name| name == "sqrt"));
+    /// ```
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FUNCTIONS.iter().map(|row| row.name)
+    }
+
     /// The function of a name, with default parameters.
     ///
     /// # Errors
@@ -133,8 +207,8 @@ impl Unary {
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn from_name(name: &str) -> Result<Self> {
-        NAMES.iter().find(|(known, _)| *known == name).map(|&(_, function)| function).ok_or_else(|| {
-            let names: Vec<_> = NAMES.iter().map(|(known, _)| *known).collect();
+        FUNCTIONS.iter().find(|row| row.name == name).map(|row| row.function).ok_or_else(|| {
+            let names: Vec<_> = Self::names().collect();
             Error::invalid(
                 "function",
                 format!("the function must be one of {}", names.join(", ")),
@@ -145,49 +219,25 @@ impl Unary {
 
     /// Its name, whatever the parameters.
     pub fn name(&self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its row: every variant has one.
+    pub(crate) fn row(&self) -> &'static Row {
         let kind = std::mem::discriminant(self);
-        let named = NAMES.iter().find(|(_, known)| std::mem::discriminant(known) == kind);
-        named.map_or("every function has a name", |(name, _)| name)
+        FUNCTIONS.iter().find(|row| std::mem::discriminant(&row.function) == kind).unwrap_or(&FUNCTIONS[0])
     }
 
-    /// The names of its parameters, in the order of [`parameters`](Self::parameters).
-    pub const fn parameter_names(&self) -> &'static [&'static str] {
-        match self {
-            Self::Clip { .. } => &["min", "max"],
-            Self::Affine { .. } | Self::ClippedAffine { .. } => &["scale", "offset"],
-            Self::Pow { .. } => &["exponent"],
-            Self::ScaledElu { .. } => &["alpha", "scale"],
-            Self::Shrink { .. } => &["threshold", "bias"],
-            Self::Swish { .. } => &["beta"],
-            _ => &[],
-        }
+    /// The function that is `keras.ops`'s of this bare name.
+    #[cfg(feature = "keras")]
+    pub(crate) fn of_keras(name: &str) -> Option<Self> {
+        FUNCTIONS.iter().find(|row| row.keras.contains(&name)).map(|row| row.function)
     }
 
-    /// Its parameters; unused ones are 0.
-    pub const fn parameters(&self) -> [f32; 2] {
-        match *self {
-            Self::Clip { min, max } => [min, max],
-            Self::Affine { scale, offset } | Self::ClippedAffine { scale, offset } => [scale, offset],
-            Self::Pow { exponent } => [exponent, 0.0],
-            Self::ScaledElu { alpha, scale } => [alpha, scale],
-            Self::Shrink { threshold, bias } => [threshold, bias],
-            Self::Swish { beta } => [beta, 0.0],
-            _ => [0.0; 2],
-        }
-    }
-
-    /// The same function with other parameters, in the order of [`parameters`](Self::parameters).
-    pub const fn with_parameters(self, [first, second]: [f32; 2]) -> Self {
-        match self {
-            Self::Clip { .. } => Self::Clip { min: first, max: second },
-            Self::Affine { .. } => Self::Affine { scale: first, offset: second },
-            Self::ClippedAffine { .. } => Self::ClippedAffine { scale: first, offset: second },
-            Self::Pow { .. } => Self::Pow { exponent: first },
-            Self::ScaledElu { .. } => Self::ScaledElu { alpha: first, scale: second },
-            Self::Shrink { .. } => Self::Shrink { threshold: first, bias: second },
-            Self::Swish { .. } => Self::Swish { beta: first },
-            plain => plain,
-        }
+    /// The function that is ONNX's operator of this name.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn of_onnx(operator: &str) -> Option<Self> {
+        FUNCTIONS.iter().find(|row| row.onnx.contains(&operator)).map(|row| row.function)
     }
 
     /// Checks the parameters: numbers, finite but for the limits of `clip`.
@@ -216,7 +266,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for (name, function) in NAMES {
+        for &Row { name, function, .. } in FUNCTIONS {
             assert_eq!(Unary::from_name(name).unwrap().name(), name);
             assert_eq!(function.with_parameters(function.parameters()), function);
             function.validate().unwrap();

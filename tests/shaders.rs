@@ -27,7 +27,7 @@ use wgpu_conv::plan::{
     Binding, Caps, CastProblem, Constant, ConvProblem, Dispatch, Elementwise, Epilogue, MapProblem, Operand, Plan,
     Problem, RecurrentFunction, RecurrentGradientProblem, RecurrentProblem, Shader,
 };
-use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, candidates};
+use wgpu_conv::{Activation, DType, DataFormat, Error, Rounding, Unary, candidates};
 
 /// Devices that plans are asked for: the least there is, one with f16, software adapters, a roomy GPU, those with
 /// cooperative matrices as NVIDIA's and as Apple's have them, a cramped one.
@@ -68,6 +68,12 @@ fn problems() -> Vec<(String, Problem)> {
                 let slope = MapProblem { elements: 1001, dtype, activation };
                 problems.push((format!("gradient of {name} {dtype}"), Problem::MapGradient(slope)));
             }
+        }
+        for name in Unary::names() {
+            let activation = Elementwise::of_unary(&Unary::from_name(name).expect("a name"));
+            let function = MapProblem { elements: 1001, dtype, activation };
+            problems.push((format!("{name} {dtype}"), Problem::Map(function)));
+            problems.push((format!("gradient of {name} {dtype}"), Problem::MapGradient(function)));
         }
         let cases = problems::cases(dtype).into_iter().chain(strided::cases(dtype));
         let cases = cases.chain(separable::cases(dtype)).chain(gradients::cases(dtype));

@@ -119,6 +119,7 @@ fn right_operators_are_within_their_bounds() {
         Unary::Round,
         Unary::Sign,
         Unary::Erf,
+        Unary::Erfc,
         Unary::Expm1,
         Unary::Sin,
         Unary::Cos,

@@ -148,6 +148,7 @@ fn math_round_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_sign_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_is_nan_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_erf_slope(x: Acc) -> Acc { return Acc(1.1283792) * exp(-x * x); }
+fn math_erfc_slope(x: Acc) -> Acc { return Acc(-1.1283792) * exp(-x * x); }
 fn math_sin_slope(x: Acc) -> Acc { return math_cos(x); }
 fn math_cos_slope(x: Acc) -> Acc { return -math_sin(x); }
 

@@ -24,7 +24,6 @@ pub(super) const OPERATORS: &[Operator] = &[
     row("Greater", &["axis", "broadcast"], |a| a.compared(BinaryFunction::Greater)).takes(2, 1),
     row("GreaterOrEqual", &[], |a| a.compared(BinaryFunction::GreaterEqual)).takes(2, 1),
     row("IsInf", &["detect_negative", "detect_positive"], is_infinite),
-    row("IsNaN", &[], |a| a.map(Unary::IsNan)),
     row("Less", &["axis", "broadcast"], |a| a.compared(BinaryFunction::Less)).takes(2, 1),
     row("LessOrEqual", &[], |a| a.compared(BinaryFunction::LessEqual)).takes(2, 1),
     row("Mod", &["fmod"], modulo).takes(2, 1),
@@ -34,7 +33,6 @@ pub(super) const OPERATORS: &[Operator] = &[
     }),
     row("Or", &["axis", "broadcast"], |a| a.compared(BinaryFunction::LogicalOr)).takes(2, 1),
     row("Sinh", &[], hyperbolic),
-    row("Tan", &[], |a| a.map(Unary::Tan)),
     row("Where", &[], |a| {
         let [condition, yes, no] = [a.term(0)?, a.term(1)?, a.term(2)?];
         one(a.chosen(&condition, yes, no)?)

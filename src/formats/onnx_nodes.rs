@@ -47,7 +47,6 @@ const OPERATORS: &[Operator] = &[
     ),
     row("BatchNormalization", &["epsilon", "is_test", "momentum", "spatial", "training_mode"], batch_normalization)
         .takes(5, 5),
-    row("Ceil", &[], |a| a.map(Unary::Ceil)),
     row("Celu", &["alpha"], |a| a.activation(Activation::Celu { alpha: a.node.float("alpha", 1.0) })),
     row("Clip", &["max", "min"], clip).takes(3, 1),
     row("Concat", &["axis"], concat).takes(usize::MAX, 1),
@@ -60,16 +59,13 @@ const OPERATORS: &[Operator] = &[
         conv_transpose,
     )
     .takes(3, 1),
-    row("Cos", &[], |a| a.map(Unary::Cos)),
     row("DepthToSpace", &["blocksize", "mode"], depth_to_space),
     row("Div", BINARY, divide).takes(2, 1),
     row("Dropout", &["is_test", "ratio", "seed"], dropout).takes(3, 2),
     row("Elu", &["alpha"], |a| a.activation(Activation::Elu { alpha: a.node.float("alpha", 1.0) })),
-    row("Erf", &[], |a| a.map(Unary::Erf)),
     row("Exp", &[], |a| a.activation(Activation::Exponential)),
     row("Expand", &[], expand).takes(2, 1),
     row("Flatten", &["axis"], flatten),
-    row("Floor", &[], |a| a.map(Unary::Floor)),
     row("Gelu", &["approximate"], gelu),
     row("Gemm", &["alpha", "beta", "broadcast", "transA", "transB"], gemm).takes(3, 1),
     row("GlobalAveragePool", &[], global_pool),
@@ -84,7 +80,6 @@ const OPERATORS: &[Operator] = &[
     row("LeakyRelu", &["alpha"], |a| {
         a.activation(Activation::LeakyRelu { negative_slope: a.node.float("alpha", 0.01) })
     }),
-    row("Log", &[], |a| a.map(Unary::Log)),
     row("LpNormalization", &["axis", "p"], lp_normalization),
     row("LogSoftmax", &["axis"], softmax),
     row("LpPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"], pool),
@@ -104,7 +99,6 @@ const OPERATORS: &[Operator] = &[
     row("Pad", &["mode", "pads", "value"], pad).takes(4, 1),
     row("Pow", BINARY, pow).takes(2, 1),
     row("Range", &[], host_only).takes(3, 1),
-    row("Reciprocal", &[], |a| a.map(Unary::Reciprocal)),
     row("ReduceL1", REDUCE, reduce).takes(2, 1),
     row("ReduceL2", REDUCE, reduce).takes(2, 1),
     row("ReduceLogSum", REDUCE, reduce).takes(2, 1),
@@ -133,13 +127,10 @@ const OPERATORS: &[Operator] = &[
         resize,
     )
     .takes(4, 1),
-    row("Round", &[], |a| a.map(Unary::Round)),
     row("Selu", &["alpha", "gamma"], selu),
     row("Shape", &["end", "start"], shape_of),
     row("Shrink", &["bias", "lambd"], shrink),
     row("Sigmoid", &[], |a| a.activation(Activation::Sigmoid)),
-    row("Sign", &[], |a| a.map(Unary::Sign)),
-    row("Sin", &[], |a| a.map(Unary::Sin)),
     row("Size", &[], size_of),
     row("Slice", &["axes", "ends", "starts"], slice).takes(5, 1),
     row("Softmax", &["axis"], softmax),
@@ -147,7 +138,6 @@ const OPERATORS: &[Operator] = &[
     row("Softsign", &[], |a| a.activation(Activation::Softsign)),
     row("SpaceToDepth", &["blocksize"], space_to_depth),
     row("Split", &["axis", "num_outputs", "split"], split).takes(2, usize::MAX),
-    row("Sqrt", &[], |a| a.map(Unary::Sqrt)),
     row("Squeeze", &["axes"], squeeze).takes(2, 1),
     row("Sub", BINARY, |a| a.broadcast(BinaryFunction::Subtract)).takes(2, 1),
     row("Sum", &[], |a| a.broadcast(BinaryFunction::Add)).takes(usize::MAX, 1),
@@ -179,10 +169,17 @@ pub(super) const CUT: &str =
 const STANDARD: [&[Operator]; 5] =
     [OPERATORS, onnx_logic::OPERATORS, onnx_places::OPERATORS, onnx_quantized::OPERATORS, onnx_recurrent::OPERATORS];
 
+/// Any operator that is an element-wise function by itself: the table of [`Unary`] has its name.
+const FUNCTION: Operator = row("", &[], |a| {
+    let function = Unary::of_onnx(&a.node.op_type).ok_or("the operator is not supported")?;
+    a.map(function)
+});
+
 /// The operator of a name, ONNX's or onnxruntime's.
 pub(super) fn operator(microsoft: bool, name: &str) -> Outcome<&'static Operator> {
     let tables = if microsoft { &[onnx_fused::OPERATORS][..] } else { &STANDARD };
     let found = tables.iter().flat_map(|table| *table).find(|operator| operator.name == name);
+    let found = found.or_else(|| (!microsoft && Unary::of_onnx(name).is_some()).then_some(&FUNCTION));
     found.ok_or_else(|| match name {
         // What they make has an extent that depends on values, which no layer has.
         "Compress" | "NonMaxSuppression" | "NonZero" | "Unique" => {

@@ -519,7 +519,7 @@ impl OperatorWriter {
             );
             return Ok(vec![if grows { self.wrapped(call.whole_type(), made)? } else { made }]);
         }
-        if let Some(function) = unary(&call.function) {
+        if let Some(function) = Unary::of_keras(&call.function) {
             let input = call.tensor_at(0)?;
             call.only(1, &[])?;
             let made = self.map(function, input);
@@ -1447,21 +1447,6 @@ impl OperatorCall {
         let keras_3 = !self.shown.starts_with("tf.");
         Ok(Some(match self.function.as_str() {
             "exp" => Activation::Exponential,
-            "relu" => Activation::RELU,
-            "relu6" => Activation::Relu6,
-            "sigmoid" => Activation::Sigmoid,
-            "log_sigmoid" => Activation::LogSigmoid,
-            "hard_sigmoid" => Activation::HardSigmoid,
-            "hard_silu" | "hard_swish" => Activation::HardSilu,
-            "hard_tanh" => Activation::HardTanh,
-            "silu" | "swish" => Activation::Silu,
-            "softplus" => Activation::Softplus,
-            "softsign" => Activation::Softsign,
-            "selu" => Activation::Selu,
-            "tanh" => Activation::Tanh,
-            "tanh_shrink" => Activation::TanhShrink,
-            "sparse_plus" => Activation::SparsePlus,
-            "sparse_sigmoid" => Activation::SparseSigmoid,
             "leaky_relu" => Activation::LeakyRelu { negative_slope: parameter("negative_slope", 0.2)? },
             "elu" => Activation::Elu { alpha: parameter("alpha", 1.0)? },
             "celu" => Activation::Celu { alpha: parameter("alpha", 1.0)? },
@@ -1477,7 +1462,8 @@ impl OperatorCall {
             "log_softmax" => Activation::LogSoftmax { axis: axis()? },
             "sparsemax" => Activation::Sparsemax { axis: axis()? },
             "glu" => Activation::Glu { axis: axis()? },
-            _ => return Ok(None),
+            // Those without parameters; relu's own has none here.
+            name => return Ok(Activation::from_name(name).ok()),
         }))
     }
 }
@@ -1620,29 +1606,6 @@ fn of_number(function: BinaryFunction, number: f32) -> Option<Unary> {
         BinaryFunction::Divide if number == 1.0 => Some(Unary::Reciprocal),
         _ => None,
     }
-}
-
-fn unary(function: &str) -> Option<Unary> {
-    Some(match function {
-        "abs" | "absolute" | "fabs" => Unary::Abs,
-        "negative" => Unary::Neg,
-        "sqrt" => Unary::Sqrt,
-        "square" => Unary::Square,
-        "reciprocal" => Unary::Reciprocal,
-        "log" => Unary::Log,
-        "log1p" => Unary::Log1p,
-        "expm1" => Unary::Expm1,
-        "floor" => Unary::Floor,
-        "ceil" => Unary::Ceil,
-        "sign" => Unary::Sign,
-        "sin" => Unary::Sin,
-        "cos" => Unary::Cos,
-        "tan" => Unary::Tan,
-        "erf" => Unary::Erf,
-        "isnan" => Unary::IsNan,
-        "sinc" => Unary::Sinc,
-        _ => return None,
-    })
 }
 
 fn reduction(function: &str) -> Option<ReduceFunction> {

@@ -5,50 +5,40 @@
 //! [`Epilogue`](super::Epilogue). A [`CastProblem`] changes what the elements are stored as.
 //!
 //! # Recipe: add an element-wise function
-//! 1. A variant of [`Activation`] or [`Unary`] and its row of `NAMES` beside it, which unit tests read back; its parameters,
-//!    if it has any.
-//! 2. A row of `FUNCTIONS` here by that name; a unit test asks for it.
-//! 3. The function in `lib/activation.wgsl` or `lib/math.wgsl`, and its derivative in `lib/slope.wgsl`; `tests/shaders.rs` asks
-//!    for both.
-//! 4. Its reference in f64, for which the compiler asks (`reference/activation.rs`, `reference/operators.rs`), and how far off it
-//!    may be, where that is other than by a few units of the last place (`reference/tolerance.rs`).
-//! 5. A row in each format that has it (`formats/operators.rs`, `formats/onnx_nodes.rs`); nothing asks for that.
-//! 6. A row of `tests/gradients.rs`, which compares the function with its reference and the derivative with differences of it; and,
-//!    where Keras has the function, a file of Keras's in `tests/fixtures/findings`. Nothing asks for either.
+//! 1. A row of the table in `unary.rs`: its name, its parameters, and what Keras and ONNX call it, whose files are read by
+//!    that.
+//! 2. The function in `lib/math.wgsl` by the name `math_…`, and its derivative in `lib/slope.wgsl` by `math_…_slope`;
+//!    `tests/shaders.rs` asks for both.
+//! 3. Its reference in f64, for which the compiler asks (`reference/operators.rs`), and how far off it may be, where that is
+//!    other than by a few units of the last place (`reference/tolerance.rs`).
 //!
-//! `Sinc` was added so: `unary.rs`, this file, two of shaders, `reference/operators.rs`, `formats/operators.rs`, and the tests.
+//! `tests/gradients.rs` compares every row with its reference, and its derivative with differences of it, and asks for a range
+//! of inputs where the function has none of all numbers.
+//!
+//! `Erfc` was added so: `unary.rs`, `lib/math.wgsl`, `lib/slope.wgsl` and the two files of the reference; beyond the recipe, a row
+//! in `tests/verify.rs` and one in `tests/common/strided.rs`, and what Keras makes of it in `tests/fixtures/findings`.
+//!
+//! An activation of Keras's is a variant of [`Activation`] with a row of `NAMES` instead, and a row here.
 
 use super::{ACTIVATION, MATH, Part};
+use crate::unary::{FUNCTIONS, ShaderFunction};
 use crate::{Activation, DType, Rounding, Unary};
-
-/// A row of the table of element-wise functions: see [`FUNCTIONS`].
-struct Function {
-    /// In `lib/activation.wgsl` or `lib/math.wgsl`.
-    name: &'static str,
-    /// Its derivative, in `lib/slope.wgsl`.
-    slope: &'static str,
-    /// Whether it is less than a dozen instructions.
-    short: bool,
-}
 
 macro_rules! short {
     ($name:literal) => {
-        Function { name: $name, slope: concat!($name, "_slope"), short: true }
+        ShaderFunction { name: $name, slope: concat!($name, "_slope"), is_short: true }
     };
 }
 
 macro_rules! long {
     ($name:literal) => {
-        Function { short: false, ..short!($name) }
+        ShaderFunction { is_short: false, ..short!($name) }
     };
 }
 
-/// How the names of functions that are no activations begin in shaders.
-const OTHERS: &str = "math_";
-
-/// Every function by the name that shaders call it: one that is not here does not compile, and one whose derivative is not
-/// in `lib/slope.wgsl` fails `tests/shaders.rs`.
-const FUNCTIONS: [Function; 55] = [
+/// Keras's activations by the names that shaders call them; the other functions stand in the table of [`Unary`]. One whose
+/// derivative is not in `lib/slope.wgsl` fails `tests/shaders.rs`.
+const ACTIVATIONS: [ShaderFunction; 30] = [
     short!("linear"),
     short!("relu"),
     long!("relu_general"),
@@ -79,31 +69,6 @@ const FUNCTIONS: [Function; 55] = [
     short!("threshold"),
     long!("sparse_plus"),
     long!("sparse_sigmoid"),
-    short!("math_abs"),
-    short!("math_neg"),
-    long!("math_sqrt"),
-    long!("math_reciprocal"),
-    long!("math_log"),
-    long!("math_log1p"),
-    long!("math_expm1"),
-    long!("math_floor"),
-    long!("math_ceil"),
-    long!("math_round"),
-    long!("math_sign"),
-    long!("math_erf"),
-    long!("math_sin"),
-    long!("math_cos"),
-    long!("math_tan"),
-    long!("math_sinc"),
-    short!("math_square"),
-    short!("math_is_nan"),
-    short!("math_clip"),
-    short!("math_affine"),
-    long!("math_pow"),
-    short!("math_clipped_affine"),
-    long!("math_scaled_elu"),
-    long!("math_shrink"),
-    long!("math_swish"),
 ];
 
 /// An element-wise function as a shader takes it: a function of `lib/activation.wgsl` or `lib/math.wgsl`, and its
@@ -134,19 +99,18 @@ impl Elementwise {
 
     /// The form of a function that is no activation.
     pub fn of_unary(function: &Unary) -> Self {
-        let named = |row: &&Function| row.name.strip_prefix(OTHERS) == Some(function.name());
-        let name = FUNCTIONS.iter().find(named).unwrap_or(&FUNCTIONS[0]).name;
         let [first, second] = function.parameters().map(f32::to_bits);
-        Self { function: name, parameters: [first, second, 0] }
+        Self { function: function.row().shader.name, parameters: [first, second, 0] }
     }
 
-    fn row(&self) -> &'static Function {
-        FUNCTIONS.iter().find(|row| row.name == self.function).unwrap_or(&FUNCTIONS[0])
+    fn shader(&self) -> &'static ShaderFunction {
+        let others = FUNCTIONS.iter().map(|row| &row.shader);
+        ACTIVATIONS.iter().chain(others).find(|row| row.name == self.function).unwrap_or(&ACTIVATIONS[0])
     }
 
     /// The parts of a shader that define the function.
     pub(crate) fn parts(&self) -> &'static [Part] {
-        if self.function.starts_with(OTHERS) { &[ACTIVATION, MATH] } else { &[ACTIVATION] }
+        if ACTIVATIONS.iter().any(|row| row.name == self.function) { &[ACTIVATION] } else { &[ACTIVATION, MATH] }
     }
 
     /// The function's name in its part.
@@ -156,12 +120,12 @@ impl Elementwise {
 
     /// The name of its derivative in `lib/slope.wgsl`.
     pub(crate) fn slope(&self) -> &'static str {
-        self.row().slope
+        self.shader().slope
     }
 
     /// Whether it is a dozen instructions or more, too long to be repeated at every store of a large tile.
     pub(crate) fn is_long(&self) -> bool {
-        !self.row().short
+        !self.shader().is_short
     }
 
     /// The bits of its three f32 parameters.
@@ -197,12 +161,11 @@ pub struct CastProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::NAMES as ACTIVATIONS;
-    use crate::unary::NAMES as FUNCTIONS_OF_ONNX;
+    use crate::activation::NAMES;
 
-    /// Every function that there is has its row; without one it would have the slope of another.
+    /// Every activation that there is has its row; without one it would have the slope of another.
     #[test]
-    fn every_function_is_in_the_table() {
+    fn every_activation_is_in_the_table() {
         let others = [
             Activation::HardSigmoid2,
             Activation::Threshold { threshold: 0.0, default_value: 0.0 },
@@ -210,13 +173,9 @@ mod tests {
             Activation::Relu { negative_slope: 0.5, max_value: None, threshold: 0.0 },
             Activation::Relu { negative_slope: 0.5, max_value: Some(6.0), threshold: 0.0 },
         ];
-        let activations = ACTIVATIONS.iter().map(|(_, activation)| *activation).chain(others);
-        let unary = FUNCTIONS_OF_ONNX.iter().map(|(_, function)| Elementwise::of_unary(function));
-        for function in activations.filter_map(|activation| Elementwise::new(&activation)).chain(unary) {
-            assert_eq!(function.row().name, function.function);
-        }
-        for (name, function) in FUNCTIONS_OF_ONNX {
-            assert_eq!(Elementwise::of_unary(&function).function, format!("{OTHERS}{name}"));
+        let activations = NAMES.iter().map(|(_, activation)| *activation).chain(others);
+        for function in activations.filter_map(|activation| Elementwise::new(&activation)) {
+            assert_eq!(function.shader().name, function.function);
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
         Unary::Round => of(&f64::round_ties_even),
         Unary::Sign => of(&|x| if x == 0.0 { 0.0 } else { x.signum() }),
         Unary::Erf => of(&|x| 1.0 - erfc(x)),
+        Unary::Erfc => of(&erfc),
         Unary::Sin => of(&f64::sin),
         Unary::Cos => of(&f64::cos),
         Unary::Tan => of(&f64::tan),

@@ -156,6 +156,8 @@ pub fn function_error(name: &str, x: f64, y: f64) -> f64 {
         "affine" | "clipped_affine" => accumulated(1, y.abs() + 4.0 * x.abs()),
         "pow" => (EXPONENTIAL + 32.0 * UNIT) * y.abs(),
         "expm1" => ACTIVATION * y.abs() + (EXPONENTIAL + x.abs() * 2.0 * UNIT) * (y + 1.0),
+        // Two exponentials, of which one's argument is reduced from as much as x².
+        "erfc" => (2.0 * EXPONENTIAL + (32.0 + 2.0 * x * x) * UNIT) * y.abs() + f64::from(f32::MIN_POSITIVE),
         // The quotient of two numbers, the lower of which may be small.
         "tan" => ACTIVATION * (1.0 + y * y),
         _ => ACTIVATION + ACTIVATION * y.abs(),

@@ -535,11 +535,22 @@ fn erf(x: f64) -> f64 {
     1.0_f64.copysign(x)
 }
 
+/// What the error function leaves of 1: its integral from x on, by Simpson's rule.
+fn erfc(x: f64) -> f64 {
+    if x < 0.0 {
+        return 2.0 - erfc(-x);
+    }
+    let (steps, length) = (4096, 1.0 / 512.0);
+    let weight = |i: i32| if i == 0 || i == steps { 1.0 } else { f64::from(2 + i % 2 * 2) };
+    let sum: f64 = (0..=steps).map(|i| weight(i) * (-(x + f64::from(i) * length).powi(2)).exp()).sum();
+    sum * length / 3.0 * 2.0 / std::f64::consts::PI.sqrt()
+}
+
 fn functions(dtype: DType) -> Vec<Case> {
     let round = |x: f64| if (x - x.trunc()).abs() == 0.5 { 2.0 * (x / 2.0).round() } else { x.round() };
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     type Row<'a> = (Unary, &'a dyn Fn(f64) -> f64, bool);
-    let rows: [Row<'_>; 28] = [
+    let rows: [Row<'_>; 29] = [
         (Unary::Abs, &f64::abs, false),
         (Unary::Neg, &|x| -x, false),
         (Unary::Sqrt, &f64::sqrt, true),
@@ -552,6 +563,7 @@ fn functions(dtype: DType) -> Vec<Case> {
         (Unary::Round, &round, false),
         (Unary::Sign, &|x| if x == 0.0 { 0.0 } else { x.signum() }, false),
         (Unary::Erf, &erf, false),
+        (Unary::Erfc, &erfc, false),
         (Unary::Sin, &f64::sin, false),
         (Unary::Cos, &f64::cos, false),
         (Unary::Tan, &f64::tan, false),
