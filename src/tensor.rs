@@ -272,7 +272,9 @@ pub(crate) fn check_call(built: &str, gpu: &Gpu, commands: &Commands, inputs: &[
     inputs.iter().try_for_each(|input| input.check_computed(Some(commands)))
 }
 
-fn check_length(shape: &Shape, length: usize) -> Result<()> {
+/// # Errors
+/// [`Error::Invalid`] where `shape` has not so many elements.
+pub(crate) fn check_length(shape: &Shape, length: usize) -> Result<()> {
     if shape.elements()? == length as u64 {
         return Ok(());
     }

@@ -2,10 +2,14 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
 use hdf5_pure::{
-    AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, Group, GroupBuilder, LibVer,
+    AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, FormatError, Group,
+    GroupBuilder, LibVer, Source,
 };
 
 use super::decode;
@@ -15,6 +19,8 @@ use crate::{Error, HostTensor, Result, Shape};
 /// An open file of weights.
 pub(super) struct WeightsFile {
     file: File,
+    /// Where it lies, if it is not in memory.
+    section: Option<Section>,
     place: String,
     /// Bytes of weights that may still be read. Every weight of an honest file stands in bytes of its own, so all of them
     /// cannot take more than the file; a forged one might claim the same bytes again and again, or bytes never written.
@@ -24,6 +30,41 @@ pub(super) struct WeightsFile {
     /// The groups in a group, by its path and their names: to look for one by its path reads all beside it.
     groups: RefCell<HashMap<String, HashMap<String, Group>>>,
     meter: Meter,
+}
+
+/// A part of a file on the disk, of which what is asked for is read.
+#[derive(Clone)]
+struct Section {
+    file: Arc<Mutex<std::fs::File>>,
+    range: Range<u64>,
+}
+
+impl Source for Section {
+    fn len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::result::Result<(), FormatError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let read =
+            file.seek(SeekFrom::Start(self.range.start.saturating_add(offset))).and_then(|_| file.read_exact(buffer));
+        read.map_err(|error| FormatError::Source(error.to_string()))
+    }
+}
+
+/// A dataset that stands where weights do, and has the form of some. Its values have not been read.
+pub(super) struct Found {
+    dataset: Dataset,
+    place: String,
+    pub(super) dims: Vec<usize>,
+    decode: Decode,
+}
+
+/// How bytes become values.
+enum Decode {
+    Floats(fn(&[u8]) -> Vec<f32>),
+    /// Whole numbers. Those beyond what floats hold are rounded only where they are a count, which nothing computes with.
+    Whole(fn(&[u8]) -> Vec<i128>, bool),
 }
 
 /// The memory that a group of a file is counted as, beside its path.
@@ -48,7 +89,22 @@ impl WeightsFile {
     pub(super) fn open(bytes: Vec<u8>, place: String, meter: Meter) -> Result<Self> {
         let budget = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self { file, place, budget, texts_checked: OnceCell::new(), groups: RefCell::default(), meter })
+        Ok(Self::new(file, None, budget, place, meter))
+    }
+
+    /// Opens the part `range` of `file`, called `place` in messages, of which no more is read than is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for anything that is not HDF5.
+    pub(super) fn open_section(file: std::fs::File, range: Range<u64>, place: String, meter: Meter) -> Result<Self> {
+        let budget = range.end.saturating_sub(range.start);
+        let section = Section { file: Arc::new(Mutex::new(file)), range };
+        let file = File::from_source(section.clone()).map_err(|error| Error::format(&place, error.to_string()))?;
+        Ok(Self::new(file, Some(section), budget, place, meter))
+    }
+
+    fn new(file: File, section: Option<Section>, budget: u64, place: String, meter: Meter) -> Self {
+        Self { file, section, place, budget, texts_checked: OnceCell::new(), groups: RefCell::default(), meter }
     }
 
     /// What is left of the budget for the file.
@@ -127,13 +183,22 @@ impl WeightsFile {
         Ok(())
     }
 
+    /// The values of the datasets `0`, `1`, … of the group at `path`: see [`find_vars`](Self::find_vars).
+    ///
+    /// # Errors
+    /// Those of [`find_vars`](Self::find_vars), and [`Error::Format`] for values that cannot be weights.
+    pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
+        let found = self.find_vars(path, |_| false)?;
+        found.iter().map(|found| self.read(found)).collect()
+    }
+
     /// The datasets `0`, `1`, … of the group at `path`, in that order, of which some may be counts, which nothing computes with;
     /// none where there is no such group, as Keras leaves
     /// none for a layer that never had weights.
     ///
     /// # Errors
     /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
-    pub(super) fn vars(&mut self, path: &str, is_count: impl Fn(usize) -> bool) -> Result<Vec<HostTensor>> {
+    pub(super) fn find_vars(&mut self, path: &str, is_count: impl Fn(usize) -> bool) -> Result<Vec<Found>> {
         let Some(group) = self.found(path)? else { return Ok(Vec::new()) };
         let names = group.datasets().map_err(|error| self.broken(path, error))?;
         // Each is looked for among all.
@@ -144,8 +209,8 @@ impl WeightsFile {
     /// The dataset `name` below the group at `path`.
     ///
     /// # Errors
-    /// [`Error::Format`] where there is no such group or dataset, and as for [`vars`](Self::vars).
-    pub(super) fn named(&mut self, path: &str, name: &str) -> Result<HostTensor> {
+    /// [`Error::Format`] where there is no such group or dataset, and as for [`find_vars`](Self::find_vars).
+    pub(super) fn find(&mut self, path: &str, name: &str) -> Result<Found> {
         let group = self.group(path)?;
         let is_count = name.rsplit('/').next().is_some_and(|last| last == "count" || last == "count:0");
         self.dataset(&group, path, name, is_count)
@@ -202,7 +267,15 @@ impl WeightsFile {
         }
         let problem = "the texts of the attributes take far more bytes than the file has";
         let refused = || Error::format(&self.place, problem);
-        let bytes = self.file.as_bytes();
+        let whole = match &self.section {
+            None => None,
+            Some(section) => {
+                self.meter.memory(section.len())?;
+                let bytes = section.read_exact_at(0, usize::try_from(section.len()).unwrap_or(usize::MAX));
+                Some(bytes.map_err(|error| Error::format(&self.place, error.to_string()))?)
+            }
+        };
+        let bytes = whole.as_deref().unwrap_or_else(|| self.file.as_bytes());
         let texts = heap_texts(bytes).ok_or_else(refused)?;
         // Most words are no address at all, and need no look into the map.
         let addresses = || texts.keys().map(|(address, _)| *address);
@@ -258,17 +331,13 @@ impl WeightsFile {
         Error::format(self.at(path), error.to_string())
     }
 
-    fn dataset(&mut self, group: &Group, path: &str, name: &str, is_count: bool) -> Result<HostTensor> {
+    fn dataset(&mut self, group: &Group, path: &str, name: &str, is_count: bool) -> Result<Found> {
         let dataset = group.dataset(name).map_err(|error| self.broken(path, error))?;
-        self.read(&dataset, &format!("{}, dataset {path}/{name}", self.place), is_count)
-    }
-
-    /// The values of a dataset. Whole numbers beyond those that floats hold are rounded only where they are a count.
-    fn read(&mut self, dataset: &Dataset, place: &str, is_count: bool) -> Result<HostTensor> {
-        let broken = |error: hdf5_pure::Error| Error::format(place, error.to_string());
+        let place = format!("{}, dataset {path}/{name}", self.place);
+        let broken = |error: hdf5_pure::Error| Error::format(&place, error.to_string());
         if dataset.is_chunked() {
             return Err(Error::format(
-                place,
+                &place,
                 "the dataset is chunked or compressed, as Keras never writes it; save the model with Keras again",
             ));
         }
@@ -277,56 +346,66 @@ impl WeightsFile {
         let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
         let bytes = elements.and_then(|elements| elements.checked_mul(element)).filter(|&bytes| bytes <= self.budget);
         let Some(bytes) = bytes else {
-            return Err(Error::format(place, format!("the shape {dims:?} takes more bytes than the file has")));
+            return Err(Error::format(&place, format!("the shape {dims:?} takes more bytes than the file has")));
         };
         self.budget -= bytes;
-        let held = if matches!(dataset.datatype(), Ok(Datatype::FixedPoint { .. })) { size_of::<i128>() } else { 0 };
-        self.meter.memory(bytes / element.max(1) * (held + size_of::<f32>()) as u64)?;
-        let raw = dataset.read_raw().map_err(broken)?;
-        let values = match dataset.datatype().map_err(broken)? {
+        let refused = |text: String| Err(Error::format(&place, text));
+        let decode = match dataset.datatype().map_err(broken)? {
             Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
-                match (size, layout.exponent_size, layout.mantissa_size) {
-                    (2, 5, 10) => decode(&raw, |bytes| f16::from_le_bytes(bytes).to_f32()),
-                    (2, 8, 7) => decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-                    (4, 8, 23) => decode(&raw, f32::from_le_bytes),
-                    (8, 11, 52) => decode(&raw, |bytes| f64::from_le_bytes(bytes) as f32),
-                    _ => {
-                        return Err(Error::format(
-                            place,
-                            format!("no IEEE floating point of {size} bytes: {layout:?}"),
-                        ));
-                    }
-                }
+                Decode::Floats(match (size, layout.exponent_size, layout.mantissa_size) {
+                    (2, 5, 10) => |raw| decode(raw, |bytes| f16::from_le_bytes(bytes).to_f32()),
+                    (2, 8, 7) => |raw| decode(raw, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+                    (4, 8, 23) => |raw| decode(raw, f32::from_le_bytes),
+                    (8, 11, 52) => |raw| decode(raw, |bytes| f64::from_le_bytes(bytes) as f32),
+                    _ => return refused(format!("no IEEE floating point of {size} bytes: {layout:?}")),
+                })
             }
             Datatype::FixedPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
-                let whole: Vec<i128> = match (size, layout.signed) {
-                    (1, true) => decode(&raw, |bytes| i8::from_le_bytes(bytes).into()),
-                    (1, false) => decode(&raw, |bytes| u8::from_le_bytes(bytes).into()),
-                    (2, true) => decode(&raw, |bytes| i16::from_le_bytes(bytes).into()),
-                    (2, false) => decode(&raw, |bytes| u16::from_le_bytes(bytes).into()),
-                    (4, true) => decode(&raw, |bytes| i32::from_le_bytes(bytes).into()),
-                    (4, false) => decode(&raw, |bytes| u32::from_le_bytes(bytes).into()),
-                    (8, true) => decode(&raw, |bytes| i64::from_le_bytes(bytes).into()),
-                    (8, false) => decode(&raw, |bytes| u64::from_le_bytes(bytes).into()),
-                    _ => return Err(Error::format(place, format!("no integers of {size} bytes can be weights"))),
+                let whole: fn(&[u8]) -> Vec<i128> = match (size, layout.signed) {
+                    (1, true) => |raw| decode(raw, |bytes| i8::from_le_bytes(bytes).into()),
+                    (1, false) => |raw| decode(raw, |bytes| u8::from_le_bytes(bytes).into()),
+                    (2, true) => |raw| decode(raw, |bytes| i16::from_le_bytes(bytes).into()),
+                    (2, false) => |raw| decode(raw, |bytes| u16::from_le_bytes(bytes).into()),
+                    (4, true) => |raw| decode(raw, |bytes| i32::from_le_bytes(bytes).into()),
+                    (4, false) => |raw| decode(raw, |bytes| u32::from_le_bytes(bytes).into()),
+                    (8, true) => |raw| decode(raw, |bytes| i64::from_le_bytes(bytes).into()),
+                    (8, false) => |raw| decode(raw, |bytes| u64::from_le_bytes(bytes).into()),
+                    _ => return refused(format!("no integers of {size} bytes can be weights")),
                 };
-                match whole.iter().find(|&&value| !is_count && value as f32 as i128 != value) {
-                    Some(value) => {
-                        let problem = format!("weights are held as 32-bit floats, which would round its value {value}");
-                        return Err(Error::format(place, problem));
-                    }
-                    None => whole.into_iter().map(|value| value as f32).collect(),
-                }
+                Decode::Whole(whole, is_count)
             }
-            Datatype::Opaque { size: 2, .. } if self.check_heaps().is_ok() && is_bfloat16(dataset) => {
-                decode(&raw, |bytes| bf16::from_le_bytes(bytes).to_f32())
+            Datatype::Opaque { size: 2, .. } if self.check_heaps().is_ok() && is_bfloat16(&dataset) => {
+                Decode::Floats(|raw| decode(raw, |bytes| bf16::from_le_bytes(bytes).to_f32()))
             }
             other => {
                 let text = "weights must be little-endian numbers or Keras's bfloat16";
-                return Err(Error::format(place, format!("{text}; found {}", kind_of(&other))));
+                return refused(format!("{text}; found {}", kind_of(&other)));
             }
         };
-        HostTensor::new(dims, values).map_err(|error| Error::format(place, error.to_string()))
+        Ok(Found { dataset, place, dims, decode })
+    }
+
+    /// The values of a dataset.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for whole numbers that would be rounded, and where the file contradicts itself.
+    pub(super) fn read(&self, found: &Found) -> Result<HostTensor> {
+        let Found { dataset, place, dims, decode } = found;
+        let held = if matches!(decode, Decode::Whole(..)) { size_of::<i128>() } else { 0 };
+        self.meter.memory(dims.iter().map(|&dim| dim as u64).product::<u64>() * (held + size_of::<f32>()) as u64)?;
+        let raw = dataset.read_raw().map_err(|error| Error::format(place, error.to_string()))?;
+        let values = match decode {
+            Decode::Floats(decode) => decode(&raw),
+            Decode::Whole(decode, is_count) => {
+                let whole = decode(&raw);
+                if let Some(value) = whole.iter().find(|&&value| !is_count && value as f32 as i128 != value) {
+                    let problem = format!("weights are held as 32-bit floats, which would round its value {value}");
+                    return Err(Error::format(place, problem));
+                }
+                whole.into_iter().map(|value| value as f32).collect()
+            }
+        };
+        HostTensor::new(dims.clone(), values).map_err(|error| Error::format(place, error.to_string()))
     }
 }
 
@@ -530,7 +609,7 @@ mod tests {
     fn read(build: impl FnOnce(&mut hdf5_pure::FileBuilder)) -> Result<Vec<HostTensor>> {
         let mut builder = FileBuilder::new();
         build(&mut builder);
-        WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0))?.vars("vars", |_| false)
+        WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0))?.vars("vars")
     }
 
     /// Two values of two bytes each, in the group `vars`.
@@ -578,11 +657,13 @@ mod tests {
             WeightsFile::open(builder.finish().unwrap(), "file".into(), Meter::new("file", 0)).unwrap()
         };
         for value in [(1 << 24) + 1, i64::MAX, -(1 << 40) - 1] {
-            let error = file(value).vars("vars", |_| false).unwrap_err().to_string();
+            let error = file(value).vars("vars").unwrap_err().to_string();
             assert!(error.contains("dataset vars/0") && error.contains(&value.to_string()), "{error}");
-            assert_eq!(file(value).vars("vars", |index| index == 0).unwrap()[0].values[1], value as f32);
+            let mut file = file(value);
+            let count = file.find_vars("vars", |index| index == 0).unwrap();
+            assert_eq!(file.read(&count[0]).unwrap().values[1], value as f32);
         }
-        assert_eq!(file(i64::MIN).vars("vars", |_| false).unwrap()[0].values[1], -(2f32.powi(63)));
+        assert_eq!(file(i64::MIN).vars("vars").unwrap()[0].values[1], -(2f32.powi(63)));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
             obstacles: Vec::new(),
         }),
         #[cfg(feature = "keras")]
-        _ => KerasFile::open(path).map(keras),
+        _ => KerasFile::look(path).map(keras),
         #[cfg(not(feature = "keras"))]
         _ => Err(crate::Error::unsupported(
             path.display().to_string(),

@@ -147,13 +147,13 @@ impl KerasFile {
         built(graph, gpu, &inputs, Some(&mut weights))
     }
 
-    /// Reads all weights, and keeps none.
+    /// Looks for all weights, by their names and shapes, and reads none.
     ///
     /// # Errors
-    /// Those of [`build`](Self::build) that a device has no part in.
+    /// Those of [`build`](Self::build) that neither a device nor the values of weights have a part in.
     pub(super) fn check_weights(self) -> Result<()> {
         let (_, mut weights) = self.located()?;
-        (0..weights.places().len()).try_for_each(|index| weights.take(index).map(drop))
+        (0..weights.places().len()).try_for_each(|index| weights.find(index).map(drop))
     }
 
     /// The graph, and the weights of its layers.
@@ -170,6 +170,24 @@ impl KerasFile {
     /// layers that draw random numbers, and, of legacy `.h5` files and those of Keras 2, how the model was compiled.
     pub fn not_kept(&self) -> Vec<&'static str> {
         self.not_kept.clone()
+    }
+
+    /// [`open`](Self::open) to look at: weights that lie in a `.keras` file as Keras writes them stay on the disk, and none of
+    /// their values are read.
+    pub(super) fn look(path: &Path) -> Result<Self> {
+        let place = path.display().to_string();
+        let Ok(Some((file, size))) = zip_at(path) else { return Self::open(path) };
+        let Ok(kept) = file.try_clone() else { return Self::open(path) };
+        let meter = Meter::new(&*place, size.bytes);
+        let (parsed, range) = {
+            let Some(mut archive) = Archive::of_file(file, &size, &place, &meter)? else { return Self::open(path) };
+            let Some(range) = archive.lies(WEIGHTS)? else { return Self::open(path) };
+            (Config::of_archive(&mut archive)?.parsed(ReadOptions::default(), &CustomLayers::new(), &meter)?, range)
+        };
+        let weights_place = format!("{place}, {WEIGHTS}");
+        let range = range.start as u64..range.end as u64;
+        let weights = WeightsFile::open_section(kept, range, weights_place.clone(), meter)?;
+        Self::with(parsed, weights, place, weights_place)
     }
 
     pub(super) fn parse(
@@ -197,6 +215,10 @@ impl KerasFile {
             let weights_place = format!("{place}, {WEIGHTS}");
             (parsed, WeightsFile::open(weights, weights_place.clone(), meter)?, weights_place)
         };
+        Self::with(parsed, weights, place, weights_place)
+    }
+
+    fn with(parsed: Parsed, weights: WeightsFile, place: String, weights_place: String) -> Result<Self> {
         let Parsed { graph, unsupported, compiled } = parsed;
         let weights = Weights::of(weights)?;
         let mut not_kept = weights.not_kept()?;
@@ -224,14 +246,10 @@ impl<'a> Outline<'a> {
     /// That of the `.keras` file at `path`, called `place` in messages, of which only the list of its entries and its config are
     /// read; `None` for anything else, which is to be read whole.
     pub(super) fn at(path: &Path, place: &'a str) -> Result<Option<Self>> {
-        let Ok(Some((file, length, entries))) = entries_at(path) else { return Ok(None) };
-        let meter = Meter::new(place, length);
-        meter.memory(entries as u64 * ENTRY_BYTES)?;
-        let Ok(zip) = ZipArchive::new(BufReader::new(file)) else { return Ok(None) };
-        if zip.len() > entries {
-            return Ok(None);
-        }
-        let config = Config::of_archive(&mut Archive { zip, zip_bytes: length, place, meter: &meter })?;
+        let Ok(Some((file, size))) = zip_at(path) else { return Ok(None) };
+        let meter = Meter::new(place, size.bytes);
+        let Some(mut archive) = Archive::of_file(file, &size, place, &meter)? else { return Ok(None) };
+        let config = Config::of_archive(&mut archive)?;
         Self::parsed(&config, place, &meter).map(Some)
     }
 
@@ -272,9 +290,16 @@ impl<'a> Outline<'a> {
 /// How far from its end the list of a zip file's entries is looked for.
 const TAIL: u64 = 128 << 10;
 
-/// The zip file at `path`, its bytes, and how many entries it has at most; `None` for another file, and where the list of the
-/// entries lies further from the end than it does in files of Keras's.
-fn entries_at(path: &Path) -> std::io::Result<Option<(File, usize, usize)>> {
+/// How large a zip file is.
+struct ZipSize {
+    bytes: usize,
+    /// No more entries than these.
+    entries: usize,
+}
+
+/// The zip file at `path`; `None` for another file, and where the list of the entries lies further from the end than it does in
+/// files of Keras's.
+fn zip_at(path: &Path) -> std::io::Result<Option<(File, ZipSize)>> {
     // Before it is opened: opening a pipe waits for someone to write to it.
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
@@ -290,8 +315,8 @@ fn entries_at(path: &Path) -> std::io::Result<Option<(File, usize, usize)>> {
     let Some(end) = tail.windows(22).rposition(|record| record.starts_with(b"PK\x05\x06")) else { return Ok(None) };
     let list = u32::from_le_bytes([tail[end + 16], tail[end + 17], tail[end + 18], tail[end + 19]]);
     let entries = tail.windows(4).filter(|signature| signature == b"PK\x01\x02").count();
-    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    Ok((&head == b"PK\x03\x04" && u64::from(list) >= start).then_some((file, length, entries)))
+    let size = ZipSize { bytes: usize::try_from(metadata.len()).unwrap_or(usize::MAX), entries };
+    Ok((&head == b"PK\x03\x04" && u64::from(list) >= start).then_some((file, size)))
 }
 
 /// What a `.keras` file has of the training of its model.
@@ -336,7 +361,7 @@ pub(crate) fn saved_training(path: &Path) -> Result<TrainingState> {
         return Err(Error::format(place, text));
     }
     let mut file = WeightsFile::open(weights, format!("{place}, {WEIGHTS}"), meter)?;
-    let mut values = file.vars("optimizer/vars", |_| false)?;
+    let mut values = file.vars("optimizer/vars")?;
     let mut loss_scale = None;
     if file.has_group("optimizer/inner_optimizer") {
         // A count of steps and a learning rate that nothing reads, then its own, then the inner optimizer's once more.
@@ -346,7 +371,7 @@ pub(crate) fn saved_training(path: &Path) -> Result<TrainingState> {
             }
             _ => return Err(Error::format(place, "a loss scale must be a count of steps and a number")),
         };
-        values = file.vars("optimizer/inner_optimizer/vars", |_| false)?;
+        values = file.vars("optimizer/inner_optimizer/vars")?;
     }
     let mut iterations = 0;
     if !values.is_empty() {
@@ -511,6 +536,15 @@ impl<'a> Archive<'a> {
     }
 }
 
+impl<'a> Archive<'a, BufReader<File>> {
+    /// The zip `file` of such a size, of which only the list of its entries is read; `None` where it is broken or larger.
+    fn of_file(file: File, size: &ZipSize, place: &'a str, meter: &'a Meter) -> Result<Option<Self>> {
+        meter.memory(size.entries as u64 * ENTRY_BYTES)?;
+        let zip = ZipArchive::new(BufReader::new(file)).ok().filter(|zip| zip.len() <= size.entries);
+        Ok(zip.map(|zip| Self { zip, zip_bytes: size.bytes, place, meter }))
+    }
+}
+
 impl<R: Read + Seek> Archive<'_, R> {
     /// The bytes of the weights.
     pub(super) fn weights(&mut self) -> Result<Vec<u8>> {
@@ -528,16 +562,23 @@ impl<R: Read + Seek> Archive<'_, R> {
 
     /// Where the bytes of an entry lie in the file, if there is one of the name that is not compressed; its checksum holds.
     fn stored(&mut self, name: &str) -> Result<Option<Range<usize>>> {
+        let Some(range) = self.lies(name)? else { return Ok(None) };
         let broken = |error: String| Error::format(format!("{}, {name}", self.place), error);
-        let mut entry = match self.zip.by_name(name) {
+        let mut entry = self.zip.by_name(name).map_err(|error| broken(error.to_string()))?;
+        let size = std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| broken(error.to_string()))?;
+        Ok((size == range.len() as u64).then_some(range))
+    }
+
+    /// Where the bytes of an entry lie in the file by what its list says, if there is one of the name that is not compressed.
+    fn lies(&mut self, name: &str) -> Result<Option<Range<usize>>> {
+        let entry = match self.zip.by_name(name) {
             Ok(entry) if entry.compression() == CompressionMethod::Stored => entry,
             Ok(_) | Err(zip::result::ZipError::FileNotFound) => return Ok(None),
-            Err(error) => return Err(broken(error.to_string())),
+            Err(error) => return Err(Error::format(format!("{}, {name}", self.place), error.to_string())),
         };
-        let size = std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| broken(error.to_string()))?;
         let range = entry.data_start().and_then(|start| {
-            let (start, end) = (usize::try_from(start).ok()?, usize::try_from(start.checked_add(size)?).ok()?);
-            (size == entry.size() && end <= self.zip_bytes).then_some(start..end)
+            let (start, end) = (usize::try_from(start).ok()?, usize::try_from(start.checked_add(entry.size())?).ok()?);
+            (end <= self.zip_bytes).then_some(start..end)
         });
         Ok(range)
     }
@@ -602,6 +643,36 @@ mod tests {
 
     fn entry(bytes: &[u8], name: &str) -> Vec<u8> {
         Archive::open(bytes, "digits", &Meter::new("digits", bytes.len())).unwrap().entry(name).unwrap().unwrap()
+    }
+
+    /// Weights are looked for by name and shape: no value of theirs is read, which a checksum shows.
+    #[test]
+    fn looking_reads_no_weights() {
+        let mut bytes = digits();
+        let (_, mut weights) = KerasFile::from_bytes(&bytes).unwrap().located().unwrap();
+        let values = (0..weights.places().len()).flat_map(|index| weights.take(index).unwrap());
+        let largest = values.max_by_key(|value| value.values.len()).unwrap();
+        let raw: Vec<u8> = largest.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let at = bytes.windows(raw.len()).position(|window| window == raw).unwrap();
+        bytes[at..at + raw.len()].fill(0);
+        let path = std::env::temp_dir().join(format!("looking_{}.keras", std::process::id()));
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(KerasFile::open(&path).unwrap_err().to_string().contains("checksum"));
+        KerasFile::look(&path).unwrap().check_weights().unwrap();
+
+        let config = String::from_utf8(entry(&digits(), "config.json")).unwrap();
+        let other = config.replacen("\"units\": 10", "\"units\": 11", 1);
+        assert_ne!(config, other);
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let weights = entry(&digits(), WEIGHTS);
+        for (name, bytes) in [("config.json", other.as_bytes()), (WEIGHTS, &weights)] {
+            zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        std::fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
+        let error = KerasFile::look(&path).unwrap().check_weights().unwrap_err().to_string();
+        assert!(error.contains("11") && error.contains("10"), "{error}");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 #[cfg(feature = "keras")]
-use super::hdf5::WeightsFile;
-use crate::layers::{Layer, check_weights, snake_case};
+use super::hdf5::{Found, WeightsFile};
+use crate::layers::{Layer, check_shapes, snake_case};
 use crate::model::{Block, Model, Port};
 use crate::{Error, HostTensor, Result, Shape};
 
@@ -31,10 +31,10 @@ impl LayerPlace {
     }
 
     /// # Errors
-    /// [`Error::Format`] naming `file`, the layer, the expected and the received where `values` are not its weights.
-    fn check(&self, file: &str, values: &[HostTensor]) -> Result<()> {
+    /// [`Error::Format`] naming `file`, the layer, the expected and the received where its weights are of other shapes.
+    fn check(&self, file: &str, shapes: &[Shape]) -> Result<()> {
         let expected = self.weights.iter().map(|(name, shape, _)| (*name, shape));
-        check_weights(expected, values)
+        check_shapes(expected, shapes)
             .map_err(|error| Error::format(file, error.in_layer(&self.path.join("/")).to_string()))
     }
 }
@@ -310,19 +310,42 @@ impl Located {
     /// # Errors
     /// [`Error::Format`] naming the layer, the expected and the received where the file holds other weights.
     pub(super) fn take(&mut self, index: usize) -> Result<Vec<HostTensor>> {
-        let place = &self.places[index];
-        let values = match &mut self.weights {
+        #[cfg(feature = "keras")]
+        let found = self.find(index)?;
+        match &mut self.weights {
             #[cfg(feature = "keras")]
-            Weights::Layers(weights) => by_group(weights, place)?,
-            #[cfg(feature = "keras")]
-            Weights::Legacy(weights, _) => {
-                self.datasets[index].iter().map(|(group, name)| weights.named(group, name)).collect::<Result<_>>()?
+            Weights::Layers(weights) | Weights::Legacy(weights, _) => {
+                found.iter().map(|found| weights.read(found)).collect()
             }
             #[cfg(feature = "safetensors")]
-            Weights::Named(tensors, model) => by_path(tensors, model, place, &self.file)?,
+            Weights::Named(tensors, model) => {
+                let values = by_path(tensors, model, &self.places[index], &self.file)?;
+                let shapes: Vec<Shape> = values.iter().map(|value| value.shape.clone()).collect();
+                self.places[index].check(&self.file, &shapes)?;
+                Ok(values)
+            }
+        }
+    }
+
+    /// Where in an HDF5 file the weights of the layer of an index stand: as many as it declares, and of its shapes. Their values
+    /// are not read.
+    ///
+    /// # Errors
+    /// Those of [`take`](Self::take), but for values that are none.
+    #[cfg(feature = "keras")]
+    pub(super) fn find(&mut self, index: usize) -> Result<Vec<Found>> {
+        let place = &self.places[index];
+        let found = match &mut self.weights {
+            Weights::Layers(weights) => by_group(weights, place)?,
+            Weights::Legacy(weights, _) => {
+                self.datasets[index].iter().map(|(group, name)| weights.find(group, name)).collect::<Result<_>>()?
+            }
+            #[cfg(feature = "safetensors")]
+            Weights::Named(..) => return Ok(Vec::new()),
         };
-        place.check(&self.file, &values)?;
-        Ok(values)
+        let shapes: Vec<Shape> = found.iter().map(|found| found.dims.clone().into()).collect();
+        place.check(&self.file, &shapes)?;
+        Ok(found)
     }
 
     /// The weights of all layers.
@@ -335,7 +358,7 @@ impl Located {
 }
 
 #[cfg(feature = "keras")]
-fn by_group(file: &mut WeightsFile, place: &LayerPlace) -> Result<Vec<HostTensor>> {
+fn by_group(file: &mut WeightsFile, place: &LayerPlace) -> Result<Vec<Found>> {
     // The weights of the layer around it are another's.
     if place.weights.is_empty() && place.groups.last().is_some_and(|group| group == "@") {
         return Ok(Vec::new());
@@ -354,7 +377,7 @@ fn by_group(file: &mut WeightsFile, place: &LayerPlace) -> Result<Vec<HostTensor
     };
     let groups: String = place.groups.iter().map(group).collect();
     let path = if of.is_empty() { format!("{groups}vars") } else { format!("{groups}{of}/vars") };
-    file.vars(&path, |index| place.weights.get(index).is_some_and(|(name, ..)| *name == "count"))
+    file.find_vars(&path, |index| place.weights.get(index).is_some_and(|(name, ..)| *name == "count"))
 }
 
 /// The datasets of each layer in the order of Keras 2: the layers of a model one after another, and of a model among them first

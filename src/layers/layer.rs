@@ -487,22 +487,42 @@ pub(crate) fn check_weights<'a>(
     expected: impl ExactSizeIterator<Item = (&'static str, &'a Shape)>,
     values: &[impl Borrow<HostTensor>],
 ) -> Result<()> {
-    let values: Vec<&HostTensor> = values.iter().map(Borrow::borrow).collect();
-    if values.len() != expected.len() {
-        let shapes: Vec<_> = values.iter().map(|value| value.shape.to_string()).collect();
-        let expected: Vec<_> = expected.map(|(name, shape)| format!("{name} {shape}")).collect();
-        return Err(Error::invalid(
-            "weights",
-            format!("it must be given {} weights: [{}]", expected.len(), expected.join(", ")),
-            format!("{}: [{}]", values.len(), shapes.join(", ")),
-        ));
-    }
-    for ((name, shape), value) in expected.zip(values) {
-        if *shape != value.shape || value.shape.elements()? != value.values.len() as u64 {
+    let expected: Vec<_> = expected.collect();
+    let shapes: Vec<Shape> = values.iter().map(|value| value.borrow().shape.clone()).collect();
+    check_shapes(expected.iter().copied(), &shapes)?;
+    for ((name, shape), value) in expected.into_iter().zip(values.iter().map(Borrow::borrow)) {
+        if shape.elements()? != value.values.len() as u64 {
             return Err(Error::invalid(
                 "weights",
                 format!("weight {name} must have the shape {shape}"),
                 format!("shape {} with {} values", value.shape, value.values.len()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// # Errors
+/// [`Error::Invalid`] naming the weight, the expected and the received, where `shapes` are others than `expected`.
+pub(crate) fn check_shapes<'a>(
+    expected: impl ExactSizeIterator<Item = (&'static str, &'a Shape)>,
+    received: &[Shape],
+) -> Result<()> {
+    if received.len() != expected.len() {
+        let shapes: Vec<_> = received.iter().map(Shape::to_string).collect();
+        let expected: Vec<_> = expected.map(|(name, shape)| format!("{name} {shape}")).collect();
+        return Err(Error::invalid(
+            "weights",
+            format!("it must be given {} weights: [{}]", expected.len(), expected.join(", ")),
+            format!("{}: [{}]", received.len(), shapes.join(", ")),
+        ));
+    }
+    for ((name, shape), received) in expected.zip(received) {
+        if shape != received {
+            return Err(Error::invalid(
+                "weights",
+                format!("weight {name} must have the shape {shape}"),
+                format!("shape {received}"),
             ));
         }
     }

@@ -131,7 +131,8 @@ pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Se
 #[cfg(feature = "onnx")]
 pub(crate) use layer::SharedWeights;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
-pub(crate) use layer::check_weights;
+#[cfg(any(feature = "keras", feature = "safetensors"))]
+pub(crate) use layer::check_shapes;
 pub(crate) use layer::snake_case;
 pub use layer::{Layer, reset_names};
 pub use layer_normalization::LayerNormalization;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Model;
 use super::program::Program;
+use crate::tensor::check_length;
 use crate::{Commands, DType, Error, HostTensor, PartialShape, Result, Shape, Tensor};
 
 /// Inputs per submission in [`Model::predict`], as in Keras.
@@ -59,7 +60,7 @@ impl Model {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn predict_all(&self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
         for input in inputs {
-            check_length(input)?;
+            check_length(&input.shape, input.values.len())?;
         }
         self.run(&inputs.iter().map(|input| (input.shape.clone(), &*input.values)).collect::<Vec<_>>())
     }
@@ -70,7 +71,7 @@ impl Model {
     /// Those of [`predict_all`](Self::predict_all).
     pub async fn predict_all_async(&self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
         for input in inputs {
-            check_length(input)?;
+            check_length(&input.shape, input.values.len())?;
         }
         self.run_async(&inputs.iter().map(|input| (input.shape.clone(), &*input.values)).collect::<Vec<_>>()).await
     }
@@ -138,7 +139,7 @@ impl Model {
         let Some(&inputs) = data.shape.dims().first() else {
             return Err(Error::invalid("data", "the data must have a batch axis", format!("shape={}", data.shape)));
         };
-        check_length(data)?;
+        check_length(&data.shape, data.values.len())?;
         let each = data.values.len() / inputs.max(1);
         Ok((0..inputs).step_by(batch_size).map(move |start| {
             let end = inputs.min(start.saturating_add(batch_size));
@@ -166,19 +167,6 @@ impl Model {
         let shapes = self.output_shapes_for(&[(&data.shape).into()])?;
         Ok(shapes.iter().flat_map(PartialShape::dims).map(|dim| dim.unwrap_or(0)).collect())
     }
-}
-
-/// # Errors
-/// [`Error::Invalid`] where there are not as many values as the shape says.
-fn check_length(data: &HostTensor) -> Result<()> {
-    if data.shape.elements()? == data.values.len() as u64 {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "data",
-        "the data must hold as many values as its shape says",
-        format!("{} values for shape={}", data.values.len(), data.shape),
-    ))
 }
 
 /// The values of `outputs`, of which these are the bytes.
