@@ -11,6 +11,7 @@
 //! | `conv_direct` | direct convolution: an output vector per invocation, any geometry |
 //! | `conv_tiled` | implicit GEMM (im2col without the matrix), operands shared in workgroup memory |
 //! | `conv_subgroup` | implicit GEMM, operands shared by subgroup broadcast |
+//! | `conv_register` | implicit GEMM in registers, operands shared by caches alone |
 //! | `conv_cooperative` | implicit GEMM by matrix units (tensor cores) |
 //! | `conv_gathered` | im2col along one axis, then implicit GEMM |
 //! | `conv_winograd` | Winograd F(m×m, 3×3) |
@@ -37,6 +38,8 @@
 //!    is the stem, and how they round ([`Accuracy`]).
 //! 3. One row in `CONVOLUTIONS`, or one arm in [`candidates`]: without it the compiler finds dead code. Tests, benches and the
 //!    choice find the kernel by themselves.
+//!
+//! `conv_register` was added so: its shader, its file, and here a `mod` line, its row, and a line in the table above.
 
 mod affine;
 mod along_axis;
@@ -55,6 +58,7 @@ mod conv_kernel_gradient_subgroup;
 mod conv_launch;
 mod conv_parts;
 mod conv_phases;
+mod conv_register;
 mod conv_separable;
 mod conv_separable_subgroup;
 mod conv_split;
@@ -200,7 +204,7 @@ const NO: u8 = u8::MAX;
 /// was measured, on GPUs by what their compilers make of the kernels; but for matrix units and gathered rows there, of which nothing
 /// was yet.
 #[rustfmt::skip]
-const CONVOLUTIONS: [(PlanConv, [u8; 7]); 14] = [
+const CONVOLUTIONS: [(PlanConv, [u8; 7]); 15] = [
     //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed
     (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO]),
     (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO]),
@@ -209,6 +213,7 @@ const CONVOLUTIONS: [(PlanConv, [u8; 7]); 14] = [
     (conv_gathered::plans,          [4,  1,  3,  5,  5, NO, NO]),
     (conv_subgroup::plans,          [5,  2,  4,  9,  9, NO, NO]),
     (conv_tiled::plans,             [6,  7,  7,  6,  6, NO, NO]),
+    (conv_register::plans,          [6,  7,  7,  6,  6, NO, NO]),
     (conv_winograd::plans,          [7,  0,  5,  7,  0, NO, NO]),
     (conv_split::plans,             [8,  8,  8,  4,  4, NO, NO]),
     (conv_cooperative::plans,       [9,  9,  9,  3,  7, NO, NO]),
