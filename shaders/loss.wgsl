@@ -157,7 +157,9 @@ fn pointwise(x: f32, y: f32) -> vec2<f32> {
             // 1 less what is lost of it: where `first` is negative, the classes are not balanced.
             let balance = select(y * first + (1.0 - y) * (1.0 - first), 1.0, first < 0.0);
             let by_p = select(1.0, p * q, LOGITS);
-            let slope = factor * entropy.y + second * power(miss, second - 1.0) * (1.0 - 2.0 * y) * by_p * entropy.x;
+            // A power of 0 has no slope, not even where nothing is missed.
+            let steepness = select(second * power(miss, second - 1.0), 0.0, second == 0.0);
+            let slope = factor * entropy.y + steepness * (1.0 - 2.0 * y) * by_p * entropy.x;
             return balance * vec2(factor * entropy.x, slope);
         }
         default {
@@ -335,7 +337,8 @@ fn slope(line: Line, i: u32) -> f32 {
             return against * select(1.0 / sums.x, p, LOGITS);
         }
         case GENERALIZED {
-            return -y * power(x, number(params.act_0) - 1.0);
+            // The probabilities of the other classes may be 0, whose power is infinite.
+            return select(-power(x, number(params.act_0) - 1.0), 0.0, y == 0.0);
         }
         case COSINE {
             let of_x = inverse_norm(sums.x);
