@@ -598,7 +598,7 @@ impl Formula {
         let each = u64::from(optimizer.gradient_accumulation_steps.unwrap_or(1));
         let step = self.iterations / each + 1;
         let rate = optimizer.learning_rate.at(self.iterations);
-        let updates = (self.iterations + 1) % each == 0;
+        let updates = (self.iterations + 1).is_multiple_of(each);
         if each > 1 {
             for (kept, gradient) in self.kept.iter_mut().zip(&mut gradients) {
                 for (sum, g) in kept.accumulated.iter_mut().zip(gradient) {
@@ -633,7 +633,7 @@ impl Formula {
             for kept in &mut self.kept {
                 for (average, w) in kept.average.iter_mut().zip(&mut kept.weight) {
                     *average = momentum * *average + (1.0 - momentum) * *w;
-                    if optimizer.ema_overwrite_frequency.is_some_and(|every| step % u64::from(every) == 0) {
+                    if optimizer.ema_overwrite_frequency.is_some_and(|every| step.is_multiple_of(u64::from(every))) {
                         *w = *average;
                     }
                 }

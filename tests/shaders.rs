@@ -152,6 +152,7 @@ fn uses_f16(problem: &Problem) -> bool {
         Problem::BinaryGradient(problem) => problem.of.dtype == DType::F16,
         Problem::PoolGradient(problem) => problem.of.dtype == DType::F16,
         Problem::KernelGradient(problem) => problem.dtype == DType::F16,
+        Problem::BatchNormalize(_) => false,
         other => panic!("{other:?} is not known here"),
     }
 }

@@ -12,9 +12,9 @@ use wgpu_conv::layers::{
     LayerConfig, LayerNormalization, MaxPooling2D, UnitNormalization,
 };
 use wgpu_conv::plan::{
-    AxisFunction, AxisProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue, MOST_TURNS, NormalizeFunction,
-    NormalizeProblem, Operand, PairSides, Plan, PoolFunction, PoolProblem, Problem, ProductProblem, RecurrentFunction,
-    RecurrentGradientProblem, RecurrentProblem,
+    AxisFunction, AxisProblem, BatchFunction, BatchProblem, Caps, ConvProblem, Direction, Elementwise, Epilogue,
+    MOST_TURNS, NormalizeFunction, NormalizeProblem, Operand, PairSides, Plan, PoolFunction, PoolProblem, Problem,
+    ProductProblem, RecurrentFunction, RecurrentGradientProblem, RecurrentProblem,
 };
 use wgpu_conv::{
     Activation, Axis, ConvGeometry, DType, DataFormat, Error, Gpu, HostTensor, Padding, Tensor, Tuning, candidates,
@@ -122,6 +122,20 @@ fn problems() -> Vec<Problem> {
             }
         }
     }
+    for (outer, channels, inner) in [(1, 1, 1), (1_000_000, 64, 1), (100, 3, 1_000_000), (200_000_000, 1, 1)] {
+        for function in [BatchFunction::Moments, BatchFunction::Apply, BatchFunction::Sums, BatchFunction::Gradient] {
+            problems.push(Problem::BatchNormalize(BatchProblem {
+                function,
+                outer,
+                channels,
+                inner,
+                epsilon: 1e-3f32.to_bits(),
+                gamma: true,
+                beta: true,
+                activation: Elementwise::new(&Activation::RELU).unwrap(),
+            }));
+        }
+    }
     for (rows, columns, terms) in [(1, 1, 10_000_000), (7, 3, 32_264), (4, 8, 100_000), (4096, 4096, 100_000)] {
         let sizes = [rows, columns, terms];
         let problem = ProductProblem::new(&[], sizes, [terms, 1], [columns, 1], PairSides::InputOther, DType::F32);
@@ -196,7 +210,7 @@ fn long_sums_have_a_plan() {
                 Problem::AlongAxis(problem) => {
                     u64::from(problem.outer * problem.inner) * u64::from(problem.extent) < 1 << 30
                 }
-                Problem::Product(_) => true,
+                Problem::Product(_) | Problem::BatchNormalize(_) => true,
                 Problem::Recurrent(RecurrentProblem { units, .. })
                 | Problem::RecurrentGradient(RecurrentGradientProblem { of: RecurrentProblem { units, .. } }) => {
                     units <= 1000

@@ -26,6 +26,7 @@
 //! | `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise`, `affine` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
+//! | `batch_normalize` | batch normalisation in training, forwards and backwards |
 //! | `loss`, `update` | losses with their gradients, optimizers |
 //!
 //! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
@@ -43,6 +44,7 @@
 
 mod affine;
 mod along_axis;
+mod batch_normalize;
 mod binary;
 mod binary_gradient;
 mod cast;
@@ -115,6 +117,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Cast(problem) => cast::plans(problem, caps),
         Problem::Pool(problem) => pool::plans(problem, caps),
         Problem::Normalize(problem) => normalize::plans(problem, caps),
+        Problem::BatchNormalize(problem) => batch_normalize::plans(problem, caps),
         Problem::Resize(problem) => resize::plans(problem, caps),
         Problem::Move(problem) => move_axes::plans(problem, caps),
         Problem::Binary(problem) => binary::plans(problem, caps),

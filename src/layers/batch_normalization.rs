@@ -11,8 +11,8 @@ use super::config::{Codec, Configured, RENORM, common, weights};
 use super::describe::{Declared, Describe, known_extent};
 use super::{Common, Initializer, WeightOptions};
 use crate::geometry::axis_index;
-use crate::ops::{self, Kernel, Numbers, Tape, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Elementwise};
+use crate::ops::{self, BatchNormalized, Kernel, Numbers, Tape, Value};
+use crate::plan::{BinaryFunction, Elementwise};
 use crate::{DType, Error, PartialShape, Result, Settings, Unary};
 
 /// Batch normalization: `gamma · (input − mean) / √(variance + epsilon) + beta`.
@@ -244,38 +244,19 @@ impl Describe for BatchNormalization {
         }
         let dtype = tape.dtype(inputs[0]);
         let product = |dims: &[usize]| dims.iter().product::<usize>();
-        let channels = shape.dims()[index];
-        let dims = [product(&shape.dims()[..index]), channels, product(&shape.dims()[index + 1..])];
+        let dims = [product(&shape.dims()[..index]), shape.dims()[index], product(&shape.dims()[index + 1..])];
         let unary = |tape: &mut Tape, function: Unary, value| ops::map(tape, Elementwise::of_unary(&function), value);
 
         let x = ops::cast(tape, DType::F32, None, inputs[0])?;
-        let x = tape.reshape(x, dims)?;
-        let batch_mean = ops::reduce(tape, AxisFunction::Mean, &[0, 2], true, x)?;
-        let apart = ops::two(tape, BinaryFunction::Subtract, x, batch_mean)?;
-        let squares = ops::reduce(tape, AxisFunction::SumSquare, &[0, 2], true, apart)?;
-        let share = (dims[0] * dims[2]) as f32;
-        let batch_variance = unary(tape, Unary::Affine { scale: share.recip(), offset: 0.0 }, squares)?;
-        let padded = unary(tape, Unary::Affine { scale: 1.0, offset: self.epsilon as f32 }, batch_variance)?;
-        let deviation = unary(tape, Unary::Sqrt, padded)?;
-        // One factor for each channel, so that all elements are walked twice, forwards and backwards.
-        let mut learnt = weights.iter();
-        let mut weight = |tape: &mut Tape, present: bool| {
-            let weight = present.then(|| learnt.next()).flatten();
-            weight.map(|weight| ops::value_of(tape, &weight.exact(), &[1, channels, 1])).transpose()
-        };
-        let factor = match weight(tape, self.scale)? {
-            Some(gamma) => ops::two(tape, BinaryFunction::Divide, gamma, deviation)?,
-            None => unary(tape, Unary::Reciprocal, deviation)?,
-        };
-        let mut y = ops::two(tape, BinaryFunction::Multiply, apart, factor)?;
-        if let Some(beta) = weight(tape, self.center)? {
-            y = ops::two(tape, BinaryFunction::Add, y, beta)?;
-        }
+        let mut learnt = weights.iter().map(Kernel::exact);
+        let [gamma, beta] = [self.scale, self.center].map(|present| present.then(|| learnt.next()).flatten());
+        let learnt = [gamma.as_ref(), beta.as_ref()];
+        let BatchNormalized { output: y, moments: [batch_mean, batch_variance] } =
+            ops::batch_normalize(tape, self.epsilon, dims, x, learnt)?;
         for (weight, of_batch) in [(mean, batch_mean), (variance, batch_variance)] {
             if let Some(data) = weight.variable() {
                 let moving = tape.variable(data)?;
                 let moving = ops::cast(tape, DType::F32, None, moving)?;
-                let of_batch = tape.reshape(of_batch, [channels])?;
                 let scaled = |share: f64| Unary::Affine { scale: share as f32, offset: 0.0 };
                 let kept = unary(tape, scaled(self.momentum), moving)?;
                 let new = unary(tape, scaled(1.0 - self.momentum), of_batch)?;
@@ -283,7 +264,6 @@ impl Describe for BatchNormalization {
                 tape.assign(data, moved)?;
             }
         }
-        let y = tape.reshape(y, shape)?;
         ops::cast(tape, dtype, None, y)
     }
 }

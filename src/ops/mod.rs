@@ -52,7 +52,7 @@ pub(crate) use launch::Launch;
 pub(crate) use loss::losses;
 pub(crate) use movement::{Span, concatenate, expand, gather, part, permute};
 pub(crate) use noise::{drawn, noise};
-pub(crate) use normalize::{Statistics, normalize};
+pub(crate) use normalize::{BatchNormalized, Statistics, batch_normalize, normalize};
 pub(crate) use pool::pool;
 pub(crate) use recurrent::{Beside, Recurrence, in_order, recurrent};
 pub(crate) use reduce::reduce;

@@ -11,10 +11,10 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Reads, Tape, Value};
+use super::{Kernel, Reads, Tape, Value, part};
 use crate::geometry::extent;
-use crate::plan::{NormalizeFunction, NormalizeProblem, Operand, Problem};
-use crate::{Error, Result, Shape};
+use crate::plan::{BatchFunction, BatchProblem, Elementwise, NormalizeFunction, NormalizeProblem, Operand, Problem};
+use crate::{DType, Error, Result, Shape};
 
 /// An array as `[outer, spread, group, extent]`, whose statistics are taken over spread and extent, and where its elements
 /// find their gamma: see [`NormalizeProblem`].
@@ -88,6 +88,49 @@ pub(crate) fn normalize(
     };
     let reads = Reads::of(input).if_any(Operand::Kernel, gamma).if_any(Operand::Bias, beta);
     tape.step(Problem::Normalize(problem), reads, tape.shape(input).clone(), problem.dtype)
+}
+
+/// What a batch normalization in training has made.
+pub(crate) struct BatchNormalized {
+    pub(crate) output: Value,
+    /// Mean and biased variance of each channel, `[channels]`.
+    pub(crate) moments: [Value; 2],
+}
+
+/// `(input − mean) / √(variance + epsilon) · gamma + beta` by the statistics of `input`, f32 of extents `[outer, channels, inner]`,
+/// over all but the channels.
+pub(crate) fn batch_normalize(
+    tape: &mut Tape,
+    epsilon: f64,
+    dims: [usize; 3],
+    input: Value,
+    [gamma, beta]: [Option<&Arc<Kernel>>; 2],
+) -> Result<BatchNormalized> {
+    let [outer, channels, inner] = dims;
+    let problem = BatchProblem {
+        function: BatchFunction::Moments,
+        outer: extent(outer)?,
+        channels: extent(channels)?,
+        inner: extent(inner)?,
+        epsilon: (epsilon as f32).to_bits(),
+        gamma: gamma.is_some(),
+        beta: beta.is_some(),
+        activation: Elementwise::LINEAR,
+    };
+    let moments = tape.step(Problem::BatchNormalize(problem), input, [2, channels].into(), DType::F32)?;
+    let reads = Reads::of(input).value(Operand::Moments, moments);
+    let reads = reads.if_any(Operand::Kernel, gamma).if_any(Operand::Bias, beta);
+    let apply = BatchProblem { function: BatchFunction::Apply, ..problem };
+    let output = tape.step(Problem::BatchNormalize(apply), reads, tape.shape(input).clone(), DType::F32)?;
+    let moments = [of_channels(tape, 0, moments)?, of_channels(tape, 1, moments)?];
+    Ok(BatchNormalized { output, moments })
+}
+
+/// The first or the second number of each channel, `[channels]`, of `[2, channels]` of them.
+pub(super) fn of_channels(tape: &mut Tape, index: usize, both: Value) -> Result<Value> {
+    let row = part(tape, 0, index, 1, both)?;
+    let channels = tape.elements(row) as usize;
+    tape.reshape(row, [channels])
 }
 
 #[cfg(test)]

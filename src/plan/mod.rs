@@ -65,7 +65,7 @@ pub use elementwise::{CastProblem, Elementwise, MapProblem};
 pub use gradient::{BinaryGradientProblem, Hand, KernelGradientProblem, PoolGradientProblem, RecurrentGradientProblem};
 pub use movement::MoveProblem;
 pub use noise::{Factors, NoiseFunction, NoiseProblem};
-pub use normalize::{NormalizeFunction, NormalizeProblem};
+pub use normalize::{BatchFunction, BatchProblem, NormalizeFunction, NormalizeProblem};
 pub use operand::{Binding, Operand, Texel};
 pub use pool::{PoolFunction, PoolProblem};
 pub(crate) use problem::Parts;

@@ -45,6 +45,10 @@ pub enum Operand {
     Cell,
     /// The gradient of the last state of an LSTM's cell.
     CellGradient,
+    /// Mean and variance of each channel, `[2, channels]`.
+    Moments,
+    /// What the backward pass of a batch normalization has summed over each channel, `[2, channels]`.
+    Sums,
     /// The plan's scratch buffer of this index.
     Scratch(usize),
 }

@@ -5,10 +5,10 @@
 //! kind, such as the images of a batch.
 
 use super::{
-    AffineProblem, AxisProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem, KernelGradientProblem,
-    LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand, PoolGradientProblem, PoolProblem,
-    ProductProblem, RecurrentGradientProblem, RecurrentProblem, ResizeProblem, SeparableProblem, TakeProblem,
-    UpdateProblem,
+    AffineProblem, AxisProblem, BatchProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
+    KernelGradientProblem, LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand,
+    PoolGradientProblem, PoolProblem, ProductProblem, RecurrentGradientProblem, RecurrentProblem, ResizeProblem,
+    SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -31,6 +31,8 @@ pub enum Problem {
     Pool(PoolProblem),
     /// A normalisation by statistics of the input itself.
     Normalize(NormalizeProblem),
+    /// A way over the elements of a batch normalisation in training.
+    BatchNormalize(BatchProblem),
     /// An image at another size.
     Resize(ResizeProblem),
     /// Elements put elsewhere: cut, padded, permuted, repeated, joined.
@@ -74,6 +76,7 @@ impl Problem {
             Self::Cast(_) => "cast",
             Self::Pool(_) => "pooling",
             Self::Normalize(_) => "normalisation",
+            Self::BatchNormalize(_) => "batch normalisation",
             Self::Resize(_) => "resizing",
             Self::Move(_) => "movement",
             Self::Binary(_) => "function of two",
@@ -106,7 +109,7 @@ impl Problem {
             Self::Move(problem) => [problem.dtype; 2],
             Self::Binary(problem) => [problem.dtype; 2],
             Self::Product(problem) => [problem.dtype; 2],
-            Self::Loss(_) | Self::Update(_) => [DType::F32; 2],
+            Self::BatchNormalize(_) | Self::Loss(_) | Self::Update(_) => [DType::F32; 2],
             Self::MapGradient(problem) => [problem.dtype; 2],
             Self::BinaryGradient(problem) => [problem.of.dtype; 2],
             Self::PoolGradient(problem) => [problem.of.dtype; 2],
@@ -198,6 +201,7 @@ impl Problem {
                 Some(Parts { count, steps: [read, 0, read, written] })
             }
             Self::Separable(_)
+            | Self::BatchNormalize(_)
             | Self::Product(_)
             | Self::KernelGradient(_)
             | Self::Take(_)
@@ -235,6 +239,7 @@ impl Problem {
                 problem.axes[problem.outermost()].extent = count
             }
             Self::Separable(_)
+            | Self::BatchNormalize(_)
             | Self::Product(_)
             | Self::KernelGradient(_)
             | Self::Take(_)

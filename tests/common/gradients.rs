@@ -2,15 +2,17 @@
 //!
 //! The reference has no gradients, and needs none. A convolution is linear in its kernel, so the gradient to one element
 //! of the kernel is what the convolution by a kernel of that element alone makes, times the gradient that is given. A
-//! mean is linear in its input. The gradient of a maximum is what a small change of one input element does to the output.
+//! mean is linear in its input. Batch normalisation in training stands here whole, by its formulas. The gradient of a maximum is what a small change of one input element does to the output.
 
 use wgpu_conv::plan::{
-    BinaryFunction, BinaryGradientProblem, BinaryProblem, Hand, KernelGradientProblem, Operand, PairSides,
-    PoolFunction, PoolGradientProblem, PoolProblem, Problem,
+    BatchFunction, BatchProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, Elementwise, Hand,
+    KernelGradientProblem, Operand, PairSides, PoolFunction, PoolGradientProblem, PoolProblem, Problem,
 };
-use wgpu_conv::{Axis, ConvGeometry, DType, DataFormat};
+use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
-use super::common::reference::{Array, PoolAxis, ReferencePadding, ReferenceWindow, average_pool, conv, max_pool};
+use super::common::reference::{
+    Array, PoolAxis, ReferencePadding, ReferenceWindow, activate, average_pool, conv, max_pool,
+};
 use super::common::tolerance::{Expected, accumulated, stored};
 use super::problems::Case;
 use super::table::{FORMATS, Numbers, storage};
@@ -24,6 +26,7 @@ pub fn cases(dtype: DType) -> Vec<Case> {
     // Gradients of kernels are stored in f32 whatever is read.
     if dtype == DType::F32 {
         kernels(&mut numbers, &mut cases);
+        batches(&mut numbers, &mut cases);
     }
     cases
 }
@@ -275,6 +278,105 @@ fn functions_of_two(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) 
                     expected: Expected { exact, bound, overflow: storage(dtype).overflow() },
                 });
             }
+        }
+    }
+}
+
+/// Batch normalisation in training of `[outer, channels, inner]`: statistics, what comes of them, and the way back. A mean of a
+/// hundred deviations, so that a difference of squares would be seen.
+fn batches(numbers: &mut Numbers, cases: &mut Vec<Case>) {
+    use BatchFunction::{Apply, Gradient, Moments, Sums};
+    const EPSILON: f32 = 1e-3;
+    let gelu = Activation::Gelu { approximate: false };
+    let rows = [
+        ([100, 8, 1], Activation::RELU, true, true),
+        ([70, 5, 1], gelu, true, false),
+        ([9001, 4, 1], gelu, false, true),
+        ([3, 4, 52], Activation::Linear, false, false),
+        ([2, 3, 2300], gelu, true, true),
+        ([5, 3, 7], Activation::RELU, true, true),
+        ([1, 3, 1], Activation::Linear, true, true),
+    ];
+    for ([outer, channels, inner], activation, has_gamma, has_beta) in rows {
+        let count = outer * inner;
+        let shape = [outer, channels, inner];
+        let stored = |array: Array| array.map(|value| f64::from(value as f32));
+        let x = stored(drawn(numbers, &shape, DType::F32).map(|x| x + 100.0));
+        let gradient = drawn(numbers, &shape, DType::F32);
+        let [gamma, beta] = [0, 1].map(|_| drawn(numbers, &[channels], DType::F32));
+        let of = |index: usize| index / inner % channels;
+        let sums = |term: &dyn Fn(usize) -> f64| {
+            let mut sums = vec![0.0; channels];
+            (0..x.data.len()).for_each(|index| sums[of(index)] += term(index));
+            sums
+        };
+        let share = 1.0 / count as f64;
+        let mean: Vec<f64> = sums(&|i| x.data[i]).into_iter().map(|sum| sum * share).collect();
+        let squares = sums(&|i| (x.data[i] - mean[of(i)]).powi(2));
+        let variance: Vec<f64> = squares.into_iter().map(|sum| sum * share).collect();
+        let moments = Array::new([2, channels], [mean, variance].concat());
+        // Others are given what f32 has of them.
+        let given = stored(moments.clone());
+        let (mean, variance) = given.data.split_at(channels);
+        let inverse = |c: usize| 1.0 / (variance[c] + f64::from(EPSILON)).sqrt();
+        let factor = |c: usize| inverse(c) * if has_gamma { gamma.data[c] } else { 1.0 };
+        let apart = |i: usize| (x.data[i] - mean[of(i)]) * inverse(of(i));
+        let before =
+            |i: usize| (x.data[i] - mean[of(i)]) * factor(of(i)) + if has_beta { beta.data[of(i)] } else { 0.0 };
+        let before: Vec<f64> = (0..x.data.len()).map(before).collect();
+        let after = |by: f64| {
+            let moved = Array::new(shape, before.iter().map(|value| value + by).collect::<Vec<_>>());
+            activate(activation.name(), &[], &moved).data
+        };
+        let (result, ahead, behind) = (after(0.0), after(1e-5), after(-1e-5));
+        let g: Vec<f64> = (0..x.data.len()).map(|i| gradient.data[i] * (ahead[i] - behind[i]) / 2e-5).collect();
+        let totals = [sums(&|i| g[i]), sums(&|i| g[i] * apart(i))].concat();
+        let sizes = [sums(&|i| gradient.data[i].abs()), sums(&|i| (gradient.data[i] * apart(i)).abs())].concat();
+        let totals = stored(Array::new([2, channels], totals));
+        let back = |i: usize| {
+            let (c, [sum, apart_sum]) = (of(i), [0, channels].map(|at| totals.data[at + of(i)] * share));
+            [
+                factor(c) * (g[i] - sum - apart(i) * apart_sum),
+                factor(c).abs() * (gradient.data[i].abs() + sum.abs() + (apart(i) * apart_sum).abs()),
+            ]
+        };
+        let back: Vec<[f64; 2]> = (0..x.data.len()).map(back).collect();
+        // A few units in the last place of all that is added; a variance, of itself.
+        let unit = |value: f64| 4e-6 * value;
+        for (function, exact, bound) in [
+            (Moments, moments.clone(), moments.data.iter().map(|value| 1e-6 * value).collect()),
+            (Apply, Array::new(shape, result), (0..x.data.len()).map(|i| unit(1.0 + apart(i).abs())).collect()),
+            (Sums, totals.clone(), sizes.iter().map(|&size| unit(size + 1e-3)).collect()),
+            (
+                Gradient,
+                Array::new(shape, back.iter().map(|pair| pair[0]).collect::<Vec<_>>()),
+                back.iter().map(|pair| unit(pair[1] + 1e-3)).collect::<Vec<f64>>(),
+            ),
+        ] {
+            let backwards = matches!(function, Sums | Gradient);
+            let mut operands = vec![(Operand::Input, x.clone(), DType::F32)];
+            operands.extend(backwards.then(|| (Operand::Gradient, gradient.clone(), DType::F32)));
+            if function != Moments {
+                operands.extend(has_gamma.then(|| (Operand::Kernel, gamma.clone(), DType::F32)));
+                operands.extend(has_beta.then(|| (Operand::Bias, beta.clone(), DType::F32)));
+                operands.push((Operand::Moments, given.clone(), DType::F32));
+            }
+            operands.extend((function == Gradient).then(|| (Operand::Sums, totals.clone(), DType::F32)));
+            cases.push(Case {
+                name: format!("batch normalisation of {shape:?}, {function:?}"),
+                problem: Problem::BatchNormalize(BatchProblem {
+                    function,
+                    outer: outer as u32,
+                    channels: channels as u32,
+                    inner: inner as u32,
+                    epsilon: EPSILON.to_bits(),
+                    gamma: has_gamma,
+                    beta: has_beta,
+                    activation: Elementwise::new(&activation).expect("element by element"),
+                }),
+                given: operands,
+                expected: Expected { exact, bound, overflow: f64::INFINITY },
+            });
         }
     }
 }

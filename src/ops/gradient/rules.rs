@@ -2,15 +2,16 @@
 
 use super::Reverse;
 use crate::geometry::ConvGeometry;
+use crate::ops::normalize::of_channels;
 use crate::ops::{
     Kernel, Numbers, Read, Reads, Span, Step, Tape, Value, activate, cast, expand, gather, map, reduce, two, value_of,
     with,
 };
 use crate::plan::{
-    AxisFunction, AxisProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
-    Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NoiseProblem, NormalizeFunction,
-    NormalizeProblem, Operand, Outside, PairAxis, PairSides, PoolGradientProblem, PoolProblem, Problem, ProductProblem,
-    TakeProblem,
+    AxisFunction, AxisProblem, BatchFunction, BatchProblem, BinaryFunction, BinaryGradientProblem, BinaryProblem,
+    CastProblem, ConvProblem, Direction, Elementwise, Epilogue, Hand, KernelGradientProblem, MapProblem, NoiseProblem,
+    NormalizeFunction, NormalizeProblem, Operand, Outside, PairAxis, PairSides, PoolGradientProblem, PoolProblem,
+    Problem, ProductProblem, TakeProblem,
 };
 use crate::{Activation, DType, DataFormat, Result, Unary};
 
@@ -40,6 +41,7 @@ impl Reverse<'_> {
             }
             Problem::Pool(problem) => self.pool(step, problem, gradient),
             Problem::Normalize(problem) => self.normalize(step, problem, gradient),
+            Problem::BatchNormalize(problem) => self.batch_normalize(step, problem, gradient),
             Problem::Resize(problem) => self.resize(step, problem, gradient),
             Problem::Move(problem) => self.movement(step, problem, gradient),
             Problem::Binary(problem) => self.of_two(step, problem, gradient),
@@ -391,6 +393,54 @@ impl Reverse<'_> {
         let shape = [extent as usize, inner as usize];
         let made = self.tape.step(Problem::Product(of), reads, shape.into(), dtype)?;
         self.give(step, table, made)
+    }
+
+    /// Through mean and variance too: two sums over each channel, which are the gradients of beta and gamma, and the gradient to
+    /// the input by them. An activation that follows, and nothing else reads the result, is walked on the way.
+    fn batch_normalize(&mut self, step: &Step, problem: &BatchProblem, gradient: Value) -> Result<()> {
+        let (Some(output), Some(input)) = (step.written().next(), step.value(Operand::Input)) else {
+            return Err(Self::without(step, "it reads a constant"));
+        };
+        if problem.function != BatchFunction::Apply || problem.activation != Elementwise::LINEAR {
+            return Err(Self::without(step, "only a whole batch normalisation has one"));
+        }
+        let (activation, gradient) = self.behind_slope(output, gradient);
+        let of = |function| Problem::BatchNormalize(BatchProblem { function, activation, ..*problem });
+        let mut reads = Reads::of(input).value(Operand::Gradient, gradient);
+        for operand in [Operand::Kernel, Operand::Bias, Operand::Moments] {
+            if let Some(read) = step.reading(operand) {
+                reads = reads.read(operand, read);
+            }
+        }
+        let channels = problem.channels as usize;
+        let sums = self.tape.step(of(BatchFunction::Sums), reads.clone(), [2, channels].into(), DType::F32)?;
+        for (index, operand) in [Operand::Bias, Operand::Kernel].into_iter().enumerate() {
+            if self.wants(step, operand) {
+                let sum = of_channels(self.tape, index, sums)?;
+                self.give(step, operand, sum)?;
+            }
+        }
+        if self.wants(step, Operand::Input) {
+            let (reads, shape) = (reads.value(Operand::Sums, sums), self.tape.shape(input).clone());
+            let made = self.tape.step(of(BatchFunction::Gradient), reads, shape, DType::F32)?;
+            self.give(step, Operand::Input, made)?;
+        }
+        Ok(())
+    }
+
+    /// Of a `gradient` that is nothing but that of an element-wise function of `output`: the function, and the gradient behind
+    /// it. Else that of [`LINEAR`](Elementwise::LINEAR), and `gradient` itself.
+    fn behind_slope(&self, output: Value, gradient: Value) -> (Elementwise, Value) {
+        let is = |value: Value, other: Value| self.tape.storage(value) == self.tape.storage(other);
+        let maker = self.tape.steps.iter().rfind(|step| step.written().any(|value| is(value, gradient)));
+        if let Some(step) = maker
+            && let Problem::MapGradient(MapProblem { activation, .. }) = step.problem
+            && let (Some(input), Some(behind)) = (step.value(Operand::Input), step.value(Operand::Gradient))
+            && is(input, output)
+        {
+            return (activation, behind);
+        }
+        (Elementwise::LINEAR, gradient)
     }
 
     /// The normalisation by its parts, walked backwards: mean, variance, root, gamma, beta.

@@ -10,7 +10,7 @@
 
 use super::{READ_ELSEWHERE, Rewriting, Rule, RuleOutcome};
 use crate::Result;
-use crate::plan::{Elementwise, Operand, Problem};
+use crate::plan::{BatchFunction, Elementwise, Operand, Problem};
 
 pub(super) const RULE: Rule = Rule { name: "epilogue", apply };
 
@@ -25,6 +25,7 @@ fn apply(rewriting: &mut Rewriting<'_>, index: usize) -> Result<RuleOutcome> {
     let activation = match &mut fused.problem {
         Problem::Conv(conv) => &mut conv.epilogue.activation,
         Problem::Binary(binary) => &mut binary.activation,
+        Problem::BatchNormalize(batch) if batch.function == BatchFunction::Apply => &mut batch.activation,
         _ => return Ok(RuleOutcome::Kept("the operation before takes no activation")),
     };
     if *activation != Elementwise::LINEAR {

@@ -219,8 +219,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ops::{ConvArgs, Kernel, Numbers, ZeroPadded, activate, conv, scale_and_shift, two};
-    use crate::plan::{BinaryFunction, Direction, Elementwise, MapProblem, Operand, Problem};
+    use crate::ops::{
+        ConvArgs, Kernel, Numbers, Target, ZeroPadded, activate, batch_normalize, conv, gradient, scale_and_shift, two,
+    };
+    use crate::plan::{BatchFunction, BinaryFunction, Direction, Elementwise, MapProblem, Operand, Problem};
     use crate::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
     /// The outcomes of every rule on every step, in order, those of other rules' steps left out.
@@ -287,6 +289,34 @@ mod tests {
             let shapes = [Operand::Kernel, Operand::Bias].map(|operand| step.constant(operand).unwrap().shape());
             assert_eq!(shapes, [&[3, 3, 4, 4].into(), &[4].into()]);
         }
+    }
+
+    /// Four ways over the elements: statistics, the result with its activation, the sums, the gradient.
+    #[test]
+    fn an_activation_behind_a_batch_normalization_costs_no_way_of_its_own() {
+        let mut tape = Tape::default();
+        let x = input(&mut tape);
+        let normalized = batch_normalize(&mut tape, 1e-3, [126, 4, 1], x, [None, None]).unwrap().output;
+        let y = activate(&mut tape, &Activation::RELU, normalized).unwrap();
+        let behind = input(&mut tape);
+        let mut seen = tape.clone();
+        let by_x = gradient(&mut tape, &[(y, behind)], &[Target::Value(x)]).unwrap()[0];
+        rewritten(&mut tape, &[y, by_x]);
+        let ways = |tape: &Tape| -> Vec<_> {
+            let of = |step: &Step| match step.problem {
+                Problem::BatchNormalize(batch) => Some((batch.function, batch.activation != Elementwise::LINEAR)),
+                _ => None,
+            };
+            tape.steps.iter().map(of).collect()
+        };
+        use BatchFunction::{Apply, Gradient, Moments, Sums};
+        let all = [(Moments, false), (Apply, true), (Sums, true), (Gradient, true)];
+        assert_eq!(ways(&tape), all.map(Some));
+        // Where somebody reads what the activation is given, or gives it a gradient too, both stay apart.
+        let by_x = gradient(&mut seen, &[(y, behind), (normalized, behind)], &[Target::Value(x)]).unwrap()[0];
+        rewritten(&mut seen, &[normalized, y, by_x]);
+        let apart = ways(&seen).into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(apart, [Moments, Apply, Sums, Gradient].map(|function| (function, false)));
     }
 
     #[test]
