@@ -133,6 +133,57 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// An argument of an optimizer or a loss where it is kept: what is read into, and what is written.
+enum ConfigArgument<'a> {
+    Number(&'a mut f64),
+    Flag(&'a mut bool),
+    Count(&'a mut u32),
+    Axis(&'a mut i32),
+    /// An axis that Keras's class does not have, for it is the last: written where it is another.
+    AnyAxis(&'a mut i32),
+    /// None is a value of it, and a missing one the default.
+    NumberOrNone(&'a mut Option<f64>),
+    ClassOrNone(&'a mut Option<i32>),
+    AxesOrNone(&'a mut Option<Vec<i32>>),
+    /// What is computed in this way alone.
+    Only(Json),
+}
+
+impl ConfigArgument<'_> {
+    /// Takes what `fields` has as `name`; without it the argument stays as it is.
+    fn read(self, name: &'static str, fields: &Fields<'_>) -> Result<()> {
+        match self {
+            Self::Number(value) => *value = fields.number(name, *value)?,
+            Self::Flag(value) => *value = fields.flag(name, *value)?,
+            Self::Count(value) => *value = fields.integer(name, *value)?,
+            Self::Axis(value) | Self::AnyAxis(value) => *value = fields.integer(name, *value)?,
+            Self::NumberOrNone(value) if fields.map.contains_key(name) => *value = fields.number_if(name)?,
+            Self::ClassOrNone(value) if fields.map.contains_key(name) => *value = fields.integer_if(name)?,
+            Self::AxesOrNone(value) if fields.map.contains_key(name) => {
+                *value = fields.list(name, |axis| axis.as_i64().and_then(|axis| i32::try_from(axis).ok()))?;
+            }
+            Self::NumberOrNone(_) | Self::ClassOrNone(_) | Self::AxesOrNone(_) => {}
+            Self::Only(allowed) => fields.only(name, &allowed)?,
+        }
+        Ok(())
+    }
+
+    /// What Keras writes of it; `None` for nothing.
+    fn written(self) -> Option<Json> {
+        Some(match self {
+            Self::Number(value) => json!(value),
+            Self::Flag(value) => json!(value),
+            Self::Count(value) => json!(value),
+            Self::AnyAxis(-1) => return None,
+            Self::Axis(value) | Self::AnyAxis(value) => json!(value),
+            Self::NumberOrNone(value) => json!(value),
+            Self::ClassOrNone(value) => json!(value),
+            Self::AxesOrNone(value) => json!(value),
+            Self::Only(value) => value,
+        })
+    }
+}
+
 fn serialized(module: &str, class: &str, config: Json) -> Json {
     json!({"module": module, "class_name": class, "config": config, "registered_name": null})
 }
@@ -297,7 +348,9 @@ impl Optimizer {
             return Ok(optimizer);
         }
         let mut optimizer = Self::from_name(fields.class)?;
-        optimizer.class = class_of(&fields, optimizer.class)?;
+        for (name, argument) in of_optimizer(&mut optimizer.class) {
+            argument.read(name, &fields)?;
+        }
         if let Some(rate) = fields.get("learning_rate") {
             optimizer.learning_rate = Schedule::from_json(rate)?;
         }
@@ -324,9 +377,9 @@ impl Optimizer {
 
     /// Its Keras config. Names of weights that do not decay are none of it, in Keras as here.
     pub fn to_json(&self) -> Json {
-        let class = self.class_name();
+        let (name, mut class) = (self.class_name(), self.class);
         let mut config = json!({
-            "name": crate::layers::snake_case(class),
+            "name": crate::layers::snake_case(name),
             "learning_rate": self.learning_rate.to_json(),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
@@ -338,10 +391,10 @@ impl Optimizer {
             "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
         });
-        for (name, value) in arguments(&self.class) {
-            config[name] = value;
+        for (argument, value) in of_optimizer(&mut class) {
+            config[argument] = value.written().unwrap_or_default();
         }
-        let inner = serialized("keras.optimizers", class, config);
+        let inner = serialized("keras.optimizers", name, config);
         match self.loss_scaling {
             None => inner,
             Some(LossScaling { initial_scale, dynamic_growth_steps }) => {
@@ -357,129 +410,35 @@ impl Optimizer {
     }
 }
 
-/// The rule of `default`'s class with the arguments in `fields`.
-fn class_of(fields: &Fields<'_>, default: OptimizerClass) -> Result<OptimizerClass> {
-    let number = |name, default| fields.number(name, default);
-    Ok(match default {
-        OptimizerClass::Sgd { momentum, nesterov } => OptimizerClass::Sgd {
-            momentum: number("momentum", momentum)?,
-            nesterov: fields.flag("nesterov", nesterov)?,
-        },
-        OptimizerClass::RmsProp { rho, momentum, epsilon, centered } => OptimizerClass::RmsProp {
-            rho: number("rho", rho)?,
-            momentum: number("momentum", momentum)?,
-            epsilon: number("epsilon", epsilon)?,
-            centered: fields.flag("centered", centered)?,
-        },
-        OptimizerClass::Adam { beta_1, beta_2, epsilon, amsgrad } => OptimizerClass::Adam {
-            beta_1: number("beta_1", beta_1)?,
-            beta_2: number("beta_2", beta_2)?,
-            epsilon: number("epsilon", epsilon)?,
-            amsgrad: fields.flag("amsgrad", amsgrad)?,
-        },
-        OptimizerClass::Adamax { beta_1, beta_2, epsilon } => OptimizerClass::Adamax {
-            beta_1: number("beta_1", beta_1)?,
-            beta_2: number("beta_2", beta_2)?,
-            epsilon: number("epsilon", epsilon)?,
-        },
-        OptimizerClass::Nadam { beta_1, beta_2, epsilon } => OptimizerClass::Nadam {
-            beta_1: number("beta_1", beta_1)?,
-            beta_2: number("beta_2", beta_2)?,
-            epsilon: number("epsilon", epsilon)?,
-        },
-        OptimizerClass::Lamb { beta_1, beta_2, epsilon } => OptimizerClass::Lamb {
-            beta_1: number("beta_1", beta_1)?,
-            beta_2: number("beta_2", beta_2)?,
-            epsilon: number("epsilon", epsilon)?,
-        },
-        OptimizerClass::Adagrad { initial_accumulator_value, epsilon } => OptimizerClass::Adagrad {
-            initial_accumulator_value: number("initial_accumulator_value", initial_accumulator_value)?,
-            epsilon: number("epsilon", epsilon)?,
-        },
-        OptimizerClass::Adadelta { rho, epsilon } => {
-            OptimizerClass::Adadelta { rho: number("rho", rho)?, epsilon: number("epsilon", epsilon)? }
-        }
-        OptimizerClass::Lion { beta_1, beta_2 } => {
-            OptimizerClass::Lion { beta_1: number("beta_1", beta_1)?, beta_2: number("beta_2", beta_2)? }
-        }
-        OptimizerClass::Ftrl {
-            learning_rate_power,
-            initial_accumulator_value,
-            l1_regularization_strength,
-            l2_regularization_strength,
-            l2_shrinkage_regularization_strength,
-            beta,
-        } => OptimizerClass::Ftrl {
-            learning_rate_power: number("learning_rate_power", learning_rate_power)?,
-            initial_accumulator_value: number("initial_accumulator_value", initial_accumulator_value)?,
-            l1_regularization_strength: number("l1_regularization_strength", l1_regularization_strength)?,
-            l2_regularization_strength: number("l2_regularization_strength", l2_regularization_strength)?,
-            l2_shrinkage_regularization_strength: number(
-                "l2_shrinkage_regularization_strength",
-                l2_shrinkage_regularization_strength,
-            )?,
-            beta: number("beta", beta)?,
-        },
-        OptimizerClass::Muon {
-            adam_beta_1,
-            adam_beta_2,
-            adam_weight_decay,
-            adam_lr_ratio,
-            epsilon,
-            momentum,
-            nesterov,
-            ns_steps,
-            ns_coefficients: [a, b, c],
-            rms_rate,
-        } => {
-            fields.only("exclude_layers", &json!([]))?;
-            fields.only("exclude_embeddings", &json!(true))?;
-            let given =
-                |name, default| if fields.map.contains_key(name) { fields.number_if(name) } else { Ok(default) };
-            OptimizerClass::Muon {
-                adam_beta_1: number("adam_beta_1", adam_beta_1)?,
-                adam_beta_2: number("adam_beta_2", adam_beta_2)?,
-                adam_weight_decay: given("adam_weight_decay", adam_weight_decay)?,
-                adam_lr_ratio: number("adam_lr_ratio", adam_lr_ratio)?,
-                epsilon: number("epsilon", epsilon)?,
-                momentum: number("momentum", momentum)?,
-                nesterov: fields.flag("nesterov", nesterov)?,
-                ns_steps: fields.integer("ns_steps", ns_steps)?,
-                ns_coefficients: [number("muon_a", a)?, number("muon_b", b)?, number("muon_c", c)?],
-                rms_rate: given("rms_rate", rms_rate)?,
-            }
-        }
-    })
-}
-
 /// The arguments of a rule, by Keras's names.
-fn arguments(class: &OptimizerClass) -> Vec<(&'static str, Json)> {
-    match *class {
+fn of_optimizer(class: &mut OptimizerClass) -> Vec<(&'static str, ConfigArgument<'_>)> {
+    use ConfigArgument::{Count, Flag, Number, NumberOrNone, Only};
+    match class {
         OptimizerClass::Sgd { momentum, nesterov } => {
-            vec![("momentum", json!(momentum)), ("nesterov", json!(nesterov))]
+            vec![("momentum", Number(momentum)), ("nesterov", Flag(nesterov))]
         }
         OptimizerClass::RmsProp { rho, momentum, epsilon, centered } => vec![
-            ("rho", json!(rho)),
-            ("momentum", json!(momentum)),
-            ("epsilon", json!(epsilon)),
-            ("centered", json!(centered)),
+            ("rho", Number(rho)),
+            ("momentum", Number(momentum)),
+            ("epsilon", Number(epsilon)),
+            ("centered", Flag(centered)),
         ],
         OptimizerClass::Adam { beta_1, beta_2, epsilon, amsgrad } => vec![
-            ("beta_1", json!(beta_1)),
-            ("beta_2", json!(beta_2)),
-            ("epsilon", json!(epsilon)),
-            ("amsgrad", json!(amsgrad)),
+            ("beta_1", Number(beta_1)),
+            ("beta_2", Number(beta_2)),
+            ("epsilon", Number(epsilon)),
+            ("amsgrad", Flag(amsgrad)),
         ],
         OptimizerClass::Adamax { beta_1, beta_2, epsilon }
         | OptimizerClass::Nadam { beta_1, beta_2, epsilon }
         | OptimizerClass::Lamb { beta_1, beta_2, epsilon } => {
-            vec![("beta_1", json!(beta_1)), ("beta_2", json!(beta_2)), ("epsilon", json!(epsilon))]
+            vec![("beta_1", Number(beta_1)), ("beta_2", Number(beta_2)), ("epsilon", Number(epsilon))]
         }
         OptimizerClass::Adagrad { initial_accumulator_value, epsilon } => {
-            vec![("initial_accumulator_value", json!(initial_accumulator_value)), ("epsilon", json!(epsilon))]
+            vec![("initial_accumulator_value", Number(initial_accumulator_value)), ("epsilon", Number(epsilon))]
         }
-        OptimizerClass::Adadelta { rho, epsilon } => vec![("rho", json!(rho)), ("epsilon", json!(epsilon))],
-        OptimizerClass::Lion { beta_1, beta_2 } => vec![("beta_1", json!(beta_1)), ("beta_2", json!(beta_2))],
+        OptimizerClass::Adadelta { rho, epsilon } => vec![("rho", Number(rho)), ("epsilon", Number(epsilon))],
+        OptimizerClass::Lion { beta_1, beta_2 } => vec![("beta_1", Number(beta_1)), ("beta_2", Number(beta_2))],
         OptimizerClass::Ftrl {
             learning_rate_power,
             initial_accumulator_value,
@@ -488,12 +447,12 @@ fn arguments(class: &OptimizerClass) -> Vec<(&'static str, Json)> {
             l2_shrinkage_regularization_strength,
             beta,
         } => vec![
-            ("learning_rate_power", json!(learning_rate_power)),
-            ("initial_accumulator_value", json!(initial_accumulator_value)),
-            ("l1_regularization_strength", json!(l1_regularization_strength)),
-            ("l2_regularization_strength", json!(l2_regularization_strength)),
-            ("l2_shrinkage_regularization_strength", json!(l2_shrinkage_regularization_strength)),
-            ("beta", json!(beta)),
+            ("learning_rate_power", Number(learning_rate_power)),
+            ("initial_accumulator_value", Number(initial_accumulator_value)),
+            ("l1_regularization_strength", Number(l1_regularization_strength)),
+            ("l2_regularization_strength", Number(l2_regularization_strength)),
+            ("l2_shrinkage_regularization_strength", Number(l2_shrinkage_regularization_strength)),
+            ("beta", Number(beta)),
         ],
         OptimizerClass::Muon {
             adam_beta_1,
@@ -507,21 +466,67 @@ fn arguments(class: &OptimizerClass) -> Vec<(&'static str, Json)> {
             ns_coefficients: [a, b, c],
             rms_rate,
         } => vec![
-            ("adam_beta_1", json!(adam_beta_1)),
-            ("adam_beta_2", json!(adam_beta_2)),
-            ("epsilon", json!(epsilon)),
-            ("exclude_layers", json!([])),
-            ("muon_a", json!(a)),
-            ("muon_b", json!(b)),
-            ("muon_c", json!(c)),
-            ("adam_lr_ratio", json!(adam_lr_ratio)),
-            ("momentum", json!(momentum)),
-            ("ns_steps", json!(ns_steps)),
-            ("nesterov", json!(nesterov)),
-            ("exclude_embeddings", json!(true)),
-            ("adam_weight_decay", json!(adam_weight_decay)),
-            ("rms_rate", json!(rms_rate)),
+            ("adam_beta_1", Number(adam_beta_1)),
+            ("adam_beta_2", Number(adam_beta_2)),
+            ("epsilon", Number(epsilon)),
+            ("exclude_layers", Only(json!([]))),
+            ("muon_a", Number(a)),
+            ("muon_b", Number(b)),
+            ("muon_c", Number(c)),
+            ("adam_lr_ratio", Number(adam_lr_ratio)),
+            ("momentum", Number(momentum)),
+            ("ns_steps", Count(ns_steps)),
+            ("nesterov", Flag(nesterov)),
+            ("exclude_embeddings", Only(json!(true))),
+            ("adam_weight_decay", NumberOrNone(adam_weight_decay)),
+            ("rms_rate", NumberOrNone(rms_rate)),
         ],
+    }
+}
+
+/// The arguments of a loss, by Keras's names.
+fn of_loss(class: &mut LossClass) -> Vec<(&'static str, ConfigArgument<'_>)> {
+    use ConfigArgument::{AnyAxis, AxesOrNone, Axis, ClassOrNone, Flag, Number};
+    match class {
+        LossClass::Huber { delta } => vec![("delta", Number(delta))],
+        LossClass::CosineSimilarity { axis } => vec![("axis", Axis(axis))],
+        LossClass::BinaryCrossentropy { from_logits, label_smoothing, axis }
+        | LossClass::CategoricalCrossentropy { from_logits, label_smoothing, axis } => {
+            vec![("from_logits", Flag(from_logits)), ("label_smoothing", Number(label_smoothing)), ("axis", Axis(axis))]
+        }
+        LossClass::BinaryFocalCrossentropy {
+            apply_class_balancing,
+            alpha,
+            gamma,
+            from_logits,
+            label_smoothing,
+            axis,
+        } => vec![
+            ("from_logits", Flag(from_logits)),
+            ("label_smoothing", Number(label_smoothing)),
+            ("axis", Axis(axis)),
+            ("apply_class_balancing", Flag(apply_class_balancing)),
+            ("alpha", Number(alpha)),
+            ("gamma", Number(gamma)),
+        ],
+        LossClass::CategoricalFocalCrossentropy { alpha, gamma, from_logits, label_smoothing, axis } => vec![
+            ("from_logits", Flag(from_logits)),
+            ("label_smoothing", Number(label_smoothing)),
+            ("axis", Axis(axis)),
+            ("alpha", Number(alpha)),
+            ("gamma", Number(gamma)),
+        ],
+        LossClass::SparseCategoricalCrossentropy { from_logits, ignore_class, axis } => vec![
+            ("from_logits", Flag(from_logits)),
+            ("ignore_class", ClassOrNone(ignore_class)),
+            ("axis", AnyAxis(axis)),
+        ],
+        LossClass::CategoricalGeneralizedCrossEntropy { q } => vec![("q", Number(q))],
+        LossClass::Dice { axis } => vec![("axis", AxesOrNone(axis))],
+        LossClass::Tversky { alpha, beta, axis } => {
+            vec![("alpha", Number(alpha)), ("beta", Number(beta)), ("axis", AxesOrNone(axis))]
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -557,54 +562,8 @@ impl Loss {
         } else if fields.map.get("reduction").is_some_and(Json::is_null) {
             loss.reduction = Reduction::None;
         }
-        let number = |name: &str, value: &mut f64| fields.number(name, *value).map(|given| *value = given);
-        let flag = |name: &str, value: &mut bool| fields.flag(name, *value).map(|given| *value = given);
-        let whole = |name: &str, value: &mut i32| fields.integer(name, *value).map(|given| *value = given);
-        let axes = || fields.list("axis", |axis| axis.as_i64().and_then(|axis| i32::try_from(axis).ok()));
-        match &mut loss.class {
-            LossClass::Huber { delta } => number("delta", delta)?,
-            LossClass::CosineSimilarity { axis } => whole("axis", axis)?,
-            LossClass::BinaryCrossentropy { from_logits, label_smoothing, axis }
-            | LossClass::CategoricalCrossentropy { from_logits, label_smoothing, axis } => {
-                flag("from_logits", from_logits)?;
-                number("label_smoothing", label_smoothing)?;
-                whole("axis", axis)?;
-            }
-            LossClass::BinaryFocalCrossentropy {
-                apply_class_balancing,
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-                axis,
-            } => {
-                flag("apply_class_balancing", apply_class_balancing)?;
-                number("alpha", alpha)?;
-                number("gamma", gamma)?;
-                flag("from_logits", from_logits)?;
-                number("label_smoothing", label_smoothing)?;
-                whole("axis", axis)?;
-            }
-            LossClass::CategoricalFocalCrossentropy { alpha, gamma, from_logits, label_smoothing, axis } => {
-                number("alpha", alpha)?;
-                number("gamma", gamma)?;
-                flag("from_logits", from_logits)?;
-                number("label_smoothing", label_smoothing)?;
-                whole("axis", axis)?;
-            }
-            LossClass::SparseCategoricalCrossentropy { from_logits, ignore_class, axis } => {
-                flag("from_logits", from_logits)?;
-                *ignore_class = fields.integer_if("ignore_class")?;
-                whole("axis", axis)?;
-            }
-            LossClass::CategoricalGeneralizedCrossEntropy { q } => number("q", q)?,
-            LossClass::Dice { axis } => *axis = axes()?,
-            LossClass::Tversky { alpha, beta, axis } => {
-                number("alpha", alpha)?;
-                number("beta", beta)?;
-                *axis = axes()?;
-            }
-            _ => {}
+        for (name, argument) in of_loss(&mut loss.class) {
+            argument.read(name, fields)?;
         }
         Ok(loss)
     }
@@ -628,51 +587,11 @@ impl Loss {
         serialized("keras.losses", self.name(), config)
     }
 
+    /// The arguments that Keras writes.
     fn arguments(&self) -> Vec<(&'static str, Json)> {
-        match &self.class {
-            LossClass::Huber { delta } => vec![("delta", json!(delta))],
-            LossClass::CosineSimilarity { axis } => vec![("axis", json!(axis))],
-            LossClass::BinaryCrossentropy { from_logits, label_smoothing, axis }
-            | LossClass::CategoricalCrossentropy { from_logits, label_smoothing, axis } => vec![
-                ("from_logits", json!(from_logits)),
-                ("label_smoothing", json!(label_smoothing)),
-                ("axis", json!(axis)),
-            ],
-            LossClass::BinaryFocalCrossentropy {
-                apply_class_balancing,
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-                axis,
-            } => vec![
-                ("from_logits", json!(from_logits)),
-                ("label_smoothing", json!(label_smoothing)),
-                ("axis", json!(axis)),
-                ("apply_class_balancing", json!(apply_class_balancing)),
-                ("alpha", json!(alpha)),
-                ("gamma", json!(gamma)),
-            ],
-            LossClass::CategoricalFocalCrossentropy { alpha, gamma, from_logits, label_smoothing, axis } => vec![
-                ("from_logits", json!(from_logits)),
-                ("label_smoothing", json!(label_smoothing)),
-                ("axis", json!(axis)),
-                ("alpha", json!(alpha)),
-                ("gamma", json!(gamma)),
-            ],
-            LossClass::SparseCategoricalCrossentropy { from_logits, ignore_class, axis } => {
-                let mut all = vec![("from_logits", json!(from_logits)), ("ignore_class", json!(ignore_class))];
-                // Keras's loss has the last axis, and takes no other.
-                all.extend((*axis != -1).then(|| ("axis", json!(axis))));
-                all
-            }
-            LossClass::CategoricalGeneralizedCrossEntropy { q } => vec![("q", json!(q))],
-            LossClass::Dice { axis } => vec![("axis", json!(axis))],
-            LossClass::Tversky { alpha, beta, axis } => {
-                vec![("alpha", json!(alpha)), ("beta", json!(beta)), ("axis", json!(axis))]
-            }
-            _ => Vec::new(),
-        }
+        let mut class = self.class.clone();
+        let all = of_loss(&mut class).into_iter();
+        all.filter_map(|(name, argument)| Some((name, argument.written()?))).collect()
     }
 }
 
