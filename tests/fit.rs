@@ -384,6 +384,48 @@ fn batches_that_come_one_by_one_are_fitted_as_samples_in_memory() {
     }
 }
 
+/// Batches of an iterator are evaluated after epochs as samples in memory are: made anew each time, and no more of them taken
+/// than there are steps of validation.
+#[test]
+fn epochs_are_evaluated_by_batches() {
+    let Some(gpu) = gpu() else { return };
+    let (x, y) = points();
+    let adam = || Optimizer::from_name("adam").unwrap();
+    let plain = || FitOptions { epochs: 4, steps_per_epoch: Some(2), validation_freq: 2, ..FitOptions::default() };
+    let endless = || (0..).flat_map(|_| batches(16)).map(Ok);
+    for steps in [None, Some(1)] {
+        let [whole, parts] = [(); 2].map(|()| classifier(&gpu, &kernel()));
+        let in_memory = FitOptions {
+            validation_data: Some(Samples::new(&x, &y)),
+            validation_batch_size: Some(16),
+            validation_steps: steps,
+            ..plain()
+        };
+        let expected = trainer(&whole, adam()).fit_batches(endless(), &in_memory, &mut []).unwrap();
+        let [made, taken] = &[(); 2].map(|()| std::cell::Cell::new(0));
+        let options = FitOptions { validation_steps: steps, ..plain() };
+        let validation = || {
+            made.set(made.get() + 1);
+            batches(16).into_iter().map(|batch| {
+                taken.set(taken.get() + 1);
+                Ok(batch)
+            })
+        };
+        let got = trainer(&parts, adam()).fit_batches_validated(endless(), validation, &options, &mut []).unwrap();
+        assert_eq!(got, expected);
+        assert!(got[1].get("val_loss").is_some() && got[0].get("val_loss").is_none());
+        assert_eq!((made.get(), taken.get()), (2, 2 * steps.unwrap_or(batches(16).len())));
+        assert_eq!(bits(&parts), bits(&whole));
+    }
+    let model = classifier(&gpu, &kernel());
+    let none = || std::iter::empty::<wgpu_conv::Result<Batch>>();
+    let error = trainer(&model, adam()).fit_batches_validated(endless(), none, &plain(), &mut []).unwrap_err();
+    assert!(error.to_string().contains("a batch to evaluate"), "{error}");
+    let both = FitOptions { validation_data: Some(Samples::new(&x, &y)), ..plain() };
+    let error = trainer(&model, adam()).fit_batches_validated(endless(), none, &both, &mut []).unwrap_err();
+    assert!(error.to_string().contains("validation_data"), "{error}");
+}
+
 /// No more batches are taken than there are steps, and one at a time.
 #[test]
 fn batches_are_taken_when_their_turn_comes() {

@@ -156,6 +156,17 @@ impl<'m> Run<'_, 'm> {
     }
 }
 
+/// What is evaluated after an epoch.
+type Evaluation<'e> = &'e mut dyn FnMut(&mut Trainer<'_>) -> Result<Totals>;
+
+/// One pass over `validation`, so much of it and in such batches as the options say.
+fn evaluated(trainer: &mut Trainer<'_>, validation: Samples<'_>, options: &FitOptions<'_>) -> Result<Totals> {
+    let batch_size = options.validation_batch_size.unwrap_or(options.batch_size);
+    let most = options.validation_steps.unwrap_or(usize::MAX).saturating_mul(batch_size);
+    let order: Vec<usize> = (0..validation.count()?.min(most)).collect();
+    trainer.pass(validation, &order, batch_size)
+}
+
 impl Trainer<'_> {
     /// # Errors
     /// [`Error::Invalid`] for the weight of a class that there is no prediction of.
@@ -210,7 +221,10 @@ impl Trainer<'_> {
         let steps = batches.steps();
         let mut begun = 0;
         let mut of_epoch = Vec::new().into_iter();
-        self.run(options, Some(steps), validation, callbacks, &mut |epoch, step| {
+        let mut evaluation =
+            validation.map(|validation| move |trainer: &mut Trainer<'_>| evaluated(trainer, validation, options));
+        let evaluation = evaluation.as_mut().map(|evaluation| evaluation as Evaluation<'_>);
+        self.run(options, Some(steps), evaluation, callbacks, &mut |epoch, step| {
             if step == 0 {
                 (begun..epoch).for_each(|_| drop(batches.next_epoch()));
                 begun = epoch + 1;
@@ -259,13 +273,59 @@ impl Trainer<'_> {
         options: &FitOptions<'_>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
+        let mut evaluation = options
+            .validation_data
+            .map(|validation| move |trainer: &mut Trainer<'_>| evaluated(trainer, validation, options));
+        let evaluation = evaluation.as_mut().map(|evaluation| evaluation as Evaluation<'_>);
+        self.fit_to_batches(batches, evaluation, options, callbacks)
+    }
+
+    /// [`fit_batches`](Self::fit_batches), evaluated after each epoch by batches as they come too: `validation` makes these anew
+    /// each time, and as many are taken as `validation_steps` says.
+    ///
+    /// ```no_run
+    /// use wgpu_conv::training::{Batch, FitOptions};
+    /// # let mut trainer: wgpu_conv::training::Trainer<'_> = unimplemented!();
+    /// # fn read(folder: &str, number: usize) -> wgpu_conv::Result<Batch> { unimplemented!() }
+    ///
+    /// let batches = |folder: &'static str| (0..125).map(move |number| read(folder, number));
+    /// trainer.fit_batches_validated(batches("train"), || batches("test"), &FitOptions::default(), &mut [])?;
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`fit_batches`](Self::fit_batches), and of [`evaluate_batches`](Self::evaluate_batches); [`Error::Invalid`] for
+    /// `validation_data` among the options.
+    pub fn fit_batches_validated<V: IntoIterator<Item = Result<Batch>>>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+        mut validation: impl FnMut() -> V,
+        options: &FitOptions<'_>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
+        if options.validation_data.is_some() {
+            let rule = "what is evaluated must come as samples or as batches: leave `validation_data` out";
+            return Err(Error::invalid("validation_data", rule, "samples and batches"));
+        }
+        let steps = options.validation_steps.unwrap_or(usize::MAX);
+        let evaluation: Evaluation<'_> = &mut |trainer| trainer.pass_batches(validation().into_iter().take(steps));
+        self.fit_to_batches(batches, Some(evaluation), options, callbacks)
+    }
+
+    fn fit_to_batches(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+        evaluation: Option<Evaluation<'_>>,
+        options: &FitOptions<'_>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
         self.check_options(options)?;
         if !options.sample_weight.is_empty() {
             let rule = "each batch must bring the weights of its samples itself: set `Batch::sample_weight`";
             return Err(Error::invalid("sample_weight", rule, "weights of all samples"));
         }
         if options.validation_split != 0.0 {
-            let rule = "nothing can be held back of batches that come one by one: give `validation_data`";
+            let rule = "nothing can be held back of batches that come one by one: give `validation_data`, or take `fit_batches_validated`";
             return Err(Error::invalid(
                 "validation_split",
                 rule,
@@ -277,7 +337,7 @@ impl Trainer<'_> {
         let steps = options.steps_per_epoch;
         let epochs = options.epochs.saturating_sub(options.initial_epoch);
         let mut begun = options.initial_epoch;
-        self.run(options, steps, options.validation_data, callbacks, &mut |epoch, step| {
+        self.run(options, steps, evaluation, callbacks, &mut |epoch, step| {
             if let (0, Some(steps)) = (step, steps) {
                 let passed = epoch.saturating_sub(begun).saturating_mul(steps);
                 begun = epoch + 1;
@@ -329,11 +389,11 @@ impl Trainer<'_> {
         &mut self,
         options: &FitOptions<'_>,
         steps: Option<usize>,
-        validation: Option<Samples<'_>>,
+        mut evaluation: Option<Evaluation<'_>>,
         callbacks: &mut [&mut dyn Callback],
         next: &mut dyn FnMut(usize, usize) -> Result<Option<Batch>>,
     ) -> Result<History> {
-        let (epochs, validates) = (options.epochs, validation.is_some());
+        let (epochs, validates) = (options.epochs, evaluation.is_some());
         let run = &mut Run { trainer: self, epochs, steps, validates, restored: None, stopping: false };
         callbacks.iter_mut().try_for_each(|callback| callback.on_train_begin(run))?;
         let first = run.restored.unwrap_or(options.initial_epoch);
@@ -353,11 +413,10 @@ impl Trainer<'_> {
                 step += 1;
             }
             let mut logs = run.trainer.logs(&totals, "");
-            if let Some(validation) = validation.filter(|_| (epoch + 1).is_multiple_of(options.validation_freq)) {
-                let batch_size = options.validation_batch_size.unwrap_or(options.batch_size);
-                let most = options.validation_steps.unwrap_or(usize::MAX).saturating_mul(batch_size);
-                let order: Vec<usize> = (0..validation.count()?.min(most)).collect();
-                let totals = run.trainer.pass(validation, &order, batch_size)?;
+            if let Some(evaluation) = &mut evaluation
+                && (epoch + 1).is_multiple_of(options.validation_freq)
+            {
+                let totals = evaluation(run.trainer)?;
                 logs.extend(run.trainer.logs(&totals, "val_"));
             }
             callbacks.iter_mut().try_for_each(|callback| callback.on_epoch_end(run, epoch, &mut logs))?;

@@ -324,6 +324,12 @@ impl<'a> Trainer<'a> {
     /// Those of [`train_on_batch`](Self::train_on_batch), those that the iterator hands out, and [`Error::Invalid`] where it
     /// has no batch.
     pub fn evaluate_batches(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Logs> {
+        let totals = self.pass_batches(batches)?;
+        Ok(self.logs(&totals, ""))
+    }
+
+    /// One pass over batches as they come, which changes nothing.
+    pub(super) fn pass_batches(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Totals> {
         let mut totals = Totals::default();
         for batch in batches {
             self.step(false, batch?.samples(), &mut totals)?;
@@ -331,7 +337,7 @@ impl<'a> Trainer<'a> {
         if totals.0.is_empty() {
             return Err(Error::invalid("batches", "there must be a batch to evaluate", "none"));
         }
-        Ok(self.logs(&totals, ""))
+        Ok(totals)
     }
 
     /// One pass over the samples of `order`, which changes nothing.
