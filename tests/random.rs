@@ -602,6 +602,49 @@ fn recurrent_layers_drop_values_of_the_state() {
     );
 }
 
+/// Dropout of the input and of the state of convolutional LSTMs, chosen for each gate and kept for all times: states and gradients of
+/// Keras for what is drawn here (tests/fixtures/training/conv_lstm_dropout.py).
+#[test]
+fn convolutional_lstms_drop_as_keras_does() {
+    let Some(gpu) = gpu() else { return };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/training/conv_lstm_dropout.json");
+    let material: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let array = |json: &serde_json::Value| {
+        let list = |json: &serde_json::Value| -> Vec<f64> {
+            json.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+        };
+        let shape: Vec<usize> = list(&json["shape"]).into_iter().map(|extent| extent as usize).collect();
+        Array::new(shape, list(&json["values"]))
+    };
+    test_each(
+        material["cases"].as_array().unwrap(),
+        |case| format!("{} {}", case["class"], case["config"]),
+        |case| {
+            let [x, gy, y, gx] = ["x", "gy", "y", "gx"].map(|name| array(&case[name]));
+            let layer = LayerConfig::from_config(case["class"].as_str().unwrap(), &case["config"]).map_err(text)?;
+            let layer = build(&gpu, layer, &x.shape);
+            let host = |array: &Array| HostTensor::new(array.shape.as_slice(), array.to_f32()).map_err(text);
+            let weights: Vec<Array> = case["weights"].as_array().unwrap().iter().map(array).collect();
+            layer.set_weights(&weights.iter().map(host).collect::<Result<Vec<_>, _>>()?).map_err(text)?;
+            layer.set_training_step(case["step"].as_u64().unwrap());
+            let on = |array: &Array| Tensor::from_slice(&gpu, array.shape.as_slice(), &array.to_f32()).map_err(text);
+            let made = layer.gradients(&[on(&x)?], &on(&gy)?, true).map_err(text)?;
+            let held = |what: &str, tensor: &Tensor, golden: &Array, limit: f64| {
+                let values = tensor.read::<f32>().map_err(text)?.into_iter().map(f64::from).collect::<Vec<_>>();
+                close(&Array::new(golden.shape.clone(), values), golden, limit).map_err(|why| format!("{what}: {why}"))
+            };
+            held("states", &made.outputs[0], &y, 1e-5)?;
+            held("to x", &made.inputs[0], &gx, 5e-5)?;
+            let gradients = case["gw"].as_array().unwrap();
+            assert_eq!(made.weights.len(), gradients.len());
+            for ((name, gradient), golden) in made.weights.iter().zip(gradients) {
+                held(&format!("to {name}"), gradient, &array(golden), 5e-5)?;
+            }
+            Ok(())
+        },
+    );
+}
+
 /// Boxes are erased as often as they should be, take the share of an image that they should, lie anywhere, and have other values than
 /// before, which are normal numbers within the range.
 #[test]

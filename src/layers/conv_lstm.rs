@@ -10,6 +10,7 @@ use super::arguments::{
 use super::config::{Codec, Configured, common, weights};
 use super::describe::{Declared, Describe, States};
 use super::mask::kept;
+use super::random::drop_factors;
 use super::recurrent::{mask_of_times, orthogonal, with_forget_gate};
 use super::{Common, Initializer, Regularizer, Seed, Window};
 use crate::ops::{self, Kernel, Tape, Value};
@@ -72,9 +73,11 @@ pub struct ConvLSTM<const R: usize> {
     pub go_backwards: bool,
     /// Whether the output of times that are masked away is 0, and not the state before; false by default.
     pub zero_output_for_mask: bool,
-    /// The share of the input that training drops, 0 to 1; 0 by default. At inference it does nothing; in training it is refused.
+    /// The share of the input that training drops, 0 to 1; 0 by default. What is dropped is chosen for each gate, and is the same
+    /// at all times. A rate of 1 drops nothing, as in Keras; at inference none does anything.
     pub dropout: f64,
-    /// The share of the state that training drops, 0 to 1; 0 by default. At inference it does nothing; in training it is refused.
+    /// The share of the state that training drops where it is convolved, 0 to 1; 0 by default. What is dropped is chosen as of the
+    /// input.
     pub recurrent_dropout: f64,
     /// Where the choice of what is dropped starts; none by default.
     pub seed: Seed,
@@ -345,20 +348,42 @@ impl<const R: usize> Describe for ConvLSTM<R> {
         _weights: &[Arc<Kernel>],
         operands: &[Arc<Kernel>],
     ) -> Result<Value> {
-        for (argument, rate) in [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)] {
-            // Keras passes over a rate of 1.
-            if rate > 0.0 && rate < 1.0 {
-                return Err(Error::unsupported(
-                    format!("{argument}={rate} of a ConvLSTM in training"),
-                    "put a Dropout layer before it instead",
-                ));
-            }
-        }
-        self.lower(tape, inputs, operands)
+        self.states_of(tape, inputs, operands, [self.dropout, self.recurrent_dropout])
     }
 
-    /// The convolutions of all images at once; then time by time that of the state, and the gates.
     fn lower(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>]) -> Result<Value> {
+        self.states_of(tape, inputs, operands, [0.0; 2])
+    }
+}
+
+impl<const R: usize> ConvLSTM<R> {
+    /// The axis of the channels among `rank` axes, of images or sequences of such.
+    fn axis_of_channels(&self, rank: usize) -> usize {
+        match self.arguments.data_format {
+            DataFormat::ChannelsLast => rank - 1,
+            DataFormat::ChannelsFirst => rank - R - 1,
+        }
+    }
+
+    /// Of extents `dims`, of images or sequences of such, those with an axis of `gates` before the channels.
+    fn with_gates(&self, dims: &[usize], gates: usize) -> Vec<usize> {
+        let channels = self.axis_of_channels(dims.len());
+        [&dims[..channels], &[gates], &dims[channels..]].concat()
+    }
+
+    /// `of`, images or sequences of such, for each gate times its `factors`: the channels of one gate behind those of another.
+    fn for_each_gate(&self, tape: &mut Tape, of: Value, factors: Value) -> Result<Value> {
+        let mut dims = tape.shape(of).dims().to_vec();
+        let one = tape.reshape(of, self.with_gates(&dims, 1))?;
+        let all = ops::two(tape, BinaryFunction::Multiply, one, factors)?;
+        let channels = self.axis_of_channels(dims.len());
+        dims[channels] *= GATES as usize;
+        tape.reshape(all, dims)
+    }
+
+    /// The convolutions of all images at once; then time by time that of the state, and the gates. Of the input and of the state,
+    /// where they are convolved, shares of `rates` are dropped.
+    fn states_of(&self, tape: &mut Tape, inputs: &[Value], operands: &[Arc<Kernel>], rates: [f64; 2]) -> Result<Value> {
         let (kernel, recurrent, bias) = (&operands[0], &operands[1], operands.get(2));
         let values = GATES * self.filters;
         let dims = tape.shape(inputs[0]).dims().to_vec();
@@ -370,9 +395,20 @@ impl<const R: usize> Describe for ConvLSTM<R> {
             let empty = self.output_shape(tape.shape(inputs[0]))?.known().unwrap_or_default();
             return tape.uninitialized(empty, tape.dtype(inputs[0]));
         }
-        let images = tape.reshape(inputs[0], [&[batch * times], &dims[2..]].concat())?;
+        // Keras passes over a rate of 1.
+        let [of_input, of_state] = rates.map(|rate| if rate < 1.0 { rate } else { 0.0 });
+        // What is dropped differs from gate to gate, so each convolves its own: in groups, by the same kernel.
+        let (mut input, mut groups) = (inputs[0], 1);
+        if of_input > 0.0 {
+            let mut shape = self.with_gates(&dims, GATES as usize);
+            shape[1] = 1;
+            let factors = drop_factors(tape, of_input, &self.seed, &shape, tape.dtype(input))?;
+            (input, groups) = (self.for_each_gate(tape, input, factors)?, GATES);
+        }
+        let dims = tape.shape(input).dims().to_vec();
+        let images = tape.reshape(input, [&[batch * times], &dims[2..]].concat())?;
         let arguments = self.of_input();
-        let geometry = arguments.geometry(tape.shape(images), 1, values)?;
+        let geometry = arguments.geometry(tape.shape(images), groups, values)?;
         let products = ops::conv::<R>(tape, &arguments.conv(geometry), images, kernel, bias)?;
         let frame = tape.shape(products).dims()[1..].to_vec();
         let products = tape.reshape(products, [&[batch, times][..], &frame].concat())?;
@@ -383,6 +419,15 @@ impl<const R: usize> Describe for ConvLSTM<R> {
                 Some(Masked { counts, skipped: ops::map(tape, not, counts)? })
             }
             None => None,
+        };
+        let factors = if of_state > 0.0 {
+            let mut image = [&[batch][..], &frame].concat();
+            let channels = self.axis_of_channels(image.len());
+            image[channels] = self.filters as usize;
+            let shape = self.with_gates(&image, GATES as usize);
+            Some(drop_factors(tape, of_state, &self.seed, &shape, tape.dtype(products))?)
+        } else {
+            None
         };
         let arguments = self.of_state();
         let mut state = match inputs[1..] {
@@ -395,7 +440,11 @@ impl<const R: usize> Describe for ConvLSTM<R> {
             let sums = ops::part(tape, 1, time, 1, products)?;
             let mut sums = tape.reshape(sums, [&[batch][..], &frame].concat())?;
             if let Some([output, _]) = state {
-                let geometry = arguments.geometry(tape.shape(output), 1, values)?;
+                let (output, groups) = match factors {
+                    Some(factors) => (self.for_each_gate(tape, output, factors)?, GATES),
+                    None => (output, 1),
+                };
+                let geometry = arguments.geometry(tape.shape(output), groups, values)?;
                 let of_state = ops::conv::<R>(tape, &arguments.conv(geometry), output, recurrent, None)?;
                 sums = ops::two(tape, BinaryFunction::Add, of_state, sums)?;
             }
