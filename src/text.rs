@@ -1,7 +1,9 @@
-//! The one door for text that comes from files and callers, on its way to people.
+//! The one door for text that comes from files and callers, on its way to people and to compilers.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 /// Text of several lines without what would move a terminal's cursor, change its colours or turn its direction: names in files may hold any
 /// character. Each such character is written as `\u{1b}`; lines and tabs stay, so names in it pass through [`printable_name`] first.
@@ -23,6 +25,19 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// ```
 pub fn printable_name(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
+}
+
+/// The same text for the life of the process, one copy of all that are equal: for the code that callers give, of which what is compiled
+/// is kept as well.
+pub(crate) fn kept(text: &str) -> &'static str {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept.get(text) {
+        return known;
+    }
+    let text: &'static str = Box::leak(text.into());
+    kept.insert(text);
+    text
 }
 
 fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {

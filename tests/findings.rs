@@ -9,14 +9,18 @@ use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use wgpu_conv::formats::KerasFile;
-use wgpu_conv::layers::{BinaryFunction, Broadcast, CustomLayer, CustomLayers, Dense, Merge, ReadOptions};
-use wgpu_conv::model::Model;
+use wgpu_conv::layers::{
+    BinaryFunction, Broadcast, CustomLayer, CustomLayers, Dense, Initializer, Merge, ReadOptions, Wgsl,
+};
+use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::{Activation, HostTensor};
 
 /// The files that are refused, and what the refusal must say.
 const REFUSED: &[(&str, &[&str])] = &[
     ("custom_gate.h5", &["mine>Gate", "Python code", "KerasFile::open_custom"]),
     ("custom_gate.keras", &["mine>Gate", "Python code", "KerasFile::open_custom"]),
+    ("custom_wgsl.h5", &["3 of its layers", "mine>GeM", "mine>Blend", "KerasFile::open_custom"]),
+    ("custom_wgsl.keras", &["3 of its layers", "mine>GeM", "mine>Blend", "KerasFile::open_custom"]),
     ("input_float16.keras", &["its dtype is float16", "make the input of float32"]),
     ("input_int32.keras", &["its dtype is int32", "make the input of float32"]),
     ("input_uint8.keras", &["its dtype is uint8", "make the input of float32"]),
@@ -333,6 +337,11 @@ fn layers_of_the_callers_stand_for_classes() {
         let model = load("custom_gate.keras", &layers).unwrap().build(&gpu).unwrap();
         let bytes = std::fs::read(folder().join("custom_gate.safetensors")).unwrap();
         agrees(&model, &SafeTensors::deserialize(&bytes).unwrap()).unwrap();
+        // It is written as it was read, its classes by their names.
+        let saved = Path::new(env!("CARGO_TARGET_TMPDIR")).join("custom_gate.keras");
+        model.save(&saved).unwrap();
+        let again = KerasFile::open_custom(&saved, ReadOptions::default(), &layers).unwrap().build(&gpu).unwrap();
+        agrees(&again, &SafeTensors::deserialize(&bytes).unwrap()).unwrap();
     }
     let wrong = CustomLayers::new().with("Gate", |_| Ok(CustomLayer::new(1)));
     let file = load("custom_gate.keras", &wrong).unwrap();
@@ -340,4 +349,108 @@ fn layers_of_the_callers_stand_for_classes() {
     assert!(file.unsupported()[0].reason.contains("must have outputs"), "{:?}", file.unsupported());
     let unnamed = CustomLayers::new().with("Another", gate);
     assert!(load("custom_gate.keras", &unnamed).unwrap().unsupported()[0].reason.contains("KerasFile::open_custom"));
+}
+
+/// The extents of the last axis, which the weights of the classes below have.
+fn channels(inputs: &[wgpu_conv::PartialShape]) -> wgpu_conv::Result<wgpu_conv::Shape> {
+    Ok([inputs[0].dims()[inputs[0].rank() - 1].expect("known channels")].into())
+}
+
+/// A layer of one attribute less: the weights of the class itself.
+fn whole(wgsl: Wgsl) -> wgpu_conv::Result<CustomLayer> {
+    let mut layer = CustomLayer::new(wgsl.inputs.len());
+    let inputs: Vec<_> = (0..wgsl.inputs.len()).map(|number| layer.input(number)).collect();
+    let made = layer.layer("", wgsl, &inputs);
+    layer.outputs(&[made]);
+    Ok(layer)
+}
+
+/// The classes of `custom_wgsl.keras`.
+fn written() -> CustomLayers {
+    let gem = |config: &serde_json::Value| {
+        let floor = config["floor"].as_f64().unwrap_or_default();
+        let code = format!(
+            "const FLOOR: f32 = {floor:?};
+            fn element(i: u32) -> f32 {{
+                let at = place(i);
+                var sum = 0.0;
+                for (var row = 0u; row < x_extent(1); row++) {{
+                    for (var column = 0u; column < x_extent(2); column++) {{
+                        sum += pow(max(x(at[0], row, column, at[1]), FLOOR), p(at[1]));
+                    }}
+                }}
+                return pow(sum / f32(x_extent(1) * x_extent(2)), 1.0 / p(at[1]));
+            }}"
+        );
+        let output = |inputs: &[wgpu_conv::PartialShape]| {
+            let dims = inputs[0].dims();
+            Ok(vec![dims[0], dims[3]].into())
+        };
+        whole(Wgsl::new(code).weight("p", Initializer::Ones, channels).output(output))
+    };
+    let blend = |_: &serde_json::Value| {
+        let code = "fn element(i: u32) -> f32 {
+            let own = share(place(i)[3]);
+            return mix(b_at(i), a_at(i), own) + offset();
+        }";
+        let layer = Wgsl::new(code).inputs(["a", "b"]).weight("share", Initializer::Ones, channels);
+        whole(layer.weight("offset", Initializer::Zeros, |_| Ok([].into())))
+    };
+    let contrast = |_: &serde_json::Value| {
+        whole(Wgsl::new(
+            "fn element(i: u32) -> f32 {
+                let at = place(i);
+                let above = x(at[0], at[1] - 1u, at[2], at[3]) + x(at[0], at[1] + 1u, at[2], at[3]);
+                let beside = x(at[0], at[1], at[2] - 1u, at[3]) + x(at[0], at[1], at[2] + 1u, at[3]);
+                return x_at(i) - 0.25 * (above + beside);
+            }",
+        ))
+    };
+    CustomLayers::new().with("GeM", gem).with("mine>Blend", blend).with("Contrast", contrast)
+}
+
+/// Classes of a program, written in WGSL: they give Keras's numbers, their weights are found, their code compiles once, and what
+/// is trained cannot stand before them.
+#[test]
+fn classes_written_in_wgsl_give_their_numbers() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    // One of its own, whose pipelines no other test counts.
+    let gpu = wgpu_conv::Gpu::new().unwrap();
+    let bytes = std::fs::read(folder().join("custom_wgsl.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut compiled = 0;
+    for name in ["custom_wgsl.keras", "custom_wgsl.h5", "custom_wgsl.keras"] {
+        let file_of = || KerasFile::open_custom(folder().join(name), ReadOptions::default(), &written()).unwrap();
+        assert_eq!(file_of().unsupported(), [], "{name}");
+        let model = file_of().build(&gpu).unwrap();
+        agrees(&model, &file).unwrap_or_else(|why| panic!("{name}: {why}"));
+        // The next models have the pipelines of the first.
+        let so_far = gpu.counters().pipelines;
+        assert!(compiled == 0 || so_far == compiled, "{name}: {compiled} to {so_far}");
+        compiled = so_far;
+    }
+    let path = folder().join("custom_wgsl.keras");
+    let model = KerasFile::open_custom(&path, ReadOptions::default(), &written()).unwrap().build(&gpu).unwrap();
+    let saved = Path::new(env!("CARGO_TARGET_TMPDIR")).join("custom_wgsl.keras");
+    model.save(&saved).unwrap();
+    let again = KerasFile::open_custom(&saved, ReadOptions::default(), &written()).unwrap().build(&gpu).unwrap();
+    agrees(&again, &file).unwrap();
+    // Without weights and without a device, from either file, there is the same to be told.
+    let facts = |told: &Architecture| -> Vec<_> {
+        let layers = told.layers().iter();
+        layers
+            .map(|layer| {
+                let shape = layer.output_shape.to_string();
+                (layer.path.clone(), layer.config.class_name(), layer.inputs.clone(), shape, layer.parameters)
+            })
+            .collect()
+    };
+    for name in ["custom_wgsl.keras", "custom_wgsl.h5"] {
+        let told = Architecture::load_custom(folder().join(name), ReadOptions::default(), &written()).unwrap();
+        assert_eq!(facts(&told), facts(&model.architecture()), "{name}");
+        let (_, class, _, shape, parameters) = &facts(&told)[5];
+        assert_eq!((*class, shape.as_str(), *parameters), ("Wgsl", "(None, 4)", 4), "{told:?}");
+    }
 }

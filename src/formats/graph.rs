@@ -413,10 +413,10 @@ impl Parser<'_> {
     }
 
     /// Whether `layer`, which became `body`, is written again as it stands in the file: a layer of Keras 3 that is several of
-    /// ours, or an operator.
+    /// ours, one that the caller gave layers for, or an operator.
     fn is_kept(&self, layer: &Json, class: &str, body: &Body) -> bool {
         let composite = matches!(body, Body::Model(graph) if graph.is_layer())
-            && Origin::of(self.generation, layer) == Origin::Keras;
+            && (Origin::of(self.generation, layer) == Origin::Keras || self.custom.get(layer).is_some());
         self.generation == Generation::Keras3
             && (composite || self.is_operator(layer, class))
             && !at(layer, "/inbound_nodes/0").is_array()
@@ -772,7 +772,7 @@ enum ModelKind {
 fn custom(of: &str) -> String {
     format!(
         "a custom class, {of}: what it computes is Python code, which no file holds; put layers of Keras in its place and save \
-         the model again, or give layers for it (`KerasFile::open_custom`)"
+         the model again, or give layers for it, or code in WGSL (`KerasFile::open_custom`)"
     )
 }
 

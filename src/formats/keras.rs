@@ -245,31 +245,37 @@ pub(super) struct Outline<'a> {
 impl<'a> Outline<'a> {
     /// That of the `.keras` file at `path`, called `place` in messages, of which only the list of its entries and its config are
     /// read; `None` for anything else, which is to be read whole.
-    pub(super) fn at(path: &Path, place: &'a str) -> Result<Option<Self>> {
+    pub(super) fn at(path: &Path, place: &'a str, options: ReadOptions, custom: &CustomLayers) -> Result<Option<Self>> {
         let Ok(Some((file, size))) = zip_at(path) else { return Ok(None) };
         let meter = Meter::new(place, size.bytes);
         let Some(mut archive) = Archive::of_file(file, &size, place, &meter)? else { return Ok(None) };
         let config = Config::of_archive(&mut archive)?;
-        Self::parsed(&config, place, &meter).map(Some)
+        Self::parsed(&config, place, &meter, options, custom).map(Some)
     }
 
     /// That of the file `bytes`, called `place` in messages.
-    pub(super) fn of(bytes: Vec<u8>, place: &'a str) -> Result<Self> {
+    pub(super) fn of(bytes: Vec<u8>, place: &'a str, options: ReadOptions, custom: &CustomLayers) -> Result<Self> {
         let meter = Meter::new(place, bytes.len());
         if super::is_hdf5(&bytes) {
             let file = WeightsFile::open(bytes, place.to_owned(), meter)?;
-            return Self::parsed(&Config::of_hdf5(&file, place)?, place, file.meter());
+            return Self::parsed(&Config::of_hdf5(&file, place)?, place, file.meter(), options, custom);
         }
         let config = if bytes.trim_ascii_start().starts_with(b"{") {
             Config { text: bytes, place: place.to_owned(), version: None, compiled: false }
         } else {
             Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?
         };
-        Self::parsed(&config, place, &meter)
+        Self::parsed(&config, place, &meter, options, custom)
     }
 
-    fn parsed(config: &Config, place: &'a str, meter: &Meter) -> Result<Self> {
-        let Parsed { graph, unsupported, .. } = config.parsed(ReadOptions::default(), &CustomLayers::new(), meter)?;
+    fn parsed(
+        config: &Config,
+        place: &'a str,
+        meter: &Meter,
+        options: ReadOptions,
+        custom: &CustomLayers,
+    ) -> Result<Self> {
+        let Parsed { graph, unsupported, .. } = config.parsed(options, custom, meter)?;
         Ok(Self { graph, unsupported, place })
     }
 
@@ -694,11 +700,15 @@ mod tests {
         let (whole, config) = (digits(), entry(&digits(), "config.json"));
         let expected = KerasFile::from_bytes(&whole).unwrap().architecture().unwrap();
         assert_eq!((expected.layers().len(), expected.count_params()), (13, 9466));
-        let of = |bytes: &[u8]| Outline::of(bytes.to_vec(), "digits")?.architecture();
+        let (options, custom) = (ReadOptions::default(), CustomLayers::new());
+        let of = |bytes: &[u8]| Outline::of(bytes.to_vec(), "digits", options, &custom)?.architecture();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/model.keras");
-        assert_eq!(Outline::at(path.as_ref(), path).unwrap().unwrap().architecture().unwrap(), expected);
+        assert_eq!(
+            Outline::at(path.as_ref(), path, options, &custom).unwrap().unwrap().architecture().unwrap(),
+            expected
+        );
         let legacy = path.replace("model.keras", "model_legacy.h5");
-        assert!(Outline::at(legacy.as_ref(), path).unwrap().is_none());
+        assert!(Outline::at(legacy.as_ref(), path, options, &custom).unwrap().is_none());
         for bytes in [&whole, &config, &archive(&[("config.json", &config)])] {
             assert_eq!(of(bytes).unwrap(), expected);
         }

@@ -37,6 +37,15 @@ impl Model {
         super::KerasFile::open_with(path, options)?.build(gpu)
     }
 
+    /// [`load`](Self::load) of a Keras file, with options, and with layers for classes that Keras does not have.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    #[cfg(feature = "keras")]
+    pub fn load_custom(gpu: &Gpu, path: impl AsRef<Path>, options: ReadOptions, layers: &CustomLayers) -> Result<Self> {
+        super::KerasFile::open_custom(path, options, layers)?.build(gpu)
+    }
+
     /// The model of a file on `gpu`, for all that is known of it without its weights: its [summary](Self::summary), its layers and
     /// their shapes. Of a `.keras` file nothing but the config is read, and of a legacy one no weights are decoded, so that they
     /// may be missing or damaged; their values are refused until they are [assigned](crate::Variable::assign). An ONNX file's are
@@ -60,13 +69,15 @@ impl Model {
         super::foreign::check(path)?;
         let place = path.display().to_string();
         #[cfg(feature = "keras")]
-        if let Some(outline) = super::keras::Outline::at(path, &place)? {
+        if let Some(outline) = super::keras::Outline::at(path, &place, ReadOptions::default(), &CustomLayers::new())? {
             return outline.model(gpu);
         }
         let bytes = super::read(path)?;
         match Format::of(&bytes) {
             #[cfg(feature = "keras")]
-            Format::Keras => super::keras::Outline::of(bytes, &place)?.model(gpu),
+            Format::Keras => {
+                super::keras::Outline::of(bytes, &place, ReadOptions::default(), &CustomLayers::new())?.model(gpu)
+            }
             #[cfg(feature = "onnx")]
             Format::Onnx => super::OnnxFile::parse(bytes.into(), place, path.parent())?.build(gpu),
             #[cfg(not(all(feature = "keras", feature = "onnx")))]
@@ -108,17 +119,53 @@ impl Architecture {
         super::foreign::check(path)?;
         let place = path.display().to_string();
         #[cfg(feature = "keras")]
-        if let Some(outline) = super::keras::Outline::at(path, &place)? {
+        if let Some(outline) = super::keras::Outline::at(path, &place, ReadOptions::default(), &CustomLayers::new())? {
             return outline.architecture();
         }
         let bytes = super::read(path)?;
         match Format::of(&bytes) {
             #[cfg(feature = "keras")]
-            Format::Keras => super::keras::Outline::of(bytes, &place)?.architecture(),
+            Format::Keras => {
+                super::keras::Outline::of(bytes, &place, ReadOptions::default(), &CustomLayers::new())?.architecture()
+            }
             #[cfg(feature = "onnx")]
             Format::Onnx => super::OnnxFile::parse(bytes.into(), place, path.parent())?.architecture(),
             #[cfg(not(all(feature = "keras", feature = "onnx")))]
             other => Err(other.lacking(place)),
+        }
+    }
+}
+
+#[cfg(feature = "keras")]
+impl Architecture {
+    /// [`load`](Self::load) of a Keras file, with options, and with layers for classes that Keras does not have.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    ///
+    /// ```
+    /// use wgpu_conv::layers::{CustomLayer, CustomLayers, ReadOptions, Wgsl};
+    /// use wgpu_conv::model::Architecture;
+    ///
+    /// let layers = CustomLayers::new().with("Contrast", |_config| {
+    ///     let mut layer = CustomLayer::new(1);
+    ///     let code = "fn element(i: u32) -> f32 { return x_at(i) - x_at(i - 1u); }";
+    ///     let contrast = layer.layer("", Wgsl::new(code), &[layer.input(0)]);
+    ///     layer.outputs(&[contrast]);
+    ///     Ok(layer)
+    /// });
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/findings/custom_wgsl.keras");
+    /// // Its other classes are not given.
+    /// let error = Architecture::load_custom(path, ReadOptions::default(), &layers).unwrap_err().to_string();
+    /// assert!(error.contains("2 of its layers") && !error.contains("Contrast"), "{error}");
+    /// ```
+    pub fn load_custom(path: impl AsRef<Path>, options: ReadOptions, layers: &CustomLayers) -> Result<Self> {
+        let path = path.as_ref();
+        super::foreign::check(path)?;
+        let place = path.display().to_string();
+        match super::keras::Outline::at(path, &place, options, layers)? {
+            Some(outline) => outline.architecture(),
+            None => super::keras::Outline::of(super::read(path)?, &place, options, layers)?.architecture(),
         }
     }
 }

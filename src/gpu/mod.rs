@@ -14,11 +14,13 @@
 //! | `readback.rs` | copies results to the host |
 //! | `timing.rs`, `tune.rs` | times launches, and chooses among plans by it (autotuning) |
 //! | `cooperative.rs` | matrix units |
+//! | `check.rs` | compiles code that the caller gives, before it runs |
 //!
 //! wgpu reports an error of its use to a handler, which panics if nobody has set one. Each call that can go wrong is
 //! therefore made within an error scope (`Gpu::guarded`), and what it reports becomes an `Error`.
 
 mod buffer;
+mod check;
 mod commands;
 mod cooperative;
 #[cfg(all(feature = "pipeline-cache", not(target_arch = "wasm32")))]
@@ -41,6 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use buffer::{BufferBinding, DeviceBuffer, allocated};
+pub(crate) use check::check_code;
 pub use commands::Commands;
 pub(crate) use commands::{Bound, Prepared, Recording, Resource};
 pub use open::AdapterChoice;

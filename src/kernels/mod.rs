@@ -28,6 +28,7 @@
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `batch_normalize` | batch normalisation in training, forwards and backwards |
 //! | `loss`, `update` | losses with their gradients, optimizers |
+//! | `custom` | code in WGSL that the caller gives |
 //!
 //! `conv_launch`, `packing`, `runs`, `team`, `lines` and `long_sums` are what families have in common. The words are explained
 //! in [`plan`](crate::plan).
@@ -68,6 +69,7 @@ mod conv_subgroup;
 mod conv_tiled;
 mod conv_transposed;
 mod conv_winograd;
+mod custom;
 mod lines;
 mod long_sums;
 mod loss;
@@ -87,6 +89,9 @@ mod runs;
 mod take;
 mod team;
 mod update;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use custom::shader as custom_shader;
 
 use conv_launch::{ConvLaunch, InputAccess, from_scratch};
 use runs::{RUN, Runs};
@@ -133,6 +138,7 @@ pub fn candidates(problem: &Problem, caps: &Caps) -> Result<Vec<Plan>> {
         Problem::Recurrent(problem) => recurrent::plans(problem, caps),
         Problem::Affine(problem) => affine::plans(problem, caps),
         Problem::Noise(problem) => noise::plans(problem, caps),
+        Problem::Custom(problem) => custom::plans(problem, caps),
     }?;
     // Two convolutions in one may have no plan.
     if let Problem::Separable(_) = problem {

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use super::{Custom, LayerConfig};
 use crate::Result;
 
-/// What a class of a program computes, in layers of this crate: a small graph without weights.
+/// What a class of a program computes, in layers of this crate: a small graph without weights. One of the layers, or the only one, may
+/// be [`Wgsl`](super::Wgsl), written by the caller.
 ///
 /// ```
 /// use wgpu_conv::Activation;
@@ -114,7 +115,10 @@ impl CustomLayers {
 
     /// What is given for the layer `json`, if anything is.
     pub(crate) fn get(&self, json: &Json) -> Option<&CustomLayerFn> {
-        let names = [json["registered_name"].as_str(), json["class_name"].as_str()];
+        let class = json["class_name"].as_str();
+        // Legacy files have the name that the class is registered under in its place.
+        let own = class.and_then(|class| class.rsplit('>').next());
+        let names = [json["registered_name"].as_str(), class, own];
         names.into_iter().flatten().find_map(|name| self.0.get(name)).map(Custom::function)
     }
 }

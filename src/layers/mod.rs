@@ -81,6 +81,7 @@ mod unit_normalization;
 mod up_sampling;
 mod values;
 mod view;
+mod wgsl;
 
 pub use activation::ActivationLayer;
 pub use activation_layers::{ELU, LeakyReLU, Softmax};
@@ -175,6 +176,7 @@ pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{UpSampling, UpSampling1D, UpSampling2D, UpSampling3D, Upsampling};
 pub use values::Values;
 pub use view::{Extent, View};
+pub use wgsl::{OutputShapeFn, WeightShapeFn, Wgsl, WgslWeight};
 
 use crate::geometry::axis_index;
 use crate::{Activation, DataFormat, Error, Gpu, PartialShape, Result};
@@ -372,6 +374,7 @@ layer_variants!(
     UpSampling3D(UpSampling3D),
     Values(Values),
     View(View),
+    Wgsl(Wgsl),
     WithMask(WithMask),
     ZeroPadding1D(ZeroPadding1D),
     ZeroPadding2D(ZeroPadding2D),

@@ -22,6 +22,7 @@
 mod affine;
 mod binary;
 mod conv;
+mod custom;
 mod einsum;
 mod elementwise;
 mod gradient;
@@ -44,6 +45,7 @@ mod update;
 pub(crate) use affine::affine;
 pub(crate) use binary::{Side, batch_dot, binary, matmul, two, with};
 pub(crate) use conv::{ConvArgs, conv, dense, dense_by_group, scale_and_shift, scale_and_shift_runs};
+pub(crate) use custom::custom;
 pub(crate) use einsum::{Equation, einsum};
 pub(crate) use elementwise::{activate, cast, map, rounded, value_of};
 pub(crate) use gradient::{Target, gradient};

@@ -49,6 +49,8 @@ pub enum Operand {
     Moments,
     /// What the backward pass of a batch normalization has summed over each channel, `[2, channels]`.
     Sums,
+    /// What code of the caller's reads, by its number.
+    Tensor(usize),
     /// The plan's scratch buffer of this index.
     Scratch(usize),
 }

@@ -6,9 +6,9 @@
 
 use super::{
     AffineProblem, AxisProblem, BatchProblem, BinaryGradientProblem, BinaryProblem, CastProblem, ConvProblem,
-    KernelGradientProblem, LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem, Operand,
-    PoolGradientProblem, PoolProblem, ProductProblem, RecurrentGradientProblem, RecurrentProblem, ResizeProblem,
-    SeparableProblem, TakeProblem, UpdateProblem,
+    CustomProblem, KernelGradientProblem, LossProblem, MapProblem, MoveProblem, NoiseProblem, NormalizeProblem,
+    Operand, PoolGradientProblem, PoolProblem, ProductProblem, RecurrentGradientProblem, RecurrentProblem,
+    ResizeProblem, SeparableProblem, TakeProblem, UpdateProblem,
 };
 use crate::DType;
 use crate::geometry::{Axis, ConvGeometry};
@@ -63,6 +63,8 @@ pub enum Problem {
     Affine(AffineProblem),
     /// A random change of every element.
     Noise(NoiseProblem),
+    /// A function of the caller's.
+    Custom(CustomProblem),
 }
 
 impl Problem {
@@ -92,6 +94,7 @@ impl Problem {
             Self::Recurrent(_) => "recurrence",
             Self::Affine(_) => "affine map",
             Self::Noise(_) => "noise",
+            Self::Custom(_) => "function in WGSL",
         }
     }
 
@@ -119,6 +122,7 @@ impl Problem {
             Self::Recurrent(problem) => [problem.dtype; 2],
             Self::Affine(problem) => [problem.dtype; 2],
             Self::Noise(problem) => [problem.dtype; 2],
+            Self::Custom(problem) => [problem.dtype; 2],
         };
         dtypes.contains(&DType::F16)
     }
@@ -208,7 +212,8 @@ impl Problem {
             | Self::Recurrent(_)
             | Self::RecurrentGradient(_)
             | Self::Loss(_)
-            | Self::Update(_) => None,
+            | Self::Update(_)
+            | Self::Custom(_) => None,
         }
     }
 
@@ -246,7 +251,8 @@ impl Problem {
             | Self::Recurrent(_)
             | Self::RecurrentGradient(_)
             | Self::Loss(_)
-            | Self::Update(_) => {}
+            | Self::Update(_)
+            | Self::Custom(_) => {}
         }
         part
     }

@@ -581,6 +581,12 @@ impl LayerCase<'_> {
                 let shape = layer.output_shape(Shape::from(input.shape.as_slice()))?.known().unwrap_or_default();
                 plain(Estimate::exact(Array::new(shape.dims(), input.data.clone())))
             }
+            LayerConfig::Wgsl(_) => {
+                return Err(Error::unsupported(
+                    "the reference of a layer in WGSL",
+                    "what its code computes is not known",
+                ));
+            }
             LayerConfig::ZeroPadding1D(layer) => plain(resized(input, layer.data_format, &layer.padding, 1)),
             LayerConfig::ZeroPadding2D(layer) => plain(resized(input, layer.data_format, &layer.padding, 1)),
             LayerConfig::ZeroPadding3D(layer) => plain(resized(input, layer.data_format, &layer.padding, 1)),

@@ -51,6 +51,10 @@ impl Reverse<'_> {
             Problem::Affine(_) => {
                 Err(Self::without(step, "augment images before anything that is trained or differentiated"))
             }
+            Problem::Custom(_) => Err(Self::without(
+                step,
+                "code in WGSL says no gradient: put it before all layers that are trained, or make it of layers of this crate",
+            )),
             Problem::Recurrent(problem) => self.recurrent(step, problem, gradient),
             Problem::Separable(_) => {
                 Err(Self::without(step, "two convolutions are one only after the rules of fusion"))
