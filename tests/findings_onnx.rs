@@ -92,7 +92,21 @@ struct File {
     #[prost(message, repeated, tag = "8")]
     opset_import: Vec<OperatorSet>,
     #[prost(message, repeated, tag = "25")]
-    functions: Vec<Node>,
+    functions: Vec<Function>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Function {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, repeated, tag = "4")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    output: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    node: Vec<Node>,
+    #[prost(message, repeated, tag = "9")]
+    opset_import: Vec<OperatorSet>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -117,7 +131,7 @@ struct Graph {
     output: Vec<Value>,
 }
 
-/// An application of an operator; in `functions` the name of one, in its first field.
+/// An application of an operator.
 #[derive(Clone, PartialEq, Message)]
 struct Node {
     #[prost(string, repeated, tag = "1")]
@@ -292,13 +306,21 @@ fn nothing_that_changes_a_nodes_meaning_is_ignored() {
             file(13, vec![node("Softmax", &["x"], &["y"], vec![int("axis", 1), int("axis", 2)])], vec![]),
             "twice",
         ),
+        // Operators of the file's own, in place of those of their names.
+        ("a function", calling(&["a"], &["b"], vec![node("Abs", &["a"], &["b"], vec![])], 13), ""),
+        ("a function that passes on", calling(&["a"], &["a"], vec![], 13), ""),
+        ("a function that makes less", calling(&["a"], &[], vec![], 13), "more inputs or outputs"),
+        ("a function that takes less", calling(&[], &["b"], vec![], 13), "more inputs or outputs"),
+        ("a function that makes nothing", calling(&["a"], &["b"], vec![], 13), "nothing makes"),
         (
-            "an operator of the file's own",
-            File {
-                functions: vec![Node { input: vec!["Relu".into()], ..Node::default() }],
-                ..file(13, vec![node("Relu", &["x"], &["y"], vec![])], vec![])
-            },
-            "defines the operator itself",
+            "a function that calls itself",
+            calling(&["a"], &["b"], vec![node("Relu", &["a"], &["b"], vec![])], 13),
+            "calls itself",
+        ),
+        (
+            "a function of another opset",
+            calling(&["a"], &["b"], vec![node("Abs", &["a"], &["b"], vec![])], 14),
+            "defines the operator itself, by another opset",
         ),
     ];
     for (name, file, reason) in rows {
@@ -309,6 +331,34 @@ fn nothing_that_changes_a_nodes_meaning_is_ignored() {
     let mut two = file(13, vec![node("Relu", &["x"], &["y"], vec![])], vec![]);
     two.opset_import.push(OperatorSet { domain: "ai.onnx".into(), version: 12 });
     assert!(refusal(&two).contains("two versions"), "{}", refusal(&two));
+}
+
+/// A file that defines Relu itself, for the opset of this number, and calls it.
+fn calling(input: &[&str], output: &[&str], node: Vec<Node>, version: i64) -> File {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let opset_import = vec![OperatorSet { domain: String::new(), version }];
+    let function = Function { name: "Relu".into(), input: owned(input), output: owned(output), node, opset_import };
+    File { functions: vec![function], ..file(13, vec![self::node("Relu", &["x"], &["y"], vec![])], vec![]) }
+}
+
+/// Functions that double what they call, each the next: a small file of as many nodes as no memory holds.
+#[test]
+fn functions_cannot_ask_for_more_than_they_are() {
+    let name = |number: usize| format!("f{number}");
+    let functions = (0..40).map(|number| {
+        let inner = name(number + 1);
+        let calls = vec![node(&inner, &["a"], &["m"], vec![]), node(&inner, &["m"], &["b"], vec![])];
+        Function {
+            name: name(number),
+            input: vec!["a".into()],
+            output: vec!["b".into()],
+            node: calls,
+            opset_import: vec![],
+        }
+    });
+    let file = File { functions: functions.collect(), ..file(13, vec![node("f0", &["x"], &["y"], vec![])], vec![]) };
+    let error = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap_err();
+    assert!(matches!(error, Error::Limit { .. }), "{error}");
 }
 
 fn pool(outputs: &[&str]) -> Node {

@@ -41,6 +41,8 @@ mod onnx_external;
 #[cfg(feature = "onnx")]
 mod onnx_fold;
 #[cfg(feature = "onnx")]
+mod onnx_functions;
+#[cfg(feature = "onnx")]
 mod onnx_fused;
 #[cfg(feature = "onnx")]
 mod onnx_layers;

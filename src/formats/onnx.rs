@@ -20,7 +20,7 @@ use super::onnx_proto::{
     AttributeType, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto, decoded_bytes,
 };
-use super::{onnx_layers, onnx_nodes, onnx_types};
+use super::{onnx_functions, onnx_layers, onnx_nodes, onnx_types};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
 use crate::model::{AppliedLayer, Architecture, Input, Model, Port};
@@ -53,7 +53,7 @@ pub struct OnnxFile {
     /// Bytes of the file.
     size: usize,
     graph: GraphProto,
-    /// The operators that the file defines itself.
+    /// The operators that the file defines itself, and by another opset; those of its own stand in the graph.
     functions: Vec<FunctionProto>,
     opset: i64,
     /// The initializers, and the values given to inputs, with their element types.
@@ -434,6 +434,13 @@ impl OnnxFile {
                 format!("opsets {} to {} are read; convert the model to one of them", OPSETS.start(), OPSETS.end());
             return Err(Error::unsupported(format!("{place}: opset {opset}"), range));
         }
+        // Its nodes mean what its version of the operators says.
+        let is_of = |function: &FunctionProto| {
+            let mut standard = function.opset_import.iter().filter(|set| is_standard(&set.domain));
+            standard.all(|set| set.version == opset)
+        };
+        let (functions, others): (Vec<_>, Vec<_>) = model.functions.into_iter().partition(is_of);
+        onnx_functions::inline(&mut graph, &functions, &meter, &place)?;
         check_names(&graph).map_err(|problem| Error::format(&place, problem))?;
         let mut constants = HashMap::new();
         let mut beside = FilesBeside::new(folder, &meter);
@@ -444,7 +451,7 @@ impl OnnxFile {
             constants.insert(tensor.name, (value, tensor.data_type));
         }
         size = size.saturating_add(usize::try_from(beside.bytes()).unwrap_or(usize::MAX));
-        let functions = model.functions;
+        let functions = others;
         let translation = Translation::of(&graph, &functions, opset, &constants, meter)?;
         Ok(Self { place, size, graph, functions, opset, constants, translation })
     }
@@ -483,7 +490,7 @@ fn check_names(graph: &GraphProto) -> std::result::Result<(), String> {
 }
 
 /// What messages call node number `index`.
-fn called(index: usize, node: &NodeProto) -> String {
+pub(super) fn called(index: usize, node: &NodeProto) -> String {
     if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name.clone() }
 }
 
@@ -507,7 +514,7 @@ impl std::fmt::Display for UnsupportedNode {
     }
 }
 
-fn is_standard(domain: &str) -> bool {
+pub(super) fn is_standard(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
@@ -731,12 +738,13 @@ impl<'a> Translator<'a> {
 
     /// What the outputs of `node` come to, with their element types.
     fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<(Term, i32)>, Refusal> {
+        let own = if is_standard(&node.domain) { &["", "ai.onnx"][..] } else { &[&*node.domain] };
+        if own.iter().any(|domain| self.functions.contains(&(*domain, &*node.op_type))) {
+            let why = "the file defines the operator itself, by another opset than the file's own: have the exporter write one";
+            return Err(why.into());
+        }
         if !is_standard(&node.domain) && node.domain != MICROSOFT {
             return Err(format!("operators of the domain {:?} are not known", node.domain).into());
-        }
-        let own = if is_standard(&node.domain) { &["", "ai.onnx"][..] } else { &[MICROSOFT] };
-        if own.iter().any(|domain| self.functions.contains(&(*domain, &*node.op_type))) {
-            return Err("the file defines the operator itself, which is not supported".into());
         }
         let operator = onnx_nodes::operator(node.domain == MICROSOFT, &node.op_type)?;
         operator.check(node)?;

@@ -19,13 +19,27 @@ pub(super) struct ModelProto {
     pub(super) functions: Vec<FunctionProto>,
 }
 
-/// An operator that the file defines; only its name matters, to refuse it.
+/// An operator that the file defines: what it is given, what it makes, and the nodes between.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FunctionProto {
     #[prost(string, tag = "1")]
     pub(super) name: String,
+    #[prost(string, repeated, tag = "4")]
+    pub(super) input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub(super) output: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub(super) node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "9")]
+    pub(super) opset_import: Vec<OperatorSetIdProto>,
     #[prost(string, tag = "10")]
     pub(super) domain: String,
+    /// The arguments that have a default.
+    #[prost(message, repeated, tag = "11")]
+    pub(super) attribute_proto: Vec<AttributeProto>,
+    /// Tells it from others of its name.
+    #[prost(string, tag = "13")]
+    pub(super) overload: String,
 }
 
 /// The version of one set of operators.
@@ -69,6 +83,9 @@ pub(super) struct NodeProto {
     pub(super) attribute: Vec<AttributeProto>,
     #[prost(string, tag = "7")]
     pub(super) domain: String,
+    /// Of a call of a function, which of those of the name.
+    #[prost(string, tag = "8")]
+    pub(super) overload: String,
 }
 
 /// A named argument of a node. Which field holds it follows from the operator; a writer may leave out a number that is 0
@@ -317,15 +334,19 @@ impl MessageKind {
             (Self::Model, 7) => Self::Graph,
             (Self::Model, 8) => Self::OperatorSet,
             (Self::Model, 25) => Self::Function,
-            (Self::OperatorSet, 1) | (Self::Function, 1 | 10) | (Self::Graph, 2) | (Self::Value, 1) => Self::Text,
+            (Self::OperatorSet, 1) | (Self::Function, 1 | 4 | 5 | 10 | 13) | (Self::Graph, 2) | (Self::Value, 1) => {
+                Self::Text
+            }
             (Self::Graph, 1) => Self::Node,
             (Self::Graph, 5) => Self::Tensor,
             (Self::Graph, 11 | 12) => Self::Value,
             (Self::Graph, 15) => Self::Sparse,
-            (Self::Node, 1..=4 | 7) | (Self::Attribute, 1 | 21) | (Self::Tensor, 8) | (Self::Entry, 1 | 2) => {
+            (Self::Node, 1..=4 | 7 | 8) | (Self::Attribute, 1 | 21) | (Self::Tensor, 8) | (Self::Entry, 1 | 2) => {
                 Self::Text
             }
-            (Self::Node, 5) => Self::Attribute,
+            (Self::Node, 5) | (Self::Function, 11) => Self::Attribute,
+            (Self::Function, 7) => Self::Node,
+            (Self::Function, 9) => Self::OperatorSet,
             (Self::Attribute, 4 | 9) | (Self::Tensor, 3 | 9) => Self::Slice,
             (Self::Attribute, 6) => Self::Graph,
             (Self::Tensor, 13) => Self::Entry,
