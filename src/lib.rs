@@ -126,10 +126,6 @@ mod shape;
 mod strides;
 mod tensor;
 mod text;
-#[cfg_attr(
-    target_arch = "wasm32",
-    allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-)]
 pub mod training;
 mod unary;
 mod variable;

@@ -70,10 +70,6 @@ pub(crate) trait Describe {
     }
 
     /// The penalty on what the layer gives, divided by the size of the batch.
-    #[cfg_attr(
-        target_arch = "wasm32",
-        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-    )]
     fn activity_regularizer(&self) -> Option<Regularizer> {
         None
     }

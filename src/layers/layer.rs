@@ -35,10 +35,6 @@ pub struct Layer {
     numbers: Numbers,
     weights: Vec<Variable>,
     /// What training holds each weight to.
-    #[cfg_attr(
-        target_arch = "wasm32",
-        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-    )]
     held: Vec<WeightRules>,
     /// The weights as operations read them.
     kernels: Vec<Arc<Kernel>>,
@@ -73,10 +69,6 @@ impl SharedWeights {
 }
 
 /// What training holds a weight to.
-#[cfg_attr(
-    target_arch = "wasm32",
-    allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-)]
 pub(crate) struct WeightRules {
     /// A penalty on it, added to the loss.
     pub(crate) regularizer: Option<Regularizer>,
@@ -226,19 +218,11 @@ impl Layer {
     }
 
     /// What training holds each weight to, in order.
-    #[cfg_attr(
-        target_arch = "wasm32",
-        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-    )]
     pub(crate) fn held(&self) -> &[WeightRules] {
         &self.held
     }
 
     /// The penalty on what the layer gives, divided by the size of the batch.
-    #[cfg_attr(
-        target_arch = "wasm32",
-        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-    )]
     pub(crate) fn activity_regularizer(&self) -> Option<Regularizer> {
         self.config.describe().activity_regularizer()
     }

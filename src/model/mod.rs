@@ -42,7 +42,6 @@ pub use predict::{BATCH_SIZE, top};
 #[cfg(not(target_arch = "wasm32"))]
 pub use profile::{LayerTime, Profile};
 pub use program::MemoryReport;
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use program::Program;
 pub use sequential::Sequential;
 #[cfg(feature = "view")]

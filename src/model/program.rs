@@ -269,21 +269,17 @@ pub(crate) struct Program {
 
 impl Program {
     /// The program of a tape that somebody else wrote.
-    #[cfg_attr(
-        target_arch = "wasm32",
-        allow(dead_code, reason = "a trainer asks, which waits for the device as browsers cannot")
-    )]
     pub(crate) fn of(gpu: &Gpu, mut tape: Tape, outputs: Vec<Value>) -> Result<Self> {
         rewrite::of_program(&mut tape, gpu, &outputs, &mut Folded::default())?;
         Self::new(PlannedTape::new(gpu, tape, outputs)?, gpu.tunings())
     }
 
     /// Runs it on `values`, in one submission; what its outputs hold then.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn run(&self, gpu: &Gpu, values: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+    pub(crate) async fn run_async(&self, gpu: &Gpu, values: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let mut commands = Commands::new(gpu);
         let outputs = self.record_on(&mut commands, values)?;
-        let bytes = gpu.read_after(commands, &outputs.iter().map(Tensor::binding).collect::<Vec<_>>())?;
+        let sources: Vec<_> = outputs.iter().map(Tensor::binding).collect();
+        let bytes = gpu.read_after_async(commands, &sources).await?;
         outputs.iter().zip(&bytes).map(|(tensor, bytes)| tensor.decode(bytes)).collect()
     }
 

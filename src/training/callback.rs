@@ -1,10 +1,14 @@
 //! Callbacks: what a run of [`Trainer::fit`](super::Trainer::fit) tells, and what can be done about it. Keras's own, by its rules.
 
+#[cfg(not(target_arch = "wasm32"))]
 use std::io::Write;
+#[cfg(not(target_arch = "wasm32"))]
 use std::path::PathBuf;
+#[cfg(not(target_arch = "wasm32"))]
 use std::time::Instant;
 
 use super::{Logs, Run};
+#[cfg(not(target_arch = "wasm32"))]
 use crate::formats::{FileKind, write_file};
 use crate::{Error, HostTensor, Result};
 
@@ -117,11 +121,13 @@ impl<F: FnMut(&mut Run<'_, '_>, usize, &mut Logs) -> Result<()>> Callback for La
 /// ```
 /// let progress = wgpu_conv::training::ProgressLogger::new(std::io::stderr());
 /// ```
+#[cfg(not(target_arch = "wasm32"))]
 pub struct ProgressLogger<W> {
     to: W,
     began: Instant,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl<W: Write> ProgressLogger<W> {
     /// Writes to `to`.
     pub fn new(to: W) -> Self {
@@ -129,6 +135,7 @@ impl<W: Write> ProgressLogger<W> {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl<W: Write> Callback for ProgressLogger<W> {
     fn on_epoch_begin(&mut self, _: &mut Run<'_, '_>, _: usize) -> Result<()> {
         self.began = Instant::now();
@@ -504,6 +511,7 @@ impl Callback for TerminateOnNaN {
 ///
 /// let table = CSVLogger::new("training.csv").append(true);
 /// ```
+#[cfg(not(target_arch = "wasm32"))]
 #[derive(Clone, Debug)]
 pub struct CSVLogger {
     path: PathBuf,
@@ -513,6 +521,7 @@ pub struct CSVLogger {
     names: Vec<String>,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl CSVLogger {
     /// Writes to the file at `path`, in the place of what it has.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -530,6 +539,7 @@ impl CSVLogger {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Callback for CSVLogger {
     fn on_train_begin(&mut self, _: &mut Run<'_, '_>) -> Result<()> {
         (self.text, self.names) = (String::new(), Vec::new());
@@ -581,7 +591,7 @@ impl Callback for CSVLogger {
 /// let best = ModelCheckpoint::new("best.keras").save_best_only("val_accuracy");
 /// let all = ModelCheckpoint::new("epoch_{epoch:02}_{val_loss:.2}.weights.h5");
 /// ```
-#[cfg(feature = "keras")]
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 #[derive(Clone, Debug)]
 pub struct ModelCheckpoint {
     path: String,
@@ -591,7 +601,7 @@ pub struct ModelCheckpoint {
     epoch: usize,
 }
 
-#[cfg(feature = "keras")]
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 impl ModelCheckpoint {
     /// Saves to `path`, by a name that ends in `.keras` or `.weights.h5`.
     pub fn new(path: impl Into<String>) -> Self {
@@ -644,7 +654,7 @@ impl ModelCheckpoint {
     }
 }
 
-#[cfg(feature = "keras")]
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 impl Callback for ModelCheckpoint {
     /// # Errors
     /// [`Error::Invalid`] for a name that ends otherwise.
@@ -681,7 +691,7 @@ impl Callback for ModelCheckpoint {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a name that there is no number of, and for another form.
-#[cfg(feature = "keras")]
+#[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 fn filled(path: &str, number: impl Fn(&str) -> Option<f64>) -> Result<String> {
     let refused = |part: &str| {
         let rule = "a part in braces must be `epoch` or what is reported, as in {epoch:02} or {val_loss:.3f}";

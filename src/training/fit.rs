@@ -143,7 +143,7 @@ impl<'m> Run<'_, 'm> {
     ///
     /// # Errors
     /// Those of [`Trainer::restore`].
-    #[cfg(feature = "keras")]
+    #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
     pub fn restore(&mut self, path: impl AsRef<std::path::Path>, epoch: usize) -> Result<()> {
         self.trainer.restore(path)?;
         self.restored = Some(epoch);
@@ -157,14 +157,29 @@ impl<'m> Run<'_, 'm> {
 }
 
 /// What is evaluated after an epoch.
-type Evaluation<'e> = &'e mut dyn FnMut(&mut Trainer<'_>) -> Result<Totals>;
+enum Evaluation<'e> {
+    /// Samples in memory.
+    Samples(Samples<'e>),
+    /// Batches as they come, made anew for each epoch.
+    Batches(&'e mut dyn FnMut() -> Box<dyn Iterator<Item = Result<Batch>> + 'e>),
+}
 
-/// One pass over `validation`, so much of it and in such batches as the options say.
-fn evaluated(trainer: &mut Trainer<'_>, validation: Samples<'_>, options: &FitOptions<'_>) -> Result<Totals> {
-    let batch_size = options.validation_batch_size.unwrap_or(options.batch_size);
-    let most = options.validation_steps.unwrap_or(usize::MAX).saturating_mul(batch_size);
-    let order: Vec<usize> = (0..validation.count()?.min(most)).collect();
-    trainer.pass(validation, &order, batch_size)
+impl Evaluation<'_> {
+    /// One pass over it, or so much of it as the options say, which changes nothing.
+    async fn pass(&mut self, trainer: &mut Trainer<'_>, options: &FitOptions<'_>) -> Result<Totals> {
+        match self {
+            Self::Samples(samples) => {
+                let batch_size = options.validation_batch_size.unwrap_or(options.batch_size);
+                let most = options.validation_steps.unwrap_or(usize::MAX).saturating_mul(batch_size);
+                let order: Vec<usize> = (0..samples.count()?.min(most)).collect();
+                trainer.pass(*samples, &order, batch_size).await
+            }
+            Self::Batches(make) => {
+                let steps = options.validation_steps.unwrap_or(usize::MAX);
+                trainer.pass_batches(make().take(steps)).await
+            }
+        }
+    }
 }
 
 impl Trainer<'_> {
@@ -192,7 +207,22 @@ impl Trainer<'_> {
     /// # Errors
     /// Those of [`train_on_batch`](Self::train_on_batch) and of the callbacks; [`Error::Invalid`] for counts of 0, class weights
     /// together with sample weights, and a `validation_split` that leaves nothing to train on.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn fit(
+        &mut self,
+        x: &[HostTensor],
+        y: &[HostTensor],
+        options: &FitOptions<'_>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
+        pollster::block_on(self.fit_async(x, y, options, callbacks))
+    }
+
+    /// [`fit`](Self::fit) without blocking, as a browser needs it: it draws between steps.
+    ///
+    /// # Errors
+    /// Those of [`fit`](Self::fit).
+    pub async fn fit_async(
         &mut self,
         x: &[HostTensor],
         y: &[HostTensor],
@@ -221,17 +251,16 @@ impl Trainer<'_> {
         let steps = batches.steps();
         let mut begun = 0;
         let mut of_epoch = Vec::new().into_iter();
-        let mut evaluation =
-            validation.map(|validation| move |trainer: &mut Trainer<'_>| evaluated(trainer, validation, options));
-        let evaluation = evaluation.as_mut().map(|evaluation| evaluation as Evaluation<'_>);
-        self.run(options, Some(steps), evaluation, callbacks, &mut |epoch, step| {
+        let evaluation = validation.map(Evaluation::Samples);
+        let mut next = |epoch, step| {
             if step == 0 {
                 (begun..epoch).for_each(|_| drop(batches.next_epoch()));
                 begun = epoch + 1;
                 of_epoch = batches.next_epoch().into_iter();
             }
             Ok(of_epoch.next().map(|batch| samples.batch(&batch)))
-        })
+        };
+        self.run(options, Some(steps), evaluation, callbacks, &mut next).await
     }
 
     /// [`fit`](Self::fit) to batches as they come, one at a time, so that all of the data need never be in memory: a generator of
@@ -267,17 +296,28 @@ impl Trainer<'_> {
     /// Those of [`fit`](Self::fit) and those that the iterator hands out; [`Error::Invalid`] for `sample_weight` and
     /// `validation_split` among the options, and where the iterator ends before the last epoch does. What has been learned until
     /// then stays.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn fit_batches(
         &mut self,
         batches: impl IntoIterator<Item = Result<Batch>>,
         options: &FitOptions<'_>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
-        let mut evaluation = options
-            .validation_data
-            .map(|validation| move |trainer: &mut Trainer<'_>| evaluated(trainer, validation, options));
-        let evaluation = evaluation.as_mut().map(|evaluation| evaluation as Evaluation<'_>);
-        self.fit_to_batches(batches, evaluation, options, callbacks)
+        pollster::block_on(self.fit_batches_async(batches, options, callbacks))
+    }
+
+    /// [`fit_batches`](Self::fit_batches) without blocking.
+    ///
+    /// # Errors
+    /// Those of [`fit_batches`](Self::fit_batches).
+    pub async fn fit_batches_async(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+        options: &FitOptions<'_>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
+        let evaluation = options.validation_data.map(Evaluation::Samples);
+        self.fit_to_batches(batches, evaluation, options, callbacks).await
     }
 
     /// [`fit_batches`](Self::fit_batches), evaluated after each epoch by batches as they come too: `validation` makes these anew
@@ -296,7 +336,22 @@ impl Trainer<'_> {
     /// # Errors
     /// Those of [`fit_batches`](Self::fit_batches), and of [`evaluate_batches`](Self::evaluate_batches); [`Error::Invalid`] for
     /// `validation_data` among the options.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn fit_batches_validated<V: IntoIterator<Item = Result<Batch>>>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+        validation: impl FnMut() -> V,
+        options: &FitOptions<'_>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
+        pollster::block_on(self.fit_batches_validated_async(batches, validation, options, callbacks))
+    }
+
+    /// [`fit_batches_validated`](Self::fit_batches_validated) without blocking.
+    ///
+    /// # Errors
+    /// Those of [`fit_batches_validated`](Self::fit_batches_validated).
+    pub async fn fit_batches_validated_async<V: IntoIterator<Item = Result<Batch>>>(
         &mut self,
         batches: impl IntoIterator<Item = Result<Batch>>,
         mut validation: impl FnMut() -> V,
@@ -307,12 +362,12 @@ impl Trainer<'_> {
             let rule = "what is evaluated must come as samples or as batches: leave `validation_data` out";
             return Err(Error::invalid("validation_data", rule, "samples and batches"));
         }
-        let steps = options.validation_steps.unwrap_or(usize::MAX);
-        let evaluation: Evaluation<'_> = &mut |trainer| trainer.pass_batches(validation().into_iter().take(steps));
-        self.fit_to_batches(batches, Some(evaluation), options, callbacks)
+        let mut make = || -> Box<dyn Iterator<Item = Result<Batch>>> { Box::new(validation().into_iter()) };
+        let evaluation = Evaluation::Batches(&mut make);
+        self.fit_to_batches(batches, Some(evaluation), options, callbacks).await
     }
 
-    fn fit_to_batches(
+    async fn fit_to_batches(
         &mut self,
         batches: impl IntoIterator<Item = Result<Batch>>,
         evaluation: Option<Evaluation<'_>>,
@@ -337,7 +392,7 @@ impl Trainer<'_> {
         let steps = options.steps_per_epoch;
         let epochs = options.epochs.saturating_sub(options.initial_epoch);
         let mut begun = options.initial_epoch;
-        self.run(options, steps, evaluation, callbacks, &mut |epoch, step| {
+        let mut next = |epoch: usize, step| {
             if let (0, Some(steps)) = (step, steps) {
                 let passed = epoch.saturating_sub(begun).saturating_mul(steps);
                 begun = epoch + 1;
@@ -373,7 +428,8 @@ impl Trainer<'_> {
                 batch.sample_weight = by_class(&batch.y, options)?;
             }
             Ok(Some(batch))
-        })
+        };
+        self.run(options, steps, evaluation, callbacks, &mut next).await
     }
 
     /// # Errors
@@ -385,7 +441,7 @@ impl Trainer<'_> {
 
     /// The epochs of a run. `next` is asked for the batch of each epoch and step, counted from 0 in each epoch, and has none at an
     /// epoch's end.
-    fn run(
+    async fn run(
         &mut self,
         options: &FitOptions<'_>,
         steps: Option<usize>,
@@ -404,7 +460,7 @@ impl Trainer<'_> {
             let mut step = 0;
             while let Some(batch) = next(epoch, step)? {
                 callbacks.iter_mut().try_for_each(|callback| callback.on_train_batch_begin(run, step))?;
-                run.trainer.step(true, batch.samples(), &mut totals)?;
+                run.trainer.step(true, batch.samples(), &mut totals).await?;
                 let logs = run.trainer.logs(&totals, "");
                 callbacks.iter_mut().try_for_each(|callback| callback.on_train_batch_end(run, step, &logs))?;
                 if run.stopping {
@@ -416,7 +472,7 @@ impl Trainer<'_> {
             if let Some(evaluation) = &mut evaluation
                 && (epoch + 1).is_multiple_of(options.validation_freq)
             {
-                let totals = evaluation(run.trainer)?;
+                let totals = evaluation.pass(run.trainer, options).await?;
                 logs.extend(run.trainer.logs(&totals, "val_"));
             }
             callbacks.iter_mut().try_for_each(|callback| callback.on_epoch_end(run, epoch, &mut logs))?;

@@ -7,16 +7,12 @@
 
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 mod backup;
-#[cfg(not(target_arch = "wasm32"))]
 mod callback;
 #[cfg(feature = "keras")]
 mod config;
 mod confusion;
-#[cfg(not(target_arch = "wasm32"))]
 mod data;
-#[cfg(not(target_arch = "wasm32"))]
 mod fit;
-#[cfg(not(target_arch = "wasm32"))]
 mod history;
 mod loss;
 mod metric;
@@ -24,7 +20,6 @@ mod optimizer;
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 mod saved;
 mod schedule;
-#[cfg(not(target_arch = "wasm32"))]
 mod trainer;
 mod weights;
 
@@ -33,22 +28,18 @@ pub use backup::BackupAndRestore;
 #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
 pub use callback::ModelCheckpoint;
 #[cfg(not(target_arch = "wasm32"))]
+pub use callback::{CSVLogger, ProgressLogger};
 pub use callback::{
-    CSVLogger, Callback, EarlyStopping, LambdaCallback, LearningRateScheduler, Mode, ProgressLogger, ReduceLROnPlateau,
-    TerminateOnNaN,
+    Callback, EarlyStopping, LambdaCallback, LearningRateScheduler, Mode, ReduceLROnPlateau, TerminateOnNaN,
 };
 pub use confusion::{Auc, Confusion, Curve, Iou, Summation};
-#[cfg(not(target_arch = "wasm32"))]
 pub use data::{Batch, Samples};
-#[cfg(not(target_arch = "wasm32"))]
 pub use fit::{FitOptions, Run};
-#[cfg(not(target_arch = "wasm32"))]
 pub use history::{History, Logs};
 pub use loss::{Loss, LossClass, Reduction};
 pub use metric::Metric;
 pub use optimizer::{LossScaling, Optimizer, OptimizerClass, OptimizerState};
 pub use schedule::Schedule;
-#[cfg(not(target_arch = "wasm32"))]
 pub use trainer::{CompileOptions, Trainer};
 
 use crate::{Result, Tensor};

@@ -783,7 +783,6 @@ impl OptimizerState {
     }
 
     /// How many numbers a step has.
-    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const fn clock_size(&self) -> usize {
         CLOCK
     }

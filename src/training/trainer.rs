@@ -264,7 +264,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// What the trained weights hold, in the optimizer's order.
-    #[cfg(feature = "keras")]
+    #[cfg(all(feature = "keras", not(target_arch = "wasm32")))]
     pub(super) fn trained_data(&self) -> impl Iterator<Item = &Arc<Data>> {
         self.trained.iter().map(|weight| &weight.data)
     }
@@ -275,27 +275,33 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Invalid`] for shapes that do not fit the model or the losses; [`Error::Unsupported`] for layers that have no
     /// gradient; [`Error::Gpu`] where the device was lost.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn train_on_batch(&mut self, x: &[HostTensor], y: &[HostTensor]) -> Result<Logs> {
-        self.train_on_samples(Samples::new(x, y))
+        pollster::block_on(self.train_on_samples_async(Samples::new(x, y)))
     }
 
     /// [`train_on_batch`](Self::train_on_batch) with a weight for each sample, or each line of the losses, of each output.
     ///
     /// # Errors
     /// Those of [`train_on_batch`](Self::train_on_batch).
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn train_on_weighted_batch(
         &mut self,
         x: &[HostTensor],
         y: &[HostTensor],
         sample_weight: &[HostTensor],
     ) -> Result<Logs> {
-        self.train_on_samples(Samples { sample_weight, ..Samples::new(x, y) })
+        pollster::block_on(self.train_on_samples_async(Samples { sample_weight, ..Samples::new(x, y) }))
     }
 
-    fn train_on_samples(&mut self, samples: Samples<'_>) -> Result<Logs> {
+    /// [`train_on_batch`](Self::train_on_batch) of samples that may have weights, without blocking.
+    ///
+    /// # Errors
+    /// Those of [`train_on_batch`](Self::train_on_batch).
+    pub async fn train_on_samples_async(&mut self, samples: Samples<'_>) -> Result<Logs> {
         samples.count()?;
         let mut totals = Totals::default();
-        self.step(true, samples, &mut totals)?;
+        self.step(true, samples, &mut totals).await?;
         Ok(self.logs(&totals, ""))
     }
 
@@ -304,6 +310,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// Those of [`train_on_batch`](Self::train_on_batch), and [`Error::Invalid`] for a batch size of 0.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn evaluate(&mut self, x: &[HostTensor], y: &[HostTensor], batch_size: usize) -> Result<Logs> {
         self.evaluate_samples(Samples::new(x, y), batch_size)
     }
@@ -312,9 +319,18 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// Those of [`evaluate`](Self::evaluate).
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn evaluate_samples(&mut self, samples: Samples<'_>, batch_size: usize) -> Result<Logs> {
+        pollster::block_on(self.evaluate_samples_async(samples, batch_size))
+    }
+
+    /// [`evaluate_samples`](Self::evaluate_samples) without blocking.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub async fn evaluate_samples_async(&mut self, samples: Samples<'_>, batch_size: usize) -> Result<Logs> {
         let order: Vec<usize> = (0..samples.count()?).collect();
-        let totals = self.pass(samples, &order, batch_size)?;
+        let totals = self.pass(samples, &order, batch_size).await?;
         Ok(self.logs(&totals, ""))
     }
 
@@ -323,16 +339,25 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Those of [`train_on_batch`](Self::train_on_batch), those that the iterator hands out, and [`Error::Invalid`] where it
     /// has no batch.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn evaluate_batches(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Logs> {
-        let totals = self.pass_batches(batches)?;
+        pollster::block_on(self.evaluate_batches_async(batches))
+    }
+
+    /// [`evaluate_batches`](Self::evaluate_batches) without blocking.
+    ///
+    /// # Errors
+    /// Those of [`evaluate_batches`](Self::evaluate_batches).
+    pub async fn evaluate_batches_async(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Logs> {
+        let totals = self.pass_batches(batches).await?;
         Ok(self.logs(&totals, ""))
     }
 
     /// One pass over batches as they come, which changes nothing.
-    pub(super) fn pass_batches(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Totals> {
+    pub(super) async fn pass_batches(&mut self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Totals> {
         let mut totals = Totals::default();
         for batch in batches {
-            self.step(false, batch?.samples(), &mut totals)?;
+            self.step(false, batch?.samples(), &mut totals).await?;
         }
         if totals.0.is_empty() {
             return Err(Error::invalid("batches", "there must be a batch to evaluate", "none"));
@@ -341,11 +366,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// One pass over the samples of `order`, which changes nothing.
-    pub(super) fn pass(&mut self, samples: Samples<'_>, order: &[usize], batch_size: usize) -> Result<Totals> {
+    pub(super) async fn pass(&mut self, samples: Samples<'_>, order: &[usize], batch_size: usize) -> Result<Totals> {
         check_batch(batch_size)?;
         let mut totals = Totals::default();
         for batch in order.chunks(batch_size) {
-            self.step(false, samples.batch(batch).samples(), &mut totals)?;
+            self.step(false, samples.batch(batch).samples(), &mut totals).await?;
         }
         Ok(totals)
     }
@@ -391,7 +416,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Runs a batch and adds what it comes to.
-    pub(super) fn step(&mut self, training: bool, batch: Samples<'_>, totals: &mut Totals) -> Result<()> {
+    pub(super) async fn step(&mut self, training: bool, batch: Samples<'_>, totals: &mut Totals) -> Result<()> {
         let Samples { x, y, sample_weight } = batch;
         let samples = batch.count()?;
         self.check_classes(y)?;
@@ -418,7 +443,7 @@ impl<'a> Trainer<'a> {
             (true, true) => &[&number, &clock, &scale],
         };
         let values = given.iter().map(|tensor| &tensor.values[..]).chain(of_training.iter().copied());
-        let results = program.run(self.model.gpu(), &values.collect::<Vec<_>>())?;
+        let results = program.run_async(self.model.gpu(), &values.collect::<Vec<_>>()).await?;
         let mut numbers: Vec<f64> = results.into_iter().flatten().map(f64::from).collect();
         if training {
             let left_out = self.state.optimizer().loss_scaling.is_some() && numbers.pop() == Some(1.0);
