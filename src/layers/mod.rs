@@ -210,6 +210,7 @@ macro_rules! layer_variants {
 
             /// The same layer under another name.
             pub fn named(self, name: impl Into<String>) -> Self {
+                let name = name.into();
                 match self {
                     $(Self::$variant(layer) => Self::$variant(layer.name(name))),*
                 }
