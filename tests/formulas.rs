@@ -62,12 +62,13 @@ fn binary_crossentropy(x: f64, y: f64, from_logits: bool) -> f64 {
     -(y * clipped(x).ln() + (1.0 - y) * (1.0 - clipped(x)).ln())
 }
 
-/// The loss of a line of predictions `x`, whose targets are `y`: those of classes are 1 for the class, else 0.
-fn of_line(class: &LossClass, x: &[f64], y: &[f64]) -> f64 {
+/// The loss of a line of predictions `x`, whose targets are `y`: those of classes are 1 for the class, else 0. Keras smooths over as
+/// many `classes` as the last axis of predictions has, along whichever the lines run.
+fn of_line(class: &LossClass, x: &[f64], y: &[f64], classes: usize) -> f64 {
     let both = || x.iter().zip(y).map(|(&x, &y)| (x, y));
     let sum = |term: &dyn Fn(f64, f64) -> f64| both().map(|(x, y)| term(x, y)).sum::<f64>();
     let average = |term: &dyn Fn(f64, f64) -> f64| mean(both().map(|(x, y)| term(x, y)), x);
-    let classes = x.len() as f64;
+    let classes = classes as f64;
     let normalized = || {
         let sum: f64 = x.iter().sum();
         x.iter().map(|x| clipped(x / sum)).collect::<Vec<_>>()
@@ -184,6 +185,14 @@ struct Case {
     wanted: Wanted,
     reduction: Reduction,
     weighted: bool,
+}
+
+impl Case {
+    /// The extent of the last axis of the predictions, which have two where the last of three would be 1.
+    fn last(&self) -> usize {
+        let [_, extent, inner] = self.dims;
+        if inner == 1 { extent } else { inner }
+    }
 }
 
 /// The loss with its mean along `axis` 1 of three, where the class has an axis.
@@ -357,7 +366,7 @@ fn slope(case: &Case, x: &[f64], y: &[f64], i: usize) -> [f64; 2] {
     let mut moved = x.to_vec();
     let mut at = |by: f64| {
         moved[i] = x[i] + by;
-        of_line(&case.class, &moved, y)
+        of_line(&case.class, &moved, y, case.last())
     };
     let [after, before] = [at(step), at(-step)];
     let rounding = (20 + x.len()) as f64 * f64::EPSILON * after.abs();
@@ -422,7 +431,7 @@ fn check_loss(gpu: &Gpu, case: &Case) -> Result<(), String> {
             false => f64::from(y[at(i)]),
         };
         let of_y: Vec<f64> = (0..extent).map(wanted).collect();
-        losses[line] = weight_of(line) * of_line(&case.class, &of_x, &of_y);
+        losses[line] = weight_of(line) * of_line(&case.class, &of_x, &of_y, case.last());
         // All of some lines, and one of each of the others.
         for i in (0..extent).filter(|i| line % 97 == 0 || (line + i) % extent == 0) {
             let of_slope = slope(case, &of_x, &of_y, i).map(|value| weight_of(line) / divisor * value);

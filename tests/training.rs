@@ -100,6 +100,22 @@ fn loss(case: &Value) -> Loss {
     loss.reduction(Reduction::from_name(case["reduction"].as_str().unwrap_or("none")).unwrap())
 }
 
+/// Keras spreads what smoothing takes from a class among as many as the last axis has, along whichever axis the classes lie.
+#[test]
+fn smoothing_counts_the_last_axis() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let y_true = Tensor::from_slice(&gpu, [1, 3, 2], &[1.0f32, 0.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
+    let y_pred = Tensor::from_slice(&gpu, [1, 3, 2], &[0.5f32, 0.2, 0.25, 0.3, 0.25, 0.5]).unwrap();
+    let (from_logits, label_smoothing, axis) = (false, 0.3, 1);
+    let plain = LossClass::CategoricalCrossentropy { from_logits, label_smoothing, axis };
+    let focal = LossClass::CategoricalFocalCrossentropy { alpha: 0.25, gamma: 2.0, from_logits, label_smoothing, axis };
+    // What Keras 3.15 makes of them.
+    for (class, expected) in [(plain, 1.008_125_1), (focal, 0.096_440_35)] {
+        let loss = Loss::new(class.clone()).call(&y_true, &y_pred, None).unwrap().read::<f32>().unwrap();
+        assert!((loss[0] - expected).abs() < 1e-6, "{class:?}: {loss:?} instead of {expected}");
+    }
+}
+
 #[test]
 fn losses_and_their_gradients_are_keras_s() {
     let Some(gpu) = gpu() else { return };

@@ -268,6 +268,9 @@ struct LossLines {
     extent: usize,
     inner: usize,
     shape: Shape,
+    /// Over how many classes Keras spreads what smoothing takes from one: the last axis of the predictions, along whichever the
+    /// lines run.
+    spread: usize,
 }
 
 impl From<LossClass> for Loss {
@@ -546,6 +549,7 @@ impl Loss {
             extent: product(&dims[first..=last]),
             inner: product(&dims[last + 1..]),
             shape: [&dims[..first], &dims[last + 1..]].concat().into(),
+            spread: dims[dims.len() - 1],
         })
     }
 
@@ -603,7 +607,7 @@ impl Loss {
         let mut logits = false;
         let mut parameters = [0.0; 2];
         let mut ignored = f32::MAX;
-        let uniform = 1.0 / lines.extent.max(1) as f64;
+        let uniform = 1.0 / lines.spread.max(1) as f64;
         let function = match self.class {
             LossClass::MeanSquaredError => LossFunction::SquaredError,
             LossClass::MeanAbsoluteError => LossFunction::AbsoluteError,
