@@ -7,7 +7,7 @@
     python3 tests/live_page.py live FOLDER_OF_THE_DIGITS
 
 Opens the page from its file, or, where it is a folder, from a server of its own, in a headless Chromium on its own software WebGPU, draws a digit with the pointer and one with
-the keyboard, opens layers, checks the arithmetic of a window, drops a picture, a model and a file that is none. Where there is
+the keyboard, opens layers, checks the arithmetic of a window, drops a picture, a model and a file that is none, and turns a camera on. Where there is
 no Chromium it says so and succeeds, unless REQUIRE_CHROMIUM=1.
 """
 
@@ -24,6 +24,9 @@ import time
 
 import view_page
 from web_page import WEBGPU
+
+# A camera that shows a picture which moves, and is given without asking.
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 BEST = "document.querySelector('#scores .best th')?.textContent"
 STATE = "document.getElementById('state')"
@@ -188,6 +191,16 @@ def check(browser, page, material, shots):
     seen = drop(browser, picture, "nought.png", "image/png")
     browser.wait(f"window.seen > {seen} && !busy", 60)
     assert browser.value(BEST) == "0", browser.value(BEST)
+    # The camera's pictures follow one another until something else is given.
+    seen = browser.value("window.seen")
+    browser.value("document.getElementById('camera').click()")
+    browser.wait(f"window.seen > {seen} + 3 && document.getElementById('camera').ariaPressed === 'true'", 60)
+    assert len(set(browser.value("[...ink.getImageData(0, 0, pad.width, pad.height).data]"))) > 8, "the pad shows the camera"
+    browser.value("document.getElementById('camera').scrollIntoView({ block: 'center' })")
+    browser.shot(shots, "live-camera")
+    draw(browser, ONE)
+    assert browser.value("film === null && document.getElementById('camera').ariaPressed === 'false'")
+    assert browser.value(BEST) == "1", browser.value(BEST)
     drop(browser, b"nothing of the kind", "broken.keras", "")
     browser.wait(f"{STATE}.classList.contains('wrong')", 60)
     assert "model file" in browser.value(f"{STATE}.textContent"), browser.value(f"{STATE}.textContent")
@@ -226,7 +239,7 @@ def main():
     if arguments.screenshots:
         arguments.screenshots.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        browser = view_page.Browser(program, profile, WEBGPU)
+        browser = view_page.Browser(program, profile, WEBGPU + CAMERA)
         browser.own += ("blob:",)
         page = arguments.page
         if page.is_dir():

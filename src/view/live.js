@@ -208,6 +208,7 @@ const within = (event) => {
 };
 pad.addEventListener("pointerdown", (event) => {
     pad.setPointerCapture(event.pointerId);
+    cameraOff();
     Object.assign(pen, { at: within(event), down: true });
     move(pen.at);
 });
@@ -222,6 +223,7 @@ pad.addEventListener("keydown", (event) => {
     if (step) {
         move(pen.at.map((at, axis) => Math.max(0, Math.min(pad.width, at + step[axis]))));
     } else if (event.key === " ") {
+        cameraOff();
         pen.down = !pen.down;
         say(pen.down ? "The pen is down." : "The pen is up.");
         move(pen.at);
@@ -231,12 +233,59 @@ pad.addEventListener("keydown", (event) => {
     event.preventDefault();
 });
 document.getElementById("wipe").addEventListener("click", () => {
+    cameraOff();
     wipe();
     see(size() ? drawn : zeros);
 });
 
+// The camera, whose pictures the model sees one after the other while it is on.
+
+const shutter = document.getElementById("camera");
+/** What the camera shows; nothing while it is off. */
+let film = null;
+
+/** Turns the camera off. */
+function cameraOff() {
+    film?.srcObject.getTracks().forEach((track) => track.stop());
+    film = null;
+    shutter.setAttribute("aria-pressed", false);
+}
+
+/** The model's inputs for the picture that `video` has now, which the pad shows as well, from its middle. */
+const frame = (video) => async () => {
+    const picture = await createImageBitmap(video);
+    const side = Math.min(picture.width, picture.height);
+    ink.drawImage(picture, (picture.width - side) / 2, (picture.height - side) / 2, side, side, 0, 0, pad.width, pad.height);
+    return fitted(picture)();
+};
+
+async function shoot() {
+    if (!loaded || !size()) {
+        throw new Error("the camera is for models with one input of height, width and channels; this one takes another");
+    }
+    if (!navigator.mediaDevices) {
+        throw new Error("a browser gives its camera to pages from disk and from https alone; open this one so");
+    }
+    const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
+    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } }).catch((error) => {
+        throw new Error(`the browser gives no camera: ${error.message}`);
+    });
+    await video.play();
+    film = video;
+    shutter.setAttribute("aria-pressed", true);
+    const next = async () => {
+        if (film === video) {
+            await see(frame(video));
+            requestAnimationFrame(next);
+        }
+    };
+    next();
+}
+shutter.addEventListener("click", () => (film ? cameraOff() : shoot().catch(problem)));
+
 /** Takes a picture or a model. */
 async function take(file) {
+    cameraOff();
     try {
         if (file.type.startsWith("image/")) {
             if (!loaded || !size()) {
@@ -328,7 +377,10 @@ function begun() {
     };
     const button = document.getElementById("sample");
     button.hidden = false;
-    button.onclick = () => see(sample);
+    button.onclick = () => {
+        cameraOff();
+        see(sample);
+    };
     return sample;
 }
 

@@ -25,6 +25,7 @@ or with the arrow keys; the space bar lifts and lowers the pen\"></canvas>
 <div class=\"acts\" role=\"group\" aria-label=\"Input\">
 <button type=\"button\" id=\"wipe\">Clear</button>
 <button type=\"button\" id=\"sample\" hidden>Sample</button>
+<button type=\"button\" id=\"camera\" aria-pressed=\"false\">Camera</button>
 <label class=\"file\">Picture<input type=\"file\" id=\"picture\" accept=\"image/*\"></label>
 <label class=\"file\">Model<input type=\"file\" id=\"own\" accept=\".keras,.h5,.onnx\"></label>
 </div>
