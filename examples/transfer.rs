@@ -1,7 +1,7 @@
 //! Transfer learning: a network that reads digits learns to tell odd ones from even ones, by a new last layer alone.
 //!
 //! ```sh
-//! cargo run --release --example transfer --features keras,npy,random
+//! cargo run --release --example transfer --features keras,npy,random,safetensors
 //! ```
 //!
 //! What the network sees of a picture stays as it was trained; only what it says about it is new. So a small part of the

@@ -5,7 +5,9 @@
 //
 //   output[part, 0, channel] = mean of x,   output[part, 1, channel] = sum of (x − that mean)²
 //
-// over the part's x, each a value less the first of the channel: means are small then, and exact. Where values lie is in lib/batch.wgsl. Memory: every value is read twice.
+// over the part's x, each a value less the first of the channel: means are small then, and exact. Where values lie is in
+// lib/batch.wgsl.
+// Memory: every value is read twice.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Vec>;

@@ -1,4 +1,5 @@
-//! Files, whole.
+//! Reading files whole, and writing them so that what stood there is replaced by the whole new file or not at all, and only by its
+//! own kind.
 
 use std::path::Path;
 
@@ -202,7 +203,7 @@ fn is_npz(bytes: &[u8]) -> bool {
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Result<()> {
     let path = path.as_ref();
     let broken = |error: std::io::Error| cannot_be_written(path, error);
-    match place_of(path, kind)? {
+    match destination_of(path, kind)? {
         Destination::File(target, permissions) => replace(&target, bytes, permissions).map_err(broken),
         Destination::Stream(target) => std::fs::write(&target, bytes).map_err(broken),
     }
@@ -221,7 +222,7 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], kind: FileKind) -> Resul
 /// ```
 pub fn check_file(path: impl AsRef<Path>, kind: FileKind) -> Result<()> {
     let path = path.as_ref();
-    let Destination::File(target, _) = place_of(path, kind)? else { return Ok(()) };
+    let Destination::File(target, _) = destination_of(path, kind)? else { return Ok(()) };
     match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
             let problem =
@@ -245,7 +246,7 @@ fn cannot_be_written(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// Where bytes for `path` go, if they may.
-fn place_of(path: &Path, kind: FileKind) -> Result<Destination> {
+fn destination_of(path: &Path, kind: FileKind) -> Result<Destination> {
     let place = path.display().to_string();
     let broken = |error: std::io::Error| cannot_be_written(path, error);
     let kept = |problem: String| {

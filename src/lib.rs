@@ -73,8 +73,9 @@
 //! - A weight is a [`Variable`]: on the host until something computes with it, then on the device in one copy. What kernels
 //!   read instead of it, folded with a batch normalization or packed, is made on the device by recorded launches, and made
 //!   again when the weight has changed (`ops/kernel.rs`); a compiled model stays compiled.
-//! - Descriptions implement one internal trait (`layers/describe.rs`): with fifty of them, a match over the variants for
-//!   every question put each layer in eight places. The list of variants makes the enum, and a layer is one file.
+//! - Descriptions implement one internal trait (`layers/describe.rs`): with a hundred of them, a match over the variants for
+//!   every question put each layer in eight places. The list of variants makes the enum; a layer is one file, and an arm of
+//!   the reference.
 //! - Batch normalization is a depthwise 1×1 convolution and a dense layer a pointwise one: no kernels of their own.
 //! - Shaders keep the bounds checks that wgpu puts in: without them three kernels were less than 2 % faster on lavapipe and
 //!   the first call of a network was not, so there is no feature for it. There are two unsafe calls, each behind a feature:
@@ -334,6 +335,25 @@ mod tests {
             }
         }
         assert!(broken.is_empty(), "{broken:#?}");
+    }
+
+    /// A shader that no kernel names would be dead text in every build.
+    #[test]
+    fn every_shader_is_named() {
+        let code: String = sources().into_iter().map(|(_, code)| code).collect();
+        let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+        let mut names = Vec::new();
+        for folder in ["", "lib/"] {
+            for entry in std::fs::read_dir(shaders.join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                if name.ends_with(".wgsl") {
+                    names.push(format!("{folder}{name}"));
+                }
+            }
+        }
+        assert!(names.len() > 100, "only {} shaders were found", names.len());
+        names.retain(|name| !code.contains(&format!("\"{name}\"")));
+        assert!(names.is_empty(), "{names:?}");
     }
 
     /// The type that a line declares, whoever may see it.

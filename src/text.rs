@@ -1,4 +1,5 @@
-//! The one door for text that comes from files and callers, on its way to people and to compilers.
+//! Text from files and callers made harmless, on its way to people and to compilers: characters that hide, move or turn what is
+//! shown are written out.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Element-wise functions that are no Keras activation: what ONNX graphs and preprocessing compute between layers.
+//! Element-wise functions that are no Keras activation: those of ONNX, of `keras.ops` and of preprocessing.
 //!
 //! All that the library knows of such a function but its WGSL and its reference stands in its row of the table below. A row
 //! such as
@@ -32,7 +32,8 @@ pub(crate) struct Row {
     /// The functions of `keras.ops` that it is, by their bare names.
     #[cfg_attr(not(feature = "keras"), allow(dead_code, reason = "files of Keras's ask"))]
     keras: &'static [&'static str],
-    /// The operators of ONNX that it is, for elements of every type.
+    /// The operators of ONNX that it is, for elements of every type; `Abs` and `Neg`, after which whole numbers must wrap around,
+    /// stand in `formats/onnx_nodes.rs`.
     #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "files of ONNX's ask"))]
     onnx: &'static [&'static str],
 }

@@ -35,8 +35,6 @@ pub(super) struct CompositeWriter {
     layers: usize,
 }
 
-type Composed<T> = Result<T, String>;
-
 /// How a layer is called.
 #[derive(Clone, Copy)]
 pub(super) struct Called {
@@ -49,7 +47,7 @@ pub(super) struct Called {
 }
 
 /// Reads a layer or model from its config, its first layer being of the number given; and the number behind its last.
-type ReadInner<'a> = dyn FnMut(&Json, usize) -> Composed<(Body, usize)> + 'a;
+type ReadInner<'a> = dyn FnMut(&Json, usize) -> Result<(Body, usize), String> + 'a;
 
 impl CompositeWriter {
     fn new(name: &str, inputs: usize, layers: usize) -> Self {
@@ -117,7 +115,7 @@ pub(super) fn wrapper(
     first: usize,
     called: Called,
     inner: &mut ReadInner<'_>,
-) -> Composed<(Body, usize)> {
+) -> Result<(Body, usize), String> {
     let config = at(layer, "/config");
     let input = Source::Input(0);
     let Called { reads, masks, .. } = called;
@@ -126,7 +124,7 @@ pub(super) fn wrapper(
         return Err("it must be called with one tensor".into());
     }
     let name_of = |json: &Json, default: &str| at(json, "/config/name").as_str().unwrap_or(default).to_owned();
-    let mut wrapped = |write: &mut CompositeWriter, json: &Json, group: &str, read: Source| -> Composed<Source> {
+    let mut wrapped = |write: &mut CompositeWriter, json: &Json, group: &str, read: Source| -> Result<Source, String> {
         let (body, next) = inner(json, write.layers)?;
         write.layers = next;
         Ok(write.body(&name_of(json, "layer"), group, body, &[read]))
@@ -260,7 +258,7 @@ pub(super) fn wrapper(
 }
 
 /// What the caller has given for a layer.
-pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Composed<(Body, usize)> {
+pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Result<(Body, usize), String> {
     let mut write = CompositeWriter::new(name, given.inputs, first);
     let mut made = Vec::with_capacity(given.layers.len());
     let source = |value: &CustomValue, made: &[Source]| match value.0 {
@@ -271,12 +269,12 @@ pub(super) fn custom(given: CustomLayer, name: &str, first: usize) -> Composed<(
         }
     };
     for (number, part) in given.layers.iter().enumerate() {
-        let reads = part.reads.iter().map(|value| source(value, &made)).collect::<Composed<Vec<_>>>()?;
+        let reads = part.reads.iter().map(|value| source(value, &made)).collect::<Result<Vec<_>, String>>()?;
         let class = crate::layers::snake_case(part.layer.class_name());
         let group = format!("@{}", part.attribute);
         made.push(write.layer(&format!("{class}_{number}"), &group, part.layer.clone(), &reads));
     }
-    let outputs = given.outputs.iter().map(|value| source(value, &made)).collect::<Composed<Vec<_>>>()?;
+    let outputs = given.outputs.iter().map(|value| source(value, &made)).collect::<Result<Vec<_>, String>>()?;
     match outputs.is_empty() {
         true => Err("the layers given for it must have outputs".into()),
         false => Ok(write.done(outputs)),
@@ -313,7 +311,7 @@ pub(super) fn attention(
     first: usize,
     call: &operators::OperatorCall,
     masks: bool,
-) -> Composed<(Body, usize)> {
+) -> Result<(Body, usize), String> {
     let config = at(layer, "/config");
     let number = |key: &str| config[key].as_u64().and_then(|number| u32::try_from(number).ok());
     let flag = |key: &str, default: bool| config[key].as_bool().unwrap_or(default);

@@ -1,5 +1,4 @@
-//! Models as Keras's configs describe them: graphs of applications of layers, and of models
-//! within models.
+//! Keras's model configs as graphs: which layer, or model within the model, is called on what the others made.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};

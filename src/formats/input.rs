@@ -1,4 +1,4 @@
-//! Inputs of models from files.
+//! Pictures and arrays from files as inputs of a model: of its shape, and scaled as its first layers expect.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

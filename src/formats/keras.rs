@@ -1,4 +1,5 @@
-//! Keras model files: `.keras` and the legacy `.h5`.
+//! `.keras` and legacy `.h5` files opened: the container is read here, the config in `graph.rs`, the weights in `hdf5.rs` and
+//! `weights.rs`.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};

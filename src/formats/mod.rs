@@ -1,10 +1,29 @@
 //! Files: models with their weights, read and written, and the inputs to run them on.
 //!
-//! Each format stands behind the feature named for it. They build layer descriptions, weights and tensors; nothing below
-//! knows of files.
+//! Each format stands behind the feature named for it. Readers build layer descriptions, weights and tensors; nothing below knows
+//! of these formats.
+//!
+//! | files | what they do |
+//! |---|---|
+//! | `load`, `files`, `inspect`, `foreign` | the doors: which format a file has, and whose reader takes it |
+//! | `keras`, `keras_2`, `keras_write`, `hdf5`, `weights` | `.keras` and `.h5`: the container, older configs, writing, weights |
+//! | `graph`, `operators`, `composites` | Keras's configs as models: the graph, `keras.ops`, layers that are several here |
+//! | `onnx`, `onnx_*` | ONNX: `onnx_proto` is the file, `onnx_nodes` the table of operators, `onnx_fold` what is constant |
+//! | `input`, `image`, `npy`, `arrays`, `safetensors`, `statistics` | inputs, arrays to train with, and recorded values |
 //!
 //! Files are not trusted: nothing in one is executed, no other file is opened for it but the weights that an ONNX file has in
-//! its own folder, and what reading it may take is a stated [`Budget`]. A file is read as a whole, so it must have an end: a regular file, no pipe and no device.
+//! its own folder, and what reading it may take is a stated [`Budget`]. A file must have an end: a regular file, no pipe and no
+//! device.
+//!
+//! # Recipe: add a file format
+//! 1. A feature in `Cargo.toml`, and its row in `docs/features.md`: `tests/package.rs` asks for that.
+//! 2. `formats/<name>.rs`, which counts by a `Meter` what it takes, and its `mod` line behind the feature; the feature in the
+//!    lists above `mod file` in `lib.rs` and here. The compiler asks, where the feature is built alone.
+//! 3. Its place in a door: inputs in `input.rs` (`ENDINGS`, `InputReader::read`), arrays in `arrays.rs`, weights in `files.rs`,
+//!    models in `load.rs` (`Format`) and `inspect.rs`; out of `foreign.rs` if it stood there. What is written says how such a
+//!    file is known again (`FileKind::is`). The compiler asks for the arms of `Format` alone.
+//! 4. A target in `tests/fuzz.rs`, files in `tests/files.rs`, endings in `bin/wgpu-conv/main.rs`, rows in `docs/layers.md`. Nobody
+//!    asks for these.
 
 #[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
 mod arrays;

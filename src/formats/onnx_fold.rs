@@ -22,7 +22,7 @@ pub(super) struct KnownTensor {
     pub(super) data: KnownData,
 }
 
-/// The elements of a constant, last axis fastest.
+/// The elements of a [`KnownTensor`], last axis fastest.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum KnownData {
     /// Any floating type, as f32.
@@ -49,7 +49,7 @@ pub(super) enum Kind {
     Bool,
 }
 
-/// Why a value cannot be had; completes the sentence "the node cannot be built: …".
+/// A value, or why it cannot be had: that completes the sentence "the node cannot be built: …".
 type Known<T> = Result<T, String>;
 
 const UNKNOWN: &str = "it computes with an extent that is not known before the model is called";

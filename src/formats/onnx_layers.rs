@@ -1,4 +1,4 @@
-//! What ONNX operators become: layers with weights, under construction.
+//! What ONNX operators become: the builder that their functions write layers and weights to.
 
 use std::collections::HashMap;
 use std::rc::Rc;

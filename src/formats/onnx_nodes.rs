@@ -1,8 +1,13 @@
 //! ONNX operators as layers: one row for each, with the attributes that are understood and the function that maps it.
 //!
 //! # Recipe: add an operator
-//! A row in [`OPERATORS`], with a function that reads the node and adds layers. Attributes that the row does not name are
-//! refused by name. What can be computed from constants belongs in `onnx_fold.rs`, and needs a row here too.
+//! 1. A row in [`OPERATORS`], or in the table of the file that it belongs to ([`STANDARD`]; `onnx_fused.rs` for onnxruntime's own), with
+//!    a function that reads the node and adds layers. Attributes that the row does not name are refused by name when a file is
+//!    read. An element-wise function needs no row: its row in `unary.rs` has ONNX's name.
+//! 2. In [`attribute_type`], those of its attributes that are no whole numbers; in `onnx_types.rs`, the type of what it makes, where
+//!    that is not its first input's. Nobody asks for either.
+//! 3. What can be computed from constants belongs in `onnx_fold.rs`, and needs a row here too.
+//! 4. A case in `tests/findings_onnx.rs`, and its name in `docs/layers.md`. Nobody asks for these.
 
 use std::sync::Arc;
 

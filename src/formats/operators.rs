@@ -393,6 +393,7 @@ struct OperatorWriter {
     dtype: Option<DTypePolicy>,
 }
 
+/// What an operator has made, or why it cannot be computed, in words.
 type MadeSources = Result<Vec<Source>, String>;
 
 /// One side of a function of two.

@@ -24,6 +24,8 @@
 //! | `conv_kernel_gradient_subgroup` | the same, operands shared by subgroup broadcast |
 //! | `conv_kernel_gradient_depthwise` | that of depthwise kernels, along lines of pixels (sliding window) |
 //! | `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
+//! | `take` | lines of a table by number (gather) |
+//! | `recurrent` | a sequence per workgroup, whose memory keeps the state from time to time |
 //! | `map`, `binary`, `cast`, `move_axes`, `resize`, `noise`, `affine` | element by element |
 //! | `pool`, `product`, `along_axis`, `normalize` | pooling, matrix products, reductions |
 //! | `batch_normalize` | batch normalisation in training, forwards and backwards |
@@ -34,14 +36,17 @@
 //! in [`plan`](crate::plan).
 //!
 //! # Recipe: add a kernel
-//! 1. `shaders/<stem>.wgsl`, with a head comment that gives its index formula and its constants. `tests/package.rs` misses
-//!    one that no family names, and the compiler one that is named and not there.
-//! 2. `src/kernels/<stem>.rs`: `plans(problem, caps)`, empty where the kernel does not apply; its plans say their family, which
-//!    is the stem, and how they round ([`Accuracy`]).
-//! 3. One row in `CONVOLUTIONS`, or one arm in [`candidates`]: without it the compiler finds dead code. Tests, benches and the
-//!    choice find the kernel by themselves.
+//! 1. `shaders/<stem>.wgsl`, with a head comment that gives its index formula and its constants. The compiler misses one that
+//!    is named and not there, and a unit test one that no family names.
+//! 2. `src/kernels/<stem>.rs` and its `mod` line: `plans(problem, caps)`, empty where the kernel does not apply. Its plans say their
+//!    family, which is the stem (`tests/shaders.rs` asks for a file of that name), and, where they do not add in runs, how they
+//!    round ([`Accuracy`]): what is not said is taken for runs, and the tests hold it to their bounds.
+//! 3. One row in `CONVOLUTIONS`, or a place in the list of another problem's plans, below [`candidates`]: without it the compiler
+//!    finds dead code. Tests, benches and the choice find a convolution by themselves; any other kernel is found by the rows of
+//!    its problem in `tests/common`, and is neither timed nor chosen by measurement.
+//! 4. A line in the table above. Nobody asks for it.
 //!
-//! `conv_register` was added so: its shader, its file, and here a `mod` line, its row, and a line in the table above.
+//! `conv_register` was added so.
 
 mod affine;
 mod along_axis;
@@ -104,7 +109,8 @@ use crate::plan::{
 use crate::{DType, DataFormat, Error, Result};
 
 /// Every plan that solves `problem` within `caps`, best guess first; for a convolution `conv_direct` is always among
-/// them, or `conv_transposed_direct`, but where its sums are too long for one invocation. Two convolutions in one may have none: they can be solved one by one.
+/// them, or `conv_transposed_direct`, but where its sums are too long for one invocation. Two convolutions in one may have
+/// none: they can be solved one by one.
 ///
 /// # Errors
 /// [`Error::Invalid`] for numbers that no such problem has, a stride of 0 say, [`Error::Unsupported`] for f16 where `caps` has
@@ -209,9 +215,9 @@ type PlanConv = fn(&ConvProblem, &Caps) -> Result<Vec<Plan>>;
 /// Where a family is not offered.
 const NO: u8 = u8::MAX;
 
-/// The families that convolve, and the place of each in every situation: the least is tried first. The places follow what
-/// was measured, on GPUs by what their compilers make of the kernels; but for matrix units and gathered rows there, of which nothing
-/// was yet.
+/// The families that convolve, and the place of each in every situation: the least is tried first, of equals the upper row. The
+/// places follow what was measured, on GPUs what their compilers make of the kernels; but there nothing is known yet of matrix
+/// units, gathered rows and `conv_register`.
 #[rustfmt::skip]
 const CONVOLUTIONS: [(PlanConv, [u8; 7]); 15] = [
     //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed

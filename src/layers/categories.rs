@@ -1,4 +1,4 @@
-//! CategoryEncoding and Discretization: numbers as categories, and categories as vectors.
+//! CategoryEncoding, Discretization and IntegerLookup: numbers as categories, and categories as vectors.
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ pub struct Layer {
     numbers: Numbers,
     weights: Vec<Variable>,
     /// What training holds each weight to.
-    held: Vec<WeightRules>,
+    rules: Vec<WeightRules>,
     /// The weights as operations read them.
     kernels: Vec<Arc<Kernel>>,
     /// What the forward pass reads, made of the weights.
@@ -111,15 +111,15 @@ impl Blueprint {
     fn of(self, gpu: &Gpu, data: Vec<Arc<Data>>, shared: &mut SharedWeights) -> Result<Layer> {
         let Self { config, name, fixed, numbers, weights: declared } = self;
         let (mut weights, mut kernels) = (Vec::new(), Vec::new());
-        let mut held = Vec::with_capacity(declared.len());
+        let mut rules = Vec::with_capacity(declared.len());
         for (Declared { name, trainable, regularizer, constraint, .. }, data) in declared.into_iter().zip(data) {
             kernels.push(shared.kernel(&data, numbers));
             weights.push(Variable::new(name, trainable, data));
-            held.push(WeightRules { regularizer, constraint });
+            rules.push(WeightRules { regularizer, constraint });
         }
         let operands = config.describe().operands(kernels.clone(), numbers)?;
         let training_step = AtomicU64::new(0);
-        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, held, kernels, operands, training_step })
+        Ok(Layer { gpu: gpu.clone(), config, name, fixed, numbers, weights, rules, kernels, operands, training_step })
     }
 }
 
@@ -218,8 +218,8 @@ impl Layer {
     }
 
     /// What training holds each weight to, in order.
-    pub(crate) fn held(&self) -> &[WeightRules] {
-        &self.held
+    pub(crate) fn weight_rules(&self) -> &[WeightRules] {
+        &self.rules
     }
 
     /// The penalty on what the layer gives, divided by the size of the batch.

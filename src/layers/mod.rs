@@ -4,11 +4,14 @@
 //! description built for a number of input channels on a [`Gpu`], with its weights.
 //!
 //! # Recipe: add a layer
-//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs, its arguments in configs (`Configured`), and what it
-//!    comes to (`Describe`). A part that is forgotten does not compile.
-//! 2. A line in [the list of layers](LayerConfig).
-//! 3. Its rows in `tests/rejections.rs` and its suite in `tests/conformance.rs`.
-//! 4. The table of `docs/layers.md`.
+//! 1. `layers/<name>.rs`: the description, its Keras defaults, its docs, its arguments in configs (`Configured`), and what it comes to
+//!    (`Describe`). The compiler asks for both traits, but not for what has a default there: module, weights, masks, what it is in
+//!    training. Nor does it miss an argument in `fields`.
+//! 2. Here its `mod` and `pub use`, and a line in [the list of layers](LayerConfig).
+//! 3. An arm in `reference/layer.rs`: the compiler asks for it.
+//! 4. The table of `docs/layers.md`: `tests/package.rs` asks for it.
+//! 5. Its rows in `tests/rejections.rs` and `tests/gradients.rs`; its class, and its suite if it has one, in `tests/conformance.rs`.
+//!    Nobody asks for these.
 
 mod activation;
 mod activation_layers;
@@ -131,7 +134,6 @@ pub use index::{Index, Subscript};
 pub use initializer::{Distribution, Fan, Initializer, InitializerFn, Scaling, Seed, SeedGenerator, set_random_seed};
 #[cfg(feature = "onnx")]
 pub(crate) use layer::SharedWeights;
-#[cfg(any(feature = "keras", feature = "safetensors"))]
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 pub(crate) use layer::check_shapes;
 pub(crate) use layer::snake_case;

@@ -101,7 +101,7 @@ impl Model {
     /// Those of [`call_all`](Self::call_all).
     pub fn memory_report(&self, inputs: &[Shape]) -> Result<MemoryReport> {
         let key: ProgramKey = inputs.iter().map(|shape| (shape.clone(), DType::F32)).collect();
-        Ok(self.schedule(&key)?.memory())
+        Ok(self.planned(&key)?.memory())
     }
 
     /// The program for inputs of these shapes and types, compiled now if there is none.
@@ -116,13 +116,13 @@ impl Model {
             if compiled.len() == MOST_PROGRAMS {
                 compiled.remove(0);
             }
-            let program = Arc::new(Program::new(self.schedule(&key)?, tunings)?);
+            let program = Arc::new(Program::new(self.planned(&key)?, tunings)?);
             compiled.push((key, program));
         }
         Ok(compiled[compiled.len() - 1].1.clone())
     }
 
-    fn schedule(&self, key: &ProgramKey) -> Result<PlannedTape> {
+    fn planned(&self, key: &ProgramKey) -> Result<PlannedTape> {
         let mut tape = Tape::default();
         let inputs = key.iter().map(|(shape, dtype)| tape.input(shape.clone(), *dtype)).collect::<Result<Vec<_>>>()?;
         let outputs = self.lower(&mut tape, &inputs, "", &mut |_| ())?;
@@ -284,21 +284,21 @@ impl Program {
     }
 
     /// Allocates the slots and binds every launch, those too that make what is constant of the weights.
-    fn new(schedule: PlannedTape, tunings: u64) -> Result<Self> {
-        let gpu = schedule.gpu.clone();
-        let makers = schedule.constants().map(|(kernel, form)| kernel.plans(&gpu, &form));
+    fn new(planned: PlannedTape, tunings: u64) -> Result<Self> {
+        let gpu = planned.gpu.clone();
+        let makers = planned.constants().map(|(kernel, form)| kernel.plans(&gpu, &form));
         let makers = makers.collect::<Result<Vec<_>>>()?;
-        let plans = schedule.launches.iter().flatten().map(|launch| &launch.plan).chain(makers.iter().flatten());
+        let plans = planned.launches.iter().flatten().map(|launch| &launch.plan).chain(makers.iter().flatten());
         let dispatches = plans.flat_map(|plan| plan.steps.iter().map(|step| (plan.name(), step)));
-        let packings: Vec<_> = schedule.constants().filter_map(|(kernel, form)| kernel.packing(&form)).collect();
+        let packings: Vec<_> = planned.constants().filter_map(|(kernel, form)| kernel.packing(&form)).collect();
         let packed = packings.iter().map(|packing| ("pack".to_owned(), &packing.step));
         gpu.compile_all(&dispatches.chain(packed).collect::<Vec<_>>())?;
-        let mut passing = Passing::new(&gpu, &schedule.constant_bytes())?;
+        let mut passing = Passing::new(&gpu, &planned.constant_bytes())?;
         let mut refills = Vec::new();
-        for (kernel, form) in schedule.constants() {
+        for (kernel, form) in planned.constants() {
             kernel.refill(&gpu, &form, &mut passing, &mut refills)?;
         }
-        let PlannedTape { tape, outputs, launches, slots, sizes, texels, .. } = schedule;
+        let PlannedTape { tape, outputs, launches, slots, sizes, texels, .. } = planned;
         let memory = sizes.iter().map(|&bytes| gpu.memory(bytes)).collect::<Result<Vec<_>>>()?;
         let of_weights: HashMap<_, _> = tape.variables().iter().map(|(data, own)| (tape.storage(*own), data)).collect();
         let tensor = |value: Value| -> Result<Tensor> {

@@ -43,7 +43,7 @@ impl Launch {
             })
             .collect();
         let count = u64::from(parts.count);
-        let run = parts_per_run(gpu, count, &tensors.iter().map(|(_, _, extent)| *extent).collect::<Vec<_>>())?;
+        let run = parts_per_run(gpu, count, &tensors.iter().map(|(_, _, bytes)| *bytes).collect::<Vec<_>>())?;
         let mut launches = Vec::new();
         let mut first = 0;
         while first < count {

@@ -13,11 +13,12 @@
 //! ```
 //!
 //! # Recipe: add an operation
-//! 1. Its record in `geometry.rs`, if its shapes are new.
-//! 2. A variant of [`Problem`](crate::plan::Problem); the compiler shows the menu.
-//! 3. `ops/<name>.rs`: a function that derives the problem from the shapes and takes a step on the tape.
-//! 4. At least one kernel (`kernels/mod.rs` has that recipe).
-//! 5. Its rows in `tests/candidates.rs`, and its reference.
+//! 1. Its record, `plan/<name>.rs`, and a variant of [`Problem`](crate::plan::Problem). The compiler then asks for its name, its types
+//!    and its parts (`plan/problem.rs`), its plans (`kernels/mod.rs`) and its gradient (`gradient/rules.rs`).
+//! 2. `ops/<name>.rs`: a function that derives the problem from the shapes and takes a step on the tape.
+//! 3. At least one kernel (`kernels/mod.rs` has that recipe).
+//! 4. Its rows in `tests/common`, which `tests/problems.rs` runs on every plan and `tests/shaders.rs` reads, and in
+//!    `tests/gradients.rs`. Nobody asks for the rows.
 
 mod affine;
 mod binary;

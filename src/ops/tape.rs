@@ -44,7 +44,7 @@ pub(crate) fn step_number(step: u64) -> [f32; STEP_NUMBER] {
     [step, step >> 24].map(|part| (part & 0xff_ffff) as f32)
 }
 
-/// That a value is another image, or row or volume, with zeros around it, so that a convolution may read that one instead.
+/// A value that is another image, row or volume with zeros around it: a convolution may read that one instead.
 #[derive(Clone, Copy)]
 pub(crate) struct ZeroPadded {
     pub(crate) padded: Value,

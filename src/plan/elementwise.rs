@@ -16,9 +16,13 @@
 //! of inputs where the function has none of all numbers.
 //!
 //! `Erfc` was added so: `unary.rs`, `lib/math.wgsl`, `lib/slope.wgsl` and the two files of the reference; beyond the recipe, a row
-//! in `tests/verify.rs` and one in `tests/common/strided.rs`, and what Keras makes of it in `tests/fixtures/findings`.
+//! in `tests/verify.rs` and one in `tests/common/strided.rs`, and what Keras makes of it in `tests/fixtures/findings`; nobody asks for these, nor for
+//! the function in `onnx_fold.rs`, where constants of ONNX files are computed.
 //!
-//! An activation of Keras's is a variant of [`Activation`] with a row of `NAMES` instead, and a row here.
+//! An activation of Keras's is a variant of [`Activation`] with a row of `NAMES` instead, a row here (a unit test asks), its function
+//! in `lib/activation.wgsl` and its derivative in `lib/slope.wgsl` (`tests/shaders.rs` asks), its reference in
+//! `reference/activation.rs` and its slope in `reference/tolerance.rs` (tests fail without them), and its name in
+//! `docs/layers.md` (`tests/package.rs` asks).
 
 use super::{ACTIVATION, MATH, Part};
 use crate::unary::{FUNCTIONS, ShaderFunction};

@@ -1,4 +1,4 @@
-//! Layers from their descriptions.
+//! What every layer computes, in f64, from its description alone, and how far f32 may be from it: one arm for each layer.
 
 use super::array::larger;
 use super::conv_lstm::ConvLstm;
@@ -60,10 +60,10 @@ pub fn expect_masked(
     let storage = storage(layer.common().dtype)?;
     let shapes: Vec<PartialShape> = inputs.iter().map(|input| Shape::from(input.shape.as_slice()).into()).collect();
     layer.output_shape_all(&shapes)?;
-    let given = inputs;
+    let whole = inputs;
     let inputs: Vec<Array> = inputs.iter().map(|input| read(input, storage)).collect();
-    let given = LayerCase { layer, given, inputs: &inputs, input: &inputs[0], masks, weights, storage };
-    let (estimate, activation) = given.estimate()?;
+    let case = LayerCase { layer, given: whole, inputs: &inputs, input: &inputs[0], masks, weights, storage };
+    let (estimate, activation) = case.estimate()?;
     if activation == Activation::Linear {
         let Estimate { exact, bound } = estimate.stored(storage);
         return Ok(Expected { exact, bound: bound.data, overflow: storage.overflow() });

@@ -218,10 +218,11 @@ impl Trainer<'_> {
         pollster::block_on(self.fit_async(x, y, options, callbacks))
     }
 
-    /// [`fit`](Self::fit) without blocking, as a browser needs it: it draws between steps.
+    /// [`fit`](Self::fit) without blocking, as a browser needs it, which draws its page between the steps.
     ///
     /// # Errors
-    /// Those of [`fit`](Self::fit).
+    /// Those of [`fit`](Self::fit). In a browser also [`Error::Unsupported`] for what asks for weights on the host between steps: a
+    /// constraint of the caller's, and weights that [`EarlyStopping`](super::EarlyStopping) restores.
     pub async fn fit_async(
         &mut self,
         x: &[HostTensor],

@@ -209,11 +209,11 @@ impl<'a> Trainer<'a> {
         let mut variables: Vec<(Variable, _)> = Vec::new();
         let mut mixed = false;
         for (_, layer) in model.layers() {
-            for (variable, held) in layer.weights().iter().zip(layer.held()) {
+            for (variable, rules) in layer.weights().iter().zip(layer.weight_rules()) {
                 let known = trained.iter().any(|weight| Arc::ptr_eq(&weight.data, variable.data()));
                 if variable.trainable() && !known {
-                    trained.push(Trained { data: variable.data().clone(), regularizer: held.regularizer.clone() });
-                    variables.push((variable.clone(), held.constraint.clone()));
+                    trained.push(Trained { data: variable.data().clone(), regularizer: rules.regularizer.clone() });
+                    variables.push((variable.clone(), rules.constraint.clone()));
                     mixed |= layer.config().common().dtype == DTypePolicy::MixedFloat16;
                 }
             }

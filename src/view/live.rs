@@ -29,7 +29,7 @@ or with the arrow keys; the space bar lifts and lowers the pen\"></canvas>
 <label class=\"file\">Picture<input type=\"file\" id=\"picture\" accept=\"image/*\"></label>
 <label class=\"file\">Model<input type=\"file\" id=\"own\" accept=\".keras,.h5,.onnx\"></label>
 </div>
-<p class=\"kind\">Draw, or drop a picture or a model of your own anywhere on the page. Nothing leaves this machine.</p>
+<p class=\"kind\">Draw, turn the camera on, or drop a picture or a model of your own anywhere on the page. Nothing leaves this machine.</p>
 </div>
 <div class=\"scores\" id=\"scores\"></div>
 <p id=\"state\" class=\"kind\" role=\"status\">Starting.</p>

@@ -272,9 +272,9 @@ impl<'m> Viewer<'m> {
         if !self.recording {
             return model.predict_all(inputs);
         }
-        let recording = self.begin(model, inputs)?;
-        let bytes = model.gpu().read_after(recording.commands, &recording.sources)?;
-        self.finish(inputs, recording.tensors, recording.made, &bytes)
+        let pending = self.begin(model, inputs)?;
+        let bytes = model.gpu().read_after(pending.commands, &pending.sources)?;
+        self.finish(inputs, pending.tensors, pending.made, &bytes)
     }
 
     /// [`predict`](Self::predict) without blocking.
@@ -292,9 +292,9 @@ impl<'m> Viewer<'m> {
             let bytes = model.gpu().read_after_async(commands, &sources).await?;
             return outputs.iter().zip(&bytes).map(|(tensor, bytes)| host(tensor, bytes)).collect();
         }
-        let recording = self.begin(model, inputs)?;
-        let bytes = model.gpu().read_after_async(recording.commands, &recording.sources).await?;
-        self.finish(inputs, recording.tensors, recording.made, &bytes)
+        let pending = self.begin(model, inputs)?;
+        let bytes = model.gpu().read_after_async(pending.commands, &pending.sources).await?;
+        self.finish(inputs, pending.tensors, pending.made, &bytes)
     }
 
     fn require_model(&self) -> Result<&'m Model> {

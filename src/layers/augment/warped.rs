@@ -137,8 +137,8 @@ impl Images<'_> {
         let (height, width) = (self.height as usize, self.width as usize);
         let (pixels, channels) = (height * width, self.tape.shape(last).dims()[3]);
         let table = self.tape.reshape(last, [self.batch, pixels, channels])?;
-        let rows = self.nodes(places[0], height, nearest, edge)?;
-        let columns = self.nodes(places[1], width, nearest, edge)?;
+        let rows = self.neighbours(places[0], height, nearest, edge)?;
+        let columns = self.neighbours(places[1], width, nearest, edge)?;
         let mut sum = None;
         for row in &rows {
             let first = self.map(Unary::Affine { scale: width as f32, offset: 0.0 }, row.index)?;
@@ -178,20 +178,20 @@ impl Images<'_> {
     }
 
     /// The pixels that each of `places` reads along an axis of `extent`.
-    fn nodes(&mut self, places: Value, extent: usize, nearest: bool, edge: Edge) -> Result<Vec<Neighbour>> {
+    fn neighbours(&mut self, places: Value, extent: usize, nearest: bool, edge: Edge) -> Result<Vec<Neighbour>> {
         if nearest {
             let nearest = self.map(Unary::Affine { scale: 1.0, offset: 0.5 }, places)?;
             let nearest = self.map(Unary::Floor, nearest)?;
-            return Ok(vec![self.node(nearest, None, extent, edge)?]);
+            return Ok(vec![self.neighbour(nearest, None, extent, edge)?]);
         }
         let low = self.map(Unary::Floor, places)?;
         let of_high = self.two(BinaryFunction::Subtract, places, low)?;
         let of_low = self.map(Unary::Affine { scale: -1.0, offset: 1.0 }, of_high)?;
         let high = self.map(Unary::Affine { scale: 1.0, offset: 1.0 }, low)?;
-        Ok(vec![self.node(low, Some(of_low), extent, edge)?, self.node(high, Some(of_high), extent, edge)?])
+        Ok(vec![self.neighbour(low, Some(of_low), extent, edge)?, self.neighbour(high, Some(of_high), extent, edge)?])
     }
 
-    fn node(&mut self, index: Value, weight: Option<Value>, extent: usize, edge: Edge) -> Result<Neighbour> {
+    fn neighbour(&mut self, index: Value, weight: Option<Value>, extent: usize, edge: Edge) -> Result<Neighbour> {
         let last = extent as f64 - 1.0;
         let (mut at, mut inside) = (index, None);
         // After how many pixels the image begins again, and what a number and its mirror image sum to.

@@ -92,7 +92,7 @@ enum GradientKey {
     Kernel(usize),
 }
 
-fn place_of_kernel(kernel: &Arc<Kernel>) -> GradientKey {
+fn key_of_kernel(kernel: &Arc<Kernel>) -> GradientKey {
     GradientKey::Kernel(Arc::as_ptr(kernel).addr())
 }
 
@@ -105,7 +105,7 @@ struct Reverse<'a> {
     active: HashSet<GradientKey>,
     /// The constants that depend on a target, each behind those that it is computed from.
     kernels: Vec<Arc<Kernel>>,
-    /// Constants whose addresses stand among the places, kept so that these stay theirs.
+    /// Constants whose addresses stand among the keys, kept so that these stay theirs.
     held: Vec<Arc<Kernel>>,
 }
 
@@ -145,19 +145,19 @@ impl Reverse<'_> {
             Target::Value(value) => (self.tape.shape(*value).clone(), self.tape.dtype(*value)),
             Target::Variable(data) => (data.shape().clone(), data.dtype()),
         };
-        let places: Vec<GradientKey> = match target {
+        let keys: Vec<GradientKey> = match target {
             Target::Value(value) => vec![GradientKey::Storage(self.tape.storage(*value))],
             // In as many numbers as it is read in, and as a value of the tape.
             Target::Variable(data) => {
                 let is = |kernel: &&Arc<Kernel>| kernel.variable().is_some_and(|other| Arc::ptr_eq(other, data));
-                let kernels = self.kernels.iter().filter(is).map(place_of_kernel);
+                let kernels = self.kernels.iter().filter(is).map(key_of_kernel);
                 let value = self.tape.variables().iter().find(|(known, _)| Arc::ptr_eq(known, data));
                 kernels.chain(value.map(|(_, value)| GradientKey::Storage(self.tape.storage(*value)))).collect()
             }
         };
         let mut sum: Option<Value> = None;
-        for place in places {
-            let Some(gradient) = self.gradients.get(&place).copied() else { continue };
+        for key in keys {
+            let Some(gradient) = self.gradients.get(&key).copied() else { continue };
             let gradient = cast(self.tape, dtype, None, gradient)?;
             let gradient = self.tape.reshape(gradient, shape.clone())?;
             sum = Some(match sum {
@@ -176,7 +176,7 @@ impl Reverse<'_> {
         let mut seen = HashSet::new();
         let read = self.tape.steps[steps].iter().flat_map(|step| step.reads());
         read.filter_map(|(_, read)| match read {
-            Read::Constant(kernel) => seen.insert(place_of_kernel(kernel)).then(|| kernel.clone()),
+            Read::Constant(kernel) => seen.insert(key_of_kernel(kernel)).then(|| kernel.clone()),
             Read::Value(_) => None,
         })
         .collect()
@@ -184,7 +184,7 @@ impl Reverse<'_> {
 
     /// Notes whether a constant depends on one of `weights`.
     fn mark_kernel(&mut self, kernel: &Arc<Kernel>, weights: &[&Arc<Data>]) -> bool {
-        if self.active.contains(&place_of_kernel(kernel)) {
+        if self.active.contains(&key_of_kernel(kernel)) {
             return true;
         }
         let depends = match (kernel.variable(), kernel.made()) {
@@ -195,7 +195,7 @@ impl Reverse<'_> {
             (None, None) => false,
         };
         if depends {
-            self.active.insert(place_of_kernel(kernel));
+            self.active.insert(key_of_kernel(kernel));
             self.kernels.push(kernel.clone());
         }
         depends
@@ -205,7 +205,7 @@ impl Reverse<'_> {
     fn mark(&mut self, steps: Range<usize>) {
         for index in steps {
             let step = &self.tape.steps[index];
-            if step.reads().iter().any(|(_, read)| self.active.contains(&self.place(read))) {
+            if step.reads().iter().any(|(_, read)| self.active.contains(&self.key(read))) {
                 let written: Vec<_> =
                     step.written().map(|value| GradientKey::Storage(self.tape.storage(value))).collect();
                 self.active.extend(written);
@@ -239,7 +239,7 @@ impl Reverse<'_> {
         for index in (0..self.kernels.len()).rev() {
             let kernel = self.kernels[index].clone();
             let Some((problem, reads)) = kernel.made() else { continue };
-            let Some(gradient) = self.gradients.get(&place_of_kernel(&kernel)).copied() else { continue };
+            let Some(gradient) = self.gradients.get(&key_of_kernel(&kernel)).copied() else { continue };
             let gradient = cast(self.tape, DType::F32, None, gradient)?;
             // It is computed in f32, of what it reads in f32.
             let exact: Vec<Arc<Kernel>> = reads.iter().map(Kernel::exact).collect();
@@ -247,8 +247,8 @@ impl Reverse<'_> {
             let mut operands = Reads::none();
             for (operand, (read, exact)) in [Operand::Input, Operand::Other].into_iter().zip(reads.iter().zip(&exact)) {
                 operands = operands.constant(operand, exact);
-                if self.active.contains(&place_of_kernel(read)) {
-                    self.active.insert(place_of_kernel(exact));
+                if self.active.contains(&key_of_kernel(read)) {
+                    self.active.insert(key_of_kernel(exact));
                 }
             }
             let output = self.tape.uninitialized(kernel.shape().clone(), DType::F32)?;
@@ -267,8 +267,8 @@ impl Reverse<'_> {
             };
             self.step(&step, gradient)?;
             for (read, exact) in reads.iter().zip(&exact).filter(|(read, exact)| !Arc::ptr_eq(read, exact)) {
-                if let Some(gradient) = self.gradients.remove(&place_of_kernel(exact)) {
-                    self.add(place_of_kernel(read), gradient)?;
+                if let Some(gradient) = self.gradients.remove(&key_of_kernel(exact)) {
+                    self.add(key_of_kernel(read), gradient)?;
                 }
             }
         }
@@ -280,28 +280,28 @@ impl Reverse<'_> {
         self.gradients.get(&GradientKey::Storage(self.tape.storage(value))).copied()
     }
 
-    fn place(&self, read: &Read) -> GradientKey {
+    fn key(&self, read: &Read) -> GradientKey {
         match read {
             Read::Value(value) => GradientKey::Storage(self.tape.storage(*value)),
-            Read::Constant(kernel) => place_of_kernel(kernel),
+            Read::Constant(kernel) => key_of_kernel(kernel),
         }
     }
 
     /// Whether the gradient to what `step` reads as `operand` is asked for.
     fn wants(&self, step: &Step, operand: Operand) -> bool {
-        step.reading(operand).is_some_and(|read| self.active.contains(&self.place(read)))
+        step.reading(operand).is_some_and(|read| self.active.contains(&self.key(read)))
     }
 
     /// Adds `gradient` to that of what `step` reads as `operand`.
     fn give(&mut self, step: &Step, operand: Operand, gradient: Value) -> Result<()> {
         match step.reading(operand) {
-            Some(read) => self.add(self.place(read), gradient),
+            Some(read) => self.add(self.key(read), gradient),
             None => Ok(()),
         }
     }
 
-    fn add(&mut self, place: GradientKey, gradient: Value) -> Result<()> {
-        let sum = match self.gradients.get(&place).copied() {
+    fn add(&mut self, key: GradientKey, gradient: Value) -> Result<()> {
+        let sum = match self.gradients.get(&key).copied() {
             None => gradient,
             Some(before) => {
                 let gradient = cast(self.tape, self.tape.dtype(before), None, gradient)?;
@@ -309,7 +309,7 @@ impl Reverse<'_> {
                 self.sum(before, gradient)?
             }
         };
-        self.gradients.insert(place, sum);
+        self.gradients.insert(key, sum);
         Ok(())
     }
 
