@@ -170,7 +170,7 @@ fn json(text: &[u8], place: &str, meter: &crate::budget::Meter) -> crate::Result
     })
 }
 
-/// `text` with [`INFINITY`] in place of Python's `Infinity`; empty where there is none.
+/// `text` with `1e39` in place of Python's `Infinity`; empty where there is none.
 ///
 /// # Errors
 /// The key of the first NaN, which nothing can stand for, or nothing in a list.

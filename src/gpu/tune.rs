@@ -83,7 +83,7 @@ impl Gpu {
     /// it. Whatever happens, it is replaced by the whole new one or not at all.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) where the file cannot be read or written, and where one is there already of which
+    /// [`Error::Format`] where the file cannot be read or written, and where one is there already of which
     /// any line is something else: it is left as it is.
     pub fn save_tuning(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
@@ -109,7 +109,7 @@ impl Gpu {
     /// problem that is measured, so that none is lost where the process ends early.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) where there is a file that cannot be read or is something else, and where none
+    /// [`Error::Format`] where there is a file that cannot be read or is something else, and where none
     /// can be written.
     pub fn keep_tuning(&self, path: impl AsRef<Path>) -> Result<usize> {
         let path = path.as_ref();
@@ -125,7 +125,7 @@ impl Gpu {
     /// Other lines, and lines that are not whole, are passed over. A file that does not exist holds none.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) where there is a file that cannot be read.
+    /// [`Error::Format`] where there is a file that cannot be read.
     ///
     /// ```no_run
     /// use wgpu_conv::{Gpu, Tuning};

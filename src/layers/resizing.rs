@@ -65,7 +65,7 @@ impl ResizeMethod {
         Self::ALL.iter().find(|(_, method)| *method == self).map_or("every method has a name", |(name, _)| name)
     }
 
-    /// Half the width of the kernel that weights are read from, and its value at a distance; for [`matrix`].
+    /// Half the width of the kernel that weights are read from, and its value at a distance.
     pub(crate) fn kernel(self) -> (f64, fn(f64) -> f64) {
         /// `sin πx · sin(πx/r) · r / (πx)²`.
         fn lanczos(x: f64, radius: f64) -> f64 {

@@ -5,7 +5,7 @@
 //! layer where that happens.
 //!
 //! Each layer runs on the device by itself, on what the layers before it made there. What it makes is compared with the
-//! [reference](crate::reference), given the same inputs, or with statistics that were recorded elsewhere. So an error
+//! [reference](mod@crate::reference), given the same inputs, or with statistics that were recorded elsewhere. So an error
 //! of one layer is not passed on to those behind it. The compiled model, in which layers are fused, is then compared
 //! with the layers one by one.
 

@@ -373,7 +373,7 @@ impl Kernel {
         Ok(plans)
     }
 
-    /// Where `form` is on `gpu`, to be bound; [`refills`](Self::refills) give it its values.
+    /// Where `form` is on `gpu`, to be bound; [`refill`](Self::refill) gives it its values.
     pub(crate) fn on(&self, gpu: &Gpu, form: &Form) -> Result<Resource> {
         match self.links(form).last() {
             None => Ok(Resource::Buffer(self.values_on(gpu)?)),
