@@ -187,6 +187,7 @@ impl WeightsFile {
     ///
     /// # Errors
     /// Those of [`find_vars`](Self::find_vars), and [`Error::Format`] for values that cannot be weights.
+    #[cfg(any(test, not(target_arch = "wasm32")))]
     pub(super) fn vars(&mut self, path: &str) -> Result<Vec<HostTensor>> {
         let found = self.find_vars(path, |_| false)?;
         found.iter().map(|found| self.read(found)).collect()

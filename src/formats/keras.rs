@@ -228,12 +228,24 @@ impl KerasFile {
     }
 }
 
-/// The names and shapes of all tensors in a file of weights.
+/// The names and shapes of all tensors in a file of weights, whose values are not read.
 pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> {
     let place = path.display().to_string();
-    let bytes = super::read(path)?;
-    let meter = Meter::new(&place, bytes.len());
-    WeightsFile::open(bytes, place, meter)?.shapes()
+    // Before it is opened: opening a pipe waits for someone to write to it.
+    let size = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    let file = match size.and_then(|size| Some((size, File::open(path).ok()?))) {
+        Some((size, file)) => {
+            let meter = Meter::new(&place, usize::try_from(size).unwrap_or(usize::MAX));
+            WeightsFile::open_section(file, 0..size, place, meter)?
+        }
+        // It says why not.
+        None => {
+            let bytes = super::read(path)?;
+            let meter = Meter::new(&place, bytes.len());
+            WeightsFile::open(bytes, place, meter)?
+        }
+    };
+    file.shapes()
 }
 
 /// A model file without its weights, which are not read and may be missing, or a model's config by itself.
@@ -680,6 +692,15 @@ mod tests {
         let error = KerasFile::look(&path).unwrap().check_weights().unwrap_err().to_string();
         assert!(error.contains("11") && error.contains("10"), "{error}");
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn files_of_weights_are_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/conformance/models/digits/");
+        let shapes = weight_shapes(format!("{folder}model_legacy.h5").as_ref()).unwrap();
+        let of_model = shapes.iter().filter(|(name, _)| name.starts_with("model_weights/"));
+        assert_eq!(of_model.map(|(_, shape)| shape.elements().unwrap()).sum::<u64>(), 9466);
+        assert!(weight_shapes(folder.as_ref()).is_err() && weight_shapes(format!("{folder}none").as_ref()).is_err());
     }
 
     #[test]
