@@ -8,6 +8,8 @@
 use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::mpsc::{Sender, channel};
+#[cfg(not(target_arch = "wasm32"))]
+use std::thread::JoinHandle;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
@@ -89,9 +91,19 @@ impl Gpu {
         let mut poller = super::lock(&self.0.poller);
         let started = match poller.take() {
             Some(started) => started,
-            None => start_poller(self.device().clone()).map_err(|error| Error::gpu("starting a thread", error))?,
+            None => {
+                let device = self.device().clone();
+                let poll = move |submission_index| {
+                    if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
+                        log::error!("waiting for the device: {error}");
+                    }
+                };
+                Poller::start(poll).map_err(|error| Error::gpu("starting a thread", error))?
+            }
         };
-        started.send(submission).map_err(|error| Error::gpu("polling the device", error.to_string()))?;
+        if !started.poll_until(submission) {
+            return Err(Error::gpu("polling the device", "the thread that polls it has ended"));
+        }
         *poller = Some(started);
         Ok(())
     }
@@ -148,21 +160,59 @@ impl Gpu {
     }
 }
 
-/// Where asynchronous reads tell what they wait for.
+/// A thread that polls a device until each submission it is told of has run, one after another.
+///
+/// It has let go of the device when this is dropped: drivers crash where one is destroyed while the process ends.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) type Poller = Sender<Option<wgpu::SubmissionIndex>>;
+pub(super) struct Poller {
+    /// Where asynchronous reads tell what they wait for.
+    submissions: Option<Sender<Option<wgpu::SubmissionIndex>>>,
+    thread: Option<JoinHandle<()>>,
+}
 
-/// A thread that polls `device` until each submission it is told of has run, one after another. It ends with its last
-/// sender.
 #[cfg(not(target_arch = "wasm32"))]
-fn start_poller(device: wgpu::Device) -> std::io::Result<Poller> {
-    let (sender, submissions) = channel();
-    std::thread::Builder::new().name("wgpu-conv poll".into()).spawn(move || {
-        for submission_index in submissions {
-            if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
-                log::error!("waiting for the device: {error}");
-            }
+impl Poller {
+    /// `poll` holds the device.
+    fn start(poll: impl Fn(Option<wgpu::SubmissionIndex>) + Send + 'static) -> std::io::Result<Self> {
+        let (sender, submissions) = channel();
+        let named = std::thread::Builder::new().name("wgpu-conv poll".into());
+        let thread = named.spawn(move || submissions.into_iter().for_each(poll))?;
+        Ok(Self { submissions: Some(sender), thread: Some(thread) })
+    }
+
+    fn poll_until(&self, submission: Option<wgpu::SubmissionIndex>) -> bool {
+        self.submissions.as_ref().is_some_and(|submissions| submissions.send(submission).is_ok())
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Drop for Poller {
+    fn drop(&mut self) {
+        drop(self.submissions.take());
+        // A callback that runs on the thread itself may have held the last of the device.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
         }
-    })?;
-    Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_device_is_let_go_before_its_poller_is_gone() {
+        let device = Arc::new(());
+        let held = device.clone();
+        let poll = move |_| {
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(Arc::strong_count(&held) == 2);
+        };
+        let poller = Poller::start(poll).unwrap();
+        assert!(poller.poll_until(None));
+        drop(poller);
+        assert_eq!(Arc::strong_count(&device), 1);
+    }
 }
