@@ -341,6 +341,29 @@ fn calling(input: &[&str], output: &[&str], node: Vec<Node>, version: i64) -> Fi
     File { functions: vec![function], ..file(13, vec![self::node("Relu", &["x"], &["y"], vec![])], vec![]) }
 }
 
+/// Functions that call the next one each, so deep that they would leave no stack, and two of one name.
+#[test]
+fn functions_stand_in_a_hundred_others_at_most() {
+    let chain = |count: usize| {
+        let name = |at: usize| format!("F{at}");
+        let of = |at: usize| {
+            let called = if at + 1 < count { name(at + 1) } else { "Abs".into() };
+            Function {
+                name: name(at),
+                ..calling(&["a"], &["b"], vec![node(&called, &["a"], &["b"], vec![])], 13).functions.remove(0)
+            }
+        };
+        File { functions: (0..count).map(of).collect(), ..file(13, vec![node("F0", &["x"], &["y"], vec![])], vec![]) }
+    };
+    assert_eq!(refusal(&chain(100)), "");
+    for count in [101, 20_000] {
+        assert!(refusal(&chain(count)).contains("more than 100 functions"), "{}", refusal(&chain(count)));
+    }
+    let mut twice = chain(2);
+    twice.functions.push(chain(1).functions.remove(0));
+    assert!(refusal(&twice).contains("defines the operator F0 twice"), "{}", refusal(&twice));
+}
+
 /// Functions that double what they call, each the next: a small file of as many nodes as no memory holds.
 #[test]
 fn functions_cannot_ask_for_more_than_they_are() {

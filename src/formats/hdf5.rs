@@ -89,7 +89,7 @@ impl WeightsFile {
     pub(super) fn open(bytes: Vec<u8>, place: String, meter: Meter) -> Result<Self> {
         let budget = bytes.len() as u64;
         let file = File::from_bytes(bytes).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self::new(file, None, budget, place, meter))
+        Self::new(file, None, budget, place, meter)
     }
 
     /// Opens the part `range` of `file`, called `place` in messages, of which no more is read than is asked for.
@@ -100,11 +100,17 @@ impl WeightsFile {
         let budget = range.end.saturating_sub(range.start);
         let section = Section { file: Arc::new(Mutex::new(file)), range };
         let file = File::from_source(section.clone()).map_err(|error| Error::format(&place, error.to_string()))?;
-        Ok(Self::new(file, Some(section), budget, place, meter))
+        Self::new(file, Some(section), budget, place, meter)
     }
 
-    fn new(file: File, section: Option<Section>, budget: u64, place: String, meter: Meter) -> Self {
-        Self { file, section, place, budget, texts_checked: OnceCell::new(), groups: RefCell::default(), meter }
+    /// `bytes` of them there are.
+    fn new(file: File, section: Option<Section>, bytes: u64, place: String, meter: Meter) -> Result<Self> {
+        let end = file.superblock().eof_address;
+        if end > bytes {
+            return Err(Error::format(place, format!("the file is cut short: it has {bytes} of {end} bytes")));
+        }
+        let (texts_checked, groups) = (OnceCell::new(), RefCell::default());
+        Ok(Self { file, section, place, budget: bytes, texts_checked, groups, meter })
     }
 
     /// What is left of the budget for the file.
@@ -665,6 +671,19 @@ mod tests {
             assert_eq!(file.read(&count[0]).unwrap().values[1], value as f32);
         }
         assert_eq!(file(i64::MIN).vars("vars").unwrap()[0].values[1], -(2f32.powi(63)));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_is_refused() {
+        let mut builder = hdf5_pure::FileBuilder::new();
+        let mut vars = builder.create_group("vars");
+        vars.create_dataset("0").with_f32_data(&[1.0; 64]).with_shape(&[64]);
+        builder.add_group(vars.finish());
+        let mut bytes = builder.finish().unwrap();
+        assert!(WeightsFile::open(bytes.clone(), "file".into(), Meter::new("file", 0)).is_ok());
+        bytes.truncate(bytes.len() - 1);
+        let error = WeightsFile::open(bytes, "file".into(), Meter::new("file", 0)).err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|error| error.contains("cut short")), "{error:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! everything else has the name of the call in front. An attribute of a node that stands for an argument of the function is the
 //! call's argument, or the function's own default, or is left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
@@ -29,14 +29,25 @@ struct Functions<'a> {
     calls: usize,
 }
 
+/// How many functions may stand in one another.
+const DEEPEST: usize = 100;
+
 /// Puts the nodes of `functions` in the place of their calls in `graph`, which a file called `place` holds.
 ///
 /// # Errors
-/// [`Error::Format`] for a function that calls itself, and for calls with more inputs or outputs than a function has;
+/// [`Error::Format`] for a function that calls itself or stands in more than 100 others, for two of one name, and for calls with
+/// more inputs or outputs than a function has;
 /// [`Error::Limit`] where the nodes are more than the budget.
 pub(super) fn inline(graph: &mut GraphProto, functions: &[FunctionProto], meter: &Meter, place: &str) -> Result<()> {
     if functions.is_empty() {
         return Ok(());
+    }
+    let mut names = HashSet::new();
+    for FunctionProto { domain, name, overload, .. } in functions {
+        let domain = if super::onnx::is_standard(domain) { "" } else { domain };
+        if !names.insert((domain, name, overload)) {
+            return Err(Error::format(place, format!("the file defines the operator {name} twice")));
+        }
     }
     Functions { functions, meter, place, calls: 0 }.in_graph(graph, &mut Vec::new())
 }
@@ -66,6 +77,9 @@ impl Functions<'_> {
             node.name = super::onnx::called(index, &node);
             if around.contains(&called) {
                 return Err(self.broken(&node, "it calls itself"));
+            }
+            if around.len() >= DEEPEST {
+                return Err(self.broken(&node, "more than 100 functions stand in one another"));
             }
             around.push(called);
             let body = self.body(&self.functions[called], &node)?;
