@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use half::{bf16, f16};
 use hdf5_pure::{
     AttrValue, Dataset, Datatype, DatatypeByteOrder, File, FileBuilder, FinishedGroup, FormatError, Group,
-    GroupBuilder, LibVer, Source,
+    GroupBuilder, Layout, LibVer, Source,
 };
 
 use super::decode;
@@ -342,12 +342,16 @@ impl WeightsFile {
         let dataset = group.dataset(name).map_err(|error| self.broken(path, error))?;
         let place = format!("{}, dataset {path}/{name}", self.place);
         let broken = |error: hdf5_pure::Error| Error::format(&place, error.to_string());
-        if dataset.is_chunked() {
-            return Err(Error::format(
-                &place,
-                "the dataset is chunked or compressed, as Keras never writes it; save the model with Keras again",
-            ));
-        }
+        let (address, stored) = match dataset.layout().map_err(broken)? {
+            Layout::Compact { size } => (0, size),
+            Layout::Contiguous { address, size } => (address.unwrap_or(0), size),
+            _ => {
+                return Err(Error::format(
+                    &place,
+                    "the dataset is chunked or compressed, as Keras never writes it; save the model with Keras again",
+                ));
+            }
+        };
         let dims: Vec<usize> = dataset.shape().map_err(broken)?.iter().map(|&dim| dim as usize).collect();
         let element = dataset.element_size().map_err(broken)?;
         let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
@@ -357,6 +361,10 @@ impl WeightsFile {
         };
         self.budget -= bytes;
         let refused = |text: String| Err(Error::format(&place, text));
+        let length = self.section.as_ref().map_or(self.file.as_bytes().len() as u64, Source::len);
+        if stored < bytes || address.checked_add(bytes).is_none_or(|end| end > length) {
+            return refused(format!("the shape {dims:?} takes {bytes} bytes, which the file has not where it says"));
+        }
         let decode = match dataset.datatype().map_err(broken)? {
             Datatype::FloatingPoint { size, byte_order: DatatypeByteOrder::LittleEndian, layout } => {
                 Decode::Floats(match (size, layout.exponent_size, layout.mantissa_size) {
