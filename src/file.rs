@@ -14,21 +14,31 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     use std::io::Read;
 
     let path = path.as_ref();
-    let refused = |problem: String| Error::format(path.display().to_string(), problem);
-    let broken = |error: std::io::Error| refused(format!("cannot be read: {error}"));
+    let (file, length) = open(path)?;
+    let refused = |problem: String| Error::format(path.display().to_string(), format!("cannot be read: {problem}"));
+    let mut bytes = Vec::new();
+    let size = usize::try_from(length).unwrap_or(usize::MAX);
+    bytes.try_reserve_exact(size).map_err(|_| refused(format!("no memory for its {size} bytes")))?;
+    file.take(length).read_to_end(&mut bytes).map_err(|error| refused(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// The regular file at `path`, opened, and its bytes.
+///
+/// # Errors
+/// [`Error::Format`] where there is none, or it may not be read.
+pub(crate) fn open(path: &Path) -> Result<(std::fs::File, u64)> {
+    let refused = |problem: String| Error::format(path.display().to_string(), format!("cannot be read: {problem}"));
+    let broken = |error: std::io::Error| refused(error.to_string());
     // Before it is opened: opening a pipe waits for someone to write to it.
     let metadata = std::fs::metadata(path).map_err(broken)?;
     if metadata.is_dir() {
-        return Err(refused("cannot be read: a directory stands where a file is read".into()));
+        return Err(refused("a directory stands where a file is read".into()));
     }
     if !metadata.is_file() {
-        return Err(refused("cannot be read: no regular file, but a pipe or a device; copy it to a file first".into()));
+        return Err(refused("no regular file, but a pipe or a device; copy it to a file first".into()));
     }
-    let mut bytes = Vec::new();
-    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    bytes.try_reserve_exact(size).map_err(|_| refused(format!("cannot be read: no memory for its {size} bytes")))?;
-    std::fs::File::open(path).map_err(broken)?.take(metadata.len()).read_to_end(&mut bytes).map_err(broken)?;
-    Ok(bytes)
+    Ok((std::fs::File::open(path).map_err(broken)?, metadata.len()))
 }
 
 /// The bytes of the file at `path`; `None` where there is none.

@@ -177,7 +177,7 @@ impl KerasFile {
     /// their values are read.
     pub(super) fn look(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
-        let Ok(Some((file, size))) = zip_at(path) else { return Self::open(path) };
+        let Some((file, size)) = zip_at(path) else { return Self::open(path) };
         let Ok(kept) = file.try_clone() else { return Self::open(path) };
         let meter = Meter::new(&*place, size.bytes);
         let (parsed, range) = {
@@ -231,21 +231,9 @@ impl KerasFile {
 /// The names and shapes of all tensors in a file of weights, whose values are not read.
 pub(super) fn weight_shapes(path: &Path) -> Result<Vec<(String, crate::Shape)>> {
     let place = path.display().to_string();
-    // Before it is opened: opening a pipe waits for someone to write to it.
-    let size = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-    let file = match size.and_then(|size| Some((size, File::open(path).ok()?))) {
-        Some((size, file)) => {
-            let meter = Meter::new(&place, usize::try_from(size).unwrap_or(usize::MAX));
-            WeightsFile::open_section(file, 0..size, place, meter)?
-        }
-        // It says why not.
-        None => {
-            let bytes = super::read(path)?;
-            let meter = Meter::new(&place, bytes.len());
-            WeightsFile::open(bytes, place, meter)?
-        }
-    };
-    file.shapes()
+    let (file, length) = crate::file::open(path)?;
+    let meter = Meter::new(&place, usize::try_from(length).unwrap_or(usize::MAX));
+    WeightsFile::open_section(file, 0..length, place, meter)?.shapes()
 }
 
 /// A model file without its weights, which are not read and may be missing, or a model's config by itself.
@@ -259,7 +247,7 @@ impl<'a> Outline<'a> {
     /// That of the `.keras` file at `path`, called `place` in messages, of which only the list of its entries and its config are
     /// read; `None` for anything else, which is to be read whole.
     pub(super) fn at(path: &Path, place: &'a str, options: ReadOptions, custom: &CustomLayers) -> Result<Option<Self>> {
-        let Ok(Some((file, size))) = zip_at(path) else { return Ok(None) };
+        let Some((file, size)) = zip_at(path) else { return Ok(None) };
         let meter = Meter::new(place, size.bytes);
         let Some(mut archive) = Archive::of_file(file, &size, place, &meter)? else { return Ok(None) };
         let config = Config::of_archive(&mut archive)?;
@@ -318,24 +306,19 @@ struct ZipSize {
 
 /// The zip file at `path`; `None` for another file, and where the list of the entries lies further from the end than it does in
 /// files of Keras's.
-fn zip_at(path: &Path) -> std::io::Result<Option<(File, ZipSize)>> {
-    // Before it is opened: opening a pipe waits for someone to write to it.
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    let mut file = File::open(path)?;
+fn zip_at(path: &Path) -> Option<(File, ZipSize)> {
+    let (mut file, length) = crate::file::open(path).ok()?;
     let mut head = [0; 4];
-    file.read_exact(&mut head)?;
-    let start = metadata.len().saturating_sub(TAIL);
+    file.read_exact(&mut head).ok()?;
+    let start = length.saturating_sub(TAIL);
     let mut tail = Vec::new();
-    file.seek(SeekFrom::Start(start))?;
-    Read::by_ref(&mut file).take(TAIL).read_to_end(&mut tail)?;
-    let Some(end) = tail.windows(22).rposition(|record| record.starts_with(b"PK\x05\x06")) else { return Ok(None) };
+    file.seek(SeekFrom::Start(start)).ok()?;
+    Read::by_ref(&mut file).take(TAIL).read_to_end(&mut tail).ok()?;
+    let end = tail.windows(22).rposition(|record| record.starts_with(b"PK\x05\x06"))?;
     let list = u32::from_le_bytes([tail[end + 16], tail[end + 17], tail[end + 18], tail[end + 19]]);
     let entries = tail.windows(4).filter(|signature| signature == b"PK\x01\x02").count();
-    let size = ZipSize { bytes: usize::try_from(metadata.len()).unwrap_or(usize::MAX), entries };
-    Ok((&head == b"PK\x03\x04" && u64::from(list) >= start).then_some((file, size)))
+    let size = ZipSize { bytes: usize::try_from(length).unwrap_or(usize::MAX), entries };
+    (&head == b"PK\x03\x04" && u64::from(list) >= start).then_some((file, size))
 }
 
 /// What a `.keras` file has of the training of its model.
