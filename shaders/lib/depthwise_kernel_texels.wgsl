@@ -3,8 +3,8 @@
 //
 // The kernel of a depthwise convolution before the product, as a texture.
 
-@group(0) @binding(6) var depthwise_kernel: texture_2d<f32>;
+@group(0) @binding(6) var depthwise_kernel: KernelTexels;
 
 fn depthwise_kernel_at(index: u32) -> vec4<f32> {
-    return textureLoad(depthwise_kernel, texel_place(index), 0);
+    return textureLoad(depthwise_kernel, texel_place(index));
 }

@@ -3,8 +3,8 @@
 //
 // The input as a texture of vectors.
 
-@group(0) @binding(1) var input: texture_2d<f32>;
+@group(0) @binding(1) var input: InputTexels;
 
 fn input_at(index: u32) -> vec4<f32> {
-    return textureLoad(input, texel_place(index), 0);
+    return textureLoad(input, texel_place(index));
 }

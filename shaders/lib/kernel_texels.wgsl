@@ -2,8 +2,8 @@
 //
 // The kernel as a texture of vectors.
 
-@group(0) @binding(2) var kernel: texture_2d<f32>;
+@group(0) @binding(2) var kernel: KernelTexels;
 
 fn kernel_at(index: u32) -> vec4<f32> {
-    return textureLoad(kernel, texel_place(index), 0);
+    return textureLoad(kernel, texel_place(index));
 }

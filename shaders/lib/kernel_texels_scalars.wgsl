@@ -2,8 +2,8 @@
 //
 // The kernel as a texture of scalars.
 
-@group(0) @binding(2) var kernel: texture_2d<f32>;
+@group(0) @binding(2) var kernel: KernelTexels;
 
 fn kernel_at(index: u32) -> f32 {
-    return textureLoad(kernel, texel_place(index), 0).x;
+    return textureLoad(kernel, texel_place(index)).x;
 }

@@ -230,11 +230,6 @@ impl Gpu {
         [width, height]: [u32; 2],
         size: u64,
     ) -> Result<wgpu::Texture> {
-        let mut usage = wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::TEXTURE_BINDING;
-        // The kind that launches may write as well.
-        if format == wgpu::TextureFormat::Rgba32Float {
-            usage |= wgpu::TextureUsages::STORAGE_BINDING;
-        }
         let descriptor = wgpu::TextureDescriptor {
             label: Some("texels"),
             size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
@@ -242,7 +237,7 @@ impl Gpu {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format,
-            usage,
+            usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::STORAGE_BINDING,
             view_formats: &[],
         };
         let make = || self.guarded("texture", || self.device().create_texture(&descriptor));

@@ -76,6 +76,8 @@ struct Inner {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     caps: Caps,
+    /// Whether shaders copy their uniform block first, as it is dear to read where it lies.
+    gathers_params: bool,
     pipelines: pipeline::PipelineCache,
     buffers: buffer::BufferPool,
     bind_groups: AtomicU64,

@@ -174,6 +174,7 @@ impl Gpu {
         let gpu = Self(Arc::new(Inner {
             device,
             queue,
+            gathers_params: is_lavapipe(&info),
             info,
             caps,
             pipelines: pipeline::PipelineCache::default(),
@@ -207,7 +208,12 @@ impl Gpu {
 /// Mesa's processor loads texels of all lanes at once, but elements of a buffer lane by lane.
 fn texel_rows(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> u32 {
     let rows = limits.max_texture_dimension_2d;
-    if info.driver == "llvmpipe" && rows >= Texel::ROW { rows } else { 0 }
+    if is_lavapipe(info) && rows >= Texel::ROW { rows } else { 0 }
+}
+
+/// Whether the adapter is Mesa's processor.
+fn is_lavapipe(info: &wgpu::AdapterInfo) -> bool {
+    info.driver == "llvmpipe"
 }
 
 async fn adapters() -> (wgpu::Instance, Vec<wgpu::Adapter>) {

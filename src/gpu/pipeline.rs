@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Gpu, lock};
 use crate::Result;
-use crate::plan::{Binding, Dispatch, Shader};
+use crate::plan::{Binding, Dispatch, Shader, Texel};
 
 /// The compiled pipeline of every shader used so far, by the shader itself.
 #[derive(Default)]
@@ -37,6 +37,27 @@ impl PipelineCache {
     }
 }
 
+/// The uniform block of a shader, as its files declare it.
+const PARAMS: &str = "var<uniform> params: Params;";
+/// The same under another name, and what takes its own.
+const COPIED: &str = "var<uniform> params_given: Params;\nvar<private> params: Params;";
+
+/// `text` with its uniform block copied to a variable of the invocation where `main` begins.
+///
+/// For lavapipe, which gathers a word of a uniform block lane by lane, in some forty instructions, and again in every block of
+/// code that reads it: a convolution's product has 2300 instructions in a turn of its loop, of which that were one gather, and
+/// one more for each of its stores.
+fn with_params_copied(text: String) -> String {
+    let begin = text.find("fn main(").and_then(|main| Some(main + text[main..].find(") {\n")? + ") {\n".len()));
+    match begin {
+        Some(begin) if text.contains(PARAMS) => {
+            let (head, body) = text.split_at(begin);
+            format!("{}    params = params_given;\n{body}", head.replacen(PARAMS, COPIED, 1))
+        }
+        _ => text,
+    }
+}
+
 impl Gpu {
     /// The pipeline of `dispatch`, compiled now if it is the first of its shader; `name` labels it and its errors.
     pub(super) fn pipeline(&self, name: &str, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
@@ -50,6 +71,7 @@ impl Gpu {
             Some(rewrite) => rewrite(text),
             None => text,
         };
+        let text = if self.0.gathers_params { with_params_copied(text) } else { text };
         let pipeline = Arc::new(self.compile(name, &dispatch.bindings, text)?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
@@ -97,19 +119,16 @@ impl Gpu {
         let cache: Option<wgpu::PipelineCache> = None;
         let device = self.device();
         let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+        let texture = |access, texel: &Texel| wgpu::BindingType::StorageTexture {
+            access,
+            format: texel.format(),
+            view_dimension: wgpu::TextureViewDimension::D2,
+        };
         let types = bindings.iter().map(|binding| match binding {
             Binding::Read(_) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
             Binding::Write(_) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
-            Binding::Texels(..) => wgpu::BindingType::Texture {
-                sample_type: wgpu::TextureSampleType::Float { filterable: false },
-                view_dimension: wgpu::TextureViewDimension::D2,
-                multisampled: false,
-            },
-            Binding::StoreTexels(_, texel) => wgpu::BindingType::StorageTexture {
-                access: wgpu::StorageTextureAccess::WriteOnly,
-                format: texel.format(),
-                view_dimension: wgpu::TextureViewDimension::D2,
-            },
+            Binding::Texels(_, texel) => texture(wgpu::StorageTextureAccess::ReadOnly, texel),
+            Binding::StoreTexels(_, texel) => texture(wgpu::StorageTextureAccess::WriteOnly, texel),
         });
         let entries: Vec<_> = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
             .chain(types)

@@ -139,10 +139,7 @@ impl ConvLaunch<'_> {
         ]);
         constants.extend(row_constants(&problem.geometry));
         constants.extend_from_slice(self.constants);
-        let (sources, [input, kernel]) = self.sources(elements, problem, caps);
-        if let Binding::Texels(..) = input {
-            constants.push(("TEXEL_ROW", Constant::U32(Texel::ROW)));
-        }
+        let (sources, [input, kernel]) = self.sources(elements, problem, caps, &mut constants);
         let mut bindings = vec![input, kernel, Binding::Read(Operand::Bias), Binding::Write(Operand::Output)];
         let residual = if problem.epilogue.residual {
             constants.push(("Residual", Constant::Type(problem.dtype.name(), self.stores)));
@@ -167,8 +164,14 @@ impl ConvLaunch<'_> {
     }
 
     /// The parts that read an input of `elements` and the kernel, and the bindings they read them by: textures where those
-    /// are faster and large enough.
-    fn sources(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> (Vec<Part>, [Binding; 2]) {
+    /// are faster and large enough, whose types are added to `constants`.
+    fn sources(
+        &self,
+        elements: u64,
+        problem: &ConvProblem,
+        caps: &Caps,
+        constants: &mut Vec<(&'static str, Constant)>,
+    ) -> (Vec<Part>, [Binding; 2]) {
         let mut bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Kernel)];
         let wide = match self.input {
             InputAccess::Own => return (Vec::new(), bindings),
@@ -177,9 +180,10 @@ impl ConvLaunch<'_> {
         };
         let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
         let (input, kernel) = (texel(wide), texel(self.lanes == 4));
-        let texels = caps.reads_texels(elements, input)
-            && (!self.kernel_at || caps.reads_texels(packing::filled(&problem.geometry), kernel));
-        let mut parts = vec![match (texels, wide) {
+        let texels = [(elements, input), (packing::filled(&problem.geometry), kernel)];
+        let texels = texels.map(|(elements, texel)| caps.texels(elements, texel));
+        let as_texels = texels[0].is_some() && (!self.kernel_at || texels[1].is_some());
+        let mut parts = vec![match (as_texels, wide) {
             (true, true) => part!("lib/input_texels.wgsl"),
             (true, false) => part!("lib/input_texels_scalars.wgsl"),
             (false, false) if self.lanes == 4 => part!("lib/input_buffer_scalars.wgsl"),
@@ -189,14 +193,17 @@ impl ConvLaunch<'_> {
             parts.push(if wide { part!("lib/input_vectors.wgsl") } else { part!("lib/input_scalars.wgsl") });
         }
         if self.kernel_at {
-            parts.push(match (texels, self.lanes) {
+            parts.push(match (as_texels, self.lanes) {
                 (true, 4) => part!("lib/kernel_texels.wgsl"),
                 (true, _) => part!("lib/kernel_texels_scalars.wgsl"),
                 (false, _) => part!("lib/kernel_buffer.wgsl"),
             });
         }
-        if texels {
+        if as_texels {
             parts.push(part!("lib/texels.wgsl"));
+            let types = ["InputTexels", "KernelTexels"].into_iter().zip(texels).take(1 + usize::from(self.kernel_at));
+            constants.extend(types.filter_map(|(name, texels)| Some((name, Constant::Type(texels?, 1)))));
+            constants.push(("TEXEL_ROW", Constant::U32(Texel::ROW)));
             bindings[0] = Binding::Texels(Operand::Input, input);
             if self.kernel_at {
                 bindings[1] = Binding::Texels(Operand::Kernel, kernel);

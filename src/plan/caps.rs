@@ -55,9 +55,11 @@ impl Caps {
         texel_rows: 0,
     };
 
-    /// Whether `elements` of a tensor are read as texels.
-    pub(crate) const fn reads_texels(&self, elements: u64, texel: Texel) -> bool {
-        elements > 0 && elements.div_ceil(texel.lanes as u64) <= Texel::ROW as u64 * self.texel_rows as u64
+    /// The type of the texture as which `elements` of a tensor are read; `None` where they are read from a buffer.
+    pub(crate) fn texels(&self, elements: u64, texel: Texel) -> Option<&'static str> {
+        let fits =
+            elements > 0 && elements.div_ceil(texel.lanes.into()) <= u64::from(Texel::ROW) * u64::from(self.texel_rows);
+        texel.read_as().filter(|_| fits)
     }
 
     /// Whether a shader may spell out `products` multiply-adds on vectors and `loads` of vectors in a row.

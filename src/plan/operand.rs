@@ -62,7 +62,7 @@ pub enum Binding {
     Read(Operand),
     /// `var<storage, read_write>`.
     Write(Operand),
-    /// `texture_2d<f32>`, with the operand's elements in order.
+    /// `texture_storage_2d<…, read>`, with the operand's elements in order.
     Texels(Operand, Texel),
     /// `texture_storage_2d<…, write>`, which takes the operand's elements in order.
     StoreTexels(Operand, Texel),
@@ -104,5 +104,18 @@ impl Texel {
     /// Bytes.
     pub const fn size(self) -> u64 {
         self.dtype.size() as u64 * self.lanes as u64
+    }
+
+    /// The type of a texture of them that shaders read; `None` where WebGPU has no such format for storage.
+    ///
+    /// A storage texture has one level, which is why it is read rather than a sampled one: lavapipe looks up the size of the
+    /// level for each lane of a load, half of the load's instructions.
+    pub(crate) const fn read_as(self) -> Option<&'static str> {
+        match (self.dtype, self.lanes) {
+            (DType::F32, 1) => Some("texture_storage_2d<r32float, read>"),
+            (DType::F32, _) => Some("texture_storage_2d<rgba32float, read>"),
+            (DType::F16, 1) => None,
+            (DType::F16, _) => Some("texture_storage_2d<rgba16float, read>"),
+        }
     }
 }

@@ -199,10 +199,10 @@ impl Launcher {
             let kinds = step.bindings.iter().map(|binding| match binding {
                 Binding::Read(_) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
                 Binding::Write(_) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
-                Binding::Texels(..) => wgpu::BindingType::Texture {
-                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                Binding::Texels(_, texel) => wgpu::BindingType::StorageTexture {
+                    access: wgpu::StorageTextureAccess::ReadOnly,
+                    format: format_of(*texel),
                     view_dimension: wgpu::TextureViewDimension::D2,
-                    multisampled: false,
                 },
                 Binding::StoreTexels(_, texel) => wgpu::BindingType::StorageTexture {
                     access: wgpu::StorageTextureAccess::WriteOnly,
@@ -410,11 +410,7 @@ enum Direction {
 
 impl<'a> Texels<'a> {
     fn new(device: &wgpu::Device, buffer: &'a wgpu::Buffer, texel: Texel) -> Self {
-        let mut usage =
-            wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC | wgpu::TextureUsages::TEXTURE_BINDING;
-        if format_of(texel) == wgpu::TextureFormat::Rgba32Float {
-            usage |= wgpu::TextureUsages::STORAGE_BINDING;
-        }
+        let copied = wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC;
         let rows = ((buffer.size() / texel.size()) as u32).div_ceil(Texel::ROW);
         let texture = device.create_texture(&wgpu::TextureDescriptor {
             label: None,
@@ -423,7 +419,7 @@ impl<'a> Texels<'a> {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format: format_of(texel),
-            usage,
+            usage: copied | wgpu::TextureUsages::STORAGE_BINDING,
             view_formats: &[],
         });
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
