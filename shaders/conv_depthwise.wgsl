@@ -8,7 +8,8 @@
 //       input[n, oy·STRIDE_H + ky·DILATION_H − pad_h, ox·STRIDE_W + kx·DILATION_W − pad_w, o / MULTIPLIER]
 //       · kernel[ky, kx, o])
 //
-// and likewise along the depth, where there is one (lib/rows.wgsl).
+// and likewise along the depth, where there is one (lib/rows.wgsl). Where TURNED, height and width stand for each other: the
+// row of outputs is a column of the image, for windows that are taller than wide.
 //
 // A row of the kernel is taken in PIECES of PIECE taps, one alone where it is short. For each piece the SPAN inputs that the
 // TILE windows cover are read once into registers and serve every tap. Taps outside the input read as zero.
@@ -18,12 +19,23 @@
 // Memory: SPAN input vectors and PIECE kernel vectors for each piece of a kernel row; TILE output vectors.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Vec>;
-@group(0) @binding(2) var<storage, read> kernel: array<Vec>;
 @group(0) @binding(3) var<storage, read> bias: array<Vec>;
 @group(0) @binding(4) var<storage, read_write> output: array<Vec>;
 
 const_assert LANES == 1u || (CHANNELS_LAST && MULTIPLIER == 1u);
+
+/// The vector of image `n` at `row`, `column`, channel `c` among images of `size` = (rows, columns, channels).
+fn turned_index(n: u32, row: u32, column: u32, c: u32, size: vec3<u32>) -> u32 {
+    if TURNED {
+        return image_index(n, column, row, c, size.yxz);
+    }
+    return image_index(n, row, column, c, size);
+}
+
+/// The number of the tap in row `k` of the window and column `kx`.
+fn tap_number(k: u32, kx: u32) -> u32 {
+    return select(k * KERNEL_W + kx, kx * KERNEL_ROWS + k, TURNED);
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -85,14 +97,14 @@ fn main(
             for (var i = 0u; i < SPAN; i++) {
                 let ix = left + i32(i);
                 let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-                let at = image_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
-                span[i] = select(Acc(0.0), unpacked(input[at]), inside);
+                let at = turned_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
+                span[i] = select(Acc(0.0), input_at(at), inside);
             }
             // unroll
             for (var i = 0u; i < PIECE; i++) {
                 // The last piece may be shorter than the others.
                 if PIECES * PIECE == KERNEL_W || first_tap + i < KERNEL_W {
-                    let tap = unpacked(kernel[(k * KERNEL_W + first_tap + i) * vectors + vector]);
+                    let tap = kernel_at(tap_number(k, first_tap + i) * vectors + vector);
                     // unroll
                     for (var t = 0u; t < TILE; t++) {
                         sums[t] = fma(span[t * STRIDE_W + i * DILATION_W], tap, sums[t]);
@@ -109,7 +121,7 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if ox + t < params.out_w {
-            let at = image_index(n, oy, ox + t, vector, out_size);
+            let at = turned_index(n, oy, ox + t, vector, out_size);
             if HAS_RESIDUAL {
                 totals[t] += residual_at(at);
             }

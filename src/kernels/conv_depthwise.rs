@@ -5,36 +5,47 @@
 //! neighbouring outputs (its register tile), whose windows overlap: the inputs of a row are read once into registers
 //! and serve them all. Four channels are taken at once where they lie side by side (vectorised loads). A long row of the
 //! kernel, 1×65 for example, or one whose taps lie far apart, is taken in pieces, as many taps at a time as registers hold.
+//! A window that is taller than wide, 65×1, is turned: then the outputs of an invocation lie below each other.
 
 use super::{ConvLaunch, InputAccess, RUN, depthwise_lanes, tap_rows, workgroups};
-use crate::Result;
+use crate::geometry::ConvGeometry;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
+use crate::{DataFormat, Result};
 
 /// Input vectors that one invocation may hold: above it the row would leave the registers.
 const MOST_SPAN: u64 = 32;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let geometry = &problem.geometry;
-    let [_, _, w] = geometry.axes;
-    if geometry.group_in() != 1 {
+    let [depth, height, width] = problem.geometry.axes;
+    if problem.geometry.group_in() != 1 {
         return Ok(Vec::new());
     }
+    // Where the channels are first, what lies below each other is far apart in memory.
+    let last = problem.data_format == DataFormat::ChannelsLast;
+    let turned = last && problem.geometry.plane().is_some() && height.kernel > width.kernel;
+    let axes = if turned { [depth, width, height] } else { [depth, height, width] };
+    let problem = &ConvProblem { geometry: ConvGeometry { axes, ..problem.geometry }, ..*problem };
+    let geometry = &problem.geometry;
+    let [_, _, w] = axes;
     let multiplier = geometry.group_out();
     let lanes = depthwise_lanes(problem);
     // The longer the row, the more each value serves: then a longer row of outputs pays.
     let long = w.effective_kernel() + 3 * u64::from(w.stride) > MOST_SPAN;
     let mut plans = Vec::new();
     for tile in if long { [8, 4, 2, 1] } else { [4u32, 8, 2, 1] } {
-        // As many taps as the registers leave room for beside the first one, in pieces of nearly the same length.
-        let first = u64::from(tile - 1) * u64::from(w.stride) + 1;
-        let Some(room) = MOST_SPAN.checked_sub(first) else { continue };
-        let most = (room / u64::from(w.dilation) + 1).min(w.kernel.into()) as u32;
-        let pieces = w.kernel.div_ceil(most);
-        let piece = w.kernel.div_ceil(pieces);
-        let span = first + u64::from(piece - 1) * u64::from(w.dilation);
-        if !caps.spells_out(u64::from(tile) * u64::from(piece), span) || (tile > w.output && tile > 1) {
+        // As many taps as registers hold and may be spelled out, in pieces of nearly the same length.
+        let span_of =
+            |taps: u32| u64::from(tile - 1) * u64::from(w.stride) + u64::from(taps - 1) * u64::from(w.dilation) + 1;
+        let fits = |&taps: &u32| {
+            span_of(taps) <= MOST_SPAN && caps.spells_out(u64::from(tile) * u64::from(taps), span_of(taps))
+        };
+        let Some(most) = (1..=w.kernel.min(MOST_SPAN as u32)).rev().find(fits) else { continue };
+        if tile > w.output && tile > 1 {
             continue;
         }
+        let pieces = w.kernel.div_ceil(most);
+        let piece = w.kernel.div_ceil(pieces);
+        let span = span_of(piece);
         let steps = tap_rows(geometry) * u64::from(pieces);
         let run = if geometry.taps() > RUN.into() { u64::from((RUN / piece).max(1)) } else { steps };
         let tiles = u64::from(w.output.div_ceil(tile));
@@ -42,11 +53,12 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let launch = ConvLaunch {
             lanes,
             stores: lanes,
-            input: InputAccess::Own,
-            kernel_at: false,
+            input: InputAccess::Lanes,
+            kernel_at: true,
             parts: &[part!("conv_depthwise.wgsl")],
             constants: &[
                 ("TILE", Constant::U32(tile)),
+                ("TURNED", Constant::Bool(turned)),
                 ("SPAN", Constant::U32(span as u32)),
                 ("MULTIPLIER", Constant::U32(multiplier)),
                 ("PIECE", Constant::U32(piece)),
@@ -59,7 +71,11 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         };
         plans.push(Plan::new(
             "conv_depthwise",
-            format!("{}x{lanes}_1x{tile}", problem.dtype),
+            if turned {
+                format!("{}x{lanes}_{tile}x1", problem.dtype)
+            } else {
+                format!("{}x{lanes}_1x{tile}", problem.dtype)
+            },
             vec![launch.dispatch(problem, caps)?],
         ));
     }

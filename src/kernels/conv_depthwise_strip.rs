@@ -11,6 +11,8 @@ use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Input vectors of a row that one invocation may hold.
 const MOST_SPAN: u64 = 32;
+/// Sums that are under way: above it they would leave the registers, and tall windows are better turned.
+const MOST_SUMS: u32 = 32;
 /// Rows of a strip: the halo above and below is read twice.
 const STRIP: u32 = 28;
 
@@ -21,14 +23,15 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         return Ok(Vec::new());
     }
     let lanes = depthwise_lanes(problem);
+    let pending = h.kernel.div_ceil(h.stride);
     let mut plans = Vec::new();
     for tile in [4u32, 8, 2] {
         let span = u64::from(tile - 1) * u64::from(w.stride) + w.effective_kernel();
         let products = u64::from(tile) * u64::from(h.kernel) * u64::from(w.kernel);
-        if tile > w.output || span > MOST_SPAN || !caps.spells_out(products, span * u64::from(h.stride)) {
+        let registers = span <= MOST_SPAN && pending.saturating_mul(tile) <= MOST_SUMS;
+        if tile > w.output || !registers || !caps.spells_out(products, span * u64::from(h.stride)) {
             continue;
         }
-        let pending = h.kernel.div_ceil(h.stride);
         let places =
             u64::from(geometry.batch) * u64::from(h.output.div_ceil(STRIP)) * u64::from(w.output.div_ceil(tile));
         let items = places * u64::from(geometry.out_channels / lanes);
