@@ -7,7 +7,7 @@
 //   output[n, iy, ox, kx·in_c + c] = input[n, iy, ox·STRIDE_W + kx·DILATION_W − pad_w, c]
 //
 // zero outside the input and, since the output's channels are filled up to fours, beyond the last. The convolution that
-// is left has KERNEL_H taps, one above the other. One pixel and four channels per invocation.
+// is left has KERNEL_H taps, one above the other, at each depth; iy counts the rows of all depths. One pixel and four channels per invocation.
 // Memory: KERNEL_W / STRIDE_W elements read for each of the input, every vector written once.
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -53,12 +53,12 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 /// The convolution that is left when the rows of windows are channels: its kernel lies in memory as the whole one does.
 fn columns(problem: &ConvProblem) -> Option<ConvProblem> {
     let ConvGeometry { groups, in_channels, .. } = problem.geometry;
-    let [height, width] = problem.geometry.plane()?;
+    let [depth, height, width] = problem.geometry.axes;
     let last = problem.data_format == DataFormat::ChannelsLast && problem.direction == Direction::Forward;
     if !last || groups > 1 || width.kernel < 2 || in_channels > MOST_CHANNELS || channels_in_fours(problem)[0] {
         return None;
     }
     let in_channels = in_channels.checked_mul(width.kernel).filter(|&channels| channels <= u32::MAX - 3)?;
-    let axes = [Axis::UNIT, height, Axis::pointwise(width.output)];
+    let axes = [depth, height, Axis::pointwise(width.output)];
     Some(ConvProblem { geometry: ConvGeometry { in_channels, axes, ..problem.geometry }, ..*problem })
 }
