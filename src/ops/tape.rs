@@ -264,6 +264,11 @@ impl Tape {
         self.pads.push(pad);
     }
 
+    /// Lets a value no longer be known as a padding.
+    pub(crate) fn forget_pad(&mut self, padded: Value) {
+        self.pads.retain(|pad| pad.padded != padded);
+    }
+
     /// What `value` is a padding of, if it is known to be one.
     pub(crate) fn pad_of(&self, value: Value) -> Option<&ZeroPadded> {
         self.pads.iter().find(|pad| pad.padded == value)

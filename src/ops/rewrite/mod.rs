@@ -6,6 +6,7 @@
 //!
 //! | rule | what it does |
 //! |---|---|
+//! | `layout` | a network whose channels are first has them last inside |
 //! | `pad` | a convolution of a picture with zeros around it reads the picture itself, with the zeros as padding |
 //! | `dead` | a step whose results nothing reads goes |
 //! | `fold` | a scale and a shift of each channel go into the kernel and the bias of the convolution before |
@@ -14,9 +15,9 @@
 //! | `one_pass` | a depthwise convolution and the pointwise one behind it become one step |
 //!
 //! Other compilers have the same: `dead` is dead code elimination, `fold` is constant folding, `epilogue` and
-//! `residual` are epilogue fusion, `pad` and `one_pass` are operator fusion.
+//! `residual` are epilogue fusion, `pad` and `one_pass` are operator fusion, `layout` is layout propagation.
 //!
-//! A rule looks at one step at a time. It takes the step away, changes it, leaves it for a reason that it gives, or is
+//! `layout` goes over the whole tape, before all others. Each other rule looks at one step at a time. It takes the step away, changes it, leaves it for a reason that it gives, or is
 //! not about such steps. Two steps become one only where nothing else reads what lies between them.
 //!
 //! A program takes them all ([`of_program`]), the call of a single layer those that keep its steps apart ([`of_call`]).
@@ -26,6 +27,7 @@
 mod dead;
 mod epilogue;
 mod fold;
+mod layout;
 mod one_pass;
 mod pad;
 mod residual;
@@ -99,6 +101,7 @@ const READ_ELSEWHERE: &str = "what it reads is read elsewhere too, or comes from
 
 /// Rewrites the tape of a program, whose results are `outputs`.
 pub(crate) fn of_program(tape: &mut Tape, gpu: &Gpu, outputs: &[Value], folded: &mut Folded) -> Result<()> {
+    layout::apply(tape, outputs)?;
     Rewriting::new(tape, outputs, folded, &takes_one_pass(gpu)).of_program()
 }
 
