@@ -12,15 +12,20 @@
 // input are staged as zero. The tile of channels never leaves a group.
 //
 // What does not change from step to step is computed once: where the windows of the pixels that an invocation stages
-// begin. A step adds to it, for integer products and divisions take several times as long as additions on most GPUs. No
-// load stands behind a branch, so that all of a step are under way together: those outside the input or the kernel read
-// what the device gives there, and zero is staged in its place.
+// begin. They walk from tap to tap by additions, for integer products and divisions take several times as long on most
+// GPUs. No load stands behind a branch, so that all of a step are under way together: those outside the input or the
+// kernel read what the device gives there, and zero is staged in its place.
+//
+// Both arrays of workgroup memory have a level for each part of an index that the compiler knows. It then tests only the
+// part that it does not know, once for all loads, and the rest is an offset within the instruction that loads.
 //
 // Products are summed in runs of RUN_TAPS taps, or of RUN_DEPTH channels of one, and then the runs (blocked summation).
 //
 // Constants: FOURS = DEPTH/4, of which SPELLED are spelled out in a row; the workgroup has VECTOR_TILE/VECTORS ×
 // PIXEL_TILE/PIXELS invocations, each of which stages STAGED_PIXELS vectors of four input channels and STAGED_ROWS
-// vectors of the kernel; SUMS = PIXELS·VECTORS; DEPTH divides RUN_DEPTH; CLOSES is whether there is more than one run.
+// vectors of the kernel; SUMS = PIXELS·VECTORS; DEPTH divides RUN_DEPTH; CLOSES is whether there is more than one run;
+// FULL is whether the channels of a group fill every step, INSIDE whether besides every tap lies inside the input: then
+// nothing is staged as zero.
 // Memory: (PIXEL_TILE + 4·VECTOR_TILE)·DEPTH values are read once per step for 4·PIXEL_TILE·VECTOR_TILE·DEPTH
 // multiply-adds; of workgroup memory PIXELS + 4·VECTORS vectors for 16·PIXELS·VECTORS of them. The kernel is packed:
 // channels of a group in fours on either side.
@@ -36,11 +41,12 @@ const_assert STAGED_ROWS * INVOCATIONS == VECTOR_TILE * DEPTH;
 const_assert SUMS == PIXELS * VECTORS;
 const_assert FOURS % SPELLED == 0u;
 
-/// Input values: four channels of a pixel together. An odd number of vectors for each pixel spreads neighbouring pixels over
-/// the banks of the memory.
-var<workgroup> pixels: array<array<vec4<f32>, FOURS | 1u>, PIXEL_TILE>;
-/// Kernel values: four output channels together, for each input channel of the step.
-var<workgroup> rows: array<array<vec4<f32>, VECTOR_TILE>, DEPTH>;
+/// Input values: four channels of a pixel together, of the pixels that are an invocation's first, and so on. An odd number of
+/// vectors for each pixel spreads neighbouring pixels over the banks of the memory.
+var<workgroup> pixels: array<array<array<vec4<f32>, FOURS | 1u>, LINES>, PIXELS>;
+/// Kernel values: four output channels together, for each input channel of the step, of the vectors that are an
+/// invocation's first, and so on.
+var<workgroup> rows: array<array<array<vec4<f32>, COLUMNS>, VECTORS>, DEPTH>;
 
 @compute @workgroup_size(COLUMNS, LINES)
 fn main(
@@ -84,6 +90,7 @@ fn main(
         sums[i] = vec4(0.0);
         totals[i] = vec4(0.0);
     }
+    var walked = 0u;
     let blocks = (padded_in() + RUN_DEPTH - 1u) / RUN_DEPTH;
     for (var run = 0u; run < KERNEL_ROWS * KERNEL_W * blocks; run += RUN_TAPS) {
         for (var t = run; t < min(run + RUN_TAPS, KERNEL_ROWS * KERNEL_W * blocks); t++) {
@@ -96,24 +103,28 @@ fn main(
             var channels: array<u32, STAGED_PIXELS>;
             // unroll
             for (var s = 0u; s < STAGED_PIXELS; s++) {
+                positions[s] += moved - walked;
                 let inside = row_of(corners[s], k) < size.x && columns[s] + kx * DILATION_W < size.y;
                 channels[s] = select(0u, params.group_in, inside);
             }
+            walked = moved;
             for (var start = block; start < min(block + RUN_DEPTH, padded_in()); start += DEPTH) {
                 workgroupBarrier();
                 let channel = start + staged_four;
                 // unroll
                 for (var s = 0u; s < STAGED_PIXELS; s++) {
-                    let four = input_four(positions[s] + moved, first_channel_of(group) + channel);
-                    pixels[(invocation + s * INVOCATIONS) / FOURS][invocation % FOURS] =
-                        select(vec4(0.0), four, channel < channels[s]);
+                    let four = input_four(positions[s], first_channel_of(group) + channel);
+                    let pixel = (invocation + s * INVOCATIONS) / FOURS;
+                    pixels[pixel / LINES][pixel % LINES][invocation % FOURS] =
+                        select(vec4(0.0), four, INSIDE | (channel < channels[s]));
                 }
                 // unroll
                 for (var s = 0u; s < STAGED_ROWS; s++) {
                     let within = start + staged_row + s * (INVOCATIONS / VECTOR_TILE) < padded_in();
                     let row = kernel_at(row_at + s * (INVOCATIONS / VECTOR_TILE) * stride);
-                    rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][invocation % VECTOR_TILE] =
-                        select(vec4(0.0), row, within);
+                    let column = invocation % VECTOR_TILE;
+                    rows[staged_row + s * (INVOCATIONS / VECTOR_TILE)][column / COLUMNS][column % COLUMNS] =
+                        select(vec4(0.0), row, FULL | within);
                 }
                 row_at += min(DEPTH, padded_in() - start) * stride;
                 workgroupBarrier();
@@ -123,16 +134,15 @@ fn main(
                         var fours: array<vec4<f32>, PIXELS>;
                         // unroll
                         for (var p = 0u; p < PIXELS; p++) {
-                            fours[p] = pixels[local.y + p * LINES][first + f];
+                            fours[p] = pixels[p][local.y][first + f];
                         }
                         // unroll
                         for (var v = 0u; v < VECTORS; v++) {
                             let k = 4u * (first + f);
-                            let at = local.x + v * COLUMNS;
-                            let row_0 = rows[k][at];
-                            let row_1 = rows[k + 1u][at];
-                            let row_2 = rows[k + 2u][at];
-                            let row_3 = rows[k + 3u][at];
+                            let row_0 = rows[k][v][local.x];
+                            let row_1 = rows[k + 1u][v][local.x];
+                            let row_2 = rows[k + 2u][v][local.x];
+                            let row_3 = rows[k + 3u][v][local.x];
                             // unroll
                             for (var p = 0u; p < PIXELS; p++) {
                                 let xy =

@@ -16,14 +16,14 @@ use crate::plan::{
 };
 use crate::{DType, Result};
 
-/// Workgroups below which a device is taken to be idle in part.
-const ENOUGH: u64 = 128;
+/// Workgroups for each core below which a device is taken to be idle in part.
+const ENOUGH: u64 = 4;
 /// Fewest products of a part.
 const LEAST_TERMS: u64 = 128;
 const MOST_SPLITS: u32 = 16;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let Some(splits) = splits(problem) else { return Ok(Vec::new()) };
+    let Some(splits) = splits(problem, caps) else { return Ok(Vec::new()) };
     let geometry = &problem.geometry;
     let Some(out_channels) = geometry.out_channels.checked_mul(splits) else { return Ok(Vec::new()) };
     let parts = ConvProblem {
@@ -72,16 +72,17 @@ fn partial(operand: Operand) -> Operand {
 }
 
 /// In how many parts a sum is split, if it should be: as many as fill the device with tiles of 64 × 64.
-fn splits(problem: &ConvProblem) -> Option<u32> {
+fn splits(problem: &ConvProblem, caps: &Caps) -> Option<u32> {
     let geometry = &problem.geometry;
     let plain = problem.direction == Direction::Forward && problem.dtype == DType::F32 && geometry.groups == 1;
     if !plain || !geometry.out_channels.is_multiple_of(4) {
         return None;
     }
     let tiles = geometry.tiles(64, 64);
+    let enough = ENOUGH * u64::from(caps.cores);
     let fits = |splits: &u32| {
         let even = geometry.in_channels.is_multiple_of(4 * splits);
-        even && geometry.terms() / u64::from(*splits) >= LEAST_TERMS && tiles * u64::from(*splits) < 2 * ENOUGH
+        even && geometry.terms() / u64::from(*splits) >= LEAST_TERMS && tiles * u64::from(*splits) < 2 * enough
     };
     (1..=MOST_SPLITS.ilog2()).map(|log| 1 << log).filter(fits).max()
 }

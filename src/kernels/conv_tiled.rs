@@ -24,20 +24,26 @@ struct PixelTile {
     own_vectors: u32,
     /// Input channels of a step.
     depth: u32,
-    /// Share of a GPU's multiply-adds that the instructions of the inner loop allow, in percent: as the compiler of AMD's
-    /// RDNA 2 writes it.
+    /// Share of a GPU's multiply-adds that the inner loop reaches, in percent: the geometric mean over AMD's RDNA 2 and 3,
+    /// Intel's Arc and Qualcomm's Adreno, as their compilers write it; less where sums are large for the registers of one.
     share: u64,
 }
 
-const TILES: [PixelTile; 4] = [
-    PixelTile { pixels: 32, vectors: 16, own_pixels: 4, own_vectors: 2, depth: 16, share: 83 },
-    PixelTile { pixels: 64, vectors: 16, own_pixels: 8, own_vectors: 1, depth: 16, share: 88 },
-    PixelTile { pixels: 128, vectors: 32, own_pixels: 8, own_vectors: 2, depth: 8, share: 92 },
-    PixelTile { pixels: 32, vectors: 8, own_pixels: 4, own_vectors: 1, depth: 16, share: 73 },
+const TILES: [PixelTile; 6] = [
+    PixelTile { pixels: 32, vectors: 16, own_pixels: 4, own_vectors: 2, depth: 16, share: 70 },
+    PixelTile { pixels: 64, vectors: 16, own_pixels: 8, own_vectors: 1, depth: 16, share: 66 },
+    PixelTile { pixels: 128, vectors: 32, own_pixels: 8, own_vectors: 2, depth: 8, share: 60 },
+    PixelTile { pixels: 32, vectors: 8, own_pixels: 4, own_vectors: 1, depth: 16, share: 57 },
+    PixelTile { pixels: 16, vectors: 16, own_pixels: 4, own_vectors: 1, depth: 16, share: 57 },
+    PixelTile { pixels: 16, vectors: 8, own_pixels: 2, own_vectors: 1, depth: 16, share: 41 },
 ];
 
-/// Cores that a device of unknown size is taken to have, each of which runs one workgroup at a time.
-const CORES: u64 = 32;
+/// Pixels below which tiles come last on a processor without lavapipe's subgroups, whose kernels come before these there: it is
+/// filled by few workgroups.
+const LEAST_PIXELS: u32 = 32;
+
+/// Invocations that keep a GPU's core busy: with fewer, its units wait.
+const BUSY: u64 = 512;
 
 impl PixelTile {
     const fn invocations(self) -> u32 {
@@ -58,20 +64,22 @@ impl PixelTile {
         problem.geometry.tiles(self.pixels, 4 * self.vectors)
     }
 
-    /// Fours of a step that are spelled out in a row; `None` where not even one may be.
+    /// Fours of a step that are spelled out in a row: all on a GPU, whose compilers take them in a few milliseconds and leave
+    /// half of the speed where there is a loop; `None` where not even one may be.
     fn spelled(self, caps: &Caps) -> Option<u32> {
         let products = u64::from(4 * self.own_pixels * self.own_vectors);
         let loads = u64::from(self.own_pixels + 4 * self.own_vectors);
         [self.fours(), 1]
             .into_iter()
-            .find(|&fours| caps.spells_out(products * u64::from(fours), loads * u64::from(fours)))
+            .find(|&fours| !caps.software || caps.spells_out(products * u64::from(fours), loads * u64::from(fours)))
     }
 
-    /// A time to compare tiles by: how often the cores are filled, times what a workgroup computes, by its share of a core's
-    /// speed.
-    fn cost(self, problem: &ConvProblem) -> u64 {
-        let rounds = self.count(problem).div_ceil(CORES);
-        rounds * u64::from(self.pixels * self.vectors) * 10_000 / self.share
+    /// A time to compare tiles by: what an invocation computes, times how many of them the busiest core has, by its share of the
+    /// core's speed. A core that is not busy takes as long as one that is.
+    fn cost(self, problem: &ConvProblem, caps: &Caps) -> u64 {
+        let own = u64::from(self.own_pixels * self.own_vectors);
+        let invocations = self.count(problem).div_ceil(caps.cores.into()) * u64::from(self.invocations());
+        own * invocations.max(BUSY) * 100 / self.share
     }
 }
 
@@ -82,12 +90,14 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let runs = runs_of(geometry);
     let mut tiles = TILES;
-    tiles.sort_by_key(|tile| tile.cost(problem));
+    let few = caps.software && caps.subgroup != Some(8);
+    tiles.sort_by_key(|tile| (few && tile.pixels < LEAST_PIXELS, tile.cost(problem, caps)));
     let mut plans = Vec::new();
     for tile in tiles {
         let fits = tile.invocations() <= caps.max_invocations && tile.storage() <= caps.workgroup_storage;
         let (true, Some(spelled)) = (fits, tile.spelled(caps)) else { continue };
         let items = tile.count(problem);
+        let full = geometry.group_in().is_multiple_of(tile.depth);
         let output = four_wide_output(problem);
         let invocations = tile.invocations();
         let launch = ConvLaunch {
@@ -100,6 +110,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 &runs.constants()[..],
                 &[
                     ("CLOSES", Constant::Bool(runs.closes())),
+                    ("FULL", Constant::Bool(full)),
+                    ("INSIDE", Constant::Bool(full && geometry.is_pointwise())),
                     ("PIXEL_TILE", Constant::U32(tile.pixels)),
                     ("VECTOR_TILE", Constant::U32(tile.vectors)),
                     ("PIXELS", Constant::U32(tile.own_pixels)),

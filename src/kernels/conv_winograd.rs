@@ -14,11 +14,13 @@
 //! plain sum 0.4e-6 to 2e-6.
 
 use super::{
-    ConvLaunch, InputAccess, ProductStep, conv_subgroup, four_wide_output, four_wide_stores, packing, product_steps,
-    workgroups,
+    ConvLaunch, InputAccess, ProductStep, WORKGROUP, conv_subgroup, four_wide_output, four_wide_stores, packing,
+    product_steps, workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry};
-use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Direction, Epilogue, Operand, Packing, Part, Plan, part};
+use crate::plan::{
+    Accuracy, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, Operand, Packing, Part, Plan, part,
+};
 use crate::{DType, DataFormat, Error, Result};
 
 /// Fewest channels on either side: below, the transforms outweigh what the products save, and their error shows.
@@ -29,10 +31,13 @@ const MOST_CHANNELS: u32 = 256;
 /// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
 const WORTHWHILE: u64 = 20_000_000;
 
-/// Operations of the plain sum that the products must save on a GPU: two more launches take as long.
-const LAUNCHES: u64 = 100_000_000;
+/// Operations of the plain sum that the products must save for each core of a GPU: two more launches take as long.
+const LAUNCHES: u64 = 3_000_000;
 /// Operations in the time of which the caches of a GPU move a byte.
 const BALANCE: u64 = 20;
+
+/// Units of a GPU's core that run a wave each.
+const UNITS: u64 = 4;
 
 const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
 
@@ -128,7 +133,7 @@ pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
             let saved = problem.geometry.flops().saturating_sub(product.geometry.flops());
             // Both sides of the products are written and read.
             let moved = 2 * 4 * (product.geometry.in_elements() + product.geometry.out_elements());
-            saved >= LAUNCHES && saved >= moved * BALANCE
+            saved >= LAUNCHES * u64::from(caps.cores) && saved >= moved * BALANCE
         });
     }
     let cycles = first.cycles(problem, caps);
@@ -170,7 +175,6 @@ fn tile_plans(tile: WinogradTile, problem: &ConvProblem, caps: &Caps) -> Result<
     let constants = tile.constants();
     let launch = |vectors, input, parts| {
         let items = tiles * u64::from(vectors);
-        let workgroups = workgroups(items, caps)?;
         Ok::<_, Error>(ConvLaunch {
             lanes: 4,
             stores: four_wide_stores(problem),
@@ -179,16 +183,17 @@ fn tile_plans(tile: WinogradTile, problem: &ConvProblem, caps: &Caps) -> Result<
             parts,
             constants: &constants,
             items,
-            workgroups,
+            workgroups: workgroups(items, caps)?,
             // The last loop over the outputs of a row is not spelled out.
             turns: u64::from(tile.outputs * tile.outputs),
         })
     };
     let parts = [tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
-    let first = launch(channels / 4, InputAccess::Fours, &parts)?.begin(1, problem, caps)?;
+    let first = launch(channels / 4, InputAccess::Fours, &parts)?;
+    let first = spread(first.items, first.begin(1, problem, caps)?, caps)?;
     let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
-    let last =
-        launch(filters / 4, InputAccess::Lanes, &parts)?.finish(product.geometry.out_elements(), problem, caps)?;
+    let last = launch(filters / 4, InputAccess::Lanes, &parts)?;
+    let last = spread(last.items, last.finish(product.geometry.out_elements(), problem, caps)?, caps)?;
     let packing = kernel_packing(tile, problem, u64::from(channels) * u64::from(filters), caps)?;
     let outputs = tile.outputs;
     let plan = |ProductStep { variant, dispatch, accuracy }| {
@@ -198,6 +203,21 @@ fn tile_plans(tile: WinogradTile, problem: &ConvProblem, caps: &Caps) -> Result<
         plan.with_scratch(scratch.to_vec()).packed(Some(packing)).rounded(Accuracy { mixed: outputs, ..accuracy })
     };
     Ok(product_steps(&product, of_product, caps)?.into_iter().map(plan).collect())
+}
+
+/// A transform of `items` in workgroups of half the size where the usual ones would leave units of a GPU idle: an invocation has
+/// hundreds of instructions to go through, and narrow waves do so in half the time on AMD's.
+fn spread(items: u64, mut launch: Dispatch, caps: &Caps) -> Result<Dispatch> {
+    let half = WORKGROUP / 2;
+    if !caps.software && items.div_ceil(WORKGROUP.into()) < UNITS * u64::from(caps.cores) {
+        launch.workgroups = caps.fold(items.div_ceil(half.into()))?;
+        for (name, value) in &mut launch.shader.constants {
+            if *name == "WORKGROUP" {
+                *value = Constant::U32(half);
+            }
+        }
+    }
+    Ok(launch)
 }
 
 /// The tensors of the products.

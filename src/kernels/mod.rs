@@ -217,7 +217,7 @@ const NO: u8 = u8::MAX;
 
 /// The families that convolve, and the place of each in every situation: the least is tried first, of equals the upper row. The
 /// places follow what was measured, on GPUs what their compilers make of the kernels; but there nothing is known yet of matrix
-/// units, gathered rows and `conv_register`.
+/// units.
 #[rustfmt::skip]
 const CONVOLUTIONS: [(PlanConv, [u8; 7]); 15] = [
     //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed

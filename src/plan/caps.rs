@@ -16,6 +16,8 @@ pub struct Caps {
     pub u64: bool,
     /// Whether the adapter runs on the CPU, where barriers and gathers are dear and occupancy means little.
     pub software: bool,
+    /// Cores that it is taken to have, each as wide as 128 multiply-adds: no interface tells how many there are.
+    pub cores: u32,
     /// The size of every subgroup, where shaders may use them and the adapter has one size only.
     pub subgroup: Option<u32>,
     /// The edge of the square cooperative matrices of f16 that shaders may multiply into sums of f32, where the device was
@@ -44,6 +46,7 @@ impl Caps {
         f16: false,
         u64: false,
         software: false,
+        cores: 32,
         subgroup: None,
         cooperative_f16: None,
         max_workgroups: 65_535,
