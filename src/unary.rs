@@ -133,6 +133,16 @@ functions! {
         Tan: "tan", long, keras ["tan"], onnx ["Tan"];
         /// `sin(πx) / (πx)`, and 1 at 0.
         Sinc: "sinc", long, keras ["sinc"], onnx [];
+        /// `(eˣ − e⁻ˣ) / 2`.
+        Sinh: "sinh", long, keras ["sinh"], onnx ["Sinh"];
+        /// `(eˣ + e⁻ˣ) / 2`.
+        Cosh: "cosh", long, keras ["cosh"], onnx ["Cosh"];
+        /// The number of which `x` is the hyperbolic sine.
+        Asinh: "asinh", long, keras ["arcsinh"], onnx ["Asinh"];
+        /// The positive number of which `x` is the hyperbolic cosine; NaN below 1.
+        Acosh: "acosh", long, keras ["arccosh"], onnx ["Acosh"];
+        /// The number of which `x` is the hyperbolic tangent; NaN beyond ±1.
+        Atanh: "atanh", long, keras ["arctanh"], onnx ["Atanh"];
         /// `x²`.
         Square: "square", short, keras ["square"], onnx [];
         /// 1 for NaN, else 0.

@@ -177,6 +177,26 @@ fn files_are_right_or_refused_with_the_true_reason() {
     assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), files.len(), wrong.join("\n"));
 }
 
+/// Functions of numbers of every size, where a tensor's largest value says nothing about the others: each by itself.
+#[test]
+fn values_of_every_size_agree_with_keras() {
+    let Some(gpu) = gpu::gpu() else { return };
+    for name in ["each_hyperbolic"] {
+        let path = folder().join(format!("{name}.keras"));
+        let bytes = std::fs::read(path.with_extension("safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let inputs = tensors(&file, "input");
+        let output = Model::load(&gpu, &path).unwrap().predict_all(&inputs).unwrap().swap_remove(0);
+        let expected = tensors(&file, "expected").swap_remove(0);
+        assert_eq!(output.shape, expected.shape);
+        for (place, (&a, &b)) in output.values.iter().zip(&expected.values).enumerate() {
+            let same = a == b || a.is_nan() && b.is_nan();
+            let off = (f64::from(a) - f64::from(b)).abs();
+            assert!(same || off <= LIMIT * f64::from(b).abs(), "{name}, element {place}: {a:e}, expected {b:e}");
+        }
+    }
+}
+
 /// Layers that read masks and states, one by one, against the reference in f64.
 #[cfg(feature = "verify")]
 #[test]

@@ -56,22 +56,20 @@ fn holds(
 }
 
 /// Holds the gradients of a layer to every input and every trainable weight.
-fn check(gpu: &Gpu, layer: &LayerConfig, shapes: &[Vec<usize>], positive: bool) -> std::result::Result<(), String> {
+fn check(gpu: &Gpu, layer: &LayerConfig, shapes: &[Vec<usize>], of: Range) -> std::result::Result<(), String> {
     let mut numbers = Numbers::new(31);
     let error = |error: wgpu_conv::Error| error.to_string();
     let partial: Vec<PartialShape> = shapes.iter().map(|shape| Shape::from(shape.as_slice()).into()).collect();
     let built = layer.build_all(gpu, &partial).map_err(error)?;
-    let mut draw = |shape: &[usize], positive: bool| {
-        let array = drawn(&mut numbers, shape);
-        if positive { array.map(|x| f64::from((x.abs() + 0.5) as f32)) } else { array }
-    };
-    let inputs: Vec<Array> = shapes.iter().map(|shape| draw(shape, positive)).collect();
+    let mut draw = |shape: &[usize], of: Range| drawn(&mut numbers, shape).map(|x| f64::from(of(x) as f32));
+    let inputs: Vec<Array> = shapes.iter().map(|shape| draw(shape, of)).collect();
+    let of_weight = |name: &str| if name.contains("variance") { POSITIVE } else { ALL };
     let weights: Vec<Array> =
-        built.weights().iter().map(|weight| draw(weight.shape().dims(), weight.name().contains("variance"))).collect();
+        built.weights().iter().map(|weight| draw(weight.shape().dims(), of_weight(weight.name()))).collect();
     let host = |array: &Array| HostTensor::new(array.shape.as_slice(), array.to_f32());
     built.set_weights(&weights.iter().map(host).collect::<Result<Vec<_>>>().map_err(error)?).map_err(error)?;
     let output = evaluate(layer, &weights, &inputs).map_err(error)?;
-    let factors = draw(&output.shape, false);
+    let factors = draw(&output.shape, ALL);
     let given = inputs.iter().map(|input| tensor(gpu, input)).collect::<Result<Vec<_>>>().map_err(error)?;
     let made = built.gradients(&given, &tensor(gpu, &factors).map_err(error)?, false).map_err(error)?;
     let total = |weights: &[Array], inputs: &[Array]| -> Result<f64> {
@@ -85,7 +83,7 @@ fn check(gpu: &Gpu, layer: &LayerConfig, shapes: &[Vec<usize>], positive: bool) 
         };
         let gradient = gradient.read::<f32>().map_err(error)?;
         for _ in 0..3 {
-            let direction = draw(&inputs[index].shape, false);
+            let direction = draw(&inputs[index].shape, ALL);
             holds(&format!("input {index}"), &gradient, &inputs[index], &direction, &value)?;
         }
     }
@@ -99,7 +97,7 @@ fn check(gpu: &Gpu, layer: &LayerConfig, shapes: &[Vec<usize>], positive: bool) 
         };
         let gradient = gradient.read::<f32>().map_err(error)?;
         for _ in 0..3 {
-            let direction = draw(&weights[index].shape, false);
+            let direction = draw(&weights[index].shape, ALL);
             holds(name, &gradient, &weights[index], &direction, &value)?;
         }
     }
@@ -110,25 +108,26 @@ struct Row {
     name: String,
     layer: LayerConfig,
     inputs: Vec<Vec<usize>>,
-    positive: bool,
+    of: Range,
 }
 
+/// What inputs are made of, of numbers between −1 and 1.
+type Range = fn(f64) -> f64;
+
+const ALL: Range = |x| x;
+const POSITIVE: Range = |x| x.abs() + 0.5;
+
 fn row(name: &str, layer: impl Into<LayerConfig>, inputs: &[&[usize]]) -> Row {
-    Row {
-        name: name.into(),
-        layer: layer.into(),
-        inputs: inputs.iter().map(|shape| shape.to_vec()).collect(),
-        positive: false,
-    }
+    Row { name: name.into(), layer: layer.into(), inputs: inputs.iter().map(|shape| shape.to_vec()).collect(), of: ALL }
 }
 
 fn positive(name: &str, layer: impl Into<LayerConfig>, inputs: &[&[usize]]) -> Row {
-    Row { positive: true, ..row(name, layer, inputs) }
+    Row { of: POSITIVE, ..row(name, layer, inputs) }
 }
 
 fn hold(rows: Vec<Row>) {
     let Some(gpu) = gpu::gpu() else { return };
-    test_each(rows, |row| row.name.clone(), |row| check(&gpu, &row.layer, &row.inputs, row.positive));
+    test_each(rows, |row| row.name.clone(), |row| check(&gpu, &row.layer, &row.inputs, row.of));
 }
 
 /// Sizes, strides, dilation, groups, paddings and formats of every kind of convolution.
@@ -144,7 +143,7 @@ fn convolutions() {
             for (strides, dilation) in [([1, 1], [1, 1]), ([2, 1], [1, 1]), ([3, 2], [1, 1]), ([1, 1], [2, 3])] {
                 let name = format!("{} {padding:?} {strides:?} {dilation:?}", data_format.name());
                 let mut push = |what: &str, layer: LayerConfig, input: Vec<usize>| {
-                    rows.push(Row { name: format!("{what} {name}"), layer, inputs: vec![input], positive: false });
+                    rows.push(Row { name: format!("{what} {name}"), layer, inputs: vec![input], of: ALL });
                 };
                 macro_rules! with {
                     ($layer:expr) => {
@@ -188,8 +187,13 @@ fn element_wise_functions() {
     for name in Unary::names() {
         let function = Unary::from_name(name).expect("a name");
         // Those that are not there for all numbers.
-        let of = if matches!(name, "sqrt" | "reciprocal" | "log" | "log1p" | "pow") { positive } else { row };
-        rows.push(of(name, Map::new(function), &[&[3, 37]]));
+        let of: Range = match name {
+            "sqrt" | "reciprocal" | "log" | "log1p" | "pow" => POSITIVE,
+            "acosh" => |x| x.abs() + 1.25,
+            "atanh" => |x| x * 0.75,
+            _ => ALL,
+        };
+        rows.push(Row { of, ..row(name, Map::new(function), &[&[3, 37]]) });
     }
     rows.push(positive("pow", Map::new(Unary::Pow { exponent: 2.5 }), &[&[3, 37]]));
     for function in [

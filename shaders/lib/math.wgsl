@@ -115,6 +115,53 @@ fn math_sinc(x: Acc) -> Acc {
     let quotient = sound_sin(Acc(3.14159265) * rest, 0u) / (Acc(3.14159265) * x);
     return select(quotient, Acc(1.0), x == Acc(0.0));
 }
+/// e^|x| / 2, as a product of which no factor is too large before it is.
+fn half_exp(x: Acc) -> Acc {
+    let root = exp(Acc(0.5) * abs(x));
+    return Acc(0.5) * root * root;
+}
+
+/// `size` with the sign of x.
+fn signed_as(x: Acc, size: Acc) -> Acc {
+    return bitcast<Acc>(bitcast<AccBits>(size) | (bitcast<AccBits>(x) & AccBits(0x80000000u)));
+}
+
+/// A series up to 1, where the powers are alike.
+fn math_sinh(x: Acc) -> Acc {
+    let x2 = x * x;
+    let near = x + x * x2 * (Acc(0.16666667) + x2 * (Acc(0.008333334) + x2 * (Acc(1.9841270e-4) + x2 * Acc(2.7557319e-6))));
+    let up = half_exp(x);
+    return keep_nan(x, select(signed_as(x, up - Acc(0.25) / up), near, abs(x) < Acc(1.0)));
+}
+
+fn math_cosh(x: Acc) -> Acc {
+    let up = half_exp(x);
+    return keep_nan(x, up + Acc(0.25) / up);
+}
+
+/// ln(x + √(x² ± 1)) is ln(1 + `rest`), and ln 2x where that is all: there x² may be too large.
+fn log_of_both(x: Acc, rest: Acc) -> Acc {
+    return select(math_log1p(rest), sound_log(x) + Acc(0.6931472), x > Acc(4096.0));
+}
+
+fn math_asinh(x: Acc) -> Acc {
+    let size = abs(x);
+    let square = x * x;
+    return signed_as(x, log_of_both(size, size + square / (Acc(1.0) + sqrt(Acc(1.0) + square))));
+}
+
+/// In two roots, so that nothing cancels near 1. Below it ln(1 − 2) stands, which is NaN.
+fn math_acosh(x: Acc) -> Acc {
+    let above = x - Acc(1.0);
+    let rest = above + sqrt(above) * sqrt(above + Acc(2.0));
+    return keep_nan(x, log_of_both(x, select(rest, Acc(-2.0), above < Acc(0.0))));
+}
+
+fn math_atanh(x: Acc) -> Acc {
+    let size = abs(x);
+    return signed_as(x, Acc(0.5) * math_log1p(Acc(2.0) * size / (Acc(1.0) - size)));
+}
+
 fn math_square(x: Acc) -> Acc { return x * x; }
 /// By the bits: a driver may take it that no number is NaN, and a comparison with itself for true.
 fn math_is_nan(x: Acc) -> Acc {

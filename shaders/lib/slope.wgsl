@@ -166,6 +166,16 @@ fn math_sinc_slope(x: Acc) -> Acc {
     return select(quotient, near, abs(x) < Acc(0.25));
 }
 
+fn math_sinh_slope(x: Acc) -> Acc { return math_cosh(x); }
+fn math_cosh_slope(x: Acc) -> Acc { return math_sinh(x); }
+/// 1 / |x| where all else of √(1 + x²) is rounded off, and the square may be too large.
+fn math_asinh_slope(x: Acc) -> Acc {
+    let size = abs(x);
+    return Acc(1.0) / select(sqrt(Acc(1.0) + x * x), size, size > Acc(4096.0));
+}
+
+fn math_acosh_slope(x: Acc) -> Acc { return Acc(1.0) / (sqrt(x - Acc(1.0)) * sqrt(x + Acc(1.0))); }
+fn math_atanh_slope(x: Acc) -> Acc { return Acc(1.0) / ((Acc(1.0) - x) * (Acc(1.0) + x)); }
 fn math_square_slope(x: Acc) -> Acc { return Acc(2.0) * x; }
 
 fn math_clip_slope(x: Acc) -> Acc {

@@ -3,23 +3,19 @@
 use super::onnx_fold::{Kind, kind_of, type_name};
 use super::onnx_layers::{Apply, Outcome, Term, at, one};
 use super::onnx_nodes::{Operator, row};
+use crate::Unary;
 use crate::plan::BinaryFunction;
-use crate::{Activation, Unary};
 
 pub(super) const OPERATORS: &[Operator] = &[
     row("Acos", &[], inverse_sine),
-    row("Acosh", &[], inverse_hyperbolic),
     row("And", &["axis", "broadcast"], |a| a.compared(BinaryFunction::LogicalAnd)).takes(2, 1),
     row("Asin", &[], inverse_sine),
-    row("Asinh", &[], inverse_hyperbolic),
     row("Atan", &[], |a| {
         let x = a.value(0)?;
         one(a.number(BinaryFunction::Arctangent, x, 1.0)?)
     }),
-    row("Atanh", &[], inverse_hyperbolic),
     row("Cast", &["saturate", "to", "round_mode"], cast),
     row("CastLike", &["saturate", "round_mode"], cast_like).takes(2, 1),
-    row("Cosh", &[], hyperbolic),
     row("Equal", &["axis", "broadcast"], |a| a.compared(BinaryFunction::Equal)).takes(2, 1),
     row("Greater", &["axis", "broadcast"], |a| a.compared(BinaryFunction::Greater)).takes(2, 1),
     row("GreaterOrEqual", &[], |a| a.compared(BinaryFunction::GreaterEqual)).takes(2, 1),
@@ -32,7 +28,6 @@ pub(super) const OPERATORS: &[Operator] = &[
         one(a.number(BinaryFunction::Equal, x, 0.0)?)
     }),
     row("Or", &["axis", "broadcast"], |a| a.compared(BinaryFunction::LogicalOr)).takes(2, 1),
-    row("Sinh", &[], hyperbolic),
     row("Where", &[], |a| {
         let [condition, yes, no] = [a.term(0)?, a.term(1)?, a.term(2)?];
         one(a.chosen(&condition, yes, no)?)
@@ -96,34 +91,6 @@ fn is_infinite(a: &mut Apply) -> Outcome<Vec<Term>> {
     })
 }
 
-/// (eˣ ± e⁻ˣ) / 2, of which sinh near 0 takes eˣ − 1 where nothing cancels.
-fn hyperbolic(a: &mut Apply) -> Outcome<Vec<Term>> {
-    let x = a.value(0)?;
-    let size = a.unary(Unary::Abs, x)?;
-    let minus = a.unary(Unary::Neg, size)?;
-    // e^|x| / 2 of two factors, of which neither is too large before the product is.
-    let half = a.affine(size, 0.5, 0.0)?;
-    let root = a.activated(Activation::Exponential, half)?;
-    let factor = a.affine(root, 0.5, 0.0)?;
-    let up = a.binary(BinaryFunction::Multiply, root, factor)?;
-    let down = a.activated(Activation::Exponential, minus)?;
-    let down = a.affine(down, 0.5, 0.0)?;
-    if a.node.op_type == "Cosh" {
-        return one(a.binary(BinaryFunction::Add, up, down)?);
-    }
-    let far = a.binary(BinaryFunction::Subtract, up, down)?;
-    // sinh |x| = (m / (1 + m) + m) · −½ with m = e^−|x| − 1, which is not near −1 up to 1.
-    let m = a.activated(Activation::Elu { alpha: 1.0 }, minus)?;
-    let whole = a.affine(m, 1.0, 1.0)?;
-    let ratio = a.binary(BinaryFunction::Divide, m, whole)?;
-    let sum = a.binary(BinaryFunction::Add, ratio, m)?;
-    let near = a.affine(sum, -0.5, 0.0)?;
-    let is_far = a.number(BinaryFunction::Greater, size, 1.0)?;
-    let size = a.chosen(&Term::Made(is_far), Term::Made(far), Term::Made(near))?;
-    let sign = a.unary(Unary::Sign, x)?;
-    one(a.binary(BinaryFunction::Multiply, size, sign)?)
-}
-
 /// The angle of a point of the unit circle of which one coordinate is known.
 fn inverse_sine(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
@@ -132,32 +99,4 @@ fn inverse_sine(a: &mut Apply) -> Outcome<Vec<Term>> {
     let other = a.unary(Unary::Sqrt, square)?;
     let [y, x] = if a.node.op_type == "Asin" { [x, other] } else { [other, x] };
     one(a.binary(BinaryFunction::Arctangent, y, x)?)
-}
-
-fn inverse_hyperbolic(a: &mut Apply) -> Outcome<Vec<Term>> {
-    let x = a.value(0)?;
-    if a.node.op_type == "Atanh" {
-        let [more, less] = [a.affine(x, 1.0, 1.0)?, a.affine(x, -1.0, 1.0)?];
-        let ratio = a.binary(BinaryFunction::Divide, more, less)?;
-        let log = a.unary(Unary::Log, ratio)?;
-        return one(a.affine(log, 0.5, 0.0)?);
-    }
-    // ln(x + √(x² ± 1)).
-    if a.node.op_type == "Acosh" {
-        // In two roots, so that nothing cancels near 1.
-        let [less, more] = [a.affine(x, 1.0, -1.0)?, a.affine(x, 1.0, 1.0)?];
-        let [less, more] = [a.unary(Unary::Sqrt, less)?, a.unary(Unary::Sqrt, more)?];
-        let root = a.binary(BinaryFunction::Multiply, less, more)?;
-        let sum = a.binary(BinaryFunction::Add, x, root)?;
-        return one(a.unary(Unary::Log, sum)?);
-    }
-    // Of asinh the size, since a negative x cancels.
-    let size = a.unary(Unary::Abs, x)?;
-    let square = a.unary(Unary::Square, size)?;
-    let other = a.affine(square, 1.0, 1.0)?;
-    let root = a.unary(Unary::Sqrt, other)?;
-    let sum = a.binary(BinaryFunction::Add, size, root)?;
-    let log = a.unary(Unary::Log, sum)?;
-    let sign = a.unary(Unary::Sign, x)?;
-    one(a.binary(BinaryFunction::Multiply, log, sign)?)
 }

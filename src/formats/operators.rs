@@ -112,7 +112,7 @@ const OF_TENSORFLOW: &[(&str, &str, &[&str])] = &[
     ("math.log1p", "log1p", &[]), ("math.sigmoid", "sigmoid", &[]), ("math.log_sigmoid", "log_sigmoid", &[]),
     ("math.tanh", "tanh", &[]), ("math.sin", "sin", &[]), ("math.cos", "cos", &[]), ("math.tan", "tan", &[]),
     ("math.asin", "arcsin", &[]), ("math.acos", "arccos", &[]), ("math.atan", "arctan", &[]), ("math.sinh", "sinh", &[]),
-    ("math.cosh", "cosh", &[]), ("math.floor", "floor", &[]), ("math.ceil", "ceil", &[]), ("math.round", "round", &[]),
+    ("math.cosh", "cosh", &[]), ("math.asinh", "arcsinh", &[]), ("math.acosh", "arccosh", &[]), ("math.atanh", "arctanh", &[]), ("math.floor", "floor", &[]), ("math.ceil", "ceil", &[]), ("math.round", "round", &[]),
     ("math.sign", "sign", &[]), ("math.reciprocal", "reciprocal", &[]), ("math.erf", "erf", &[]), ("math.softplus", "softplus", &[]),
     ("nn.relu", "relu", &[]), ("nn.relu6", "relu6", &[]), ("nn.silu", "silu", &[]), ("nn.swish", "silu", &[]), ("nn.gelu", "gelu", &[]),
     ("nn.elu", "elu", &[]), ("nn.selu", "selu", &[]), ("nn.leaky_relu", "leaky_relu", &[]), ("nn.softplus", "softplus", &[]),
@@ -640,20 +640,6 @@ impl OperatorWriter {
                 let floor = self.map(Unary::Floor, size);
                 one(self.tensors(BinaryFunction::Multiply, sign, floor)?)
             }
-            "sinh" | "cosh" => {
-                let x = input(0)?;
-                let minus = self.map(Unary::Neg, x);
-                // Near 0 the powers are alike, and their difference loses what is small beside 1.
-                let difference = if call.function == "sinh" {
-                    let (up, down) = (self.map(Unary::Expm1, x), self.map(Unary::Expm1, minus));
-                    self.tensors(BinaryFunction::Subtract, up, down)?
-                } else {
-                    let (up, down) =
-                        (self.activation(Activation::Exponential, x), self.activation(Activation::Exponential, minus));
-                    self.tensors(BinaryFunction::Add, up, down)?
-                };
-                one(self.map(Unary::Affine { scale: 0.5, offset: 0.0 }, difference))
-            }
             "arctan" => one(self.number(BinaryFunction::Arctangent, input(0)?, 1.0)?),
             "arcsin" | "arccos" => {
                 let x = input(0)?;
@@ -664,13 +650,6 @@ impl OperatorWriter {
                 let other = self.map(Unary::Sqrt, rest);
                 let (y, x) = if call.function == "arcsin" { (x, other) } else { (other, x) };
                 one(self.tensors(BinaryFunction::Arctangent, y, x)?)
-            }
-            "arctanh" => {
-                let x = input(0)?;
-                let minus = self.map(Unary::Neg, x);
-                let (more, less) = (self.map(Unary::Log1p, x), self.map(Unary::Log1p, minus));
-                let difference = self.tensors(BinaryFunction::Subtract, more, less)?;
-                one(self.map(Unary::Affine { scale: 0.5, offset: 0.0 }, difference))
             }
             "deg2rad" => one(self.map(Unary::Affine { scale: 1f32.to_radians(), offset: 0.0 }, input(0)?)),
             "rad2deg" => one(self.map(Unary::Affine { scale: 1f32.to_degrees(), offset: 0.0 }, input(0)?)),

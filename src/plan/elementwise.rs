@@ -15,7 +15,7 @@
 //! `tests/gradients.rs` compares every row with its reference, and its derivative with differences of it, and asks for a range
 //! of inputs where the function has none of all numbers.
 //!
-//! `Erfc` was added so: `unary.rs`, `lib/math.wgsl`, `lib/slope.wgsl` and the two files of the reference; beyond the recipe, a row
+//! `Erfc` was added so, and `Sinh` and its kin: `unary.rs`, `lib/math.wgsl`, `lib/slope.wgsl` and the two files of the reference; beyond the recipe, a row
 //! in `tests/verify.rs` and one in `tests/common/strided.rs`, and what Keras makes of it in `tests/fixtures/findings`; nobody asks for these, nor for
 //! the function in `onnx_fold.rs`, where constants of ONNX files are computed.
 //!

@@ -41,6 +41,11 @@ pub(super) fn unary(input: &Array, function: &Unary) -> Estimate {
             let y = std::f64::consts::PI * x;
             if x == 0.0 { 1.0 } else { y.sin() / y }
         }),
+        Unary::Sinh => of(&f64::sinh),
+        Unary::Cosh => of(&f64::cosh),
+        Unary::Asinh => of(&f64::asinh),
+        Unary::Acosh => of(&f64::acosh),
+        Unary::Atanh => of(&f64::atanh),
         Unary::Square => of(&|x| x * x),
         Unary::IsNan => of(&|x| truth(x.is_nan())),
         Unary::Clip { min, max } => of(&|x| smaller(larger(x, min.into()), max.into())),

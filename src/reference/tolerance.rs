@@ -158,6 +158,9 @@ pub fn function_error(name: &str, x: f64, y: f64) -> f64 {
         "expm1" => ACTIVATION * y.abs() + (EXPONENTIAL + x.abs() * 2.0 * UNIT) * (y + 1.0),
         // Two exponentials, of which one's argument is reduced from as much as x².
         "erfc" => (2.0 * EXPONENTIAL + (32.0 + 2.0 * x * x) * UNIT) * y.abs() + f64::from(f32::MIN_POSITIVE),
+        // The square of an exponential of half of x.
+        "sinh" | "cosh" => (2.0 * EXPONENTIAL + x.abs() * 2.0 * UNIT) * y.abs(),
+        "asinh" | "acosh" | "atanh" => ACTIVATION * y.abs(),
         // The quotient of two numbers, the lower of which may be small.
         "tan" => ACTIVATION * (1.0 + y * y),
         _ => ACTIVATION + ACTIVATION * y.abs(),

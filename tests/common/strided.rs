@@ -550,7 +550,7 @@ fn functions(dtype: DType) -> Vec<Case> {
     let round = |x: f64| if (x - x.trunc()).abs() == 0.5 { 2.0 * (x / 2.0).round() } else { x.round() };
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     type Row<'a> = (Unary, &'a dyn Fn(f64) -> f64, bool);
-    let rows: [Row<'_>; 29] = [
+    let rows: [Row<'_>; 32] = [
         (Unary::Abs, &f64::abs, false),
         (Unary::Neg, &|x| -x, false),
         (Unary::Sqrt, &f64::sqrt, true),
@@ -567,6 +567,9 @@ fn functions(dtype: DType) -> Vec<Case> {
         (Unary::Sin, &f64::sin, false),
         (Unary::Cos, &f64::cos, false),
         (Unary::Tan, &f64::tan, false),
+        (Unary::Sinh, &f64::sinh, false),
+        (Unary::Cosh, &f64::cosh, false),
+        (Unary::Asinh, &f64::asinh, false),
         (Unary::Square, &|x| x * x, false),
         (Unary::Clip { min: -1.5, max: 2.0 }, &|x| x.clamp(-1.5, 2.0), false),
         (Unary::Clip { min: f32::NEG_INFINITY, max: 2.0 }, &|x| x.min(2.0), false),
