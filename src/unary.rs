@@ -15,9 +15,9 @@ use crate::{Error, Result};
 
 /// An element-wise function as shaders have it.
 pub(crate) struct ShaderFunction {
-    /// In `lib/activation.wgsl` or `lib/math.wgsl`.
+    /// In `lib/activation.wgsl`, `lib/math.wgsl` or `lib/sine.wgsl`.
     pub(crate) name: &'static str,
-    /// Its derivative, in `lib/slope.wgsl`.
+    /// Its derivative, in `lib/slope.wgsl`, or beside it in `lib/sine.wgsl`.
     pub(crate) slope: &'static str,
     /// Whether it is less than a dozen instructions.
     pub(crate) is_short: bool,

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 use wgpu_conv::formats::KerasFile;
 use wgpu_conv::layers::{
-    BinaryFunction, Broadcast, CustomLayer, CustomLayers, Dense, Initializer, Merge, ReadOptions, Wgsl,
+    BinaryFunction, Broadcast, CustomLayer, CustomLayers, Dense, Initializer, LayerConfig, Map, Merge, ReadOptions,
+    Wgsl,
 };
 use wgpu_conv::model::{Architecture, Model};
-use wgpu_conv::{Activation, HostTensor};
+use wgpu_conv::{Activation, HostTensor, Shape, Tensor, Unary};
 
 /// The files that are refused, and what the refusal must say.
 const REFUSED: &[(&str, &[&str])] = &[
@@ -177,11 +178,36 @@ fn files_are_right_or_refused_with_the_true_reason() {
     assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), files.len(), wrong.join("\n"));
 }
 
+/// Units of the last place, of the sine, cosine and tangent of numbers of every size, and near whole quarters of a turn.
+#[test]
+fn angles_are_right_to_a_few_units_of_the_last_place() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let least = 1e-5f32.to_bits();
+    let mut x: Vec<f32> =
+        (0..1 << 16).map(|i| f32::from_bits(least + i * ((f32::INFINITY.to_bits() - least) >> 16))).collect();
+    x.extend((1..1 << 15).map(|quarters| (f64::from(quarters) * std::f64::consts::FRAC_PI_2) as f32));
+    type Row = (Unary, fn(f64) -> f64, f64);
+    let rows: [Row; 3] = [(Unary::Sin, f64::sin, 3.0), (Unary::Cos, f64::cos, 3.0), (Unary::Tan, f64::tan, 6.0)];
+    for (function, exact, limit) in rows {
+        let config = LayerConfig::from(Map::new(function));
+        let layer = config.build_all(&gpu, &[Shape::from([x.len()]).into()]).unwrap();
+        let made = layer.call(&Tensor::from_slice(&gpu, [x.len()], &x).unwrap()).unwrap().read::<f32>().unwrap();
+        let off = x.iter().zip(made).map(|(&x, value)| {
+            let exact = exact(x.into());
+            let unit = f64::from((exact as f32).abs().next_up()) - f64::from((exact as f32).abs());
+            ((f64::from(value) - exact).abs() / unit, x)
+        });
+        let (worst, at) = off.fold((0.0, 0.0), |worst, off| if worst.0 < off.0 { off } else { worst });
+        println!("{function:?}: {worst:.2} units at {at:e}");
+        assert!(worst <= limit, "{function:?} of {at:e} is off by {worst} units");
+    }
+}
+
 /// Functions of numbers of every size, where a tensor's largest value says nothing about the others: each by itself.
 #[test]
 fn values_of_every_size_agree_with_keras() {
     let Some(gpu) = gpu::gpu() else { return };
-    for name in ["each_hyperbolic"] {
+    for name in ["each_hyperbolic", "each_angle"] {
         let path = folder().join(format!("{name}.keras"));
         let bytes = std::fs::read(path.with_extension("safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();

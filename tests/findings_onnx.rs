@@ -779,7 +779,35 @@ fn hyperbolic_functions_hold_far_out_and_near() {
         true => ((2.0 * x.abs() / (1.0 - x.abs())).ln_1p() * 0.5).copysign(x),
         false => f64::NAN,
     });
+    near("Sin", FAR, f64::sin);
+    near("Cos", FAR, f64::cos);
+    near("Tan", FAR, f64::tan);
 }
+
+/// Angles of many turns, and some that are near whole quarters of one.
+const FAR: &[f32] = &[
+    0.5,
+    -0.5,
+    1.570_796_4,
+    22.0,
+    -355.0,
+    12_800.0,
+    12_801.0,
+    1.5e5,
+    1e6,
+    -1e7,
+    12_345_678.0,
+    1e10,
+    -1e20,
+    1e30,
+    3e38,
+    f32::MAX,
+    // 16367173 · 2^72, nearer to one than any other number.
+    7.729_179e28,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+];
 
 /// Of constants too, products are those of NumPy's matmul where they are no matrices.
 #[test]

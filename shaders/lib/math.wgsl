@@ -1,4 +1,4 @@
-// Sine, logarithm, power, rounding, …: WGSL has most of them, but leaves some inaccurate or undefined for some values.
+// Logarithm, power, rounding, …: WGSL has most of them, but leaves some inaccurate or undefined for some values.
 //
 // Element-wise functions beside Keras's activations; stands behind lib/activation.wgsl, whose helpers it uses.
 
@@ -78,19 +78,6 @@ fn modulo(a: Acc, b: Acc) -> Acc {
     return select(left, left + b, (left != Acc(0.0)) & ((left < Acc(0.0)) != (b < Acc(0.0))));
 }
 
-/// sin x where `shift` is 0, cos x where it is 1: a polynomial on [−π/4, π/4], by quadrant. Drivers may be wrong by 2⁻¹¹.
-fn sound_sin(x: Acc, shift: u32) -> Acc {
-    let turns = round(x * Acc(0.63661975));
-    // π/2 in three parts, of which the products with `turns` are exact or small.
-    let r = ((x - turns * Acc(1.5703125)) - turns * Acc(4.8375130e-4)) - turns * Acc(7.549790e-8);
-    let r2 = r * r;
-    let sine = r * (Acc(1.0) + r2 * (Acc(-0.16666667) + r2 * (Acc(0.008333333) + r2 * Acc(-0.00019841270))));
-    let cosine = Acc(1.0) + r2 * (Acc(-0.5) + r2 * (Acc(0.041666668) + r2 * (Acc(-0.0013888889) + r2 * Acc(2.4801587e-5))));
-    let quadrant = AccBits(AccInt(turns)) + AccBits(shift);
-    let value = select(sine, cosine, (quadrant & AccBits(1u)) == AccBits(1u));
-    return select(value, -value, (quadrant & AccBits(2u)) == AccBits(2u));
-}
-
 fn math_abs(x: Acc) -> Acc { return abs(x); }
 fn math_neg(x: Acc) -> Acc { return -x; }
 fn math_sqrt(x: Acc) -> Acc { return keep_nan(x, sqrt(x)); }
@@ -106,15 +93,6 @@ fn math_floor(x: Acc) -> Acc { return keep_nan(x, floor(x)); }
 fn math_ceil(x: Acc) -> Acc { return keep_nan(x, ceil(x)); }
 fn math_round(x: Acc) -> Acc { return keep_nan(x, round(x)); }
 fn math_sign(x: Acc) -> Acc { return keep_nan(x, sign(x)); }
-fn math_sin(x: Acc) -> Acc { return sound_sin(x, 0u); }
-fn math_cos(x: Acc) -> Acc { return sound_sin(x, 1u); }
-fn math_tan(x: Acc) -> Acc { return sound_sin(x, 0u) / sound_sin(x, 1u); }
-/// sin(πx) / (πx), where x loses its even part first, which is exact.
-fn math_sinc(x: Acc) -> Acc {
-    let rest = x - Acc(2.0) * round(x * Acc(0.5));
-    let quotient = sound_sin(Acc(3.14159265) * rest, 0u) / (Acc(3.14159265) * x);
-    return select(quotient, Acc(1.0), x == Acc(0.0));
-}
 /// e^|x| / 2, as a product of which no factor is too large before it is.
 fn half_exp(x: Acc) -> Acc {
     let root = exp(Acc(0.5) * abs(x));

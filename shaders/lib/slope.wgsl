@@ -149,23 +149,6 @@ fn math_sign_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_is_nan_slope(x: Acc) -> Acc { return Acc(0.0); }
 fn math_erf_slope(x: Acc) -> Acc { return Acc(1.1283792) * exp(-x * x); }
 fn math_erfc_slope(x: Acc) -> Acc { return Acc(-1.1283792) * exp(-x * x); }
-fn math_sin_slope(x: Acc) -> Acc { return math_cos(x); }
-fn math_cos_slope(x: Acc) -> Acc { return -math_sin(x); }
-
-fn math_tan_slope(x: Acc) -> Acc {
-    let c = math_cos(x);
-    return Acc(1.0) / (c * c);
-}
-
-/// (cos(πx) − sinc x) / x, which cancels near 0: the series stands there.
-fn math_sinc_slope(x: Acc) -> Acc {
-    let rest = x - Acc(2.0) * round(x * Acc(0.5));
-    let quotient = (sound_sin(Acc(3.14159265) * rest, 1u) - math_sinc(x)) / x;
-    let y = Acc(9.8696044) * x * x;
-    let near = x * (Acc(-3.2898681) + y * (Acc(0.32898681) - y * (Acc(0.011749529) - y * Acc(0.00021758387))));
-    return select(quotient, near, abs(x) < Acc(0.25));
-}
-
 fn math_sinh_slope(x: Acc) -> Acc { return math_cosh(x); }
 fn math_cosh_slope(x: Acc) -> Acc { return math_sinh(x); }
 /// 1 / |x| where all else of √(1 + x²) is rounded off, and the square may be too large.

@@ -8,7 +8,7 @@
 //! 1. A row of the table in `unary.rs`: its name, its parameters, and what Keras and ONNX call it, whose files are read by
 //!    that.
 //! 2. The function in `lib/math.wgsl` by the name `math_…`, and its derivative in `lib/slope.wgsl` by `math_…_slope`;
-//!    `tests/shaders.rs` asks for both.
+//!    `tests/shaders.rs` asks for both. Both stand in `lib/sine.wgsl` where they are about angles.
 //! 3. Its reference in f64, for which the compiler asks (`reference/operators.rs`), and how far off it may be, where that is
 //!    other than by a few units of the last place (`reference/tolerance.rs`).
 //!

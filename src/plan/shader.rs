@@ -28,6 +28,8 @@ pub(crate) const IMAGE: Part = part!("lib/image.wgsl");
 pub(crate) const LARGEST: Part = part!("lib/largest.wgsl");
 pub(crate) const ACTIVATION: Part = part!("lib/activation.wgsl");
 pub(crate) const MATH: Part = part!("lib/math.wgsl");
+/// Behind the parts of a shader whose function stands here, and of no other: see [`Shader::wgsl`].
+const SINE: Part = part!("lib/sine.wgsl");
 pub(crate) const SLOPE: Part = part!("lib/slope.wgsl");
 
 /// The value of a name that a shader's preamble declares.
@@ -63,7 +65,7 @@ impl Shader {
     /// The complete WGSL text.
     ///
     /// Parts are joined as they are, but for [unrolled] loops: WGSL lets declarations stand in any order, only `enable`
-    /// comes first.
+    /// comes first. The functions of angles are long, and stand behind them where the shader's own function is among them.
     ///
     /// [unrolled]: crate#unrolled-loops
     pub fn wgsl(&self) -> String {
@@ -88,7 +90,12 @@ impl Shader {
         if let Some(function) = self.activation {
             let _ = writeln!(text, "fn activate(x: Acc) -> Acc {{ return {function}(x); }}");
         }
-        for part in &self.parts {
+        let functions = self.constants.iter().filter_map(|(_, value)| match value {
+            Constant::Function(function) => Some(*function),
+            _ => None,
+        });
+        let turns = self.activation.into_iter().chain(functions).any(|name| SINE.text.contains(&format!("fn {name}(")));
+        for part in self.parts.iter().chain(turns.then_some(&SINE)) {
             let _ = writeln!(text, "// {}", part.file);
             unroll(&part.text.lines().collect::<Vec<_>>(), &self.constants, &mut text);
         }
