@@ -207,7 +207,7 @@ fn angles_are_right_to_a_few_units_of_the_last_place() {
 #[test]
 fn values_of_every_size_agree_with_keras() {
     let Some(gpu) = gpu::gpu() else { return };
-    for name in ["each_hyperbolic", "each_angle"] {
+    for name in ["each_hyperbolic", "each_angle", "each_power"] {
         let path = folder().join(format!("{name}.keras"));
         let bytes = std::fs::read(path.with_extension("safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();

@@ -788,7 +788,7 @@ fn hyperbolic_functions_hold_far_out_and_near() {
 const FAR: &[f32] = &[
     0.5,
     -0.5,
-    1.570_796_4,
+    std::f32::consts::FRAC_PI_2,
     22.0,
     -355.0,
     12_800.0,
@@ -808,6 +808,40 @@ const FAR: &[f32] = &[
     f32::NEG_INFINITY,
     f32::NAN,
 ];
+
+/// Infinities, zeros and NaN as bases and exponents: NumPy 2's float32 power.
+#[test]
+fn powers_of_what_is_no_number_are_those_of_numpy() {
+    use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
+    let Some(gpu) = gpu::gpu() else { return };
+    let (i, n) = (f32::INFINITY, f32::NAN);
+    let exponents = [-i, -2.0, -1.0, -0.0, 0.0, 1.0, 2.0, i, n, 0.5, -0.5];
+    let rows = [
+        (-i, [0.0, 0.0, -0.0, 1.0, 1.0, -i, i, i, n, i, 0.0]),
+        (-2.0, [0.0, 0.25, -0.5, 1.0, 1.0, -2.0, 4.0, i, n, n, n]),
+        (-1.0, [1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0, n, n, n]),
+        (-0.0, [i, i, -i, 1.0, 1.0, -0.0, 0.0, 0.0, n, 0.0, i]),
+        (0.0, [i, i, i, 1.0, 1.0, 0.0, 0.0, 0.0, n, 0.0, i]),
+        (1.0, [1.0; 11]),
+        (2.0, [0.0, 0.25, 0.5, 1.0, 1.0, 2.0, 4.0, i, n, SQRT_2, FRAC_1_SQRT_2]),
+        (i, [0.0, 0.0, 0.0, 1.0, 1.0, i, i, i, n, i, 0.0]),
+        (n, [n, n, n, 1.0, 1.0, n, n, n, n, n, n]),
+    ];
+    let mut bases = vec![1.0; 32];
+    bases[..9].copy_from_slice(&rows.map(|(base, _)| base));
+    for (place, exponent) in exponents.into_iter().enumerate() {
+        // An exponent for all, and one for each.
+        for dims in [&[][..], &[1, 2, 4, 4]] {
+            let constants = vec![floats("e", dims, exponent)];
+            let made = computed(&gpu, &file(13, vec![node("Pow", &["x", "e"], &["y"], vec![])], constants), &bases);
+            for ((base, row), value) in rows.iter().zip(made) {
+                let expected = row[place];
+                let same = value.is_nan() && expected.is_nan() || value == expected;
+                assert!(same || (value - expected).abs() < 1e-5, "{base}^{exponent} is {expected}, not {value}");
+            }
+        }
+    }
+}
 
 /// Of constants too, products are those of NumPy's matmul where they are no matrices.
 #[test]

@@ -34,11 +34,15 @@ fn power(x: Acc, y: Acc) -> Acc {
         left = left >> AccBits(1u);
     }
     let repeated = select(product, Acc(1.0) / product, y < Acc(0.0));
-    let magnitude = exp(y * sound_log(abs(x)));
+    // Every power of 1 is 1, the infinite ones too.
+    let grown = y * sound_log(abs(x));
+    let magnitude = select(keep_nan(grown, exp(grown)), Acc(1.0), abs(x) == Acc(1.0));
     let whole = floor(y) == y;
     let odd = floor(y * Acc(0.5)) * Acc(2.0) != y;
     let negative = x < Acc(0.0);
-    let general = select(magnitude, select(sqrt(x), select(magnitude, -magnitude, odd), whole), negative);
+    // Of −∞ only the size is known.
+    let part = select(sqrt(x), magnitude, abs(x) > Acc(3.4028235e38));
+    let general = select(magnitude, select(part, select(magnitude, -magnitude, odd), whole), negative);
     return select(general, repeated, whole & (abs(y) <= Acc(64.0)));
 }
 
