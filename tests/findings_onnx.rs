@@ -843,6 +843,36 @@ fn powers_of_what_is_no_number_are_those_of_numpy() {
     }
 }
 
+/// Whole numbers stay whole and in the range of their type: onnxruntime 1.32's values.
+#[test]
+fn shrunk_whole_numbers_are_cut_off() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let shrunk = |data_type: i64, bias: f32, lambd: f32| {
+        let nodes = vec![
+            node("Cast", &["x"], &["i"], vec![int("to", data_type)]),
+            node("Shrink", &["i"], &["s"], vec![number("bias", bias), number("lambd", lambd)]),
+            node("Cast", &["s"], &["y"], vec![int("to", 1)]),
+        ];
+        file(17, nodes, vec![])
+    };
+    let of = |file: &File, given: &[f32]| {
+        let mut x = vec![0.0; 32];
+        x[..given.len()].copy_from_slice(given);
+        computed(&gpu, file, &x)[..given.len()].to_vec()
+    };
+    let bytes = [-128.0, -100.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 100.0, 127.0];
+    assert_eq!(of(&shrunk(3, 0.7, 1.5), &bytes), [-127.0, -99.0, -2.0, -1.0, 0.0, 0.0, 0.0, 1.0, 2.0, 99.0, 126.0]);
+    assert_eq!(of(&shrunk(3, 1.5, 0.5), &bytes), [-126.0, -98.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 98.0, 125.0]);
+    let wrapped = [84.0, 112.0, -47.0, -46.0, -45.0, 0.0, 45.0, 46.0, 47.0, -112.0, -85.0];
+    assert_eq!(of(&shrunk(3, -300.6, 0.5), &bytes), wrapped);
+    assert_eq!(of(&shrunk(2, 5.25, 0.5), &[0.0, 1.0, 2.0, 3.0, 100.0, 255.0]), [0.0, 252.0, 253.0, 254.0, 94.0, 249.0]);
+    assert_eq!(of(&shrunk(6, 0.7, 1.5), &[-3.0, -1.0, 0.0, 1.0, 3.0]), [-2.0, 0.0, 0.0, 0.0, 2.0]);
+    assert!(refusal(&shrunk(12, 5.25, 0.5)).contains("cast them to int64"), "{}", refusal(&shrunk(12, 5.25, 0.5)));
+    assert_eq!(of(&shrunk(12, 0.7, 1.5), &[0.0, 1.0, 3.0]), [0.0, 0.0, 2.0]);
+    // Floats keep their fractions.
+    assert_eq!(of(&shrunk(1, 0.75, 1.5), &[-3.0, 2.5, 1.0]), [-2.25, 1.75, 0.0]);
+}
+
 /// Of constants too, products are those of NumPy's matmul where they are no matrices.
 #[test]
 fn constants_of_more_axes_are_multiplied() {

@@ -359,13 +359,7 @@ fn divide(a: &mut Apply) -> Outcome<Vec<Term>> {
 /// A power, of the base's type.
 fn pow(a: &mut Apply) -> Outcome<Vec<Term>> {
     let power = a.broadcast(BinaryFunction::Power)?;
-    match power[..] {
-        [Term::Made(power)] if a.is_whole(0) => {
-            let whole = a.cut(power)?;
-            Ok(vec![a.fitted(Term::Made(whole))?])
-        }
-        _ => Ok(power),
-    }
+    a.cut_fitted(power)
 }
 
 fn mean(a: &mut Apply) -> Outcome<Vec<Term>> {
@@ -446,8 +440,17 @@ fn swish(a: &mut Apply) -> Outcome<Vec<Term>> {
     }
 }
 
+/// Of whole numbers too in floating point, and cut off, as onnxruntime has it.
 fn shrink(a: &mut Apply) -> Outcome<Vec<Term>> {
-    a.map(Unary::Shrink { threshold: a.node.float("lambd", 0.5), bias: a.node.float("bias", 0.0) })
+    let (threshold, bias) = (a.node.float("lambd", 0.5), a.node.float("bias", 0.0));
+    if bias > threshold && [12, 13].contains(&a.type_of(0)) {
+        return Err(at(
+            "bias",
+            "beyond lambd it makes uint32 and uint64 negative, which wrap around; cast them to int64 first",
+        ));
+    }
+    let shrunk = a.map(Unary::Shrink { threshold, bias })?;
+    a.cut_fitted(shrunk)
 }
 
 fn prelu(a: &mut Apply) -> Outcome<Vec<Term>> {

@@ -127,6 +127,17 @@ impl Apply<'_> {
         }
     }
 
+    /// What floating point makes of the first input: of whole numbers, cut off towards 0, in the range of their type.
+    pub(super) fn cut_fitted(&mut self, terms: Vec<Term>) -> Outcome<Vec<Term>> {
+        match terms[..] {
+            [Term::Made(x)] if self.is_whole(0) => {
+                let whole = self.cut(x)?;
+                Ok(vec![self.fitted(Term::Made(whole))?])
+            }
+            _ => Ok(terms),
+        }
+    }
+
     /// `function` of the first input, in the range of its type.
     pub(super) fn map_fitted(&mut self, function: Unary) -> Outcome<Vec<Term>> {
         let x = self.value(0)?;
