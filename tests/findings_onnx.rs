@@ -107,6 +107,8 @@ struct Function {
     node: Vec<Node>,
     #[prost(message, repeated, tag = "9")]
     opset_import: Vec<OperatorSet>,
+    #[prost(string, tag = "10")]
+    domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -144,6 +146,8 @@ struct Node {
     op_type: String,
     #[prost(message, repeated, tag = "5")]
     attribute: Vec<Attribute>,
+    #[prost(string, tag = "7")]
+    domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -314,7 +318,7 @@ fn nothing_that_changes_a_nodes_meaning_is_ignored() {
         ("a function that makes nothing", calling(&["a"], &["b"], vec![], 13), "nothing makes"),
         (
             "a function that calls itself",
-            calling(&["a"], &["b"], vec![node("Relu", &["a"], &["b"], vec![])], 13),
+            calling(&["a"], &["b"], vec![call("Relu", &["a"], &["b"], OWN)], 13),
             "calls itself",
         ),
         (
@@ -333,12 +337,46 @@ fn nothing_that_changes_a_nodes_meaning_is_ignored() {
     assert!(refusal(&two).contains("two versions"), "{}", refusal(&two));
 }
 
-/// A file that defines Relu itself, for the opset of this number, and calls it.
+/// A file that defines Relu itself in a domain of its own, for the opset of this number, and calls it.
 fn calling(input: &[&str], output: &[&str], node: Vec<Node>, version: i64) -> File {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     let opset_import = vec![OperatorSet { domain: String::new(), version }];
-    let function = Function { name: "Relu".into(), input: owned(input), output: owned(output), node, opset_import };
-    File { functions: vec![function], ..file(13, vec![self::node("Relu", &["x"], &["y"], vec![])], vec![]) }
+    let (name, domain) = ("Relu".into(), OWN.into());
+    let function = Function { name, input: owned(input), output: owned(output), node, opset_import, domain };
+    File { functions: vec![function], ..file(13, vec![call("Relu", &["x"], &["y"], OWN)], vec![]) }
+}
+
+const OWN: &str = "own";
+
+/// A call of an operator of a domain.
+fn call(operator: &str, inputs: &[&str], outputs: &[&str], domain: &str) -> Node {
+    Node { domain: domain.into(), ..node(operator, inputs, outputs, vec![]) }
+}
+
+/// An operator that is known means what it does, whatever function of the file has its name: onnxruntime 1.32's choice.
+#[test]
+fn known_operators_stand_before_functions_of_their_name() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let x: Vec<f32> = (-16..16).map(|place| place as f32).collect();
+    let defined = |name: &str, of_function: &str, of_call: &str| {
+        let mut file = calling(&["a"], &["b"], vec![node("Neg", &["a"], &["b"], vec![])], 13);
+        file.functions[0].name = name.into();
+        file.functions[0].domain = of_function.into();
+        file.graph.as_mut().unwrap().node = vec![call(name, &["x"], &["y"], of_call)];
+        file
+    };
+    let relu: Vec<f32> = x.iter().map(|x| x.max(0.0)).collect();
+    let negative: Vec<f32> = x.iter().map(|x| -x).collect();
+    for (of_function, of_call) in [("", ""), ("ai.onnx", ""), ("", "ai.onnx"), ("ai.onnx", "ai.onnx")] {
+        assert_eq!(computed(&gpu, &defined("Relu", of_function, of_call), &x), relu, "{of_function} {of_call}");
+        let unknown = refusal(&defined("MyRelu", of_function, of_call));
+        assert!(unknown.contains("a domain of its own"), "{unknown}");
+    }
+    let gelu = computed(&gpu, &defined("Gelu", "com.microsoft", "com.microsoft"), &x);
+    assert!((gelu[15] - -0.158_655_26).abs() < 1e-6, "{gelu:?}");
+    for (name, domain) in [("Relu", OWN), ("MyRelu", "com.microsoft")] {
+        assert_eq!(computed(&gpu, &defined(name, domain, domain), &x), negative, "{name}");
+    }
 }
 
 /// Functions that call the next one each, so deep that they would leave no stack, and two of one name.
@@ -347,13 +385,13 @@ fn functions_stand_in_a_hundred_others_at_most() {
     let chain = |count: usize| {
         let name = |at: usize| format!("F{at}");
         let of = |at: usize| {
-            let called = if at + 1 < count { name(at + 1) } else { "Abs".into() };
-            Function {
-                name: name(at),
-                ..calling(&["a"], &["b"], vec![node(&called, &["a"], &["b"], vec![])], 13).functions.remove(0)
-            }
+            let called = match at + 1 < count {
+                true => call(&name(at + 1), &["a"], &["b"], OWN),
+                false => node("Abs", &["a"], &["b"], vec![]),
+            };
+            Function { name: name(at), ..calling(&["a"], &["b"], vec![called], 13).functions.remove(0) }
         };
-        File { functions: (0..count).map(of).collect(), ..file(13, vec![node("F0", &["x"], &["y"], vec![])], vec![]) }
+        File { functions: (0..count).map(of).collect(), ..file(13, vec![call("F0", &["x"], &["y"], OWN)], vec![]) }
     };
     assert_eq!(refusal(&chain(100)), "");
     for count in [101, 20_000] {
@@ -370,16 +408,17 @@ fn functions_cannot_ask_for_more_than_they_are() {
     let name = |number: usize| format!("f{number}");
     let functions = (0..40).map(|number| {
         let inner = name(number + 1);
-        let calls = vec![node(&inner, &["a"], &["m"], vec![]), node(&inner, &["m"], &["b"], vec![])];
+        let calls = vec![call(&inner, &["a"], &["m"], OWN), call(&inner, &["m"], &["b"], OWN)];
         Function {
             name: name(number),
             input: vec!["a".into()],
             output: vec!["b".into()],
             node: calls,
             opset_import: vec![],
+            domain: OWN.into(),
         }
     });
-    let file = File { functions: functions.collect(), ..file(13, vec![node("f0", &["x"], &["y"], vec![])], vec![]) };
+    let file = File { functions: functions.collect(), ..file(13, vec![call("f0", &["x"], &["y"], OWN)], vec![]) };
     let error = OnnxFile::from_bytes(&file.encode_to_vec()).unwrap_err();
     assert!(matches!(error, Error::Limit { .. }), "{error}");
 }

@@ -434,12 +434,12 @@ impl OnnxFile {
                 format!("opsets {} to {} are read; convert the model to one of them", OPSETS.start(), OPSETS.end());
             return Err(Error::unsupported(format!("{place}: opset {opset}"), range));
         }
-        // Its nodes mean what its version of the operators says.
-        let is_of = |function: &FunctionProto| {
-            let mut standard = function.opset_import.iter().filter(|set| is_standard(&set.domain));
-            standard.all(|set| set.version == opset)
+        // Where an operator is known, its name stands for it. The nodes of a function mean what its version of the operators says.
+        let is_called = |FunctionProto { domain, name, opset_import, .. }: &FunctionProto| {
+            let known = is_standard(domain) || domain == MICROSOFT && onnx_nodes::operator(true, name).is_ok();
+            !known && opset_import.iter().all(|set| !is_standard(&set.domain) || set.version == opset)
         };
-        let (functions, others): (Vec<_>, Vec<_>) = model.functions.into_iter().partition(is_of);
+        let (functions, others): (Vec<_>, Vec<_>) = model.functions.into_iter().partition(is_called);
         onnx_functions::inline(&mut graph, &functions, &meter, &place)?;
         check_names(&graph).map_err(|problem| Error::format(&place, problem))?;
         let mut constants = HashMap::new();
@@ -566,7 +566,7 @@ struct Translator<'a> {
     names: HashSet<String>,
     /// How often a layer's name has been taken already, to find a free one without trying all.
     taken: HashMap<String, usize>,
-    /// The operators that the file defines itself, by domain and name.
+    /// The operators that the file defines itself and that are not called, by domain and name.
     functions: HashSet<(&'a str, &'a str)>,
     meter: Rc<Meter>,
     unsupported: Vec<UnsupportedNode>,
@@ -738,15 +738,27 @@ impl<'a> Translator<'a> {
 
     /// What the outputs of `node` come to, with their element types.
     fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<(Term, i32)>, Refusal> {
-        let own = if is_standard(&node.domain) { &["", "ai.onnx"][..] } else { &[&*node.domain] };
-        if own.iter().any(|domain| self.functions.contains(&(*domain, &*node.op_type))) {
-            let why = "the file defines the operator itself, by another opset than the file's own: have the exporter write one";
-            return Err(why.into());
-        }
-        if !is_standard(&node.domain) && node.domain != MICROSOFT {
-            return Err(format!("operators of the domain {:?} are not known", node.domain).into());
-        }
-        let operator = onnx_nodes::operator(node.domain == MICROSOFT, &node.op_type)?;
+        let standard = is_standard(&node.domain);
+        let own = if standard { &["", "ai.onnx"][..] } else { &[&*node.domain] };
+        let known = match standard || node.domain == MICROSOFT {
+            true => onnx_nodes::operator(!standard, &node.op_type),
+            false => Err(format!("operators of the domain {:?} are not known", node.domain).into()),
+        };
+        let operator = match known {
+            Err(_) if own.iter().any(|domain| self.functions.contains(&(*domain, &*node.op_type))) => {
+                let why = match standard {
+                    true => {
+                        "the file defines it itself in ONNX's own domain, which onnxruntime calls no function of, nor is one \
+                             called here: have the exporter put it into a domain of its own"
+                    }
+                    false => {
+                        "the file defines the operator itself, by another opset than the file's own: have the exporter write one"
+                    }
+                };
+                return Err(why.into());
+            }
+            known => known?,
+        };
         operator.check(node)?;
         let inputs = node.input.iter().map(|name| self.term(name)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<i32> = node.input.iter().map(|name| self.type_of(name)).collect();

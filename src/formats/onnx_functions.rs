@@ -4,6 +4,9 @@
 //! nodes under names of their own: what the function is given is called as the call calls it, and so is what it makes;
 //! everything else has the name of the call in front. An attribute of a node that stands for an argument of the function is the
 //! call's argument, or the function's own default, or is left out.
+//!
+//! An operator of ONNX's own domain, or one of onnxruntime's that is known here, means what it does everywhere, also where the file
+//! has a function of its name: such a function never gets here. ONNX leaves it to runtimes which counts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,12 +15,6 @@ use prost::Message;
 use super::onnx_proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
 use crate::budget::Meter;
 use crate::{Error, Result};
-
-/// Whether names of domains are those of one set of operators.
-fn same_domain(one: &str, other: &str) -> bool {
-    let standard = |domain| super::onnx::is_standard(domain);
-    one == other || standard(one) && standard(other)
-}
 
 /// The functions of a file, while they take the place of their calls.
 struct Functions<'a> {
@@ -44,7 +41,6 @@ pub(super) fn inline(graph: &mut GraphProto, functions: &[FunctionProto], meter:
     }
     let mut names = HashSet::new();
     for FunctionProto { domain, name, overload, .. } in functions {
-        let domain = if super::onnx::is_standard(domain) { "" } else { domain };
         if !names.insert((domain, name, overload)) {
             return Err(Error::format(place, format!("the file defines the operator {name} twice")));
         }
@@ -66,9 +62,7 @@ impl Functions<'_> {
                 self.in_graph(graph, around)?;
             }
             let called = self.functions.iter().position(|function| {
-                function.name == node.op_type
-                    && same_domain(&function.domain, &node.domain)
-                    && function.overload == node.overload
+                function.name == node.op_type && function.domain == node.domain && function.overload == node.overload
             });
             let Some(called) = called else {
                 made.push(node);
