@@ -8,7 +8,7 @@ pub mod gpu;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use wgpu_conv::formats::KerasFile;
+use wgpu_conv::formats::{KerasFile, inspect};
 use wgpu_conv::layers::{
     BinaryFunction, Broadcast, CustomLayer, CustomLayers, Dense, Initializer, LayerConfig, Map, Merge, ReadOptions,
     Wgsl,
@@ -22,6 +22,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("custom_gate.keras", &["mine>Gate", "Python code", "KerasFile::open_custom"]),
     ("custom_wgsl.h5", &["3 of its layers", "mine>GeM", "mine>Blend", "KerasFile::open_custom"]),
     ("custom_wgsl.keras", &["3 of its layers", "mine>GeM", "mine>Blend", "KerasFile::open_custom"]),
+    ("external.keras", &["dataset layers/dense/vars/0", "external files"]),
     ("input_float16.keras", &["its dtype is float16", "make the input of float32"]),
     ("input_int32.keras", &["its dtype is int32", "make the input of float32"]),
     ("input_uint8.keras", &["its dtype is uint8", "make the input of float32"]),
@@ -176,6 +177,16 @@ fn files_are_right_or_refused_with_the_true_reason() {
     }
     assert!(files.len() > 60 && REFUSED.len() < files.len(), "{} files", files.len());
     assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), files.len(), wrong.join("\n"));
+}
+
+/// What stands in the way of a file is said without reading its values, too.
+#[test]
+fn weights_in_other_files_are_seen_by_inspection() {
+    let contents = inspect(folder().join("external.keras")).unwrap();
+    let [obstacle] = &contents.obstacles[..] else { panic!("{:?}", contents.obstacles) };
+    assert!(obstacle.kind == "weights" && obstacle.reason.contains("external files"), "{obstacle:?}");
+    let error = inspect(folder().join("external.weights.h5")).unwrap_err().to_string();
+    assert!(error.contains("dataset layers/dense/vars/0") && error.contains("external files"), "{error}");
 }
 
 /// Units of the last place, of the sine, cosine and tangent of numbers of every size, and near whole quarters of a turn.

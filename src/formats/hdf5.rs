@@ -146,16 +146,17 @@ impl WeightsFile {
     /// Names and shapes of all datasets.
     ///
     /// # Errors
-    /// [`Error::Format`] for a dataset without a shape, [`Error::Limit`] for more groups and datasets than the budget allows.
+    /// [`Error::Format`] for a dataset without a shape or with values in another file, and for a broken group; [`Error::Limit`]
+    /// for more groups and datasets than the budget allows.
     pub(super) fn shapes(&self) -> Result<Vec<(String, Shape)>> {
         let mut shapes = Vec::new();
         let mut broken = None;
-        self.walk("", &mut |path, dataset| match dataset.shape() {
+        self.walk("", &mut |path, dataset| match dataset.shape().and_then(|dims| lies_here(dataset).map(|()| dims)) {
             Ok(dims) => {
                 let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
                 shapes.push((path.to_owned(), dims.into()));
             }
-            Err(error) => broken = Some(self.broken(path, error)),
+            Err(error) => broken = Some(Error::format(format!("{}, dataset {path}", self.place), error.to_string())),
         })?;
         broken.map_or(Ok(shapes), Err)
     }
@@ -164,7 +165,7 @@ impl WeightsFile {
     /// in many, and even in itself: so each place of it is counted.
     ///
     /// # Errors
-    /// [`Error::Limit`] for more groups and datasets than the budget allows.
+    /// [`Error::Format`] for a broken group, [`Error::Limit`] for more groups and datasets than the budget allows.
     fn walk(&self, path: &str, see: &mut dyn FnMut(&str, &Dataset)) -> Result<()> {
         let Some(group) = self.found(path)? else { return Ok(()) };
         let mut groups = vec![(path.to_owned(), group, 0)];
@@ -176,10 +177,10 @@ impl WeightsFile {
         };
         while let Some((path, group, depth)) = groups.pop() {
             let within = |name: &str| counted(if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") });
-            for (name, dataset) in group.iter_datasets().into_iter().flatten() {
+            for (name, dataset) in group.iter_datasets().map_err(|error| self.broken(&path, error))? {
                 see(&within(&name)?, &dataset);
             }
-            for (name, group) in group.iter_groups().into_iter().flatten() {
+            for (name, group) in group.iter_groups().map_err(|error| self.broken(&path, error))? {
                 if left > 0 && depth < 64 {
                     left -= 1;
                     groups.push((within(&name)?, group, depth + 1));
@@ -213,7 +214,8 @@ impl WeightsFile {
         (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string(), is_count(index))).collect()
     }
 
-    /// The dataset `name` below the group at `path`.
+    /// The dataset `name` below the group at `path`. The memory that its values take is counted here, so that what is only looked
+    /// at is refused for it as what is read.
     ///
     /// # Errors
     /// [`Error::Format`] where there is no such group or dataset, and as for [`find_vars`](Self::find_vars).
@@ -309,7 +311,8 @@ impl WeightsFile {
     /// The group at `path`, if there is one.
     ///
     /// # Errors
-    /// [`Error::Limit`] where there are more groups beside those on the way than the budget allows.
+    /// [`Error::Format`] for a broken group on the way, [`Error::Limit`] where there are more groups beside those on the way than
+    /// the budget allows.
     fn found(&self, path: &str) -> Result<Option<Group>> {
         let Some((parent, name)) = path.rsplit_once('/').or_else(|| (!path.is_empty()).then_some(("", path))) else {
             return Ok(Some(self.file.root()));
@@ -318,7 +321,7 @@ impl WeightsFile {
             return Ok(siblings.get(name).cloned());
         }
         let Some(group) = self.found(parent)? else { return Ok(None) };
-        let Ok(list) = group.iter_groups() else { return Ok(None) };
+        let list = group.iter_groups().map_err(|error| self.broken(parent, error))?;
         let mut siblings = HashMap::new();
         for (name, group) in list {
             self.meter.memory(member_bytes(parent) + name.len() as u64)?;
@@ -342,6 +345,7 @@ impl WeightsFile {
         let dataset = group.dataset(name).map_err(|error| self.broken(path, error))?;
         let place = format!("{}, dataset {path}/{name}", self.place);
         let broken = |error: hdf5_pure::Error| Error::format(&place, error.to_string());
+        lies_here(&dataset).map_err(broken)?;
         let (address, stored) = match dataset.layout().map_err(broken)? {
             Layout::Compact { size } => (0, size),
             Layout::Contiguous { address, size } => (address.unwrap_or(0), size),
@@ -397,6 +401,9 @@ impl WeightsFile {
                 return refused(format!("{text}; found {}", kind_of(&other)));
             }
         };
+        let held = if matches!(decode, Decode::Whole(..)) { size_of::<i128>() } else { 0 };
+        let memory = elements.unwrap_or(u64::MAX).saturating_mul((held + size_of::<f32>()) as u64);
+        self.meter.memory(memory)?;
         Ok(Found { dataset, place, dims, decode })
     }
 
@@ -406,8 +413,6 @@ impl WeightsFile {
     /// [`Error::Format`] for whole numbers that would be rounded, and where the file contradicts itself.
     pub(super) fn read(&self, found: &Found) -> Result<HostTensor> {
         let Found { dataset, place, dims, decode } = found;
-        let held = if matches!(decode, Decode::Whole(..)) { size_of::<i128>() } else { 0 };
-        self.meter.memory(dims.iter().map(|&dim| dim as u64).product::<u64>() * (held + size_of::<f32>()) as u64)?;
         let raw = dataset.read_raw().map_err(|error| Error::format(place, error.to_string()))?;
         let values = match decode {
             Decode::Floats(decode) => decode(&raw),
@@ -462,6 +467,18 @@ fn kind_of(datatype: &Datatype) -> &'static str {
         Datatype::FixedPoint { .. } | Datatype::FloatingPoint { .. } => "numbers whose bytes stand in another order",
         Datatype::Opaque { .. } => "opaque bytes",
         _ => "no numbers",
+    }
+}
+
+/// Refuses a dataset whose values stand in other files, which its shape does not say, nor its layout, that of one which was
+/// never written; a read says so, also of nothing.
+fn lies_here(dataset: &Dataset) -> std::result::Result<(), hdf5_pure::Error> {
+    if !matches!(dataset.layout(), Ok(Layout::Contiguous { address: None, .. })) {
+        return Ok(());
+    }
+    match dataset.read_raw_rows(0, 0) {
+        Err(error @ hdf5_pure::Error::Format(FormatError::UnsupportedExternalStorage)) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -620,6 +637,7 @@ mod tests {
     use hdf5_pure::{FileBuilder, FloatingPointLayout};
 
     use super::*;
+    use crate::budget::Budget;
 
     fn read(build: impl FnOnce(&mut hdf5_pure::FileBuilder)) -> Result<Vec<HostTensor>> {
         let mut builder = FileBuilder::new();
@@ -679,6 +697,44 @@ mod tests {
             assert_eq!(file.read(&count[0]).unwrap().values[1], value as f32);
         }
         assert_eq!(file(i64::MIN).vars("vars").unwrap()[0].values[1], -(2f32.powi(63)));
+    }
+
+    /// Before any of them is held.
+    #[test]
+    fn whole_numbers_are_counted_where_they_are_found() {
+        let count = (Budget::default().memory / 20) as usize;
+        for (count, fits) in [(count - (1 << 16), true), (count + 1, false)] {
+            let mut builder = FileBuilder::new();
+            let mut vars = builder.create_group("vars");
+            vars.create_dataset("0").with_i8_data(&vec![1; count]).with_shape(&[count as u64]);
+            builder.add_group(vars.finish());
+            let meter = Meter::new("file", 0);
+            let mut file = WeightsFile::open(builder.finish().unwrap(), "file".into(), meter).unwrap();
+            let found = file.find_vars("vars", |_| false);
+            assert!(if fits { found.is_ok() } else { matches!(found, Err(Error::Limit { .. })) });
+        }
+    }
+
+    #[test]
+    fn a_broken_group_is_no_empty_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/findings/weights_only.weights.h5");
+        let whole = std::fs::read(path).unwrap();
+        let open = |bytes: Vec<u8>| WeightsFile::open(bytes, "file".into(), Meter::new("file", 0)).unwrap();
+        let group = "layers/conv2d/vars";
+        assert_eq!(
+            (open(whole.clone()).shapes().unwrap().len(), open(whole.clone()).vars(group).unwrap().len()),
+            (2, 2)
+        );
+        // The names in a group stand in such nodes.
+        let nodes: Vec<usize> = (0..whole.len() - 4).filter(|&at| whole[at..].starts_with(b"SNOD")).collect();
+        assert_eq!(nodes.len(), 4);
+        for at in nodes {
+            let mut bytes = whole.clone();
+            bytes[at] = b'_';
+            let mut file = open(bytes);
+            assert!(matches!(file.shapes(), Err(Error::Format { .. })), "the listing, at {at}");
+            assert!(matches!(file.vars(group), Err(Error::Format { .. })), "the weights, at {at}");
+        }
     }
 
     #[test]
