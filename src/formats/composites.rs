@@ -153,7 +153,9 @@ pub(super) fn wrapper(
             };
             let flag = |key: &str| config[key].as_bool().unwrap_or(false);
             if flag("stateful") {
-                return Err("its states are not kept from call to call: stateful must be false".into());
+                let why =
+                    "its states are not kept from call to call: stateful must be false; give them (initial_state)";
+                return Err(why.into());
             }
             if flag("return_state") && cells.len() > 1 {
                 return Err("the states of several cells are not returned: return_state must be false".into());

@@ -493,7 +493,11 @@ impl<const R: usize> Configured for ConvLSTM<R> {
         codec.field("return_sequences", &mut self.return_sequences)?;
         codec.field("return_state", &mut self.return_state)?;
         codec.field("go_backwards", &mut self.go_backwards)?;
-        codec.fixed("stateful", no(), "each call begins from zeros")?;
+        codec.fixed(
+            "stateful",
+            no(),
+            "each call begins from zeros, or from the states that it is given (`initial_state`)",
+        )?;
         codec.ignored("unroll", no());
         codec.field("zero_output_for_mask", &mut self.zero_output_for_mask)?;
         codec.field("filters", &mut self.filters)?;
