@@ -11,8 +11,6 @@
 // Memory, for each pixel: 1 + TAP_ROWS·NEW loads of a vec4 for HELD multiply-adds of one.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Vec>;
-@group(0) @binding(2) var<storage, read> gradient: array<Vec>;
 @group(0) @binding(3) var<storage, read_write> output: array<Acc>;
 
 /// The input under column `x` of a row of the image that begins at `start`; zero outside.
@@ -20,7 +18,7 @@ fn column_at(start: i32, x: i32) -> Acc {
     let inside = start >= 0 && x >= 0 && x < i32(params.in_w);
     let vectors = params.in_c / 4u;
     let at = u32(max(start, 0)) + u32(clamp(x, 0, i32(params.in_w) - 1)) * vectors;
-    return select(Acc(0.0), Acc(input[at]), inside);
+    return select(Acc(0.0), input_at(at), inside);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -64,7 +62,7 @@ fn main(
             }
         }
         for (var column = 0u; column < params.out_w; column++) {
-            let g = Acc(gradient[(line * params.out_w + column) * vectors + vector]);
+            let g = gradient_at((line * params.out_w + column) * vectors + vector);
             let x = i32(column * STRIDE_W) - i32(params.pad_w);
             // unroll
             for (var r = 0u; r < TAP_ROWS; r++) {

@@ -17,13 +17,10 @@
 // Memory, for four pixels: 4 + 4·IN_VECTORS / SUBGROUP loads of a vec4 per lane for 64·IN_VECTORS multiply-adds.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<In>;
-@group(0) @binding(2) var<storage, read> gradient: array<Vec>;
 @group(0) @binding(3) var<storage, read_write> output: array<Acc>;
 
 const_assert SUBGROUP == 4u || SUBGROUP == 8u;
 const_assert IN_VECTORS <= SUBGROUP;
-
 
 @compute @workgroup_size(SUBGROUP)
 fn main(
@@ -71,7 +68,7 @@ fn main(
             // unroll
             for (var q = 0u; q < FOUR; q++) {
                 let at = (gradient_line + min(column + q, behind)) * (params.out_c / 4u) + own_vector;
-                pixels[q] = select(vec4(0.0), vec4<f32>(gradient[at]), column + q <= behind);
+                pixels[q] = select(vec4(0.0), gradient_at(at), column + q <= behind);
             }
             var rows: array<vec4<f32>, LOADS>;
             // unroll

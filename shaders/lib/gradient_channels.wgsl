@@ -23,5 +23,5 @@ fn columns_of(reach: i32) -> vec2<u32> {
 
 /// Four channels of the pixel in column `x` of a line.
 fn row_at(line: u32, x: i32, channel: u32) -> vec4<f32> {
-    return vec4<f32>(input[((line * params.in_w + u32(x)) * params.in_c + channel) / 4u]);
+    return input_at(((line * params.in_w + u32(x)) * params.in_c + channel) / 4u);
 }

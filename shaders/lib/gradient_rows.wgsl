@@ -21,7 +21,7 @@ fn columns_of(reach: i32) -> vec2<u32> {
 /// One place of a line of `length`.
 fn place_at(start: u32, length: i32, place: i32) -> f32 {
     let at = u32(clamp(place, 0, length - 1));
-    return select(0.0, f32(input[start + at]), place >= 0 && place < length);
+    return select(0.0, input_at(start + at), place >= 0 && place < length);
 }
 
 /// Four neighbours of the row of the window that begins in column `x` of a line.

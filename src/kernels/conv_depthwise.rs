@@ -29,10 +29,15 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [_, _, w] = axes;
     let multiplier = geometry.group_out();
     let lanes = depthwise_lanes(problem);
-    // The longer the row, the more each value serves: then a longer row of outputs pays.
-    let long = w.effective_kernel() + 3 * u64::from(w.stride) > MOST_SPAN;
+    // The longer the row, the more each value serves: then a longer row of outputs pays, most of all where few invocations fill
+    // the device.
+    let tiles: &[u32] = match w.effective_kernel() + 3 * u64::from(w.stride) > MOST_SPAN {
+        true if caps.software => &[16, 8, 4, 2, 1],
+        true => &[8, 4, 2, 1],
+        false => &[4, 8, 2, 1],
+    };
     let mut plans = Vec::new();
-    for tile in if long { [8, 4, 2, 1] } else { [4u32, 8, 2, 1] } {
+    for &tile in tiles {
         // As many taps as registers hold and may be spelled out, in pieces of nearly the same length.
         let span_of =
             |taps: u32| u64::from(tile - 1) * u64::from(w.stride) + u64::from(taps - 1) * u64::from(w.dilation) + 1;

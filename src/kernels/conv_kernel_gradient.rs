@@ -23,7 +23,7 @@ use super::{accumulator, item_count, workgroups};
 use crate::geometry::ConvGeometry;
 use crate::plan::{
     Accuracy, Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, MOST_TURNS, Operand, Part, Plan, Shader,
-    Sums, params, part,
+    Sums, Texel, params, part,
 };
 use crate::{DType, DataFormat, Error, Result};
 
@@ -124,6 +124,35 @@ impl PixelLines {
         let length = count.div_ceil(useful.min(most).max(1)).max(1);
         let sums = if length * width <= CHAIN { Sums::Runs } else { Sums::Chain };
         Self { count, length, parts: count.div_ceil(length).max(1), accuracy: Accuracy::of(sums) }
+    }
+}
+
+/// The parts that read the input, in vectors of `lanes`, and the gradient in fours, and the bindings they read them by: textures
+/// where those are faster and large enough, whose types are added to `constants`.
+pub(super) fn sources(
+    problem: &KernelGradientProblem,
+    lanes: u32,
+    caps: &Caps,
+    constants: &mut Vec<(&'static str, Constant)>,
+) -> (Vec<Part>, [Binding; 2]) {
+    let KernelGradientProblem { geometry, dtype, .. } = *problem;
+    let [input, gradient] = [lanes, 4].map(|lanes| Texel { dtype, lanes });
+    match (caps.texels(geometry.in_elements(), input), caps.texels(geometry.out_elements(), gradient)) {
+        (Some(of_input), Some(of_gradient)) => {
+            constants.extend([
+                ("InputTexels", Constant::Type(of_input, 1)),
+                ("GradientTexels", Constant::Type(of_gradient, 1)),
+                ("TEXEL_ROW", Constant::U32(Texel::ROW)),
+            ]);
+            let read = if lanes == 4 { part!("lib/input_texels.wgsl") } else { part!("lib/input_texels_scalars.wgsl") };
+            let bindings = [Binding::Texels(Operand::Input, input), Binding::Texels(Operand::Gradient, gradient)];
+            (vec![part!("lib/texels.wgsl"), read, part!("lib/gradient_texels.wgsl")], bindings)
+        }
+        _ => {
+            let read = if lanes == 4 { part!("lib/input_buffer.wgsl") } else { part!("lib/input_buffer_scalars.wgsl") };
+            let bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Gradient)];
+            (vec![part!("lib/vectors.wgsl"), read, part!("lib/gradient_buffer.wgsl")], bindings)
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! for each pixel (a sliding window, as in `conv_depthwise`). Lines are shared out to invocations, whose sums a second launch
 //! adds up in order (split-K).
 
-use super::conv_kernel_gradient::{PixelLines, added_up};
+use super::conv_kernel_gradient::{PixelLines, added_up, sources};
 use super::conv_launch::window_constants;
 use super::{accumulator, item_count, workgroups};
 use crate::plan::{
@@ -66,6 +66,7 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
         length: item_count(lines.length)?,
     };
     let mut constants = accumulator(problem.dtype, 4);
+    let (sources, [input, gradient]) = sources(problem, 4, caps, &mut constants);
     constants.extend([
         ("TAP_ROWS", Constant::U32(tap_rows)),
         ("HELD", Constant::U32(tap_rows * w.kernel)),
@@ -78,15 +79,11 @@ pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<
             params: LineGradientParams::WGSL,
             activation: None,
             constants,
-            parts: vec![INDEX, part!("conv_kernel_gradient_depthwise.wgsl")],
+            parts: [&[INDEX, part!("conv_kernel_gradient_depthwise.wgsl")][..], &sources].concat(),
         },
         params: params.words(),
         workgroups: workgroups(items, caps)?,
-        bindings: vec![
-            Binding::Read(Operand::Input),
-            Binding::Read(Operand::Gradient),
-            Binding::Write(Operand::Output),
-        ],
+        bindings: vec![input, gradient, Binding::Write(Operand::Output)],
         turns: lines.length.saturating_mul(u64::from(w.output) + 1),
     };
     let variant = format!("{}x4_{tap_rows}x{}", problem.dtype, w.kernel);

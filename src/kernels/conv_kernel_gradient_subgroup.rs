@@ -11,7 +11,7 @@
 //! A picture's three channels do not come in fours. There a row of the window stands in for the channels, which is as
 //! contiguous: 7 columns of 3 channels are 21 rows of the product, and the kernel's 7 rows are its taps.
 
-use super::conv_kernel_gradient::{PixelLines, added_up};
+use super::conv_kernel_gradient::{PixelLines, added_up, sources};
 use super::conv_launch::window_constants;
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count};
@@ -109,8 +109,8 @@ fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32;
     };
     let lanes = if geometry.group_in().is_multiple_of(4) { 4 } else { 1 };
     let mut constants = accumulator(problem.dtype, 4);
+    let (sources, [input, gradient]) = sources(problem, lanes, caps, &mut constants);
     constants.extend([
-        ("In", Constant::Type(problem.dtype.name(), lanes)),
         ("SUBGROUP", Constant::U32(subgroup)),
         ("IN_VECTORS", Constant::U32(vectors)),
         ("LOADS", Constant::U32(4 * vectors / subgroup)),
@@ -124,15 +124,11 @@ fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32;
             params: KernelGradientTileParams::WGSL,
             activation: None,
             constants,
-            parts: vec![INDEX, VOLUME, rows.part, part!("conv_kernel_gradient_subgroup.wgsl")],
+            parts: [&[INDEX, VOLUME, rows.part, part!("conv_kernel_gradient_subgroup.wgsl")][..], &sources].concat(),
         },
         params: params.words(),
         workgroups: caps.fold(items)?,
-        bindings: vec![
-            Binding::Read(Operand::Input),
-            Binding::Read(Operand::Gradient),
-            Binding::Write(Operand::Output),
-        ],
+        bindings: vec![input, gradient, Binding::Write(Operand::Output)],
         turns: lines.length.saturating_mul(u64::from(w.output).div_ceil(4) + 1),
     };
     let variant = format!("{}x4_{}x{}", problem.dtype, 4 * vectors, 4 * subgroup);
