@@ -305,15 +305,13 @@ impl ConvGeometry {
     }
 
     /// The convolution by which the gradient of what this one reads is computed from that of what it writes, with the kernel
-    /// turned around. Where strides are above 1 that gradient is spread out first, with zeros between. `None` where more is
-    /// padded than a window reaches.
+    /// turned around. `None` with strides, and where more is padded than a window reaches.
     pub(crate) fn turned(&self) -> Option<Self> {
         let axis = |axis: &Axis| {
-            let reach = u32::try_from(axis.effective_kernel()).ok()?.checked_sub(1)?;
+            let reach = u32::try_from(axis.effective_kernel()).ok()?.checked_sub(1).filter(|_| axis.stride == 1)?;
             Some(Axis {
-                input: axis.output.checked_mul(axis.stride)?,
+                input: axis.output,
                 output: axis.input,
-                stride: 1,
                 pad_before: reach.checked_sub(axis.pad_before)?,
                 ..*axis
             })

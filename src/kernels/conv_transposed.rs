@@ -1,4 +1,4 @@
-//! Transposed convolution: rows of pixels at four output channels, and one output by itself.
+//! Transposed convolution: rows of pixels at four output channels, and outputs by themselves.
 //!
 //! A transposed convolution enlarges an image: it reads what a convolution of the same arguments writes, and writes
 //! what that one reads (the convolution's backward pass to its input). An output is computed from the taps that hit it
@@ -6,9 +6,12 @@
 //! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
 use super::conv_direct::chain_turns;
-use super::{ConvLaunch, InputAccess, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
+use super::{
+    ConvLaunch, InputAccess, PRODUCT, RUN, Runs, depthwise_lanes, four_wide_output, four_wide_stores, packing,
+    workgroups,
+};
 use crate::geometry::Axis;
-use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
+use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Direction, Part, Plan, Sums, part};
 use crate::{Error, Result};
 
 /// The taps that hit a position.
@@ -20,24 +23,28 @@ pub(super) fn taps(problem: &ConvProblem) -> [Part; 2] {
     [part!("lib/taps.wgsl"), rows]
 }
 
-/// One output per invocation; any geometry. The transposed convolution of last resort.
+/// One output per invocation, or four where every channel is a group of its own; any geometry. The transposed convolution of last
+/// resort, and the one for depthwise gradients.
 pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if problem.direction != Direction::BackwardInput {
         return Ok(Vec::new());
     }
-    let items = problem.written_elements();
+    let lanes = if problem.geometry.is_depthwise() { depthwise_lanes(problem) } else { 1 };
+    let items = problem.written_elements() / u64::from(lanes);
     let launch = ConvLaunch {
-        lanes: 1,
-        stores: 1,
-        input: InputAccess::Own,
-        kernel_at: false,
+        lanes,
+        stores: lanes,
+        input: InputAccess::Lanes,
+        kernel_at: true,
         parts: &[&taps(problem)[..], &[part!("conv_transposed_direct.wgsl")]].concat(),
         constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
         items,
         workgroups: workgroups(items, caps)?,
         turns: chain_turns(hits(problem), problem.geometry.group_out()),
     };
-    Ok(vec![Plan::new("conv_transposed", format!("direct_{}x1", problem.dtype), vec![launch.dispatch(problem, caps)?])])
+    let name = format!("direct_{}x{lanes}", problem.dtype);
+    let plan = Plan::new("conv_transposed", name, vec![launch.dispatch(problem, caps)?]);
+    Ok(vec![if lanes > 1 { plan.rounded(Accuracy::of(Sums::Chain)) } else { plan }])
 }
 
 /// Four output channels and a row of pixels per invocation.

@@ -1,7 +1,6 @@
 //! One rule for each kind of problem: from the gradient of what a step wrote, those of what it read.
 
 use super::Reverse;
-use crate::geometry::ConvGeometry;
 use crate::ops::normalize::of_channels;
 use crate::ops::{
     Kernel, Numbers, Read, Reads, Span, Step, Tape, Value, activate, cast, expand, gather, map, reduce, two, value_of,
@@ -115,36 +114,14 @@ impl Reverse<'_> {
     }
 
     /// The gradient to the input of a convolution as another convolution, with the kernel turned around: every kernel of the menu
-    /// is offered for it. `None` where a transposed one is nearer, as by stride phase, or where the kernel is computed.
+    /// is offered for it. `None` where a transposed one is nearer, that is with strides, or where the kernel is computed.
     fn turned(&mut self, problem: &ConvProblem, kernel: &Read, gradient: Value) -> Result<Option<Value>> {
-        let ConvProblem { geometry, direction, data_format, .. } = *problem;
+        let ConvProblem { geometry, direction, .. } = *problem;
         let (Direction::Forward, Read::Constant(kernel)) = (direction, kernel) else { return Ok(None) };
-        let strided = geometry.axes().iter().filter(|axis| axis.stride > 1).count();
-        // Of what is spread out most products are with zeros. One channel at a time they cost less than going by phases; an axis
-        // that is spread out counts as two of those that can be walked.
-        let suits = strided == 0 || strided <= 2 && geometry.is_depthwise();
-        let Some(back) = geometry.turned().filter(|_| suits) else { return Ok(None) };
+        let Some(back) = geometry.turned() else { return Ok(None) };
         let kernel = kernel.turned(&geometry)?;
-        let gradient = if strided > 0 { self.spread(&geometry, data_format, gradient)? } else { gradient };
         let problem = ConvProblem { geometry: back, ..*problem };
         self.convolved(problem, &Read::Constant(kernel), gradient).map(Some)
-    }
-
-    /// The gradient of what a convolution writes with zeros behind each position, up to its strides.
-    fn spread(&mut self, geometry: &ConvGeometry, data_format: DataFormat, gradient: Value) -> Result<Value> {
-        let [batch, channels] = [geometry.batch(), geometry.out_channels()].map(|extent| extent as usize);
-        let (before, after) = match data_format {
-            DataFormat::ChannelsLast => (batch, channels),
-            DataFormat::ChannelsFirst => (batch * channels, 1),
-        };
-        // A position has an axis of its own behind it, along which all but the first are outside.
-        let axes = geometry.axes();
-        let inner = axes.iter().flat_map(|axis| [axis.output as usize, 1]);
-        let spread = axes.iter().flat_map(|axis| [axis.output, axis.stride].map(|extent| Span::whole(extent as usize)));
-        let dims: Vec<usize> = std::iter::once(before).chain(inner).chain([after]).collect();
-        let spans: Vec<Span> = std::iter::once(Span::whole(before)).chain(spread).chain([Span::whole(after)]).collect();
-        let gradient = self.tape.reshape(gradient, dims)?;
-        gather(self.tape, &spans, Outside::ZERO, gradient)
     }
 
     /// The sum over images and positions for each channel of what a convolution writes.
