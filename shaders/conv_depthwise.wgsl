@@ -8,7 +8,7 @@
 //       input[n, oy·STRIDE_H + ky·DILATION_H − pad_h, ox·STRIDE_W + kx·DILATION_W − pad_w, o / MULTIPLIER]
 //       · kernel[ky, kx, o])
 //
-// and likewise along the depth, where there is one (lib/rows.wgsl). Where TURNED, height and width stand for each other: the
+// and likewise along the depth, where there is one (lib/rows.wgsl). Where TRANSPOSED, height and width stand for each other: the
 // row of outputs is a column of the image, for windows that are taller than wide.
 //
 // A row of the kernel is taken in PIECES of PIECE taps, one alone where it is short. For each piece the SPAN inputs that the
@@ -25,8 +25,8 @@
 const_assert LANES == 1u || (CHANNELS_LAST && MULTIPLIER == 1u);
 
 /// The vector of image `n` at `row`, `column`, channel `c` among images of `size` = (rows, columns, channels).
-fn turned_index(n: u32, row: u32, column: u32, c: u32, size: vec3<u32>) -> u32 {
-    if TURNED {
+fn transposed_index(n: u32, row: u32, column: u32, c: u32, size: vec3<u32>) -> u32 {
+    if TRANSPOSED {
         return image_index(n, column, row, c, size.yxz);
     }
     return image_index(n, row, column, c, size);
@@ -34,7 +34,7 @@ fn turned_index(n: u32, row: u32, column: u32, c: u32, size: vec3<u32>) -> u32 {
 
 /// The number of the tap in row `k` of the window and column `kx`.
 fn tap_number(k: u32, kx: u32) -> u32 {
-    return select(k * KERNEL_W + kx, kx * KERNEL_ROWS + k, TURNED);
+    return select(k * KERNEL_W + kx, kx * KERNEL_ROWS + k, TRANSPOSED);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -97,7 +97,7 @@ fn main(
             for (var i = 0u; i < SPAN; i++) {
                 let ix = left + i32(i);
                 let inside = row_inside && ix >= 0 && ix < i32(params.in_w);
-                let at = turned_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
+                let at = transposed_index(n, row, select(0u, u32(ix), inside), vector / MULTIPLIER, in_size);
                 span[i] = select(Acc(0.0), input_at(at), inside);
             }
             // unroll
@@ -121,7 +121,7 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if ox + t < params.out_w {
-            let at = turned_index(n, oy, ox + t, vector, out_size);
+            let at = transposed_index(n, oy, ox + t, vector, out_size);
             if HAS_RESIDUAL {
                 totals[t] += residual_at(at);
             }

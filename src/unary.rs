@@ -139,7 +139,7 @@ functions! {
         Cosh: "cosh", long, keras ["cosh"], onnx ["Cosh"];
         /// The number of which `x` is the hyperbolic sine.
         Asinh: "asinh", long, keras ["arcsinh"], onnx ["Asinh"];
-        /// The positive number of which `x` is the hyperbolic cosine; NaN below 1.
+        /// The number not below 0 of which `x` is the hyperbolic cosine; NaN below 1.
         Acosh: "acosh", long, keras ["arccosh"], onnx ["Acosh"];
         /// The number of which `x` is the hyperbolic tangent; NaN beyond ±1.
         Atanh: "atanh", long, keras ["arctanh"], onnx ["Atanh"];

@@ -8,12 +8,13 @@ pub mod networks;
 
 use common::tolerance::MODEL_DEV;
 use wgpu_conv::layers::{
-    ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig,
-    Merge, ReLU, Reshape, SeparableConv2D,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Conv2DTranspose, Cropping2D, Dense,
+    DepthwiseConv2D, Dropout, GlobalAveragePooling2D, LayerConfig, MaxPooling2D, Merge, MergeKind, ReLU, Reshape,
+    SeparableConv2D, Softmax, UpSampling2D, ZeroPadding2D,
 };
 use wgpu_conv::model::{Functional, Sequential, Symbol};
 use wgpu_conv::plan::Problem;
-use wgpu_conv::{Activation, Gpu, HostTensor, Padding, Tensor, Tuning};
+use wgpu_conv::{Activation, DataFormat, Gpu, HostTensor, Padding, Tensor, Tuning};
 
 const INPUT: [Option<usize>; 4] = [None, Some(6), Some(7), Some(3)];
 
@@ -732,4 +733,77 @@ fn a_model_is_given_other_classes() {
     let normal = Sequential::new(&gpu).with_input([None, Some(3)]).unwrap().with(BatchNormalization::new()).unwrap();
     let error = normal.into_model().unwrap().with_classes(2).unwrap_err().to_string();
     assert!(error.contains("BatchNormalization"), "{error}");
+}
+
+/// A network with all that follows pictures: pads, joins, means of channels, scores along channels, an output that is read inside.
+fn twin(gpu: &Gpu, format: DataFormat) -> wgpu_conv::model::Model {
+    let axis = if format == DataFormat::ChannelsLast { -1 } else { 1 };
+    let size = [Some(12), Some(10)];
+    let shape = match format {
+        DataFormat::ChannelsLast => [None, size[0], size[1], Some(3)],
+        DataFormat::ChannelsFirst => [None, Some(3), size[0], size[1]],
+    };
+    let graph = Functional::new(gpu);
+    let image = graph.input("image", shape).unwrap();
+    let conv = |filters: u32, size: u32| Conv2D::new(filters, size).data_format(format).padding(Padding::Same);
+    let normalized = || BatchNormalization::new().axis(axis);
+    let stem =
+        (&image | ZeroPadding2D::new(1).data_format(format) | conv(16, 3).padding(Padding::Valid)).finish().unwrap();
+    let mut x = (&stem | normalized() | ReLU::new()).finish().unwrap();
+    for _ in 0..2 {
+        let next = (&x | conv(16, 3) | normalized() | ReLU::new() | conv(16, 3)).finish().unwrap();
+        let means =
+            (&next | GlobalAveragePooling2D::new().data_format(format).keepdims(true) | conv(16, 1)).finish().unwrap();
+        let factors = (&means | ActivationLayer::new(Activation::Sigmoid)).finish().unwrap();
+        let scaled = graph.apply(Merge::new(MergeKind::Multiply), &[&next, &factors]).unwrap();
+        let sum = graph.apply(Merge::new(MergeKind::Add), &[&x, &scaled]).unwrap();
+        let deep = (&sum | DepthwiseConv2D::new(5).data_format(format).padding(Padding::Same)).finish().unwrap();
+        let joined = graph.apply(Concatenate::new().axis(axis), &[&sum, &deep]).unwrap();
+        x = (&joined | conv(16, 1)).finish().unwrap();
+    }
+    let small = (&x | MaxPooling2D::new(2).data_format(format) | conv(32, 3)).finish().unwrap();
+    let seen = (&small | AveragePooling2D::new(2).data_format(format).padding(Padding::Same)).finish().unwrap();
+    let large = (&small | UpSampling2D::new(2).data_format(format)).finish().unwrap();
+    let grown =
+        (&small | Conv2DTranspose::new(32, 4).data_format(format).strides(2).padding(Padding::Same)).finish().unwrap();
+    let both = graph.apply(Merge::new(MergeKind::Maximum), &[&large, &grown]).unwrap();
+    let scores =
+        (&both | Cropping2D::new(1).data_format(format) | conv(5, 1) | Softmax::new().axis(axis)).finish().unwrap();
+    graph.model("twin", &[&image], &[&scores, &stem, &seen]).unwrap()
+}
+
+#[test]
+fn channels_first_networks_are_their_twins() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let [first, last] = [DataFormat::ChannelsFirst, DataFormat::ChannelsLast].map(|format| twin(&gpu, format));
+    for ((name, from), (_, to)) in last.weights().into_iter().zip(first.weights()) {
+        let mut values = from.read().unwrap();
+        if name.ends_with("bias") || name.ends_with("beta") || name.ends_with("mean") {
+            values.values.iter_mut().enumerate().for_each(|(index, value)| *value = (index % 5) as f32 / 4.0 - 0.5);
+            from.assign(&values).unwrap();
+        }
+        to.assign(&values).unwrap();
+    }
+    let image = numbers([2, 12, 10, 3]);
+    let to_first = |from: &HostTensor| {
+        let [batch, height, width, channels] = from.shape.dims().try_into().unwrap();
+        let at = |index: usize| {
+            let (n, rest) = (index / (channels * height * width), index % (channels * height * width));
+            let (c, pixel) = (rest / (height * width), rest % (height * width));
+            from.values[(n * height * width + pixel) * channels + c]
+        };
+        let values = (0..from.values.len()).map(at).collect();
+        HostTensor::new([batch, channels, height, width], values).unwrap()
+    };
+    let expected = last.predict_all(std::slice::from_ref(&image)).unwrap();
+    let computed = first.predict_all(&[to_first(&image)]).unwrap();
+    assert_eq!(expected.len(), 3);
+    for (expected, computed) in expected.iter().zip(&computed) {
+        let expected = to_first(expected);
+        assert_eq!(expected.shape, computed.shape);
+        let largest = expected.values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let pairs = expected.values.iter().zip(&computed.values);
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest > 0.1 && worst <= 1e-5 * largest, "{worst} of {largest}");
+    }
 }

@@ -8,6 +8,7 @@
 # COMMAND is one of the lab's (device, plans, shader), or `run PROGRAM ARGS…` for a program within DIR. Files are looked for
 # within DIR: FILES=FOLDER is seen as /files there, ../shapes as /shapes.
 set -e
+[ $# -ge 3 ] || { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
 dir=$(realpath "$1") gpu=$2 here=$(dirname "$(realpath "$0")")
 shift 2
 icd=/usr/share/vulkan/icd.d

@@ -77,7 +77,7 @@ struct Inner {
     info: wgpu::AdapterInfo,
     caps: Caps,
     /// Whether shaders copy their uniform block first, as it is dear to read where it lies.
-    gathers_params: bool,
+    copies_params: bool,
     pipelines: pipeline::PipelineCache,
     buffers: buffer::BufferPool,
     bind_groups: AtomicU64,

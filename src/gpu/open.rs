@@ -175,7 +175,7 @@ impl Gpu {
         let gpu = Self(Arc::new(Inner {
             device,
             queue,
-            gathers_params: is_lavapipe(&info),
+            copies_params: is_lavapipe(&info),
             info,
             caps,
             pipelines: pipeline::PipelineCache::default(),

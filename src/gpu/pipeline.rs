@@ -45,17 +45,15 @@ const COPIED: &str = "var<uniform> params_given: Params;\nvar<private> params: P
 /// `text` with its uniform block copied to a variable of the invocation where `main` begins.
 ///
 /// For lavapipe, which gathers a word of a uniform block lane by lane, in some forty instructions, and again in every block of
-/// code that reads it: a convolution's product has 2300 instructions in a turn of its loop, of which that were one gather, and
-/// one more for each of its stores.
+/// code that reads it: the loop of a convolution's product had one such gather in its 2300 instructions, and every store another.
 fn with_params_copied(text: String) -> String {
-    let begin = text.find("fn main(").and_then(|main| Some(main + text[main..].find(") {\n")? + ") {\n".len()));
-    match begin {
-        Some(begin) if text.contains(PARAMS) => {
-            let (head, body) = text.split_at(begin);
-            format!("{}    params = params_given;\n{body}", head.replacen(PARAMS, COPIED, 1))
-        }
-        _ => text,
+    // What a caller wrote stands before, and may speak of a main function as well.
+    let main = text.rfind("fn main(").and_then(|main| Some(main + text[main..].find(") {\n")? + ") {\n".len()));
+    let (head, body) = text.split_at(main.unwrap_or(0));
+    if !head.contains(PARAMS) {
+        return text;
     }
+    format!("{}    params = params_given;\n{body}", head.replacen(PARAMS, COPIED, 1))
 }
 
 impl Gpu {
@@ -71,7 +69,7 @@ impl Gpu {
             Some(rewrite) => rewrite(text),
             None => text,
         };
-        let text = if self.0.gathers_params { with_params_copied(text) } else { text };
+        let text = if self.0.copies_params { with_params_copied(text) } else { text };
         let pipeline = Arc::new(self.compile(name, &dispatch.bindings, text)?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());

@@ -5,7 +5,7 @@
 //! neighbouring outputs (its register tile), whose windows overlap: the inputs of a row are read once into registers
 //! and serve them all. Four channels are taken at once where they lie side by side (vectorised loads). A long row of the
 //! kernel, 1×65 for example, or one whose taps lie far apart, is taken in pieces, as many taps at a time as registers hold.
-//! A window that is taller than wide, 65×1, is turned: then the outputs of an invocation lie below each other.
+//! A window that is taller than wide, 65×1, is transposed: then the outputs of an invocation lie below each other.
 
 use super::{ConvLaunch, InputAccess, RUN, depthwise_lanes, tap_rows, workgroups};
 use crate::geometry::ConvGeometry;
@@ -22,8 +22,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     // Where the channels are first, what lies below each other is far apart in memory.
     let last = problem.data_format == DataFormat::ChannelsLast;
-    let turned = last && problem.geometry.plane().is_some() && height.kernel > width.kernel;
-    let axes = if turned { [depth, width, height] } else { [depth, height, width] };
+    let transposed = last && problem.geometry.plane().is_some() && height.kernel > width.kernel;
+    let axes = if transposed { [depth, width, height] } else { [depth, height, width] };
     let problem = &ConvProblem { geometry: ConvGeometry { axes, ..problem.geometry }, ..*problem };
     let geometry = &problem.geometry;
     let [_, _, w] = axes;
@@ -63,7 +63,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             parts: &[part!("conv_depthwise.wgsl")],
             constants: &[
                 ("TILE", Constant::U32(tile)),
-                ("TURNED", Constant::Bool(turned)),
+                ("TRANSPOSED", Constant::Bool(transposed)),
                 ("SPAN", Constant::U32(span as u32)),
                 ("MULTIPLIER", Constant::U32(multiplier)),
                 ("PIECE", Constant::U32(piece)),
@@ -74,15 +74,9 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
             workgroups: workgroups(items, caps)?,
             turns: steps + steps.div_ceil(run),
         };
-        plans.push(Plan::new(
-            "conv_depthwise",
-            if turned {
-                format!("{}x{lanes}_{tile}x1", problem.dtype)
-            } else {
-                format!("{}x{lanes}_1x{tile}", problem.dtype)
-            },
-            vec![launch.dispatch(problem, caps)?],
-        ));
+        let [rows, columns] = if transposed { [tile, 1] } else { [1, tile] };
+        let variant = format!("{}x{lanes}_{rows}x{columns}", problem.dtype);
+        plans.push(Plan::new("conv_depthwise", variant, vec![launch.dispatch(problem, caps)?]));
     }
     Ok(plans)
 }

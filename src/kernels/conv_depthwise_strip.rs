@@ -11,7 +11,7 @@ use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Input vectors of a row that one invocation may hold.
 const MOST_SPAN: u64 = 32;
-/// Sums that are under way: above it they would leave the registers, and tall windows are better turned.
+/// Sums that are under way: above it they would leave the registers, and tall windows are better transposed.
 const MOST_SUMS: u32 = 32;
 /// Rows of a strip: the halo above and below is read twice.
 const STRIP: u32 = 28;

@@ -38,8 +38,8 @@ const TILES: [PixelTile; 6] = [
     PixelTile { pixels: 16, vectors: 8, own_pixels: 2, own_vectors: 1, depth: 16, share: 41 },
 ];
 
-/// Pixels below which tiles come last on a processor without lavapipe's subgroups, whose kernels come before these there: it is
-/// filled by few workgroups.
+/// Pixels below which tiles come last on a processor, which few workgroups fill: SwiftShader, for lavapipe's kernels by subgroups
+/// come before these.
 const LEAST_PIXELS: u32 = 32;
 
 /// Invocations that keep a GPU's core busy: with fewer, its units wait.
@@ -78,7 +78,7 @@ impl PixelTile {
     /// core's speed. A core that is not busy takes as long as one that is.
     fn cost(self, problem: &ConvProblem, caps: &Caps) -> u64 {
         let own = u64::from(self.own_pixels * self.own_vectors);
-        let invocations = self.count(problem).div_ceil(caps.cores.into()) * u64::from(self.invocations());
+        let invocations = self.count(problem).div_ceil(caps.cores.max(1).into()) * u64::from(self.invocations());
         own * invocations.max(BUSY) * 100 / self.share
     }
 }

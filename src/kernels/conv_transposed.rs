@@ -1,4 +1,4 @@
-//! Transposed convolution: rows of pixels at four output channels, and outputs by themselves.
+//! Transposed convolution: rows of pixels at four output channels, and one output by itself.
 //!
 //! A transposed convolution enlarges an image: it reads what a convolution of the same arguments writes, and writes
 //! what that one reads (the convolution's backward pass to its input). An output is computed from the taps that hit it
@@ -6,12 +6,9 @@
 //! With a stride only some taps hit: which, is arithmetic (`lib/taps.wgsl`).
 
 use super::conv_direct::chain_turns;
-use super::{
-    ConvLaunch, InputAccess, PRODUCT, RUN, Runs, depthwise_lanes, four_wide_output, four_wide_stores, packing,
-    workgroups,
-};
+use super::{ConvLaunch, InputAccess, PRODUCT, RUN, Runs, four_wide_output, four_wide_stores, packing, workgroups};
 use crate::geometry::Axis;
-use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Direction, Part, Plan, Sums, part};
+use crate::plan::{Caps, Constant, ConvProblem, Direction, Part, Plan, part};
 use crate::{Error, Result};
 
 /// The taps that hit a position.
@@ -23,28 +20,24 @@ pub(super) fn taps(problem: &ConvProblem) -> [Part; 2] {
     [part!("lib/taps.wgsl"), rows]
 }
 
-/// One output per invocation, or four where every channel is a group of its own; any geometry. The transposed convolution of last
-/// resort, and the one for depthwise gradients.
+/// One output per invocation; any geometry. The transposed convolution of last resort.
 pub(super) fn direct_plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if problem.direction != Direction::BackwardInput {
         return Ok(Vec::new());
     }
-    let lanes = if problem.geometry.is_depthwise() { depthwise_lanes(problem) } else { 1 };
-    let items = problem.written_elements() / u64::from(lanes);
+    let items = problem.written_elements();
     let launch = ConvLaunch {
-        lanes,
-        stores: lanes,
-        input: InputAccess::Lanes,
-        kernel_at: true,
+        lanes: 1,
+        stores: 1,
+        input: InputAccess::Own,
+        kernel_at: false,
         parts: &[&taps(problem)[..], &[part!("conv_transposed_direct.wgsl")]].concat(),
         constants: &[&[("RUN", Constant::U32(RUN / 2))][..], &tap_constants(problem)?].concat(),
         items,
         workgroups: workgroups(items, caps)?,
         turns: chain_turns(hits(problem), problem.geometry.group_out()),
     };
-    let name = format!("direct_{}x{lanes}", problem.dtype);
-    let plan = Plan::new("conv_transposed", name, vec![launch.dispatch(problem, caps)?]);
-    Ok(vec![if lanes > 1 { plan.rounded(Accuracy::of(Sums::Chain)) } else { plan }])
+    Ok(vec![Plan::new("conv_transposed", format!("direct_{}x1", problem.dtype), vec![launch.dispatch(problem, caps)?])])
 }
 
 /// Four output channels and a row of pixels per invocation.
@@ -127,7 +120,7 @@ pub(super) fn tap_constants(problem: &ConvProblem) -> Result<[(&'static str, Con
 }
 
 /// The most rows of taps that hit a position, and the most taps of each.
-fn hits(problem: &ConvProblem) -> [u64; 2] {
+pub(super) fn hits(problem: &ConvProblem) -> [u64; 2] {
     let steps = steps(problem);
     let [depths, rows, columns] =
         [0, 1, 2].map(|axis| u64::from(problem.geometry.axes[axis].kernel.div_ceil(steps[axis])));

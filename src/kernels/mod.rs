@@ -19,6 +19,7 @@
 //! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
+//! | `conv_transposed_depthwise` | the same of each channel by itself |
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient` | a kernel's gradient: matrix product over pixels, split-K |
 //! | `conv_kernel_gradient_subgroup` | the same, operands shared by subgroup broadcast |
@@ -73,6 +74,7 @@ mod conv_split;
 mod conv_subgroup;
 mod conv_tiled;
 mod conv_transposed;
+mod conv_transposed_depthwise;
 mod conv_winograd;
 mod custom;
 mod lines;
@@ -219,7 +221,7 @@ const NO: u8 = u8::MAX;
 /// places follow what was measured, on GPUs what their compilers make of the kernels; but there nothing is known yet of matrix
 /// units.
 #[rustfmt::skip]
-const CONVOLUTIONS: [(PlanConv, [u8; 7]); 15] = [
+const CONVOLUTIONS: [(PlanConv, [u8; 7]); 16] = [
     //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed
     (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO]),
     (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO]),
@@ -232,10 +234,11 @@ const CONVOLUTIONS: [(PlanConv, [u8; 7]); 15] = [
     (conv_winograd::plans,          [7,  0,  5,  7,  0, NO, NO]),
     (conv_split::plans,             [8,  8,  8,  4,  4, NO, NO]),
     (conv_cooperative::plans,       [9,  9,  9,  3,  7, NO, NO]),
-    (conv_transposed::plans,        [NO, NO, NO, NO, NO,  1,  1]),
-    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  0,  2]),
-    (conv_phases::plans,            [NO, NO, NO, NO, NO,  2,  0]),
-    (conv_parts::plans,             [10, 10, 10, 10, 10,  3,  3]),
+    (conv_transposed_depthwise::plans, [NO, NO, NO, NO, NO, 0, 0]),
+    (conv_transposed::plans,        [NO, NO, NO, NO, NO,  2,  2]),
+    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  1,  3]),
+    (conv_phases::plans,            [NO, NO, NO, NO, NO,  3,  1]),
+    (conv_parts::plans,             [10, 10, 10, 10, 10,  4,  4]),
 ];
 
 /// The plans of all families that convolve, in the order of [`CONVOLUTIONS`].

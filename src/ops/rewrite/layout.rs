@@ -13,8 +13,9 @@
 //!                                  %5 = Move %4            the output, with its channels first again
 //! ```
 //!
-//! Convolutions, the zeros around their pictures, poolings and resizings lead: from them on the channels are last. A step that works on elements, or that only
-//! moves them, follows what it reads. Where too little is convolved for what is moved, all stays as it is.
+//! Convolutions, the zeros around their pictures, poolings and resizings lead: from them on the channels are last. A step that
+//! works on elements, or that only moves them, follows what it reads. Where too little is led for what has to be moved, all
+//! stays as it is.
 
 use std::collections::HashMap;
 
@@ -28,7 +29,7 @@ use crate::plan::{
 };
 use crate::{DType, DataFormat, Shape};
 
-/// Elements that convolutions read and write for each that is moved, below which the channels stay first.
+/// Elements that leading steps read and write for each that is moved, below which the channels stay first.
 const WORTHWHILE: u64 = 4;
 
 /// What a tensor holds: so many pictures, each `[channels, pixels]`, or `[pixels, channels]` with the channels last.
@@ -78,24 +79,24 @@ impl Pictures {
 }
 
 /// A step as it is with the channels last.
-struct Turned {
+struct Relaid {
     problem: Problem,
     reads: Vec<(Operand, Pictures)>,
     writes: Pictures,
-    /// Whether what it reads is to be turned for it.
+    /// Whether what it reads is to be relaid for it.
     leads: bool,
 }
 
 /// `step`, which works with the channels first, with them last; `None` where it does not, or where that is not known.
-fn turned(tape: &Tape, step: &Step) -> Option<Turned> {
+fn relaid(tape: &Tape, step: &Step) -> Option<Relaid> {
     let mut written = step.written();
     let (Some(output), None) = (written.next(), written.next()) else { return None };
     let input = step.value(Operand::Input)?;
     let dims = |value: Value| tape.shape(value).dims();
     let pictures = |batch: u32, [channels, extents @ ..]: [u32; 4]| Pictures::new(batch, channels, extents);
-    let one = |problem, read, writes, leads| Turned { problem, reads: vec![(Operand::Input, read)], writes, leads };
+    let one = |problem, read, writes, leads| Relaid { problem, reads: vec![(Operand::Input, read)], writes, leads };
     let (first, data_format) = (DataFormat::ChannelsFirst, DataFormat::ChannelsLast);
-    Some(match step.problem {
+    let relaid = match step.problem {
         Problem::Conv(conv) if conv.data_format == first && !conv.epilogue.residual => {
             let batch = conv.geometry.batch;
             let (read, writes) = (pictures(batch, conv.read())?, pictures(batch, conv.written())?);
@@ -117,21 +118,29 @@ fn turned(tape: &Tape, step: &Step) -> Option<Turned> {
             one(problem, own, own, false)
         }
         Problem::AlongAxis(axis) => {
-            let (problem, read, writes) = turned_axis(axis, Pictures::of(dims(input))?)?;
+            let (problem, read, writes) = relaid_axis(axis, Pictures::of(dims(input))?)?;
             one(Problem::AlongAxis(problem), read, writes, false)
         }
-        Problem::Binary(binary) => turned_binary(tape, step, binary, dims(output))?,
+        Problem::Binary(binary) => relaid_binary(tape, step, binary, dims(output))?,
         Problem::Move(moved) => {
             let (read, writes) = (Pictures::of(dims(input))?, Pictures::of(dims(output))?);
-            let problem = turned_block(moved, read, writes).or_else(|| turned_pixels(moved, read, writes))?;
-            one(Problem::Move(problem), read, writes, tape.pad_of(output).is_some())
+            let problem = relaid_block(moved, read, writes).or_else(|| relaid_pixels(moved, read, writes))?;
+            one(Problem::Move(problem), read, writes, tape.pad_of(output).is_some_and(|pad| is_of(pad, read)))
         }
         _ => return None,
-    })
+    };
+    let is_known = |(operand, _)| relaid.reads.iter().any(|(known, _)| *known == operand);
+    step.values_read().all(is_known).then_some(relaid)
+}
+
+/// Whether `pad` puts zeros around these pictures, whose channels are first.
+fn is_of(pad: &ZeroPadded, pictures: Pictures) -> bool {
+    let [batch, channels] = [pictures.batch, pictures.channels].map(|extent| extent as usize);
+    pad.data_format == DataFormat::ChannelsFirst && (pad.batch, pad.channels) == (batch, channels)
 }
 
 /// A function along the channels, or one that leaves a value of all pixels.
-fn turned_axis(problem: AxisProblem, read: Pictures) -> Option<(AxisProblem, Pictures, Pictures)> {
+fn relaid_axis(problem: AxisProblem, read: Pictures) -> Option<(AxisProblem, Pictures, Pictures)> {
     let AxisProblem { function, outer, extent, inner, .. } = problem;
     let Pictures { batch, channels, pixels } = read;
     let along_channels = [outer, extent, inner] == [batch, channels, pixels];
@@ -146,7 +155,7 @@ fn turned_axis(problem: AxisProblem, read: Pictures) -> Option<(AxisProblem, Pic
 }
 
 /// A function of two sides, each of which has channels and pixels or repeats them.
-fn turned_binary(tape: &Tape, step: &Step, problem: BinaryProblem, output: &[usize]) -> Option<Turned> {
+fn relaid_binary(tape: &Tape, step: &Step, problem: BinaryProblem, output: &[usize]) -> Option<Relaid> {
     let input = step.value(Operand::Input)?;
     let other = match problem.sides {
         PairSides::InputOther => step.value(Operand::Other).map(|value| tape.shape(value)),
@@ -178,15 +187,15 @@ fn turned_binary(tape: &Tape, step: &Step, problem: BinaryProblem, output: &[usi
         PairSides::KernelInput => BinaryProblem::new(problem.function, &other, &input, problem.sides, problem.dtype),
         _ => BinaryProblem::new(problem.function, &input, &other, problem.sides, problem.dtype),
     };
-    let turned = BinaryProblem::new(problem.function, &left, &right, problem.sides, problem.dtype).ok()?;
+    let relaid = BinaryProblem::new(problem.function, &left, &right, problem.sides, problem.dtype).ok()?;
     let activation = problem.activation;
     let known = as_it_is.is_ok_and(|as_it_is| BinaryProblem { activation, ..as_it_is } == problem);
-    let problem = Problem::Binary(BinaryProblem { activation, ..turned });
-    known.then_some(Turned { problem, reads, writes, leads: false })
+    let problem = Problem::Binary(BinaryProblem { activation, ..relaid });
+    known.then_some(Relaid { problem, reads, writes, leads: false })
 }
 
 /// Some channels of every picture, put among others: a part of a concatenation, or of a split.
-fn turned_block(problem: MoveProblem, read: Pictures, writes: Pictures) -> Option<MoveProblem> {
+fn relaid_block(problem: MoveProblem, read: Pictures, writes: Pictures) -> Option<MoveProblem> {
     let pixels = read.pixels;
     if (read.batch, read.pixels) != (writes.batch, writes.pixels) {
         return None;
@@ -207,7 +216,7 @@ fn turned_block(problem: MoveProblem, read: Pictures, writes: Pictures) -> Optio
 }
 
 /// Pixels of every channel, put elsewhere: pads, crops, rows repeated.
-fn turned_pixels(problem: MoveProblem, read: Pictures, writes: Pictures) -> Option<MoveProblem> {
+fn relaid_pixels(problem: MoveProblem, read: Pictures, writes: Pictures) -> Option<MoveProblem> {
     let Pictures { batch, channels, pixels } = read;
     if (batch, channels) != (writes.batch, writes.channels) {
         return None;
@@ -232,38 +241,39 @@ fn turned_pixels(problem: MoveProblem, read: Pictures, writes: Pictures) -> Opti
     Some(MoveProblem { input_offset: moved.input_offset.checked_add(offsets[0]?)?, ..moved })
 }
 
-/// Turns the steps of `tape`, whose results are `outputs`, where that pays; a tape that changes weights stays as it is.
+/// Turns the steps of `tape`, whose results are `outputs`, where that pays. A tape that holds weights as values, as in
+/// training, stays as it is.
 pub(super) fn apply(tape: &mut Tape, outputs: &[Value]) -> Result<()> {
     if !tape.variables().is_empty() {
         return Ok(());
     }
-    let turnings: Vec<_> = tape.steps.iter().map(|step| turned(tape, step)).collect();
-    if !turnings.iter().flatten().any(|turned| turned.leads && !turned.writes.is_alike()) {
+    let steps_relaid: Vec<_> = tape.steps.iter().map(|step| relaid(tape, step)).collect();
+    if !steps_relaid.iter().flatten().any(|relaid| relaid.leads && !relaid.writes.is_alike()) {
         return Ok(());
     }
     let before = tape.clone();
-    let mut turning = Turning::new(tape, outputs, &turnings);
-    for (step, turned) in before.steps.iter().zip(turnings) {
-        turning.step(step.clone(), turned)?;
+    let mut relayout = Relayout::new(tape, outputs, &steps_relaid);
+    for (step, relaid) in before.steps.iter().zip(steps_relaid) {
+        relayout.step(step.clone(), relaid)?;
     }
-    let Turning { moved, convolved, .. } = turning;
-    if moved * WORTHWHILE > convolved {
-        log::debug!("layout: channels stay first, {moved} elements would be moved for {convolved}");
+    let Relayout { moved, led, .. } = relayout;
+    if moved * WORTHWHILE > led {
+        log::debug!("layout: channels stay first, {moved} elements would be moved for {led}");
         *tape = before;
     }
     Ok(())
 }
 
-/// A tape whose steps are being turned in order.
-struct Turning<'a> {
+/// A tape whose steps are being relaid in order.
+struct Relayout<'a> {
     tape: &'a mut Tape,
     /// What each storage holds whose channels are last by now.
-    turned: Vec<Option<Pictures>>,
-    /// Whether each storage may be turned: somebody outside knows those that may not, or a step writes them that is not turned.
+    relaid: Vec<Option<Pictures>>,
+    /// Whether each storage may be relaid: somebody outside knows those that may not, or a step writes them that is not relaid.
     free: Vec<bool>,
-    /// What the steps that write each storage read, one list for each step.
-    sources: Vec<Vec<Vec<StorageIndex>>>,
-    /// Of a storage that several steps write, whether the first one was turned.
+    /// What the steps that write each storage read as pictures, one list for each step.
+    sources: Vec<Vec<Vec<(StorageIndex, Pictures)>>>,
+    /// Of a storage that several steps write, whether the first one was relaid.
     begun: HashMap<StorageIndex, bool>,
     /// The copies of such with their channels first.
     copies_first: HashMap<StorageIndex, Value>,
@@ -271,45 +281,47 @@ struct Turning<'a> {
     copies_last: HashMap<StorageIndex, (Pictures, Value)>,
     /// Elements that are moved from one format to the other.
     moved: u64,
-    /// Elements that turned convolutions read and write.
-    convolved: u64,
+    /// Elements that relaid steps that lead read and write.
+    led: u64,
 }
 
-impl<'a> Turning<'a> {
-    fn new(tape: &'a mut Tape, outputs: &[Value], turnings: &[Option<Turned>]) -> Self {
+impl<'a> Relayout<'a> {
+    fn new(tape: &'a mut Tape, outputs: &[Value], steps_relaid: &[Option<Relaid>]) -> Self {
         let storages = tape.storages();
         let (mut free, mut sources) = (vec![true; storages], vec![Vec::new(); storages]);
         for value in outputs.iter().chain(tape.inputs()) {
             free[tape.storage(*value).0] = false;
         }
-        for (step, turned) in tape.steps.iter().zip(turnings) {
+        for (step, relaid) in tape.steps.iter().zip(steps_relaid) {
             for value in step.written() {
                 let storage = tape.storage(value).0;
-                sources[storage].push(step.values_read().map(|(_, value)| tape.storage(value)).collect());
-                free[storage] &= turned.is_some();
+                let reads = relaid.iter().flat_map(|relaid| &relaid.reads);
+                let read = |&(operand, pictures)| Some((tape.storage(step.value(operand)?), pictures));
+                sources[storage].push(reads.filter_map(read).collect());
+                free[storage] &= relaid.is_some();
             }
         }
         tape.steps.clear();
         Self {
             tape,
-            turned: vec![None; storages],
+            relaid: vec![None; storages],
             free,
             sources,
             begun: HashMap::new(),
             copies_first: HashMap::new(),
             copies_last: HashMap::new(),
             moved: 0,
-            convolved: 0,
+            led: 0,
         }
     }
 
     /// Takes over the next step.
-    fn step(&mut self, mut step: Step, turned: Option<Turned>) -> Result<()> {
-        let taken = turned.filter(|turned| self.takes(&step, turned));
+    fn step(&mut self, mut step: Step, relaid: Option<Relaid>) -> Result<()> {
+        let taken = relaid.filter(|relaid| self.takes(&step, relaid));
         if let Some(output) = step.written().next() {
             self.begun.entry(self.tape.storage(output)).or_insert(taken.is_some());
         }
-        let Some(Turned { problem, reads, writes, leads }) = taken else {
+        let Some(Relaid { problem, reads, writes, leads }) = taken else {
             let values: Vec<_> = step.values_read().collect();
             for (operand, value) in values {
                 let first = self.first(&step, value)?;
@@ -323,15 +335,15 @@ impl<'a> Turning<'a> {
             let Some(value) = step.value(operand) else { continue };
             let last = self.last(&step, value, pictures)?;
             step.read(operand, Some(Read::Value(last)));
-            self.convolved += if leads { pictures.elements() } else { 0 };
+            self.led += if leads { pictures.elements() } else { 0 };
         }
-        self.convolved += if leads { writes.elements() } else { 0 };
+        self.led += if leads { writes.elements() } else { 0 };
         step.problem = problem;
         let Some(output) = step.written().next() else { return Ok(()) };
         let storage = self.tape.storage(output);
         if writes.is_alike() || self.free[storage.0] {
-            self.note_source(&step, Some(DataFormat::ChannelsLast));
-            self.turned[storage.0] = (!writes.is_alike()).then_some(writes);
+            self.note_source(&step, Some(writes));
+            self.relaid[storage.0] = (!writes.is_alike()).then_some(writes);
             self.tape.steps.push(step);
         } else {
             self.tape.forget_pad(output);
@@ -340,6 +352,7 @@ impl<'a> Turning<'a> {
             let place = step.place.clone();
             step.write(last);
             self.tape.steps.push(step);
+            self.copies_last.insert(storage, (writes, last));
             self.moved += writes.elements();
             let problem = Problem::Move(writes.moved(DataFormat::ChannelsFirst, dtype)?);
             self.tape.steps.push(Step::new(place, problem, last, output));
@@ -347,23 +360,23 @@ impl<'a> Turning<'a> {
         Ok(())
     }
 
-    /// Whether a step is to be turned: one that leads, or where it or another that writes the same reads something turned. What
-    /// is written in parts is turned as a whole.
-    fn takes(&self, step: &Step, turned: &Turned) -> bool {
+    /// Whether a step is to be relaid: one that leads, or where it or another that writes the same reads something relaid. What
+    /// is written in parts is relaid as a whole.
+    fn takes(&self, step: &Step, relaid: &Relaid) -> bool {
         let Some(output) = step.written().next() else { return false };
         let storage = self.tape.storage(output);
         if let Some(&begun) = self.begun.get(&storage) {
             return begun;
         }
         let sources = &self.sources[storage.0];
-        let follows = sources.iter().flatten().any(|read| self.turned[read.0].is_some());
-        (turned.leads || follows) && (self.free[storage.0] || sources.len() == 1)
+        let follows = sources.iter().flatten().any(|&(read, pictures)| self.relaid[read.0] == Some(pictures));
+        (relaid.leads || follows) && (self.free[storage.0] || sources.len() == 1)
     }
 
     /// `value`, the channels of whose pictures are to be last, for `step`.
     fn last(&mut self, step: &Step, value: Value, pictures: Pictures) -> Result<Value> {
         let storage = self.tape.storage(value);
-        if self.turned.get(storage.0).copied().flatten() == Some(pictures) {
+        if self.relaid.get(storage.0).copied().flatten() == Some(pictures) {
             return Ok(value);
         }
         let value = self.first(step, value)?;
@@ -381,7 +394,7 @@ impl<'a> Turning<'a> {
     /// `value` with its channels first, for `step`.
     fn first(&mut self, step: &Step, value: Value) -> Result<Value> {
         let storage = self.tape.storage(value);
-        let Some(pictures) = self.turned.get(storage.0).copied().flatten() else { return Ok(value) };
+        let Some(pictures) = self.relaid.get(storage.0).copied().flatten() else { return Ok(value) };
         let first = match self.copies_first.get(&storage) {
             Some(first) => *first,
             None => self.put(step, value, pictures, DataFormat::ChannelsFirst)?,
@@ -400,13 +413,18 @@ impl<'a> Turning<'a> {
         Ok(moved)
     }
 
-    /// Says anew what the result of `step` is a padding of, if it is one: the picture that it reads now, with its channels
-    /// where they have come to be.
-    fn note_source(&mut self, step: &Step, data_format: Option<DataFormat>) {
+    /// Says anew what the result of `step` is a padding of, if it is one: the picture that it reads now, whose channels have
+    /// come to be last, if it was relaid. What was relaid as other pictures is no longer known as a padding.
+    fn note_source(&mut self, step: &Step, relaid: Option<Pictures>) {
         let (Some(output), Some(source)) = (step.written().next(), step.value(Operand::Input)) else { return };
-        if let Some(&pad) = self.tape.pad_of(output) {
-            self.tape.forget_pad(output);
-            self.tape.note_pad(ZeroPadded { source, data_format: data_format.unwrap_or(pad.data_format), ..pad });
+        let Some(&pad) = self.tape.pad_of(output) else { return };
+        self.tape.forget_pad(output);
+        match relaid {
+            None => self.tape.note_pad(ZeroPadded { source, ..pad }),
+            Some(pictures) if is_of(&pad, pictures) => {
+                self.tape.note_pad(ZeroPadded { source, data_format: DataFormat::ChannelsLast, ..pad });
+            }
+            Some(_) => {}
         }
     }
 }

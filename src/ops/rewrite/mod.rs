@@ -17,8 +17,9 @@
 //! Other compilers have the same: `dead` is dead code elimination, `fold` is constant folding, `epilogue` and
 //! `residual` are epilogue fusion, `pad` and `one_pass` are operator fusion, `layout` is layout propagation.
 //!
-//! `layout` goes over the whole tape, before all others. Each other rule looks at one step at a time. It takes the step away, changes it, leaves it for a reason that it gives, or is
-//! not about such steps. Two steps become one only where nothing else reads what lies between them.
+//! `layout` goes over the whole tape, before all others, and adds steps so that the others run faster. Each other rule looks at
+//! one step at a time. It takes the step away, changes it, leaves it for a reason that it gives, or is not about such steps.
+//! Two steps become one only where nothing else reads what lies between them.
 //!
 //! A program takes them all ([`of_program`]), the call of a single layer those that keep its steps apart ([`of_call`]).
 //! What a rule did, and why it left a step that it could have taken, is logged at level `debug` under
