@@ -243,8 +243,12 @@ fn relaid_pixels(problem: MoveProblem, read: Pictures, writes: Pictures) -> Opti
 
 /// Turns the steps of `tape`, whose results are `outputs`, where that pays. A tape that holds weights as values, as in
 /// training, stays as it is.
-pub(super) fn apply(tape: &mut Tape, outputs: &[Value]) -> Result<()> {
-    if !tape.variables().is_empty() {
+///
+/// So does one with a tensor of more than `most` bytes, which no binding holds: steps on it are taken in parts, by planes where
+/// the channels are first.
+pub(super) fn apply(tape: &mut Tape, outputs: &[Value], most: u64) -> Result<()> {
+    let is_large = |(_, value)| tape.bytes(value) > most;
+    if !tape.variables().is_empty() || tape.steps.iter().flat_map(Step::values).any(is_large) {
         return Ok(());
     }
     let steps_relaid: Vec<_> = tape.steps.iter().map(|step| relaid(tape, step)).collect();
@@ -463,10 +467,22 @@ mod tests {
         let mut tape = Tape::default();
         let image = tape.input(SHAPE.into(), DType::F32).unwrap();
         let output = (0..6).fold(image, |image, _| convolved(&mut tape, image));
-        apply(&mut tape, &[output]).unwrap();
+        apply(&mut tape, &[output], u64::MAX).unwrap();
         assert_eq!(counted(&tape), (2, 6));
         let last = tape.steps.last().unwrap();
         assert_eq!(last.written().next(), Some(output), "what is given out has its channels first");
+    }
+
+    #[test]
+    fn channels_stay_first_where_a_tensor_is_taken_in_parts() {
+        let mut tape = Tape::default();
+        let image = tape.input(SHAPE.into(), DType::F32).unwrap();
+        let output = (0..6).fold(image, |image, _| convolved(&mut tape, image));
+        let bytes = tape.bytes(image);
+        apply(&mut tape, &[output], bytes - 1).unwrap();
+        assert_eq!(counted(&tape), (0, 0));
+        apply(&mut tape, &[output], bytes).unwrap();
+        assert_eq!(counted(&tape), (2, 6));
     }
 
     #[test]
@@ -474,7 +490,7 @@ mod tests {
         let mut tape = Tape::default();
         let image = tape.input(SHAPE.into(), DType::F32).unwrap();
         let output = convolved(&mut tape, image);
-        apply(&mut tape, &[output]).unwrap();
+        apply(&mut tape, &[output], u64::MAX).unwrap();
         assert_eq!(counted(&tape), (0, 0));
         assert_eq!(tape.steps.len(), 2);
     }
@@ -494,7 +510,7 @@ mod tests {
         }
         let scores = reduce(&mut tape, AxisFunction::Mean, &[2, 3], false, x).unwrap();
         let parts = counted(&tape).0;
-        apply(&mut tape, &[scores]).unwrap();
+        apply(&mut tape, &[scores], u64::MAX).unwrap();
         assert_eq!(counted(&tape), (parts + 1, 4), "the image alone is moved");
     }
 }

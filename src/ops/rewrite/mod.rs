@@ -102,7 +102,7 @@ const READ_ELSEWHERE: &str = "what it reads is read elsewhere too, or comes from
 
 /// Rewrites the tape of a program, whose results are `outputs`.
 pub(crate) fn of_program(tape: &mut Tape, gpu: &Gpu, outputs: &[Value], folded: &mut Folded) -> Result<()> {
-    layout::apply(tape, outputs)?;
+    layout::apply(tape, outputs, gpu.caps().max_binding)?;
     Rewriting::new(tape, outputs, folded, &takes_one_pass(gpu)).of_program()
 }
 
