@@ -41,7 +41,7 @@ fn power(x: Acc, y: Acc) -> Acc {
     let odd = floor(y * Acc(0.5)) * Acc(2.0) != y;
     let negative = x < Acc(0.0);
     // Of −∞ only the size is known.
-    let part = select(sqrt(x), magnitude, abs(x) > Acc(3.4028235e38));
+    let part = select(sqrt(x), magnitude, abs(x) > Acc(3.4028234e38));
     let general = select(magnitude, select(part, select(magnitude, -magnitude, odd), whole), negative);
     return select(general, repeated, whole & (abs(y) <= Acc(64.0)));
 }
