@@ -20,7 +20,8 @@ pub struct MoveAxis {
 }
 
 impl MoveAxis {
-    const UNIT: Self = Self { extent: 1, from: 0, to: 0, reach: None };
+    /// An axis that chooses nothing, as those behind the last of a problem.
+    pub(crate) const UNIT: Self = Self { extent: 1, from: 0, to: 0, reach: None };
 
     /// Whether every coordinate is its own source.
     pub(crate) const fn is_plain(&self) -> bool {

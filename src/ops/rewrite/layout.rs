@@ -179,18 +179,13 @@ fn relaid_binary(tape: &Tape, step: &Step, problem: BinaryProblem, output: &[usi
         _ if !second.is_alike() => return None,
         _ => {}
     }
-    let (left, right) = match problem.sides {
-        PairSides::KernelInput => (last(&other), last(&input)),
-        _ => (last(&input), last(&other)),
+    let BinaryProblem { function, sides, activation, dtype, .. } = problem;
+    let of_extents = |input: &[usize], other: &[usize]| {
+        let (left, right) = if sides == PairSides::KernelInput { (other, input) } else { (input, other) };
+        Some(BinaryProblem { activation, ..BinaryProblem::new(function, left, right, sides, dtype).ok()? })
     };
-    let as_it_is = match problem.sides {
-        PairSides::KernelInput => BinaryProblem::new(problem.function, &other, &input, problem.sides, problem.dtype),
-        _ => BinaryProblem::new(problem.function, &input, &other, problem.sides, problem.dtype),
-    };
-    let relaid = BinaryProblem::new(problem.function, &left, &right, problem.sides, problem.dtype).ok()?;
-    let activation = problem.activation;
-    let known = as_it_is.is_ok_and(|as_it_is| BinaryProblem { activation, ..as_it_is } == problem);
-    let problem = Problem::Binary(BinaryProblem { activation, ..relaid });
+    let known = of_extents(&input, &other)? == problem;
+    let problem = Problem::Binary(of_extents(&last(&input), &last(&other))?);
     known.then_some(Relaid { problem, reads, writes, leads: false })
 }
 
@@ -221,7 +216,7 @@ fn relaid_pixels(problem: MoveProblem, read: Pictures, writes: Pictures) -> Opti
     if (batch, channels) != (writes.batch, writes.channels) {
         return None;
     }
-    let used = problem.axes.iter().rposition(|axis| *axis != MoveAxis { extent: 1, from: 0, to: 0, reach: None })?;
+    let used = problem.axes.iter().rposition(|axis| *axis != MoveAxis::UNIT)?;
     let (inner, planes) = (&problem.axes[..used], problem.axes[used]);
     let own = MoveAxis { extent: batch * channels, from: pixels as i32, to: writes.pixels, reach: None };
     if planes != own || used + 2 > MOST_AXES {
