@@ -4,7 +4,7 @@
 //
 //   output[tile, y·EDGE + x, c] = (B input[tile] Bᵀ)[y, x] of channel c
 //
-// where a tile is the EDGE × EDGE inputs that TILE × TILE outputs read, zero outside the input. One tile and four
+// where a tile is the EDGE × EDGE inputs at one depth that TILE × TILE outputs read, zero outside the input. One tile and four
 // channels per invocation. The output's channels are filled up to fours.
 //
 // Memory: EDGE·EDGE vectors of four channels read and as many written for TILE·TILE outputs.
@@ -30,9 +30,10 @@ fn main(
     // on most GPUs.
     let first = place.yz - vec2(params.pad_h, params.pad_w);
     let size = vec3(params.in_h, params.in_w, params.in_c);
+    let above = place.x % params.in_d * params.in_height;
     let down = image_index(0u, 1u, 0u, 0u, size);
     let across = image_index(0u, 0u, 1u, 0u, size);
-    var row = image_index(place.x, first.x, first.y, 0u, size);
+    var row = image_index(place.x / params.in_d, above + first.x, first.y, 0u, size);
 
     var values: array<vec4<f32>, PLACES>;
     // unroll
@@ -41,7 +42,7 @@ fn main(
         var line: Edge;
         // unroll
         for (var x = 0u; x < EDGE; x++) {
-            let inside = first.x + y < params.in_h && first.y + x < params.in_w;
+            let inside = first.x + y < params.in_height && first.y + x < params.in_w;
             line[x] = select(vec4(0.0), input_four(select(0u, position, inside), vector * 4u), inside);
             position += across;
         }

@@ -2,11 +2,11 @@
 //
 // A 3×3 kernel in Keras's order, ready for the products of a Winograd convolution:
 //
-//   output[c, (y·EDGE + x)·padded_out + f] = (G kernel[·, ·, c, f] Gᵀ)[y, x]    for c < in_c and f < out_c, else 0
+//   output[d, c, (y·EDGE + x)·padded_out + f] = (G kernel[d, ·, ·, c, f] Gᵀ)[y, x]    for c < in_c and f < out_c, else 0
 //
-// where padded_out fills the output channels up to fours, and c runs over fours as well. Where SCALED, kernel[·, ·, ·, f]
-// is multiplied by scale[f] first. One c and four f per invocation, which `store_four` writes at once; runs once for a
-// weight.
+// where padded_out fills the output channels up to fours, and c runs over fours as well. Where SCALED, kernel[·, ·, ·, ·, f]
+// is multiplied by scale[f] first. One d, one c and four f per invocation, which `store_four` writes at once; runs once for
+// a weight.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> kernel: array<f32>;
@@ -24,11 +24,14 @@ fn main(
     }
     let fours = (params.group_out + 3u) / 4u;
     let four = item % fours;
-    let c = item / fours;
+    let pair = item / fours;
+    let padded_in = (params.group_in + 3u) / 4u * 4u;
+    let c = pair % padded_in;
     let f = vec4(four * 4u) + vec4(0u, 1u, 2u, 3u);
     let inside = (f < vec4(params.group_out)) & vec4(c < params.group_in);
-    let at = select(vec4(0u), c * params.group_out + f, inside);
     let tap = params.group_in * params.group_out;
+    let first = pair / padded_in * (TAPS * TAPS) * tap + c * params.group_out;
+    let at = select(vec4(0u), first + f, inside);
     var factor = vec4(1.0);
     if SCALED {
         let own = select(vec4(0u), f, inside);
@@ -52,7 +55,7 @@ fn main(
         let column = of_kernel(array(rows[0][x], rows[1][x], rows[2][x]));
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            store_four(((c * EDGE + y) * EDGE + x) * fours + four, column[y]);
+            store_four(((pair * EDGE + y) * EDGE + x) * fours + four, column[y]);
         }
     }
 }

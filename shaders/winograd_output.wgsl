@@ -4,7 +4,7 @@
 //
 //   output[tile][f] = activate(bias[f] + Aᵀ input[tile, ·, f] A)
 //
-// where a tile is TILE × TILE outputs, of which those inside are stored, and input[tile, y·EDGE + x, f] are its
+// where a tile is TILE × TILE outputs at one depth, of which those inside are stored, and input[tile, y·EDGE + x, f] are its
 // EDGE × EDGE products, channels filled up to fours. One tile and four channels per invocation.
 //
 // Memory: EDGE·EDGE vectors of four channels read for TILE·TILE written.
@@ -29,7 +29,7 @@ fn main(
     let offset = bias_of_four(vector * 4u);
     // Places are sums of steps: products of whole numbers are slow on most GPUs.
     let read = tile * PLACES * vectors + vector;
-    let first = (place.x * params.out_h + place.y) * params.out_w + place.z;
+    let first = (place.x * params.out_height + place.y) * params.out_w + place.z;
     var values: array<vec4<f32>, TILE * EDGE>;
     // unroll
     for (var x = 0u; x < EDGE; x++) {
@@ -53,7 +53,7 @@ fn main(
         }
         let finished = of_products(line);
         for (var x = 0u; x < TILE; x++) {
-            if place.y + y < params.out_h && place.z + x < params.out_w {
+            if place.y + y < params.out_height && place.z + x < params.out_w {
                 let pixel = first + y * params.out_w + x;
                 finish_four(pixel, vector * 4u, finished[x] + offset);
             }

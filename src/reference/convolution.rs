@@ -56,12 +56,12 @@ impl Convolved {
     /// The same result as a 3×3 convolution may compute it by Winograd's algorithm, which makes the outputs of a tile of up to
     /// 4×4 out of the same products: each may miss by what the largest of its tile may.
     pub fn in_tiles(self, channels_first: bool) -> Self {
-        let first = if channels_first { 2 } else { 1 };
+        let rows = if channels_first { -2 } else { -3 };
         let largest_near = |line: &[f64]| {
             let near = |i: usize| i.saturating_sub(MIXED - 1)..(i + MIXED).min(line.len());
             (0..line.len()).map(|i| line[near(i)].iter().copied().fold(0.0, f64::max)).collect()
         };
-        let near = |of: &Array| of.along(first, largest_near).along(first + 1, largest_near);
+        let near = |of: &Array| of.along(rows, largest_near).along(rows + 1, largest_near);
         // A tile's outputs are as large as their sums, or as what they were made of.
         let partial = near(&self.partial.zip(&self.exact, |partial, y| TRANSFORMED * (partial + y.abs())));
         Self { magnitude: near(&self.magnitude), partial, ..self }

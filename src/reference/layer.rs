@@ -670,7 +670,7 @@ impl LayerCase<'_> {
         let kernel = self.weight(0, &kernel_shape(&layer.arguments, [channels / groups, filters]))?;
         let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
         let convolved = conv(self.input, &kernel, bias.as_ref(), groups, &window);
-        let may_be_tiled = kernel.shape[..R] == [3, 3] && window.strides == [1; R] && groups == 1;
+        let may_be_tiled = kernel.shape[..R].ends_with(&[3, 3]) && window.strides.ends_with(&[1, 1]) && groups == 1;
         let convolved = if may_be_tiled { convolved.in_tiles(window.channels_first) } else { convolved };
         Ok((convolved.into(), activation))
     }

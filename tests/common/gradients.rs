@@ -148,6 +148,7 @@ fn kernels(numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     bound: Vec::clone(&bound),
                     overflow: f64::INFINITY,
                 },
+                in_tiles: None,
             });
         }
     }
@@ -226,6 +227,7 @@ fn pools(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                         (Operand::Gradient, laid(&gradient, data_format), dtype),
                     ],
                     expected: Expected { exact, bound: bound.data, overflow: storage(dtype).overflow() },
+                    in_tiles: None,
                 });
             }
         }
@@ -276,6 +278,7 @@ fn functions_of_two(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) 
                         (Operand::Gradient, gradient.clone(), dtype),
                     ],
                     expected: Expected { exact, bound, overflow: storage(dtype).overflow() },
+                    in_tiles: None,
                 });
             }
         }
@@ -376,6 +379,7 @@ fn batches(numbers: &mut Numbers, cases: &mut Vec<Case>) {
                 }),
                 given: operands,
                 expected: Expected { exact, bound, overflow: f64::INFINITY },
+                in_tiles: None,
             });
         }
     }

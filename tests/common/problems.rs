@@ -25,6 +25,8 @@ pub struct Case {
     pub given: Vec<(Operand, Array, DType)>,
     /// What may come out.
     pub expected: Expected,
+    /// What may come out of a kernel that computes the outputs of a tile together, where there is one.
+    pub in_tiles: Option<Expected>,
 }
 
 /// Every case whose tensors are stored as `dtype`.
@@ -190,6 +192,7 @@ fn pools(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     problem: Problem::Pool(PoolProblem { function, geometry, dtype, data_format }),
                     given: vec![(Operand::Input, laid(&input, data_format), dtype)],
                     expected,
+                    in_tiles: None,
                 });
             }
         }
@@ -255,6 +258,7 @@ fn reductions(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                 problem: Problem::AlongAxis(AxisProblem { function, outer, extent, inner, dtype }),
                 given: vec![(Operand::Input, input, dtype)],
                 expected,
+                in_tiles: None,
             });
         }
     }
@@ -353,6 +357,7 @@ fn normalisations(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                 }),
                 given,
                 expected: expected(estimate, storage),
+                in_tiles: None,
             });
         }
     }
@@ -408,6 +413,7 @@ fn resizings(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                     (Operand::Kernel, Array::new([table.len()], table.clone()), DType::F32),
                 ],
                 expected,
+                in_tiles: None,
             });
         }
     }
@@ -509,6 +515,7 @@ fn noises(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                         (Operand::Clock, Array::new([2], parts.to_vec()), DType::F32),
                     ],
                     expected: expected(estimate, storage),
+                    in_tiles: None,
                 });
             }
         }
@@ -562,6 +569,7 @@ fn affines(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
                             (Operand::Other, Array::new([maps.len(), 6], maps.as_flattened().to_vec()), DType::F32),
                         ],
                         expected: expected(Estimate { exact, bound }, storage),
+                        in_tiles: None,
                     });
                 }
             }

@@ -74,5 +74,11 @@ fn case(row: &Row, (bias, activation, residual): (bool, &str, bool), place: usiz
         (Operand::Other, added),
     ];
     let given = operands.into_iter().filter_map(|(operand, array)| Some((operand, array?, dtype))).collect();
-    Case { name: format!("{}, {activation} between", row.name), problem: Problem::Separable(problem), given, expected }
+    Case {
+        name: format!("{}, {activation} between", row.name),
+        problem: Problem::Separable(problem),
+        given,
+        expected,
+        in_tiles: None,
+    }
 }

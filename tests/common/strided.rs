@@ -71,6 +71,7 @@ fn moves(dtype: DType) -> Vec<Case> {
             problem: Problem::Move(problem),
             given: stored_as(dtype, &[(Operand::Input, x.clone()), (Operand::Output, before)]),
             expected: exactly(exact),
+            in_tiles: None,
         });
     };
     let zero = Outside::ZERO;
@@ -290,6 +291,7 @@ fn binaries(dtype: DType) -> Vec<Case> {
             problem: Problem::Binary(problem),
             given: stored_as(dtype, &[(left, a), (right, b)]),
             expected: Expected { exact, bound, overflow: storage(dtype).overflow() },
+            in_tiles: None,
         });
     };
     let image = [2, 5, 7, 8];
@@ -383,6 +385,7 @@ fn products(dtype: DType) -> Vec<Case> {
                 problem: Problem::Product(problem.expect("a sound row")),
                 given: stored_as(dtype, &[(first, laid_out(&a, flipped[0])), (second, laid_out(&b, flipped[1]))]),
                 expected: expected.clone(),
+                in_tiles: None,
             });
         }
     }
@@ -514,6 +517,7 @@ fn transposed(dtype: DType) -> Vec<Case> {
                     problem: Problem::Conv(problem),
                     given: stored_as(dtype, &operands),
                     expected: expected(&convolved, activation, &[], storage(dtype)),
+                    in_tiles: None,
                 });
             }
         }
@@ -613,6 +617,7 @@ fn functions(dtype: DType) -> Vec<Case> {
             problem: Problem::Map(MapProblem { elements, dtype, activation }),
             given: stored_as(dtype, &[(Operand::Input, x)]),
             expected: Expected { exact: y, bound, overflow: storage(dtype).overflow() },
+            in_tiles: None,
         });
     }
     cases

@@ -4,7 +4,8 @@ use wgpu_conv::plan::{ConvProblem, Direction, Elementwise, Epilogue, Operand, Po
 use wgpu_conv::{Activation, Axis, ConvGeometry, DType, DataFormat};
 
 use super::common::reference::{
-    Array, PoolAxis, ReferencePadding, ReferenceWindow, Transposed, average_pool, conv, conv_transpose, max_pool,
+    Array, Convolved, PoolAxis, ReferencePadding, ReferenceWindow, Transposed, average_pool, conv, conv_transpose,
+    max_pool,
 };
 use super::common::tolerance::{Estimate, Expected, expected};
 use super::problems::Case;
@@ -37,10 +38,21 @@ const ROW: Row = Row {
 
 const SAME: [[usize; 2]; 3] = [[1, 1]; 3];
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ROW,
     Row { name: "few channels", channels: 3, filters: 5, kernel: [3, 2, 2], ..ROW },
     Row { name: "tiles", size: [3, 5, 7], channels: 20, filters: 36, kernel: [3; 3], pads: SAME, ..ROW },
+    Row {
+        name: "tiles at every other depth",
+        size: [6, 9, 5],
+        channels: 18,
+        filters: 30,
+        kernel: [2, 3, 3],
+        strides: [2, 1, 1],
+        dilation: [2, 1, 1],
+        pads: SAME,
+        ..ROW
+    },
     Row { name: "strides", size: [7, 8, 9], channels: 8, kernel: [3, 3, 2], strides: [2, 1, 3], pads: SAME, ..ROW },
     Row { name: "halving", size: [6, 8, 10], channels: 8, filters: 12, kernel: [2; 3], strides: [2; 3], ..ROW },
     Row {
@@ -126,19 +138,22 @@ pub fn cases(dtype: DType) -> Vec<Case> {
         let activation = Elementwise::new(&Activation::RELU).expect("element-wise");
         let epilogue = Epilogue { bias: true, residual: false, activation };
         for data_format in FORMATS {
-            let mut add = |name: String, direction, convolved: &super::common::reference::Convolved, given| {
+            let mut add = |name: String, direction, convolved: &Convolved, given| {
                 let laid_out = |array: &Array| laid(array, data_format);
-                let convolved = super::common::reference::Convolved {
+                let convolved = Convolved {
                     exact: laid_out(&convolved.exact),
                     magnitude: laid_out(&convolved.magnitude),
                     partial: laid_out(&convolved.partial),
                     ..*convolved
                 };
+                let of = |convolved| expected(convolved, "relu", &[], storage(dtype));
+                let in_tiles = convolved.clone().in_tiles(data_format == DataFormat::ChannelsFirst);
                 cases.push(Case {
                     name,
                     problem: Problem::Conv(ConvProblem { geometry, direction, dtype, data_format, epilogue }),
                     given,
-                    expected: expected(&convolved, "relu", &[], storage(dtype)),
+                    expected: of(&convolved),
+                    in_tiles: Some(of(&in_tiles)),
                 });
             };
             let of = |x: &Array, bias: &Array| {
@@ -186,6 +201,7 @@ fn pools(dtype: DType, drawn: &mut impl FnMut(&[usize]) -> Array, cases: &mut Ve
                     problem: Problem::Pool(PoolProblem { function, geometry, dtype, data_format }),
                     given: vec![(Operand::Input, laid(&x, data_format), dtype)],
                     expected: Expected { exact, bound: bound.data, overflow: storage(dtype).overflow() },
+                    in_tiles: None,
                 });
             }
         }
