@@ -117,7 +117,7 @@ fn finish_matrix(first_pixel: u32, first_vector: u32, group: u32, subgroup: u32,
             let start = subgroup * MATRIX + at * 4u;
             let four = vec4(leaving[start], leaving[start + 1u], leaving[start + 2u], leaving[start + 3u]);
             let channel = group * params.group_out + vector * 4u;
-            finish_four(pixel, channel, four + bias_of_four(channel));
+            finish_four(pixel_place(pixel, group), channel, four + bias_of_four(channel));
         }
     }
 }

@@ -88,7 +88,7 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if ox + t < params.out_w {
-            finish_four(row * params.out_w + ox + t, channel, totals[t] + sums[t]);
+            finish_four(output_place(row, ox + t, group), channel, totals[t] + sums[t]);
         }
     }
 }

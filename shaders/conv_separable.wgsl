@@ -100,6 +100,6 @@ fn main(
 
 fn finish(pixel: u32, vector: u32, sum: vec4<f32>) {
     if pixel < pixel_count() {
-        finish_four(pixel, 4u * vector, sum);
+        finish_four(pixel_place(pixel, 0u), 4u * vector, sum);
     }
 }

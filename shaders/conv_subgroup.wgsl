@@ -71,29 +71,46 @@ fn accumulate_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, four:
     }
 }
 
-fn finish(pixel: u32, group: u32, vector: u32, sum: vec4<f32>) {
+fn finish(pixel: u32, place: u32, group: u32, vector: u32, sum: vec4<f32>) {
     if pixel < pixel_count() && vector < group_vectors() {
-        finish_four(pixel, group * params.group_out + vector * 4u, sum);
+        finish_four(place, group * params.group_out + vector * 4u, sum);
     }
 }
 
-fn finish_quad(quad: ptr<function, Quad>, pixel: u32, group: u32, vector: u32) {
-    finish(pixel, group, vector, (*quad)[0]);
-    finish(pixel + 1u, group, vector, (*quad)[2]);
-    finish(pixel + 2u, group, vector, (*quad)[4]);
-    finish(pixel + 3u, group, vector, (*quad)[6]);
+/// Finishes the sums of four pixels, the first of which is `pixel`, at `places`.
+fn finish_quad(quad: ptr<function, Quad>, pixel: u32, places: vec4<u32>, group: u32, vector: u32) {
+    finish(pixel, places.x, group, vector, (*quad)[0]);
+    finish(pixel + 1u, places.y, group, vector, (*quad)[2]);
+    finish(pixel + 2u, places.z, group, vector, (*quad)[4]);
+    finish(pixel + 3u, places.w, group, vector, (*quad)[6]);
     if VECTORS == 2u {
-        finish(pixel, group, vector + SUBGROUP, (*quad)[1]);
-        finish(pixel + 1u, group, vector + SUBGROUP, (*quad)[3]);
-        finish(pixel + 2u, group, vector + SUBGROUP, (*quad)[5]);
-        finish(pixel + 3u, group, vector + SUBGROUP, (*quad)[7]);
+        finish(pixel, places.x, group, vector + SUBGROUP, (*quad)[1]);
+        finish(pixel + 1u, places.y, group, vector + SUBGROUP, (*quad)[3]);
+        finish(pixel + 2u, places.z, group, vector + SUBGROUP, (*quad)[5]);
+        finish(pixel + 3u, places.w, group, vector + SUBGROUP, (*quad)[7]);
     }
 }
 
-fn finish_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, pixel: u32, group: u32, vector: u32) {
-    finish_quad(lower, pixel, group, vector);
+/// Finishes a slot's sums. Each lane finds the place of its own pixel, as divisions are slow.
+fn finish_slot(
+    lower: ptr<function, Quad>, upper: ptr<function, Quad>, pixel: u32, group: u32, vector: u32, lane: u32,
+) {
+    let place = pixel_place(pixel + lane, group);
+    let first = vec4(
+        subgroupBroadcast(place, 0u),
+        subgroupBroadcast(place, 1u),
+        subgroupBroadcast(place, 2u),
+        subgroupBroadcast(place, 3u),
+    );
+    finish_quad(lower, pixel, first, group, vector);
     if SUBGROUP == 8u {
-        finish_quad(upper, pixel + 4u, group, vector);
+        let second = vec4(
+            subgroupBroadcast(place, 4u),
+            subgroupBroadcast(place, 5u),
+            subgroupBroadcast(place, 6u),
+            subgroupBroadcast(place, 7u),
+        );
+        finish_quad(upper, pixel + 4u, second, group, vector);
     }
 }
 
@@ -123,7 +140,8 @@ fn keep_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32) 
 
 fn finish_kept(pixel: u32, group: u32, vector: u32) {
     for (var at = 0u; at < 8u * QUADS * SLOTS; at += 3u - VECTORS) {
-        finish(pixel + at / 2u, group, vector + at % 2u * SUBGROUP, kept[at]);
+        let place = pixel_place(pixel + at / 2u, group);
+        finish(pixel + at / 2u, place, group, vector + at % 2u * SUBGROUP, kept[at]);
     }
 }
 
@@ -198,12 +216,12 @@ fn main(
         finish_kept(pixel, group, vector);
         return;
     }
-    finish_slot(&lower_0, &upper_0, pixel, group, vector);
+    finish_slot(&lower_0, &upper_0, pixel, group, vector, lane);
     if SLOTS >= 2u {
-        finish_slot(&lower_1, &upper_1, pixel + SUBGROUP, group, vector);
+        finish_slot(&lower_1, &upper_1, pixel + SUBGROUP, group, vector, lane);
     }
     if SLOTS == 4u {
-        finish_slot(&lower_2, &upper_2, pixel + 2u * SUBGROUP, group, vector);
-        finish_slot(&lower_3, &upper_3, pixel + 3u * SUBGROUP, group, vector);
+        finish_slot(&lower_2, &upper_2, pixel + 2u * SUBGROUP, group, vector, lane);
+        finish_slot(&lower_3, &upper_3, pixel + 3u * SUBGROUP, group, vector, lane);
     }
 }

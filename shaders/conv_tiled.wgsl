@@ -170,14 +170,14 @@ fn main(
             let offset = bias_of_four(channel);
             // unroll
             for (var p = 0u; p < PIXELS; p++) {
-                finish(first_pixel + local.y + p * LINES, channel, totals[v * PIXELS + p] + sums[v * PIXELS + p] + offset);
+                finish(first_pixel + local.y + p * LINES, group, channel, totals[v * PIXELS + p] + sums[v * PIXELS + p] + offset);
             }
         }
     }
 }
 
-fn finish(pixel: u32, channel: u32, sum: vec4<f32>) {
+fn finish(pixel: u32, group: u32, channel: u32, sum: vec4<f32>) {
     if pixel < pixel_count() {
-        finish_four(pixel, channel, sum);
+        finish_four(pixel_place(pixel, group), channel, sum);
     }
 }

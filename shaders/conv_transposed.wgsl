@@ -85,7 +85,7 @@ fn main(
     // unroll
     for (var t = 0u; t < TILE; t++) {
         if x + t * STRIDE_W < params.out_w {
-            finish_four(row * params.out_w + x + t * STRIDE_W, channel, totals[t] + sums[t]);
+            finish_four(output_place(row, x + t * STRIDE_W, group), channel, totals[t] + sums[t]);
         }
     }
 }

@@ -29,5 +29,5 @@ fn main(
     for (var s = 0u; s < SPLITS; s++) {
         sum += input_four(position, s * params.out_c + channel);
     }
-    finish_four(pixel, channel, sum);
+    finish_four(pixel_place(pixel, 0u), channel, sum);
 }

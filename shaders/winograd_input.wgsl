@@ -1,11 +1,11 @@
-// Winograd F(m×m, 3×3), m = TILE: a 3×3 convolution by fewer products, on transformed tiles.
+// Winograd F(m×m, r×r), m = TILE and r = TAPS: a convolution by fewer products, on transformed tiles.
 //
 // First of three launches of a Winograd convolution: tiles of the input, ready for the products.
 //
-//   output[tile, y·EDGE + x, c] = (B input[tile] Bᵀ)[y, x] of channel c
+//   output[tile, group, y·EDGE + x, c] = (B input[tile, group] Bᵀ)[y, x] of channel c
 //
-// where a tile is the EDGE × EDGE inputs at one depth that TILE × TILE outputs read, zero outside the input. One tile and four
-// channels per invocation. The output's channels are filled up to fours.
+// where a tile is the EDGE × EDGE inputs at one depth that TILE × TILE outputs of a group read, zero outside the input. One
+// tile of a group and four channels per invocation. The output's channels are filled up to fours.
 //
 // Memory: EDGE·EDGE vectors of four channels read and as many written for TILE·TILE outputs.
 
@@ -23,12 +23,12 @@ fn main(
         return;
     }
     let vectors = (params.in_c + 3u) / 4u;
-    let tile = item / vectors;
+    let pair = item / vectors;
     let vector = item % vectors;
-    let place = tile_place(tile);
-    // A row or column before the first is a number beyond the last. Places are sums of steps: products of whole numbers are slow
+    let place = tile_place(pair / GROUPS);
+    // Places are sums of steps: products of whole numbers are slow
     // on most GPUs.
-    let first = place.yz - vec2(params.pad_h, params.pad_w);
+    let first = tile_read(place.yz, pair % GROUPS);
     let size = vec3(params.in_h, params.in_w, params.in_c);
     let above = place.x % params.in_d * params.in_height;
     let down = image_index(0u, 1u, 0u, 0u, size);
@@ -53,7 +53,7 @@ fn main(
         }
         row += down;
     }
-    let written = tile * PLACES * vectors + vector;
+    let written = pair * PLACES * vectors + vector;
     // unroll
     for (var x = 0u; x < EDGE; x++) {
         var line: Edge;

@@ -1,11 +1,11 @@
-// Winograd F(m×m, 3×3), m = TILE: back from products to outputs, and the epilogue.
+// Winograd F(m×m, r×r), m = TILE and r = TAPS: back from products to outputs, and the epilogue.
 //
 // Last of three launches of a Winograd convolution: outputs from the products.
 //
-//   output[tile][f] = activate(bias[f] + Aᵀ input[tile, ·, f] A)
+//   output[tile, group][f] = activate(bias[f] + Aᵀ input[tile, group, ·, f] A)
 //
-// where a tile is TILE × TILE outputs at one depth, of which those inside are stored, and input[tile, y·EDGE + x, f] are its
-// EDGE × EDGE products, channels filled up to fours. One tile and four channels per invocation.
+// where a tile is TILE × TILE outputs at one depth, of which those inside are stored, and input[tile, group, y·EDGE + x, f] are its
+// EDGE × EDGE products, channels filled up to fours. One tile of a group and four channels per invocation.
 //
 // Memory: EDGE·EDGE vectors of four channels read for TILE·TILE written.
 
@@ -21,15 +21,17 @@ fn main(
     if item >= params.items {
         return;
     }
-    let vectors = (params.out_c + 3u) / 4u;
-    let tile = item / vectors;
+    let vectors = (params.group_out + 3u) / 4u;
+    let pair = item / vectors;
     let vector = item % vectors;
-    let place = tile_place(tile);
+    let place = tile_place(pair / GROUPS);
+    let group = pair % GROUPS;
+    let channel = group * params.group_out + vector * 4u;
 
-    let offset = bias_of_four(vector * 4u);
+    let offset = bias_of_four(channel);
     // Places are sums of steps: products of whole numbers are slow on most GPUs.
-    let read = tile * PLACES * vectors + vector;
-    let first = (place.x * params.out_height + place.y) * params.out_w + place.z;
+    let read = pair * PLACES * vectors + vector;
+    let first = place.x * params.out_height + place.y;
     var values: array<vec4<f32>, TILE * EDGE>;
     // unroll
     for (var x = 0u; x < EDGE; x++) {
@@ -54,8 +56,7 @@ fn main(
         let finished = of_products(line);
         for (var x = 0u; x < TILE; x++) {
             if place.y + y < params.out_height && place.z + x < params.out_w {
-                let pixel = first + y * params.out_w + x;
-                finish_four(pixel, vector * 4u, finished[x] + offset);
+                finish_four(output_place(first + y, place.z + x, group), channel, finished[x] + offset);
             }
         }
     }

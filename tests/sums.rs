@@ -91,13 +91,18 @@ fn expected(problem: &ConvProblem) -> [Expected; 2] {
     let exact = of(&|n| n as f64 * term);
     // The bound of each output is that of its own number of terms.
     let bound = of(&|n| summed(n, n as f64 * term, partial(n, term)));
+    let [_, height, width] = problem.geometry.axes();
+    let apart = match problem.direction {
+        Direction::Forward => [1, 1],
+        Direction::BackwardInput => [height, width].map(|axis| axis.stride as usize),
+    };
     let convolved = Convolved {
         magnitude: exact.clone(),
         partial: of(&|n| partial(n, term)),
         terms: terms.iter().copied().max().unwrap_or(0),
         exact: exact.clone(),
     };
-    [Estimate { exact, bound }, convolved.in_tiles(false).into()].map(|estimate| {
+    [Estimate { exact, bound }, convolved.in_tiles(false, apart).into()].map(|estimate| {
         let Estimate { exact, bound } = estimate.stored(Storage::F32);
         Expected { exact, bound: bound.data, overflow: Storage::F32.overflow() }
     })

@@ -26,14 +26,24 @@ fn bias_of_four(channel: u32) -> vec4<f32> {
     return four;
 }
 
-/// Finishes and stores the sums, bias included, of channels `channel` to `channel + 3` of one pixel, of all images' pixels in
-/// order.
-fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
+/// Where a pixel lies, of all images' pixels in order.
+fn pixel_place(pixel: u32, group: u32) -> u32 {
     let size = vec3(params.out_h, params.out_w, params.out_c);
     let image = size.x * size.y;
     let n = pixel / image;
-    let step = image_index(0u, 0u, 0u, 1u, size);
-    let at = image_index(n, 0u, pixel - n * image, channel, size);
+    return image_index(n, 0u, pixel - n * image, 0u, size);
+}
+
+/// The same of a pixel in a row and a column, of all images' rows in order.
+fn output_place(row: u32, column: u32, group: u32) -> u32 {
+    let n = row / params.out_h;
+    return image_index(n, row - n * params.out_h, column, 0u, vec3(params.out_h, params.out_w, params.out_c));
+}
+
+/// Finishes and stores the sums, bias included, of channels `channel` to `channel + 3` of the pixel at `place`.
+fn finish_four(place: u32, channel: u32, sums: vec4<f32>) {
+    let step = image_index(0u, 0u, 0u, 1u, vec3(params.out_h, params.out_w, params.out_c));
+    let at = place + channel * step;
     let left = params.group_out - channel % params.group_out;
     var four = sums;
     if HAS_RESIDUAL {

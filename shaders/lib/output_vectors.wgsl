@@ -15,11 +15,20 @@ fn bias_of_four(channel: u32) -> vec4<f32> {
     return vec4(0.0);
 }
 
-/// Finishes and stores the sums, bias included, of channels `channel` to `channel + 3` of one pixel, of all images' pixels in
-/// order.
-fn finish_four(pixel: u32, channel: u32, sums: vec4<f32>) {
+/// Where a pixel lies, of all images' pixels in order.
+fn pixel_place(pixel: u32, group: u32) -> u32 {
+    return pixel * params.out_c;
+}
+
+/// The same of a pixel in a row and a column, of all images' rows in order.
+fn output_place(row: u32, column: u32, group: u32) -> u32 {
+    return (row * params.out_w + column) * params.out_c;
+}
+
+/// Finishes and stores the sums, bias included, of channels `channel` to `channel + 3` of the pixel at `place`.
+fn finish_four(place: u32, channel: u32, sums: vec4<f32>) {
     var four = sums;
-    let at = (pixel * params.out_c + channel) / 4u;
+    let at = (place + channel) / 4u;
     if HAS_RESIDUAL {
         four += residual_at(at);
     }

@@ -1,4 +1,4 @@
-// Common to the launches of a Winograd convolution F(m×m, 3×3), m = TILE: which tile of which image a number means.
+// Common to the launches of a Winograd convolution F(m×m, r×r), m = TILE: which tile of which image a number means.
 //
 // The tiles of a Winograd convolution's output, those of all images and depths in order.
 //

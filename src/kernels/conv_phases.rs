@@ -25,41 +25,45 @@ const IN_C: usize = 5;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let Some(phases) = phases(problem) else { return Ok(Vec::new()) };
-    let [d, h, w] = problem.geometry.axes;
     let packing = packed(problem, &phases.geometry, caps)?;
-    let step = |mut dispatch: Dispatch| {
-        dispatch.params[IN_C] = problem.geometry.out_channels;
-        let shader = &mut dispatch.shader;
-        for (name, value) in &mut shader.constants {
-            // Taps in order read positions in the other.
-            if ["DILATION_D", "DILATION_H", "DILATION_W"].contains(name) {
-                *value = Constant::U32(u32::MAX);
-            }
-        }
-        let phases = [("PHASES_D", d.stride), ("PHASES_H", h.stride), ("PHASES_W", w.stride)];
-        let whole = [("WHOLE_D", d.input), ("WHOLE_H", h.input), ("WHOLE_W", w.input)];
-        let own = phases.into_iter().chain(whole).map(|(name, value)| (name, Constant::U32(value)));
-        shader.constants.extend(own);
-        for own in &mut shader.parts {
-            match own.file {
-                "lib/windows.wgsl" => *own = part!("lib/windows_phases.wgsl"),
-                "lib/output_vectors.wgsl" => *own = part!("lib/output_phases.wgsl"),
-                _ => {}
-            }
-        }
-        dispatch
-    };
     let plan = |ProductStep { variant, dispatch, accuracy }| {
-        Plan::new("conv_phases", variant, vec![step(dispatch)]).packed(Some(packing.clone())).rounded(accuracy)
+        let steps = vec![by_phases(problem, dispatch)];
+        Plan::new("conv_phases", variant, steps).packed(Some(packing.clone())).rounded(accuracy)
     };
     Ok(product_steps(&phases, |operand| operand, caps)?.into_iter().map(plan).collect())
+}
+
+/// A launch of the convolution that has a group for each phase of `problem`: where windows begin and what is written.
+pub(super) fn by_phases(problem: &ConvProblem, mut dispatch: Dispatch) -> Dispatch {
+    dispatch.params[IN_C] = problem.geometry.out_channels;
+    let shader = &mut dispatch.shader;
+    for (name, value) in &mut shader.constants {
+        // Taps in order read positions in the other.
+        if ["DILATION_D", "DILATION_H", "DILATION_W"].contains(name) {
+            *value = Constant::U32(u32::MAX);
+        }
+    }
+    let [d, h, w] = problem.geometry.axes;
+    let phases = [("PHASES_D", d.stride), ("PHASES_H", h.stride), ("PHASES_W", w.stride)];
+    let whole = [("WHOLE_D", d.input), ("WHOLE_H", h.input), ("WHOLE_W", w.input)];
+    shader.constants.extend(phases.into_iter().chain(whole).map(|(name, value)| (name, Constant::U32(value))));
+    for own in &mut shader.parts {
+        match own.file {
+            "lib/windows.wgsl" => *own = part!("lib/windows_phases.wgsl"),
+            "lib/winograd_windows.wgsl" => *own = part!("lib/winograd_phases.wgsl"),
+            "lib/output_vectors.wgsl" => *own = part!("lib/output_phases.wgsl"),
+            _ => {}
+        }
+    }
+    shader.parts.push(part!("lib/phases.wgsl"));
+    dispatch
 }
 
 /// Products for each that the kernel has, from which filling phases up does not pay: 3 by 3 by 3 taps by 2 have 2.4.
 const MOST_FILLED: u64 = 3;
 
 /// The convolution that has a group for each phase; `None` where most of its products would be with zeros.
-fn phases(problem: &ConvProblem) -> Option<ConvProblem> {
+pub(super) fn phases(problem: &ConvProblem) -> Option<ConvProblem> {
     let geometry = &problem.geometry;
     let axes = geometry.axes;
     let fits = problem.direction == Direction::BackwardInput && geometry.groups == 1 && channels_in_fours(problem)[1];

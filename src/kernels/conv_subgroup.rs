@@ -91,8 +91,10 @@ fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u
     steps * (loads + broadcasts + products)
 }
 
-/// Cycles with the best tile; `None` where there is no such kernel.
+/// Cycles with the best tile, and half of one for each byte of the kernel, which passes through the caches once; `None` where
+/// there is no such kernel.
 pub(super) fn cycles(problem: &ConvProblem, caps: &Caps) -> Option<u64> {
     let subgroup = caps.subgroup.filter(|_| caps.software)?;
-    TILES.iter().map(|&tile| cost(problem, subgroup, tile)).min()
+    let kernel = packing::filled(&problem.geometry) * problem.dtype.size() as u64 / 2;
+    TILES.iter().map(|&tile| cost(problem, subgroup, tile) + kernel).min()
 }

@@ -1,4 +1,5 @@
-//! Winograd's minimal filtering, F(m×m, 3×3): convolutions of 3×3 taps and stride 1 by fewer products, in three launches.
+//! Winograd's minimal filtering, F(m×m, r×r): convolutions of 3×3 taps and stride 1, and of 2×2, by fewer products, in three
+//! launches.
 //!
 //! Neighbouring outputs of a 3×3 convolution have inputs in common. Winograd's transforms turn a tile of m×m outputs
 //! into products place by place, fewer than the plain sum has: for m = 2 it takes 16 in place of 36, for m = 4 it takes
@@ -10,15 +11,17 @@
 //! made of those products. The kernel is transformed once for a weight.
 //!
 //! In a volume every depth is an image of its own to the transforms, and the products are a convolution over the depth: 3×3×3
-//! taps take 108 products where they took 432.
+//! taps take 108 products where they took 432. A transposed convolution is one by [stride phase](super::conv_phases), each of
+//! which has tiles of its own: 4×4 taps by 2 are four phases of 2×2, for which m = 4 takes 25 products in place of 64.
 //!
 //! Deviation (max |a − b| / max |b|) from the exact result, simulated with uniform inputs and He's normal kernels: for
-//! tiles of 4×4 1.3e-6 at 16 channels, 3e-6 at 64, 5e-6 at 256, 7e-6 at 512; for tiles of 2×2 0.2e-6 to 0.7e-6; for the
-//! plain sum 0.4e-6 to 2e-6.
+//! tiles of 4×4 1.3e-6 at 16 channels, 3e-6 at 64, 5e-6 at 256, 7e-6 at 512; for tiles of 2×2 0.2e-6 to 0.7e-6; of 2×2 taps
+//! 0.9e-6, 1.9e-6, 2.6e-6 and 3.4e-6, and 0.3e-6 to 1.4e-6; for the plain sum 0.4e-6 to 2e-6.
 
+use super::conv_launch::window_constants;
 use super::{
-    ConvLaunch, InputAccess, ProductStep, WORKGROUP, conv_subgroup, four_wide_output, four_wide_stores, packing,
-    product_steps, workgroups,
+    ConvLaunch, InputAccess, ProductStep, WORKGROUP, conv_phases, conv_subgroup, four_wide_output, four_wide_stores,
+    packing, product_steps, workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
@@ -43,25 +46,30 @@ const BALANCE: u64 = 20;
 const UNITS: u64 = 4;
 
 const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
+const TILE_WINDOWS: Part = part!("lib/winograd_windows.wgsl");
 
 /// A size of tiles.
 #[derive(Clone, Copy)]
 struct WinogradTile {
     /// Outputs of a tile along one axis.
     outputs: u32,
+    /// Taps of a kernel along one axis.
+    taps: u32,
     /// Its transforms.
     part: Part,
 }
 
-const TILES: [WinogradTile; 2] = [
-    WinogradTile { outputs: 4, part: part!("lib/winograd_4.wgsl") },
-    WinogradTile { outputs: 2, part: part!("lib/winograd_2.wgsl") },
+const TILES: [WinogradTile; 4] = [
+    WinogradTile { outputs: 4, taps: 3, part: part!("lib/winograd_4_3.wgsl") },
+    WinogradTile { outputs: 2, taps: 3, part: part!("lib/winograd_2_3.wgsl") },
+    WinogradTile { outputs: 4, taps: 2, part: part!("lib/winograd_4_2.wgsl") },
+    WinogradTile { outputs: 2, taps: 2, part: part!("lib/winograd_2_2.wgsl") },
 ];
 
 impl WinogradTile {
     /// Inputs of a tile, and its products, along one axis.
     const fn edge(self) -> u32 {
-        self.outputs + 2
+        self.outputs + self.taps - 1
     }
 
     /// Products of a tile for each pair of an input and an output channel.
@@ -69,19 +77,20 @@ impl WinogradTile {
         self.edge() * self.edge()
     }
 
-    fn constants(self) -> [(&'static str, Constant); 2] {
-        [("TILE", Constant::U32(self.outputs)), ("EDGE", Constant::U32(self.edge()))]
+    fn constants(self) -> [(&'static str, Constant); 3] {
+        [("TILE", self.outputs), ("TAPS", self.taps), ("EDGE", self.edge())]
+            .map(|(name, value)| (name, Constant::U32(value)))
     }
 
     /// The products of all tiles: a convolution over the depth, of one tap for images, with a group for each place in a tile, whose
     /// columns are the tiles of a depth; `None` where it has too many elements to be numbered.
-    fn product(self, problem: &ConvProblem) -> Option<ConvProblem> {
-        let [channels, filters] = padded(problem)?;
-        let groups = self.places();
-        let [depth, rows, columns] = problem.geometry.axes;
+    fn product(self, windows: &ConvProblem) -> Option<ConvProblem> {
+        let [channels, filters] = padded(windows)?;
+        let ConvGeometry { batch, groups, axes: [depth, rows, columns], .. } = windows.geometry;
+        let groups = groups.checked_mul(self.places())?;
         let tiles = rows.output.div_ceil(self.outputs).checked_mul(columns.output.div_ceil(self.outputs))?;
         let geometry = ConvGeometry {
-            batch: problem.geometry.batch,
+            batch,
             groups,
             in_channels: groups.checked_mul(channels)?,
             out_channels: groups.checked_mul(filters)?,
@@ -89,95 +98,96 @@ impl WinogradTile {
         };
         let countable = geometry.in_elements().max(geometry.out_elements()) <= u64::from(u32::MAX);
         let data_format = DataFormat::ChannelsLast;
-        countable.then_some(ConvProblem { geometry, data_format, epilogue: Epilogue::NONE, ..*problem })
+        countable.then_some(ConvProblem { geometry, data_format, epilogue: Epilogue::NONE, ..*windows })
     }
 
-    /// Cycles on lavapipe, as [`conv_subgroup::cycles`] counts them: beside the products a vector is loaded and stored for
-    /// each place, and again for the outputs.
-    fn cycles(self, problem: &ConvProblem, caps: &Caps) -> Option<u64> {
-        let product = self.product(problem)?;
-        let moved = (product.geometry.in_elements() + product.geometry.out_elements()) / 4 / 8;
-        Some(conv_subgroup::cycles(&product, caps)? + moved * (2 * 45 + 30))
+    /// Cycles on lavapipe, as [`conv_subgroup::cycles`] counts them: beside the products a vector is loaded, stored and copied to
+    /// a texture for each place of what is read, and stored, copied and loaded for each of what is written. As measured; a
+    /// store goes lane by lane there and takes most of it.
+    fn cycles(self, windows: &ConvProblem, caps: &Caps) -> Option<u64> {
+        let product = self.product(windows)?;
+        let [read, written] = [product.geometry.in_elements(), product.geometry.out_elements()].map(|n| n / 4 / 8);
+        Some(conv_subgroup::cycles(&product, caps)? + read * 400 + written * 520)
     }
 }
 
-/// Input and output channels filled up to fours.
-fn padded(problem: &ConvProblem) -> Option<[u32; 2]> {
+/// Input and output channels of a group filled up to fours.
+fn padded(windows: &ConvProblem) -> Option<[u32; 2]> {
     let fours = |channels: u32| channels.checked_next_multiple_of(4);
-    Some([fours(problem.geometry.in_channels)?, fours(problem.geometry.out_channels)?])
+    Some([fours(windows.geometry.group_in())?, fours(windows.geometry.group_out())?])
+}
+
+/// The convolution whose windows come in tiles: `problem`, or the phases of a transposed one over two axes; `None` where there are
+/// no tiles for it.
+fn windows(problem: &ConvProblem) -> Option<ConvProblem> {
+    let windows = match problem.direction {
+        Direction::Forward => *problem,
+        Direction::BackwardInput => conv_phases::phases(problem).filter(|phases| phases.geometry.plane().is_some())?,
+    };
+    let geometry = &windows.geometry;
+    let [_, rows, columns] = geometry.axes;
+    let applies = problem.dtype == DType::F32
+        && problem.geometry.groups == 1
+        && geometry.group_in().min(geometry.group_out()) >= LEAST_CHANNELS
+        && [rows, columns].iter().all(|axis| axis.stride == 1 && axis.dilation == 1)
+        && rows.kernel == columns.kernel
+        && TILES.iter().any(|tile| tile.taps == rows.kernel);
+    applies.then_some(windows)
 }
 
 /// The plans, best guess first.
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    if !applies(problem) {
-        return Ok(Vec::new());
-    }
-    Ok(in_order(problem, caps)
-        .map(|tile| tile_plans(tile, problem, caps))
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?
-        .concat())
+    let Some(windows) = windows(problem) else { return Ok(Vec::new()) };
+    let tiles = in_order(&windows, caps).into_iter();
+    Ok(tiles.map(|tile| tile_plans(tile, problem, &windows, caps)).collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// Whether the first plan takes less time than the best implicit matrix product, in a convolution of some size: by cycles as
 /// estimated for lavapipe, or, on a GPU, where the operations saved are more than what is moved and launched for it.
 pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
-    if !applies(problem) || problem.geometry.flops() < WORTHWHILE {
-        return false;
-    }
-    let first = in_order(problem, caps)[0];
+    let Some(windows) = windows(problem).filter(|windows| windows.geometry.flops() >= WORTHWHILE) else { return false };
+    let Some(first) = in_order(&windows, caps).into_iter().next() else { return false };
     if !caps.software {
-        return first.product(problem).is_some_and(|product| {
-            let saved = problem.geometry.flops().saturating_sub(product.geometry.flops());
+        return first.product(&windows).is_some_and(|product| {
+            let saved = windows.geometry.flops().saturating_sub(product.geometry.flops());
             // Both sides of the products are written and read.
             let moved = 2 * 4 * (product.geometry.in_elements() + product.geometry.out_elements());
             saved >= LAUNCHES * u64::from(caps.cores) && saved >= moved * BALANCE
         });
     }
-    let cycles = first.cycles(problem, caps);
-    cycles.zip(conv_subgroup::cycles(problem, caps)).is_some_and(|(first, other)| first < other)
+    let cycles = first.cycles(&windows, caps);
+    cycles.zip(conv_subgroup::cycles(&windows, caps)).is_some_and(|(first, other)| first < other)
 }
 
 /// The tiles, cheapest first by [`WinogradTile::cycles`] where those are known and the error allows.
-fn in_order(problem: &ConvProblem, caps: &Caps) -> [WinogradTile; 2] {
-    let mut tiles = TILES;
-    let many = problem.geometry.in_channels > MOST_CHANNELS;
-    tiles.sort_by_key(|tile| (many && tile.outputs == 4, tile.cycles(problem, caps)));
+fn in_order(windows: &ConvProblem, caps: &Caps) -> Vec<WinogradTile> {
+    let [_, _, columns] = windows.geometry.axes;
+    let many = windows.geometry.group_in() > MOST_CHANNELS;
+    let mut tiles: Vec<WinogradTile> = TILES.into_iter().filter(|tile| tile.taps == columns.kernel).collect();
+    tiles.sort_by_key(|tile| (many && tile.outputs == 4, tile.cycles(windows, caps)));
     tiles
 }
 
-fn applies(problem: &ConvProblem) -> bool {
-    let geometry = &problem.geometry;
-    let [_, rows, columns] = geometry.axes;
-    let plain = |axis: Axis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
-    problem.direction == Direction::Forward
-        && problem.dtype == DType::F32
-        && geometry.groups == 1
-        && geometry.in_channels.min(geometry.out_channels) >= LEAST_CHANNELS
-        && plain(rows)
-        && plain(columns)
-}
-
-fn tile_plans(tile: WinogradTile, problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
+fn tile_plans(tile: WinogradTile, problem: &ConvProblem, windows: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let edge = u64::from(tile.edge());
     if !caps.spells_out(4 * edge * edge, 2 * edge) {
         return Ok(Vec::new());
     }
-    let (Some(product), Some([_, filters])) = (tile.product(problem), padded(problem)) else {
+    let (Some(product), Some([channels, filters])) = (tile.product(windows), padded(windows)) else {
         return Ok(Vec::new());
     };
     let scratch = [product.geometry.out_elements(), product.geometry.in_elements()].map(|elements| elements * 4);
     if scratch.iter().any(|&bytes| bytes > caps.max_binding) {
         return Ok(Vec::new());
     }
-    let written = four_wide_output(problem);
+    let written = four_wide_output(windows);
     let constants = tile.constants();
-    // An invocation for each tile of every depth of what is read or written, and four channels.
+    // An invocation for each tile of every depth and group of what is read or written, and four channels.
     let launch = |elements: u64, input, parts| {
         let items = elements / u64::from(tile.places()) / 4;
         Ok::<_, Error>(ConvLaunch {
             lanes: 4,
-            stores: four_wide_stores(problem),
+            stores: four_wide_stores(windows),
             input,
             kernel_at: false,
             parts,
@@ -188,19 +198,32 @@ fn tile_plans(tile: WinogradTile, problem: &ConvProblem, caps: &Caps) -> Result<
             turns: u64::from(tile.outputs * tile.outputs),
         })
     };
-    let parts = [tile.part, TILES_IN_ORDER, part!("winograd_input.wgsl")];
+    let of_windows = |items, dispatch| {
+        let dispatch = spread(items, dispatch, caps)?;
+        Ok::<_, Error>(match problem.direction {
+            Direction::Forward => dispatch,
+            Direction::BackwardInput => conv_phases::by_phases(problem, dispatch),
+        })
+    };
+    let parts = [tile.part, TILES_IN_ORDER, TILE_WINDOWS, part!("winograd_input.wgsl")];
     let first = launch(product.geometry.in_elements(), InputAccess::Fours, &parts)?;
-    let first = spread(first.items, first.begin(1, problem, caps)?, caps)?;
-    let parts = [written, tile.part, TILES_IN_ORDER, part!("winograd_output.wgsl")];
+    let first = of_windows(first.items, first.begin(1, windows, caps)?)?;
+    let parts = [written, tile.part, TILES_IN_ORDER, TILE_WINDOWS, part!("winograd_output.wgsl")];
     let last = launch(product.geometry.out_elements(), InputAccess::Lanes, &parts)?;
-    let last = spread(last.items, last.finish(product.geometry.out_elements(), problem, caps)?, caps)?;
-    let packing = kernel_packing(tile, problem, product.geometry.terms() * u64::from(filters), caps)?;
-    let outputs = tile.outputs;
+    let last = of_windows(last.items, last.finish(product.geometry.out_elements(), windows, caps)?)?;
+    let [depth, ..] = windows.geometry.axes;
+    let kernels = [depth.kernel, channels, windows.geometry.groups, filters].into_iter().map(u64::from).product();
+    let packing = kernel_packing(tile, problem, kernels, caps)?;
+    let name = match tile.taps {
+        3 => format!("{0}x{0}", tile.outputs),
+        taps => format!("{0}x{0}_by_{taps}x{taps}", tile.outputs),
+    };
     let plan = |ProductStep { variant, dispatch, accuracy }| {
         let steps = vec![first.clone(), dispatch, last.clone()];
-        let plan = Plan::new("conv_winograd", format!("{outputs}x{outputs}_{variant}"), steps);
+        let plan = Plan::new("conv_winograd", format!("{name}_{variant}"), steps);
         let packing = packing::in_form(packing.clone(), plan.texel(Operand::Kernel));
-        plan.with_scratch(scratch.to_vec()).packed(Some(packing)).rounded(Accuracy { mixed: outputs, ..accuracy })
+        let accuracy = Accuracy { mixed: tile.outputs, ..accuracy };
+        plan.with_scratch(scratch.to_vec()).packed(Some(packing)).rounded(accuracy)
     };
     Ok(product_steps(&product, of_product, caps)?.into_iter().map(plan).collect())
 }
@@ -229,14 +252,18 @@ fn of_product(operand: Operand) -> Operand {
     }
 }
 
-/// The kernel as the products read it, for `pairs` of an input and an output channel at each depth of the taps, either filled up to
-/// fours: four output channels an invocation.
-fn kernel_packing(tile: WinogradTile, problem: &ConvProblem, pairs: u64, caps: &Caps) -> Result<Packing> {
-    let elements = pairs * u64::from(tile.places());
+/// The kernel as the products read it, from `kernels` of 2×2 or 3×3 taps, the channels on either side filled up to fours: four output
+/// channels an invocation.
+fn kernel_packing(tile: WinogradTile, problem: &ConvProblem, kernels: u64, caps: &Caps) -> Result<Packing> {
+    let elements = kernels * u64::from(tile.places());
     if elements > u64::from(u32::MAX) {
         return Err(Error::limit("elements of a packed kernel", elements, u32::MAX.into()));
     }
-    let parts = [tile.part, part!("winograd_kernel.wgsl")];
-    let constants = [&tile.constants()[..], &[("TAPS", Constant::U32(3))]].concat();
-    packing::launch(&problem.geometry, &constants, &parts, [pairs / 4, elements, 0], caps)
+    let taps = match problem.direction {
+        Direction::Forward => part!("lib/winograd_taps.wgsl"),
+        Direction::BackwardInput => part!("lib/winograd_taps_phases.wgsl"),
+    };
+    let parts = [tile.part, taps, part!("winograd_kernel.wgsl")];
+    let constants = [&tile.constants()[..], &window_constants(&problem.geometry)].concat();
+    packing::launch(&problem.geometry, &constants, &parts, [kernels / 4, elements, 0], caps)
 }

@@ -14,7 +14,7 @@
 //! | `conv_register` | implicit GEMM in registers, operands shared by caches alone |
 //! | `conv_cooperative` | implicit GEMM by matrix units (tensor cores) |
 //! | `conv_gathered` | im2col along one axis, then implicit GEMM |
-//! | `conv_winograd` | Winograd F(m×m, 3×3) |
+//! | `conv_winograd` | Winograd F(m×m, 3×3), and F(m×m, 2×2) of the phases of transposed convolutions |
 //! | `conv_depthwise`, `conv_depthwise_strip`, `conv_grouped` | depthwise and narrow groups, by register tiles |
 //! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
 //! | `conv_split`, `conv_parts` | split-K |
@@ -190,6 +190,8 @@ enum Situation {
     NarrowTransposed,
     /// A transposed convolution otherwise.
     Transposed,
+    /// The same where Winograd's tiles of its phases pay.
+    TransposedTiles,
 }
 
 impl Situation {
@@ -199,6 +201,7 @@ impl Situation {
         let narrow = geometry.group_in().min(geometry.group_out()) < 3;
         match problem.direction {
             Direction::BackwardInput if small || narrow => Self::NarrowTransposed,
+            Direction::BackwardInput if conv_winograd::pays(problem, caps) => Self::TransposedTiles,
             Direction::BackwardInput => Self::Transposed,
             Direction::Forward if small => Self::Small,
             Direction::Forward => match (caps.software, conv_winograd::pays(problem, caps)) {
@@ -221,24 +224,24 @@ const NO: u8 = u8::MAX;
 /// places follow what was measured, on GPUs what their compilers make of the kernels; but there nothing is known yet of matrix
 /// units.
 #[rustfmt::skip]
-const CONVOLUTIONS: [(PlanConv, [u8; 7]); 16] = [
-    //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed
-    (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO]),
-    (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO]),
-    (conv_depthwise_strip::plans,   [2,  3,  0,  1,  2, NO, NO]),
-    (conv_grouped::plans,           [3,  5,  2,  2,  3, NO, NO]),
-    (conv_gathered::plans,          [4,  1,  3,  5,  5, NO, NO]),
-    (conv_subgroup::plans,          [5,  2,  4,  9,  9, NO, NO]),
-    (conv_tiled::plans,             [6,  7,  7,  6,  6, NO, NO]),
-    (conv_register::plans,          [6,  7,  7,  6,  6, NO, NO]),
-    (conv_winograd::plans,          [7,  0,  5,  7,  0, NO, NO]),
-    (conv_split::plans,             [8,  8,  8,  4,  4, NO, NO]),
-    (conv_cooperative::plans,       [9,  9,  9,  3,  7, NO, NO]),
-    (conv_transposed_depthwise::plans, [NO, NO, NO, NO, NO, 0, 0]),
-    (conv_transposed::plans,        [NO, NO, NO, NO, NO,  2,  2]),
-    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  1,  3]),
-    (conv_phases::plans,            [NO, NO, NO, NO, NO,  3,  1]),
-    (conv_parts::plans,             [10, 10, 10, 10, 10,  4,  4]),
+const CONVOLUTIONS: [(PlanConv, [u8; 8]); 16] = [
+    //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed, transposed tiles
+    (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO, NO]),
+    (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO, NO]),
+    (conv_depthwise_strip::plans,   [2,  3,  0,  1,  2, NO, NO, NO]),
+    (conv_grouped::plans,           [3,  5,  2,  2,  3, NO, NO, NO]),
+    (conv_gathered::plans,          [4,  1,  3,  5,  5, NO, NO, NO]),
+    (conv_subgroup::plans,          [5,  2,  4,  9,  9, NO, NO, NO]),
+    (conv_tiled::plans,             [6,  7,  7,  6,  6, NO, NO, NO]),
+    (conv_register::plans,          [6,  7,  7,  6,  6, NO, NO, NO]),
+    (conv_winograd::plans,          [7,  0,  5,  7,  0,  4,  4,  0]),
+    (conv_split::plans,             [8,  8,  8,  4,  4, NO, NO, NO]),
+    (conv_cooperative::plans,       [9,  9,  9,  3,  7, NO, NO, NO]),
+    (conv_transposed_depthwise::plans, [NO, NO, NO, NO, NO, 0, 0, 1]),
+    (conv_transposed::plans,        [NO, NO, NO, NO, NO,  2,  2,  3]),
+    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  1,  3,  4]),
+    (conv_phases::plans,            [NO, NO, NO, NO, NO,  3,  1,  2]),
+    (conv_parts::plans,             [10, 10, 10, 10, 10,  4,  4,  5]),
 ];
 
 /// The plans of all families that convolve, in the order of [`CONVOLUTIONS`].
@@ -249,18 +252,24 @@ fn conv_candidates(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let situation = Situation::of(problem, caps) as usize;
     let mut families = CONVOLUTIONS.map(|(plans, places)| (places[situation], plans));
     families.sort_by_key(|(place, _)| *place);
-    let offered = families.into_iter().filter(|(place, _)| *place != NO);
-    let (mut plans, mut refused) = (Vec::new(), None);
-    for (_, family) in offered {
-        // A family that cannot number its work on this device offers nothing.
-        match family(problem, caps) {
-            Ok(offered) => plans.extend(offered),
+    offered(families.into_iter().filter(|(place, _)| *place != NO).map(|(_, family)| family(problem, caps)))
+}
+
+/// What families offer; one that cannot number its work on this device offers nothing.
+///
+/// # Errors
+/// Why the first one refuses, where none offers anything.
+fn offered<T>(families: impl Iterator<Item = Result<Vec<T>>>) -> Result<Vec<T>> {
+    let (mut all, mut refused) = (Vec::new(), None);
+    for family in families {
+        match family {
+            Ok(offered) => all.extend(offered),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
     match refused {
-        Some(error) if plans.is_empty() => Err(error),
-        _ => Ok(plans),
+        Some(error) if all.is_empty() => Err(error),
+        _ => Ok(all),
     }
 }
 
@@ -366,13 +375,14 @@ struct ProductStep {
 
 /// The best matrix product of each family, over the tensors that `map` says; best guess first.
 fn product_steps(problem: &ConvProblem, map: fn(Operand) -> Operand, caps: &Caps) -> Result<Vec<ProductStep>> {
-    let families = [("subgroup", conv_subgroup::plans(problem, caps)?), ("tiled", conv_tiled::plans(problem, caps)?)];
-    let first = |(family, plans): (&str, Vec<Plan>)| {
-        let Plan { variant, mut steps, accuracy, .. } = plans.into_iter().next()?;
-        let dispatch = steps.swap_remove(0).rebound(map);
-        Some(ProductStep { variant: format!("{family}_{variant}"), dispatch, accuracy })
-    };
-    Ok(families.into_iter().filter_map(first).collect())
+    let families: [(&str, PlanConv); 2] = [("subgroup", conv_subgroup::plans), ("tiled", conv_tiled::plans)];
+    offered(families.into_iter().map(|(family, plans)| {
+        let step = |Plan { variant, mut steps, accuracy, .. }: Plan| {
+            let dispatch = steps.swap_remove(0).rebound(map);
+            ProductStep { variant: format!("{family}_{variant}"), dispatch, accuracy }
+        };
+        Ok(plans(problem, caps)?.into_iter().take(1).map(step).collect())
+    }))
 }
 
 /// Whether the channels of every group lie in aligned fours in what is read, and in what is written.

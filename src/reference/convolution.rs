@@ -53,15 +53,20 @@ const MIXED: usize = 4;
 const TRANSFORMED: f64 = 8.0;
 
 impl Convolved {
-    /// The same result as a 3×3 convolution may compute it by Winograd's algorithm, which makes the outputs of a tile of up to
-    /// 4×4 out of the same products: each may miss by what the largest of its tile may.
-    pub fn in_tiles(self, channels_first: bool) -> Self {
+    /// The same result as a convolution may compute it by Winograd's algorithm, which makes the outputs of a tile of up to 4×4
+    /// out of the same products: each may miss by what the largest of its tile may. A tile's outputs lie `apart` along height and
+    /// width, 1 but for the phases of a transposed convolution.
+    pub fn in_tiles(self, channels_first: bool, apart: [usize; 2]) -> Self {
         let rows = if channels_first { -2 } else { -3 };
-        let largest_near = |line: &[f64]| {
-            let near = |i: usize| i.saturating_sub(MIXED - 1)..(i + MIXED).min(line.len());
+        let largest_near = |apart: usize, line: &[f64]| {
+            let reach = (MIXED - 1) * apart;
+            let near = |i: usize| i.saturating_sub(reach)..(i + reach + 1).min(line.len());
             (0..line.len()).map(|i| line[near(i)].iter().copied().fold(0.0, f64::max)).collect()
         };
-        let near = |of: &Array| of.along(rows, largest_near).along(rows + 1, largest_near);
+        let [down, across] = apart;
+        let near = |of: &Array| {
+            of.along(rows, |line| largest_near(down, line)).along(rows + 1, |line| largest_near(across, line))
+        };
         // A tile's outputs are as large as their sums, or as what they were made of.
         let partial = near(&self.partial.zip(&self.exact, |partial, y| TRANSFORMED * (partial + y.abs())));
         Self { magnitude: near(&self.magnitude), partial, ..self }

@@ -670,8 +670,8 @@ impl LayerCase<'_> {
         let kernel = self.weight(0, &kernel_shape(&layer.arguments, [channels / groups, filters]))?;
         let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
         let convolved = conv(self.input, &kernel, bias.as_ref(), groups, &window);
-        let may_be_tiled = kernel.shape[..R].ends_with(&[3, 3]) && window.strides.ends_with(&[1, 1]) && groups == 1;
-        let convolved = if may_be_tiled { convolved.in_tiles(window.channels_first) } else { convolved };
+        let may_be_tiled = have_tiles(&kernel.shape[..R]) && window.strides.ends_with(&[1, 1]) && groups == 1;
+        let convolved = if may_be_tiled { convolved.in_tiles(window.channels_first, [1, 1]) } else { convolved };
         Ok((convolved.into(), activation))
     }
 
@@ -682,7 +682,10 @@ impl LayerCase<'_> {
         let bias = use_bias.then(|| self.weight(1, &[filters])).transpose()?;
         let output_padding = layer.output_padding.map(|padding| padding.map(|extra| extra as usize));
         let transposed = Transposed { window, output_padding };
-        Ok((conv_transpose(self.input, &kernel, bias.as_ref(), &transposed).into(), activation))
+        Ok((
+            transposed_in_tiles(conv_transpose(self.input, &kernel, bias.as_ref(), &transposed), &kernel, &window),
+            activation,
+        ))
     }
 
     fn depthwise_conv<const R: usize>(&self, layer: &layers::DepthwiseConv<R>) -> Result<(Estimate, Activation)> {
@@ -728,7 +731,8 @@ impl LayerCase<'_> {
             let input = self.input.slice(axis, group * per_group, per_group);
             let kernel = kernel.slice(R + 1, group * per_group, per_group);
             let bias = bias.as_ref().map(|bias| bias.slice(0, group * filters, filters));
-            Estimate::from(conv_transpose(&input, &kernel, bias.as_ref(), &transposed))
+            let convolved = conv_transpose(&input, &kernel, bias.as_ref(), &transposed);
+            transposed_in_tiles(convolved, &kernel, &transposed.window)
         });
         let (exact, bound): (Vec<_>, Vec<_>) = parts.map(|part| (part.exact, part.bound)).unzip();
         Ok(Estimate { exact: Array::joined(axis, &exact), bound: Array::joined(axis, &bound) })
@@ -837,6 +841,20 @@ struct Convolution<const R: usize> {
     window: ReferenceWindow<R>,
     activation: Activation,
     use_bias: bool,
+}
+
+/// Whether Winograd's algorithm has tiles for windows of these taps along each axis: by 2×2 or 3×3 along the last two.
+fn have_tiles(taps: &[usize]) -> bool {
+    [[2, 2], [3, 3]].iter().any(|own| taps.ends_with(own))
+}
+
+/// A transposed convolution as it may be computed: by tiles of each of the phases that the strides make, over two axes.
+fn transposed_in_tiles<const R: usize>(of: Convolved, kernel: &Array, window: &ReferenceWindow<R>) -> Estimate {
+    let taps: [usize; R] = std::array::from_fn(|axis| kernel.shape[axis].div_ceil(window.strides[axis]));
+    match window.strides[..] {
+        [down, across] if have_tiles(&taps) => of.in_tiles(window.channels_first, [down, across]).into(),
+        _ => of.into(),
+    }
 }
 
 /// The shape of a kernel with `channels` behind its axes.

@@ -460,6 +460,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
         ("phases, few channels", [along(4, 2, 2, 0, 0), along(5, 6, 3, 2, 1)], 3, 4, 1, "linear"),
         ("phases of a line", [along(1, 1, 1, 0, 0), along(9, 16, 8, 4, -4)], 16, 12, 1, "tanh"),
         ("phases, tiles", [along(9, 4, 2, 1, -1), along(8, 4, 2, 0, 0)], 36, 32, 1, "linear"),
+        ("phases of three taps, tiles", [along(4, 7, 3, 2, -1), along(7, 9, 3, 3, -3)], 18, 20, 1, "relu"),
+        ("phases of one tap and two, tiles", [along(9, 3, 2, 1, 1), along(6, 4, 2, 0, 3)], 16, 28, 1, "linear"),
         ("uneven phases", [along(9, 5, 2, 2, 1), along(8, 3, 2, 0, -1)], 36, 32, 1, "linear"),
         ("phases of one tap and two", [along(3, 4, 3, 0, 0), along(5, 1, 1, 0, 0)], 5, 4, 1, "relu"),
         ("groups", [along(4, 3, 2, 1, 0), along(3, 3, 1, 1, -1)], 6, 8, 2, "linear"),
@@ -492,6 +494,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
                 let [exact, magnitude, partial] =
                     [&convolved.exact, &convolved.magnitude, &convolved.partial].map(laid_out);
                 let convolved = Convolved { exact, magnitude, partial, ..convolved };
+                let of = |convolved| expected(convolved, activation, &[], storage(dtype));
+                let in_tiles = convolved.clone().in_tiles(data_format == DataFormat::ChannelsFirst, window.strides);
                 let function = Activation::from_name(activation).expect("a Keras name");
                 let problem = ConvProblem {
                     geometry: ConvGeometry::new(
@@ -516,8 +520,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
                     name: format!("transposed: {name}, {}{}", data_format.name(), if biased { ", bias" } else { "" }),
                     problem: Problem::Conv(problem),
                     given: stored_as(dtype, &operands),
-                    expected: expected(&convolved, activation, &[], storage(dtype)),
-                    in_tiles: None,
+                    expected: of(&convolved),
+                    in_tiles: Some(of(&in_tiles)),
                 });
             }
         }

@@ -237,7 +237,7 @@ impl Row {
 
     /// What it may return by a kernel that computes the outputs of a tile together.
     pub fn expected_in_tiles(&self, operands: &Operands, data_format: DataFormat, storage: Storage) -> Expected {
-        let convolved = operands.convolve(self, data_format).in_tiles(data_format == DataFormat::ChannelsFirst);
+        let convolved = operands.convolve(self, data_format).in_tiles(data_format == DataFormat::ChannelsFirst, [1, 1]);
         self.bounded(operands, &convolved, data_format, storage)
     }
 

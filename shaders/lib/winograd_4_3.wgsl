@@ -5,9 +5,11 @@
 // Interpolation at 0, ±½, ±2 and infinity (the construction of Lavin and Gray 2016, arXiv:1509.09308, section 4.3, who
 // take 0, ±1, ±2). The sums of magnitudes that bound the error grow by 7.3 along one axis, by 16 with their points.
 //
-// Constants: TILE, outputs of a tile along one axis, is 4; EDGE, its inputs and its products, is 6.
+// Constants: TILE, outputs of a tile along one axis, is 4; TAPS, those of a kernel, is 3; EDGE, a tile's
+// inputs and its products, is 6.
 
 alias Edge = array<vec4<f32>, EDGE>;
+alias Taps = array<vec4<f32>, TAPS>;
 
 fn of_input(x: Edge) -> Edge {
     let even_half = x[4] - 4.0 * x[2];
@@ -24,7 +26,7 @@ fn of_input(x: Edge) -> Edge {
     );
 }
 
-fn of_kernel(g: array<vec4<f32>, 3>) -> Edge {
+fn of_kernel(g: Taps) -> Edge {
     let even_half = (-8.0 / 15.0) * g[0] - (2.0 / 15.0) * g[2];
     let odd_half = (-4.0 / 15.0) * g[1];
     let even_two = (1.0 / 30.0) * g[0] + (2.0 / 15.0) * g[2];
