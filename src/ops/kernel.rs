@@ -44,6 +44,8 @@ pub(crate) struct Kernel {
     source: KernelValues,
     /// As plans have asked for it.
     forms: Mutex<HashMap<Form, Arc<Held>>>,
+    /// The same values moved elsewhere, as the backward pass reads them: with their forms they outlast a pass.
+    moved: Mutex<HashMap<MoveProblem, Arc<Self>>>,
 }
 
 /// What the values of a constant are.
@@ -189,9 +191,17 @@ impl Kernel {
         Ok(self.moved(super::movement::permutation(dims, order, DType::F32)?, shape))
     }
 
-    /// A convolution's kernel with its taps in the other order, and what it reads and what it writes exchanged.
-    pub(crate) fn turned(self: &Arc<Self>, geometry: &ConvGeometry) -> Result<Arc<Self>> {
-        Ok(self.moved(super::movement::turned(geometry, DType::F32)?, self.shape.clone()))
+    /// A convolution's kernel with its taps in the other order, and what it reads and what it writes exchanged: the same one as
+    /// long as there is this one.
+    pub(crate) fn turned(&self, geometry: &ConvGeometry) -> Result<Arc<Self>> {
+        let problem = super::movement::turned(geometry, DType::F32)?;
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let turned = moved.entry(problem).or_insert_with(|| {
+            // It must not hold the one that holds it.
+            let own = Self::new(self.shape.clone(), self.numbers, self.source.again());
+            own.moved(problem, self.shape.clone())
+        });
+        Ok(turned.clone())
     }
 
     /// One of the positions of the first axis, without it.
@@ -224,7 +234,7 @@ impl Kernel {
     }
 
     fn new(shape: Shape, numbers: Numbers, source: KernelValues) -> Arc<Self> {
-        Arc::new(Self { shape, numbers, source, forms: Mutex::default() })
+        Arc::new(Self { shape, numbers, source, forms: Mutex::default(), moved: Mutex::default() })
     }
 
     pub(crate) fn shape(&self) -> &Shape {
