@@ -10,7 +10,8 @@
 // mirror image (the border itself is not repeated), 3 the other end. Axis 0 is the innermost: neighbouring invocations
 // write neighbouring elements wherever the output's last axis is one of the box's.
 //
-// Constants: RANK, REACHING, OUTSIDE. With LANES = 4 everything is counted in vectors, and axis 0 is plain.
+// Constants: RANK, REACHING, OUTSIDE. With LANES = 4 everything is counted in vectors, and axis 0 is plain. Where an invocation
+// moves a block of four by four elements (lib/moved_block.wgsl), two axes are counted in blocks, and all are plain.
 // Memory: one read and one write for each vector; strides are modulo 2³², so that negative ones need no sign.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -117,6 +118,6 @@ fn main(
     if place.filled {
         output[place.write] = Vec(Elem(bitcast<f32>(params.fill)));
     } else {
-        output[place.write] = input[place.read];
+        move_between(place.read, place.write);
     }
 }

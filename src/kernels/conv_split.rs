@@ -101,5 +101,5 @@ fn packing(problem: &ConvProblem, splits: u32, caps: &Caps) -> Result<Packing> {
         axis(filters, 1, 1),
     ];
     let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
-    Ok(Packing { step: move_axes::dispatch(&moved, 1, caps)?, elements: geometry.kernel_elements() })
+    Ok(Packing { step: move_axes::dispatch(&moved, caps)?, elements: geometry.kernel_elements() })
 }

@@ -116,5 +116,5 @@ pub(super) fn transposed(problem: &ConvProblem, caps: &Caps) -> Result<Packing> 
         axis(padded_written, extent(read_run)?, 1, written),
     ];
     let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
-    Ok(Packing { step: move_axes::dispatch(&moved, 1, caps)?, elements })
+    Ok(Packing { step: move_axes::dispatch(&moved, caps)?, elements })
 }

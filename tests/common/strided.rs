@@ -84,6 +84,8 @@ fn moves(dtype: DType) -> Vec<Case> {
         ("to channels last", &[2, 3, 5, 7], &[0, 2, 3, 1]),
         ("to channels last in fours", &[2, 12, 2, 10], &[0, 2, 3, 1]),
         ("matrix, a tile and one", &[65, 67], &[1, 0]),
+        ("matrices in fours", &[3, 20, 12], &[0, 2, 1]),
+        ("matrices in fours of fours", &[2, 3, 12, 32], &[1, 0, 3, 2]),
         ("outer axes", &[3, 5, 2, 4], &[1, 0, 2, 3]),
         ("six axes backwards", &[2, 3, 2, 3, 2, 5], &[5, 4, 3, 2, 1, 0]),
         ("scalar", &[], &[]),
@@ -113,6 +115,14 @@ fn moves(dtype: DType) -> Vec<Case> {
     let stepped = x.gathered(1, &[4, 2, 0]).gathered(2, &[1, 4]);
     let axes = reaching(&x.shape, &[2, 3, 2, 3], &[(0, 1, 1), (4, -2, 1), (1, 3, 1), (0, 1, 1)]);
     push("slice with steps", &x, &axes, 0, zero, stepped);
+    let matrices = drawn(&[3, 8, 4], 8, dtype);
+    let axes = [
+        MoveAxis { reach: Some(Reach { source: 3, start: 2, step: -1, repeat: 1 }), ..plain(3, 32, 32) },
+        plain(4, 1, 8),
+        plain(8, 4, 1),
+    ];
+    let turned = matrices.gathered(0, &[2, 1, 0]).transposed(&[0, 2, 1]);
+    push("matrices turned, the last first", &matrices, &axes, 0, zero, turned);
     let reversed = x.gathered(3, &[2, 1, 0]);
     push(
         "reverse",
@@ -467,6 +477,8 @@ fn transposed(dtype: DType) -> Vec<Case> {
         ("groups", [along(4, 3, 2, 1, 0), along(3, 3, 1, 1, -1)], 6, 8, 2, "linear"),
         ("groups in fours", [along(3, 3, 2, 1, 0), along(9, 2, 2, 0, 0)], 8, 16, 2, "relu6"),
         ("depthwise", [along(4, 3, 2, 1, 0), along(5, 3, 2, 0, -1)], 5, 5, 5, "linear"),
+        ("depthwise in fours", [along(4, 5, 3, 2, 1), along(9, 3, 2, 1, 0)], 8, 8, 8, "relu"),
+        ("depthwise, one axis at a time", [along(5, 2, 3, 0, 0), along(6, 4, 1, 2, -1)], 4, 4, 4, "linear"),
         ("sums in parts", [along(2, 4, 2, 1, 0), along(3, 3, 1, 0, -1)], 1367, 3, 1, "relu"),
         ("sums in parts, groups", [along(2, 3, 2, 1, 0), dilated(along(2, 2, 1, 0, 0), 2)], 4100, 4, 2, "linear"),
     ] {
