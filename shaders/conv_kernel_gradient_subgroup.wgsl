@@ -17,7 +17,7 @@
 // Memory, for four pixels: 4 + 4·IN_VECTORS / SUBGROUP loads of a vec4 per lane for 64·IN_VECTORS multiply-adds.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read_write> output: array<Acc>;
+@group(0) @binding(3) var<storage, read_write> output: array<Sum>;
 
 const_assert SUBGROUP == 4u || SUBGROUP == 8u;
 const_assert IN_VECTORS <= SUBGROUP;
@@ -51,10 +51,15 @@ fn main(
 
     var sums = array<vec4<f32>, SUMS>();
     let last_line = min((part + 1u) * params.length, params.lines);
-    for (var line = part * params.length; line < last_line; line++) {
-        let row = line % params.out_h;
-        let depth = line / params.out_h % params.out_d;
-        let image = line / params.out_h / params.out_d;
+    var line = part * params.length;
+    // Counted, as divisions are dear.
+    var row = line % params.out_h;
+    var depth = line / params.out_h % params.out_d;
+    var image = line / params.out_h / params.out_d;
+    loop {
+        if line >= last_line {
+            break;
+        }
         let iz = i32(depth * STRIDE_D) + reach.x;
         let iy = i32(row * STRIDE_H) + reach.y;
         if iz < 0 || iz >= i32(params.in_d) || iy < 0 || iy >= i32(params.in_h) {
@@ -88,6 +93,19 @@ fn main(
                 sums[4u * i + 3u] = four(sums[4u * i + 3u], vec4(x.w, y.w, z.w, w.w), pixels[0], pixels[1], pixels[2], pixels[3]);
             }
         }
+
+        continuing {
+            line++;
+            row++;
+            if row == params.out_h {
+                row = 0u;
+                depth++;
+            }
+            if depth == params.out_d {
+                depth = 0u;
+                image++;
+            }
+        }
     }
     if vector >= vectors {
         return;
@@ -96,7 +114,7 @@ fn main(
     // unroll
     for (var s = 0u; s < SUMS; s++) {
         if first_row + s < params.rows {
-            output[((part * GRADIENT_TAPS + tap) * params.rows + first_row + s) * run + group * vectors + vector] = sums[s];
+            output[((part * GRADIENT_TAPS + tap) * params.rows + first_row + s) * run + group * vectors + vector] = stored(sums[s]);
         }
     }
 }

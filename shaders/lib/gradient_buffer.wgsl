@@ -6,5 +6,5 @@
 @group(0) @binding(2) var<storage, read> gradient: array<Vec>;
 
 fn gradient_at(index: u32) -> vec4<f32> {
-    return vec4<f32>(gradient[index]);
+    return unpacked(gradient[index]);
 }

@@ -5,8 +5,8 @@
 //! The same inputs then give the same bits in every run, which additions in the order of arrival (float atomics) would
 //! not.
 //!
-//! On processors `conv_kernel_gradient_subgroup` comes first, and for depthwise convolutions everywhere
-//! `conv_kernel_gradient_depthwise`.
+//! On processors `conv_kernel_gradient_subgroup` comes first; for narrow groups there, and for
+//! depthwise convolutions everywhere, `conv_kernel_gradient_depthwise`.
 //!
 //! | tile | where |
 //! |---|---|
@@ -15,9 +15,8 @@
 //! | 4 channels, each by itself | depthwise |
 //! | 1 by 1 | anything |
 
-use super::conv_launch::window_constants;
-use super::lines::{LineTerm, combine};
-use super::long_sums::{Round, to_scratch};
+use super::conv_launch::{vectors, window_constants};
+use super::long_sums::to_scratch;
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count, workgroups};
 use crate::geometry::ConvGeometry;
@@ -41,6 +40,15 @@ params! {
         pixels,
         /// Pixels of a part.
         length,
+    }
+}
+
+params! {
+    /// The uniform block of `conv_kernel_gradient_sum.wgsl`.
+    PartsParams {
+        /// Vectors that are written.
+        items,
+        parts,
     }
 }
 
@@ -110,7 +118,7 @@ pub(super) struct PixelLines {
 }
 
 /// Pixels of a part, where a line is not longer: the terms of one chain.
-const CHAIN: u64 = 256;
+pub(super) const CHAIN: u64 = 256;
 
 impl PixelLines {
     /// Parts of few pixels each, `least` if there are as many lines, and no more than a binding holds the kernels of.
@@ -127,18 +135,23 @@ impl PixelLines {
     }
 }
 
-/// The parts that read the input, in vectors of `lanes`, and the gradient in fours, and the bindings they read them by: textures
-/// where those are faster and large enough, whose types are added to `constants`.
-pub(super) fn sources(
-    problem: &KernelGradientProblem,
-    lanes: u32,
-    caps: &Caps,
-    constants: &mut Vec<(&'static str, Constant)>,
-) -> (Vec<Part>, [Binding; 2]) {
-    let KernelGradientProblem { geometry, dtype, .. } = *problem;
-    let [input, gradient] = [lanes, 4].map(|lanes| Texel { dtype, lanes });
-    match (caps.texels(geometry.in_elements(), input), caps.texels(geometry.out_elements(), gradient)) {
-        (Some(of_input), Some(of_gradient)) => {
+/// How a launch reads the input and the gradient, and stores sums.
+pub(super) struct Sources {
+    pub(super) constants: Vec<(&'static str, Constant)>,
+    pub(super) parts: Vec<Part>,
+    /// Of the input and the gradient.
+    pub(super) bindings: [Binding; 2],
+}
+
+impl Sources {
+    /// The input in vectors of `lanes`, the gradient and the sums in fours: textures where those are faster and large enough.
+    pub(super) fn new(problem: &KernelGradientProblem, lanes: u32, caps: &Caps) -> Self {
+        let KernelGradientProblem { geometry, dtype, .. } = *problem;
+        let (mut constants, stored) = vectors(dtype, 4, caps);
+        let sums = if dtype == DType::F32 { part!("lib/sums_packed.wgsl") } else { part!("lib/sums_plain.wgsl") };
+        let [input, gradient] = [lanes, 4].map(|lanes| Texel { dtype, lanes });
+        let texels = (caps.texels(geometry.in_elements(), input), caps.texels(geometry.out_elements(), gradient));
+        let (reads, bindings) = if let (Some(of_input), Some(of_gradient)) = texels {
             constants.extend([
                 ("InputTexels", Constant::Type(of_input, 1)),
                 ("GradientTexels", Constant::Type(of_gradient, 1)),
@@ -147,12 +160,12 @@ pub(super) fn sources(
             let read = if lanes == 4 { part!("lib/input_texels.wgsl") } else { part!("lib/input_texels_scalars.wgsl") };
             let bindings = [Binding::Texels(Operand::Input, input), Binding::Texels(Operand::Gradient, gradient)];
             (vec![part!("lib/texels.wgsl"), read, part!("lib/gradient_texels.wgsl")], bindings)
-        }
-        _ => {
+        } else {
             let read = if lanes == 4 { part!("lib/input_buffer.wgsl") } else { part!("lib/input_buffer_scalars.wgsl") };
             let bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Gradient)];
-            (vec![part!("lib/vectors.wgsl"), read, part!("lib/gradient_buffer.wgsl")], bindings)
-        }
+            (vec![read, part!("lib/gradient_buffer.wgsl")], bindings)
+        };
+        Self { constants, parts: [&[stored, sums][..], &reads].concat(), bindings }
     }
 }
 
@@ -173,8 +186,47 @@ pub(super) fn added_up(
     if bytes > caps.max_binding {
         return Err(Error::limit("bytes of one storage binding", bytes, caps.max_binding));
     }
-    let sum = combine(item_count(parts)?, Round { first: 0, outputs: elements }, LineTerm::Value, DType::F32, caps)?;
+    let sum = sum_of_parts([elements, parts], caps)?;
     Ok(plan(vec![product.rebound(to_scratch), sum]).with_scratch(vec![bytes]))
+}
+
+/// The launch that adds up the first scratch buffer, `parts` of all `elements`.
+fn sum_of_parts([elements, parts]: [u64; 2], caps: &Caps) -> Result<Dispatch> {
+    let lanes = if elements.is_multiple_of(4) { 4 } else { 1 };
+    let items = elements / u64::from(lanes);
+    let (constants, sources, input) = of_scratch(0, elements * parts, lanes, caps);
+    Ok(Dispatch {
+        shader: Shader {
+            params: PartsParams::WGSL,
+            activation: None,
+            constants,
+            parts: [&[INDEX, part!("conv_kernel_gradient_sum.wgsl")][..], &sources].concat(),
+        },
+        params: PartsParams { items: item_count(items)?, parts: item_count(parts)? }.words(),
+        workgroups: workgroups(items, caps)?,
+        bindings: vec![input, Binding::Write(Operand::Output)],
+        turns: parts + parts.div_ceil(32),
+    })
+}
+
+/// How a launch reads the `elements` that earlier ones have left in scratch buffer `index`, in vectors of `lanes`: the constants
+/// and the parts, those of what it writes included, and the binding.
+pub(super) fn of_scratch(
+    index: usize,
+    elements: u64,
+    lanes: u32,
+    caps: &Caps,
+) -> (Vec<(&'static str, Constant)>, Vec<Part>, Binding) {
+    let (mut constants, stored) = vectors(DType::F32, lanes, caps);
+    let (scratch, texel) = (Operand::Scratch(index), Texel { dtype: DType::F32, lanes });
+    match caps.texels(elements, texel) {
+        Some(texels) => {
+            constants.extend([("InputTexels", Constant::Type(texels, 1)), ("TEXEL_ROW", Constant::U32(Texel::ROW))]);
+            let read = if lanes == 4 { part!("lib/input_texels.wgsl") } else { part!("lib/input_texels_scalars.wgsl") };
+            (constants, vec![stored, part!("lib/texels.wgsl"), read], Binding::Texels(scratch, texel))
+        }
+        None => (constants, vec![stored, part!("lib/input_buffer.wgsl")], Binding::Read(scratch)),
+    }
 }
 
 fn launch(

@@ -11,10 +11,11 @@
 //! A picture's three channels do not come in fours. There a row of the window stands in for the channels, which is as
 //! contiguous: 7 columns of 3 channels are 21 rows of the product, and the kernel's 7 rows are its taps.
 
-use super::conv_kernel_gradient::{PixelLines, added_up, sources};
+use super::conv_kernel_gradient::{CHAIN, PixelLines, Sources, added_up};
 use super::conv_launch::window_constants;
+use super::item_count;
 use super::pool_gradient::VOLUME;
-use super::{accumulator, item_count};
+use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
     Binding, Caps, Constant, Dispatch, INDEX, KernelGradientProblem, Operand, Part, Plan, Shader, params, part,
 };
@@ -67,7 +68,23 @@ fn rows(problem: &KernelGradientProblem) -> Option<Rows> {
     })
 }
 
+/// A pointwise problem with its pixels in as long lines as one chain has terms: a line ends with pixels that are filled up to four.
+fn in_long_lines(problem: &KernelGradientProblem) -> KernelGradientProblem {
+    let geometry = problem.geometry;
+    let [.., width] = geometry.axes;
+    let pixels = geometry.pixels();
+    let longest = (1..=CHAIN).rev().find(|&length| pixels.is_multiple_of(length)).unwrap_or(1);
+    match u32::try_from(pixels / longest) {
+        Ok(lines @ 1..) if geometry.is_pointwise() && longest > u64::from(width.output) => {
+            let axes = [Axis::UNIT, Axis::pointwise(lines), Axis::pointwise(longest as u32)];
+            KernelGradientProblem { geometry: ConvGeometry { batch: 1, axes, ..geometry }, ..*problem }
+        }
+        _ => *problem,
+    }
+}
+
 pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
+    let problem = &in_long_lines(problem);
     let geometry = &problem.geometry;
     let last = problem.data_format == DataFormat::ChannelsLast && geometry.group_out().is_multiple_of(4);
     let (Some(subgroup @ (4 | 8)), Some(rows), true, true) = (caps.subgroup, rows(problem), caps.software, last) else {
@@ -108,8 +125,7 @@ fn plan(problem: &KernelGradientProblem, rows: &Rows, [subgroup, vectors]: [u32;
         length: item_count(lines.length)?,
     };
     let lanes = if geometry.group_in().is_multiple_of(4) { 4 } else { 1 };
-    let mut constants = accumulator(problem.dtype, 4);
-    let (sources, [input, gradient]) = sources(problem, lanes, caps, &mut constants);
+    let Sources { mut constants, parts: sources, bindings: [input, gradient] } = Sources::new(problem, lanes, caps);
     constants.extend([
         ("SUBGROUP", Constant::U32(subgroup)),
         ("IN_VECTORS", Constant::U32(vectors)),

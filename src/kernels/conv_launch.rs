@@ -126,13 +126,7 @@ impl ConvLaunch<'_> {
             out_height,
             pad_d: d.pad_before,
         };
-        let as_u64 = caps.software && caps.u64 && self.lanes == 4 && problem.dtype == DType::F32;
-        let (stored, vectors) = if as_u64 {
-            (Constant::Type("u64", 2), part!("lib/vectors_u64.wgsl"))
-        } else {
-            (Constant::Type(problem.dtype.name(), self.lanes), part!("lib/vectors.wgsl"))
-        };
-        let mut constants = accumulator_of(stored, problem.dtype, self.lanes);
+        let (mut constants, vectors) = vectors(problem.dtype, self.lanes, caps);
         constants.extend([
             ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
             ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
@@ -211,6 +205,18 @@ impl ConvLaunch<'_> {
         }
         (parts, bindings)
     }
+}
+
+/// The element types of a shader that computes on vectors of `lanes` scalars, the size of its workgroups, and the part that says
+/// how vectors lie in memory.
+pub(super) fn vectors(dtype: DType, lanes: u32, caps: &Caps) -> (Vec<(&'static str, Constant)>, Part) {
+    let as_u64 = caps.software && caps.u64 && lanes == 4 && dtype == DType::F32;
+    let (stored, part) = if as_u64 {
+        (Constant::Type("u64", 2), part!("lib/vectors_u64.wgsl"))
+    } else {
+        (Constant::Type(dtype.name(), lanes), part!("lib/vectors.wgsl"))
+    };
+    (accumulator_of(stored, dtype, lanes), part)
 }
 
 /// How a shader walks down the rows of its windows.

@@ -23,7 +23,7 @@
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient` | a kernel's gradient: matrix product over pixels, split-K |
 //! | `conv_kernel_gradient_subgroup` | the same, operands shared by subgroup broadcast |
-//! | `conv_kernel_gradient_depthwise` | that of depthwise kernels, along lines of pixels (sliding window) |
+//! | `conv_kernel_gradient_depthwise` | that of depthwise kernels and narrow groups, along lines of pixels (sliding window) |
 //! | `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
 //! | `take` | lines of a table by number (gather) |
 //! | `recurrent` | a sequence per workgroup, whose memory keeps the state from time to time |

@@ -76,7 +76,7 @@ const ROW: Row = Row {
     pads: [[0, 0], [0, 0]],
 };
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ROW,
     Row { name: "primes", input: [2, 7, 5, 3], filters: 5, kernel: [3, 2], strides: [2, 1], ..ROW },
     Row { name: "a picture, pads", input: [2, 6, 7, 3], filters: 4, kernel: [3, 3], pads: [[1, 1], [1, 1]], ..ROW },
@@ -86,6 +86,16 @@ const ROWS: [Row; 11] = [
     Row { name: "pointwise", input: [3, 4, 5, 4], filters: 4, ..ROW },
     Row { name: "groups", input: [1, 5, 5, 6], filters: 4, groups: 2, kernel: [2, 2], ..ROW },
     Row { name: "groups of fours", input: [1, 4, 5, 8], filters: 8, groups: 2, kernel: [2, 1], ..ROW },
+    Row {
+        name: "groups of several fours, pads",
+        input: [2, 6, 5, 16],
+        filters: 24,
+        groups: 2,
+        kernel: [2, 3],
+        strides: [1, 2],
+        pads: [[1, 0], [1, 2]],
+        ..ROW
+    },
     Row {
         name: "depthwise in fours",
         input: [2, 6, 5, 8],
