@@ -20,6 +20,7 @@
 //! | `conv_split`, `conv_parts` | split-K |
 //! | `conv_transposed` | transposed convolution |
 //! | `conv_transposed_depthwise` | the same of each channel by itself |
+//! | `conv_transposed_product` | the same to few channels, as GEMM and col2im |
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient` | a kernel's gradient: matrix product over pixels, split-K |
 //! | `conv_kernel_gradient_subgroup` | the same, operands shared by subgroup broadcast |
@@ -75,6 +76,7 @@ mod conv_subgroup;
 mod conv_tiled;
 mod conv_transposed;
 mod conv_transposed_depthwise;
+mod conv_transposed_product;
 mod conv_winograd;
 mod custom;
 mod lines;
@@ -224,7 +226,7 @@ const NO: u8 = u8::MAX;
 /// places follow what was measured, on GPUs what their compilers make of the kernels; but there nothing is known yet of matrix
 /// units.
 #[rustfmt::skip]
-const CONVOLUTIONS: [(PlanConv, [u8; 8]); 16] = [
+const CONVOLUTIONS: [(PlanConv, [u8; 8]); 17] = [
     //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed, transposed tiles
     (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO, NO]),
     (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO, NO]),
@@ -241,6 +243,7 @@ const CONVOLUTIONS: [(PlanConv, [u8; 8]); 16] = [
     (conv_transposed::plans,        [NO, NO, NO, NO, NO,  2,  2,  3]),
     (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  1,  3,  4]),
     (conv_phases::plans,            [NO, NO, NO, NO, NO,  3,  1,  2]),
+    (conv_transposed_product::plans, [NO, NO, NO, NO, NO, 3,  1,  2]),
     (conv_parts::plans,             [10, 10, 10, 10, 10,  4,  4,  5]),
 ];
 
