@@ -5,7 +5,7 @@
 //! The same inputs then give the same bits in every run, which additions in the order of arrival (float atomics) would
 //! not.
 //!
-//! On processors `conv_kernel_gradient_subgroup` comes first; for narrow groups there, and for
+//! On processors `conv_kernel_gradient_subgroup` comes first, or `conv_kernel_gradient_winograd`; for narrow groups there, and for
 //! depthwise convolutions everywhere, `conv_kernel_gradient_depthwise`.
 //!
 //! | tile | where |

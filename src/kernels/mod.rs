@@ -24,6 +24,7 @@
 //! | `conv_phases` | transposed convolution by stride phase (sub-pixel decomposition), as implicit GEMM |
 //! | `conv_kernel_gradient` | a kernel's gradient: matrix product over pixels, split-K |
 //! | `conv_kernel_gradient_subgroup` | the same, operands shared by subgroup broadcast |
+//! | `conv_kernel_gradient_winograd` | that of 3×3 kernels by Winograd's algorithm backwards |
 //! | `conv_kernel_gradient_depthwise` | that of depthwise kernels and narrow groups, along lines of pixels (sliding window) |
 //! | `map_gradient`, `binary_gradient`, `pool_gradient`, `recurrent_gradient` | what only the backward pass computes |
 //! | `take` | lines of a table by number (gather) |
@@ -65,6 +66,7 @@ mod conv_grouped;
 mod conv_kernel_gradient;
 mod conv_kernel_gradient_depthwise;
 mod conv_kernel_gradient_subgroup;
+mod conv_kernel_gradient_winograd;
 mod conv_launch;
 mod conv_parts;
 mod conv_phases;
@@ -280,9 +282,16 @@ fn kernel_gradient_candidates(problem: &KernelGradientProblem, caps: &Caps) -> R
     let shared = conv_kernel_gradient_subgroup::plans(problem, caps)?;
     let along_lines = conv_kernel_gradient_depthwise::plans(problem, caps)?;
     let others = conv_kernel_gradient::plans(problem, caps)?;
+    let tiles = conv_kernel_gradient_winograd::plans(problem, caps)?;
     // A subgroup's tile is wide, and mostly empty where a group has few channels.
     let wide = problem.geometry.group_out() >= 16 && problem.geometry.terms() >= 8;
-    Ok(if wide { [shared, along_lines, others].concat() } else { [along_lines, others, shared].concat() })
+    Ok(if conv_kernel_gradient_winograd::pays(problem) {
+        [tiles, shared, along_lines, others].concat()
+    } else if wide {
+        [shared, tiles, along_lines, others].concat()
+    } else {
+        [along_lines, others, tiles, shared].concat()
+    })
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {
