@@ -10,7 +10,9 @@
 //   DEVIATION  shift = 0,     factor = 1 / √(variance + epsilon)
 //   UNIT       shift = 0,     factor = 1 / √max(sum of x², epsilon)
 //
-// The variance is that about the mean, which is found first: no difference of large squares.
+// The variance is that about the mean, which is found first: no difference of large squares. What rounding has left of that
+// mean is found along with the squares and taken off too (corrected two-pass algorithm, Chan, Golub and LeVeque): where the
+// values are nearly equal, such as those of a flat image, the deviation is as small as that rest.
 //
 // A team is an invocation or a workgroup: lib/team_alone.wgsl, lib/team_workgroup.wgsl.
 // Constants: SPREAD tells whether spread exceeds 1. Memory: two or three passes over the line.
@@ -37,19 +39,19 @@ fn position(first: u32, i: u32) -> u32 {
     return first + i + spread_of(i) * (params.groups - 1u) * params.extent;
 }
 
-/// The sum of x − shift, or of its square, over the line.
-fn sum_of_powers(first: u32, member: u32, shift: f32, squared: bool) -> f32 {
+/// A member's share of the sum of x − shift over the line, and of that of its square.
+fn share_about(first: u32, member: u32, shift: f32) -> vec2<f32> {
     let count = params.spread * params.extent;
-    var total = 0.0;
+    var total = vec2<f32>();
     for (var start = member; start < count; start += RUN * TEAM) {
-        var run = 0.0;
+        var run = vec2<f32>();
         for (var i = start; i < min(start + RUN * TEAM, count); i += TEAM) {
             let x = f32(input[position(first, i)]) - shift;
-            run += select(x, x * x, squared);
+            run += vec2<f32>(x, x * x);
         }
         total += run;
     }
-    return team_sum(member, total);
+    return total;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -69,18 +71,27 @@ fn main(
     let epsilon = bitcast<f32>(params.epsilon);
 
     var mean = 0.0;
-    if FUNCTION == STANDARD || FUNCTION == DEVIATION {
-        mean = sum_of_powers(first, member, 0.0, false) / f32(count);
+    var rest = 0.0;
+    var square = 0.0;
+    if FUNCTION == UNIT {
+        square = team_sum(member, share_about(first, member, 0.0).y);
+    } else {
+        mean = team_sum(member, share_about(first, member, 0.0).x) / f32(count);
+        let about = share_about(first, member, mean);
+        rest = team_sum(member, about.x) / f32(count);
+        square = larger(team_sum(member, about.y) / f32(count) - rest * rest, 0.0);
     }
-    let squares = sum_of_powers(first, member, mean, true);
-    let factor = factor_of(select(squares / f32(count), squares, FUNCTION == UNIT), epsilon);
-    let shift = select(0.0, mean, FUNCTION == STANDARD);
+    let factor = factor_of(square, epsilon);
+    if FUNCTION == DEVIATION {
+        mean = 0.0;
+        rest = 0.0;
+    }
 
     for (var i = member; i < count; i += TEAM) {
         let at = position(first, i);
         let s = spread_of(i);
         let weight = s * params.spread_step + group * params.group_step + (i - s * params.extent) / params.run;
-        var y = (f32(input[at]) - shift) * factor;
+        var y = (f32(input[at]) - mean - rest) * factor;
         if HAS_GAMMA {
             y *= f32(gamma[weight]);
         }

@@ -81,7 +81,7 @@ pub(super) fn plans(problem: &NormalizeProblem, caps: &Caps) -> Result<Vec<Plan>
                     Binding::Read(Operand::Bias),
                     Binding::Write(Operand::Output),
                 ],
-                turns: turns(function, length.div_ceil(team.members())) + 2 * team.turns(),
+                turns: turns(function, length.div_ceil(team.members())) + 3 * team.turns(),
             }],
         )
     };
