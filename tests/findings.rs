@@ -51,6 +51,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("main_class_relu.h5", &["ReLU, a class of the program that saved the file", "Python code"]),
     ("main_class_relu.keras", &["ReLU, a class of the program that saved the file", "Python code"]),
     ("added_booleans.keras", &["add (Add): it is called with booleans", "keras.ops.cast first"]),
+    ("mixed_labels.keras", &["layer cut_mix called with a map of images, labels", "with the images alone"]),
     ("quantized.keras", &["its weights are integers", "before it was quantized"]),
     ("renorm.keras", &["renorm=true of BatchNormalization", "moving_variance"]),
     (

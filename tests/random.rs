@@ -766,6 +766,78 @@ fn chains_are_mixed_as_often() {
     }
 }
 
+/// Images of which each has 1 in a channel of its own and 0 in the others, so that what is made of them tells whose is where.
+fn told_apart(batch: usize, extent: usize) -> Array {
+    let value = |at: usize| f64::from(u8::from(at % batch == at / (batch * extent * extent)));
+    Array::new([batch, extent, extent, batch], (0..batch * extent * extent * batch).map(value).collect::<Vec<_>>())
+}
+
+/// Images are mixed with images of their batch in an order of which each is as likely, by shares of Beta(α, α).
+#[test]
+fn images_are_mixed_as_often() {
+    let Some(gpu) = gpu() else { return };
+    let batch = 3;
+    let images = told_apart(batch, 1);
+    for alpha in [0.3, 2.0] {
+        let layer = Augmentation::new("MixUp").unwrap().seed(6).argument("alpha", alpha.to_string()).unwrap();
+        let built = build(&gpu, layer, &images.shape);
+        let (steps, mut shares, mut orders) = (900, Vec::new(), std::collections::BTreeMap::<Vec<usize>, f64>::new());
+        for step in 0..steps {
+            let got = called(&built, step, &images).unwrap();
+            let other = |(image, made): (usize, &[f64])| {
+                assert!((made.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{made:?}");
+                let other = (0..batch).find(|&channel| channel != image && made[channel] > 0.0);
+                shares.extend(other.map(|_| made[image]));
+                other.unwrap_or(image)
+            };
+            let order: Vec<usize> = got.data.chunks(batch).enumerate().map(other).collect();
+            *orders.entry(order).or_default() += 1.0;
+        }
+        moments(&shares, 0.5, 0.25 / (2.0 * alpha + 1.0)).unwrap();
+        // Of a small α a share may be so near 1 that nobody is seen beside it.
+        if alpha > 1.0 {
+            assert_eq!(orders.len(), 6, "{orders:?}");
+            let (expected, deviation) = (steps as f64 / 6.0, (steps as f64 * 5.0 / 36.0).sqrt());
+            assert!(orders.values().all(|count| (count - expected).abs() < DEVIATIONS * deviation), "{orders:?}");
+        }
+    }
+}
+
+/// Boxes of other images have the share of the area that is drawn, of the same part of height and width, and lie anywhere.
+#[test]
+fn boxes_are_cut_in_anywhere() {
+    let Some(gpu) = gpu() else { return };
+    let (batch, extent) = (4, 32);
+    let images = told_apart(batch, extent);
+    let layer = Augmentation::new("CutMix").unwrap().seed(9).argument("factor", "[1, 1]").unwrap();
+    let built = build(&gpu, layer, &images.shape);
+    let (mut areas, mut middles) = (Vec::new(), Vec::new());
+    for step in 0..300 {
+        let got = called(&built, step, &images).unwrap();
+        for (image, made) in got.data.chunks(extent * extent * batch).enumerate() {
+            let pixel = |at: usize| &made[at * batch..(at + 1) * batch];
+            assert!((0..extent * extent).all(|at| pixel(at).iter().sum::<f64>() == 1.0));
+            let others: Vec<usize> = (0..extent * extent).filter(|&at| pixel(at)[image] == 0.0).collect();
+            let (Some(first), Some(last)) = (others.first(), others.last()) else { continue };
+            let sides = [last / extent - first / extent + 1, last % extent - first % extent + 1];
+            assert_eq!(others.len(), sides[0] * sides[1], "no box");
+            assert!(sides[0].abs_diff(sides[1]) <= 1, "{sides:?}: not of the same part of either");
+            areas.push(others.len() as f64 / (extent * extent) as f64);
+            if sides[0] < extent / 2 {
+                let middle = |from: usize, to: usize| (from + to + 1) as f64 / (2 * extent) as f64;
+                middles.push(middle(first / extent, last / extent));
+                middles.push(middle(first % extent, last % extent));
+            }
+        }
+    }
+    // Of Beta(1, 1), by three of four images: one may come to its own place. Boxes that hit no pixel are not among them.
+    assert!(areas.len() > 800 && areas.len() < 950, "{} boxes", areas.len());
+    moments(&areas, 0.5, 1.0 / 12.0).unwrap();
+    let mean = middles.iter().sum::<f64>() / middles.len() as f64;
+    assert!((mean - 0.5).abs() < 0.05, "{mean}");
+    assert!([0.2, 0.4, 0.6].iter().all(|at| middles.iter().any(|middle| (at..=&(at + 0.2)).contains(&middle))));
+}
+
 /// A net trains behind augmentations that choose what is done, which draw anew at each step; outside of training they do nothing.
 #[test]
 fn nets_train_behind_policies() {
@@ -986,6 +1058,10 @@ fn arguments_of_augmentations_are_checked() {
         ("AugMix", "chain_depth", "\"deep\"", "`chain_depth` must be"),
         ("AugMix", "alpha", "0", "`alpha` must be a number above 0"),
         ("AugMix", "all_ops", "3", "`all_ops` must be true or false"),
+        ("MixUp", "alpha", "0", "`alpha` must be a number above 0"),
+        ("MixUp", "alpha", "\"much\"", "`alpha` must be a number"),
+        ("CutMix", "factor", "1.5", "`factor` must lie between 0 and 1"),
+        ("CutMix", "factor", "[-0.5, -0.1]", "`factor` must lie between 0 and 1"),
     ];
     test_each(
         rows,
@@ -1014,6 +1090,7 @@ fn augmentations_make_what_keras_made() {
         include_str!("fixtures/random/places.json"),
         include_str!("fixtures/random/elastic.json"),
         include_str!("fixtures/random/policies.json"),
+        include_str!("fixtures/random/mixes.json"),
     ];
     files.iter().for_each(|file| make_what_keras_made(&gpu, &serde_json::from_str(file).expect("the fixture is JSON")));
 }

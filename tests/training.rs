@@ -961,13 +961,13 @@ fn augmentations_that_are_not_drawn_are_refused() {
     let x = [HostTensor::new([2, 1, 1, 3], vec![1.0; 6]).unwrap()];
     let y = [HostTensor::new([2, 1, 1, 1], vec![0.0; 2]).unwrap()];
     let mut chain = Sequential::new(&gpu).with_input([None, Some(1), Some(1), Some(3)]).unwrap();
-    chain.add(LayerConfig::from(Augmentation::new("MixUp").unwrap()).named("augment")).unwrap();
+    chain.add(LayerConfig::from(Augmentation::new("MaxNumBoundingBoxes").unwrap()).named("augment")).unwrap();
     chain.add(Dense::new(1)).unwrap();
     let model = chain.into_model().unwrap();
     let optimizer = Optimizer::from_name("sgd").unwrap();
     let mut trainer = Trainer::new(&model, optimizer, &[Loss::from_name("mse").unwrap()], &[]).unwrap();
     assert!(trainer.evaluate(&x, &y, 2).is_ok());
     let error = trainer.train_on_batch(&x, &y).unwrap_err();
-    assert!(error.to_string().contains("MixUp in training is not supported"), "{error}");
+    assert!(error.to_string().contains("MaxNumBoundingBoxes in training is not supported"), "{error}");
     assert_eq!(error.layer(), Some("augment"));
 }

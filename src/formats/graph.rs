@@ -617,6 +617,14 @@ impl Parser<'_> {
         let mut sources = Vec::with_capacity(stated.len());
         for (index, application) in stated.iter().enumerate() {
             let Member { name: reader, body, .. } = &graph.members[application.member];
+            if let (Body::Layer(..), Some(keys)) = (body, &application.given.keys)
+                && *keys != ["images"]
+            {
+                return Err(Error::unsupported(
+                    format!("{}: layer {reader} called with a map of {}", self.place, keys.join(", ")),
+                    "call it with the images alone, and change what belongs to them where batches are made",
+                ));
+            }
             let ordered = in_order(&application.given, body);
             let ordered = ordered.map_err(|problem| self.broken(format!("layer {reader} {problem}")))?;
             let mut reads = Vec::with_capacity(ordered.len());
@@ -893,7 +901,8 @@ fn counts_from_one(graph: &Graph, stated: &[Stated], outputs: &[ReadOutput]) -> 
 fn in_order<'a>(given: &'a Given, body: &Body) -> Result<Vec<&'a ReadOutput>, String> {
     let reads = given.reads.iter();
     let Some(keys) = &given.keys else { return Ok(reads.collect()) };
-    let Body::Model(model) = body else { return Err("must be called with tensors, and is with a map".to_owned()) };
+    // What augmentations take beside images, such as labels, is refused before.
+    let Body::Model(model) = body else { return Ok(reads.collect()) };
     if let ([_], [only]) = (&model.inputs[..], &given.reads[..]) {
         return Ok(vec![only]);
     }

@@ -65,9 +65,10 @@ const WITHOUT_SEED: [&str; 3] = ["Equalization", "MaxNumBoundingBoxes", "RandomG
 /// `RandomHue`, `RandomColorJitter`, `RandomInvert`, `RandomGrayscale`, `RandomColorDegeneration`, `RandomPosterization`,
 /// `RandomSharpness` and `Solarization`; `RandomGaussianBlur` and `RandomElasticTransform`, whose strength is one for a batch;
 /// and for a batch `RandomCrop`, whose images then have its height and width, `Equalization`, by the histogram of all its images,
-/// and `RandAugment` and `AugMix`, which choose from the others what is done. `MixUp` and `CutMix`,
-/// which change labels too, and `MaxNumBoundingBoxes` are refused there. Those that move pixels have no gradient, so they stand
-/// before what is trained.
+/// and `RandAugment` and `AugMix`, which choose from the others what is done. `MixUp` and `CutMix` mix each image with another of its
+/// batch. As where Keras calls them with images alone, labels stay as they are: a map of images and labels is no tensor of a model
+/// here, and a file that calls them with one is refused. `MaxNumBoundingBoxes` is refused in training. Those that move pixels have no
+/// gradient, so they stand before what is trained.
 ///
 /// The class's own arguments are kept as they are written in a config, and written again.
 ///

@@ -2,9 +2,10 @@
 //!
 //! Those that move pixels draw an affine map for each image, all by one road: a few random numbers, times a matrix, are the six
 //! numbers of the map, and one launch reads every image through its own. Those that change values draw a factor for each image. Here
-//! are those two kinds. What works on whole values (`tones`), by neighbours (`neighbours`) and at other places (`warped`) stands
-//! beside them, and what is made of several (`policies`).
+//! are those two kinds. What works on whole values (`tones`), by neighbours (`neighbours`), at other places (`warped`) and with other
+//! images (`mixes`) stands beside them, and what is made of several (`policies`).
 
+mod mixes;
 mod neighbours;
 mod policies;
 mod tones;
@@ -72,6 +73,8 @@ pub(super) fn augmented(layer: &Augmentation, tape: &mut Tape, images: Value) ->
         "RandomElasticTransform" => of.elastic(),
         "RandAugment" => of.some_of_all(),
         "AugMix" => of.mixed_chains(),
+        "MixUp" => of.mix_up(),
+        "CutMix" => of.cut_mix(),
         class => {
             Err(Error::unsupported(format!("{class} in training"), "augment the data before, or leave the layer out"))
         }
@@ -413,38 +416,17 @@ impl Images<'_> {
         let [low, high] = self.range("scale", 0.0)?;
         let [least, most] = self.value_range()?;
         let fill = self.numbers_up_to(3, "fill_value")?;
-        let each = vec![self.batch, 1, 1, 1];
         // A share of the image's area for either axis, of which the box has the root.
         let shares = self.between([low, high], vec![self.batch, 2], DType::F32)?;
         let shares = self.map(Unary::Sqrt, shares)?;
-        let mut mask: Option<Value> = None;
-        for (column, extent) in [(0, self.width), (1, self.height)] {
+        let mut share = |column| -> Result<Value> {
             let share = ops::part(self.tape, 1, column, 1, shares)?;
-            let share = self.tape.reshape(share, each.clone())?;
-            let length = self.map(Unary::Affine { scale: extent as f32, offset: 0.0 }, share)?;
-            let left = self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, length)?;
-            let place = self.between([0.0, 1.0], each.clone(), DType::F32)?;
-            let start = self.two(BinaryFunction::Multiply, place, left)?;
-            let end = self.two(BinaryFunction::Add, start, length)?;
-            let positions = extent as usize;
-            let size = if column == 0 { [1, positions] } else { [positions, 1] };
-            let grid = Kernel::of_values(
-                self.layer.data_format.join(1, 1, size),
-                (0..positions).map(|at| at as f32).collect(),
-                Numbers::EXACT,
-            );
-            let mut compared = |function, value| ops::with(self.tape, function, value, &grid);
-            for inside in [compared(BinaryFunction::LessEqual, start)?, compared(BinaryFunction::Greater, end)?] {
-                mask = Some(match mask {
-                    Some(mask) => self.two(BinaryFunction::Multiply, mask, inside)?,
-                    None => inside,
-                });
-            }
-        }
-        let mut erased = self.chosen("factor")?;
-        if let Some(mask) = mask {
-            erased = self.two(BinaryFunction::Multiply, erased, mask)?;
-        }
+            self.tape.reshape(share, [self.batch, 1, 1, 1])
+        };
+        let shares = [share(0)?, share(1)?];
+        let boxes = self.boxes(shares)?;
+        let erased = self.chosen("factor")?;
+        let erased = self.two(BinaryFunction::Multiply, erased, boxes)?;
         let (shape, dtype) = (self.tape.shape(self.images).clone(), self.tape.dtype(self.images));
         let erased = ops::cast(self.tape, dtype, None, erased)?;
         let kept = self.two(BinaryFunction::WhereNot, self.images, erased)?;
@@ -476,6 +458,30 @@ impl Images<'_> {
             }
         };
         self.two(BinaryFunction::Add, kept, filled)
+    }
+
+    /// 1 in a box of each image, else 0: of these shares of its width and of its height, `[batch, 1, 1, 1]`, and anywhere in it.
+    fn boxes(&mut self, shares: [Value; 2]) -> Result<Value> {
+        let extents = [self.width, self.height];
+        let mut inside = Vec::with_capacity(2);
+        for (axis, (share, extent)) in shares.into_iter().zip(extents).enumerate() {
+            let length = self.map(Unary::Affine { scale: extent as f32, offset: 0.0 }, share)?;
+            let left = self.map(Unary::Affine { scale: -1.0, offset: extent as f32 }, length)?;
+            let place = self.between([0.0, 1.0], vec![self.batch, 1, 1, 1], DType::F32)?;
+            let start = self.two(BinaryFunction::Multiply, place, left)?;
+            let end = self.two(BinaryFunction::Add, start, length)?;
+            let positions = extent as usize;
+            let size = if axis == 0 { [1, positions] } else { [positions, 1] };
+            let grid = Kernel::of_values(
+                self.layer.data_format.join(1, 1, size),
+                (0..positions).map(|at| at as f32).collect(),
+                Numbers::EXACT,
+            );
+            let begun = ops::with(self.tape, BinaryFunction::LessEqual, start, &grid)?;
+            let open = ops::with(self.tape, BinaryFunction::Greater, end, &grid)?;
+            inside.push(self.two(BinaryFunction::Multiply, begun, open)?);
+        }
+        self.two(BinaryFunction::Multiply, inside[0], inside[1])
     }
 
     /// What hue and saturation are made of: the largest value of the channels, and how far above the smallest it is; that is 1 rather

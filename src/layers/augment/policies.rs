@@ -6,8 +6,8 @@ use super::{Images, augmented};
 use crate::layers::describe::Describe;
 use crate::layers::{Augmentation, AutoContrast};
 use crate::ops::{self, Kernel, Numbers, Value};
-use crate::plan::{AxisFunction, BinaryFunction, Factors, NoiseFunction};
-use crate::{Activation, DType, Error, Result, Unary};
+use crate::plan::BinaryFunction;
+use crate::{DType, Error, Result, Unary};
 
 /// What is chosen from, in the order of Keras's `RandAugment`, and whether `AugMix` does so without `all_ops`, too.
 const LIST: [(&str, bool); 11] = [
@@ -23,12 +23,6 @@ const LIST: [(&str, bool); 11] = [
     ("AutoContrast", true),
     ("Equalization", true),
 ];
-
-/// How often a gamma number is tried: each is rejected with a probability of 5 % at most.
-const TRIES: usize = 16;
-
-/// The least cube root of what a gamma number is made of.
-const LEAST_ROOT: f64 = 1e-12;
 
 impl Images<'_> {
     /// `num_ops` of the list, one after the other. What each draws is drawn once, however often it is chosen.
@@ -47,13 +41,7 @@ impl Images<'_> {
     /// Chains of the list, each by a share, mixed with one another and then with the images.
     pub(super) fn mixed_chains(&mut self) -> Result<Value> {
         let [chains, depth] = [self.count("num_chains")?, self.count("chain_depth")?];
-        let alpha = match self.numbers("alpha")?[..] {
-            [alpha] if alpha > 0.0 => alpha,
-            _ => {
-                let received = format!("alpha={}", self.argument("alpha"));
-                return Err(Error::invalid("alpha", "`alpha` must be a number above 0", received));
-            }
-        };
+        let alpha = self.alpha()?;
         let all = match self.argument("all_ops") {
             "true" => true,
             "false" => false,
@@ -66,11 +54,11 @@ impl Images<'_> {
         let list: Vec<Option<&str>> =
             LIST.iter().filter(|(_, always)| all || *always).map(|(class, _)| Some(*class)).chain([None]).collect();
         let dtype = self.tape.dtype(self.images);
-        let shares = self.shares(alpha, chains)?;
+        let alpha = self.concentration(alpha)?;
+        let shares = self.shares(alpha, 1, chains)?;
+        let shares = self.tape.reshape(shares, [chains, 1, 1, 1])?;
         let shares = ops::cast(self.tape, dtype, None, shares)?;
-        // Of two shares one is a beta number.
-        let own = self.shares(alpha, 2)?;
-        let own = ops::part(self.tape, 0, 0, 1, own)?;
+        let own = self.beta(alpha, 1)?;
         let own = ops::cast(self.tape, dtype, None, own)?;
         let others = self.map(Unary::Affine { scale: -1.0, offset: 1.0 }, own)?;
         let chosen = self.choices(chains * depth, list.len())?;
@@ -87,49 +75,6 @@ impl Images<'_> {
             made = self.two(BinaryFunction::Add, made, part)?;
         }
         self.clipped(range, made)
-    }
-
-    /// Shares that sum to 1, by Dirichlet's distribution, each of the same `alpha`: gamma numbers by their sum.
-    ///
-    /// A gamma number of α ≥ 1 is `d·v`, where `v = (1 + c·x)³` of a normal number x is rejected now and then (Marsaglia and Tsang, "A
-    /// simple method for generating gamma variables", 2000); one of α < 1 is that of α + 1 times `u^(1/α)`. Here are their logarithms, of
-    /// which a softmax makes shares; what `d` they all have goes.
-    fn shares(&mut self, alpha: f64, count: usize) -> Result<Value> {
-        let d = if alpha < 1.0 { alpha + 1.0 } else { alpha } - 1.0 / 3.0;
-        let c = 1.0 / (9.0 * d).sqrt();
-        let affine = |scale: f64, offset: f64| Unary::Affine { scale: scale as f32, offset: offset as f32 };
-        let normal = NoiseFunction::Normal(Factors::new(0.0, 0.0, 1.0));
-        let x = self.draw(normal, 0.0, vec![count, TRIES], DType::F32)?;
-        let threshold = self.between([1.0, 0.0], vec![count, TRIES], DType::F32)?;
-        let threshold = self.map(Unary::Log, threshold)?;
-        let root = self.map(affine(c, 1.0), x)?;
-        // So small a root is always rejected.
-        let root = self.clipped([LEAST_ROOT, f64::from(f32::MAX)], root)?;
-        let log = self.map(Unary::Log, root)?;
-        let log = self.map(affine(3.0, 0.0), log)?;
-        let cube = self.map(Unary::Pow { exponent: 3.0 }, root)?;
-        let apart = self.two(BinaryFunction::Subtract, log, cube)?;
-        let apart = self.map(affine(d, d), apart)?;
-        let square = self.map(Unary::Square, x)?;
-        let square = self.map(affine(0.5, 0.0), square)?;
-        let limit = self.two(BinaryFunction::Add, square, apart)?;
-        let rejected = self.two(BinaryFunction::GreaterEqual, threshold, limit)?;
-        // The first that is not rejected.
-        let order = Kernel::of_values([TRIES], (0..TRIES).map(|place| place as f32).collect(), Numbers::EXACT);
-        let rejected = self.map(affine(TRIES as f64, 0.0), rejected)?;
-        let order = ops::with(self.tape, BinaryFunction::Add, rejected, &order)?;
-        let first = ops::reduce(self.tape, AxisFunction::Min, &[1], true, order)?;
-        let is = self.two(BinaryFunction::Equal, order, first)?;
-        let log = self.two(BinaryFunction::Where, log, is)?;
-        let mut log = ops::reduce(self.tape, AxisFunction::Sum, &[1], false, log)?;
-        if alpha < 1.0 {
-            let power = self.between([1.0, 0.0], vec![count], DType::F32)?;
-            let power = self.map(Unary::Log, power)?;
-            let power = self.map(affine(1.0 / alpha, 0.0), power)?;
-            log = self.two(BinaryFunction::Add, log, power)?;
-        }
-        let shares = ops::activate(self.tape, &Activation::Softmax { axis: -1 }, log)?;
-        self.tape.reshape(shares, [count, 1, 1, 1])
     }
 
     /// An argument that is a whole number, 1 at least.
