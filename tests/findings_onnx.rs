@@ -294,7 +294,21 @@ fn nothing_that_changes_a_nodes_meaning_is_ignored() {
         (
             "indices that are read",
             file(13, vec![pool(&["p", "i"]), node("Add", &["p", "i"], &["y"], vec![])], vec![]),
-            "\"i\" is not computed",
+            "",
+        ),
+        (
+            "an index beyond the output",
+            file(13, vec![unpool(&["x", "k"])], vec![Tensor { dims: vec![1, 2, 4, 4], ..ints("k", &[200; 32]) }]),
+            "its index 200 is none of the 128 positions",
+        ),
+        (
+            "a shape that moves where indices count",
+            file(
+                13,
+                vec![unpool(&["x", "k", "shape"])],
+                vec![Tensor { dims: vec![1, 2, 4, 4], ..ints("k", &[2; 32]) }, ints("shape", &[1, 2, 9, 9])],
+            ),
+            "counts its indices in output_shape",
         ),
         ("indices that are not", file(13, vec![pool(&["y", "i"])], vec![]), ""),
         ("a second output", file(13, vec![node("Relu", &["x"], &["y", "z"], vec![])], vec![]), "output \"z\""),
@@ -426,6 +440,11 @@ fn functions_cannot_ask_for_more_than_they_are() {
 fn pool(outputs: &[&str]) -> Node {
     let size = Attribute { name: "kernel_shape".into(), ints: vec![2, 2], r#type: 7, ..Attribute::default() };
     node("MaxPool", &["x"], outputs, vec![size])
+}
+
+fn unpool(inputs: &[&str]) -> Node {
+    let pairs = |name: &str| Attribute { name: name.into(), ints: vec![2, 2], r#type: 7, ..Attribute::default() };
+    node("MaxUnpool", inputs, &["y"], vec![pairs("kernel_shape"), pairs("strides")])
 }
 
 fn number(name: &str, f: f32) -> Attribute {

@@ -80,6 +80,8 @@ mod onnx_recurrent;
 #[cfg(feature = "onnx")]
 mod onnx_types;
 #[cfg(feature = "onnx")]
+mod onnx_unpool;
+#[cfg(feature = "onnx")]
 mod onnx_windows;
 #[cfg(feature = "keras")]
 mod operators;

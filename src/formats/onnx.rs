@@ -788,9 +788,11 @@ impl<'a> Translator<'a> {
                 folded.into_iter().map(Term::Known).collect()
             }
             None => {
-                whole_numbers_hold(node, &inputs, &types)?;
+                let read = |name: &String| !name.is_empty() && self.used.contains(name.as_str());
+                let asked: Vec<bool> = node.output.iter().map(read).collect();
+                whole_numbers_hold(node, &inputs, &types, &asked)?;
                 let (inputs, types) = (inputs.clone(), types.clone());
-                operator.apply(Apply { builder: &mut self.builder, node, inputs, types })?
+                operator.apply(Apply { builder: &mut self.builder, node, inputs, types, asked })?
             }
         };
         let made = |(index, term)| (term, onnx_types::made(node, &inputs, &types, index));
@@ -867,7 +869,7 @@ impl<'a> Translator<'a> {
             };
             let inputs: Vec<_> = scan.into_iter().map(|(term, _)| Some(term)).collect();
             let types = vec![data_type; inputs.len()];
-            let mut apply = Apply { builder: &mut self.builder, node, inputs, types };
+            let mut apply = Apply { builder: &mut self.builder, node, inputs, types, asked: Vec::new() };
             carried.push((apply.stacked()?, data_type));
         }
         self.name_steps(first, called);
@@ -960,13 +962,16 @@ impl<'a> Translator<'a> {
 
 /// Refuses whole numbers that a model would compute with in a narrower type than f32, but for those that only name lines of a
 /// table, which are not rounded.
-fn whole_numbers_hold(node: &NodeProto, inputs: &[Option<Term>], types: &[i32]) -> Result<(), Refusal> {
+fn whole_numbers_hold(node: &NodeProto, inputs: &[Option<Term>], types: &[i32], asked: &[bool]) -> Result<(), Refusal> {
     let floatx = Settings::current().floatx;
     let names_lines = |index: usize| index == 1 && ["Gather", "GatherElements"].contains(&node.op_type.as_str());
     let reads_whole = |(index, term): (usize, &Option<Term>)| {
         matches!(term, Some(Term::Made(_))) && kind_of(types[index]) == Some(Kind::Int) && !names_lines(index)
     };
-    let makes_whole = kind_of(onnx_types::made(node, inputs, types, 0)) == Some(Kind::Int);
+    // TopK takes values by their positions, whether or not those are asked for.
+    let is_made = |index: usize| index == 0 || asked.get(index) == Some(&true) || node.op_type == "TopK";
+    let makes_whole = (0..node.output.len().max(1))
+        .any(|index| is_made(index) && kind_of(onnx_types::made(node, inputs, types, index)) == Some(Kind::Int));
     if floatx == DTypePolicy::Float32 || !makes_whole && !inputs.iter().enumerate().any(reads_whole) {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::onnx_fold::{Kind, KnownTensor, Unknown, Whole, kind_of, slice_of};
 use super::onnx_proto::NodeProto;
+use super::onnx_unpool::PoolIndices;
 use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, AveragePooling, Broadcast, Concatenate, Expand, Extent, LayerConfig, Map, MatMul, MaxPooling, Pad,
@@ -93,12 +94,14 @@ pub(super) struct Builder {
     /// The weights so far, by the place in memory of the constant's elements and by what was made of them; with the
     /// constant, so that the place stays its own.
     weights: HashMap<(usize, String), (KnownTensor, Arc<HostTensor>)>,
+    /// The indices that pools have made so far.
+    pub(super) pool_indices: HashMap<Port, PoolIndices>,
 }
 
 impl Builder {
     pub(super) fn new(opset: i64, meter: Rc<Meter>) -> Self {
         let (inputs, steps, shapes, weights) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
-        Self { opset, meter, inputs, steps, shapes, weights }
+        Self { opset, meter, inputs, steps, shapes, weights, pool_indices: HashMap::new() }
     }
 
     /// The shape of a value.
@@ -163,6 +166,8 @@ pub(super) struct Apply<'a> {
     pub(super) inputs: Vec<Option<Term>>,
     /// The element types of the inputs; 0 for one that is missing.
     pub(super) types: Vec<i32>,
+    /// Whether anything reads output 0, 1, ….
+    pub(super) asked: Vec<bool>,
 }
 
 pub(super) fn one(value: Port) -> Outcome<Vec<Term>> {

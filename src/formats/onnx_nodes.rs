@@ -17,6 +17,7 @@ use super::onnx_fold::{
 };
 use super::onnx_layers::{Apply, Outcome, Refusal, Term, WindowSpan, at, one, units_of};
 use super::onnx_proto::{AttributeType, NodeProto};
+use super::onnx_unpool::max_unpool;
 use super::onnx_windows::{conv, conv_transpose, global_pool, pool, resize};
 use super::{onnx_fused, onnx_logic, onnx_places, onnx_quantized, onnx_recurrent};
 use crate::budget::Meter;
@@ -95,6 +96,7 @@ const OPERATORS: &[Operator] = &[
     row("Max", BINARY, |a| a.broadcast(BinaryFunction::Maximum)).takes(usize::MAX, 1),
     row("MaxPool", &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"], pool)
         .takes(1, 2),
+    row("MaxUnpool", &["kernel_shape", "pads", "strides"], max_unpool).takes(3, 1),
     row("Mean", &[], mean).takes(usize::MAX, 1),
     row("Min", BINARY, |a| a.broadcast(BinaryFunction::Minimum)).takes(usize::MAX, 1),
     row("Mish", &[], |a| a.activation(Activation::Mish)),

@@ -480,6 +480,32 @@ impl Apply<'_> {
     }
 }
 
+impl Apply<'_> {
+    /// Zeros of `lines` positions, with each of the flat `updates` put to the one that `indices` names: the last one stays.
+    pub(super) fn put_into_zeros(&mut self, updates: Port, indices: &Term, lines: usize) -> Outcome<Port> {
+        self.meter().array(lines as u64, size_of::<f32>())?;
+        let zeros = KnownTensor::floats(vec![lines], vec![0.0; lines]);
+        let count = self.extent(updates, 0)?;
+        if let Term::Known(indices) = indices {
+            let given = indices.known_ints(self.meter())?;
+            let place = |&index: &i64| {
+                let place = usize::try_from(index).ok().filter(|&place| place < lines);
+                place.ok_or_else(|| format!("its index {index} is none of the {lines} positions of its output"))
+            };
+            let places = given.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+            let x = self.builder.values(&zeros)?;
+            return self.scattered(x, updates, &places, lines, Onto::Replace);
+        }
+        self.few_pairs(&[lines, count])?;
+        let x = self.builder.values(&zeros.reshaped(vec![lines, 1])?)?;
+        let indices = self.made(indices)?;
+        let row = self.shaped(indices, &[1, count, 1])?;
+        let hits = self.compared_with(row, &positions(lines, 0, 3))?;
+        let updates = self.shaped(updates, &[1, count, 1])?;
+        self.put(x, updates, hits, 1, Onto::Replace)
+    }
+}
+
 fn scatter_elements(a: &mut Apply) -> Outcome<Vec<Term>> {
     let (x, updates) = (a.value(0)?, a.value(2)?);
     let (dims, onto) = (a.known_dims(x)?, onto(a)?);

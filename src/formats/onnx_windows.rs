@@ -283,6 +283,14 @@ impl Apply<'_> {
     }
 }
 
+impl Apply<'_> {
+    /// The windows of a MaxUnpool over `count` axes.
+    pub(super) fn unpool_spans(&self, count: usize) -> Outcome<Vec<WindowSpan>> {
+        let kernel = self.kernel_size(None, count)?;
+        self.spans(&kernel, &vec![None; count])
+    }
+}
+
 pub(super) fn pool(a: &mut Apply) -> Outcome<Vec<Term>> {
     let x = a.value(0)?;
     let dims = a.dims(x);
@@ -293,7 +301,14 @@ pub(super) fn pool(a: &mut Apply) -> Outcome<Vec<Term>> {
     let ceil = a.node.int("ceil_mode", 0) != 0;
     let include_pads = a.node.int("count_include_pad", 0) != 0;
     match a.node.op_type.trim_start_matches("QLinear") {
-        "MaxPool" => one(a.pooled_over(x, Pooling::Max, ceil, &spans)?),
+        "MaxPool" => {
+            let largest = a.pooled_over(x, Pooling::Max, ceil, &spans)?;
+            if a.asked.get(1) != Some(&true) {
+                return one(largest);
+            }
+            let indices = a.pool_indices(x, largest, &spans)?;
+            Ok(vec![Term::Made(largest), Term::Made(indices)])
+        }
         "AveragePool" if include_pads => one(a.pooled_over(x, Pooling::AverageWithPads, ceil, &spans)?),
         "AveragePool" => one(a.pooled_over(x, Pooling::Average, ceil, &spans)?),
         // The root of the sum of powers: of their mean, times the taps, since pads are zeros.
