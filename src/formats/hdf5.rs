@@ -13,6 +13,7 @@ use hdf5_pure::{
 };
 
 use super::decode;
+use super::learned::IDF_WEIGHTS;
 use crate::budget::Meter;
 use crate::{Error, HostTensor, Result, Shape};
 
@@ -208,7 +209,9 @@ impl WeightsFile {
     /// [`Error::Format`] for datasets of other names, layouts or types, and for a file that contradicts itself.
     pub(super) fn find_vars(&mut self, path: &str, is_count: impl Fn(usize) -> bool) -> Result<Vec<Found>> {
         let Some(group) = self.found(path)? else { return Ok(Vec::new()) };
-        let names = group.datasets().map_err(|error| self.broken(path, error))?;
+        let mut names = group.datasets().map_err(|error| self.broken(path, error))?;
+        // Those are a part of the layer's description here.
+        names.retain(|name| name != IDF_WEIGHTS);
         // Each is looked for among all.
         self.meter.work((names.len() as u64).saturating_pow(2))?;
         (0..names.len()).map(|index| self.dataset(&group, path, &index.to_string(), is_count(index))).collect()

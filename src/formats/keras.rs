@@ -11,6 +11,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::graph::{Body, Graph, Source, parse};
 use super::hdf5::WeightsFile;
 use super::keras_2;
+use super::learned::{Learned, learned, put_into};
 use super::weights::{Located, Weights};
 use crate::budget::Meter;
 use crate::layers::{CustomLayers, Generation, Layer, ReadOptions};
@@ -262,7 +263,7 @@ impl<'a> Outline<'a> {
             return Self::parsed(&Config::of_hdf5(&file, place)?, place, file.meter(), options, custom);
         }
         let config = if bytes.trim_ascii_start().starts_with(b"{") {
-            Config { text: bytes, place: place.to_owned(), version: None, compiled: false }
+            Config { text: bytes, place: place.to_owned(), version: None, compiled: false, learned: Vec::new() }
         } else {
             Config::of_archive(&mut Archive::open(&bytes, place, &meter)?)?
         };
@@ -398,6 +399,8 @@ struct Config {
     version: Option<String>,
     /// Whether the file says beside it how the model was compiled.
     compiled: bool,
+    /// What stands in the file beside the config, and belongs into it.
+    learned: Vec<Learned>,
 }
 
 /// What was made of a config.
@@ -415,7 +418,8 @@ impl Config {
         })?;
         let version = file.texts("", "keras_version")?.and_then(|texts| texts.into_iter().next());
         let compiled = file.texts("", "training_config")?.is_some();
-        Ok(Self { text: text.into_bytes(), place: format!("{place}, model_config"), version, compiled })
+        let (place, learned) = (format!("{place}, model_config"), Vec::new());
+        Ok(Self { text: text.into_bytes(), place, version, compiled, learned })
     }
 
     fn of_archive(archive: &mut Archive<impl Read + Seek>) -> Result<Self> {
@@ -442,11 +446,13 @@ impl Config {
                 }
             }
         };
-        Ok(Self { text, place: format!("{}, config.json", archive.place), version, compiled: false })
+        let learned = learned(&text, archive)?;
+        Ok(Self { text, place: format!("{}, config.json", archive.place), version, compiled: false, learned })
     }
 
     fn parsed(&self, options: ReadOptions, custom: &CustomLayers, meter: &Meter) -> Result<Parsed> {
         let mut json = super::json(&self.text, &self.place, meter)?;
+        put_into(&mut json, &self.learned);
         let generation = Generation::of(&json, self.version.as_deref());
         let mut compiled = self.compiled;
         if generation != Generation::Keras3 {
@@ -518,7 +524,7 @@ pub(super) struct Archive<'a, R = Cursor<&'a [u8]>> {
 }
 
 /// The entry that has the weights.
-const WEIGHTS: &str = "model.weights.h5";
+pub(super) const WEIGHTS: &str = "model.weights.h5";
 
 /// The memory that an entry takes once the list that a zip file has of them is read.
 const ENTRY_BYTES: u64 = 1024;
@@ -548,6 +554,15 @@ impl<'a> Archive<'a, BufReader<File>> {
 }
 
 impl<R: Read + Seek> Archive<'_, R> {
+    /// What messages call the file.
+    pub(super) fn place(&self) -> &str {
+        self.place
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        self.meter
+    }
+
     /// The bytes of the weights.
     pub(super) fn weights(&mut self) -> Result<Vec<u8>> {
         if let Some(weights) = self.entry(WEIGHTS)? {

@@ -49,6 +49,8 @@ mod keras;
 mod keras_2;
 #[cfg(feature = "keras")]
 mod keras_write;
+#[cfg(feature = "keras")]
+mod learned;
 #[cfg(any(feature = "keras", feature = "onnx"))]
 mod load;
 #[cfg(feature = "npy")]

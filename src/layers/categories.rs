@@ -452,8 +452,8 @@ impl IntegerLookup {
 fn learned() -> Error {
     Error::unsupported(
         "an IntegerLookup without a vocabulary in its config",
-        "where it was learned by `adapt`, make the layer with `vocabulary=layer.get_vocabulary()`, and `idf_weights` where it has \
-         them, in its place, and save the model again",
+        "a .keras file has what `adapt` learned beside it; for any other, make the layer with `vocabulary=layer.get_vocabulary()`, and \
+         `idf_weights` where it has them, in its place, and save the model again",
     )
 }
 
