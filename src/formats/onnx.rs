@@ -53,7 +53,7 @@ pub struct OnnxFile {
     /// Bytes of the file.
     size: usize,
     graph: GraphProto,
-    /// The operators that the file defines itself, and by another opset; those of its own stand in the graph.
+    /// The operators that the file defines itself, and by an opset that is not read; all others stand in the graph.
     functions: Vec<FunctionProto>,
     opset: i64,
     /// The initializers, and the values given to inputs, with their element types.
@@ -434,10 +434,10 @@ impl OnnxFile {
                 format!("opsets {} to {} are read; convert the model to one of them", OPSETS.start(), OPSETS.end());
             return Err(Error::unsupported(format!("{place}: opset {opset}"), range));
         }
-        // Where an operator is known, its name stands for it. The nodes of a function mean what its version of the operators says.
+        // Where an operator is known, its name stands for it.
         let is_called = |FunctionProto { domain, name, opset_import, .. }: &FunctionProto| {
             let known = is_standard(domain) || domain == MICROSOFT && onnx_nodes::operator(true, name).is_ok();
-            !known && opset_import.iter().all(|set| !is_standard(&set.domain) || set.version == opset)
+            !known && opset_import.iter().all(|set| !is_standard(&set.domain) || OPSETS.contains(&set.version))
         };
         let (functions, others): (Vec<_>, Vec<_>) = model.functions.into_iter().partition(is_called);
         onnx_functions::inline(&mut graph, &functions, &meter, &place)?;
@@ -652,6 +652,8 @@ impl<'a> Translator<'a> {
     fn node(&mut self, index: usize, node: &'a NodeProto) {
         let first = self.builder.steps.len();
         let called = called(index, node);
+        let opset = self.builder.opset;
+        self.builder.opset = node.opset.unwrap_or(opset);
         let outcome = match node.op_type.as_str() {
             "If" if is_standard(&node.domain) => self.branch(node),
             "Loop" if is_standard(&node.domain) => self.repeated(node, &called),
@@ -665,6 +667,7 @@ impl<'a> Translator<'a> {
                 outcome
             }
         };
+        self.builder.opset = opset;
         let outputs = match outcome {
             Ok(outputs) => outputs,
             Err(refusal) => {
@@ -752,7 +755,7 @@ impl<'a> Translator<'a> {
                              called here: have the exporter put it into a domain of its own"
                     }
                     false => {
-                        "the file defines the operator itself, by another opset than the file's own: have the exporter write one"
+                        "the file defines the operator itself, by an opset that is not read: have the exporter write another"
                     }
                 };
                 return Err(why.into());

@@ -5,6 +5,10 @@
 //! everything else has the name of the call in front. An attribute of a node that stands for an argument of the function is the
 //! call's argument, or the function's own default, or is left out.
 //!
+//! The nodes of a function mean what the version of the operators says that the function was written by, which may be another than the
+//! file's own: each carries it. ONNX's inliner does the same. onnxruntime reads them by the file's version, and ONNX's checker refuses
+//! a file where that is not the same.
+//!
 //! An operator of ONNX's own domain, or one of onnxruntime's that is known here, means what it does everywhere, also where the file
 //! has a function of its name: such a function never gets here. ONNX leaves it to runtimes which counts.
 
@@ -12,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
+use super::onnx::is_standard;
 use super::onnx_proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
 use crate::budget::Meter;
 use crate::{Error, Result};
@@ -111,11 +116,13 @@ impl Functions<'_> {
                 None => drop(names.given.insert(own, made.clone())),
             }
         }
+        let opset = function.opset_import.iter().find(|set| is_standard(&set.domain)).map(|set| set.version);
         let mut nodes = function.node.clone();
         for (index, node) in nodes.iter_mut().enumerate() {
             node.name = format!("{}/{}", call.name, super::onnx::called(index, node));
             names.rename(node);
             arguments(node, function, call);
+            written_by(opset, node);
         }
         let identity = |(input, output)| NodeProto {
             name: format!("{}/{output}", call.name),
@@ -153,6 +160,13 @@ impl InnerNames<'_> {
             graph.input.iter_mut().chain(&mut graph.output).for_each(|value| self.change(&mut value.name));
         }
     }
+}
+
+/// Says of `node`, and of those in graphs within it, by which version of the operators they were written.
+fn written_by(opset: Option<i64>, node: &mut NodeProto) {
+    node.opset = opset;
+    let graphs = node.attribute.iter_mut().filter_map(|attribute| attribute.g.as_deref_mut());
+    graphs.flat_map(|graph| &mut graph.node).for_each(|node| written_by(opset, node));
 }
 
 /// Puts the arguments of `call` in the place of what stands for them in a node of `function`, and in the graphs within it.

@@ -86,6 +86,10 @@ pub(super) struct NodeProto {
     /// Of a call of a function, which of those of the name.
     #[prost(string, tag = "8")]
     pub(super) overload: String,
+    /// Of a node of a function, the version of the standard operators that the function was written by. It is put here where
+    /// functions take the place of their calls, under a number that protobuf keeps from formats, so that no file means it.
+    #[prost(int64, optional, tag = "19000")]
+    pub(super) opset: Option<i64>,
 }
 
 /// A named argument of a node. Which field holds it follows from the operator; a writer may leave out a number that is 0
