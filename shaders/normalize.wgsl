@@ -39,6 +39,20 @@ fn position(first: u32, i: u32) -> u32 {
     return first + i + spread_of(i) * (params.groups - 1u) * params.extent;
 }
 
+/// A member's share of the sum of x over the line. What it misses is found along with the squares.
+fn rough_share(first: u32, member: u32) -> f32 {
+    let count = params.spread * params.extent;
+    var total = 0.0;
+    for (var start = member; start < count; start += RUN * TEAM) {
+        var run = 0.0;
+        for (var i = start; i < min(start + RUN * TEAM, count); i += TEAM) {
+            run += f32(input[position(first, i)]);
+        }
+        total += run;
+    }
+    return total;
+}
+
 /// A member's share of the sum of x − shift over the line, and of that of its square.
 fn share_about(first: u32, member: u32, shift: f32) -> vec2<f32> {
     let count = params.spread * params.extent;
@@ -76,7 +90,7 @@ fn main(
     if FUNCTION == UNIT {
         square = team_sum(member, share_about(first, member, 0.0).y);
     } else {
-        mean = team_sum(member, share_about(first, member, 0.0).x) / f32(count);
+        mean = team_sum(member, rough_share(first, member)) / f32(count);
         let about = share_about(first, member, mean);
         rest = team_sum(member, about.x) / f32(count);
         square = larger(team_sum(member, about.y) / f32(count) - rest * rest, 0.0);

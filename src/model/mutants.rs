@@ -280,7 +280,8 @@ fn mutants(text: &str, shifted: bool, in_parts: bool) -> Vec<(&'static str, Stri
         if let Some(rest) = line.strip_prefix("fn ") {
             function = rest.split('(').next().unwrap_or_default();
         }
-        if shifted && function.contains("largest") {
+        // A mean that is found roughly is mended by what follows.
+        if shifted && function.contains("largest") || function.contains("rough") {
             continue;
         }
         let mut with = |fault: &'static str, changed: String| {
