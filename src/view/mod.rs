@@ -20,6 +20,7 @@ mod look;
 mod maps;
 mod page;
 mod picture;
+mod png_file;
 
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 
 use super::look::{Color, ResolvedLook, Status};
 use super::maps::{Maps, Pixel, ValueRange, grid, opacity};
+use super::png_file::{Dots, encode};
 use super::{LayerView, Viewer, font};
 use crate::budget::Meter;
-use crate::file::PICTURE;
 use crate::model::LayerKey;
 use crate::{Error, Result};
 
@@ -239,61 +239,21 @@ impl Sheet {
             Ink::Background => shades + 1,
             Ink::Text => shades + 2,
         });
-        let (depth, bytes) = if shades + 3 <= 16 {
+        let (dots, bytes) = if shades + 3 <= 16 {
             let places: Vec<u8> = places.collect();
             let rows = places.chunks(self.width.max(1));
             let pair = |pair: &[u8]| pair[0] << 4 | pair.get(1).copied().unwrap_or(0);
-            (png::BitDepth::Four, rows.flat_map(|row| row.chunks(2).map(pair)).collect())
+            (Dots::Halves, rows.flat_map(|row| row.chunks(2).map(pair)).collect())
         } else {
-            (png::BitDepth::Eight, places.collect::<Vec<u8>>())
+            (Dots::Bytes, places.collect::<Vec<u8>>())
         };
-        self.encoded(png::ColorType::Indexed, depth, Some(palette), &bytes)
-    }
-
-    fn encoded(
-        &self,
-        color: png::ColorType,
-        depth: png::BitDepth,
-        palette: Option<Vec<u8>>,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>> {
-        encode(self.width, self.height, color, depth, palette, bytes)
+        encode(self.width, self.height, dots, &palette, &bytes)
     }
 }
 
 /// The PNG file of three bytes for each pixel.
 pub(super) fn rgb_png(width: usize, height: usize, bytes: &[u8]) -> Result<Vec<u8>> {
-    encode(width, height, png::ColorType::Rgb, png::BitDepth::Eight, None, bytes)
-}
-
-fn encode(
-    width: usize,
-    height: usize,
-    color: png::ColorType,
-    depth: png::BitDepth,
-    palette: Option<Vec<u8>>,
-    bytes: &[u8],
-) -> Result<Vec<u8>> {
-    let side = |extent: usize| {
-        u32::try_from(extent).map_err(|_| Error::limit("pixels of a picture's side", extent as u64, u32::MAX.into()))
-    };
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, side(width)?, side(height)?);
-    encoder.set_color(color);
-    encoder.set_depth(depth);
-    encoder.set_compression(png::Compression::High);
-    encoder.set_filter(png::Filter::NoFilter);
-    if let Some(palette) = palette {
-        encoder.set_palette(palette);
-    }
-    let [keyword, text] = PICTURE.map(str::to_owned);
-    let marked = encoder.add_text_chunk(keyword, text);
-    let written = marked.and_then(|()| encoder.write_header()).and_then(|mut writer| {
-        writer.write_image_data(bytes)?;
-        writer.finish()
-    });
-    written.map_err(|error| Error::unsupported(format!("a picture of {width}×{height} pixels"), error.to_string()))?;
-    Ok(file)
+    encode(width, height, Dots::Colors, &[], bytes)
 }
 
 #[cfg(test)]
