@@ -8,6 +8,9 @@
 // and likewise along the depth, where there is one (lib/tap_rows.wgsl). The input has COLUMNS channels, of which the first are the
 // products of its pixel with every tap, in the order of the kernel.
 //
+// Constants: COLUMNS; those of lib/taps.wgsl and lib/tap_rows.wgsl; HIT_ROWS and HITS_W, the most rows of taps that hit an output and
+// the most taps of each.
+//
 // Memory: every product is read once.
 
 @group(0) @binding(0) var<uniform> params: Params;

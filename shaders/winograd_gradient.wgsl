@@ -1,11 +1,13 @@
 // Winograd F(m×m, 3×3), m = TILE, backwards: what comes back to the products of a tile, of what comes back to its outputs.
 //
-// Second of four launches of a kernel's gradient:
+// The second launch of a kernel's gradient:
 //
 //   output[tile, y·EDGE + x, f] = (A gradient[tile] Aᵀ)[y, x] of channel f
 //
 // where a tile is TILE × TILE outputs, zero beyond the last, and A is the transpose of the transform of products to outputs. One
 // tile and four channels per invocation; channels come in fours.
+//
+// Constants: TILE, outputs of a tile along one axis; EDGE, its inputs and its products.
 //
 // Memory: TILE·TILE vectors of four channels read for EDGE·EDGE written.
 
@@ -28,7 +30,7 @@ fn main(
     let place = tile_place(tile);
     let size = vec3(params.in_h, params.in_w, params.in_c);
 
-    var values: array<vec4<f32>, HALF>;
+    var values: array<vec4<f32>, TILE * EDGE>;
     // unroll
     for (var y = 0u; y < TILE; y++) {
         var line: array<vec4<f32>, TILE>;

@@ -1,6 +1,6 @@
 // Winograd F(m×m, r×r), m = TILE and r = TAPS: a convolution by fewer products, on transformed tiles.
 //
-// First of three launches of a Winograd convolution: tiles of the input, ready for the products.
+// The first launch of a Winograd convolution, and of a kernel's gradient: tiles of the input, ready for the products.
 //
 //   output[tile, group, y·EDGE + x, c] = (B input[tile, group] Bᵀ)[y, x] of channel c
 //

@@ -3,7 +3,7 @@
 //
 // A kernel ready for the products of a Winograd convolution:
 //
-//   output[d, c, (group·PLACES + y·EDGE + x)·padded_out + f] = (G tap_at(group, d, ·, ·, c, f) Gᵀ)[y, x]
+//   output[d, c, (group·EDGE² + y·EDGE + x)·padded_out + f] = (G tap_at(group, d, ·, ·, c, f) Gᵀ)[y, x]
 //
 // for c and f below the channels that are read and written, else 0, where padded_out fills the latter up to fours, and c
 // runs over fours as well. Where SCALED, the taps of f are multiplied by scale[f] first. One d, one c, one group and four f

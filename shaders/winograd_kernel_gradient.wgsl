@@ -1,11 +1,13 @@
 // Winograd F(m×m, 3×3), m = TILE, backwards: the kernel's gradient, of that of the transformed kernel.
 //
-// Last of four launches of a kernel's gradient:
+// The last launch of a kernel's gradient:
 //
 //   output[·, ·, c, f] = Gᵀ input[c, ·, f] G
 //
 // where input[c, y·EDGE + x, f] is the gradient of place (y, x) of the transformed kernel, and G its transform. One c and four f
 // per invocation; channels come in fours.
+//
+// Constants: TAPS of a kernel along one axis; EDGE, products of a tile.
 //
 // Memory: EDGE·EDGE vectors read for 9 written.
 
@@ -25,7 +27,7 @@ fn main(
     let vectors = params.out_c / 4u;
     let read = item / vectors * (EDGE * EDGE) * vectors + item % vectors;
 
-    var rows: array<array<vec4<f32>, 3>, EDGE>;
+    var rows: array<Taps, EDGE>;
     // unroll
     for (var y = 0u; y < EDGE; y++) {
         var line: Edge;

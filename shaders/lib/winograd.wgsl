@@ -1,6 +1,7 @@
 // Common to the launches of a Winograd convolution F(m×m, r×r), m = TILE: which tile of which image a number means.
 //
-// The tiles of a Winograd convolution's output, those of all images and depths in order.
+// The tiles of a Winograd convolution's output, those of all images and depths in order (of the input or of the
+// output, as the launch counts them).
 //
 // Constants: TILE, outputs of a tile along one axis; EDGE, its inputs and its products.
 

@@ -3,7 +3,7 @@
 // Winograd's F(4×4, 2×2), one dimension at a time: four outputs of two taps by five products in place of eight.
 //
 // Interpolation at 0, −½, 1, −2 and infinity (the construction of Lavin and Gray 2016, arXiv:1509.09308, section 4.3). Of the
-// points with small numbers these lose the fewest digits: half as many as 0, ±1, 2.
+// points among 0, ±½, ±1 and ±2 these make the least error, less than half of that by 0, ±1 and 2.
 //
 // Constants: TILE, outputs of a tile along one axis, is 4; TAPS, those of a kernel, is 2; EDGE, a tile's inputs and its
 // products, is 5.

@@ -617,7 +617,7 @@ impl Parser<'_> {
         let mut sources = Vec::with_capacity(stated.len());
         for (index, application) in stated.iter().enumerate() {
             let Member { name: reader, body, .. } = &graph.members[application.member];
-            if let (Body::Layer(..), Some(keys)) = (body, &application.given.keys)
+            if let (Some(keys), true) = (&application.given.keys, is_augmentation(body))
                 && *keys != ["images"]
             {
                 return Err(Error::unsupported(
@@ -896,13 +896,21 @@ fn counts_from_one(graph: &Graph, stated: &[Stated], outputs: &[ReadOutput]) -> 
     from_one.collect()
 }
 
+/// Whether Keras calls it with images, or with a map of images and what belongs to them.
+fn is_augmentation(body: &Body) -> bool {
+    matches!(body, Body::Layer(config, _) if matches!(**config, LayerConfig::Augmentation(_)))
+}
+
 /// What a call gives to `body`, in the order of its inputs: of a map, Keras takes what is called as an input of the model is, or
 /// by the keys of the map that the model was made with.
 fn in_order<'a>(given: &'a Given, body: &Body) -> Result<Vec<&'a ReadOutput>, String> {
     let reads = given.reads.iter();
     let Some(keys) = &given.keys else { return Ok(reads.collect()) };
     // What augmentations take beside images, such as labels, is refused before.
-    let Body::Model(model) = body else { return Ok(reads.collect()) };
+    if is_augmentation(body) {
+        return Ok(reads.collect());
+    }
+    let Body::Model(model) = body else { return Err("must be called with tensors, and is with a map".to_owned()) };
     if let ([_], [only]) = (&model.inputs[..], &given.reads[..]) {
         return Ok(vec![only]);
     }
@@ -1347,7 +1355,7 @@ mod tests {
         layers.push(layer("Subtract", "minus", json!([of_keras_3(["a", "b"])])));
         layers[2]["config"] = json!({"name": "minus"});
         let error = refusal(&functional(&layers, json!([["x", 0, 0], ["y", 0, 0]]), json!(["minus", 0, 0])));
-        assert!(error.contains("called with a map of a, b"), "{error}");
+        assert!(error.contains("is with a map"), "{error}");
     }
 
     #[test]

@@ -424,6 +424,8 @@ impl OnnxFile {
         let not_onnx = |why: String| Error::format(&place, format!("not an ONNX file ({why})"));
         let model = ModelProto::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
         let mut graph = model.graph.ok_or_else(|| not_onnx("it has no graph".into()))?;
+        // A file that has the field all the same does not mean it.
+        graph.node.iter_mut().for_each(|node| onnx_functions::written_by(None, node));
         let mut opsets = model.opset_import.iter().filter(|set| is_standard(&set.domain)).map(|set| set.version);
         let opset = opsets.next().ok_or_else(|| not_onnx("it names no version of the standard operators".into()))?;
         if let Some(other) = opsets.find(|&other| other != opset) {
@@ -755,7 +757,7 @@ impl<'a> Translator<'a> {
                              called here: have the exporter put it into a domain of its own"
                     }
                     false => {
-                        "the file defines the operator itself, by an opset that is not read: have the exporter write another"
+                        "the file defines the operator itself, by an opset that is not read: have the exporter write one from 6 to 25"
                     }
                 };
                 return Err(why.into());

@@ -163,7 +163,7 @@ impl InnerNames<'_> {
 }
 
 /// Says of `node`, and of those in graphs within it, by which version of the operators they were written.
-fn written_by(opset: Option<i64>, node: &mut NodeProto) {
+pub(super) fn written_by(opset: Option<i64>, node: &mut NodeProto) {
     node.opset = opset;
     let graphs = node.attribute.iter_mut().filter_map(|attribute| attribute.g.as_deref_mut());
     graphs.flat_map(|graph| &mut graph.node).for_each(|node| written_by(opset, node));

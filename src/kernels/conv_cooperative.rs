@@ -21,7 +21,9 @@ const WIDE: u32 = 2;
 const SIDE: u32 = 2;
 
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let (Some(edge), Some(subgroup)) = (caps.cooperative_f16, caps.subgroup) else { return Ok(Vec::new()) };
+    // No browser has them, and its package no room for what it never asks for.
+    let units = caps.cooperative_f16.filter(|_| !cfg!(target_arch = "wasm32"));
+    let (Some(edge), Some(subgroup)) = (units, caps.subgroup) else { return Ok(Vec::new()) };
     let Some([left, right, sums]) = matrices(edge) else { return Ok(Vec::new()) };
     let geometry = &problem.geometry;
     let [_, _, w] = geometry.axes;

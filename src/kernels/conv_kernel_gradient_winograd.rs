@@ -1,4 +1,5 @@
-//! The gradient of a 3×3 convolution to its kernel by Winograd's algorithm, backwards: fewer products, in four launches.
+//! The gradient of a 3×3 convolution to its kernel by Winograd's algorithm, backwards: fewer products, in four launches, or five
+//! where the sum is in parts.
 //!
 //! Winograd's convolution (`conv_winograd`) multiplies transformed tiles of the input by a transformed kernel, place by place,
 //! and makes outputs of the products. All of that is linear in the kernel. So its gradient is the same steps the other way, with
@@ -13,7 +14,8 @@
 
 use super::conv_kernel_gradient::of_scratch;
 use super::conv_launch::{ConvLaunch, InputAccess};
-use super::{conv_kernel_gradient_subgroup, item_count, workgroups};
+use super::conv_winograd::{LEAST_CHANNELS, TILE_WINDOWS, TILES, TILES_IN_ORDER, WinogradTile};
+use super::{conv_kernel_gradient_subgroup, item_count, offered, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
     Accuracy, Binding, Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, INDEX, KernelGradientProblem,
@@ -30,70 +32,44 @@ params! {
     }
 }
 
-/// Fewest channels on either side, as of the convolution.
-const LEAST_CHANNELS: u32 = 16;
-
-/// A size of tiles.
-#[derive(Clone, Copy)]
-struct TileTransforms {
-    /// Outputs of a tile along one axis.
-    outputs: u32,
-    /// The transform of its inputs.
-    forward: Part,
-    /// The transforms of what comes back.
-    backward: Part,
-}
-
-const TILES: [TileTransforms; 2] = [
-    TileTransforms {
-        outputs: 4,
-        forward: part!("lib/winograd_4_3.wgsl"),
-        backward: part!("lib/winograd_4_3_gradient.wgsl"),
-    },
-    TileTransforms {
-        outputs: 2,
-        forward: part!("lib/winograd_2_3.wgsl"),
-        backward: part!("lib/winograd_2_3_gradient.wgsl"),
-    },
-];
-
-impl TileTransforms {
-    /// Inputs of a tile, and its products, along one axis.
-    const fn edge(self) -> u32 {
-        self.outputs + 2
-    }
-
-    const fn places(self) -> u32 {
-        self.edge() * self.edge()
-    }
-
-    /// Tiles of all images; `None` beyond 32 bits.
-    fn count(self, geometry: &ConvGeometry) -> Option<u32> {
-        let [_, rows, columns] = geometry.axes.map(|axis| axis.output.div_ceil(self.outputs));
-        rows.checked_mul(columns)?.checked_mul(geometry.batch)
-    }
-
-    /// The sum over the tiles; `None` where its tensors have too many elements to be numbered.
-    fn product(self, problem: &KernelGradientProblem) -> Option<KernelGradientProblem> {
-        let geometry = &problem.geometry;
-        let groups = self.places();
-        let channels = [geometry.in_channels.checked_mul(groups)?, geometry.out_channels.checked_mul(groups)?];
-        let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(self.count(geometry)?)];
-        let geometry = ConvGeometry::new(1, groups, channels, axes).ok()?;
-        Some(KernelGradientProblem { geometry, data_format: DataFormat::ChannelsLast, ..*problem })
-    }
-
-    /// What a pair of channels takes, in the time of a product.
-    fn cost(self, geometry: &ConvGeometry) -> Option<u64> {
-        let tiles = u64::from(self.count(geometry)?);
-        let [inputs, outputs] = [geometry.in_channels, geometry.out_channels].map(u64::from);
-        let transforms = tiles * MOVED * 3 / 2 * (inputs + outputs) / (inputs * outputs);
-        Some(u64::from(self.places()) * (tiles + MOVED + transforms))
-    }
-}
-
 /// Products in the time of which a number is written and read again, as measured on lavapipe.
 const MOVED: u64 = 20;
+
+/// Tiles of all images; `None` beyond 32 bits.
+fn count(tile: WinogradTile, geometry: &ConvGeometry) -> Option<u32> {
+    let [_, rows, columns] = geometry.axes.map(|axis| axis.output.div_ceil(tile.outputs));
+    rows.checked_mul(columns)?.checked_mul(geometry.batch)
+}
+
+/// The sum over the tiles; `None` where its tensors have too many elements to be numbered.
+fn product(tile: WinogradTile, problem: &KernelGradientProblem) -> Option<KernelGradientProblem> {
+    let geometry = &problem.geometry;
+    let groups = tile.places();
+    let channels = [geometry.in_channels.checked_mul(groups)?, geometry.out_channels.checked_mul(groups)?];
+    let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(count(tile, geometry)?)];
+    let geometry = ConvGeometry::new(1, groups, channels, axes).ok()?;
+    Some(KernelGradientProblem { geometry, data_format: DataFormat::ChannelsLast, ..*problem })
+}
+
+/// What a pair of channels takes, in the time of a product: those of its places, the transform of the kernel, and its share of the
+/// transforms of tiles, which take half as long again as moving what they write.
+fn cost(tile: WinogradTile, geometry: &ConvGeometry) -> Option<u64> {
+    let tiles = u64::from(count(tile, geometry)?);
+    let [inputs, outputs] = [geometry.in_channels, geometry.out_channels].map(u64::from);
+    let transforms = tiles.checked_mul(MOVED * 3 / 2 * (inputs + outputs))? / (inputs * outputs);
+    Some(u64::from(tile.places()) * (tiles + MOVED + transforms))
+}
+
+/// The tiles, cheapest first, each with its cost; none for what has none.
+fn in_order(problem: &KernelGradientProblem) -> Vec<(u64, WinogradTile)> {
+    if !applies(problem) {
+        return Vec::new();
+    }
+    let costs = |tile: WinogradTile| Some((cost(tile, &problem.geometry).filter(|_| tile.gradient.is_some())?, tile));
+    let mut tiles: Vec<_> = TILES.into_iter().filter_map(costs).collect();
+    tiles.sort_by_key(|(cost, _)| *cost);
+    tiles
+}
 
 fn applies(problem: &KernelGradientProblem) -> bool {
     let geometry = &problem.geometry;
@@ -108,42 +84,31 @@ fn applies(problem: &KernelGradientProblem) -> bool {
 
 /// The plans, cheapest first.
 pub(super) fn plans(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    if !applies(problem) {
-        return Ok(Vec::new());
-    }
-    let mut tiles = TILES;
-    tiles.sort_by_key(|tile| tile.cost(&problem.geometry).unwrap_or(u64::MAX));
-    let plans = tiles.into_iter().map(|tile| tile_plan(tile, problem, caps)).collect::<Result<Vec<_>>>()?;
-    Ok(plans.into_iter().flatten().collect())
+    offered(in_order(problem).into_iter().map(|(_, tile)| tile_plans(tile, problem, caps)))
 }
 
 /// Whether the first plan takes less time than the plain sum: by products, and by what is written and read again. Where it is a
 /// near thing, the plain sum is more exact.
 pub(super) fn pays(problem: &KernelGradientProblem) -> bool {
-    let geometry = &problem.geometry;
-    let least = TILES.iter().filter_map(|tile| tile.cost(geometry)).min();
-    applies(problem) && least.is_some_and(|least| least < 9 * geometry.pixels() * 2 / 3)
+    in_order(problem).first().is_some_and(|(least, _)| *least < 9 * problem.geometry.pixels() * 2 / 3)
 }
 
-fn tile_plan(tile: TileTransforms, problem: &KernelGradientProblem, caps: &Caps) -> Result<Option<Plan>> {
+fn tile_plans(tile: WinogradTile, problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let KernelGradientProblem { geometry, dtype, data_format } = *problem;
-    let edge = u64::from(tile.edge());
-    let Some(product) = tile.product(problem).filter(|_| caps.spells_out(4 * edge * edge, 2 * edge)) else {
-        return Ok(None);
+    let (Some(product), Some(backward), true) = (product(tile, problem), tile.gradient, tile.is_spelled_out(caps))
+    else {
+        return Ok(Vec::new());
     };
-    let Some(sum) = conv_kernel_gradient_subgroup::plans(&product, caps)?.into_iter().next() else { return Ok(None) };
+    let Some(sum) = conv_kernel_gradient_subgroup::plans(&product, caps)?.into_iter().next() else {
+        return Ok(Vec::new());
+    };
     let elements =
         [product.geometry.in_elements(), product.geometry.out_elements(), product.geometry.kernel_elements()];
     let mut scratch = elements.map(|elements| elements * 4).to_vec();
     if scratch.iter().any(|&bytes| bytes > caps.max_binding) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let constants = [
-        ("TILE", Constant::U32(tile.outputs)),
-        ("TAPS", Constant::U32(3)),
-        ("EDGE", Constant::U32(tile.edge())),
-        ("HALF", Constant::U32(tile.outputs * tile.edge())),
-    ];
+    let constants = tile.constants();
     let transform = |geometry: ConvGeometry, parts: &[Part], index| {
         let forward = Direction::Forward;
         let of = ConvProblem { geometry, direction: forward, dtype, data_format, epilogue: Epilogue::NONE };
@@ -161,14 +126,13 @@ fn tile_plan(tile: TileTransforms, problem: &KernelGradientProblem, caps: &Caps)
         };
         launch.begin(index, &of, caps)
     };
-    let tiles = part!("lib/winograd.wgsl");
-    let windows = part!("lib/winograd_windows.wgsl");
-    let first = transform(geometry, &[tile.forward, tiles, windows, part!("winograd_input.wgsl")], 0)?;
+    let parts = [tile.part, TILES_IN_ORDER, TILE_WINDOWS, part!("winograd_input.wgsl")];
+    let first = transform(geometry, &parts, 0)?;
     let axes = geometry.axes.map(|axis| Axis::pointwise(axis.output));
     let back = ConvGeometry::new(geometry.batch, 1, [geometry.out_channels; 2], axes)?;
-    let second = transform(back, &[tile.backward, tiles, part!("winograd_gradient.wgsl")], 1)?;
+    let second = transform(back, &[backward, TILES_IN_ORDER, part!("winograd_gradient.wgsl")], 1)?;
     let second = second.rebound(|operand| if operand == Operand::Input { Operand::Gradient } else { operand });
-    let parts = [tile.backward, part!("winograd_kernel_gradient.wgsl")];
+    let parts = [backward, part!("winograd_kernel_gradient.wgsl")];
     let last = kernel_transform(&geometry, elements[2], &constants, parts, caps)?;
     let own = |operand| match operand {
         Operand::Input => Operand::Scratch(0),
@@ -184,7 +148,7 @@ fn tile_plan(tile: TileTransforms, problem: &KernelGradientProblem, caps: &Caps)
     let outputs = tile.outputs;
     let variant = format!("{outputs}x{outputs}_{}", sum.variant);
     let plan = Plan::new("conv_kernel_gradient_winograd", variant, steps).with_scratch(scratch);
-    Ok(Some(plan.rounded(Accuracy { mixed: outputs, ..sum.accuracy })))
+    Ok(vec![plan.rounded(Accuracy { mixed: outputs, ..sum.accuracy })])
 }
 
 /// The launch that makes the kernel's gradient of that of the transformed kernel, which has so many `elements`.

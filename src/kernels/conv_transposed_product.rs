@@ -5,7 +5,7 @@
 //! multiplied by, for every tap and every output channel, is a row of numbers long enough for the matrix products:
 //!
 //! ```text
-//! 7×7 taps, 64 to 3 channels  →  a pointwise convolution of 64 to 147 channels, of which an output adds up 16 at most
+//! 7×7 taps by 2, 64 to 3 channels  →  a pointwise convolution of 64 to 147 channels, of which an output adds up 16 at most
 //! ```
 //!
 //! The first launch computes these products for every input pixel, a second one adds up those that hit an output. What is

@@ -14,14 +14,21 @@
 //! taps take 108 products where they took 432. A transposed convolution is one by [stride phase](super::conv_phases), each of
 //! which has tiles of its own: 4×4 taps by 2 are four phases of 2×2, for which m = 4 takes 25 products in place of 64.
 //!
-//! Deviation (max |a − b| / max |b|) from the exact result, simulated with uniform inputs and He's normal kernels: for
-//! tiles of 4×4 1.3e-6 at 16 channels, 3e-6 at 64, 5e-6 at 256, 7e-6 at 512; for tiles of 2×2 0.2e-6 to 0.7e-6; of 2×2 taps
-//! 0.9e-6, 1.9e-6, 2.6e-6 and 3.4e-6, and 0.3e-6 to 1.4e-6; for the plain sum 0.4e-6 to 2e-6.
+//! Deviation (max |a − b| / max |b|) from the exact result, simulated with uniform inputs and He's normal kernels:
+//!
+//! ```text
+//! tile, taps    16 channels      64       256      512
+//! 4×4, 3×3           1.3e-6      3.0e-6   4.9e-6   7e-6
+//! 4×4, 2×2           0.9e-6      1.9e-6   2.6e-6   3.4e-6
+//! 2×2, 3×3           0.2e-6 to 0.7e-6
+//! 2×2, 2×2           0.3e-6 to 1.4e-6
+//! plain sum          0.4e-6 to 2.0e-6
+//! ```
 
 use super::conv_launch::window_constants;
 use super::{
     ConvLaunch, InputAccess, ProductStep, WORKGROUP, conv_phases, conv_subgroup, four_wide_output, four_wide_stores,
-    packing, product_steps, workgroups,
+    offered, packing, product_steps, workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry};
 use crate::plan::{
@@ -30,7 +37,7 @@ use crate::plan::{
 use crate::{DType, DataFormat, Error, Result};
 
 /// Fewest channels on either side: below, the transforms outweigh what the products save, and their error shows.
-const LEAST_CHANNELS: u32 = 16;
+pub(super) const LEAST_CHANNELS: u32 = 16;
 /// Most input channels for which the larger tiles, whose error grows faster, come before the smaller ones.
 const MOST_CHANNELS: u32 = 256;
 
@@ -45,25 +52,44 @@ const BALANCE: u64 = 20;
 /// Units of a GPU's core that run a wave each.
 const UNITS: u64 = 4;
 
-const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
-const TILE_WINDOWS: Part = part!("lib/winograd_windows.wgsl");
+/// Lanes of lavapipe's subgroups, each of which moves a vector of four numbers; and its cycles for such a load, store and copy to a
+/// texture for all lanes, and for a store, copy and load with what follows. As measured; a store, which goes lane by lane,
+/// takes most of it.
+const LANES: u64 = 8;
+const READ_CYCLES: u64 = 400;
+const WRITTEN_CYCLES: u64 = 520;
+
+pub(super) const TILES_IN_ORDER: Part = part!("lib/winograd.wgsl");
+pub(super) const TILE_WINDOWS: Part = part!("lib/winograd_windows.wgsl");
 
 /// A size of tiles.
 #[derive(Clone, Copy)]
-struct WinogradTile {
+pub(super) struct WinogradTile {
     /// Outputs of a tile along one axis.
-    outputs: u32,
+    pub(super) outputs: u32,
     /// Taps of a kernel along one axis.
-    taps: u32,
+    pub(super) taps: u32,
     /// Its transforms.
-    part: Part,
+    pub(super) part: Part,
+    /// Their transposes, for the gradient of a kernel; `None` where that has no tiles.
+    pub(super) gradient: Option<Part>,
 }
 
-const TILES: [WinogradTile; 4] = [
-    WinogradTile { outputs: 4, taps: 3, part: part!("lib/winograd_4_3.wgsl") },
-    WinogradTile { outputs: 2, taps: 3, part: part!("lib/winograd_2_3.wgsl") },
-    WinogradTile { outputs: 4, taps: 2, part: part!("lib/winograd_4_2.wgsl") },
-    WinogradTile { outputs: 2, taps: 2, part: part!("lib/winograd_2_2.wgsl") },
+pub(super) const TILES: [WinogradTile; 4] = [
+    WinogradTile {
+        outputs: 4,
+        taps: 3,
+        part: part!("lib/winograd_4_3.wgsl"),
+        gradient: Some(part!("lib/winograd_4_3_gradient.wgsl")),
+    },
+    WinogradTile {
+        outputs: 2,
+        taps: 3,
+        part: part!("lib/winograd_2_3.wgsl"),
+        gradient: Some(part!("lib/winograd_2_3_gradient.wgsl")),
+    },
+    WinogradTile { outputs: 4, taps: 2, part: part!("lib/winograd_4_2.wgsl"), gradient: None },
+    WinogradTile { outputs: 2, taps: 2, part: part!("lib/winograd_2_2.wgsl"), gradient: None },
 ];
 
 impl WinogradTile {
@@ -73,11 +99,17 @@ impl WinogradTile {
     }
 
     /// Products of a tile for each pair of an input and an output channel.
-    const fn places(self) -> u32 {
+    pub(super) const fn places(self) -> u32 {
         self.edge() * self.edge()
     }
 
-    fn constants(self) -> [(&'static str, Constant); 3] {
+    /// Whether a shader may spell out its transforms.
+    pub(super) const fn is_spelled_out(self, caps: &Caps) -> bool {
+        let edge = self.edge() as u64;
+        caps.spells_out(4 * edge * edge, 2 * edge)
+    }
+
+    pub(super) fn constants(self) -> [(&'static str, Constant); 3] {
         [("TILE", self.outputs), ("TAPS", self.taps), ("EDGE", self.edge())]
             .map(|(name, value)| (name, Constant::U32(value)))
     }
@@ -101,13 +133,13 @@ impl WinogradTile {
         countable.then_some(ConvProblem { geometry, data_format, epilogue: Epilogue::NONE, ..*windows })
     }
 
-    /// Cycles on lavapipe, as [`conv_subgroup::cycles`] counts them: beside the products a vector is loaded, stored and copied to
-    /// a texture for each place of what is read, and stored, copied and loaded for each of what is written. As measured; a
-    /// store goes lane by lane there and takes most of it.
+    /// Cycles on lavapipe, as [`conv_subgroup::cycles`] counts them: those of the products, and of what the transforms move.
     fn cycles(self, windows: &ConvProblem, caps: &Caps) -> Option<u64> {
         let product = self.product(windows)?;
-        let [read, written] = [product.geometry.in_elements(), product.geometry.out_elements()].map(|n| n / 4 / 8);
-        Some(conv_subgroup::cycles(&product, caps)? + read * 400 + written * 520)
+        let vectors = |elements: u64| elements / 4 / LANES;
+        let read = vectors(product.geometry.in_elements()) * READ_CYCLES;
+        let written = vectors(product.geometry.out_elements()) * WRITTEN_CYCLES;
+        Some(conv_subgroup::cycles(&product, caps)? + read + written)
     }
 }
 
@@ -139,7 +171,7 @@ fn windows(problem: &ConvProblem) -> Option<ConvProblem> {
 pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let Some(windows) = windows(problem) else { return Ok(Vec::new()) };
     let tiles = in_order(&windows, caps).into_iter();
-    Ok(tiles.map(|tile| tile_plans(tile, problem, &windows, caps)).collect::<Result<Vec<_>>>()?.concat())
+    offered(tiles.map(|tile| tile_plans(tile, problem, &windows, caps)))
 }
 
 /// Whether the first plan takes less time than the best implicit matrix product, in a convolution of some size: by cycles as
@@ -159,18 +191,18 @@ pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
     cycles.zip(conv_subgroup::cycles(&windows, caps)).is_some_and(|(first, other)| first < other)
 }
 
-/// The tiles, cheapest first by [`WinogradTile::cycles`] where those are known and the error allows.
+/// The tiles whose products can be numbered, cheapest first by [`WinogradTile::cycles`] where those are known and the error allows.
 fn in_order(windows: &ConvProblem, caps: &Caps) -> Vec<WinogradTile> {
     let [_, _, columns] = windows.geometry.axes;
     let many = windows.geometry.group_in() > MOST_CHANNELS;
-    let mut tiles: Vec<WinogradTile> = TILES.into_iter().filter(|tile| tile.taps == columns.kernel).collect();
+    let fits = |tile: &WinogradTile| tile.taps == columns.kernel && tile.product(windows).is_some();
+    let mut tiles: Vec<WinogradTile> = TILES.into_iter().filter(fits).collect();
     tiles.sort_by_key(|tile| (many && tile.outputs == 4, tile.cycles(windows, caps)));
     tiles
 }
 
 fn tile_plans(tile: WinogradTile, problem: &ConvProblem, windows: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let edge = u64::from(tile.edge());
-    if !caps.spells_out(4 * edge * edge, 2 * edge) {
+    if !tile.is_spelled_out(caps) {
         return Ok(Vec::new());
     }
     let (Some(product), Some([channels, filters])) = (tile.product(windows), padded(windows)) else {

@@ -14,7 +14,7 @@
 //! | `conv_register` | implicit GEMM in registers, operands shared by caches alone |
 //! | `conv_cooperative` | implicit GEMM by matrix units (tensor cores) |
 //! | `conv_gathered` | im2col along one axis, then implicit GEMM |
-//! | `conv_winograd` | Winograd F(m×m, 3×3), and F(m×m, 2×2) of the phases of transposed convolutions |
+//! | `conv_winograd` | Winograd F(m×m, 3×3) and F(m×m, 2×2), also of volumes and of the phases of transposed convolutions |
 //! | `conv_depthwise`, `conv_depthwise_strip`, `conv_grouped` | depthwise and narrow groups, by register tiles |
 //! | `conv_separable`, `conv_separable_subgroup` | depthwise and pointwise in one launch (operator fusion) |
 //! | `conv_split`, `conv_parts` | split-K |
@@ -180,7 +180,7 @@ const SMALL: u64 = 100_000;
 enum Situation {
     /// Compiling a clever kernel costs more than it saves.
     Small,
-    /// A processor, for a convolution of which Winograd's tiles take half the time or less.
+    /// A processor, for a convolution that Winograd's tiles compute in less time than the best matrix product.
     Tiles,
     /// A processor otherwise: it pays for every barrier and every load, and is filled by a few invocations.
     Processor,
@@ -279,19 +279,20 @@ fn offered<T>(families: impl Iterator<Item = Result<Vec<T>>>) -> Result<Vec<T>> 
 }
 
 fn kernel_gradient_candidates(problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    let shared = conv_kernel_gradient_subgroup::plans(problem, caps)?;
-    let along_lines = conv_kernel_gradient_depthwise::plans(problem, caps)?;
-    let others = conv_kernel_gradient::plans(problem, caps)?;
-    let tiles = conv_kernel_gradient_winograd::plans(problem, caps)?;
+    let shared = conv_kernel_gradient_subgroup::plans(problem, caps);
+    let along_lines = conv_kernel_gradient_depthwise::plans(problem, caps);
+    let others = conv_kernel_gradient::plans(problem, caps);
+    let tiles = conv_kernel_gradient_winograd::plans(problem, caps);
     // A subgroup's tile is wide, and mostly empty where a group has few channels.
     let wide = problem.geometry.group_out() >= 16 && problem.geometry.terms() >= 8;
-    Ok(if conv_kernel_gradient_winograd::pays(problem) {
-        [tiles, shared, along_lines, others].concat()
+    let families = if conv_kernel_gradient_winograd::pays(problem) {
+        [tiles, shared, along_lines, others]
     } else if wide {
-        [shared, tiles, along_lines, others].concat()
+        [shared, tiles, along_lines, others]
     } else {
-        [along_lines, others, tiles, shared].concat()
-    })
+        [along_lines, others, tiles, shared]
+    };
+    offered(families.into_iter())
 }
 
 fn separable_candidates(problem: &SeparableProblem, caps: &Caps) -> Result<Vec<Plan>> {

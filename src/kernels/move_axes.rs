@@ -3,7 +3,8 @@
 //! Keras's `Permute`, `ZeroPadding2D`, `Cropping2D`, `RepeatVector` and `Concatenate` compute nothing: each copies
 //! elements from one place to another. All of them are one strided copy. A coordinate of a box gives an address to
 //! write and an address to read, by a stride for each axis. Axes that lie side by side are merged, and four elements
-//! are moved at once where they lie together (vectorised loads). Neighbouring invocations write neighbouring elements
+//! are moved at once where they lie together (vectorised loads), or a block of four by four where they lie together along
+//! another axis in the input than in the output (a transposition in registers; first on processors). Neighbouring invocations write neighbouring elements
 //! (coalescing).
 
 use super::{WORKGROUP, item_count, with_axes, workgroups};
@@ -35,16 +36,16 @@ params! {
 
 /// A move as an invocation takes it.
 struct Moved {
-    /// Counted in vectors of `lanes`, and two of its axes in blocks where there are `rows`.
+    /// Counted in vectors of `lanes`, and two of its axes in blocks where there is a `block`.
     problem: MoveProblem,
     lanes: u32,
     /// Vectors from one row of a block to the next in the input, and from one of its columns to the next in the output.
-    rows: Option<[u32; 2]>,
+    block: Option<[u32; 2]>,
 }
 
 impl Moved {
     fn one_by_one(problem: &MoveProblem) -> Self {
-        Self { problem: *problem, lanes: 1, rows: None }
+        Self { problem: *problem, lanes: 1, block: None }
     }
 }
 
@@ -58,8 +59,8 @@ pub(super) fn plans(problem: &MoveProblem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 fn plan(moved: &Moved, problem: &MoveProblem, caps: &Caps) -> Result<Plan> {
-    let block = if moved.rows.is_some() { "4x" } else { "" };
-    let variant = format!("{}x{block}{}_{WORKGROUP}", problem.dtype, moved.lanes);
+    let prefix = if moved.block.is_some() { "4x" } else { "" };
+    let variant = format!("{}x{prefix}{}_{WORKGROUP}", problem.dtype, moved.lanes);
     Ok(Plan::new("move_axes", variant, vec![launch(moved, caps)?]))
 }
 
@@ -69,7 +70,7 @@ pub(super) fn dispatch(problem: &MoveProblem, caps: &Caps) -> Result<Dispatch> {
     launch(&blocks.unwrap_or_else(|| Moved::one_by_one(problem)), caps)
 }
 
-fn launch(Moved { problem, lanes, rows }: &Moved, caps: &Caps) -> Result<Dispatch> {
+fn launch(Moved { problem, lanes, block }: &Moved, caps: &Caps) -> Result<Dispatch> {
     let items = problem.elements();
     let last = problem.axes.iter().rposition(|axis| axis.extent != 1 || axis.reach.is_some());
     let reaching = problem.axes.iter().enumerate().map(|(i, axis)| u32::from(axis.reach.is_some()) << i).sum();
@@ -79,7 +80,7 @@ fn launch(Moved { problem, lanes, rows }: &Moved, caps: &Caps) -> Result<Dispatc
         Outside::Reflect => (2, 0),
         Outside::Wrap => (3, 0),
     };
-    let moved = if rows.is_some() { part!("lib/moved_block.wgsl") } else { part!("lib/moved_vector.wgsl") };
+    let moved = if block.is_some() { part!("lib/moved_block.wgsl") } else { part!("lib/moved_vector.wgsl") };
     let shader = Shader {
         params: MoveParams::WGSL,
         activation: None,
@@ -95,8 +96,8 @@ fn launch(Moved { problem, lanes, rows }: &Moved, caps: &Caps) -> Result<Dispatc
         parts: vec![INDEX, moved, part!("move_axes.wgsl")],
     };
     let MoveProblem { input_offset, output_offset, .. } = *problem;
-    let [block_from, block_to] = rows.unwrap_or_default();
-    let block = MoveParams {
+    let [block_from, block_to] = block.unwrap_or_default();
+    let head = MoveParams {
         items: item_count(items)?,
         input_offset,
         output_offset,
@@ -107,7 +108,7 @@ fn launch(Moved { problem, lanes, rows }: &Moved, caps: &Caps) -> Result<Dispatc
     };
     Ok(Dispatch {
         shader,
-        params: with_axes(block.words(), problem.axes.map(words)),
+        params: with_axes(head.words(), problem.axes.map(words)),
         workgroups: workgroups(items, caps)?,
         bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
         turns: 0,
@@ -134,7 +135,7 @@ fn in_fours(problem: &MoveProblem) -> Option<Moved> {
     let mut axes: [MoveAxis; MOST_AXES] =
         problem.axes.map(|axis| MoveAxis { from: axis.from / 4, to: axis.to / 4, ..axis });
     axes[0] = MoveAxis { extent: inner.extent / 4, from: 1, to: 1, reach: None };
-    Some(Moved { problem: with_vectors(problem, axes), lanes: 4, rows: None })
+    Some(Moved { problem: with_vectors(problem, axes), lanes: 4, block: None })
 }
 
 /// The move in blocks of four by four elements, where neighbours in the input lie apart in the output and the other way round,
@@ -166,8 +167,8 @@ fn in_blocks(problem: &MoveProblem) -> Option<Moved> {
     };
     list.extend(others.iter().map(|other| axis(other.extent, other.from / 4, other.to / 4)));
     let axes = std::array::from_fn(|index| list.get(index).copied().unwrap_or(MoveAxis::UNIT));
-    let rows = Some([(written.from / 4) as u32, read.to / 4]);
-    Some(Moved { problem: with_vectors(problem, axes), lanes: 4, rows })
+    let block = Some([(written.from / 4) as u32, read.to / 4]);
+    Some(Moved { problem: with_vectors(problem, axes), lanes: 4, block })
 }
 
 /// `problem` over `axes`, which are counted in vectors of four.

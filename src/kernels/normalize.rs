@@ -99,7 +99,8 @@ fn turns(function: NormalizeFunction, values: u64) -> u64 {
     sums * (values + values.div_ceil(64)) + values
 }
 
-/// The launches in parts.
+/// The launches in parts. What the mean's own rounding leaves is not taken off here, as a team does (`normalize.wgsl`): a line of
+/// equal values that is so long keeps it.
 fn in_parts<'a>(problem: &NormalizeProblem, number: u32, mut parts: InParts<'a>) -> Result<InParts<'a>> {
     let NormalizeProblem { function, epsilon, spread_step, group_step, run, .. } = *problem;
     let (mean, squares) = if function == NormalizeFunction::Unit {

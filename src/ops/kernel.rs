@@ -44,8 +44,8 @@ pub(crate) struct Kernel {
     source: KernelValues,
     /// As plans have asked for it.
     forms: Mutex<HashMap<Form, Arc<Held>>>,
-    /// The same values moved elsewhere, as the backward pass reads them: with their forms they outlast a pass.
-    moved: Mutex<HashMap<MoveProblem, Arc<Self>>>,
+    /// This kernel turned around, as the backward pass reads it, by the move that does so: kept, with its forms, as long as this one.
+    turned: Mutex<HashMap<MoveProblem, Arc<Self>>>,
 }
 
 /// What the values of a constant are.
@@ -195,8 +195,8 @@ impl Kernel {
     /// long as there is this one.
     pub(crate) fn turned(&self, geometry: &ConvGeometry) -> Result<Arc<Self>> {
         let problem = super::movement::turned(geometry, DType::F32)?;
-        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        let turned = moved.entry(problem).or_insert_with(|| {
+        let mut turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        let turned = turned.entry(problem).or_insert_with(|| {
             // It must not hold the one that holds it.
             let own = Self::new(self.shape.clone(), self.numbers, self.source.again());
             own.moved(problem, self.shape.clone())
@@ -234,7 +234,7 @@ impl Kernel {
     }
 
     fn new(shape: Shape, numbers: Numbers, source: KernelValues) -> Arc<Self> {
-        Arc::new(Self { shape, numbers, source, forms: Mutex::default(), moved: Mutex::default() })
+        Arc::new(Self { shape, numbers, source, forms: Mutex::default(), turned: Mutex::default() })
     }
 
     pub(crate) fn shape(&self) -> &Shape {

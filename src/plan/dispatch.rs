@@ -95,7 +95,8 @@ pub struct Accuracy {
     /// How it adds up.
     pub sums: Sums,
     /// Outputs along an edge of a tile that are made out of the same products, by Winograd's algorithm: each may miss by what
-    /// the largest of its tile may. 1 where each output is a sum of its own.
+    /// the largest of its tile may. 1 where each output is a sum of its own. Of a kernel's gradient above 1 means that each tap may
+    /// miss by what the worst of its pair of channels may.
     pub mixed: u32,
 }
 

@@ -76,7 +76,7 @@ const ROW: Row = Row {
     pads: [[0, 0], [0, 0]],
 };
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     ROW,
     Row { name: "primes", input: [2, 7, 5, 3], filters: 5, kernel: [3, 2], strides: [2, 1], ..ROW },
     Row { name: "a picture, pads", input: [2, 6, 7, 3], filters: 4, kernel: [3, 3], pads: [[1, 1], [1, 1]], ..ROW },
@@ -96,6 +96,7 @@ const ROWS: [Row; 13] = [
         pads: [[1, 0], [1, 2]],
         ..ROW
     },
+    Row { name: "tiles in parts", input: [2, 24, 24, 16], filters: 16, kernel: [3, 3], pads: [[1, 1], [1, 1]], ..ROW },
     Row { name: "tiles", input: [2, 5, 3, 16], filters: 20, kernel: [3, 3], pads: [[1, 1], [0, 1]], ..ROW },
     Row {
         name: "depthwise in fours",

@@ -454,6 +454,7 @@ fn transposed(dtype: DType) -> Vec<Case> {
         ("one pixel", [along(1, 1, 1, 0, 0); 2], 3, 2, 1, "linear"),
         ("valid", [along(4, 3, 1, 0, 0), along(5, 2, 1, 0, 0)], 5, 7, 1, "relu"),
         ("doubling", [along(5, 3, 2, 0, -1), along(7, 3, 2, 1, 0)], 8, 8, 1, "linear"),
+        ("a product of odd columns", [along(5, 3, 2, 1, 0), along(6, 3, 2, 0, -1)], 8, 5, 1, "relu"),
         ("doubling, few filters", [along(6, 4, 2, 1, -1), along(5, 4, 2, 1, -1)], 12, 3, 1, "tanh"),
         ("wide strides", [along(4, 2, 3, 0, 1), along(3, 3, 5, 0, 2)], 4, 5, 1, "linear"),
         ("output padding", [along(4, 5, 3, 2, 1), along(5, 5, 2, 1, 0)], 6, 4, 1, "linear"),
