@@ -53,9 +53,14 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     Ok(product_steps(&product, columns_of, caps)?.into_iter().map(plan).collect())
 }
 
-/// The tensors of the product.
+/// The tensors of the product. It adds no bias, and binds none: that of so few channels is shorter than a vector.
 fn columns_of(operand: Operand) -> Operand {
-    if operand == Operand::Output { Operand::Scratch(0) } else { operand }
+    match operand {
+        Operand::Output => Operand::Scratch(0),
+        // A convolution has no such tensor.
+        Operand::Bias => Operand::ThenBias,
+        other => other,
+    }
 }
 
 /// The product of every pixel that is read with all taps; `None` where other kernels have enough to share.

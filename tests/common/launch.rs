@@ -56,15 +56,17 @@ impl Launcher {
         let (device, queue) = (self.gpu.device(), self.gpu.queue());
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let buffer = |size: usize| {
-            let size = (size.next_multiple_of(16) as u64).max(16);
+        let sized = |size: usize| {
+            let size = size as u64;
             device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
         };
+        let buffer = |size: usize| sized(size.next_multiple_of(16).max(16));
         let mut buffers: Vec<(Operand, wgpu::Buffer)> = Vec::new();
         for (operand, bytes) in given {
-            let to = buffer(bytes.len());
             let mut padded = bytes.clone();
             padded.resize(bytes.len().next_multiple_of(4), 0);
+            // No longer than it is elsewhere: a launch that binds it as vectors needs one.
+            let to = sized(padded.len().max(4));
             queue.write_buffer(&to, 0, &padded);
             buffers.push((*operand, to));
         }
