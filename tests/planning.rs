@@ -243,9 +243,7 @@ fn pairs() {
 /// room for.
 #[test]
 fn gpus_take_what_pays() {
-    let first = |side: u32, channels: u32, filters: u32, kernel: u32| {
-        let axis = axis(&[side, side, kernel, 1, 1, kernel / 2]);
-        let geometry = ConvGeometry::new(1, 1, [channels, filters], [Axis::UNIT, axis, axis]).expect("a convolution");
+    let of = |geometry| {
         let problem = ConvProblem {
             geometry,
             direction: Direction::Forward,
@@ -256,12 +254,26 @@ fn gpus_take_what_pays() {
         let caps = Caps { max_invocations: 256, workgroup_storage: 32_768, ..Caps::FLOOR };
         candidates(&Problem::Conv(problem), &caps).expect("plans").swap_remove(0)
     };
+    let first = |side: u32, channels: u32, filters: u32, kernel: u32| {
+        let axis = axis(&[side, side, kernel, 1, 1, kernel / 2]);
+        of(ConvGeometry::new(1, 1, [channels, filters], [Axis::UNIT, axis, axis]).expect("a convolution"))
+    };
     for [side, channels] in [[56, 64], [28, 128], [14, 256]] {
         let plan = first(side, channels, channels, 3);
         assert!(plan.name().starts_with("conv_winograd_4x4"), "{side}² × {channels}: {}", plan.name());
     }
     // The smaller tiles are the more exact ones.
     assert!(first(14, 512, 512, 3).name().starts_with("conv_winograd_2x2"));
+    let volume = |taps: u32, channels: u32| {
+        let [depth, plane] = [axis(&[8, 8, taps, 1, 1, taps / 2]), axis(&[28, 28, 3, 1, 1, 1])];
+        let geometry = ConvGeometry::new(1, 1, [channels; 2], [depth, plane, plane]).expect("a convolution");
+        of(geometry).name()
+    };
+    assert!(volume(3, 128).starts_with("conv_winograd_4x4"), "{}", volume(3, 128));
+    // So are they where taps along the depth make the sums as long.
+    for name in [volume(3, 256), volume(5, 128)] {
+        assert!(name.starts_with("conv_winograd_2x2"), "{name}");
+    }
     // Few channels move more than they save, small pictures save less than two launches take.
     for [side, channels] in [[112, 16], [14, 64]] {
         let plan = first(side, channels, channels, 3);

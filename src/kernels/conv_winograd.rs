@@ -40,6 +40,8 @@ use crate::{DType, DataFormat, Error, Result};
 pub(super) const LEAST_CHANNELS: u32 = 16;
 /// Most input channels for which the larger tiles, whose error grows faster, come before the smaller ones.
 const MOST_CHANNELS: u32 = 256;
+/// The same of a volume's input channels times taps along the depth, which are as many terms of the same sums.
+const MOST_TERMS: u32 = 384;
 
 /// Operations of the plain sum below which compiling two more shaders costs more than a thousand calls save.
 const WORTHWHILE: u64 = 20_000_000;
@@ -193,8 +195,9 @@ pub(super) fn pays(problem: &ConvProblem, caps: &Caps) -> bool {
 
 /// The tiles whose products can be numbered, cheapest first by [`WinogradTile::cycles`] where those are known and the error allows.
 fn in_order(windows: &ConvProblem, caps: &Caps) -> Vec<WinogradTile> {
-    let [_, _, columns] = windows.geometry.axes;
-    let many = windows.geometry.group_in() > MOST_CHANNELS;
+    let [depth, _, columns] = windows.geometry.axes;
+    let channels = windows.geometry.group_in();
+    let many = channels > MOST_CHANNELS || channels.saturating_mul(depth.kernel) > MOST_TERMS;
     let fits = |tile: &WinogradTile| tile.taps == columns.kernel && tile.product(windows).is_some();
     let mut tiles: Vec<WinogradTile> = TILES.into_iter().filter(fits).collect();
     tiles.sort_by_key(|tile| (many && tile.outputs == 4, tile.cycles(windows, caps)));
