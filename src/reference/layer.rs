@@ -848,11 +848,16 @@ fn have_tiles(taps: &[usize]) -> bool {
     [[2, 2], [3, 3]].iter().any(|own| taps.ends_with(own))
 }
 
-/// A transposed convolution as it may be computed: by tiles of each of the phases that the strides make, over two axes.
+/// A transposed convolution as it may be computed: by tiles of each of the phases that the strides make, over two axes, or over three
+/// of which the first does nothing.
 fn transposed_in_tiles<const R: usize>(of: Convolved, kernel: &Array, window: &ReferenceWindow<R>) -> Estimate {
     let taps: [usize; R] = std::array::from_fn(|axis| kernel.shape[axis].div_ceil(window.strides[axis]));
     match window.strides[..] {
-        [down, across] if have_tiles(&taps) => of.in_tiles(window.channels_first, [down, across]).into(),
+        [ref first @ .., down, across]
+            if have_tiles(&taps) && first.iter().chain(&kernel.shape[..first.len()]).all(|&extent| extent == 1) =>
+        {
+            of.in_tiles(window.channels_first, [down, across]).into()
+        }
         _ => of.into(),
     }
 }
