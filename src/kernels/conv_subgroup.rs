@@ -91,10 +91,11 @@ fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u
     steps * (loads + broadcasts + products)
 }
 
-/// Cycles with the best tile, and half of one for each byte of the kernel, which passes through the caches once; `None` where
-/// there is no such kernel.
+/// Cycles with the tile that comes first, and three quarters of one for each byte of the kernel, which passes through the caches
+/// once; `None` where there is no such kernel.
 pub(super) fn cycles(problem: &ConvProblem, caps: &Caps) -> Option<u64> {
     let subgroup = caps.subgroup.filter(|_| caps.software)?;
-    let kernel = packing::filled(&problem.geometry) * problem.dtype.size() as u64 / 2;
-    TILES.iter().map(|&tile| cost(problem, subgroup, tile) + kernel).min()
+    let kernel = packing::filled(&problem.geometry) * problem.dtype.size() as u64 * 3 / 4;
+    let [first, ..] = by_cost(problem, subgroup);
+    Some(cost(problem, subgroup, first) + kernel)
 }
