@@ -4,14 +4,12 @@
 //
 //   output[i] = sum over parts of input[part, i]
 //
-// in the order of the parts, so that the same inputs give the same bits. Constants: LANES divides the kernel's elements.
+// in the order of the parts, so that the same inputs give the same bits. Constants: LANES divides the kernel's elements; RUN, parts of
+// a run.
 // Memory: every part is read once.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> output: array<Vec>;
-
-/// Parts of a run.
-const RUN: u32 = 32u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

@@ -281,9 +281,7 @@ impl Apply<'_> {
         let kernel = self.weight(weights, "kernel", ordered)?;
         self.weighted(layer, std::iter::once(kernel).chain(bias).collect(), x)
     }
-}
 
-impl Apply<'_> {
     /// The windows of a MaxUnpool over `count` axes.
     pub(super) fn unpool_spans(&self, count: usize) -> Outcome<Vec<WindowSpan>> {
         let kernel = self.kernel_size(None, count)?;

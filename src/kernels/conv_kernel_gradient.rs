@@ -190,11 +190,15 @@ pub(super) fn added_up(
     Ok(plan(vec![product.rebound(to_scratch), sum]).with_scratch(vec![bytes]))
 }
 
+/// Parts that are added up in a run.
+const PARTS_RUN: u32 = 32;
+
 /// The launch that adds up the first scratch buffer, `parts` of all `elements`.
 fn sum_of_parts([elements, parts]: [u64; 2], caps: &Caps) -> Result<Dispatch> {
     let lanes = if elements.is_multiple_of(4) { 4 } else { 1 };
     let items = elements / u64::from(lanes);
-    let (constants, sources, input) = of_scratch(0, elements * parts, lanes, caps);
+    let (mut constants, sources, input) = of_scratch(0, elements * parts, lanes, caps);
+    constants.push(("RUN", Constant::U32(PARTS_RUN)));
     Ok(Dispatch {
         shader: Shader {
             params: PartsParams::WGSL,
@@ -205,7 +209,7 @@ fn sum_of_parts([elements, parts]: [u64; 2], caps: &Caps) -> Result<Dispatch> {
         params: PartsParams { items: item_count(items)?, parts: item_count(parts)? }.words(),
         workgroups: workgroups(items, caps)?,
         bindings: vec![input, Binding::Write(Operand::Output)],
-        turns: parts + parts.div_ceil(32),
+        turns: parts + parts.div_ceil(PARTS_RUN.into()),
     })
 }
 

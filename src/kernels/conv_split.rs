@@ -7,12 +7,13 @@
 //! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in
 //! order, and applies the epilogue. The order is fixed, so a result is the same bits in every run.
 
+use super::long_sums::to_scratch;
 use super::{
     ConvLaunch, InputAccess, ProductStep, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{
-    Caps, Constant, ConvProblem, Direction, Epilogue, MoveAxis, MoveProblem, Operand, Outside, Packing, Plan, part,
+    Caps, Constant, ConvProblem, Direction, Epilogue, MoveAxis, MoveProblem, Outside, Packing, Plan, part,
 };
 use crate::{DType, Result};
 
@@ -63,12 +64,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
         let plan = Plan::new("conv_split", format!("{splits}_{variant}"), vec![dispatch, last.clone()]);
         plan.with_scratch(vec![bytes]).packed(Some(packing.clone())).rounded(accuracy)
     };
-    Ok(product_steps(&parts, partial, caps)?.into_iter().map(plan).collect())
-}
-
-/// The tensors of the sums of the parts.
-fn partial(operand: Operand) -> Operand {
-    if operand == Operand::Output { Operand::Scratch(0) } else { operand }
+    Ok(product_steps(&parts, to_scratch, caps)?.into_iter().map(plan).collect())
 }
 
 /// In how many parts a sum is split, if it should be: as many as fill the device with tiles of 64 × 64.
