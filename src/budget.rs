@@ -109,6 +109,12 @@ impl Meter {
         }
     }
 
+    /// What messages call the file.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Allows what goes with another file of `stored` bytes, which belongs to this one and is counted together with it.
     #[cfg(feature = "onnx")]
     pub(crate) fn allow(&self, stored: u64) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::keras::Archive;
-use super::{npy, safetensors};
+use super::{InputReader, npy, safetensors};
 use crate::budget::Meter;
 use crate::{Error, HostTensor, Result};
 
@@ -33,8 +33,13 @@ pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, HostTensor)>> 
     if !bytes.starts_with(b"PK") {
         return safetensors::all(&bytes, &place);
     }
-    let meter = Meter::new(&place, bytes.len());
-    let mut archive = Archive::open(&bytes, &place, &meter)?;
+    of_npz(&bytes, &place)
+}
+
+/// The arrays of the `.npz` file `bytes`, in order.
+fn of_npz(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
+    let meter = Meter::new(place, bytes.len());
+    let mut archive = Archive::open(bytes, place, &meter)?;
     let mut arrays = Vec::new();
     for entry in archive.names()? {
         let Some(name) = entry.strip_suffix(".npy") else {
@@ -46,6 +51,56 @@ pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, HostTensor)>> 
         arrays.push((name.to_owned(), array.tensor));
     }
     Ok(arrays)
+}
+
+/// The names and shapes of `arrays`, for messages.
+fn listed(arrays: &[(String, HostTensor)]) -> String {
+    arrays.iter().map(|(name, array)| format!("{name:?} {}", array.shape)).collect::<Vec<_>>().join(", ")
+}
+
+/// The array of a name.
+fn named(mut arrays: Vec<(String, HostTensor)>, name: &str, place: &str) -> Result<HostTensor> {
+    match arrays.iter().position(|(other, _)| other == name) {
+        Some(index) => Ok(arrays.swap_remove(index).1),
+        None => Err(Error::format(place, format!("it holds no array {name:?}, but {}", listed(&arrays)))),
+    }
+}
+
+impl InputReader {
+    /// The array asked for of a `.npz` file, or the only one that fits the model's input.
+    pub(super) fn read_npz(&self, path: &Path, place: &str) -> Result<HostTensor> {
+        let mut arrays = of_npz(&super::read(path)?, place)?;
+        if let Some(name) = &self.tensor {
+            return named(arrays, name, place);
+        }
+        let fitting: Vec<_> =
+            (0..arrays.len()).filter(|&index| self.fit(arrays[index].1.shape.dims()).is_some()).collect();
+        match fitting[..] {
+            [index] => Ok(arrays.swap_remove(index).1),
+            _ => Err(self.not_one(fitting.len(), place, &listed(&arrays))),
+        }
+    }
+}
+
+/// The array for each input of a model in the `.npz` file at `path`, by the first of its `names` that is there; none where one is
+/// missing.
+pub(super) fn for_inputs(path: &Path, names: impl Iterator<Item = [String; 2]>) -> Result<Option<Vec<HostTensor>>> {
+    let place = path.display().to_string();
+    let arrays = of_npz(&super::read(path)?, &place)?;
+    let of = |names: [String; 2]| {
+        let found = names.iter().find_map(|name| arrays.iter().find(|(other, _)| other == name));
+        found.map(|(_, array)| array.clone())
+    };
+    Ok(names.map(of).collect())
+}
+
+/// The whole numbers of the array `name` in the `.npz` file `bytes`.
+pub(super) fn labels(bytes: &[u8], name: &str, place: &str) -> Result<Vec<i64>> {
+    let array = named(of_npz(bytes, place)?, name, place)?;
+    match array.values.iter().find(|value| value.fract() != 0.0) {
+        Some(value) => Err(Error::format(place, format!("labels must be integers, and array {name} holds {value}"))),
+        None => Ok(array.values.iter().map(|&value| value as i64).collect()),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::model::{Block, Model, Port};
 use crate::{DataFormat, Error, HostTensor, PartialShape, Result, Shape, Unary};
 
 /// The endings of files that inputs can be read from, in small letters.
-const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "npy", "safetensors"];
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "npy", "npz", "safetensors"];
 
 /// The weights of red, green and blue in grey, of ITU-R BT.601.
 const GREY: [f32; 3] = [0.299, 0.587, 0.114];
@@ -62,7 +62,7 @@ impl Inputs {
 /// resized, by area-weighted linear interpolation, and [`Inputs::note`] says so. A pixel of value `v`, 0 to 255, becomes
 /// `(v·scale + offset − mean) / std`; 16-bit images are brought to the same range.
 ///
-/// Arrays (`.npy`, `.safetensors`) are taken as they are, those of bytes too: one input, or several along a first axis of their
+/// Arrays (`.npy`, `.npz`, `.safetensors`) are taken as they are, those of bytes too: one input, or several along a first axis of their
 /// own. [`Inputs::note`] says so where a `.npy` holds bytes from 0 to 255 for a model that does not scale them.
 #[derive(Clone, Debug)]
 pub struct InputReader {
@@ -184,7 +184,7 @@ impl InputReader {
         Ok(numbers)
     }
 
-    /// The tensor to take of a `.safetensors` file; by default the only one that fits the model's input.
+    /// The tensor to take of a `.safetensors` or `.npz` file; by default the only one that fits the model's input.
     pub fn tensor(mut self, name: impl Into<String>) -> Self {
         self.tensor = Some(name.into());
         self
@@ -209,6 +209,7 @@ impl InputReader {
                 let inputs = self.batch(array, place)?;
                 Ok(Inputs { note: (is_bytes && !self.takes_bytes).then_some(note), ..inputs })
             }
+            "npz" => self.batch(self.read_npz(path, &place)?, place),
             "safetensors" => self.batch(self.read_safetensors(path, &place)?, place),
             _ => Err(Error::unsupported(
                 format!("{place}: an input of this kind"),
@@ -325,6 +326,21 @@ impl InputReader {
     #[cfg(not(feature = "image"))]
     fn read_image(&self, _: &Path, place: String) -> Result<Inputs> {
         Err(feature_off(&place, "image"))
+    }
+
+    /// The error where of a file's tensors not one alone fits.
+    #[cfg(feature = "safetensors")]
+    pub(super) fn not_one(&self, fitting: usize, place: &str, contents: &str) -> Error {
+        let one = self.one();
+        let problem = format!(
+            "{fitting} tensors fit the model's input {one}, and one must be chosen by name (`--tensor NAME`) of {contents}"
+        );
+        Error::format(place, problem)
+    }
+
+    #[cfg(not(all(feature = "keras", feature = "npy", feature = "safetensors")))]
+    fn read_npz(&self, _: &Path, place: &str) -> Result<HostTensor> {
+        Err(feature_off(place, "keras`, `npy` and `safetensors"))
     }
 
     #[cfg(not(feature = "safetensors"))]
@@ -502,38 +518,48 @@ impl Search {
     }
 }
 
-/// The inputs of `model` from the file at `path`, in the model's order, batch first: a `.safetensors` file with a tensor
-/// for each, called as the input is or `input_0`, `input_1`, …; or, for a model of one input, any file that
+/// The inputs of `model` from the file at `path`, in the model's order, batch first: a `.safetensors` or `.npz` file with a
+/// tensor for each, called as the input is or `input_0`, `input_1`, …; or, for a model of one input, any file that
 /// [`InputReader`] reads.
 ///
 /// # Errors
 /// Those of [`InputReader::new`] and [`InputReader::read`].
 pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTensor>> {
     let path = path.as_ref();
-    #[cfg(feature = "safetensors")]
-    if ending(path) == "safetensors" {
-        let names =
-            model.inputs().iter().enumerate().map(|(index, input)| [input.name.clone(), format!("input_{index}")]);
-        if let Some(inputs) = super::safetensors::read_named(path, names)? {
-            return Ok(inputs);
-        }
-        if model.inputs().len() != 1 {
-            let called =
-                model.inputs().iter().enumerate().map(|(index, input)| format!("{:?} or input_{index}", input.name));
-            let called = called.collect::<Vec<_>>().join(", ");
-            let place = path.display();
-            let rule = format!("{place}: there must be a tensor for each input of the model, called {called}");
-            let there = super::safetensors::shapes(path)?;
-            let there: Vec<_> = there.iter().map(|(name, shape)| format!("{name:?} {shape}")).collect();
-            return Err(Error::invalid("input", rule, format!("the tensors {}", there.join(", "))));
-        }
+    let names = model.inputs().iter().enumerate();
+    let names = names.map(|(index, input)| [input.name.clone(), format!("input_{index}")]);
+    let found = match ending(path).as_str() {
+        #[cfg(feature = "safetensors")]
+        "safetensors" => super::safetensors::read_named(path, names)?,
+        #[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+        "npz" => super::arrays::for_inputs(path, names)?,
+        _ => None,
+    };
+    if let Some(inputs) = found {
+        return Ok(inputs);
     }
-    if model.inputs().len() != 1 {
-        let rule =
-            "the inputs of a model of several must be the tensors of a .safetensors file, each called as its input is";
-        return Err(Error::invalid("input", rule, path.display().to_string()));
+    if let [_] = model.inputs() {
+        return Ok(vec![InputReader::new(model)?.read(path)?.data]);
     }
-    Ok(vec![InputReader::new(model)?.read(path)?.data])
+    let called = model.inputs().iter().enumerate();
+    let called: Vec<_> = called.map(|(index, input)| format!("{:?} or input_{index}", input.name)).collect();
+    let rule = format!(
+        "the inputs of a model of several must be the tensors of a .safetensors or .npz file, one for each, called {}",
+        called.join(", ")
+    );
+    let there = match ending(path).as_str() {
+        #[cfg(feature = "safetensors")]
+        "safetensors" => super::safetensors::shapes(path)?,
+        #[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+        "npz" => super::read_arrays(path)?.into_iter().map(|(name, array)| (name, array.shape)).collect(),
+        _ => Vec::new(),
+    };
+    let there: Vec<_> = there.iter().map(|(name, shape)| format!("{name:?} {shape}")).collect();
+    let received = match there[..] {
+        [] => path.display().to_string(),
+        _ => format!("{} with {}", path.display(), there.join(", ")),
+    };
+    Err(Error::invalid("input", rule, received))
 }
 
 /// Writes `tensors` in f32 to the file at `path`, by its ending: `.npy`, which holds one, whose name is not kept, or by their

@@ -22,6 +22,8 @@ pub struct Contents {
     pub layers: Vec<(String, String)>,
     /// The tensors of a file of weights.
     pub weights: Vec<(String, Shape)>,
+    /// The nodes that are computed on the host after the model: name and operator.
+    pub on_host: Vec<(String, String)>,
     /// What cannot be built here.
     pub obstacles: Vec<Obstacle>,
 }
@@ -56,6 +58,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
             name: None,
             layers: Vec::new(),
             weights: super::safetensors::shapes(path)?,
+            on_host: Vec::new(),
             obstacles: Vec::new(),
         }),
         #[cfg(feature = "onnx")]
@@ -66,6 +69,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Contents> {
             name: None,
             layers: Vec::new(),
             weights: super::keras::weight_shapes(path)?,
+            on_host: Vec::new(),
             obstacles: Vec::new(),
         }),
         #[cfg(feature = "keras")]
@@ -128,6 +132,7 @@ impl OnnxFile {
             name: Some(self.name().to_owned()),
             layers: self.nodes(),
             weights: Vec::new(),
+            on_host: self.on_host().map(|(name, operator)| (name.to_owned(), operator.to_owned())).collect(),
             obstacles: unsupported.chain(lacking).chain(open).collect(),
         }
     }
@@ -148,6 +153,7 @@ fn keras(file: KerasFile) -> Contents {
         name: Some(file.name().to_owned()),
         layers: file.layers().into_iter().chain(refused).collect(),
         weights: Vec::new(),
+        on_host: Vec::new(),
         obstacles: file.unsupported().iter().map(obstacle).collect(),
     };
     if contents.obstacles.is_empty()

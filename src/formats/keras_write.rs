@@ -25,6 +25,7 @@ const KERAS_VERSION: &str = "3.15.1";
 /// # Errors
 /// [`Error::Unsupported`] listing all layers that Keras does not have; [`Error::Format`] for what a file cannot hold.
 pub(super) fn keras(model: &Model, training: Option<&TrainingState>, place: &str) -> Result<Vec<u8>> {
+    model.require_on_device("a .keras file")?;
     let mut foreign = Vec::new();
     let mut config = of_model(model, "", &mut foreign);
     if let Some(training) = training {

@@ -80,6 +80,10 @@ mod onnx_quantized;
 #[cfg(feature = "onnx")]
 mod onnx_recurrent;
 #[cfg(feature = "onnx")]
+mod onnx_selection;
+#[cfg(feature = "onnx")]
+mod onnx_tail;
+#[cfg(feature = "onnx")]
 mod onnx_types;
 #[cfg(feature = "onnx")]
 mod onnx_unpool;

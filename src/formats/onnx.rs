@@ -16,14 +16,16 @@ use prost::bytes::Bytes;
 use super::onnx_external::FilesBeside;
 use super::onnx_fold::{Kind, KnownData, KnownTensor, MOST_AXES, fold, kind_of, quantize, type_name};
 use super::onnx_layers::{Apply, Builder, LayerStep, Refusal, Term, indexable};
+use super::onnx_nodes::CUT;
 use super::onnx_proto::{
     AttributeType, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto, decoded_bytes,
 };
-use super::{onnx_functions, onnx_layers, onnx_nodes, onnx_types};
+use super::onnx_tail::{PutOff, Tail};
+use super::{onnx_functions, onnx_layers, onnx_nodes, onnx_selection, onnx_types};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
-use crate::model::{AppliedLayer, Architecture, Input, Model, Port};
+use crate::model::{AppliedLayer, Architecture, HostTail, Input, Model, Port};
 use crate::{DTypePolicy, Error, Gpu, HostTensor, PartialShape, Result, Settings};
 
 /// The sets of operators that are read.
@@ -119,6 +121,13 @@ impl OnnxFile {
     /// [unsupported](Self::unsupported) too.
     pub fn known_outputs(&self) -> &[(String, HostTensor)] {
         &self.translation.known
+    }
+
+    /// The nodes that are computed on the host after the model, with their operators: those whose extents depend on values that
+    /// the model computes, as `NonMaxSuppression` makes, and all that reads what they make. See
+    /// [`Model::ends_on_host`](crate::model::Model::ends_on_host).
+    pub fn on_host(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.translation.tail.iter().flat_map(Tail::nodes)
     }
 
     /// The inputs that must be [given a value](Self::with_value) before the model can be built: those that a node reads as a
@@ -308,7 +317,8 @@ impl OnnxFile {
     /// The file, its graph translated again.
     fn translated(mut self) -> Result<Self> {
         let meter = Meter::new(&*self.place, self.size);
-        self.translation = Translation::of(&self.graph, &self.functions, self.opset, &self.constants, meter)?;
+        self.translation =
+            Translation::of(&self.graph, &self.functions, self.opset, &self.constants, meter, &self.place)?;
         Ok(self)
     }
 
@@ -326,7 +336,7 @@ impl OnnxFile {
             return Err(Error::invalid("name", rule, format!("{name:?}")));
         };
         let (data_type, shape) = tensor_type(input);
-        let HostTensor { shape: given, values } = value;
+        let given = &value.shape;
         let fits = |shape: &PartialShape| {
             shape.rank() == given.rank()
                 && shape.dims().iter().zip(given.dims()).all(|(known, dim)| known.is_none_or(|known| known == *dim))
@@ -335,12 +345,7 @@ impl OnnxFile {
             let rule = format!("the value of input {name} must have the shape {shape}");
             return Err(Error::invalid("value", rule, format!("shape {given}")));
         }
-        let data = match kind_of(data_type) {
-            Some(Kind::Int) => KnownData::Ints(values.iter().map(|&v| Ok(v as i64)).collect::<Vec<_>>().into()),
-            Some(Kind::Bool) => KnownData::Bools(values.iter().map(|&v| v != 0.0).collect::<Vec<_>>().into()),
-            _ => KnownData::Floats(values.into()),
-        };
-        self.constants.insert(name.to_owned(), (KnownTensor { shape: given.dims().to_vec(), data }, data_type));
+        self.constants.insert(name.to_owned(), (KnownTensor::of_host(value, data_type), data_type));
         self.translated()
     }
 
@@ -352,7 +357,7 @@ impl OnnxFile {
     pub fn build(self, gpu: &Gpu) -> Result<Model> {
         self.check()?;
         let name = self.name().to_owned();
-        let Translation { inputs, steps, outputs, .. } = self.translation;
+        let Translation { inputs, steps, outputs, tail, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
         let mut shared = SharedWeights::default();
         for LayerStep { name, config, weights, reads } in steps {
@@ -362,6 +367,10 @@ impl OnnxFile {
             model.apply(index, reads)?;
         }
         model.set_outputs(outputs);
+        if let Some(tail) = tail {
+            let outputs = tail.outputs();
+            model.set_host_tail(HostTail { outputs, run: Box::new(move |made| tail.run(made)) });
+        }
         Ok(model)
     }
 
@@ -454,7 +463,7 @@ impl OnnxFile {
         }
         size = size.saturating_add(usize::try_from(beside.bytes()).unwrap_or(usize::MAX));
         let functions = others;
-        let translation = Translation::of(&graph, &functions, opset, &constants, meter)?;
+        let translation = Translation::of(&graph, &functions, opset, &constants, meter, &place)?;
         Ok(Self { place, size, graph, functions, opset, constants, translation })
     }
 }
@@ -554,10 +563,12 @@ struct Translation {
     known: Vec<(String, HostTensor)>,
     unsupported: Vec<UnsupportedNode>,
     needs_values: Vec<String>,
+    /// What follows on the host, of the outputs.
+    tail: Option<Tail>,
 }
 
 /// A translation under way.
-struct Translator<'a> {
+pub(super) struct Translator<'a> {
     builder: Builder,
     terms: HashMap<&'a str, Term>,
     /// The element types of what layers make, by name.
@@ -575,6 +586,10 @@ struct Translator<'a> {
     needs_values: Vec<String>,
     /// The inputs among `needs_values` that a node reads.
     needed: HashSet<usize>,
+    /// The nodes that are computed on the host, after the model.
+    put_off: PutOff,
+    /// How many graphs the graph under way stands in.
+    depth: usize,
 }
 
 impl Translation {
@@ -585,6 +600,23 @@ impl Translation {
         functions: &[FunctionProto],
         opset: i64,
         constants: &HashMap<String, (KnownTensor, i32)>,
+        meter: Meter,
+        place: &str,
+    ) -> Result<Self> {
+        Ok(Translator::translate(graph, functions, opset, constants, meter)?.finish(&graph.output, place))
+    }
+}
+
+impl<'a> Translator<'a> {
+    /// The whole graph, translated.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] as from [`Translation::of`].
+    pub(super) fn translate(
+        graph: &'a GraphProto,
+        functions: &'a [FunctionProto],
+        opset: i64,
+        constants: &'a HashMap<String, (KnownTensor, i32)>,
         meter: Meter,
     ) -> Result<Self> {
         let meter = Rc::new(meter);
@@ -602,6 +634,8 @@ impl Translation {
             unsupported: Vec::new(),
             needs_values: Vec::new(),
             needed: HashSet::new(),
+            put_off: PutOff::default(),
+            depth: 0,
         };
         for (name, (constant, data_type)) in constants {
             translator.terms.insert(name, Term::Known(constant.clone()));
@@ -618,11 +652,9 @@ impl Translation {
             translator.node(index, node);
             translator.meter.check()?;
         }
-        Ok(translator.finish(&graph.output))
+        Ok(translator)
     }
-}
 
-impl<'a> Translator<'a> {
     fn refuse(&mut self, name: &str, operator: &str, attribute: Option<String>, reason: String) {
         let (name, operator) = (name.to_owned(), operator.to_owned());
         self.unsupported.push(UnsupportedNode { name, operator, attribute, reason });
@@ -657,10 +689,11 @@ impl<'a> Translator<'a> {
         let opset = self.builder.opset;
         self.builder.opset = node.opset.unwrap_or(opset);
         let outcome = match node.op_type.as_str() {
+            _ if self.follows_put_off(node) => self.put_off(node, &called),
             "If" if is_standard(&node.domain) => self.branch(node),
             "Loop" if is_standard(&node.domain) => self.repeated(node, &called),
             _ => {
-                let outcome = self.translated(node);
+                let outcome = self.translated(node, &called);
                 if outcome.is_err() {
                     self.builder.steps.truncate(first);
                     self.builder.shapes.truncate(first);
@@ -742,7 +775,7 @@ impl<'a> Translator<'a> {
     }
 
     /// What the outputs of `node` come to, with their element types.
-    fn translated(&mut self, node: &'a NodeProto) -> Result<Vec<(Term, i32)>, Refusal> {
+    fn translated(&mut self, node: &'a NodeProto, called: &str) -> Result<Vec<(Term, i32)>, Refusal> {
         let standard = is_standard(&node.domain);
         let own = if standard { &["", "ai.onnx"][..] } else { &[&*node.domain] };
         let known = match standard || node.domain == MICROSOFT {
@@ -792,6 +825,9 @@ impl<'a> Translator<'a> {
                 let folded = folded?.into_iter().enumerate().map(wrapped).collect::<Result<Vec<_>, _>>()?;
                 folded.into_iter().map(Term::Known).collect()
             }
+            None if standard && onnx_selection::is_by_value(&node.op_type) => {
+                return self.put_off(node, called);
+            }
             None => {
                 let read = |name: &String| !name.is_empty() && self.used.contains(name.as_str());
                 let asked: Vec<bool> = node.output.iter().map(read).collect();
@@ -806,6 +842,45 @@ impl<'a> Translator<'a> {
             Some(name) if !name.is_empty() => Err(format!("its output {name:?} is not computed").into()),
             _ => Ok(outputs),
         }
+    }
+
+    /// Whether a node, or a graph in it, reads what is computed on the host.
+    fn follows_put_off(&self, node: &NodeProto) -> bool {
+        if self.put_off.is_empty() {
+            return false;
+        }
+        let mut reads = HashSet::new();
+        node_reads(node, &mut reads);
+        reads.into_iter().any(|name| self.put_off.makes(name))
+    }
+
+    /// Leaves a node to the host, which computes it after the model.
+    fn put_off(&mut self, node: &'a NodeProto, called: &str) -> Result<Vec<(Term, i32)>, Refusal> {
+        if self.depth > 0 {
+            let why = "the extents of its output depend on values that the model computes, within a graph of a node";
+            return Err(format!("{why}; {CUT}").into());
+        }
+        if !["If", "Loop"].contains(&&*node.op_type) {
+            onnx_nodes::operator(!is_standard(&node.domain), &node.op_type)?.check(node)?;
+        }
+        let mut reads = HashSet::new();
+        node_reads(node, &mut reads);
+        // In an order that is always the same.
+        for name in reads.into_iter().collect::<BTreeSet<_>>() {
+            let data_type = self.type_of(name);
+            match self.terms.get(name) {
+                Some(Term::Known(constant)) => self.put_off.constant(name, constant, data_type),
+                Some(Term::Made(port)) => self.put_off.tap(name, *port, data_type),
+                Some(Term::Lost) if !self.put_off.makes(name) => return Err(Refusal::Lost),
+                // What a graph within the node makes itself is none of the names here.
+                Some(Term::Lost) | None => {}
+            }
+        }
+        self.meter.memory(node.encoded_len() as u64)?;
+        let named = NodeProto { name: called.to_owned(), opset: Some(self.builder.opset), ..node.clone() };
+        self.put_off.push(named)?;
+        // No layer can read what it makes.
+        Ok(Vec::new())
     }
 
     /// The branch of an If whose condition is known before the model runs.
@@ -883,6 +958,13 @@ impl<'a> Translator<'a> {
 
     /// The outputs of a graph within the graph, which reads the names around it, and hides them where it makes the same.
     fn inner(&mut self, graph: &'a GraphProto, given: Vec<(Term, i32)>) -> Result<Vec<(Term, i32)>, Refusal> {
+        self.depth += 1;
+        let outcome = self.within(graph, given);
+        self.depth -= 1;
+        outcome
+    }
+
+    fn within(&mut self, graph: &'a GraphProto, given: Vec<(Term, i32)>) -> Result<Vec<(Term, i32)>, Refusal> {
         if graph.input.len() != given.len() {
             return Err(format!("its graph takes {} inputs, and is given {}", graph.input.len(), given.len()).into());
         }
@@ -932,7 +1014,51 @@ impl<'a> Translator<'a> {
         outcome
     }
 
-    fn finish(mut self, outputs: &[ValueInfoProto]) -> Translation {
+    /// The outputs of a graph that is computed from constants alone.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] listing the nodes that cannot be computed so.
+    pub(super) fn known_outputs(mut self, outputs: &[ValueInfoProto]) -> Result<Vec<HostTensor>> {
+        let mut known = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            match self.terms.get(output.name.as_str()) {
+                Some(Term::Known(constant)) => match constant.to_host(&self.meter) {
+                    Ok(value) => known.push(value),
+                    Err(why) => self.refuse(&output.name, "Output", None, why),
+                },
+                Some(Term::Lost) => {}
+                _ => self.refuse(&output.name, "Output", None, "the host does not compute it".into()),
+            }
+        }
+        self.meter.check()?;
+        if self.unsupported.is_empty() && known.len() == outputs.len() {
+            return Ok(known);
+        }
+        let summary = "of what follows the model on the host, this cannot be computed for these inputs:";
+        Err(Error::unsupported_parts(self.meter.place(), summary, self.unsupported.iter().map(ToString::to_string)))
+    }
+
+    /// The translation of a graph with an end on the host: its model makes what that reads.
+    fn finish_on_host(mut self, outputs: &[ValueInfoProto], place: &str) -> Translation {
+        for output in outputs {
+            let name = output.name.as_str();
+            let data_type = self.type_of(name);
+            match self.terms.get(name) {
+                Some(Term::Made(port)) => self.put_off.tap(name, *port, data_type),
+                Some(Term::Known(constant)) => self.put_off.constant(name, constant, data_type),
+                Some(Term::Lost) => {}
+                None => self.refuse(name, "Output", None, "nothing makes it".into()),
+            }
+        }
+        let opset = self.builder.opset;
+        let (tail, ports) = std::mem::take(&mut self.put_off).finish(outputs, place, opset);
+        Translation { outputs: ports, tail: Some(tail), ..self.finish(&[], place) }
+    }
+
+    fn finish(mut self, outputs: &[ValueInfoProto], place: &str) -> Translation {
+        if !self.put_off.is_empty() {
+            return self.finish_on_host(outputs, place);
+        }
         let (mut made, mut known) = (Vec::new(), Vec::new());
         for output in outputs {
             match self.terms.get(output.name.as_str()).cloned() {
@@ -961,7 +1087,7 @@ impl<'a> Translator<'a> {
         let Builder { inputs, steps, shapes, .. } = builder;
         let free = inputs.into_iter().enumerate().filter(|(index, _)| !needed.contains(index));
         let inputs = free.map(|(_, input)| input).collect();
-        Translation { inputs, steps, shapes, outputs: made, known, unsupported, needs_values }
+        Translation { inputs, steps, shapes, outputs: made, known, unsupported, needs_values, tail: None }
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use super::decode;
 use super::onnx_proto::{NodeProto, TensorProto};
+use super::{decode, onnx_selection};
 use crate::budget::Meter;
 use crate::{HostTensor, Rounding};
 
@@ -50,7 +50,7 @@ pub(super) enum Kind {
 }
 
 /// A value, or why it cannot be had: that completes the sentence "the node cannot be built: …".
-type Known<T> = Result<T, String>;
+pub(super) type Known<T> = Result<T, String>;
 
 const UNKNOWN: &str = "it computes with an extent that is not known before the model is called";
 
@@ -134,6 +134,16 @@ impl KnownTensor {
     /// A list of integers.
     pub(super) fn ints(values: Vec<Whole>) -> Self {
         Self { shape: vec![values.len()], data: KnownData::Ints(values.into()) }
+    }
+
+    /// A tensor of floating point as one whose elements have another type; whole numbers are in it already.
+    pub(super) fn of_host(HostTensor { shape, values }: HostTensor, data_type: i32) -> Self {
+        let data = match kind_of(data_type) {
+            Some(Kind::Int) => KnownData::Ints(values.iter().map(|&value| Ok(value as i64)).collect::<Vec<_>>().into()),
+            Some(Kind::Bool) => KnownData::Bools(values.iter().map(|&value| value != 0.0).collect::<Vec<_>>().into()),
+            _ => KnownData::Floats(values.into()),
+        };
+        Self { shape: shape.dims().to_vec(), data }
     }
 
     pub(super) fn floats(shape: Vec<usize>, values: Vec<f32>) -> Self {
@@ -358,12 +368,12 @@ pub(super) fn range_of(data_type: i32) -> Option<(i64, i64)> {
 }
 
 /// Counts a constant of `elements` that is about to be made.
-fn spend(meter: &Meter, elements: usize, kind: Kind) -> Known<()> {
+pub(super) fn spend(meter: &Meter, elements: usize, kind: Kind) -> Known<()> {
     meter.array(elements as u64, kind.bytes()).map_err(|error| error.to_string())
 }
 
 /// Counts `steps` that are about to be taken.
-fn work(meter: &Meter, steps: usize) -> Known<()> {
+pub(super) fn work(meter: &Meter, steps: usize) -> Known<()> {
     meter.work(steps as u64).map_err(|error| error.to_string())
 }
 
@@ -412,7 +422,7 @@ impl KnownData {
     }
 
     /// The elements at `count` positions.
-    fn pick(&self, count: usize, positions: impl Iterator<Item = usize>) -> Self {
+    pub(super) fn pick(&self, count: usize, positions: impl Iterator<Item = usize>) -> Self {
         fn pick<T: Copy>(values: &[T], count: usize, positions: impl Iterator<Item = usize>) -> Arc<Vec<T>> {
             let mut picked = Vec::with_capacity(count);
             picked.extend(positions.map(|position| values[position]));
@@ -543,7 +553,7 @@ impl Iterator for BoxWalk<'_> {
 }
 
 /// The number of elements of an array of a shape, if there can be one.
-fn product(shape: &[usize]) -> Known<usize> {
+pub(super) fn product(shape: &[usize]) -> Known<usize> {
     if shape.len() > MOST_AXES {
         return Err(format!("it has {} axes, and an array at most {MOST_AXES}", shape.len()));
     }
@@ -724,7 +734,12 @@ pub(super) fn fold(
             }),
             _ => Err("it takes booleans".into()),
         },
-        name => return unary(name, x, meter).map(|result| result.map(|constant| vec![constant])),
+        name => {
+            if let Some(selected) = onnx_selection::selected(node, inputs, meter) {
+                return Some(selected);
+            }
+            return unary(name, x, meter).map(|result| result.map(|constant| vec![constant]));
+        }
     })
 }
 

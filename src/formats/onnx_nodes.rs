@@ -19,7 +19,7 @@ use super::onnx_layers::{Apply, Outcome, Refusal, Term, WindowSpan, at, one, uni
 use super::onnx_proto::{AttributeType, NodeProto};
 use super::onnx_unpool::max_unpool;
 use super::onnx_windows::{conv, conv_transpose, global_pool, pool, resize};
-use super::{onnx_fused, onnx_logic, onnx_places, onnx_quantized, onnx_recurrent};
+use super::{onnx_fused, onnx_logic, onnx_places, onnx_quantized, onnx_recurrent, onnx_selection};
 use crate::budget::Meter;
 use crate::layers::{
     ActivationLayer, Axes, BatchNormalization, Dense, Extent, GroupNormalization, LayerNormalization, PadMode, Pooling,
@@ -31,7 +31,7 @@ use crate::{Activation, HostTensor, PartialShape, Unary};
 
 /// An operator that is understood.
 pub(super) struct Operator {
-    name: &'static str,
+    pub(super) name: &'static str,
     attributes: &'static [&'static str],
     /// How many inputs and outputs are understood, whatever is made of them.
     most: (usize, usize),
@@ -173,8 +173,14 @@ pub(super) const CUT: &str =
     "cut the model before it (--until NAME, OnnxFile::with_outputs), and do this step on what comes out";
 
 /// The operators that ONNX has, by the files that they stand in.
-const STANDARD: [&[Operator]; 5] =
-    [OPERATORS, onnx_logic::OPERATORS, onnx_places::OPERATORS, onnx_quantized::OPERATORS, onnx_recurrent::OPERATORS];
+const STANDARD: [&[Operator]; 6] = [
+    OPERATORS,
+    onnx_logic::OPERATORS,
+    onnx_places::OPERATORS,
+    onnx_quantized::OPERATORS,
+    onnx_recurrent::OPERATORS,
+    onnx_selection::OPERATORS,
+];
 
 /// Any operator that is an element-wise function by itself: the table of [`Unary`] has its name.
 const FUNCTION: Operator = row("", &[], |a| {
@@ -188,10 +194,6 @@ pub(super) fn operator(microsoft: bool, name: &str) -> Outcome<&'static Operator
     let found = tables.iter().flat_map(|table| *table).find(|operator| operator.name == name);
     let found = found.or_else(|| (!microsoft && Unary::of_onnx(name).is_some()).then_some(&FUNCTION));
     found.ok_or_else(|| match name {
-        // What they make has an extent that depends on values, which no layer has.
-        "Compress" | "NonMaxSuppression" | "NonZero" | "Unique" => {
-            format!("the extents of its output depend on values that the model computes; {CUT}").into()
-        }
         name if name.contains("Sequence") || name.contains("Optional") => {
             "sequences and optional values cannot be computed with".into()
         }

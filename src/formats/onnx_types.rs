@@ -33,7 +33,10 @@ pub(super) fn made(node: &NodeProto, inputs: &[Option<Term>], types: &[i32], ind
             _,
         ) => BOOL,
         ("Dropout", 1) => BOOL,
-        ("ArgMax" | "ArgMin" | "Shape" | "Size", _) | ("MaxPool" | "TopK", 1) => INT64,
+        ("ArgMax" | "ArgMin" | "NonMaxSuppression" | "NonZero" | "Shape" | "Size", _) | ("MaxPool" | "TopK", 1) => {
+            INT64
+        }
+        ("Unique", 1..) => INT64,
         ("Cast", _) => attribute("to", FLOAT),
         ("CastLike", _) => of(1),
         ("ConvInteger" | "MatMulInteger", _) => INT32,

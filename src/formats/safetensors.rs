@@ -24,20 +24,12 @@ impl InputReader {
         tensors.retain(|(_, view)| self.fit(view.shape()).is_some());
         match tensors.as_slice() {
             [(name, view)] => values(view, name, place),
-            fitting => Err(Error::format(
-                place,
-                format!(
-                    "{} tensors fit the model's input {}, and one must be chosen by name (`--tensor NAME`) of {}",
-                    fitting.len(),
-                    self.one(),
-                    contents(&file)
-                ),
-            )),
+            fitting => Err(self.not_one(fitting.len(), place, &contents(&file))),
         }
     }
 }
 
-/// The integers of the tensor `name` of a `.safetensors` file: the right answers to its inputs.
+/// The integers of the tensor `name` of a `.safetensors` or `.npz` file: the right answers to its inputs.
 ///
 /// # Errors
 /// [`Error::Format`] where the file cannot be read or has no such tensor of integers.
@@ -45,6 +37,10 @@ pub fn read_labels(path: impl AsRef<Path>, name: &str) -> Result<Vec<i64>> {
     let path = path.as_ref();
     let place = path.display().to_string();
     let bytes = super::read(path)?;
+    #[cfg(all(feature = "keras", feature = "npy"))]
+    if bytes.starts_with(b"PK") {
+        return super::arrays::labels(&bytes, name, &place);
+    }
     let file = open(&bytes, &place)?;
     let view = tensor(&file, name, &place)?;
     let data = view.data();

@@ -42,6 +42,7 @@ impl Model {
             |input: &Port| self.nodes.iter().zip(&needed).any(|(node, &needed)| needed && node.inputs.contains(input));
         let inputs: Vec<_> = (0..self.inputs.len()).map(Port::Input).filter(read).collect();
         self.keep_between(&inputs, &outputs);
+        self.host_tail = None;
         self.programs.clear();
         // The file said how more inputs and other outputs are put together.
         #[cfg(feature = "keras")]
@@ -76,6 +77,7 @@ impl Model {
         if classes == 0 {
             return Err(Error::invalid("classes", "a model must have at least one class", "0"));
         }
+        self.require_on_device("other classes")?;
         let [mut port] = self.outputs[..] else {
             let rule = "a model must have one output to be given other classes";
             return Err(Error::invalid("outputs", rule, self.outputs.len().to_string()));

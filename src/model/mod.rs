@@ -53,7 +53,7 @@ use self::program::Programs;
 use crate::layers::Layer;
 use crate::ops::{self, Tape};
 use crate::tensor::check_call;
-use crate::{Commands, Error, Gpu, PartialShape, Result, Tensor, Variable};
+use crate::{Commands, Error, Gpu, HostTensor, PartialShape, Result, Tensor, Variable};
 
 /// An input of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +162,13 @@ impl From<usize> for LayerKey<'_> {
     }
 }
 
+/// What is computed on the host of all that a model makes: see [`Model::ends_on_host`].
+pub(crate) struct HostTail {
+    /// How many outputs it has.
+    pub(crate) outputs: usize,
+    pub(crate) run: Box<dyn Fn(Vec<HostTensor>) -> Result<Vec<HostTensor>> + Send + Sync>,
+}
+
 /// A graph of built layers with named inputs.
 ///
 /// Calls may bring any batch, and any height and width, whatever the shapes the model was built with, as Keras allows;
@@ -191,6 +198,7 @@ pub struct Model {
     names: HashMap<String, Option<usize>>,
     nodes: Vec<Node>,
     outputs: Vec<Port>,
+    host_tail: Option<HostTail>,
     programs: Programs,
     /// The number of the next call in training.
     training_step: AtomicU64,
@@ -214,6 +222,7 @@ impl Model {
             names: HashMap::new(),
             nodes: Vec::new(),
             outputs: (0..inputs.len()).map(Port::Input).collect(),
+            host_tail: None,
             programs: Programs::default(),
             training_step: AtomicU64::new(0),
             #[cfg(feature = "keras")]
@@ -270,6 +279,9 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] naming the block where it does not take inputs of these shapes, or as many.
     pub(crate) fn apply(&mut self, block: usize, inputs: Vec<Port>) -> Result<usize> {
+        if let Block::Model(model) = &self.blocks[block] {
+            model.require_on_device("an application within another model")?;
+        }
         let shapes: Vec<_> = inputs.iter().map(|&input| self.shape(input).clone()).collect();
         let built = &self.blocks[block];
         let shapes = built.output_shapes(&shapes).map_err(|error| error.in_layer(built.name()))?;
@@ -281,6 +293,39 @@ impl Model {
     pub(crate) fn set_outputs(&mut self, outputs: Vec<Port>) {
         self.outputs = outputs;
         self.programs.clear();
+    }
+
+    #[cfg(feature = "onnx")]
+    pub(crate) fn set_host_tail(&mut self, tail: HostTail) {
+        self.host_tail = Some(tail);
+    }
+
+    /// Whether the last steps of the model are computed on the host, since the extents of what they make depend on values: those
+    /// of an ONNX file that ends with `NonMaxSuppression`, say, which leaves as many boxes as there are to see.
+    ///
+    /// [`predict_all`](Self::predict_all) computes them, and [`call_all`](Self::call_all) too, which reads back what they need and
+    /// uploads what they make, outside of browsers. What must stay on the device ([`record`](Self::record)), what takes its data in
+    /// batches ([`predict`](Self::predict)), models around it and training refuse such a model. Its layers and
+    /// [shapes](Self::output_shapes) are those of the part on the device, whose outputs are what the rest reads.
+    /// `OnnxFile::with_outputs` leaves the rest out.
+    pub fn ends_on_host(&self) -> bool {
+        self.host_tail.is_some()
+    }
+
+    /// How many values [`call_all`](Self::call_all) returns.
+    pub fn output_count(&self) -> usize {
+        self.host_tail.as_ref().map_or(self.outputs.len(), |tail| tail.outputs)
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] where the model's last steps are computed on the host, which `step` leaves out.
+    pub(crate) fn require_on_device(&self, step: &str) -> Result<()> {
+        if !self.ends_on_host() {
+            return Ok(());
+        }
+        let instead = "its last steps are computed on the host, as their extents depend on values: `predict_all` does so, and \
+                       `OnnxFile::with_outputs` (--until NAME) leaves them out";
+        Err(Error::unsupported(format!("{step} of model `{}`", self.name), instead))
     }
 
     /// Says that the graph is a chain, made as one, or not; and what else the file it is read from says.
@@ -512,6 +557,12 @@ impl Model {
     /// [`Error::Invalid`] for inputs that do not fit, naming the layer that refuses them; [`Error::Limit`] and
     /// [`Error::Gpu`] where the device cannot.
     pub fn record(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.require_on_device("a recording")?;
+        self.record_on_device(commands, inputs)
+    }
+
+    /// [`record`](Self::record), of a model that ends on the host of what comes before.
+    fn record_on_device(&self, commands: &mut Commands, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check_call(commands, inputs)?;
         self.program(inputs.iter().map(|input| (input.shape().clone(), input.dtype())).collect())?
             .record(commands, inputs)
@@ -567,14 +618,26 @@ impl Model {
         Ok(outputs.swap_remove(0))
     }
 
-    /// The outputs for `inputs`, computed in one submission.
+    /// The outputs for `inputs`, computed in one submission, but for what is [computed on the host](Self::ends_on_host).
     ///
     /// # Errors
     /// Those of [`record`](Self::record).
     pub fn call_all(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        // Reading back what the host goes on with would block, which a browser does not allow.
+        #[cfg(target_arch = "wasm32")]
+        self.require_on_device("a call")?;
         let mut commands = Commands::new(&self.gpu);
-        let outputs = self.record(&mut commands, inputs)?;
+        let outputs = self.record_on_device(&mut commands, inputs)?;
         commands.submit()?;
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(tail) = &self.host_tail {
+            let read = |made: &Tensor| HostTensor::new(made.shape(), made.read()?);
+            let outputs = (tail.run)(outputs.iter().map(read).collect::<Result<_>>()?)?;
+            return outputs
+                .into_iter()
+                .map(|output| Tensor::from_slice(&self.gpu, output.shape, &output.values))
+                .collect();
+        }
         Ok(outputs)
     }
 
@@ -631,13 +694,13 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] unless the model has one input and one output.
     fn require_single(&self) -> Result<()> {
-        if self.inputs.len() == 1 && self.outputs.len() == 1 {
+        if self.inputs.len() == 1 && self.output_count() == 1 {
             return Ok(());
         }
         Err(Error::invalid(
             "inputs",
             format!("model `{}` must have one input and one output here; `call_all` takes several", self.name),
-            format!("{} input(s), {} output(s)", self.inputs.len(), self.outputs.len()),
+            format!("{} input(s), {} output(s)", self.inputs.len(), self.output_count()),
         ))
     }
 

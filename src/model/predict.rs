@@ -109,7 +109,7 @@ impl Model {
         let outputs =
             program.record_on(&mut commands, &inputs.iter().map(|(_, values)| *values).collect::<Vec<_>>())?;
         let bytes = self.gpu.read_after(commands, &outputs.iter().map(Tensor::binding).collect::<Vec<_>>())?;
-        decoded(outputs, &bytes)
+        self.finished(decoded(outputs, &bytes)?)
     }
 
     async fn run_async(&self, inputs: &[(Shape, &[f32])]) -> Result<Vec<HostTensor>> {
@@ -118,7 +118,15 @@ impl Model {
             program.record_on(&mut commands, &inputs.iter().map(|(_, values)| *values).collect::<Vec<_>>())?;
         let sources: Vec<_> = outputs.iter().map(Tensor::binding).collect();
         let bytes = self.gpu.read_after_async(commands, &sources).await?;
-        decoded(outputs, &bytes)
+        self.finished(decoded(outputs, &bytes)?)
+    }
+
+    /// The outputs, of which the device has made these.
+    fn finished(&self, made: Vec<HostTensor>) -> Result<Vec<HostTensor>> {
+        match &self.host_tail {
+            Some(tail) => (tail.run)(made),
+            None => Ok(made),
+        }
     }
 
     fn program_for(&self, inputs: &[(Shape, &[f32])]) -> Result<Arc<Program>> {
@@ -133,6 +141,7 @@ impl Model {
         batch_size: usize,
     ) -> Result<impl Iterator<Item = (Shape, &'a [f32])> + 'a> {
         self.require_single()?;
+        self.require_on_device("a prediction in batches")?;
         if batch_size == 0 {
             return Err(Error::invalid("batch_size", "`batch_size` must be at least 1", "batch_size=0"));
         }

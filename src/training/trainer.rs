@@ -202,8 +202,9 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for losses and metrics that are not as many as the outputs, and for a model without trainable
-    /// weights; those of [`Optimizer::build`].
+    /// weights; [`Error::Unsupported`] for a model that [ends on the host](Model::ends_on_host); those of [`Optimizer::build`].
     pub fn compile(model: &'a Model, mut options: CompileOptions) -> Result<Self> {
+        model.require_on_device("a training")?;
         options.validate(model.name(), model.outputs().len())?;
         let mut trained: Vec<Trained> = Vec::new();
         let mut variables: Vec<(Variable, _)> = Vec::new();

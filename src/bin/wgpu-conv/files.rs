@@ -81,7 +81,7 @@ impl Inspect {
     }
 
     fn text(&self, contents: &Contents) -> String {
-        let Contents { format, name, layers, weights, obstacles, .. } = contents;
+        let Contents { format, name, layers, weights, on_host, obstacles, .. } = contents;
         let mut text = format!("{}: {format}", printable_name(&self.file.display().to_string()));
         if let Some(name) = name {
             let _ = write!(text, ", model {}", printable_name(name));
@@ -108,6 +108,14 @@ impl Inspect {
                 weights.iter().map(|(name, shape)| vec![format!("  {name}"), shape.to_string()]).collect();
             text += &aligned(&rows);
         }
+        if !on_host.is_empty() {
+            let _ = writeln!(text, "\n{} of them are computed on the host, after the others:", on_host.len());
+            let rows: Vec<_> = on_host
+                .iter()
+                .map(|(name, class)| vec![format!("  {}", printable_name(name)), printable_name(class).into_owned()])
+                .collect();
+            text += &aligned(&rows);
+        }
         if obstacles.is_empty() {
             text += "\nNothing in it is unknown here.\n";
             return text;
@@ -132,6 +140,7 @@ fn json(contents: &Contents) -> Value {
         "model": contents.name,
         "layers": layers.collect::<Value>(),
         "weights": weights.collect::<Value>(),
+        "on_host": contents.on_host.iter().map(|(name, class)| json!({"layer": name, "class": class})).collect::<Value>(),
         "obstacles": obstacles.collect::<Value>(),
     })
 }

@@ -27,8 +27,9 @@ pub struct Run {
     model: PathBuf,
     #[command(flatten)]
     shapes: Shapes,
-    /// Pictures (.png, .jpg), arrays (.npy, .safetensors: one input, or several along the first axis), or folders of them. For a
-    /// model of several inputs, .safetensors files with a tensor for each, called as the input is or input_0, input_1, …
+    /// Pictures (.png, .jpg), arrays (.npy, .npz, .safetensors: one input, or several along the first axis), or folders of them.
+    /// For a model of several inputs, .npz or .safetensors files with a tensor for each, called as the input is or input_0,
+    /// input_1, …
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Print JSON, when all is done
@@ -43,10 +44,10 @@ pub struct Run {
     /// Inputs to print at most; 0 prints all
     #[arg(long, value_name = "N", default_value_t = 20)]
     rows: usize,
-    /// The tensor of .safetensors files that holds the inputs; by default the only one that fits the model
+    /// The tensor of .npz or .safetensors files that holds the inputs; by default the only one that fits the model
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
-    /// The tensor of the same .safetensors files that holds the right labels: prints how many the model gets right
+    /// The tensor of the same files that holds the right labels: prints how many the model gets right
     #[arg(long, value_name = "NAME")]
     compare: Option<String>,
     #[command(flatten)]
@@ -90,11 +91,18 @@ struct Output {
 }
 
 impl Output {
+    /// An output that is no list of scores.
+    fn array(value: HostTensor) -> Self {
+        let best = Err(format!("output {}", value.shape));
+        Self { value, best }
+    }
+
     fn of(value: HostTensor, count: usize) -> Self {
         let scores = &value.values;
-        let best = if value.shape.rank() != 1 {
-            Err(format!("output {}", value.shape))
-        } else if scores.is_empty() {
+        if value.shape.rank() != 1 {
+            return Self::array(value);
+        }
+        let best = if scores.is_empty() {
             Err("no label: the output is empty".to_owned())
         } else if scores.iter().all(|score| score.is_nan()) {
             Err("no label: the output is NaN".to_owned())
@@ -149,14 +157,14 @@ impl Run {
         let gpu = Gpu::open(adapter)?;
         self.tune.begin(&gpu)?;
         let model = load_on(&gpu, &self.model, &self.shapes)?;
-        if self.compare.is_some() && (model.inputs().len() != 1 || model.output_shapes().len() != 1) {
+        if self.compare.is_some() && (model.inputs().len() != 1 || model.output_count() != 1) {
             return Err(Error::Invalid {
                 argument: "--compare".into(),
                 rule: "a model whose labels are compared must have one input and one output".into(),
-                received: format!("{} input(s), {} output(s)", model.inputs().len(), model.output_shapes().len()),
+                received: format!("{} input(s), {} output(s)", model.inputs().len(), model.output_count()),
             });
         }
-        self.check_output(model.output_shapes().len())?;
+        self.check_output(model.output_count())?;
         if let [shape] = &model.output_shapes()[..]
             && let &[_, Some(classes)] = shape.dims()
         {
@@ -304,11 +312,15 @@ impl Results<'_> {
     fn compute(&mut self, batch: Batch) -> Result<(), Error> {
         let Batch { names, data, expected } = batch;
         let count = names.len();
-        for start in (0..count).step_by(self.run.batch) {
-            let end = count.min(start.saturating_add(self.run.batch));
+        // How much a model finds that ends on the host depends on the input: each by itself.
+        let alone = self.model.ends_on_host();
+        let together = if alone { 1 } else { self.run.batch };
+        for start in (0..count).step_by(together) {
+            let end = count.min(start.saturating_add(together));
             let part: Vec<_> = data.iter().map(|data| rows_of(data, start, end)).collect();
             let begun = Instant::now();
-            let outputs = self.model.predict_all(&part).and_then(|outputs| self.split(outputs, end - start));
+            let outputs = self.model.predict_all(&part);
+            let outputs = outputs.and_then(|made| if alone { Ok(vec![made]) } else { self.split(made, end - start) });
             let time = begun.elapsed() / (end - start) as u32;
             self.progress.done(end - start);
             let outputs = match outputs {
@@ -321,7 +333,8 @@ impl Results<'_> {
                 }
             };
             for (index, outputs) in (start..end).zip(outputs) {
-                let outputs = outputs.into_iter().map(|output| Output::of(output, self.run.top)).collect();
+                let of = |output| if alone { Output::array(output) } else { Output::of(output, self.run.top) };
+                let outputs = outputs.into_iter().map(of).collect();
                 let (input, expected) = (names[index].clone(), expected.get(index).copied());
                 self.row(Row { input, outputs, time, expected });
             }
@@ -398,6 +411,9 @@ impl Results<'_> {
     /// # Errors
     /// [`Error::Invalid`] where they have other extents than those before.
     fn keep(&mut self, row: &Row) -> Result<(), Error> {
+        if self.model.ends_on_host() {
+            return self.keep_whole(row);
+        }
         if self.outputs.is_empty() {
             let none = |output: &Output| HostTensor {
                 shape: [&[0], output.value.shape.dims()].concat().into(),
@@ -420,6 +436,21 @@ impl Results<'_> {
             dims[0] += 1;
             kept.shape = dims.into();
         }
+        Ok(())
+    }
+
+    /// [`keep`](Self::keep) of a model that ends on the host, whose outputs are kept as they are.
+    fn keep_whole(&mut self, row: &Row) -> Result<(), Error> {
+        if !self.outputs.is_empty() {
+            return Err(Error::Invalid {
+                argument: "--output".into(),
+                rule: "a file holds the outputs for one input where their extents depend on its values; run the others by \
+                       themselves"
+                    .into(),
+                received: format!("{} as another input", row.input),
+            });
+        }
+        self.outputs = row.outputs.iter().map(|output| output.value.clone()).collect();
         Ok(())
     }
 
