@@ -15,8 +15,7 @@
 // A sum is one chain: a second sum for each would be as many registers again, and drivers for processors then compile for up
 // to eight seconds.
 //
-// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2. IN_TURN
-// finishes the sums in a loop, through memory, where activation and store are too long to stand there for every sum.
+// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2.
 // Memory, for each four input channels of a tap: SLOTS + 4·VECTORS loads of a vec4 per lane for
 // 16·SLOTS·SUBGROUP·VECTORS multiply-adds. The kernel is packed: channels of a group in fours on either side.
 
@@ -91,58 +90,34 @@ fn finish_quad(quad: ptr<function, Quad>, pixel: u32, places: vec4<u32>, group: 
     }
 }
 
-/// Finishes a slot's sums. Each lane finds the place of its own pixel, as divisions are slow.
-fn finish_slot(
-    lower: ptr<function, Quad>, upper: ptr<function, Quad>, pixel: u32, group: u32, vector: u32, lane: u32,
-) {
-    let place = pixel_place(pixel + lane, group);
-    let first = vec4(
+/// Four lanes' pixels make a quad.
+const QUADS: u32 = SUBGROUP / 4u;
+
+/// Where the sums of a slot's pixels go, of the slot's first and second four. Each lane finds the place of its own pixel, as
+/// divisions are slow.
+struct Places {
+    lower: vec4<u32>,
+    upper: vec4<u32>,
+}
+
+fn places_of(pixel: u32, group: u32) -> Places {
+    let place = pixel_place(pixel, group);
+    var places: Places;
+    places.lower = vec4(
         subgroupBroadcast(place, 0u),
         subgroupBroadcast(place, 1u),
         subgroupBroadcast(place, 2u),
         subgroupBroadcast(place, 3u),
     );
-    finish_quad(lower, pixel, first, group, vector);
     if SUBGROUP == 8u {
-        let second = vec4(
+        places.upper = vec4(
             subgroupBroadcast(place, 4u),
             subgroupBroadcast(place, 5u),
             subgroupBroadcast(place, 6u),
             subgroupBroadcast(place, 7u),
         );
-        finish_quad(upper, pixel + 4u, second, group, vector);
     }
-}
-
-/// Four lanes' pixels make a quad.
-const QUADS: u32 = SUBGROUP / 4u;
-
-/// The sums of all slots: quad (slot, half), then as in the quad.
-var<private> kept: array<vec4<f32>, 8u * QUADS * SLOTS>;
-
-fn keep_quad(quad: ptr<function, Quad>, at: u32) {
-    kept[at] = (*quad)[0];
-    kept[at + 1u] = (*quad)[1];
-    kept[at + 2u] = (*quad)[2];
-    kept[at + 3u] = (*quad)[3];
-    kept[at + 4u] = (*quad)[4];
-    kept[at + 5u] = (*quad)[5];
-    kept[at + 6u] = (*quad)[6];
-    kept[at + 7u] = (*quad)[7];
-}
-
-fn keep_slot(lower: ptr<function, Quad>, upper: ptr<function, Quad>, slot: u32) {
-    keep_quad(lower, slot * QUADS * 8u);
-    if SUBGROUP == 8u {
-        keep_quad(upper, (slot * QUADS + 1u) * 8u);
-    }
-}
-
-fn finish_kept(pixel: u32, group: u32, vector: u32) {
-    for (var at = 0u; at < 8u * QUADS * SLOTS; at += 3u - VECTORS) {
-        let place = pixel_place(pixel + at / 2u, group);
-        finish(pixel + at / 2u, place, group, vector + at % 2u * SUBGROUP, kept[at]);
-    }
+    return places;
 }
 
 @compute @workgroup_size(SUBGROUP)
@@ -204,24 +179,28 @@ fn main(
             }
         }
     }
-    if IN_TURN {
-        keep_slot(&lower_0, &upper_0, 0u);
-        if SLOTS >= 2u {
-            keep_slot(&lower_1, &upper_1, 1u);
-        }
-        if SLOTS == 4u {
-            keep_slot(&lower_2, &upper_2, 2u);
-            keep_slot(&lower_3, &upper_3, 3u);
-        }
-        finish_kept(pixel, group, vector);
-        return;
-    }
-    finish_slot(&lower_0, &upper_0, pixel, group, vector, lane);
+    var places_0 = places_of(pixel + lane, group);
+    var places_1 = places_0;
+    var places_2 = places_0;
+    var places_3 = places_0;
     if SLOTS >= 2u {
-        finish_slot(&lower_1, &upper_1, pixel + SUBGROUP, group, vector, lane);
+        places_1 = places_of(pixel + SUBGROUP + lane, group);
     }
     if SLOTS == 4u {
-        finish_slot(&lower_2, &upper_2, pixel + 2u * SUBGROUP, group, vector, lane);
-        finish_slot(&lower_3, &upper_3, pixel + 3u * SUBGROUP, group, vector, lane);
+        places_2 = places_of(pixel + 2u * SUBGROUP + lane, group);
+        places_3 = places_of(pixel + 3u * SUBGROUP + lane, group);
+    }
+    // One quad after another moves to the front and is finished there: activation and store stand here once for a quad's sums, where
+    // they would take long to compile for every sum, and longer still for sums in an array indexed by the loop.
+    for (var quad = 0u; quad < QUADS * SLOTS; quad++) {
+        finish_quad(&lower_0, pixel + quad * 4u, places_0.lower, group, vector);
+        if SUBGROUP == 8u && (quad & 1u) == 0u {
+            lower_0 = upper_0;
+            places_0.lower = places_0.upper;
+        } else {
+            lower_0 = lower_1; upper_0 = upper_1; places_0 = places_1;
+            lower_1 = lower_2; upper_1 = upper_2; places_1 = places_2;
+            lower_2 = lower_3; upper_2 = upper_3; places_2 = places_3;
+        }
     }
 }

@@ -5,10 +5,10 @@
 //!
 //! ```text
 //! /// `|x|`.
-//! Abs: "abs", short, keras ["abs", "absolute", "fabs"], onnx [];
+//! Abs: "abs", keras ["abs", "absolute", "fabs"], onnx [];
 //! ```
 //!
-//! is a variant of [`Unary`] with its documentation, its name, whether its WGSL is short, and the names under which Keras's
+//! is a variant of [`Unary`] with its documentation, its name, and the names under which Keras's
 //! `ops` and ONNX have it, if they do. `plan/elementwise.rs` has the recipe for a new one.
 
 use crate::{Error, Result};
@@ -19,8 +19,6 @@ pub(crate) struct ShaderFunction {
     pub(crate) name: &'static str,
     /// Its derivative, in `lib/slope.wgsl`, or beside it in `lib/sine.wgsl`.
     pub(crate) slope: &'static str,
-    /// Whether it is less than a dozen instructions.
-    pub(crate) is_short: bool,
 }
 
 /// A row of the table of functions.
@@ -42,7 +40,7 @@ macro_rules! functions {
     ($(#[$type_about:meta])* pub enum $Type:ident { $(
         $(#[$about:meta])*
         $Variant:ident $({ $( $(#[$of:meta])* $parameter:ident = $default:expr, )+ })?
-            : $name:literal, $length:ident, keras $keras:tt, onnx $onnx:tt;
+            : $name:literal, keras $keras:tt, onnx $onnx:tt;
     )+ }) => {
         $(#[$type_about])*
         pub enum $Type { $( $(#[$about])* $Variant $({ $( $(#[$of])* $parameter: f32, )+ })?, )+ }
@@ -54,7 +52,6 @@ macro_rules! functions {
             shader: ShaderFunction {
                 name: concat!("math_", $name),
                 slope: concat!("math_", $name, "_slope"),
-                is_short: functions!(@$length),
             },
             keras: &$keras,
             onnx: &$onnx,
@@ -79,8 +76,6 @@ macro_rules! functions {
             }
         }
     };
-    (@short) => { true };
-    (@long) => { false };
 }
 
 /// One or two numbers or none, and zeros behind them.
@@ -100,98 +95,98 @@ functions! {
     #[non_exhaustive]
     pub enum Unary {
         /// `|x|`.
-        Abs: "abs", short, keras ["abs", "absolute", "fabs"], onnx [];
+        Abs: "abs", keras ["abs", "absolute", "fabs"], onnx [];
         /// `−x`.
-        Neg: "neg", short, keras ["negative"], onnx [];
+        Neg: "neg", keras ["negative"], onnx [];
         /// `√x`.
-        Sqrt: "sqrt", long, keras ["sqrt"], onnx ["Sqrt"];
+        Sqrt: "sqrt", keras ["sqrt"], onnx ["Sqrt"];
         /// `1 / x`.
-        Reciprocal: "reciprocal", long, keras ["reciprocal"], onnx ["Reciprocal"];
+        Reciprocal: "reciprocal", keras ["reciprocal"], onnx ["Reciprocal"];
         /// `ln x`.
-        Log: "log", long, keras ["log"], onnx ["Log"];
+        Log: "log", keras ["log"], onnx ["Log"];
         /// `ln(1 + x)`, precise near 0 as well.
-        Log1p: "log1p", long, keras ["log1p"], onnx [];
+        Log1p: "log1p", keras ["log1p"], onnx [];
         /// `eˣ − 1`, precise near 0 as well.
-        Expm1: "expm1", long, keras ["expm1"], onnx [];
+        Expm1: "expm1", keras ["expm1"], onnx [];
         /// The largest whole number not above `x`.
-        Floor: "floor", long, keras ["floor"], onnx ["Floor"];
+        Floor: "floor", keras ["floor"], onnx ["Floor"];
         /// The smallest whole number not below `x`.
-        Ceil: "ceil", long, keras ["ceil"], onnx ["Ceil"];
+        Ceil: "ceil", keras ["ceil"], onnx ["Ceil"];
         /// The nearest whole number, halves to the even one.
-        Round: "round", long, keras [], onnx ["Round"];
+        Round: "round", keras [], onnx ["Round"];
         /// −1, 0 or 1.
-        Sign: "sign", long, keras ["sign"], onnx ["Sign"];
+        Sign: "sign", keras ["sign"], onnx ["Sign"];
         /// The error function, `2/√π · ∫₀ˣ e^{−t²} dt`.
-        Erf: "erf", long, keras ["erf"], onnx ["Erf"];
+        Erf: "erf", keras ["erf"], onnx ["Erf"];
         /// `1 − erf x`, precise where that is near 0 as well.
-        Erfc: "erfc", long, keras ["erfc"], onnx [];
+        Erfc: "erfc", keras ["erfc"], onnx [];
         /// `sin x`, x in radians.
-        Sin: "sin", long, keras ["sin"], onnx ["Sin"];
+        Sin: "sin", keras ["sin"], onnx ["Sin"];
         /// `cos x`, x in radians.
-        Cos: "cos", long, keras ["cos"], onnx ["Cos"];
+        Cos: "cos", keras ["cos"], onnx ["Cos"];
         /// `tan x`, x in radians.
-        Tan: "tan", long, keras ["tan"], onnx ["Tan"];
+        Tan: "tan", keras ["tan"], onnx ["Tan"];
         /// `sin(πx) / (πx)`, and 1 at 0.
-        Sinc: "sinc", long, keras ["sinc"], onnx [];
+        Sinc: "sinc", keras ["sinc"], onnx [];
         /// `(eˣ − e⁻ˣ) / 2`.
-        Sinh: "sinh", long, keras ["sinh"], onnx ["Sinh"];
+        Sinh: "sinh", keras ["sinh"], onnx ["Sinh"];
         /// `(eˣ + e⁻ˣ) / 2`.
-        Cosh: "cosh", long, keras ["cosh"], onnx ["Cosh"];
+        Cosh: "cosh", keras ["cosh"], onnx ["Cosh"];
         /// The number of which `x` is the hyperbolic sine.
-        Asinh: "asinh", long, keras ["arcsinh"], onnx ["Asinh"];
+        Asinh: "asinh", keras ["arcsinh"], onnx ["Asinh"];
         /// The number not below 0 of which `x` is the hyperbolic cosine; NaN below 1.
-        Acosh: "acosh", long, keras ["arccosh"], onnx ["Acosh"];
+        Acosh: "acosh", keras ["arccosh"], onnx ["Acosh"];
         /// The number of which `x` is the hyperbolic tangent; NaN beyond ±1.
-        Atanh: "atanh", long, keras ["arctanh"], onnx ["Atanh"];
+        Atanh: "atanh", keras ["arctanh"], onnx ["Atanh"];
         /// `x²`.
-        Square: "square", short, keras ["square"], onnx [];
+        Square: "square", keras ["square"], onnx [];
         /// 1 for NaN, else 0.
-        IsNan: "is_nan", short, keras ["isnan"], onnx ["IsNaN"];
+        IsNan: "is_nan", keras ["isnan"], onnx ["IsNaN"];
         /// `min(max(x, min), max)`.
         Clip {
             /// The least value.
             min = f32::NEG_INFINITY,
             /// The largest value.
             max = f32::INFINITY,
-        }: "clip", short, keras [], onnx [];
+        }: "clip", keras [], onnx [];
         /// `scale·x + offset`.
         Affine {
             /// The factor.
             scale = 1.0,
             /// What is added.
             offset = 0.0,
-        }: "affine", short, keras [], onnx [];
+        }: "affine", keras [], onnx [];
         /// `x^exponent`; NaN for negative `x` unless the exponent is whole.
         Pow {
             /// The exponent.
             exponent = 1.0,
-        }: "pow", long, keras [], onnx [];
+        }: "pow", keras [], onnx [];
         /// `min(max(scale·x + offset, 0), 1)`: ONNX's HardSigmoid.
         ClippedAffine {
             /// The factor.
             scale = 0.2,
             /// What is added.
             offset = 0.5,
-        }: "clipped_affine", short, keras [], onnx [];
+        }: "clipped_affine", keras [], onnx [];
         /// `scale·x` for `x > 0`, else `scale·alpha·(eˣ − 1)`: ONNX's Selu with its parameters.
         ScaledElu {
             /// The value towards −∞, before scaling, is `−alpha`.
             alpha = 1.673_263_2,
             /// The factor.
             scale = 1.050_701,
-        }: "scaled_elu", long, keras [], onnx [];
+        }: "scaled_elu", keras [], onnx [];
         /// `x + bias` below `−threshold`, `x − bias` above `threshold`, 0 between: ONNX's Shrink.
         Shrink {
             /// Half the width of the gap.
             threshold = 0.5,
             /// What values outside it move towards 0.
             bias = 0.0,
-        }: "shrink", long, keras [], onnx [];
+        }: "shrink", keras [], onnx [];
         /// `x·sigmoid(beta·x)`.
         Swish {
             /// The steepness of the gate.
             beta = 1.0,
-        }: "swish", long, keras [], onnx [];
+        }: "swish", keras [], onnx [];
     }
 }
 

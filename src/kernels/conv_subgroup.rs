@@ -11,8 +11,7 @@
 //! are one run. So thousands of equal products are less exact here than by other kernels (`docs/precision.md`).
 
 use super::{
-    ConvLaunch, InputAccess, PIXELS, PRODUCT, TAP, WINDOWS, channels_in_fours, four_wide_output, four_wide_stores,
-    packing, tap_rows,
+    ConvLaunch, InputAccess, PIXELS, PRODUCT, TAP, WINDOWS, four_wide_output, four_wide_stores, packing, tap_rows,
 };
 use crate::Result;
 use crate::plan::{Accuracy, Caps, Constant, ConvProblem, Plan, Sums, nested_turns, part};
@@ -30,8 +29,6 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     if !caps.software || geometry.group_in() < 3 || geometry.group_out() < subgroup * 2 {
         return Ok(Vec::new());
     }
-    let [_, output_in_fours] = channels_in_fours(problem);
-    let in_turn = problem.epilogue.activation.is_long() || !output_in_fours;
     let [_, _, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
     let turns = nested_turns(&[tap_rows(geometry), width, geometry.group_in().div_ceil(4).into()]);
     let mut plans = Vec::new();
@@ -51,7 +48,6 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),
                 ("VECTORS", Constant::U32(vectors)),
-                ("IN_TURN", Constant::Bool(in_turn)),
             ],
             items,
             workgroups: caps.fold(items)?,

@@ -28,51 +28,19 @@ use super::{ACTIVATION, MATH, Part};
 use crate::unary::{FUNCTIONS, ShaderFunction};
 use crate::{Activation, DType, Rounding, Unary};
 
-macro_rules! short {
-    ($name:literal) => {
-        ShaderFunction { name: $name, slope: concat!($name, "_slope"), is_short: true }
-    };
-}
-
-macro_rules! long {
-    ($name:literal) => {
-        ShaderFunction { is_short: false, ..short!($name) }
+macro_rules! named {
+    ($($name:literal)+) => {
+        [ $( ShaderFunction { name: $name, slope: concat!($name, "_slope") } ),+ ]
     };
 }
 
 /// Keras's activations by the names that shaders call them; the other functions stand in the table of [`Unary`]. One whose
 /// derivative is not in `lib/slope.wgsl` fails `tests/shaders.rs`.
-const ACTIVATIONS: [ShaderFunction; 30] = [
-    short!("linear"),
-    short!("relu"),
-    long!("relu_general"),
-    long!("relu_capped"),
-    short!("relu6"),
-    short!("leaky_relu"),
-    long!("elu"),
-    long!("celu"),
-    long!("selu"),
-    long!("exponential"),
-    long!("sigmoid"),
-    long!("log_sigmoid"),
-    short!("hard_sigmoid"),
-    short!("hard_sigmoid_2"),
-    long!("silu"),
-    short!("hard_silu"),
-    long!("gelu"),
-    long!("gelu_approximate"),
-    long!("mish"),
-    long!("softplus"),
-    long!("softsign"),
-    long!("squareplus"),
-    long!("tanh_keras"),
-    long!("tanh_shrink"),
-    short!("hard_tanh"),
-    short!("hard_shrink"),
-    long!("soft_shrink"),
-    short!("threshold"),
-    long!("sparse_plus"),
-    long!("sparse_sigmoid"),
+const ACTIVATIONS: [ShaderFunction; 30] = named![
+    "linear" "relu" "relu_general" "relu_capped" "relu6" "leaky_relu" "elu" "celu" "selu" "exponential" "sigmoid"
+    "log_sigmoid" "hard_sigmoid" "hard_sigmoid_2" "silu" "hard_silu" "gelu" "gelu_approximate" "mish" "softplus"
+    "softsign" "squareplus" "tanh_keras" "tanh_shrink" "hard_tanh" "hard_shrink" "soft_shrink" "threshold" "sparse_plus"
+    "sparse_sigmoid"
 ];
 
 /// An element-wise function as a shader takes it: a function of `lib/activation.wgsl` or `lib/math.wgsl`, and its
@@ -125,11 +93,6 @@ impl Elementwise {
     /// The name of its derivative in `lib/slope.wgsl`.
     pub(crate) fn slope(&self) -> &'static str {
         self.shader().slope
-    }
-
-    /// Whether it is a dozen instructions or more, too long to be repeated at every store of a large tile.
-    pub(crate) fn is_long(&self) -> bool {
-        !self.shader().is_short
     }
 
     /// The bits of its three f32 parameters.
