@@ -33,11 +33,11 @@ pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, HostTensor)>> 
     if !bytes.starts_with(b"PK") {
         return safetensors::all(&bytes, &place);
     }
-    of_npz(&bytes, &place)
+    of_npz(&bytes, &place, |_| true)
 }
 
-/// The arrays of the `.npz` file `bytes`, in order.
-fn of_npz(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
+/// The arrays of the `.npz` file `bytes` whose names are wanted, in order.
+fn of_npz(bytes: &[u8], place: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, HostTensor)>> {
     let meter = Meter::new(place, bytes.len());
     let mut archive = Archive::open(bytes, place, &meter)?;
     let mut arrays = Vec::new();
@@ -46,6 +46,9 @@ fn of_npz(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
             let text = format!("an .npz file must hold .npy arrays, and this one holds {entry:?}");
             return Err(Error::format(place, text));
         };
+        if !wanted(name) {
+            continue;
+        }
         let data = archive.entry(&entry)?.unwrap_or_default();
         let array = npy::parse_whole(&data, &format!("{place}, {entry}"), &meter)?;
         arrays.push((name.to_owned(), array.tensor));
@@ -58,21 +61,25 @@ fn listed(arrays: &[(String, HostTensor)]) -> String {
     arrays.iter().map(|(name, array)| format!("{name:?} {}", array.shape)).collect::<Vec<_>>().join(", ")
 }
 
-/// The array of a name.
-fn named(mut arrays: Vec<(String, HostTensor)>, name: &str, place: &str) -> Result<HostTensor> {
-    match arrays.iter().position(|(other, _)| other == name) {
-        Some(index) => Ok(arrays.swap_remove(index).1),
-        None => Err(Error::format(place, format!("it holds no array {name:?}, but {}", listed(&arrays)))),
+/// The array of a name in the `.npz` file `bytes`; the others need not be numbers.
+fn named(bytes: &[u8], name: &str, place: &str) -> Result<HostTensor> {
+    match of_npz(bytes, place, |other| other == name)?.pop() {
+        Some((_, array)) => Ok(array),
+        None => {
+            let there = listed(&of_npz(bytes, place, |_| true)?);
+            Err(Error::format(place, format!("it holds no array {name:?}, but {there}")))
+        }
     }
 }
 
 impl InputReader {
     /// The array asked for of a `.npz` file, or the only one that fits the model's input.
     pub(super) fn read_npz(&self, path: &Path, place: &str) -> Result<HostTensor> {
-        let mut arrays = of_npz(&super::read(path)?, place)?;
+        let bytes = super::read(path)?;
         if let Some(name) = &self.tensor {
-            return named(arrays, name, place);
+            return named(&bytes, name, place);
         }
+        let mut arrays = of_npz(&bytes, place, |_| true)?;
         let fitting: Vec<_> =
             (0..arrays.len()).filter(|&index| self.fit(arrays[index].1.shape.dims()).is_some()).collect();
         match fitting[..] {
@@ -86,17 +93,18 @@ impl InputReader {
 /// missing.
 pub(super) fn for_inputs(path: &Path, names: impl Iterator<Item = [String; 2]>) -> Result<Option<Vec<HostTensor>>> {
     let place = path.display().to_string();
-    let arrays = of_npz(&super::read(path)?, &place)?;
+    let names: Vec<_> = names.collect();
+    let arrays = of_npz(&super::read(path)?, &place, |name| names.iter().flatten().any(|wanted| wanted == name))?;
     let of = |names: [String; 2]| {
         let found = names.iter().find_map(|name| arrays.iter().find(|(other, _)| other == name));
         found.map(|(_, array)| array.clone())
     };
-    Ok(names.map(of).collect())
+    Ok(names.into_iter().map(of).collect())
 }
 
 /// The whole numbers of the array `name` in the `.npz` file `bytes`.
 pub(super) fn labels(bytes: &[u8], name: &str, place: &str) -> Result<Vec<i64>> {
-    let array = named(of_npz(bytes, place)?, name, place)?;
+    let array = named(bytes, name, place)?;
     match array.values.iter().find(|value| value.fract() != 0.0) {
         Some(value) => Err(Error::format(place, format!("labels must be integers, and array {name} holds {value}"))),
         None => Ok(array.values.iter().map(|&value| value as i64).collect()),

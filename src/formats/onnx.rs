@@ -925,7 +925,8 @@ impl<'a> Translator<'a> {
         let mut scans: Vec<Vec<(Term, i32)>> = vec![Vec::new(); body.output.len().saturating_sub(count + 1)];
         let mut turn = 0i64;
         while goes_on && turns.is_none_or(|turns| turn < turns) {
-            self.meter.work(64 + body.node.len() as u64)?;
+            // A turn translates its nodes, each in as long as some hundreds of elements take.
+            self.meter.work(512 * (1 + body.node.len() as u64))?;
             let scalar = |data: KnownData| {
                 let data_type = data.kind().widest();
                 (Term::Known(KnownTensor { shape: Vec::new(), data }), data_type)
@@ -947,6 +948,10 @@ impl<'a> Translator<'a> {
             let Some(&(_, data_type)) = scan.first() else {
                 return Err("what it gathers turn by turn is empty".into());
             };
+            if let Some(rows) = scan.iter().map(|(term, _)| term.known()).collect::<Option<Vec<_>>>() {
+                carried.push((Term::Known(KnownTensor::stacked(&rows, &self.meter)?), data_type));
+                continue;
+            }
             let inputs: Vec<_> = scan.into_iter().map(|(term, _)| Some(term)).collect();
             let types = vec![data_type; inputs.len()];
             let mut apply = Apply { builder: &mut self.builder, node, inputs, types, asked: Vec::new() };
@@ -1022,7 +1027,7 @@ impl<'a> Translator<'a> {
         let mut known = Vec::with_capacity(outputs.len());
         for output in outputs {
             match self.terms.get(output.name.as_str()) {
-                Some(Term::Known(constant)) => match constant.to_host(&self.meter) {
+                Some(Term::Known(constant)) => match constant.to_weight(&self.meter) {
                     Ok(value) => known.push(value),
                     Err(why) => self.refuse(&output.name, "Output", None, why),
                 },

@@ -223,6 +223,13 @@ impl KnownTensor {
         Ok(Self { shape, data: self.data.clone() })
     }
 
+    /// All of `rows`, of one shape, along a new first axis.
+    pub(super) fn stacked(rows: &[&Self], meter: &Meter) -> Known<Self> {
+        let wide = |row: &&Self| row.reshaped([&[1], &row.shape[..]].concat());
+        let rows = rows.iter().map(wide).collect::<Known<Vec<_>>>()?;
+        concat(&NodeProto::default(), &rows.iter().map(Some).collect::<Vec<_>>(), meter)
+    }
+
     /// The axes in the order `perm`.
     pub(super) fn transposed(&self, perm: &[usize], meter: &Meter) -> Known<Self> {
         if perm.iter().copied().eq(0..self.shape.len()) {
@@ -656,6 +663,13 @@ pub(super) fn fold(
     meter: &Meter,
 ) -> Option<Known<Vec<KnownTensor>>> {
     let one = |result: Known<KnownTensor>| Some(result.map(|constant| vec![constant]));
+    // What has no elements may have many places for some, which are walked through all the same.
+    for empty in inputs.iter().flatten().filter(|input| input.data.len() == 0) {
+        let places = empty.shape.iter().fold(1, |places: usize, &extent| places.saturating_mul(extent.max(1)));
+        if let Err(over) = work(meter, places) {
+            return Some(Err(over));
+        }
+    }
     let input = |index: usize| inputs.get(index).copied().flatten();
     let given = |index: usize| input(index).ok_or_else(|| format!("input {index} is missing"));
     match node.op_type.as_str() {
@@ -1137,6 +1151,10 @@ fn select(inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> 
 
 fn binary(node: &NodeProto, left: &KnownTensor, right: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
     let name = node.op_type.as_str();
+    // An exponent may be of another type.
+    if name == "Pow" && left.data.kind() == Kind::Float && right.data.kind() == Kind::Int {
+        return binary(node, left, &right.cast(Kind::Float.widest(), meter)?, meter);
+    }
     let shape = broadcast(&left.shape, &right.shape)?;
     let (left, right) = (left.expanded(&shape, meter)?, right.expanded(&shape, meter)?);
     spend(meter, left.data.len(), left.data.kind())?;
@@ -1258,6 +1276,10 @@ fn unary(name: &str, x: &KnownTensor, meter: &Meter) -> Option<Known<KnownTensor
         "Ceil" => f32::ceil,
         "Round" => f32::round_ties_even,
         "Reciprocal" => f32::recip,
+        "Relu" => |x| if x < 0.0 { 0.0 } else { x },
+        "Sigmoid" => |x| 1.0 / (1.0 + (-x).exp()),
+        "Sign" => |x| if x == 0.0 || x.is_nan() { x } else { x.signum() },
+        "Tanh" => f32::tanh,
         _ => return None,
     };
     match &x.data {
@@ -1280,15 +1302,25 @@ fn reduce(node: &NodeProto, x: &KnownTensor, axes: Option<Vec<i64>>, meter: &Met
     let keepdims = node.int("keepdims", 1) != 0;
     let dim = |axis: usize| if axes.contains(&axis) { keepdims.then_some(1) } else { Some(x.shape[axis]) };
     let shape: Vec<usize> = (0..rank).filter_map(dim).collect();
-    if count == 0 {
-        return Err("it reduces no elements".into());
-    }
     let name = match node.op_type.as_str() {
         "ReduceProd" => "Mul",
         "ReduceSum" => "Add",
         "ReduceMax" => "Max",
         _ => "Min",
     };
+    if count == 0 {
+        // The sum of nothing is 0, and its product 1; it has no largest element.
+        let none = match name {
+            "Add" => 0,
+            "Mul" => 1,
+            _ => return Err("it has no largest or smallest element to reduce to".into()),
+        };
+        let none = match x.data.kind() {
+            Kind::Int => KnownTensor { shape: Vec::new(), data: KnownData::Ints(vec![Ok(none)].into()) },
+            _ => KnownTensor::floats(Vec::new(), vec![none as f32]),
+        };
+        return none.expanded(&shape, meter);
+    }
     work(meter, x.data.len())?;
     // What is reduced to one element stands together.
     let ordered = x.transposed(&[kept, axes].concat(), meter)?;

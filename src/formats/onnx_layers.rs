@@ -72,6 +72,16 @@ pub(super) enum Term {
     Lost,
 }
 
+impl Term {
+    /// Its value, where it is known without running the model.
+    pub(super) fn known(&self) -> Option<&KnownTensor> {
+        match self {
+            Self::Known(constant) => Some(constant),
+            Self::Made(_) | Self::Lost => None,
+        }
+    }
+}
+
 /// Whether the known extents of `shape` come to a number of elements that a device can count, so that nothing that is
 /// multiplied from them overflows.
 pub(super) fn indexable(shape: &PartialShape) -> bool {
@@ -461,6 +471,8 @@ impl Apply<'_> {
         let dims = self.dims(x);
         let mut kept = Vec::with_capacity(cuts.len());
         for &(axis, start, end, step) in cuts {
+            // Backwards from before the first position is from the first on, unlike in Python.
+            let start = dims[axis].filter(|_| step < 0).map_or(start, |extent| start.max(-(extent as i64)));
             let whole = match dims[axis] {
                 Some(extent) => slice_of(extent, start, end, step)? == (0, 1, extent),
                 None => start == 0 && step == 1 && end >= i32::MAX.into(),

@@ -177,7 +177,13 @@ fn clip(node: &NodeProto, x: &KnownTensor, inputs: &[Option<&KnownTensor>], mete
             KnownData::Floats(Arc::new(values.iter().map(clipped).collect()))
         }
         KnownData::Ints(values) => {
-            let clipped = |value: &Whole| value.map(|value| value.max(least as i64).min(most as i64));
+            // Of whole numbers the bounds are whole numbers, too, beyond what f32 counts.
+            let bound = |index: usize, none: i64| match inputs.get(index).copied().flatten() {
+                Some(bound) => bound.known_ints(meter).map(|bound| bound.first().copied().unwrap_or(none)),
+                None => Ok(none),
+            };
+            let (least, most) = (bound(1, i64::MIN)?, bound(2, i64::MAX)?);
+            let clipped = |value: &Whole| value.map(|value| value.max(least).min(most));
             KnownData::Ints(Arc::new(values.iter().map(clipped).collect()))
         }
         KnownData::Bools(_) => return Err("it takes numbers where it is given booleans".into()),
@@ -191,10 +197,8 @@ fn compress(node: &NodeProto, x: &KnownTensor, condition: &KnownTensor, meter: &
         Some(_) => (x.clone(), axis_at(node.int("axis", 0), x.shape.len())?),
         None => (x.reshaped(vec![x.data.len()])?, 0),
     };
-    if condition.len() > x.shape[axis] {
-        return Err(format!("its condition has {} elements for an axis of {}", condition.len(), x.shape[axis]));
-    }
-    let kept: Vec<usize> = (0..condition.len()).filter(|&place| condition[place]).collect();
+    // Of a longer condition the rest counts for nothing, as in onnxruntime.
+    let kept: Vec<usize> = (0..condition.len().min(x.shape[axis])).filter(|&place| condition[place]).collect();
     taken(&x, axis, &kept, meter)
 }
 

@@ -26,8 +26,8 @@ use crate::{HostTensor, Result};
 const COMPUTED: &str = "\
     Abs Add And ArgMax ArgMin Cast CastLike Ceil Clip Compress Concat Constant ConstantOfShape DequantizeLinear Div Equal \
     Exp Expand Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity If Less LessOrEqual Log \
-    Loop MatMul Max Min Mod Mul Neg NonMaxSuppression NonZero Not Or Pow QuantizeLinear Range Reciprocal ReduceMax \
-    ReduceMin ReduceProd ReduceSum Reshape Round Shape Size Slice Split Sqrt Squeeze Sub Tile TopK Transpose Unique \
+    Loop MatMul Max Min Mod Mul Neg NonMaxSuppression NonZero Not Or Pow QuantizeLinear Range Reciprocal Relu ReduceMax \
+    ReduceMin ReduceProd ReduceSum Reshape Round Shape Sigmoid Sign Size Slice Split Sqrt Squeeze Sub Tanh Tile TopK Transpose Unique \
     Unsqueeze Where Xor";
 
 /// The nodes that have been put off so far, and what they read.

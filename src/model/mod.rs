@@ -626,9 +626,7 @@ impl Model {
         // Reading back what the host goes on with would block, which a browser does not allow.
         #[cfg(target_arch = "wasm32")]
         self.require_on_device("a call")?;
-        let mut commands = Commands::new(&self.gpu);
-        let outputs = self.record_on_device(&mut commands, inputs)?;
-        commands.submit()?;
+        let outputs = self.call_on_device(inputs)?;
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(tail) = &self.host_tail {
             let read = |made: &Tensor| HostTensor::new(made.shape(), made.read()?);
@@ -638,6 +636,14 @@ impl Model {
                 .map(|output| Tensor::from_slice(&self.gpu, output.shape, &output.values))
                 .collect();
         }
+        Ok(outputs)
+    }
+
+    /// [`call_all`](Self::call_all), of a model that ends on the host of what comes before.
+    fn call_on_device(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut commands = Commands::new(&self.gpu);
+        let outputs = self.record_on_device(&mut commands, inputs)?;
+        commands.submit()?;
         Ok(outputs)
     }
 

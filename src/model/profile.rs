@@ -70,7 +70,7 @@ impl Model {
         let runs = runs.max(1);
         let call = || -> Result<Duration> {
             let start = Instant::now();
-            self.call_all(inputs)?;
+            self.call_on_device(inputs)?;
             self.gpu().synchronize()?;
             Ok(start.elapsed())
         };

@@ -239,7 +239,7 @@ impl Model {
     fn compiled_against(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Result<Vec<Check>> {
         let limit = self.layers().iter().map(|(_, layer)| output_deviation(layer.config())).fold(DEVIATION, f64::max);
         let mut checks = Vec::with_capacity(outputs.len());
-        for (index, (compiled, layered)) in self.call_all(inputs)?.iter().zip(outputs).enumerate() {
+        for (index, (compiled, layered)) in self.call_on_device(inputs)?.iter().zip(outputs).enumerate() {
             let exact = array(layered)?;
             let largest = exact.data.iter().filter(|v| v.is_finite()).fold(0.05, |most: f64, v| most.max(v.abs()));
             let storage = if layered.dtype() == DType::F16 { Storage::F16 } else { Storage::F32 };

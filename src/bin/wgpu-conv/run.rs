@@ -157,15 +157,19 @@ impl Run {
         let gpu = Gpu::open(adapter)?;
         self.tune.begin(&gpu)?;
         let model = load_on(&gpu, &self.model, &self.shapes)?;
-        if self.compare.is_some() && (model.inputs().len() != 1 || model.output_count() != 1) {
+        let comparable = model.inputs().len() == 1 && model.output_count() == 1 && !model.ends_on_host();
+        if self.compare.is_some() && !comparable {
             return Err(Error::Invalid {
                 argument: "--compare".into(),
-                rule: "a model whose labels are compared must have one input and one output".into(),
+                rule:
+                    "a model whose labels are compared must have one input and one output, with a score for each label"
+                        .into(),
                 received: format!("{} input(s), {} output(s)", model.inputs().len(), model.output_count()),
             });
         }
         self.check_output(model.output_count())?;
-        if let [shape] = &model.output_shapes()[..]
+        if !model.ends_on_host()
+            && let [shape] = &model.output_shapes()[..]
             && let &[_, Some(classes)] = shape.dims()
         {
             self.check_labels(&labels, classes, &model, "")?;
@@ -312,9 +316,10 @@ impl Results<'_> {
     fn compute(&mut self, batch: Batch) -> Result<(), Error> {
         let Batch { names, data, expected } = batch;
         let count = names.len();
-        // How much a model finds that ends on the host depends on the input: each by itself.
+        // How much a model finds that ends on the host depends on the input: each by itself, or as many as the model is for.
         let alone = self.model.ends_on_host();
-        let together = if alone { 1 } else { self.run.batch };
+        let own = self.model.inputs().first().and_then(|input| input.shape.dims().first().copied().flatten());
+        let together = if alone { own.unwrap_or(1).max(1) } else { self.run.batch };
         for start in (0..count).step_by(together) {
             let end = count.min(start.saturating_add(together));
             let part: Vec<_> = data.iter().map(|data| rows_of(data, start, end)).collect();
