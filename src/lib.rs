@@ -30,7 +30,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 9 | `web` (feature `web`): the library for JavaScript |
+//! | 9 | `web` (features `web`, `web-train`): the library for JavaScript |
 //! | 8 | [`training`] |
 //! | 7 | [`model`], [`formats`], `reference` (feature `verify`), `view` (feature `view`) |
 //! | 6 | [`layers`] |
@@ -132,7 +132,7 @@ mod unary;
 mod variable;
 #[cfg(feature = "view")]
 pub mod view;
-#[cfg(all(feature = "web", target_arch = "wasm32"))]
+#[cfg(all(any(feature = "web", feature = "web-train"), target_arch = "wasm32"))]
 pub mod web;
 
 pub use activation::Activation;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use half::f16;
 
-use crate::{DType, DTypePolicy, Error, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
+use crate::{Commands, DType, DTypePolicy, Error, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
 
 /// A weight of a layer: an array with a name, as Keras's `Variable`.
 ///
@@ -104,6 +104,35 @@ impl Variable {
             Home::Unread => Err(unread(&self.data.shape)),
             Home::Device(tensor) => Ok(HostTensor { shape: self.shape().clone(), values: tensor.read_async().await? }),
         }
+    }
+
+    /// The values that all of these have now, in one submission: what is submitted until the future is awaited changes nothing of
+    /// them.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device was lost.
+    pub(crate) fn reading_all(
+        gpu: &Gpu,
+        variables: &[&Self],
+    ) -> Result<impl Future<Output = Result<Vec<HostTensor>>> + use<>> {
+        let homes: Vec<(Shape, Home)> = variables.iter().map(|it| (it.shape().clone(), it.data.home())).collect();
+        let on_device = homes.iter().filter_map(|(_, home)| match home {
+            Home::Device(tensor) if !tensor.is_empty() => Some(tensor.binding()),
+            _ => None,
+        });
+        let reading = gpu.reading_after(Commands::new(gpu), &on_device.collect::<Vec<_>>())?;
+        Ok(async move {
+            let mut read = reading.await?.into_iter();
+            let values = homes.into_iter().map(|(shape, home)| match home {
+                Home::Host(value) => Ok(HostTensor::clone(&value)),
+                Home::Unread => Err(unread(&shape)),
+                Home::Device(tensor) if tensor.is_empty() => Ok(HostTensor { shape, values: Vec::new() }),
+                Home::Device(tensor) => {
+                    Ok(HostTensor { shape, values: tensor.decode(&read.next().unwrap_or_default())? })
+                }
+            });
+            values.collect()
+        })
     }
 
     /// Puts `value` in the place of the values, rounded to what the variable is stored as. Everything submitted before still

@@ -958,6 +958,46 @@ fn trainings_begun_in_keras_go_on() {
     );
 }
 
+/// The first steps that tests/web_package.js takes in a browser (`tests/fixtures/training/web.py`); what a file in memory then holds
+/// are the weights of the moment when it was asked for.
+#[test]
+fn a_file_in_memory_holds_what_was_learned() {
+    let Some(gpu) = gpu() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = |name: &str| folder.join("tests/fixtures/training").join(name);
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(file("web.json")).unwrap()).unwrap();
+    let model = Model::load(&gpu, file("web.keras")).unwrap();
+    let arrays = wgpu_conv::formats::read_arrays(folder.join("examples/digits.npz")).unwrap();
+    let first = |name: &str| part(&arrays.iter().find(|(known, _)| known == name).unwrap().1, 0..128);
+    let (x, y) = ([first("x_train")], [first("y_train")]);
+    let mut trainer = Trainer::resume(&model, file("web.keras")).unwrap();
+    let mut told = Vec::new();
+    struct Steps<'a>(&'a mut Vec<f64>);
+    impl Callback for Steps<'_> {
+        fn on_train_batch_end(&mut self, _: &mut Run<'_, '_>, _: usize, logs: &Logs) -> wgpu_conv::Result<()> {
+            self.0.extend(logs.get("loss"));
+            Ok(())
+        }
+    }
+    let options = FitOptions { batch_size: 32, shuffle: false, ..FitOptions::default() };
+    trainer.fit(&x, &y, &options, &mut [&mut Steps(&mut told)]).unwrap();
+    let steps = expected["steps"].as_array().unwrap();
+    assert_eq!(told.len(), steps.len());
+    for (loss, step) in told.iter().zip(steps) {
+        close("loss", *loss, step["loss"].as_f64().unwrap()).unwrap();
+    }
+    let scores = |model: &Model| model.predict(&part(&x[0], 0..1)).unwrap().values;
+    let trained = scores(&model);
+    let keras = expected["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap() as f32);
+    assert!(trained.iter().zip(keras).all(|(score, keras)| (score - keras).abs() < 2e-5), "{trained:?}");
+    let bytes = pollster::block_on(model.to_keras_async()).unwrap();
+    let again = Model::from_bytes(&gpu, &bytes).unwrap();
+    assert_eq!(scores(&again), trained);
+    // Before anything computes with them, weights are on the host.
+    let copy = pollster::block_on(Model::from_bytes(&gpu, &bytes).unwrap().to_keras_async()).unwrap();
+    assert_eq!(scores(&Model::from_bytes(&gpu, &copy).unwrap()), trained);
+}
+
 /// What Keras made of recurrent layers: `recurrent` or `recurrent_masks`.
 fn recurrent_material(name: &str) -> Value {
     let path = format!("{}/tests/fixtures/training/{name}.json", env!("CARGO_MANIFEST_DIR"));

@@ -11,13 +11,13 @@ function hold(condition, text) {
     }
 }
 
-async function bytes(path) {
-    const answer = await fetch(`/conformance/${path}`);
+async function bytes(path, root = "conformance") {
+    const answer = await fetch(`/${root}/${path}`);
     hold(answer.ok, `there is no ${path}`);
     return new Uint8Array(await answer.arrayBuffer());
 }
 
-const json = async (path) => JSON.parse(new TextDecoder().decode(await bytes(path)));
+const json = async (path, root) => JSON.parse(new TextDecoder().decode(await bytes(path, root)));
 
 /** The tensors of a .safetensors file, by key: `{ values, shape }`. */
 async function tensors(path) {
@@ -252,6 +252,106 @@ async function remote({ file, first, golden }) {
     say(`in a worker: first result after ${opened.toFixed()} ms, then ${times[10].toFixed(1)} ms`);
 }
 
+/** The first `count` samples of an array, or those from `from` on. */
+const some = ({ values, shape: [all, ...each] }, count, from = 0) => {
+    const size = each.reduce((a, b) => a * b, 1);
+    return { values: values.slice(from * size, (from + count) * size), shape: [Math.min(count, all - from), ...each] };
+};
+
+/** The limit of what some steps of training come to, as natively where Keras computes by another backend. */
+const TRAINED = 2e-4;
+
+/** The first steps of a model of Keras's are Keras's: what tests/fixtures/training/web.py has written. */
+async function asKeras(model, arrays) {
+    const expected = await json("web.json", "training");
+    await model.load(await bytes("web.keras", "training"));
+    const count = expected.batch * expected.steps.length;
+    const [x, y] = [some(arrays.get("x_train"), count), some(arrays.get("y_train"), count)];
+    const before = await model.layerWeights("stem");
+    const told = [];
+    const { epoch, history } = await model.fit(x, y, {
+        batchSize: expected.batch, shuffle: false,
+        onBatch: (batch, logs) => { told[batch] = logs; },
+        onEpoch: (number, logs) => { told.epoch = [number, logs]; },
+    });
+    hold(told.length === expected.steps.length, `${told.length} steps told of`);
+    expected.steps.forEach((logs, step) => Object.entries(logs).forEach(([name, value]) => {
+        const apart = Math.abs(told[step][name] - value) / Math.max(Math.abs(value), .05);
+        hold(apart <= TRAINED, `step ${step}: ${name} ${told[step][name]}, Keras has ${value}`);
+    }));
+    hold(epoch.join() === "0" && told.epoch[0] === 0, `epochs ${epoch}, told of ${told.epoch[0]}`);
+    hold(history.loss[0] === told.epoch[1].loss && history.loss[0] === told.at(-1).loss, JSON.stringify(history));
+
+    const [kernel] = await model.layerWeights("stem");
+    hold(dev(kernel.values, before[0].values) > .01, "the kernel is as it was");
+    const apart = dev(kernel.values, expected.stem);
+    hold(apart <= TRAINED, `the trained kernel: dev ${apart}`);
+    const scores = await model.predict(some(x, 1).values, [1, 8, 8, 1]);
+    hold(dev(scores.values, expected.scores) <= TRAINED, `scores ${scores.values}, Keras has ${expected.scores}`);
+    say(`${told.length} steps of training are Keras's: loss ${told[0].loss.toFixed(4)} to ${told.at(-1).loss.toFixed(4)}`);
+
+    // The file has them, too; and weights of another number are refused.
+    const saved = await model.save();
+    const other = await RemoteModel.open();
+    await other.load(saved);
+    const again = await other.predict(some(x, 1).values, [1, 8, 8, 1]);
+    hold(dev(again.values, scores.values) <= 1e-6, "the saved model gives other scores");
+    await refusal("weights must be given for stem/kernel", () => other.ask("setWeights", []));
+    other.close();
+
+    await refusal("options must be some of optimizer", () => model.fit(x, y, { epoch: 3 }));
+    await refusal("batchSize must be a whole number", () => model.fit(x, y, { batchSize: "many" }));
+    await refusal("batch_size", () => model.fit(x, y, { batchSize: 0 }));
+    await refusal("same number of samples", () => model.fit(x, some(y, 3)));
+    await refusal("a loss of my own", () => model.fit(x, y, { onBatch() { throw new Error("a loss of my own"); } }));
+    await refusal("hinge", () => model.fit(x, y, { loss: "hinges" }));
+    say("what is wrong with a training is refused with its rule");
+}
+
+/** From random weights to most of the digits that it was not trained on. */
+async function learning(model, arrays) {
+    await model.load(await bytes("models/digits/model.keras"));
+    const [x, y, ...held] = ["x_train", "y_train", "x_test", "y_test"].map((name) => arrays.get(name));
+    await model.initialize(1);
+    const [first] = await model.layerWeights("stem");
+    const untrained = await model.evaluate(...held);
+    hold(untrained.accuracy < .4, `random weights classify ${untrained.accuracy}`);
+    const kernels = [first.values];
+    const accuracies = [];
+    const start = performance.now();
+    await model.fit(x, y, {
+        epochs: 40, learningRate: .01, seed: 1, validationData: { x: held[0], y: held[1] },
+        async onEpoch(epoch, { val_accuracy: accuracy }) {
+            accuracies.push(accuracy);
+            // What the page would draw.
+            kernels.push((await model.layerWeights("stem"))[0].values);
+        },
+        onBatch: () => accuracies.at(-1) > .9 || accuracies.length === 12 ? false : undefined,
+    });
+    const seconds = (performance.now() - start) / 1000;
+    hold(accuracies.length < 40, "a training that is stopped goes on");
+    hold(kernels.every((kernel, i) => i === 0 || dev(kernel, kernels[i - 1]) > 1e-3), "the kernels of two epochs are the same");
+    const trained = await model.evaluate(...held);
+    hold(trained.accuracy > .9, `${trained.accuracy} of the digits after ${accuracies.length} epochs: ${accuracies}`);
+    const scores = await model.predict(held[0].values, held[0].shape);
+    const right = [...held[1].values].filter((label, row) => best([...scores.values.subarray(10 * row, 10 * row + 10)]) === label);
+    hold(Math.abs(right.length / held[1].values.length - trained.accuracy) < 1e-6, `predicted ${right.length}, measured ${trained.accuracy}`);
+    say(`from random weights ${(100 * trained.accuracy).toFixed(1)} % of 360 digits are right after ${accuracies.length} epochs in ${
+        seconds.toFixed(1)} s`);
+}
+
+async function training() {
+    const model = await RemoteModel.open();
+    await refusal("a model must be loaded first", () => model.fit([], []));
+    const arrays = new Map((await model.readArrays(await bytes("digits.npz", "examples"))).map((array) => [array.name, array]));
+    hold(arrays.get("x_train").shape.join() === "1437,8,8,1" && arrays.get("y_test").values.length === 360, [...arrays.keys()].join());
+    await asKeras(model, arrays);
+    await learning(model, arrays);
+    await model.load(await bytes("models/digits/model.onnx"));
+    await refusal("ONNX", () => model.fit([], []));
+    model.close();
+}
+
 async function withoutWebgpu() {
     Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
     await refusal("chrome://flags/#enable-unsafe-webgpu", () => Gpu.open());
@@ -266,6 +366,7 @@ export async function run() {
         await withoutWebgpu();
         const gpu = await Gpu.open();
         await remote(await digits(gpu));
+        await training();
         for (const name of SUITES) {
             await layers(gpu, name);
         }

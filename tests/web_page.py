@@ -5,9 +5,9 @@
     python3 tests/web_page.py target/web
 
 Serves the package and the conformance material from 127.0.0.1, and has a headless Chromium, on its own software WebGPU,
-classify digits, run layers with Keras's weights, and use each part of the interface (tests/web_package.js); then it measures a
-layer on the package's page for that, bench.html. Where there is
-no Chromium it says so and succeeds, unless REQUIRE_CHROMIUM=1.
+classify digits, run layers with Keras's weights, train a model as Keras does and one to classify digits, and use each part of the
+interface (tests/web_package.js); then it measures a layer on the package's page for that, bench.html. Where there is no Chromium it
+says so and succeeds, unless REQUIRE_CHROMIUM=1.
 """
 
 import argparse
@@ -29,12 +29,13 @@ PAGE = b"""<!DOCTYPE html><meta charset="utf-8"><title>The package</title><link 
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
-    """The page at /, the test at /test.js, the package below /package, and the material below /conformance."""
+    """The page at /, the test at /test.js, the package below /package, and files below /conformance, /training and /examples."""
 
     extensions_map = {".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", "": "application/octet-stream"}
 
     def __init__(self, *arguments, package, **named):
-        self.roots = {"package": package, "conformance": MATERIAL}
+        training, examples = HERE / "fixtures" / "training", HERE.parent / "examples"
+        self.roots = {"package": package, "conformance": MATERIAL, "training": training, "examples": examples}
         super().__init__(*arguments, **named)
 
     def translate_path(self, path):
@@ -93,7 +94,7 @@ def main():
         browser.own = ("data:", origin, f"blob:{origin}")
         try:
             browser.load(origin)
-            browser.wait("window.result", 400)
+            browser.wait("window.result", 600)
             result = browser.value("window.result")
             print("\n".join(result["lines"]))
             assert "error" not in result, result["error"]

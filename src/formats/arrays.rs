@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::keras::Archive;
-use super::{InputReader, npy, safetensors};
+use super::{InputReader, npy};
 use crate::budget::Meter;
 use crate::{Error, HostTensor, Result};
 
@@ -24,16 +24,26 @@ use crate::{Error, HostTensor, Result};
 pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, HostTensor)>> {
     let path = path.as_ref();
     let place = path.display().to_string();
-    let bytes = super::read(path)?;
+    arrays_of(&super::read(path)?, &place)
+}
+
+/// [`read_arrays`] from memory; `place` is what the file is called, in messages, and the only array of an `.npy` file.
+///
+/// # Errors
+/// Those of [`read_arrays`].
+pub(crate) fn arrays_of(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
     if bytes.starts_with(b"\x93NUMPY") {
-        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let array = npy::parse_whole(&bytes, &place, &Meter::new(&place, bytes.len()))?;
+        let name = Path::new(place).file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let array = npy::parse_whole(bytes, place, &Meter::new(place, bytes.len()))?;
         return Ok(vec![(name, array.tensor)]);
     }
     if !bytes.starts_with(b"PK") {
-        return safetensors::all(&bytes, &place);
+        #[cfg(feature = "safetensors")]
+        return super::safetensors::all(bytes, place);
+        #[cfg(not(feature = "safetensors"))]
+        return Err(Error::format(place, "neither an .npz file nor an .npy file"));
     }
-    of_npz(&bytes, &place, |_| true)
+    of_npz(bytes, place, |_| true)
 }
 
 /// The arrays of the `.npz` file `bytes` whose names are wanted, in order.
@@ -103,6 +113,7 @@ pub(super) fn for_inputs(path: &Path, names: impl Iterator<Item = [String; 2]>) 
 }
 
 /// The whole numbers of the array `name` in the `.npz` file `bytes`.
+#[cfg(feature = "safetensors")]
 pub(super) fn labels(bytes: &[u8], name: &str, place: &str) -> Result<Vec<i64>> {
     let array = named(bytes, name, place)?;
     match array.values.iter().find(|value| value.fract() != 0.0) {

@@ -7,7 +7,10 @@ use crate::file::{FileKind, write_file};
 use crate::model::Model;
 use crate::{Error, Result};
 #[cfg(feature = "keras")]
-use {super::hdf5::WeightsFile, super::keras::Archive, super::keras_write, crate::budget::Meter};
+use {
+    super::hdf5::WeightsFile, super::keras::Archive, super::keras_write, crate::Variable, crate::budget::Meter,
+    crate::layers::Layer, std::collections::HashMap, std::sync::Arc,
+};
 
 impl Model {
     /// Replaces the values of all weights by those in a file, whose content says which it is:
@@ -73,7 +76,7 @@ impl Model {
         let bytes = match name {
             #[cfg(feature = "keras")]
             name if name.ends_with(".keras") => {
-                let bytes = keras_write::keras(self, None, &place)?;
+                let bytes = keras_write::keras(self, None, &Layer::get_weights, &place)?;
                 let lost = self.notes().get("not_kept").and_then(serde_json::Value::as_array);
                 for lost in lost.into_iter().flatten().filter_map(serde_json::Value::as_str) {
                     log::warn!(
@@ -84,7 +87,7 @@ impl Model {
                 bytes
             }
             #[cfg(feature = "keras")]
-            name if name.ends_with(".weights.h5") => keras_write::weights(self, None, &place)?,
+            name if name.ends_with(".weights.h5") => keras_write::weights(self, None, &Layer::get_weights, &place)?,
             #[cfg(feature = "safetensors")]
             name if name.ends_with(".safetensors") => {
                 let places = places(self);
@@ -110,6 +113,31 @@ impl Model {
         };
         write_file(path, &bytes, FileKind::Model)
     }
+
+    /// The bytes of the `.keras` file that [`save`](Self::save) writes, without blocking, as a browser needs it. The weights are
+    /// those of the moment when it is first polled.
+    ///
+    /// # Errors
+    /// Those of [`save`](Self::save).
+    ///
+    /// ```no_run
+    /// # async fn copied(model: &wgpu_conv::model::Model) -> wgpu_conv::Result<wgpu_conv::model::Model> {
+    /// let file = model.to_keras_async().await?;
+    /// wgpu_conv::model::Model::from_bytes(model.gpu(), &file)
+    /// # }
+    /// ```
+    #[cfg(feature = "keras")]
+    pub async fn to_keras_async(&self) -> Result<Vec<u8>> {
+        let weights: Vec<Variable> = self.weights().into_iter().map(|(_, weight)| weight.clone()).collect();
+        let read = Variable::reading_all(self.gpu(), &weights.iter().collect::<Vec<_>>())?.await?;
+        let values: HashMap<_, _> = weights.iter().map(|weight| Arc::as_ptr(weight.data())).zip(read).collect();
+        let of = |layer: &Layer| {
+            // Each weight of the model has been read.
+            let known = |weight: &Variable| values.get(&Arc::as_ptr(weight.data())).cloned();
+            layer.weights().iter().map(|weight| known(weight).map_or_else(|| weight.read(), Ok)).collect()
+        };
+        keras_write::keras(self, None, &of, self.name())
+    }
 }
 
 /// Saves `model` with its `training` as a `.keras` file at `path`.
@@ -123,7 +151,7 @@ pub(crate) fn save_training(model: &Model, training: &super::TrainingState, path
         let rule = "the name of a file with the state of a training must end in .keras";
         return Err(Error::invalid("path", rule, format!("path={place}")));
     }
-    write_file(path, &keras_write::keras(model, Some(training), &place)?, FileKind::Model)
+    write_file(path, &keras_write::keras(model, Some(training), &Layer::get_weights, &place)?, FileKind::Model)
 }
 
 /// The layers of `model` in Keras's order.

@@ -329,7 +329,7 @@ impl InputReader {
     }
 
     /// The error where of a file's tensors not one alone fits.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", all(feature = "keras", feature = "npy")))]
     pub(super) fn not_one(&self, fitting: usize, place: &str, contents: &str) -> Error {
         let one = self.one();
         let problem = format!(
@@ -338,9 +338,9 @@ impl InputReader {
         Error::format(place, problem)
     }
 
-    #[cfg(not(all(feature = "keras", feature = "npy", feature = "safetensors")))]
+    #[cfg(not(all(feature = "keras", feature = "npy")))]
     fn read_npz(&self, _: &Path, place: &str) -> Result<HostTensor> {
-        Err(feature_off(place, "keras`, `npy` and `safetensors"))
+        Err(feature_off(place, "keras` and `npy"))
     }
 
     #[cfg(not(feature = "safetensors"))]
@@ -531,7 +531,7 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
     let found = match ending(path).as_str() {
         #[cfg(feature = "safetensors")]
         "safetensors" => super::safetensors::read_named(path, names)?,
-        #[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+        #[cfg(all(feature = "keras", feature = "npy"))]
         "npz" => super::arrays::for_inputs(path, names)?,
         _ => None,
     };
@@ -550,8 +550,8 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
     let there = match ending(path).as_str() {
         #[cfg(feature = "safetensors")]
         "safetensors" => super::safetensors::shapes(path)?,
-        #[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
-        "npz" => super::read_arrays(path)?.into_iter().map(|(name, array)| (name, array.shape)).collect(),
+        #[cfg(all(feature = "keras", feature = "npy"))]
+        "npz" => super::arrays::read_arrays(path)?.into_iter().map(|(name, array)| (name, array.shape)).collect(),
         _ => Vec::new(),
     };
     let there: Vec<_> = there.iter().map(|(name, shape)| format!("{name:?} {shape}")).collect();

@@ -604,7 +604,7 @@ impl<R: Read + Seek> Archive<'_, R> {
     ///
     /// # Errors
     /// [`Error::Format`] for a name that is no text.
-    #[cfg(all(feature = "npy", feature = "safetensors"))]
+    #[cfg(feature = "npy")]
     pub(super) fn names(&self) -> Result<Vec<String>> {
         let broken = |error: zip::result::ZipError| Error::format(self.place, error.to_string());
         self.zip.file_names().map(|name| name.map(std::borrow::Cow::into_owned).map_err(broken)).collect()

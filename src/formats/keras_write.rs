@@ -15,16 +15,19 @@ use super::keras::{TrainingState, refused};
 use super::weights::{ModelPart, group_of, parts, reads_of, sibling};
 use crate::layers::{Layer, OPERATORS};
 use crate::model::{Block, Model, Port};
-use crate::{Error, PartialShape, Result};
+use crate::{Error, HostTensor, PartialShape, Result};
 
 /// The release of Keras whose form is written.
 const KERAS_VERSION: &str = "3.15.1";
+
+/// What gives the weights of a layer: where the host can wait for the device, [`Layer::get_weights`].
+pub(super) type Read<'a> = &'a dyn Fn(&Layer) -> Result<Vec<HostTensor>>;
 
 /// The bytes of a `.keras` file of `model`, with its `training` if any, to be called `place`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] listing all layers that Keras does not have; [`Error::Format`] for what a file cannot hold.
-pub(super) fn keras(model: &Model, training: Option<&TrainingState>, place: &str) -> Result<Vec<u8>> {
+pub(super) fn keras(model: &Model, training: Option<&TrainingState>, read: Read<'_>, place: &str) -> Result<Vec<u8>> {
     model.require_on_device("a .keras file")?;
     let mut foreign = Vec::new();
     let mut config = of_model(model, "", &mut foreign);
@@ -34,11 +37,11 @@ pub(super) fn keras(model: &Model, training: Option<&TrainingState>, place: &str
     if !foreign.is_empty() {
         return Err(refused(&format!("{} as a .keras file", model.name()), "written", &foreign));
     }
-    let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": date(SystemTime::now())});
+    let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": date(now())});
     let entries = [
         ("metadata.json", metadata.to_string().into_bytes()),
         ("config.json", config.to_string().into_bytes()),
-        ("model.weights.h5", weights(model, training, place)?),
+        ("model.weights.h5", weights(model, training, read, place)?),
     ];
     archive(entries, place)
 }
@@ -63,8 +66,8 @@ pub(super) fn archive<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, Vec<u
 ///
 /// # Errors
 /// [`Error::Format`] for what HDF5 cannot hold.
-pub(super) fn weights(model: &Model, training: Option<&TrainingState>, place: &str) -> Result<Vec<u8>> {
-    let group = group(model, String::new(), model.name().to_owned())?;
+pub(super) fn weights(model: &Model, training: Option<&TrainingState>, read: Read<'_>, place: &str) -> Result<Vec<u8>> {
+    let group = group(model, read, String::new(), model.name().to_owned())?;
     let Some(TrainingState { compile_config, iterations, values, loss_scale }) = training else {
         return hdf5::write(&group, None, place);
     };
@@ -74,7 +77,7 @@ pub(super) fn weights(model: &Model, training: Option<&TrainingState>, place: &s
     hdf5::write(&group, Some(&OptimizerGroup { name, iterations, values, loss_scale }), place)
 }
 
-fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
+fn group(model: &Model, read: Read<'_>, group: String, name: String) -> Result<WeightsGroup> {
     let names = KerasNames::of(model);
     let mut siblings = HashMap::new();
     let layers = parts(model).into_iter().map(|part| match part {
@@ -86,10 +89,10 @@ fn group(model: &Model, group: String, name: String) -> Result<WeightsGroup> {
         ModelPart::Block(index) => {
             let (group, name) = (group_of(model, index, &mut siblings), names.blocks[index].clone());
             match &model.blocks()[index] {
-                Block::Model(model) => self::group(model, group, name),
+                Block::Model(model) => self::group(model, read, group, name),
                 Block::Layer(layer) => {
                     let of = if group.starts_with("@@") { "" } else { layer.config().describe().weights_of() };
-                    Ok(WeightsGroup { group, name, of, values: layer.get_weights()?, ..WeightsGroup::default() })
+                    Ok(WeightsGroup { group, name, of, values: read(layer)?, ..WeightsGroup::default() })
                 }
             }
         }
@@ -438,6 +441,16 @@ fn structured(template: &Json, reads: Vec<Json>) -> Json {
             Err(several) => several.into(),
         },
     }
+}
+
+/// The time; where there is no clock, as for WebAssembly without JavaScript, that from which times are counted.
+fn now() -> SystemTime {
+    #[cfg(not(target_arch = "wasm32"))]
+    return SystemTime::now();
+    #[cfg(all(target_arch = "wasm32", feature = "web-train"))]
+    return UNIX_EPOCH + Duration::from_secs((js_sys::Date::now() / 1e3) as u64);
+    #[cfg(all(target_arch = "wasm32", not(feature = "web-train")))]
+    UNIX_EPOCH
 }
 
 /// `time` in Keras's form, in UTC.

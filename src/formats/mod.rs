@@ -25,7 +25,7 @@
 //! 4. A target in `tests/fuzz.rs`, files in `tests/files.rs`, endings in `bin/wgpu-conv/main.rs`, rows in `docs/layers.md`. Nobody
 //!    asks for these.
 
-#[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+#[cfg(all(feature = "keras", feature = "npy"))]
 mod arrays;
 #[cfg(feature = "keras")]
 mod composites;
@@ -98,7 +98,9 @@ mod statistics;
 #[cfg(any(feature = "keras", feature = "safetensors"))]
 mod weights;
 
-#[cfg(all(feature = "keras", feature = "npy", feature = "safetensors"))]
+#[cfg(all(feature = "web-train", target_arch = "wasm32"))]
+pub(crate) use arrays::arrays_of;
+#[cfg(all(feature = "keras", feature = "npy"))]
 pub use arrays::read_arrays;
 
 pub use crate::budget::Budget;

@@ -23,7 +23,7 @@ pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<FileArra
 ///
 /// # Errors
 /// Those of [`parse`]; [`Error::Format`] for a number that f32 does not hold exactly.
-#[cfg(all(feature = "keras", feature = "safetensors"))]
+#[cfg(feature = "keras")]
 pub(super) fn parse_whole(bytes: &[u8], place: &str, meter: &Meter) -> Result<FileArray> {
     parse_kinds(bytes, place, meter, true)
 }

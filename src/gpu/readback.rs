@@ -55,16 +55,29 @@ impl Gpu {
 
     /// [`read_after`](Self::read_after) without blocking.
     pub(crate) async fn read_after_async(&self, commands: Commands, sources: &[BufferBinding]) -> Result<Vec<Vec<u8>>> {
+        self.reading_after(commands, sources)?.await
+    }
+
+    /// Submits `commands`, at once, and gives the bytes of each of `sources` after them when it is awaited, whatever is submitted
+    /// until then.
+    pub(crate) fn reading_after(
+        &self,
+        commands: Commands,
+        sources: &[BufferBinding],
+    ) -> Result<impl Future<Output = Result<Vec<Vec<u8>>>> + use<>> {
         let (all, submission) = self.begin(commands, sources)?;
         #[cfg(not(target_arch = "wasm32"))]
         self.poll_until(submission)?;
         #[cfg(target_arch = "wasm32")]
         drop(submission);
-        let mut read = Vec::with_capacity(all.len());
-        for pending in all {
-            read.push(self.finish(pending).await?);
-        }
-        Ok(read)
+        let gpu = self.clone();
+        Ok(async move {
+            let mut read = Vec::with_capacity(all.len());
+            for pending in all {
+                read.push(gpu.finish(pending).await?);
+            }
+            Ok(read)
+        })
     }
 
     /// Blocks until everything submitted so far has run.

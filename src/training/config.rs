@@ -1,4 +1,4 @@
-//! Config maps of optimizers, schedules, losses, metrics, and of how a model was compiled, as Keras writes and reads them.
+//! Config maps of optimizers, schedules, losses and metrics, as Keras writes and reads them.
 //!
 //! Each is `{"module", "class_name", "config", "registered_name"}`, or a bare name for the defaults. What is not known is an
 //! error, never left out.

@@ -9,6 +9,8 @@
 mod backup;
 mod callback;
 #[cfg(feature = "keras")]
+mod compile_config;
+#[cfg(feature = "keras")]
 mod config;
 mod confusion;
 mod data;
@@ -40,6 +42,8 @@ pub use loss::{Loss, LossClass, Reduction};
 pub use metric::Metric;
 pub use optimizer::{LossScaling, Optimizer, OptimizerClass, OptimizerState};
 pub use schedule::Schedule;
+#[cfg(all(feature = "web-train", target_arch = "wasm32"))]
+pub(crate) use trainer::output_names;
 pub use trainer::{CompileOptions, Trainer};
 
 use crate::{Result, Tensor};

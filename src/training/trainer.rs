@@ -595,7 +595,7 @@ pub(super) fn check_batch(batch_size: usize) -> Result<()> {
 }
 
 /// The names of a model's outputs: those of what makes them.
-pub(super) fn output_names(model: &Model) -> Vec<String> {
+pub(crate) fn output_names(model: &Model) -> Vec<String> {
     let name = |port: &Port| match *port {
         Port::Input(input) => model.inputs()[input].name.clone(),
         Port::Output(node, _) => model.blocks()[model.nodes()[node].block].name().to_owned(),

@@ -560,6 +560,17 @@ async function arithmetic(details, layer, description) {
     layer.sum();
 }
 
+/**
+ * A worker of the page's own text, for this `kind` of work. A page from a file may start one where that imports nothing and is no
+ * module: the glue stands in it, which has these names.
+ */
+function held(kind, glue, names) {
+    const library = text(glue).replace(/^export \{.*$/m, "").replace(/^export /gm, "").replaceAll("import.meta.url", "location.href");
+    const libraries = `const libraries = { ${kind}: () => ({ default: __wbg_init, ${names} }) };`;
+    const own = `${library}\n${text("worker").replace(/^const libraries = .*$/m, libraries)}`;
+    return new Worker(URL.createObjectURL(new Blob([own], { type: "text/javascript" })));
+}
+
 // The beginning.
 (async () => {
     wipe();
@@ -580,11 +591,7 @@ async function arithmetic(details, layer, description) {
             }
             bytes = new Uint8Array(await answer.arrayBuffer());
         } else {
-            // A page from a file may start a worker of its own text where that imports nothing and is no module: the glue stands in it.
-            const glue = text("glue").replace(/^export \{.*$/m, "").replace(/^export /gm, "").replaceAll("import.meta.url", "location.href");
-            const own = `${glue}\n${text("worker").replace(/^import .*$/m, "const init = __wbg_init;")}`;
-            const address = URL.createObjectURL(new Blob([own], { type: "text/javascript" }));
-            remote = await RemoteModel.open(new Worker(address), decoded("module"));
+            remote = await RemoteModel.open(held("run", "glue", "Gpu, Model"), decoded("module"));
             bytes = decoded("file");
         }
         await load(bytes, document.title);

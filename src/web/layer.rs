@@ -3,6 +3,7 @@
 use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 
+use super::look::time_of;
 use super::{Gpu, Result, values};
 use crate::layers::{self, LayerConfig, ReadOptions};
 use crate::{PartialShape, Shape, Tensor};
@@ -49,6 +50,7 @@ impl Layer {
         let output = self.0.call_all(&inputs.collect::<crate::Result<Vec<_>>>()?)?;
         Ok(values::of_slice(output.shape().dims(), &output.read_async::<f32>().await?))
     }
+
     /// How long it takes on inputs of zeros of these shapes, in milliseconds, without their way to the GPU and the result's way
     /// back: the mean of `runs`.
     pub async fn time(
@@ -59,6 +61,6 @@ impl Layer {
         let gpu = self.0.gpu();
         let zeros = |shape: &Shape| Tensor::from_slice(gpu, shape, &vec![0.0_f32; shape.dims().iter().product()]);
         let inputs = values::shapes(&shapes)?.iter().map(zeros).collect::<crate::Result<Vec<_>>>()?;
-        super::time_of(gpu, &self.0, &inputs, runs).await
+        time_of(gpu, &self.0, &inputs, runs).await
     }
 }

@@ -4,21 +4,35 @@
 //! (`worker.js`, `remote.js`), and the README of the package. Nothing here computes; a browser waits for nothing, so whatever
 //! reads a result is a promise.
 //!
+//! There are two modules in that package, so that who only runs models need not load what trains them: one with the feature
+//! `web`, and one with `web-train`. Both have models and arrays.
+//!
 //! - `model.rs`: models from files
-//! - `layer.rs`: single layers of Keras's configs
 //! - `values.rs`: arrays on their way between the two languages
+//! - `look.rs` (`web`): what is in a file, and what each layer makes and takes
+//! - `layer.rs` (`web`): single layers of Keras's configs
+//! - `training.rs` (`web-train`): training, and the files that it is made from and ends in
 
+#[cfg(feature = "web")]
 mod layer;
+#[cfg(feature = "web")]
+mod look;
 mod model;
+#[cfg(feature = "web-train")]
+mod training;
 mod values;
 
-use futures_intrusive::channel::shared::oneshot_channel;
 use js_sys::{Object, Reflect};
+#[cfg(feature = "web")]
 pub use layer::Layer;
+#[cfg(feature = "web")]
+pub use look::inspect;
 pub use model::Model;
+#[cfg(feature = "web-train")]
+pub use training::read_arrays;
 use wasm_bindgen::prelude::*;
 
-use crate::{AdapterChoice, Commands, Tensor, layers, wgpu};
+use crate::{AdapterChoice, wgpu};
 
 /// What a method that can fail returns: the crate's error becomes JavaScript's `Error` with the same message.
 type Result<T> = std::result::Result<T, JsError>;
@@ -27,9 +41,6 @@ type Result<T> = std::result::Result<T, JsError>;
 extern "C" {
     #[wasm_bindgen(js_namespace = console)]
     fn error(text: &str);
-    /// Milliseconds.
-    #[wasm_bindgen(js_namespace = performance)]
-    fn now() -> f64;
 }
 
 /// Says what a panic says, which a trap alone does not.
@@ -75,55 +86,8 @@ fn require_webgpu() -> Result<()> {
     Err(JsError::new(advice))
 }
 
-/// What is in a model file, a `.keras`, `.h5` or ONNX file, and all that would stand in the way of building it; nothing is
-/// computed, and no WebGPU is needed.
-#[wasm_bindgen(unchecked_return_type = "Contents")]
-pub fn inspect(bytes: &[u8]) -> Result<JsValue> {
-    let contents = crate::formats::inspect_bytes(bytes)?;
-    let layers = contents.layers.iter().map(|(name, class)| serde_json::json!({"name": name, "class": class}));
-    let obstacles =
-        contents.obstacles.iter().map(|it| serde_json::json!({"name": it.name, "kind": it.kind, "reason": it.reason}));
-    values::from_json(&serde_json::json!({
-        "format": contents.format,
-        "name": contents.name,
-        "layers": layers.collect::<Vec<_>>(),
-        "obstacles": obstacles.collect::<Vec<_>>(),
-    }))
-}
-
 /// `object.name = value`.
 fn set(object: &Object, name: &str, value: impl Into<JsValue>) {
     // Nothing refuses a property of a new object.
     let _ = Reflect::set(object, &name.into(), &value.into());
-}
-
-/// How long a layer takes on these inputs, in milliseconds: the mean of `runs` in one submission, from which the time of an
-/// empty one is taken away.
-async fn time_of(gpu: &crate::Gpu, layer: &layers::Layer, inputs: &[Tensor], runs: u32) -> Result<f64> {
-    let runs = runs.max(1);
-    let run = |count: u32| {
-        let mut commands = Commands::new(gpu);
-        for _ in 0..count {
-            layer.record_all(&mut commands, inputs)?;
-        }
-        commands.submit()
-    };
-    run(1)?;
-    done(gpu).await;
-    let start = now();
-    run(1)?;
-    done(gpu).await;
-    let one = now();
-    run(1 + runs)?;
-    done(gpu).await;
-    Ok((((now() - one) - (one - start)) / f64::from(runs)).max(0.0))
-}
-
-/// When everything submitted has run.
-async fn done(gpu: &crate::Gpu) {
-    let (sender, receiver) = oneshot_channel();
-    gpu.queue().on_submitted_work_done(move || {
-        let _ = sender.send(());
-    });
-    receiver.receive().await;
 }

@@ -3,16 +3,15 @@
 use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 
-use super::{Gpu, Result, set, time_of, values};
+use super::{Gpu, Result, set, values};
 use crate::formats::InputReader;
 use crate::model::LayerKey;
-use crate::view::{Page, Viewer};
-use crate::{HostTensor, PartialShape, Tensor, model};
+use crate::{HostTensor, PartialShape, model};
 
 /// A network that runs as one program: from a file, with its weights.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct Model(model::Model);
+pub struct Model(pub(super) model::Model);
 
 #[wasm_bindgen]
 impl Model {
@@ -93,42 +92,6 @@ impl Model {
         Ok(self.0.warm_up_async(&values::shapes(&shapes)?).await?)
     }
 
-    /// What the inputs are and each layer makes of them, for the first of the batch: each layer runs by itself.
-    #[wasm_bindgen(js_name = layerOutputs, unchecked_return_type = "LayerOutput[]")]
-    pub async fn layer_outputs(
-        &self,
-        #[wasm_bindgen(unchecked_param_type = "HostTensor[]")] inputs: Array,
-    ) -> Result<Array> {
-        let mut viewer = Viewer::new(&self.0);
-        viewer.predict_async(&values::hosts(&inputs)?).await?;
-        let layers = viewer.layers().iter().map(|layer| {
-            let (dims, made) = (layer.output_shape().unwrap_or_default(), layer.neural_value().unwrap_or_default());
-            let object = values::of_slice(dims, made);
-            set(&object, "name", layer.name());
-            object
-        });
-        Ok(layers.collect())
-    }
-
-    /// How long each layer takes on these inputs by itself, in milliseconds: the mean of `runs` in one submission, from which
-    /// the time of an empty one is taken away.
-    #[wasm_bindgen(js_name = layerTimes)]
-    pub async fn layer_times(
-        &self,
-        #[wasm_bindgen(unchecked_param_type = "HostTensor[]")] inputs: Array,
-        runs: u32,
-    ) -> Result<Vec<f64>> {
-        let gpu = self.0.gpu();
-        let inputs = values::hosts(&inputs)?;
-        let inputs = inputs.iter().map(|input| Tensor::from_slice(gpu, &input.shape, &input.values));
-        let recorded = self.0.call_recorded(&inputs.collect::<crate::Result<Vec<_>>>()?)?;
-        let mut times = Vec::with_capacity(recorded.len());
-        for layer in &recorded {
-            times.push(time_of(gpu, &layer.layer, &layer.inputs, runs).await?);
-        }
-        Ok(times)
-    }
-
     /// The weights of a layer, by the name that [`layers`](Self::layers) tells.
     #[wasm_bindgen(js_name = layerWeights, unchecked_return_type = "Weight[]")]
     pub async fn layer_weights(&self, name: String) -> Result<Array> {
@@ -142,19 +105,27 @@ impl Model {
         Ok(weights)
     }
 
+    /// Replaces all weights, in the order of the layers and of Keras in each: those that training has changed, or others of the
+    /// same shapes.
+    #[wasm_bindgen(js_name = setWeights)]
+    pub fn set_weights(&self, #[wasm_bindgen(unchecked_param_type = "HostTensor[]")] weights: Array) -> Result<()> {
+        let (own, given) = (self.0.weights(), values::hosts(&weights)?);
+        let fit =
+            own.len() == given.len() && own.iter().zip(&given).all(|((_, own), given)| *own.shape() == given.shape);
+        if !fit {
+            let shapes = own.iter().map(|(path, weight)| format!("{path} {}", weight.shape())).collect::<Vec<_>>();
+            let rule = format!("weights must be given for {}", shapes.join(", "));
+            let received = given.iter().map(|given| given.shape.to_string()).collect::<Vec<_>>().join(", ");
+            return Err(crate::Error::invalid("weights", rule, received).into());
+        }
+        Ok(own.iter().zip(&given).try_for_each(|((_, own), given)| own.assign(given))?)
+    }
+
     /// The input that a picture is, whose pixels are red, green, blue and alpha, as `ImageData` has them: converted to the
     /// model's channels, and scaled as the model's first layers ask for. It must have the size of the model's input.
     #[wasm_bindgen(js_name = pixels, unchecked_return_type = "HostTensor")]
     pub fn pixels(&self, height: usize, width: usize, rgba: &[u8]) -> Result<Object> {
         Ok(values::of_host(&InputReader::new(&self.0)?.pixels([height, width], rgba)?))
-    }
-
-    /// The model as a page of HTML without values, its shapes those for these inputs.
-    pub async fn page(&self, #[wasm_bindgen(unchecked_param_type = "HostTensor[]")] inputs: Array) -> Result<String> {
-        let mut viewer = Viewer::new(&self.0);
-        viewer.predict_async(&values::hosts(&inputs)?).await?;
-        viewer.clear();
-        Ok(viewer.page(&Page::new())?)
     }
 }
 

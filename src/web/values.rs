@@ -63,6 +63,15 @@ pub(super) fn hosts(values: &Array) -> Result<Vec<HostTensor>> {
     values.iter().map(|value| host(&value)).collect()
 }
 
+/// Arrays in a list, or one by itself.
+#[cfg(feature = "web-train")]
+pub(super) fn one_or_more(value: &JsValue) -> Result<Vec<HostTensor>> {
+    match value.dyn_ref::<Array>() {
+        Some(several) => hosts(several),
+        None => Ok(vec![host(value)?]),
+    }
+}
+
 pub(super) fn extents(dims: &[f64]) -> Result<Vec<usize>> {
     dims.iter().map(|&dim| extent(&dim.into())).collect()
 }
