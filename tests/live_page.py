@@ -3,11 +3,12 @@
 
     wgpu-conv view digits.keras --live target/web -o live.html
     python3 tests/live_page.py live.html FOLDER_OF_THE_DIGITS [--screenshots DIR]
-    wgpu-conv view digits.keras --live target/web -o live
+    wgpu-conv view digits.keras --live target/web --train examples/digits.npz -o live
     python3 tests/live_page.py live FOLDER_OF_THE_DIGITS
 
 Opens the page from its file, or, where it is a folder, from a server of its own, in a headless Chromium on its own software WebGPU, draws a digit with the pointer and one with
-the keyboard, opens layers, checks the arithmetic of a window, drops a picture, a model and a file that is none, and turns a camera on. Where there is
+the keyboard, opens layers, checks the arithmetic of a window, drops a picture, a model and a file that is none, and turns a camera on. A page that trains its
+model does so from random weights. Where there is
 no Chromium it says so and succeeds, unless REQUIRE_CHROMIUM=1.
 """
 
@@ -109,6 +110,41 @@ def check_scene(browser, place, shots):
     draw(browser, SEVEN)
 
 
+def check_training(browser, shots):
+    """From random weights to most of the samples, by keyboard; the curves, the kernels and the scores follow."""
+    told = "document.getElementById('learned')"
+    assert "Press Train" in browser.value(f"{told}.textContent"), browser.value(f"{told}.textContent")
+    draw(browser, SEVEN)
+    kernels = "[...document.querySelectorAll('#filters canvas')].map((canvas) => canvas.toDataURL()).join()"
+    before = browser.value("Array.from(layers[2].values)")
+    browser.value("document.getElementById('epochs').value = 40; document.getElementById('learn').focus()")
+    browser.key("Enter", "Enter", 13, "\r")
+    browser.wait(f"/^Epoch 1 of 40/.test({told}.textContent) || {told}.classList.contains('wrong')", 120)
+    first = browser.value(kernels)
+    assert first, browser.value(f"{told}.textContent")
+    # The model that learns answers while it does.
+    draw(browser, ONE)
+    browser.wait(f"/^Epoch ([4-9]|..) of 40/.test({told}.textContent)", 240)
+    browser.value("document.querySelector('.train').scrollIntoView()")
+    browser.shot(shots, "live-training")
+    assert browser.value(kernels) != first, "the kernels are redrawn"
+    labels = browser.value("[...document.querySelectorAll('#curves svg')].map((svg) => svg.getAttribute('aria-label'))")
+    assert [label.split()[0] for label in labels] == ["loss", "accuracy"] and "of validation" in labels[0], labels
+    assert browser.value("document.querySelectorAll('#curves circle.validated').length") >= 8, "a point for each epoch and curve"
+    assert browser.value("document.getElementById('learn').textContent") == "Stop"
+    # Drawing has taken the focus.
+    browser.value("document.getElementById('learn').focus()")
+    browser.key("Enter", "Enter", 13, "\r")
+    browser.wait("window.trainings", 120)
+    words = browser.value(f"{told}.textContent")
+    assert words.startswith("Stopped. Epoch"), words
+    reached = {name: float(value) for name, value in (pair.split(" ") for pair in words.split(": ")[1].split(", "))}
+    assert reached["accuracy"] > 0.9 and reached["loss"] < 0.5, words
+    draw(browser, SEVEN)
+    assert browser.value("Array.from(layers[2].values)") != before, "what layers make is by the new weights"
+    print(f"the page trains: {words}")
+
+
 def check(browser, page, material, shots):
     browser.window(1200, 900)
     browser.media(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
@@ -129,6 +165,12 @@ def check(browser, page, material, shots):
     browser.shot(shots, "live-seven")
     draw(browser, ONE)
     assert browser.value(BEST) == "1", browser.value(BEST)
+
+    if browser.value("learning !== null"):
+        check_training(browser, shots)
+        # Back to the weights of the file.
+        browser.load(page)
+        browser.wait("window.began", 120)
 
     # By keyboard: the pen is put down in the middle and moved.
     browser.value("document.getElementById('wipe').click(); document.getElementById('pad').focus()")

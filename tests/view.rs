@@ -351,6 +351,22 @@ fn a_live_page_holds_all_it_computes_with() {
     assert!(beside.contains("id=\"live-beside\">wgpu-conv/worker.js model.keras</script>"));
     assert!(beside.contains("worker-src 'self'; connect-src 'self'") && !beside.contains("worker-src blob:"));
     assert!(!beside.contains("id=\"live-module\"") && !beside.contains("id=\"live-file\""));
+    // A page that trains has the module for that, too, and samples where there are some.
+    let training = |samples: Option<&[u8]>| Live::training(&package, b"model".to_vec(), samples.map(<[u8]>::to_vec));
+    assert!(training(None).unwrap_err().to_string().contains("wgpu_conv_train_bg.wasm"));
+    for name in ["wgpu_conv_train_bg.wasm", "wgpu_conv_train.js"] {
+        write(name, name);
+    }
+    let learns = viewer.page(&Page::new().live(training(Some(b"samples")).unwrap())).unwrap();
+    assert!(learns.contains("id=\"live-samples\">c2FtcGxlcw==</script>") && learns.contains("id=\"live-train-glue\">"));
+    assert!(learns.contains("id=\"learn\"") && learns.contains("\nclass Learning") && !page.contains("Learning {"));
+    let waits = viewer.page(&Page::new().live(training(None).unwrap())).unwrap();
+    assert!(waits.contains("id=\"live-train-module\">") && !waits.contains("id=\"live-samples\""));
+    let (live, files) = training(Some(b"samples")).unwrap().beside("model.keras");
+    let names: Vec<_> = files[4..].iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["wgpu-conv/wgpu_conv_train_bg.wasm", "wgpu-conv/wgpu_conv_train.js", "samples.npz"]);
+    let beside = viewer.page(&Page::new().live(live)).unwrap();
+    assert!(beside.contains("id=\"live-beside\">wgpu-conv/worker.js model.keras samples.npz</script>"));
     let still = viewer.page(&Page::new()).unwrap();
     assert!(!still.contains("wasm-unsafe-eval") && !still.contains("id=\"pad\"") && !still.contains("RemoteModel"));
 }

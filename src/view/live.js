@@ -13,9 +13,13 @@ let remote = null;
 let loaded = null;
 /** What is to be shown next: a function that gives the model's inputs. */
 let wanted = null;
+/** What was shown last. */
+let current = null;
 let busy = false;
 /** The arrays that the layers show, by their places. */
 let shown = [];
+/** What a page has besides that trains its model: train.js. */
+const learning = document.getElementById("learn") && new Learning();
 
 function say(words, wrong = false) {
     state.textContent = words;
@@ -42,7 +46,7 @@ const zeros = () => loaded.inputShapes.map((shape) => {
 
 /** Has the model see what this gives, as soon as it has seen what it sees now. */
 async function see(inputs) {
-    wanted = inputs;
+    wanted = current = inputs;
     if (busy || !loaded) {
         return;
     }
@@ -287,7 +291,13 @@ shutter.addEventListener("click", () => (film ? cameraOff() : shoot().catch(prob
 async function take(file) {
     cameraOff();
     try {
-        if (file.type.startsWith("image/")) {
+        if (/\.npz$/i.test(file.name)) {
+            if (!learning) {
+                throw new Error("samples are for a page that trains its model: wgpu-conv view --live PACKAGE --train writes one");
+            }
+            await learning.stop();
+            learning.given(async () => new Uint8Array(await file.arrayBuffer()), file.name);
+        } else if (file.type.startsWith("image/")) {
             if (!loaded || !size()) {
                 throw new Error("pictures are for models with one input of height, width and channels; received a picture for another");
             }
@@ -326,6 +336,7 @@ addEventListener("drop", (event) => {
 /** Shows another model, called `name`, instead of the one before. */
 async function load(bytes, name) {
     say(`Loading ${name}.`);
+    await learning?.stop();
     const [told, before] = [await remote.load(bytes), loaded];
     loaded = told;
     if (before) {
@@ -342,6 +353,7 @@ async function load(bytes, name) {
     }
     furnish();
     await see(before ? zeros : begun());
+    learning?.loaded();
     // Each layer by itself, when there is time.
     const times = await remote.layerTimes(before || !size() ? zeros() : await drawn(), 5);
     times.forEach((time, index) => {
@@ -390,30 +402,39 @@ function begun() {
 function furnish() {
     loaded.layers.forEach((description, index) => {
         const layer = layers[loaded.inputShapes.length + index];
-        const fold = (kind, title) => {
-            const [details, summary] = ["details", "summary"].map((tag) => document.createElement(tag));
+        // `redraw` is made of the fold, and shows the weights as they are then.
+        const fold = (kind, title, redraw) => {
+            const [details, summary, within] = ["details", "summary", "div"].map((tag) => document.createElement(tag));
             details.className = kind;
             summary.textContent = title;
-            details.append(summary);
+            details.append(summary, within);
+            details.redraw = redraw(within, details);
+            details.addEventListener("toggle", () => details.open && details.redraw().catch(problem));
             layer.item.querySelector(".about").append(details);
-            return details;
         };
         if (/^(Depthwise)?Conv2D$|^Dense$|^BatchNormalization$/.test(description.class)) {
-            const details = fold("weights", "Weights");
-            details.addEventListener("toggle", () => details.open && details.children.length === 1
-                && weights(details, description.name).catch(problem));
+            fold("weights", "Weights", (within) => () => weights(within, description.name));
         }
         if (/^(Depthwise)?Conv2D$|^(Max|Average)Pooling2D$/.test(description.class)
             && description.config?.data_format !== "channels_first") {
-            const details = fold("sum", "How a value comes about");
-            details.addEventListener("toggle", () => details.open && details.children.length === 1
-                && arithmetic(details, layer, description).catch(problem));
+            fold("sum", "How a value comes about", (within, details) => arithmetic(within, details, layer, description));
         }
     });
 }
 
+/** Has everything that is open show the weights as they are now. */
+async function refresh() {
+    for (const details of document.querySelectorAll(".about details[open]")) {
+        await details.redraw();
+    }
+    if (current) {
+        await see(current);
+    }
+}
+
 /** Draws a layer's weights: a kernel as pictures, one for each of its filters and channels, and all as a histogram. */
-async function weights(details, name) {
+async function weights(within, name) {
+    const drawn = [];
     for (const { name: weight, values, shape } of await remote.layerWeights(name)) {
         const [least, most] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
         const [height, width] = shape.length === 4 ? shape : [1, 1];
@@ -439,8 +460,9 @@ async function weights(details, name) {
         }
         const caption = document.createElement("p");
         caption.textContent = `${weight}, ${shape.join(" × ")}: ${short(least)} to ${short(most)}, blue below zero, orange above`;
-        details.append(caption, canvas, histogram(values, least, most, `Histogram of ${weight} of ${name}`));
+        drawn.push(caption, canvas, histogram(values, least, most, `Histogram of ${weight} of ${name}`));
     }
+    within.replaceChildren(...drawn);
 }
 
 function histogram(values, least, most, title) {
@@ -504,23 +526,24 @@ function terms({ class: kind, config }, kernel, bias, input, output, map, row, c
         shown: output.values[(row * output.shape[1] + column) * output.shape[2] + map] };
 }
 
-/** Lets one choose a value of a layer, and shows what it is made of; it follows what the model sees. */
-async function arithmetic(details, layer, description) {
-    const weights = description.class.includes("Conv2D") ? await remote.layerWeights(description.name) : [];
-    const kernel = weights.find(({ name }) => name.endsWith("kernel"));
-    const bias = weights.find(({ name }) => name === "bias");
+/**
+ * Lets one choose a value of a layer, and shows what it is made of; it follows what the model sees. What it gives reads the weights
+ * anew.
+ */
+function arithmetic(within, details, layer, description) {
+    let [kernel, bias] = [];
     const bounds = { Map: layer.maps, Row: layer.height, Column: layer.width };
     const [choice, result] = ["div", "div"].map((tag) => document.createElement(tag));
     result.className = "over";
     const inputs = Object.entries(bounds).map(([name, count]) => {
         const [label, input] = ["label", "input"].map((tag) => document.createElement(tag));
         Object.assign(input, { type: "number", min: 0, max: count - 1, value: name === "Map" ? 0 : Math.floor(count / 2) });
-        input.addEventListener("input", () => layer.sum());
+        input.addEventListener("input", () => sum());
         label.append(name, input);
         choice.append(label);
         return input;
     });
-    layer.sum = () => {
+    const sum = () => {
         if (!details.open || !shown[layer.place]) {
             return;
         }
@@ -553,11 +576,17 @@ async function arithmetic(details, layer, description) {
         inputs[0].value = map;
         inputs[1].value = place(event.offsetY - y, layer.height);
         inputs[2].value = place(event.offsetX - x, layer.width);
-        layer.sum();
+        sum();
     };
     (layer.canvas ?? layer.image).addEventListener("click", chosen);
-    details.append(choice, result);
-    layer.sum();
+    within.append(choice, result);
+    return async () => {
+        const weights = description.class.includes("Conv2D") ? await remote.layerWeights(description.name) : [];
+        kernel = weights.find(({ name }) => name.endsWith("kernel"));
+        bias = weights.find(({ name }) => name === "bias");
+        layer.sum = sum;
+        sum();
+    };
 }
 
 /**
@@ -571,6 +600,15 @@ function held(kind, glue, names) {
     return new Worker(URL.createObjectURL(new Blob([own], { type: "text/javascript" })));
 }
 
+/** The bytes of a file beside the page. */
+async function fetched(what, file) {
+    const answer = await fetch(file);
+    if (!answer.ok) {
+        throw new Error(`the ${what} must lie beside the page as ${file}; the server answered ${answer.status}`);
+    }
+    return new Uint8Array(await answer.arrayBuffer());
+}
+
 // The beginning.
 (async () => {
     wipe();
@@ -582,17 +620,21 @@ function held(kind, glue, names) {
         }
         let bytes;
         if (part("beside")) {
-            // The model's file is named after the worker's.
-            const [worker, file] = part("beside").textContent.split(" ");
-            remote = await RemoteModel.open(new Worker(worker, { type: "module" }));
-            const answer = await fetch(file);
-            if (!answer.ok) {
-                throw new Error(`the model must lie beside the page as ${file}; the server answered ${answer.status}`);
+            // The model's file is named after the worker's, and after that the samples', if there are some.
+            const [worker, file, samples] = part("beside").textContent.split(" ");
+            const start = () => new Worker(worker, { type: "module" });
+            remote = await RemoteModel.open(start(), undefined, () => ({ worker: start() }));
+            bytes = await fetched("model", file);
+            if (samples) {
+                learning?.given(() => fetched("file of samples", samples), samples);
             }
-            bytes = new Uint8Array(await answer.arrayBuffer());
         } else {
-            remote = await RemoteModel.open(held("run", "glue", "Gpu, Model"), decoded("module"));
+            remote = await RemoteModel.open(held("run", "glue", "Gpu, Model"), decoded("module"),
+                () => ({ worker: held("train", "train-glue", "Gpu, Model, readArrays"), wasm: decoded("train-module") }));
             bytes = decoded("file");
+            if (part("samples")) {
+                learning?.given(async () => decoded("samples"), "the page");
+            }
         }
         await load(bytes, document.title);
         window.began = performance.now() - start;

@@ -17,24 +17,10 @@ use crate::{Error, Result};
 const PACKAGE: &str = "wgpu-conv";
 
 /// What a live page has for the input and the scores.
-pub(super) const ENDS: &str = "\
-<section class=\"ends\" aria-label=\"Input and output\">
-<div class=\"draw\">
-<canvas id=\"pad\" width=\"280\" height=\"280\" tabindex=\"0\" role=\"application\" aria-label=\"Pad to draw on: with the pointer, \
-or with the arrow keys; the space bar lifts and lowers the pen\"></canvas>
-<div class=\"acts\" role=\"group\" aria-label=\"Input\">
-<button type=\"button\" id=\"wipe\">Clear</button>
-<button type=\"button\" id=\"sample\" hidden>Sample</button>
-<button type=\"button\" id=\"camera\" aria-pressed=\"false\">Camera</button>
-<label class=\"file\">Picture<input type=\"file\" id=\"picture\" accept=\"image/*\"></label>
-<label class=\"file\">Model<input type=\"file\" id=\"own\" accept=\".keras,.h5,.onnx\"></label>
-</div>
-<p class=\"kind\">Draw, turn the camera on, or drop a picture or a model of your own anywhere on the page. Nothing leaves this machine.</p>
-</div>
-<div class=\"scores\" id=\"scores\"></div>
-<p id=\"state\" class=\"kind\" role=\"status\">Starting.</p>
-</section>
-";
+pub(super) const ENDS: &str = include_str!("live.html");
+
+/// What it has to train the model, where it does that.
+pub(super) const TRAINING: &str = include_str!("train.html");
 
 /// The package for JavaScript and a model, to be put in a page by [`Page::live`](super::Page::live).
 #[derive(Clone, PartialEq)]
@@ -43,10 +29,21 @@ pub struct Live(Delivery);
 #[derive(Clone, PartialEq)]
 enum Delivery {
     /// In the page.
-    Held { module: Vec<u8>, glue: Vec<u8>, worker: Vec<u8>, model: Vec<u8> },
-    /// In files beside it: the model's by this name.
-    Beside(String),
+    Held { module: Vec<u8>, glue: Vec<u8>, worker: Vec<u8>, model: Vec<u8>, training: Option<Training> },
+    /// In files beside it: the model's by this name, and whether it is trained, on samples in a file of another.
+    Beside { model: String, training: Option<Option<String>> },
 }
+
+/// The module that trains, and samples to train on.
+#[derive(Clone, PartialEq)]
+struct Training {
+    module: Vec<u8>,
+    glue: Vec<u8>,
+    samples: Option<Vec<u8>>,
+}
+
+/// What the file of the samples is called, beside a page.
+const SAMPLES: &str = "samples.npz";
 
 impl Live {
     /// The package in the folder `package`, as npm installs it or `.ci/web` makes it, and the file of a model, which
@@ -56,13 +53,7 @@ impl Live {
     /// [`Error::Format`] where the folder does not hold the package, and for one of another version than this crate.
     pub fn new(package: impl AsRef<Path>, model: Vec<u8>) -> Result<Self> {
         let package = package.as_ref();
-        let file = |name: &str| {
-            read(package.join(name)).map_err(|error| {
-                let rule = "a live page is made with the package for JavaScript: give the folder that `npm install wgpu-conv` or \
-                            `bash .ci/web` makes";
-                Error::format(package.display().to_string(), format!("{rule} ({error})"))
-            })
-        };
+        let file = |name: &str| file_of(package, name);
         let description = file("package.json")?;
         let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
         if !String::from_utf8_lossy(&description).contains(version) {
@@ -71,7 +62,33 @@ impl Live {
             return Err(Error::format(package.display().to_string(), problem));
         }
         let (module, glue, worker) = (file("wgpu_conv_bg.wasm")?, file("wgpu_conv.js")?, file("worker.js")?);
-        Ok(Self(Delivery::Held { module, glue, worker, model }))
+        Ok(Self(Delivery::Held { module, glue, worker, model, training: None }))
+    }
+
+    /// The same for a page that trains the model as well, a `.keras` or `.h5` file, on the reader's GPU, and shows how it learns.
+    /// `samples` are an `.npz` file with arrays called `x_train` and `y_train`, or `x` and `y`; those called `x_test` and `y_test`, or
+    /// `x_val` and `y_val`, are only measured by. Without, the page waits for such a file to be dropped on it.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    ///
+    /// ```no_run
+    /// use wgpu_conv::view::{Live, Page};
+    ///
+    /// let read = |path: &str| std::fs::read(path).unwrap();
+    /// let live = Live::training("node_modules/wgpu-conv", read("digits.keras"), Some(read("digits.npz")))?;
+    /// let page = Page::new().live(live);
+    /// # Ok::<(), wgpu_conv::Error>(())
+    /// ```
+    pub fn training(package: impl AsRef<Path>, model: Vec<u8>, samples: Option<Vec<u8>>) -> Result<Self> {
+        let package = package.as_ref();
+        let mut live = Self::new(package, model)?;
+        if let Delivery::Held { training, .. } = &mut live.0 {
+            let file = |name: &str| file_of(package, name);
+            let (module, glue) = (file("wgpu_conv_train_bg.wasm")?, file("wgpu_conv_train.js")?);
+            *training = Some(Training { module, glue, samples });
+        }
+        Ok(live)
     }
 
     /// The same for a page that reads from files beside it, and those files: their paths from the page's folder, and what they
@@ -86,16 +103,37 @@ impl Live {
     /// # Ok::<(), wgpu_conv::Error>(())
     /// ```
     pub fn beside(self, model: &str) -> (Self, Vec<(String, Vec<u8>)>) {
-        let files = match self.0 {
-            Delivery::Held { module, glue, worker, model: bytes } => vec![
-                (format!("{PACKAGE}/wgpu_conv_bg.wasm"), module),
-                (format!("{PACKAGE}/wgpu_conv.js"), glue),
-                (format!("{PACKAGE}/worker.js"), worker),
-                (model.to_owned(), bytes),
-            ],
-            Delivery::Beside(_) => Vec::new(),
+        let (mut files, trained) = match self.0 {
+            Delivery::Held { module, glue, worker, model: bytes, training } => (
+                vec![
+                    (format!("{PACKAGE}/wgpu_conv_bg.wasm"), module),
+                    (format!("{PACKAGE}/wgpu_conv.js"), glue),
+                    (format!("{PACKAGE}/worker.js"), worker),
+                    (model.to_owned(), bytes),
+                ],
+                training,
+            ),
+            Delivery::Beside { training, .. } => {
+                return (Self(Delivery::Beside { model: model.to_owned(), training }), Vec::new());
+            }
         };
-        (Self(Delivery::Beside(model.to_owned())), files)
+        let training = trained.map(|Training { module, glue, samples }| {
+            files.push((format!("{PACKAGE}/wgpu_conv_train_bg.wasm"), module));
+            files.push((format!("{PACKAGE}/wgpu_conv_train.js"), glue));
+            samples.map(|samples| {
+                files.push((SAMPLES.to_owned(), samples));
+                SAMPLES.to_owned()
+            })
+        });
+        (Self(Delivery::Beside { model: model.to_owned(), training }), files)
+    }
+
+    /// Whether the page trains the model.
+    pub(super) fn trains(&self) -> bool {
+        match &self.0 {
+            Delivery::Held { training, .. } => training.is_some(),
+            Delivery::Beside { training, .. } => training.is_some(),
+        }
     }
 
     /// What the policy of the page allows beyond others: the module, and a worker, which is made of the page's own text or of a
@@ -105,18 +143,25 @@ impl Live {
             Delivery::Held { .. } => {
                 " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src blob: data:; media-src blob:"
             }
-            Delivery::Beside(_) => " 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; media-src blob:",
+            Delivery::Beside { .. } => " 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; media-src blob:",
         }
     }
 
     /// Writes it as text, with the inputs that the page begins with, and the script that computes.
     pub(super) fn write(&self, html: &mut String, inputs: &[LayerView]) {
         let _ = match &self.0 {
-            Delivery::Held { module, glue, worker, model } => {
-                let parts = [("module", module), ("glue", glue), ("worker", worker), ("file", model)];
+            Delivery::Held { module, glue, worker, model, training } => {
+                let mut parts = vec![("module", module), ("glue", glue), ("worker", worker), ("file", model)];
+                if let Some(Training { module, glue, samples }) = training {
+                    parts.extend([("train-module", module), ("train-glue", glue)]);
+                    parts.extend(samples.iter().map(|samples| ("samples", samples)));
+                }
                 parts.iter().try_for_each(|(name, bytes)| write_part(html, name, &STANDARD.encode(bytes)))
             }
-            Delivery::Beside(model) => write_part(html, "beside", &escaped(&format!("{PACKAGE}/worker.js {model}"))),
+            Delivery::Beside { model, training } => {
+                let samples = training.iter().flatten().map(|name| format!(" {name}")).collect::<String>();
+                write_part(html, "beside", &escaped(&format!("{PACKAGE}/worker.js {model}{samples}")))
+            }
         };
         if let [input] = inputs
             && let Some(values) = input.neural_value()
@@ -130,9 +175,11 @@ impl Live {
             remote.replacen("new Worker(new URL(\"./worker.js\", import.meta.url), { type: \"module\" })", "null", 1);
         let _ = write!(
             html,
-            "<style>\n{}</style>\n<script>\n{remote}{}</script>\n",
+            "<style>\n{}{}</style>\n<script>\n{remote}{}{}</script>\n",
             include_str!("live.css"),
-            include_str!("live.js")
+            if self.trains() { concat!(include_str!("curves.css"), include_str!("train.css")) } else { "" },
+            if self.trains() { include_str!("train.js") } else { "" },
+            include_str!("live.js"),
         );
     }
 }
@@ -143,9 +190,18 @@ impl std::fmt::Debug for Live {
             Delivery::Held { module, model, .. } => {
                 f.debug_struct("Live").field("module", &module.len()).field("model", &model.len()).finish()
             }
-            Delivery::Beside(model) => f.debug_struct("Live").field("beside", model).finish(),
+            Delivery::Beside { model, .. } => f.debug_struct("Live").field("beside", model).finish(),
         }
     }
+}
+
+/// A file of the package.
+fn file_of(package: &Path, name: &str) -> Result<Vec<u8>> {
+    read(package.join(name)).map_err(|error| {
+        let rule = "a live page is made with the package for JavaScript: give the folder that `npm install wgpu-conv` or \
+                    `bash .ci/web` makes";
+        Error::format(package.display().to_string(), format!("{rule} ({error})"))
+    })
 }
 
 /// A part that the script reads by its name.

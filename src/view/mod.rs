@@ -10,7 +10,8 @@
 //! - `page.rs`, `page.css`, `page.js`: HTML
 //! - `scene.js`, `scene.css`: the layers of a page in three dimensions; `enlarge.js`, `enlarge.css`: a map of it by itself
 //! - `curves.rs`, `curves.css`: what a training came to
-//! - `live.rs`, `live.css`, `live.js`: what a page has that computes by itself, by the package that `.ci/web` makes of `src/web`
+//! - `train.html`, `train.css`, `train.js`: what a live page has that trains its model
+//! - `live.rs`, `live.html`, `live.css`, `live.js`: what a page has that computes by itself, by the package that `.ci/web` makes of `src/web`
 
 mod curves;
 mod font;

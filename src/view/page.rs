@@ -112,7 +112,12 @@ impl Viewer<'_> {
         }
         html.push_str("</header>\n");
         match &page.live {
-            Some(_) => html.push_str(live::ENDS),
+            Some(live) => {
+                html.push_str(live::ENDS);
+                if live.trains() {
+                    html.push_str(live::TRAINING);
+                }
+            }
             None => self.write_ends(&mut html, &page.labels)?,
         }
         html.push_str(TOOLS);

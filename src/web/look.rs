@@ -1,10 +1,11 @@
 //! What JavaScript sees of files and of models while they run.
 
 use futures_intrusive::channel::shared::oneshot_channel;
-use js_sys::Array;
+use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 
 use super::{Model, Result, set, values};
+use crate::formats::InputReader;
 use crate::view::{Page, Viewer};
 use crate::{Commands, Tensor, layers};
 
@@ -33,6 +34,24 @@ pub fn inspect(bytes: &[u8]) -> Result<JsValue> {
 
 #[wasm_bindgen]
 impl Model {
+    /// A table of the layers in the manner of Keras.
+    pub fn summary(&self) -> String {
+        self.0.summary()
+    }
+
+    /// Compiles the model for inputs of these shapes, so that the first prediction is as fast as the next.
+    #[wasm_bindgen(js_name = warmUp)]
+    pub async fn warm_up(&self, #[wasm_bindgen(unchecked_param_type = "number[][]")] shapes: Array) -> Result<()> {
+        Ok(self.0.warm_up_async(&values::shapes(&shapes)?).await?)
+    }
+
+    /// The input that a picture is, whose pixels are red, green, blue and alpha, as `ImageData` has them: converted to the
+    /// model's channels, and scaled as the model's first layers ask for. It must have the size of the model's input.
+    #[wasm_bindgen(js_name = pixels, unchecked_return_type = "HostTensor")]
+    pub fn pixels(&self, height: usize, width: usize, rgba: &[u8]) -> Result<Object> {
+        Ok(values::of_host(&InputReader::new(&self.0)?.pixels([height, width], rgba)?))
+    }
+
     /// What the inputs are and each layer makes of them, for the first of the batch: each layer runs by itself.
     #[wasm_bindgen(js_name = layerOutputs, unchecked_return_type = "LayerOutput[]")]
     pub async fn layer_outputs(

@@ -4,7 +4,6 @@ use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 
 use super::{Gpu, Result, set, values};
-use crate::formats::InputReader;
 use crate::model::LayerKey;
 use crate::{HostTensor, PartialShape, model};
 
@@ -45,11 +44,6 @@ impl Model {
         self.0.output_shapes().iter().map(partial).collect()
     }
 
-    /// A table of the layers in the manner of Keras.
-    pub fn summary(&self) -> String {
-        self.0.summary()
-    }
-
     /// The layers in the order of computation, with their configs as Keras writes them.
     #[wasm_bindgen(unchecked_return_type = "LayerDescription[]")]
     pub fn layers(&self) -> Result<JsValue> {
@@ -86,12 +80,6 @@ impl Model {
         Ok(values::list(&self.0.predict_all_async(&values::hosts(&inputs)?).await?))
     }
 
-    /// Compiles the model for inputs of these shapes, so that the first prediction is as fast as the next.
-    #[wasm_bindgen(js_name = warmUp)]
-    pub async fn warm_up(&self, #[wasm_bindgen(unchecked_param_type = "number[][]")] shapes: Array) -> Result<()> {
-        Ok(self.0.warm_up_async(&values::shapes(&shapes)?).await?)
-    }
-
     /// The weights of a layer, by the name that [`layers`](Self::layers) tells.
     #[wasm_bindgen(js_name = layerWeights, unchecked_return_type = "Weight[]")]
     pub async fn layer_weights(&self, name: String) -> Result<Array> {
@@ -119,13 +107,6 @@ impl Model {
             return Err(crate::Error::invalid("weights", rule, received).into());
         }
         Ok(own.iter().zip(&given).try_for_each(|((_, own), given)| own.assign(given))?)
-    }
-
-    /// The input that a picture is, whose pixels are red, green, blue and alpha, as `ImageData` has them: converted to the
-    /// model's channels, and scaled as the model's first layers ask for. It must have the size of the model's input.
-    #[wasm_bindgen(js_name = pixels, unchecked_return_type = "HostTensor")]
-    pub fn pixels(&self, height: usize, width: usize, rgba: &[u8]) -> Result<Object> {
-        Ok(values::of_host(&InputReader::new(&self.0)?.pixels([height, width], rgba)?))
     }
 }
 

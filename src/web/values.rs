@@ -90,6 +90,7 @@ pub(super) fn list(tensors: &[HostTensor]) -> Array {
 }
 
 /// Reads a shape that a caller gave with a name of its own.
+#[cfg(feature = "web")]
 pub(super) fn shapes(shapes: &Array) -> Result<Vec<Shape>> {
     let one =
         |shape: JsValue| Ok(Array::from(&shape).iter().map(|dim| extent(&dim)).collect::<Result<Vec<_>>>()?.into());

@@ -126,6 +126,9 @@ Examples:
       with two layers open at first, and no perspective
   wgpu-conv view digits.keras seven.png --open all --png maps/
       and a picture of each layer
+  wgpu-conv view digits.keras --live node_modules/wgpu-conv --train digits.npz -o page
+      in the folder page, one that computes by itself in a browser and trains
+      its model there
   wgpu-conv view digits.keras --shape-only -o digits.html
       the layers and their shapes, without weights and without a GPU";
 

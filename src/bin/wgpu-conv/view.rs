@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use wgpu_conv::formats::{FileKind, read_file, read_inputs, write_file};
+use wgpu_conv::formats::{FileKind, read_arrays, read_file, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, Live, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_name};
@@ -52,6 +52,11 @@ pub struct View {
     /// package for JavaScript, as `npm install wgpu-conv` or `bash .ci/web` makes it
     #[arg(long, value_name = "PACKAGE", conflicts_with = "shape_only")]
     live: Option<PathBuf>,
+    /// Let that page train the model, of a .keras or .h5 file, and show how it learns: on the arrays of SAMPLES, an .npz file with x
+    /// and y, or x_train and y_train, measured by x_test and y_test where it has them; without SAMPLES on those of a file that is
+    /// dropped on the page
+    #[arg(long, value_name = "SAMPLES", requires = "live", num_args = 0..=1)]
+    train: Option<Option<PathBuf>>,
     /// Which input of a file that holds several, from 0
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     sample: usize,
@@ -80,7 +85,14 @@ impl View {
         if let Some(package) = &self.live {
             let bytes = read_file(&self.model)?;
             let large = bytes.len() > HELD;
-            let mut live = Live::new(package, bytes)?;
+            let mut live = match &self.train {
+                None => Live::new(package, bytes)?,
+                Some(samples) => {
+                    // What the page could not read is refused here.
+                    let samples = samples.as_ref().map(|path| read_arrays(path).and_then(|_| read_file(path)));
+                    Live::training(package, bytes, samples.transpose()?)?
+                }
+            };
             if self.folder().is_some() {
                 (live, files) = live.beside(&self.model_name());
             } else if large {
