@@ -21,13 +21,18 @@ use crate::{Error, HostTensor, PartialShape, Result};
 const KERAS_VERSION: &str = "3.15.1";
 
 /// What gives the weights of a layer: where the host can wait for the device, [`Layer::get_weights`].
-pub(super) type Read<'a> = &'a dyn Fn(&Layer) -> Result<Vec<HostTensor>>;
+pub(super) type ReadWeights<'a> = &'a dyn Fn(&Layer) -> Result<Vec<HostTensor>>;
 
 /// The bytes of a `.keras` file of `model`, with its `training` if any, to be called `place`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] listing all layers that Keras does not have; [`Error::Format`] for what a file cannot hold.
-pub(super) fn keras(model: &Model, training: Option<&TrainingState>, read: Read<'_>, place: &str) -> Result<Vec<u8>> {
+pub(super) fn keras(
+    model: &Model,
+    training: Option<&TrainingState>,
+    read: ReadWeights<'_>,
+    place: &str,
+) -> Result<Vec<u8>> {
     model.require_on_device("a .keras file")?;
     let mut foreign = Vec::new();
     let mut config = of_model(model, "", &mut foreign);
@@ -66,7 +71,12 @@ pub(super) fn archive<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, Vec<u
 ///
 /// # Errors
 /// [`Error::Format`] for what HDF5 cannot hold.
-pub(super) fn weights(model: &Model, training: Option<&TrainingState>, read: Read<'_>, place: &str) -> Result<Vec<u8>> {
+pub(super) fn weights(
+    model: &Model,
+    training: Option<&TrainingState>,
+    read: ReadWeights<'_>,
+    place: &str,
+) -> Result<Vec<u8>> {
     let group = group(model, read, String::new(), model.name().to_owned())?;
     let Some(TrainingState { compile_config, iterations, values, loss_scale }) = training else {
         return hdf5::write(&group, None, place);
@@ -77,7 +87,7 @@ pub(super) fn weights(model: &Model, training: Option<&TrainingState>, read: Rea
     hdf5::write(&group, Some(&OptimizerGroup { name, iterations, values, loss_scale }), place)
 }
 
-fn group(model: &Model, read: Read<'_>, group: String, name: String) -> Result<WeightsGroup> {
+fn group(model: &Model, read: ReadWeights<'_>, group: String, name: String) -> Result<WeightsGroup> {
     let names = KerasNames::of(model);
     let mut siblings = HashMap::new();
     let layers = parts(model).into_iter().map(|part| match part {
