@@ -5,6 +5,8 @@
 //
 //   output[p, f] = activate(bias[f] + sum over s < SPLITS, in order, of input[p, s·out_c + f])
 //
+// where the parts have their channels last whatever the output has.
+//
 // One pixel and four channels per invocation. Memory: SPLITS vectors read for each written.
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,12 +24,10 @@ fn main(
     let vectors = params.out_c / 4u;
     let pixel = item / vectors;
     let channel = item % vectors * 4u;
-    let row = pixel / params.out_w;
-    let size = vec3(params.in_h, params.in_w, params.in_c);
-    let position = image_index(row / params.out_h, row % params.out_h, pixel % params.out_w, 0u, size);
+    let read = pixel * SPLITS * vectors + item % vectors;
     var sum = bias_of_four(channel);
     for (var s = 0u; s < SPLITS; s++) {
-        sum += input_four(position, s * params.out_c + channel);
+        sum += input_at(read + s * vectors);
     }
     finish_four(pixel_place(pixel, 0u), channel, sum);
 }

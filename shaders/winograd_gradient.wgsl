@@ -12,7 +12,7 @@
 // Memory: TILE·TILE vectors of four channels read for EDGE·EDGE written.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> output: array<Vec>;
+@group(0) @binding(2) var<storage, read_write> output: array<Sum>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -57,7 +57,7 @@ fn main(
         let spread = back_to_products(column);
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            output[written + (y * EDGE + x) * vectors] = packed(spread[y]);
+            output[written + (y * EDGE + x) * vectors] = stored(spread[y]);
         }
     }
 }

@@ -10,7 +10,7 @@
 // Memory: EDGE·EDGE vectors of four channels read and as many written for TILE·TILE outputs.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> output: array<Vec>;
+@group(0) @binding(2) var<storage, read_write> output: array<Sum>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -64,7 +64,7 @@ fn main(
         line = of_input(line);
         // unroll
         for (var y = 0u; y < EDGE; y++) {
-            output[written + (y * EDGE + x) * vectors] = packed(line[y]);
+            output[written + (y * EDGE + x) * vectors] = stored(line[y]);
         }
     }
 }

@@ -10,7 +10,7 @@
 // per invocation, which `store_four` writes at once; runs once for a weight.
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> kernel: array<f32>;
+@group(0) @binding(1) var<storage, read> kernel: array<Elem>;
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)

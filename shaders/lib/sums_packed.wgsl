@@ -1,4 +1,5 @@
-// One of two ways to store the sums of a kernel's gradient, which are f32; sums_plain.wgsl is the other.
+// One of two ways to store what is f32 whatever the type of the tensors: the sums of a kernel's gradient, the tiles of a
+// Winograd convolution. sums_plain.wgsl is the other.
 //
 // As vectors lie in memory.
 

@@ -20,5 +20,5 @@ fn written_channels() -> u32 {
 /// The taps in row `y` and column `x`, at depth `d`, of channel `c` and each of `f`.
 fn tap_at(group: u32, d: u32, y: u32, x: u32, c: u32, f: vec4<u32>) -> vec4<f32> {
     let at = (((d * TAPS + y) * TAPS + x) * params.group_in + c) * params.group_out + f;
-    return vec4(kernel[at.x], kernel[at.y], kernel[at.z], kernel[at.w]);
+    return vec4<f32>(vec4(kernel[at.x], kernel[at.y], kernel[at.z], kernel[at.w]));
 }

@@ -24,5 +24,6 @@ fn tap_at(group: u32, d: u32, y: u32, x: u32, c: u32, f: vec4<u32>) -> vec4<f32>
     let inside = row < KERNEL_H && column < KERNEL_W;
     let tap = select(0u, row * KERNEL_W + column, inside);
     let at = (tap * params.group_in + f) * params.group_out + c;
-    return select(vec4(0.0), vec4(kernel[at.x], kernel[at.y], kernel[at.z], kernel[at.w]), inside);
+    let taps = vec4<f32>(vec4(kernel[at.x], kernel[at.y], kernel[at.z], kernel[at.w]));
+    return select(vec4(0.0), taps, inside);
 }

@@ -205,19 +205,21 @@ impl Gpu {
     /// Times each of `candidates` that runs, all on the same memory.
     fn measure(&self, elements: &Elements, candidates: &[Plan]) -> Result<Vec<Measurement>> {
         let bytes = |count: u64| count * elements.dtype.size() as u64;
-        let filled = |count: u64| -> Result<BufferBinding> {
-            let size = bytes(count);
+        let filled = |size: u64| -> Result<BufferBinding> {
             let storage = self.storage(size)?;
             self.write(&storage, &vec![FILLING; size as usize])?;
             Ok(BufferBinding { storage, offset: 0, size })
         };
-        let if_any = |count: u64| (count > 0).then(|| filled(count)).transpose();
-        let kernel_elements = |plan: &Plan| plan.packing.as_ref().map_or(elements.kernel, |packing| packing.elements);
-        let input = filled(elements.input)?;
-        let kernel = filled(candidates.iter().map(kernel_elements).max().unwrap_or(0))?;
+        let if_any = |count: u64| (count > 0).then(|| filled(bytes(count))).transpose();
+        let kernel_bytes = |plan: &Plan| match &plan.packing {
+            Some(packing) => packing.elements * packing.dtype.size() as u64,
+            None => bytes(elements.kernel),
+        };
+        let input = filled(bytes(elements.input))?;
+        let kernel = filled(candidates.iter().map(kernel_bytes).max().unwrap_or(0))?;
         let [other, bias] = [if_any(elements.other)?, if_any(elements.bias)?];
         let [then_kernel, then_bias] = [if_any(elements.then_kernel)?, if_any(elements.then_bias)?];
-        let output = filled(elements.output)?;
+        let output = filled(bytes(elements.output))?;
         let resource = |plan: &Plan, operand, buffer: BufferBinding| match plan.texel(operand) {
             None => Ok(Resource::Buffer(buffer)),
             Some(texel) => {
@@ -232,7 +234,7 @@ impl Gpu {
             let mut bound = Bound::default();
             bound.bind(Operand::Input, Resource::Buffer(input.clone()));
             bound.bind(Operand::Output, Resource::Buffer(output.clone()));
-            let kernel = kernel.clone().sized(bytes(kernel_elements(plan)));
+            let kernel = kernel.clone().sized(kernel_bytes(plan));
             bound.bind(Operand::Kernel, resource(plan, Operand::Kernel, kernel)?);
             let others = [(Operand::Other, &other), (Operand::Bias, &bias), (Operand::ThenBias, &then_bias)];
             for (operand, buffer) in others {

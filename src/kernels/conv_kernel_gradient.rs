@@ -15,7 +15,7 @@
 //! | 4 channels, each by itself | depthwise |
 //! | 1 by 1 | anything |
 
-use super::conv_launch::{vectors, window_constants};
+use super::conv_launch::{sums, vectors, window_constants};
 use super::long_sums::to_scratch;
 use super::pool_gradient::VOLUME;
 use super::{accumulator, item_count, workgroups};
@@ -148,7 +148,6 @@ impl Sources {
     pub(super) fn new(problem: &KernelGradientProblem, lanes: u32, caps: &Caps) -> Self {
         let KernelGradientProblem { geometry, dtype, .. } = *problem;
         let (mut constants, stored) = vectors(dtype, 4, caps);
-        let sums = if dtype == DType::F32 { part!("lib/sums_packed.wgsl") } else { part!("lib/sums_plain.wgsl") };
         let [input, gradient] = [lanes, 4].map(|lanes| Texel { dtype, lanes });
         let texels = (caps.texels(geometry.in_elements(), input), caps.texels(geometry.out_elements(), gradient));
         let (reads, bindings) = if let (Some(of_input), Some(of_gradient)) = texels {
@@ -165,7 +164,7 @@ impl Sources {
             let bindings = [Binding::Read(Operand::Input), Binding::Read(Operand::Gradient)];
             (vec![read, part!("lib/gradient_buffer.wgsl")], bindings)
         };
-        Self { constants, parts: [&[stored, sums][..], &reads].concat(), bindings }
+        Self { constants, parts: [&[stored, sums(dtype)][..], &reads].concat(), bindings }
     }
 }
 

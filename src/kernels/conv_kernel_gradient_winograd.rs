@@ -13,7 +13,7 @@
 //! is for processors, and for pictures of more than a few tiles.
 
 use super::conv_kernel_gradient::of_scratch;
-use super::conv_launch::{ConvLaunch, InputAccess};
+use super::conv_launch::{ConvLaunch, InputAccess, sums};
 use super::conv_winograd::{LEAST_CHANNELS, TILE_WINDOWS, TILES, TILES_IN_ORDER, WinogradTile};
 use super::{conv_kernel_gradient_subgroup, item_count, offered, workgroups};
 use crate::geometry::{Axis, ConvGeometry};
@@ -48,7 +48,7 @@ fn product(tile: WinogradTile, problem: &KernelGradientProblem) -> Option<Kernel
     let channels = [geometry.in_channels.checked_mul(groups)?, geometry.out_channels.checked_mul(groups)?];
     let axes = [Axis::UNIT, Axis::UNIT, Axis::pointwise(count(tile, geometry)?)];
     let geometry = ConvGeometry::new(1, groups, channels, axes).ok()?;
-    Some(KernelGradientProblem { geometry, data_format: DataFormat::ChannelsLast, ..*problem })
+    Some(KernelGradientProblem { geometry, dtype: DType::F32, data_format: DataFormat::ChannelsLast })
 }
 
 /// What a pair of channels takes, in the time of a product: those of its places, the transform of the kernel, and its share of the
@@ -75,8 +75,7 @@ fn applies(problem: &KernelGradientProblem) -> bool {
     let geometry = &problem.geometry;
     let plain = |axis: &Axis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
     let fits = |channels: u32| channels >= LEAST_CHANNELS && channels.is_multiple_of(4);
-    problem.dtype == DType::F32
-        && geometry.groups == 1
+    geometry.groups == 1
         && fits(geometry.in_channels)
         && fits(geometry.out_channels)
         && geometry.plane().is_some_and(|axes| axes.iter().all(plain))
@@ -126,11 +125,11 @@ fn tile_plans(tile: WinogradTile, problem: &KernelGradientProblem, caps: &Caps) 
         };
         launch.begin(index, &of, caps)
     };
-    let parts = [tile.part, TILES_IN_ORDER, TILE_WINDOWS, part!("winograd_input.wgsl")];
+    let parts = [tile.part, TILES_IN_ORDER, TILE_WINDOWS, sums(dtype), part!("winograd_input.wgsl")];
     let first = transform(geometry, &parts, 0)?;
     let axes = geometry.axes.map(|axis| Axis::pointwise(axis.output));
     let back = ConvGeometry::new(geometry.batch, 1, [geometry.out_channels; 2], axes)?;
-    let second = transform(back, &[backward, TILES_IN_ORDER, part!("winograd_gradient.wgsl")], 1)?;
+    let second = transform(back, &[backward, TILES_IN_ORDER, sums(dtype), part!("winograd_gradient.wgsl")], 1)?;
     let second = second.rebound(|operand| if operand == Operand::Input { Operand::Gradient } else { operand });
     let parts = [backward, part!("winograd_kernel_gradient.wgsl")];
     let last = kernel_transform(&geometry, elements[2], &constants, parts, caps)?;
@@ -146,7 +145,9 @@ fn tile_plans(tile: WinogradTile, problem: &KernelGradientProblem, caps: &Caps) 
     steps.push(last);
     scratch.extend(sum.scratch);
     let outputs = tile.outputs;
-    let variant = format!("{outputs}x{outputs}_{}", sum.variant);
+    // The sum names the type of what it reads, which the transforms have made.
+    let read = if dtype == product.dtype { String::new() } else { format!("{dtype}x4_") };
+    let variant = format!("{outputs}x{outputs}_{read}{}", sum.variant);
     let plan = Plan::new("conv_kernel_gradient_winograd", variant, steps).with_scratch(scratch);
     Ok(vec![plan.rounded(Accuracy { mixed: outputs, ..sum.accuracy })])
 }

@@ -83,7 +83,7 @@ impl ConvLaunch<'_> {
 
     /// The launch where it computes the output from its item `first` on.
     pub(super) fn dispatch_from(&self, first: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        self.dispatch_on(problem.read_elements(), first, problem, caps)
+        self.dispatch_on((problem.read_elements(), problem.dtype), first, problem, caps)
     }
 
     /// The launch where it only makes the scratch buffer `index`, of the input alone.
@@ -92,13 +92,13 @@ impl ConvLaunch<'_> {
         Ok(Dispatch { bindings: vec![launch.bindings[0], Binding::Write(Operand::Scratch(index))], ..launch })
     }
 
-    /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer.
+    /// The launch where its input is the `elements` that earlier ones have left in the first scratch buffer, sums in f32.
     pub(super) fn finish(&self, elements: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
-        Ok(self.dispatch_on(elements, 0, problem, caps)?.rebound(from_scratch))
+        Ok(self.dispatch_on((elements, DType::F32), 0, problem, caps)?.rebound(from_scratch))
     }
 
-    /// The launch on an input of `elements`, from item `first` of the output on.
-    fn dispatch_on(&self, elements: u64, first: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
+    /// The launch on an input of so many elements of a type, from item `first` of the output on.
+    fn dispatch_on(&self, input: (u64, DType), first: u64, problem: &ConvProblem, caps: &Caps) -> Result<Dispatch> {
         let ConvGeometry { batch, groups, axes: [d, h, w], .. } = problem.geometry;
         let [in_c, in_d, in_height, in_w] = problem.read();
         let [out_c, out_d, out_height, out_w] = problem.written();
@@ -133,7 +133,7 @@ impl ConvLaunch<'_> {
         ]);
         constants.extend(row_constants(&problem.geometry));
         constants.extend_from_slice(self.constants);
-        let (sources, [input, kernel]) = self.sources(elements, problem, caps, &mut constants);
+        let (sources, [input, kernel]) = self.sources(input, problem, caps, &mut constants);
         let mut bindings = vec![input, kernel, Binding::Read(Operand::Bias), Binding::Write(Operand::Output)];
         let residual = if problem.epilogue.residual {
             constants.push(("Residual", Constant::Type(problem.dtype.name(), self.stores)));
@@ -157,11 +157,11 @@ impl ConvLaunch<'_> {
         Ok(Dispatch { shader, params: params.words(), workgroups: self.workgroups, bindings, turns: self.turns })
     }
 
-    /// The parts that read an input of `elements` and the kernel, and the bindings they read them by: textures where those
-    /// are faster and large enough, whose types are added to `constants`.
+    /// The parts that read an input of so many elements of a type and the kernel, and the bindings they read them by: textures
+    /// where those are faster and large enough, whose types are added to `constants`.
     fn sources(
         &self,
-        elements: u64,
+        (elements, dtype): (u64, DType),
         problem: &ConvProblem,
         caps: &Caps,
         constants: &mut Vec<(&'static str, Constant)>,
@@ -172,14 +172,15 @@ impl ConvLaunch<'_> {
             InputAccess::Fours => channels_in_fours(problem)[0],
             InputAccess::Lanes => self.lanes == 4,
         };
-        let texel = |wide| Texel { dtype: problem.dtype, lanes: if wide { 4 } else { 1 } };
-        let (input, kernel) = (texel(wide), texel(self.lanes == 4));
+        let texel = |dtype, wide| Texel { dtype, lanes: if wide { 4 } else { 1 } };
+        let (input, kernel) = (texel(dtype, wide), texel(problem.dtype, self.lanes == 4));
         let texels = [(elements, input), (packing::filled(&problem.geometry), kernel)];
         let texels = texels.map(|(elements, texel)| caps.texels(elements, texel));
         let as_texels = texels[0].is_some() && (!self.kernel_at || texels[1].is_some());
         let mut parts = vec![match (as_texels, wide) {
             (true, true) => part!("lib/input_texels.wgsl"),
             (true, false) => part!("lib/input_texels_scalars.wgsl"),
+            (false, _) if dtype != problem.dtype => part!("lib/input_sums.wgsl"),
             (false, false) if self.lanes == 4 => part!("lib/input_buffer_scalars.wgsl"),
             (false, _) => part!("lib/input_buffer.wgsl"),
         }];
@@ -217,6 +218,11 @@ pub(super) fn vectors(dtype: DType, lanes: u32, caps: &Caps) -> (Vec<(&'static s
         (Constant::Type(dtype.name(), lanes), part!("lib/vectors.wgsl"))
     };
     (accumulator_of(stored, dtype, lanes), part)
+}
+
+/// How a shader stores what is computed of tensors of `dtype` where that stays f32.
+pub(super) fn sums(dtype: DType) -> Part {
+    if dtype == DType::F32 { part!("lib/sums_packed.wgsl") } else { part!("lib/sums_plain.wgsl") }
 }
 
 /// How a shader walks down the rows of its windows.

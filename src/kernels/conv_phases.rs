@@ -95,5 +95,6 @@ fn packed(problem: &ConvProblem, phases: &ConvGeometry, caps: &Caps) -> Result<P
     let mut constants = vec![("Elem", Constant::Type(problem.dtype.name(), 1))];
     constants.extend(window_constants(&problem.geometry));
     let elements = packing::filled(phases);
-    packing::launch(&problem.geometry, &constants, &[part!("pack_phases.wgsl")], [elements, elements, 0], caps)
+    let parts = [part!("pack_phases.wgsl")];
+    packing::launch(&problem.geometry, &constants, &parts, [elements, elements, 0], problem.dtype, caps)
 }

@@ -5,15 +5,17 @@
 //! the input channels into parts that are computed side by side.
 //!
 //! The parts are a convolution with a group for each, which the kernels for such do; a second launch adds them up in
-//! order, and applies the epilogue. The order is fixed, so a result is the same bits in every run.
+//! order, and applies the epilogue. Parts are f32 and have their channels last, whatever the tensors are. The order is
+//! fixed, so a result is the same bits in every run.
 
+use super::conv_launch::sums;
 use super::long_sums::to_scratch;
 use super::{
     ConvLaunch, InputAccess, ProductStep, four_wide_output, four_wide_stores, move_axes, product_steps, workgroups,
 };
 use crate::geometry::{Axis, ConvGeometry, extent};
 use crate::plan::{
-    Caps, Constant, ConvProblem, Direction, Epilogue, MoveAxis, MoveProblem, Outside, Packing, Plan, part,
+    Caps, Constant, ConvProblem, Direction, Dispatch, Epilogue, MoveAxis, MoveProblem, Outside, Packing, Plan, part,
 };
 use crate::{DType, Result};
 
@@ -50,7 +52,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let launch = ConvLaunch {
         lanes: 4,
         stores: four_wide_stores(&sum),
-        input: InputAccess::Fours,
+        input: InputAccess::Lanes,
         kernel_at: false,
         parts: &[written, part!("sum_splits.wgsl")],
         constants: &[("SPLITS", Constant::U32(splits))],
@@ -61,7 +63,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let last = launch.finish(parts.geometry.out_elements(), &sum, caps)?;
     let packing = packing(problem, splits, caps)?;
     let plan = |ProductStep { variant, dispatch, accuracy }| {
-        let plan = Plan::new("conv_split", format!("{splits}_{variant}"), vec![dispatch, last.clone()]);
+        let steps = vec![bare(dispatch, problem.dtype), last.clone()];
+        let plan = Plan::new("conv_split", format!("{splits}_{variant}"), steps);
         plan.with_scratch(vec![bytes]).packed(Some(packing.clone())).rounded(accuracy)
     };
     Ok(product_steps(&parts, to_scratch, caps)?.into_iter().map(plan).collect())
@@ -70,7 +73,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 /// In how many parts a sum is split, if it should be: as many as fill the device with tiles of 64 × 64.
 fn splits(problem: &ConvProblem, caps: &Caps) -> Option<u32> {
     let geometry = &problem.geometry;
-    let plain = problem.direction == Direction::Forward && problem.dtype == DType::F32 && geometry.groups == 1;
+    let plain = problem.direction == Direction::Forward && geometry.groups == 1;
     if !plain || !geometry.out_channels.is_multiple_of(4) {
         return None;
     }
@@ -81,6 +84,17 @@ fn splits(problem: &ConvProblem, caps: &Caps) -> Option<u32> {
         even && geometry.terms() / u64::from(*splits) >= LEAST_TERMS && tiles * u64::from(*splits) < 2 * enough
     };
     (1..=MOST_SPLITS.ilog2()).map(|log| 1 << log).filter(fits).max()
+}
+
+/// The launch of the parts of a convolution of `dtype` where it stores them as they are: f32, channels last.
+fn bare(mut launch: Dispatch, dtype: DType) -> Dispatch {
+    for own in &mut launch.shader.parts {
+        if ["lib/output_vectors.wgsl", "lib/output_scalars.wgsl"].contains(&own.file) {
+            *own = part!("lib/output_sums.wgsl");
+        }
+    }
+    launch.shader.parts.push(sums(dtype));
+    launch
 }
 
 /// The kernel `[tap, s·part + j, f]` as `[tap, j, s, f]`, where `part` is the input channels of one part.
@@ -97,5 +111,6 @@ fn packing(problem: &ConvProblem, splits: u32, caps: &Caps) -> Result<Packing> {
         axis(filters, 1, 1),
     ];
     let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
-    Ok(Packing { step: move_axes::dispatch(&moved, caps)?, elements: geometry.kernel_elements() })
+    let step = move_axes::dispatch(&moved, caps)?;
+    Ok(Packing { step, elements: geometry.kernel_elements(), dtype: problem.dtype })
 }

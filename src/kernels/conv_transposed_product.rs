@@ -89,5 +89,6 @@ fn packing(problem: &ConvProblem, product: &ConvGeometry, caps: &Caps) -> Result
         MoveAxis { extent: padded, from: extent(read as usize)? as i32, to: 1, reach },
     ];
     let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
-    Ok(Packing { step: move_axes::dispatch(&moved, caps)?, elements: product.kernel_elements() })
+    let step = move_axes::dispatch(&moved, caps)?;
+    Ok(Packing { step, elements: product.kernel_elements(), dtype: problem.dtype })
 }

@@ -14,6 +14,9 @@
 //! taps take 108 products where they took 432. A transposed convolution is one by [stride phase](super::conv_phases), each of
 //! which has tiles of its own: 4×4 taps by 2 are four phases of 2×2, for which m = 4 takes 25 products in place of 64.
 //!
+//! Of f16 tensors only input, kernel and outputs are f16, and whatever is between is f32. As f16 the transformed input and kernel
+//! alone would make outputs of 4×4 tiles deviate by 2e-3 to 3e-3, where the rounding of an output deviates by 4e-4.
+//!
 //! Deviation (max |a − b| / max |b|) from the exact result, simulated with uniform inputs and He's normal kernels:
 //!
 //! ```text
@@ -25,7 +28,7 @@
 //! plain sum          0.4e-6 to 2.0e-6
 //! ```
 
-use super::conv_launch::window_constants;
+use super::conv_launch::{sums, window_constants};
 use super::{
     ConvLaunch, InputAccess, ProductStep, WORKGROUP, conv_phases, conv_subgroup, four_wide_output, four_wide_stores,
     offered, packing, product_steps, workgroups,
@@ -132,7 +135,8 @@ impl WinogradTile {
         };
         let countable = geometry.in_elements().max(geometry.out_elements()) <= u64::from(u32::MAX);
         let data_format = DataFormat::ChannelsLast;
-        countable.then_some(ConvProblem { geometry, data_format, epilogue: Epilogue::NONE, ..*windows })
+        let dtype = DType::F32;
+        countable.then_some(ConvProblem { geometry, dtype, data_format, epilogue: Epilogue::NONE, ..*windows })
     }
 
     /// Cycles on lavapipe, as [`conv_subgroup::cycles`] counts them: those of the products, and of what the transforms move.
@@ -160,8 +164,7 @@ fn windows(problem: &ConvProblem) -> Option<ConvProblem> {
     };
     let geometry = &windows.geometry;
     let [_, rows, columns] = geometry.axes;
-    let applies = problem.dtype == DType::F32
-        && problem.geometry.groups == 1
+    let applies = problem.geometry.groups == 1
         && geometry.group_in().min(geometry.group_out()) >= LEAST_CHANNELS
         && [rows, columns].iter().all(|axis| axis.stride == 1 && axis.dilation == 1)
         && rows.kernel == columns.kernel
@@ -240,7 +243,7 @@ fn tile_plans(tile: WinogradTile, problem: &ConvProblem, windows: &ConvProblem, 
             Direction::BackwardInput => conv_phases::by_phases(problem, dispatch),
         })
     };
-    let parts = [tile.part, TILES_IN_ORDER, TILE_WINDOWS, part!("winograd_input.wgsl")];
+    let parts = [tile.part, TILES_IN_ORDER, TILE_WINDOWS, sums(problem.dtype), part!("winograd_input.wgsl")];
     let first = launch(product.geometry.in_elements(), InputAccess::Fours, &parts)?;
     let first = of_windows(first.items, first.begin(1, windows, caps)?)?;
     let parts = [written, tile.part, TILES_IN_ORDER, TILE_WINDOWS, part!("winograd_output.wgsl")];
@@ -249,10 +252,14 @@ fn tile_plans(tile: WinogradTile, problem: &ConvProblem, windows: &ConvProblem, 
     let [depth, ..] = windows.geometry.axes;
     let kernels = [depth.kernel, channels, windows.geometry.groups, filters].into_iter().map(u64::from).product();
     let packing = kernel_packing(tile, problem, kernels, caps)?;
-    let name = match tile.taps {
+    let mut name = match tile.taps {
         3 => format!("{0}x{0}", tile.outputs),
         taps => format!("{0}x{0}_by_{taps}x{taps}", tile.outputs),
     };
+    // The product names the type of what it reads, which the transforms have made.
+    if problem.dtype != product.dtype {
+        name.push_str(&format!("_{}x4", problem.dtype));
+    }
     let plan = |ProductStep { variant, dispatch, accuracy }| {
         let steps = vec![first.clone(), dispatch, last.clone()];
         let plan = Plan::new("conv_winograd", format!("{name}_{variant}"), steps);
@@ -299,6 +306,7 @@ fn kernel_packing(tile: WinogradTile, problem: &ConvProblem, kernels: u64, caps:
         Direction::BackwardInput => part!("lib/winograd_taps_phases.wgsl"),
     };
     let parts = [tile.part, taps, part!("winograd_kernel.wgsl")];
-    let constants = [&tile.constants()[..], &window_constants(&problem.geometry)].concat();
-    packing::launch(&problem.geometry, &constants, &parts, [kernels / 4, elements, 0], caps)
+    let element = [("Elem", Constant::Type(problem.dtype.name(), 1))];
+    let constants = [&element[..], &tile.constants(), &window_constants(&problem.geometry)].concat();
+    packing::launch(&problem.geometry, &constants, &parts, [kernels / 4, elements, 0], DType::F32, caps)
 }

@@ -11,7 +11,7 @@ use crate::plan::{
     Binding, Caps, Constant, ConvProblem, Dispatch, INDEX, MoveAxis, MoveProblem, Operand, Outside, Packing, Part,
     Reach, Shader, Texel, params, part,
 };
-use crate::{Error, Result};
+use crate::{DType, Error, Result};
 
 params! {
     /// The uniform block of `pack_kernel.wgsl` and `winograd_kernel.wgsl`.
@@ -33,7 +33,8 @@ pub(super) fn in_fours(problem: &ConvProblem, caps: &Caps) -> Result<Option<Pack
     }
     let elements = filled(geometry);
     let constants = [("Elem", Constant::Type(problem.dtype.name(), 1))];
-    launch(geometry, &constants, &[part!("pack_kernel.wgsl")], [elements, elements, 0], caps).map(Some)
+    let parts = [part!("pack_kernel.wgsl")];
+    launch(geometry, &constants, &parts, [elements, elements, 0], problem.dtype, caps).map(Some)
 }
 
 /// Elements of the kernel with every group's channels in fours on either side.
@@ -43,13 +44,14 @@ pub(super) fn filled(geometry: &ConvGeometry) -> u64 {
     taps * fours(geometry.group_in()) * fours(geometry.group_out()) * u64::from(geometry.groups)
 }
 
-/// The packing by a shader of these constants and parts, `items` invocations of which write `elements` in so many `turns` of
-/// loops each.
+/// The packing by a shader of these constants and parts, `items` invocations of which write `elements` of `dtype` in so many
+/// `turns` of loops each.
 pub(super) fn launch(
     geometry: &ConvGeometry,
     constants: &[(&'static str, Constant)],
     parts: &[Part],
     [items, elements, turns]: [u64; 3],
+    dtype: DType,
     caps: &Caps,
 ) -> Result<Packing> {
     let shader = Shader {
@@ -67,13 +69,13 @@ pub(super) fn launch(
         bindings: vec![Binding::Read(Operand::Input), Binding::Write(Operand::Output)],
         turns,
     };
-    Ok(Packing { step, elements })
+    Ok(Packing { step, elements, dtype })
 }
 
 /// A packing by [`launch`] whose parts write by `store_four` and can [scale](Packing::scaled), for a kernel that is read as a
 /// texture or as a buffer.
 pub(super) fn in_form(packing: Packing, read: Option<Texel>) -> Packing {
-    let Packing { mut step, elements } = packing;
+    let Packing { mut step, elements, dtype } = packing;
     step.shader.constants.push((Packing::SCALED, Constant::Bool(false)));
     step.bindings.push(Binding::Read(Operand::Other));
     match read {
@@ -84,7 +86,7 @@ pub(super) fn in_form(packing: Packing, read: Option<Texel>) -> Packing {
         }
         None => step.shader.parts.push(part!("lib/packed_buffer.wgsl")),
     }
-    Packing { step, elements }
+    Packing { step, elements, dtype }
 }
 
 /// The packing of a transposed convolution's kernel `[tap, j, g·group_out + f]` to `[tap, f, g·padded_in + j]`, where `j`
@@ -116,5 +118,5 @@ pub(super) fn transposed(problem: &ConvProblem, caps: &Caps) -> Result<Packing> 
         axis(padded_written, extent(read_run)?, 1, written),
     ];
     let moved = MoveProblem::new(&axes, 0, Outside::ZERO, problem.dtype)?;
-    Ok(Packing { step: move_axes::dispatch(&moved, caps)?, elements })
+    Ok(Packing { step: move_axes::dispatch(&moved, caps)?, elements, dtype: problem.dtype })
 }

@@ -315,7 +315,7 @@ impl Kernel {
         }
         let mut bytes = elements * numbers.dtype.size() as u64;
         if let Some(packing) = scaled.map(Cow::Owned).or(form.packing.as_ref().map(Cow::Borrowed)) {
-            bytes = packing.elements * numbers.dtype.size() as u64;
+            bytes = packing.elements * packing.dtype.size() as u64;
             links.push((Link::Pack(packing), bytes));
         }
         let is_texture = links.last().is_some_and(|(link, _)| link.texel().is_some());

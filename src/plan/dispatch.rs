@@ -4,6 +4,7 @@
 //! elements in another order ([`Packing`]), which is made once for a weight and kept.
 
 use super::{Binding, Constant, Operand, Shader, Texel};
+use crate::DType;
 
 /// One launch. Binding 0 is the uniform block; `bindings[i]` stands at binding `i + 1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +55,8 @@ pub struct Packing {
     pub step: Dispatch,
     /// Elements of the packed kernel.
     pub elements: u64,
+    /// Their type: that of the kernel, or wider.
+    pub dtype: DType,
 }
 
 impl Packing {
