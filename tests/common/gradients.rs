@@ -23,9 +23,8 @@ pub fn cases(dtype: DType) -> Vec<Case> {
     let mut cases = Vec::new();
     pools(dtype, &mut numbers, &mut cases);
     functions_of_two(dtype, &mut numbers, &mut cases);
-    // Gradients of kernels are stored in f32 whatever is read.
+    kernels(dtype, &mut numbers, &mut cases);
     if dtype == DType::F32 {
-        kernels(&mut numbers, &mut cases);
         batches(&mut numbers, &mut cases);
     }
     cases
@@ -129,8 +128,7 @@ impl Row {
     }
 }
 
-fn kernels(numbers: &mut Numbers, cases: &mut Vec<Case>) {
-    let dtype = DType::F32;
+fn kernels(dtype: DType, numbers: &mut Numbers, cases: &mut Vec<Case>) {
     for row in &ROWS {
         let [batch, _, _, channels] = row.input;
         let axes = [Axis::UNIT, row.axis(0), row.axis(1)];
