@@ -23,4 +23,7 @@ inside "cd /lab/src/mesa-*/; meson setup /lab/build --reconfigure -Dtools=drm-sh
 targets='src/amd/drm-shim/libamdgpu_noop_drm_shim.so src/intel/tools/libintel_noop_drm_shim.so src/nouveau/drm-shim/libnouveau_noop_drm_shim.so'
 [ "$2" = adreno ] && targets="$targets src/freedreno/drm-shim/libfreedreno_noop_drm_shim.so src/freedreno/vulkan/libvulkan_freedreno.so src/freedreno/vulkan/freedreno_devenv_icd.x86_64.json"
 inside "cd /lab/build; ninja -j$jobs $targets > /lab/ninja.log; mkdir -p /lab/shim; cp \$(echo $targets | tr ' ' '\n' | grep shim) /lab/shim/"
+mkdir -p "$dir/lab/done"
+cp "$(dirname "$(realpath "$0")")"/done/done.* "$dir/lab/done/"
+inside "cc -shared -fPIC -O1 /lab/done/done.c -o /lab/done/libdone.so"
 echo "ready: lab.sh $dir amd:navi21 device"
