@@ -23,6 +23,7 @@ use wgpu_conv::plan::{Constant, Dispatch};
 const USAGE: &str = "\
 lab device                          what the driver pretends to be
 lab plans SHAPES [NAME...]          every candidate for the layers of a file of ../shapes (all, or those with NAME in theirs)
+lab results GPU SHAPES              the same in f32 and f16 as lines of ../results, for a GPU of this name: see results.sh
 lab shader FILE...                  any WGSL (.wgsl) or SPIR-V (.spv) compute shader
 
   --best               plans: only the first candidate, which the crate would take
@@ -350,32 +351,96 @@ fn compile_wgsl(driver: &Driver, wgsl: &str, options: &Options) -> Result<(Vec<C
     Ok((driver.compile(&words, Some(&entry), &options.spec, options.wave)?, local))
 }
 
+/// A plan's launches, compiled.
+struct Compilation {
+    workload: String,
+    plan: String,
+    rows: Vec<Row>,
+    /// Which of them multiplies.
+    product: usize,
+}
+
+impl Compilation {
+    /// The time of all launches.
+    fn micros(&self) -> f64 {
+        self.rows.iter().filter_map(|row| row.verdict.as_ref()).map(|verdict| verdict.micros).sum()
+    }
+
+    /// Its line of ../results.
+    fn result(&self, gpu: &str, dtype: DType) -> String {
+        let row = &self.rows[self.product];
+        let judged = |text: fn(&Verdict) -> String| row.verdict.as_ref().map_or("-".into(), text);
+        [
+            gpu.to_owned(),
+            dtype.to_string(),
+            self.workload.clone(),
+            self.plan.clone(),
+            judged(|verdict| format!("{:.0}", 100.0 * verdict.fraction())),
+            judged(|verdict| verdict.tightest().into()),
+            registers(&row.compiled).to_string(),
+            spills(&row.compiled).to_string(),
+            format!("{:.1}", self.micros()),
+        ]
+        .join("\t")
+    }
+}
+
+fn results(options: &Options) -> Result<()> {
+    let driver = Driver::open(options.robust)?;
+    for dtype in [DType::F32, DType::F16] {
+        for compilation in compilations(&driver, &options.words[2..], dtype, options)? {
+            println!("{}", compilation.result(&options.words[1], dtype));
+        }
+    }
+    Ok(())
+}
+
 fn plans(options: &Options) -> Result<()> {
     let driver = Driver::open(options.robust)?;
     eprintln!("{}", driver.name);
-    let subgroup = options.subgroup.or((driver.subgroup.0 == driver.subgroup.1).then_some(driver.subgroup.0));
-    let caps = project::caps(&driver, subgroup);
     let mut rows = Vec::new();
-    for workload in project::workloads(&options.words[1], &options.words[2..], options.dtype)? {
+    for compilation in compilations(&driver, &options.words[1..], options.dtype, options)? {
+        let sum = (compilation.rows.len() > 1).then(|| Row {
+            workload: compilation.workload.clone(),
+            kernel: format!("{} in all", compilation.plan),
+            micros: Some(compilation.micros()),
+            ..Row::default()
+        });
+        rows.extend(compilation.rows);
+        rows.extend(sum);
+    }
+    print(&rows, options.tsv);
+    Ok(())
+}
+
+/// The plans for the layers of `words`: a file, and parts of names.
+fn compilations(driver: &Driver, words: &[String], dtype: DType, options: &Options) -> Result<Vec<Compilation>> {
+    let subgroup = options.subgroup.or((driver.subgroup.0 == driver.subgroup.1).then_some(driver.subgroup.0));
+    let caps = project::caps(driver, subgroup);
+    let mut all = Vec::new();
+    for workload in project::workloads(&words[0], &words[1..], dtype)? {
         for (part, problem, flops) in &workload.problems {
             let name = if part.is_empty() { workload.name.clone() } else { format!("{} {part}", workload.name) };
             let plans = project::plans(problem, &caps)?;
             let count = if options.best { 1 } else { plans.len() };
             for plan in plans.iter().take(count) {
-                let first = rows.len();
+                let (mut rows, mut product) = (Vec::new(), None);
                 for (at, step) in plan.steps.iter().enumerate() {
                     let kernel = if plan.steps.len() > 1 {
                         format!("{} {}/{}", plan.name(), at + 1, plan.steps.len())
                     } else {
                         plan.name()
                     };
-                    match compile_wgsl(&driver, &step.shader.wgsl(), options) {
-                        Ok((all, local)) => {
-                            for compiled in all {
+                    if step.shader.parts.iter().any(|part| part.file == "lib/product.wgsl") {
+                        product = Some(rows.len());
+                    }
+                    match compile_wgsl(driver, &step.shader.wgsl(), options) {
+                        Ok((shaders, local)) => {
+                            for compiled in shaders {
                                 if let Some(dir) = &options.dump {
                                     dump(dir, &format!("{name} {kernel}"), &compiled)?;
                                 }
-                                rows.push(row(&driver, &name, &kernel, compiled, {
+                                rows.push(row(driver, &name, &kernel, compiled, {
                                     // A launch by itself does all there is to do.
                                     let all = (plan.steps.len() == 1).then_some(*flops as f64 / 2.0);
                                     hints_of(step, local, all)
@@ -385,21 +450,15 @@ fn plans(options: &Options) -> Result<()> {
                         Err(error) => eprintln!("{name} {kernel}: {error}"),
                     }
                 }
-                if rows.len() > first + 1 {
-                    let micros =
-                        rows[first..].iter().filter_map(|row: &Row| row.verdict.as_ref()).map(|v| v.micros).sum();
-                    rows.push(Row {
-                        workload: name.clone(),
-                        kernel: format!("{} in all", plan.name()),
-                        micros: Some(micros),
-                        ..Row::default()
-                    });
+                // A launch that no compiler takes leaves no row.
+                if let Some(last) = rows.len().checked_sub(1) {
+                    let (workload, product) = (name.clone(), product.unwrap_or(0).min(last));
+                    all.push(Compilation { workload, plan: plan.name(), rows, product });
                 }
             }
         }
     }
-    print(&rows, options.tsv);
-    Ok(())
+    Ok(all)
 }
 
 fn shaders(options: &Options) -> Result<()> {
@@ -467,6 +526,7 @@ fn main() -> std::process::ExitCode {
         match (options.words.first().map(String::as_str), options.words.len()) {
             (Some("device"), _) => device(&options),
             (Some("plans"), 2..) => plans(&options),
+            (Some("results"), 3..) => results(&options),
             (Some("shader"), 2..) => shaders(&options),
             _ => Err(USAGE.into()),
         }
