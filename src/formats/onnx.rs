@@ -856,9 +856,15 @@ impl<'a> Translator<'a> {
 
     /// Leaves a node to the host, which computes it after the model.
     fn put_off(&mut self, node: &'a NodeProto, called: &str) -> Result<Vec<(Term, i32)>, Refusal> {
-        if self.depth > 0 {
-            let why = "the extents of its output depend on values that the model computes, within a graph of a node";
-            return Err(format!("{why}; {CUT}").into());
+        let elsewhere = match self.depth {
+            // The package for browsers has no room for what the host computes.
+            _ if cfg!(target_arch = "wasm32") => ", which a browser does not compute",
+            0 => "",
+            _ => ", within a graph of a node",
+        };
+        if !elsewhere.is_empty() {
+            let why = "the extents of its output depend on values that the model computes";
+            return Err(format!("{why}{elsewhere}; {CUT}").into());
         }
         if !["If", "Loop"].contains(&&*node.op_type) {
             onnx_nodes::operator(!is_standard(&node.domain), &node.op_type)?.check(node)?;
