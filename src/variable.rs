@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use half::f16;
 
-use crate::{Commands, DType, DTypePolicy, Error, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
+#[cfg(feature = "keras")]
+use crate::Commands;
+use crate::{DType, DTypePolicy, Error, Gpu, HostTensor, Result, Rounding, Shape, Tensor};
 
 /// A weight of a layer: an array with a name, as Keras's `Variable`.
 ///
@@ -111,6 +113,7 @@ impl Variable {
     ///
     /// # Errors
     /// [`Error::Gpu`] where the device was lost.
+    #[cfg(feature = "keras")]
     pub(crate) fn reading_all(
         gpu: &Gpu,
         variables: &[&Self],

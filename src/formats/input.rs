@@ -533,7 +533,11 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
         "safetensors" => super::safetensors::read_named(path, names)?,
         #[cfg(all(feature = "keras", feature = "npy"))]
         "npz" => super::arrays::for_inputs(path, names)?,
-        _ => None,
+        _ => {
+            // Of other files none has names.
+            drop(names);
+            None
+        }
     };
     if let Some(inputs) = found {
         return Ok(inputs);
@@ -547,7 +551,7 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
         "the inputs of a model of several must be the tensors of a .safetensors or .npz file, one for each, called {}",
         called.join(", ")
     );
-    let there = match ending(path).as_str() {
+    let there: Vec<(String, Shape)> = match ending(path).as_str() {
         #[cfg(feature = "safetensors")]
         "safetensors" => super::safetensors::shapes(path)?,
         #[cfg(all(feature = "keras", feature = "npy"))]

@@ -367,7 +367,7 @@ impl OnnxFile {
             model.apply(index, reads)?;
         }
         model.set_outputs(outputs);
-        if let Some(tail) = tail {
+        if let Some(tail) = tail.filter(|_| !cfg!(target_arch = "wasm32")) {
             let outputs = tail.outputs();
             model.set_host_tail(HostTail { outputs, run: Box::new(move |made| tail.run(made)) });
         }

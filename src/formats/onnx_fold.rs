@@ -1278,10 +1278,6 @@ fn unary(name: &str, x: &KnownTensor, meter: &Meter) -> Option<Known<KnownTensor
         "Ceil" => f32::ceil,
         "Round" => f32::round_ties_even,
         "Reciprocal" => f32::recip,
-        "Relu" => |x| if x < 0.0 { 0.0 } else { x },
-        "Sigmoid" => |x| 1.0 / (1.0 + (-x).exp()),
-        "Sign" => |x| if x == 0.0 || x.is_nan() { x } else { x.signum() },
-        "Tanh" => f32::tanh,
         _ => return None,
     };
     match &x.data {
