@@ -309,12 +309,17 @@ impl Model {
     /// [shapes](Self::output_shapes) are those of the part on the device, whose outputs are what the rest reads.
     /// `OnnxFile::with_outputs` leaves the rest out.
     pub fn ends_on_host(&self) -> bool {
-        self.host_tail.is_some()
+        self.host_tail().is_some()
+    }
+
+    /// What is computed on the host. In a browser that is nothing, as no file is read with such an end there.
+    fn host_tail(&self) -> Option<&HostTail> {
+        self.host_tail.as_ref().filter(|_| !cfg!(target_arch = "wasm32"))
     }
 
     /// How many values [`call_all`](Self::call_all) returns.
     pub fn output_count(&self) -> usize {
-        self.host_tail.as_ref().map_or(self.outputs.len(), |tail| tail.outputs)
+        self.host_tail().map_or(self.outputs.len(), |tail| tail.outputs)
     }
 
     /// # Errors
@@ -628,7 +633,7 @@ impl Model {
         self.require_on_device("a call")?;
         let outputs = self.call_on_device(inputs)?;
         #[cfg(not(target_arch = "wasm32"))]
-        if let Some(tail) = &self.host_tail {
+        if let Some(tail) = self.host_tail() {
             let read = |made: &Tensor| HostTensor::new(made.shape(), made.read()?);
             let outputs = (tail.run)(outputs.iter().map(read).collect::<Result<_>>()?)?;
             return outputs

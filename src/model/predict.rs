@@ -123,7 +123,7 @@ impl Model {
 
     /// The outputs, of which the device has made these.
     fn finished(&self, made: Vec<HostTensor>) -> Result<Vec<HostTensor>> {
-        match &self.host_tail {
+        match self.host_tail() {
             Some(tail) => (tail.run)(made),
             None => Ok(made),
         }
