@@ -4,7 +4,9 @@ use js_sys::{Array, Float32Array, JSON, Object, Reflect};
 use wasm_bindgen::prelude::*;
 
 use super::{Result, set};
-use crate::{HostTensor, Shape};
+use crate::HostTensor;
+#[cfg(feature = "web")]
+use crate::Shape;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = "
