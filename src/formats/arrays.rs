@@ -101,15 +101,14 @@ impl InputReader {
 
 /// The array for each input of a model in the `.npz` file at `path`, by the first of its `names` that is there; none where one is
 /// missing.
-pub(super) fn for_inputs(path: &Path, names: impl Iterator<Item = [String; 2]>) -> Result<Option<Vec<HostTensor>>> {
+pub(super) fn for_inputs(path: &Path, names: &[[String; 2]]) -> Result<Option<Vec<HostTensor>>> {
     let place = path.display().to_string();
-    let names: Vec<_> = names.collect();
     let arrays = of_npz(&super::read(path)?, &place, |name| names.iter().flatten().any(|wanted| wanted == name))?;
-    let of = |names: [String; 2]| {
+    let of = |names: &[String; 2]| {
         let found = names.iter().find_map(|name| arrays.iter().find(|(other, _)| other == name));
         found.map(|(_, array)| array.clone())
     };
-    Ok(names.into_iter().map(of).collect())
+    Ok(names.iter().map(of).collect())
 }
 
 /// The whole numbers of the array `name` in the `.npz` file `bytes`.

@@ -527,17 +527,13 @@ impl Search {
 pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTensor>> {
     let path = path.as_ref();
     let names = model.inputs().iter().enumerate();
-    let names = names.map(|(index, input)| [input.name.clone(), format!("input_{index}")]);
+    let names: Vec<_> = names.map(|(index, input)| [input.name.clone(), format!("input_{index}")]).collect();
     let found = match ending(path).as_str() {
         #[cfg(feature = "safetensors")]
-        "safetensors" => super::safetensors::read_named(path, names)?,
+        "safetensors" => super::safetensors::read_named(path, names.iter().cloned())?,
         #[cfg(all(feature = "keras", feature = "npy"))]
-        "npz" => super::arrays::for_inputs(path, names)?,
-        _ => {
-            // Of other files none has names.
-            drop(names);
-            None
-        }
+        "npz" => super::arrays::for_inputs(path, &names)?,
+        _ => None,
     };
     if let Some(inputs) = found {
         return Ok(inputs);
@@ -545,8 +541,7 @@ pub fn read_inputs(model: &Model, path: impl AsRef<Path>) -> Result<Vec<HostTens
     if let [_] = model.inputs() {
         return Ok(vec![InputReader::new(model)?.read(path)?.data]);
     }
-    let called = model.inputs().iter().enumerate();
-    let called: Vec<_> = called.map(|(index, input)| format!("{:?} or input_{index}", input.name)).collect();
+    let called: Vec<_> = names.iter().map(|[name, place]| format!("{name:?} or {place}")).collect();
     let rule = format!(
         "the inputs of a model of several must be the tensors of a .safetensors or .npz file, one for each, called {}",
         called.join(", ")

@@ -21,7 +21,7 @@ use super::onnx_proto::{
     AttributeType, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto, decoded_bytes,
 };
-use super::onnx_tail::{PutOff, Tail};
+use super::onnx_tail::{ENDS_HERE, PutOff, Tail};
 use super::{onnx_functions, onnx_layers, onnx_nodes, onnx_selection, onnx_types};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
@@ -367,7 +367,7 @@ impl OnnxFile {
             model.apply(index, reads)?;
         }
         model.set_outputs(outputs);
-        if let Some(tail) = tail.filter(|_| !cfg!(target_arch = "wasm32")) {
+        if let Some(tail) = tail.filter(|_| ENDS_HERE) {
             let outputs = tail.outputs();
             model.set_host_tail(HostTail { outputs, run: Box::new(move |made| tail.run(made)) });
         }
@@ -857,8 +857,7 @@ impl<'a> Translator<'a> {
     /// Leaves a node to the host, which computes it after the model.
     fn put_off(&mut self, node: &'a NodeProto, called: &str) -> Result<Vec<(Term, i32)>, Refusal> {
         let elsewhere = match self.depth {
-            // The package for browsers has no room for what the host computes.
-            _ if cfg!(target_arch = "wasm32") => ", which a browser does not compute",
+            _ if !ENDS_HERE => ", which a browser does not compute",
             0 => "",
             _ => ", within a graph of a node",
         };

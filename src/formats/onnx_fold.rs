@@ -8,6 +8,7 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use super::onnx_proto::{NodeProto, TensorProto};
+use super::onnx_tail::ENDS_HERE;
 use super::{decode, onnx_selection};
 use crate::budget::Meter;
 use crate::{HostTensor, Rounding};
@@ -749,9 +750,7 @@ pub(super) fn fold(
             _ => Err("it takes booleans".into()),
         },
         name => {
-            if !cfg!(target_arch = "wasm32")
-                && let Some(selected) = onnx_selection::selected(node, inputs, meter)
-            {
+            if ENDS_HERE && let Some(selected) = onnx_selection::selected(node, inputs, meter) {
                 return Some(selected);
             }
             return unary(name, x, meter).map(|result| result.map(|constant| vec![constant]));
@@ -1278,6 +1277,10 @@ fn unary(name: &str, x: &KnownTensor, meter: &Meter) -> Option<Known<KnownTensor
         "Ceil" => f32::ceil,
         "Round" => f32::round_ties_even,
         "Reciprocal" => f32::recip,
+        "Relu" if ENDS_HERE => |x| if x < 0.0 { 0.0 } else { x },
+        "Sigmoid" if ENDS_HERE => |x| 1.0 / (1.0 + (-x).exp()),
+        "Sign" if ENDS_HERE => |x| if x == 0.0 || x.is_nan() { x } else { x.signum() },
+        "Tanh" if ENDS_HERE => f32::tanh,
         _ => return None,
     };
     match &x.data {

@@ -48,23 +48,10 @@ pub(super) fn selected(
         "GatherND" => one(given(0).and_then(|x| gather_nd(node, x, given(1)?, meter))),
         "NonMaxSuppression" => one(given(0).and_then(|boxes| suppressed(node, boxes, given(1)?, &inputs[2..], meter))),
         "NonZero" => one(given(0).and_then(|x| non_zero(x, meter))),
-        "Relu" => one(given(0).and_then(|x| mapped(x, |x| if x < 0.0 { 0.0 } else { x }, meter))),
-        "Sigmoid" => one(given(0).and_then(|x| mapped(x, |x| 1.0 / (1.0 + (-x).exp()), meter))),
-        "Sign" => one(given(0).and_then(|x| mapped(x, |x| if x == 0.0 || x.is_nan() { x } else { x.signum() }, meter))),
-        "Tanh" => one(given(0).and_then(|x| mapped(x, f32::tanh, meter))),
         "TopK" => Some(given(0).and_then(|x| top_k(node, x, inputs.get(1).copied().flatten(), meter))),
         "Unique" => Some(given(0).and_then(|x| unique(node, x, meter))),
         _ => None,
     }
-}
-
-/// `function` of each element.
-fn mapped(x: &KnownTensor, function: fn(f32) -> f32, meter: &Meter) -> Known<KnownTensor> {
-    let KnownData::Floats(values) = &x.data else {
-        return Err("it takes floating point where it is given other elements".into());
-    };
-    spend(meter, values.len(), Kind::Float)?;
-    Ok(KnownTensor::floats(x.shape.clone(), values.iter().map(|&value| function(value)).collect()))
 }
 
 fn wholes(shape: Vec<usize>, values: Vec<Whole>) -> KnownTensor {
