@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `open.rs` | finds an adapter, opens a device, and writes down what it can do |
 //! | `pipeline.rs` | compiles each shader once (pipeline cache) |
+//! | `ahead.rs` | compiles what a model lacks on all threads, before its first launch |
 //! | `driver_cache.rs` | keeps what the driver compiled from one process to the next |
 //! | `buffer.rs`, `texels.rs` | memory: a pool of buffers, uniform blocks, and textures that stand in for buffers |
 //! | `commands.rs` | records launches and submits them together |
@@ -19,6 +20,8 @@
 //! wgpu reports an error of its use to a handler, which panics if nobody has set one. Each call that can go wrong is
 //! therefore made within an error scope (`Gpu::guarded`), and what it reports becomes an `Error`.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod ahead;
 mod buffer;
 mod check;
 mod commands;
@@ -74,6 +77,8 @@ static DEVICES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
+    /// The adapter, where its driver compiles a shader at the first launch.
+    adapter: Option<wgpu::Adapter>,
     info: wgpu::AdapterInfo,
     caps: Caps,
     /// Whether shaders copy their uniform block first, as it is dear to read where it lies.

@@ -99,14 +99,17 @@ impl Gpu {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub async fn open_async(choice: &AdapterChoice) -> Result<Self> {
-        let adapter = find(choice).await?;
+        Self::open_on(&find(choice).await?).await
+    }
+
+    pub(super) async fn open_on(adapter: &wgpu::Adapter) -> Result<Self> {
         let info = adapter.get_info();
         let mut features = wgpu::Features::SHADER_F16
             | wgpu::Features::SHADER_INT64
             | wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY;
         features.set(wgpu::Features::PIPELINE_CACHE, cfg!(feature = "pipeline-cache"));
-        let cooperative_f16 = cooperative::f16_edge(&adapter);
+        let cooperative_f16 = cooperative::f16_edge(adapter);
         features.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, cooperative_f16.is_some());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-conv"),
@@ -124,7 +127,8 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| {
             let _ = record.set(format!("{reason:?}: {message}"));
         });
-        Ok(Self::assemble(device, queue, info, cooperative_f16, lost))
+        let adapter = is_lavapipe(&info).then(|| adapter.clone());
+        Ok(Self::assemble(device, queue, info, cooperative_f16, lost, adapter))
     }
 
     /// Runs on the caller's own device. Nothing global is installed on it: its handlers of uncaptured errors and of
@@ -135,15 +139,16 @@ impl Gpu {
     /// one device.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let info = device.adapter_info();
-        Self::assemble(device, queue, info, None, Arc::default())
+        Self::assemble(device, queue, info, None, Arc::default(), None)
     }
 
     /// Another handle to this device, with caches, measurements and a choice of plans of its own: what
     /// [`from_wgpu`](Self::from_wgpu) makes of [`device`](Self::device) and [`queue`](Self::queue), and it knows all that
     /// this handle knows about the adapter. Tensors and layers of the two do not mix.
     pub fn apart(&self) -> Self {
-        let Inner { device, queue, info, caps, lost, .. } = &*self.0;
-        Self::assemble(device.clone(), queue.clone(), info.clone(), caps.cooperative_f16, lost.clone())
+        let Inner { device, queue, info, caps, lost, adapter, .. } = &*self.0;
+        let (device, queue, lost, adapter) = (device.clone(), queue.clone(), lost.clone(), adapter.clone());
+        Self::assemble(device, queue, info.clone(), caps.cooperative_f16, lost, adapter)
     }
 
     fn assemble(
@@ -152,6 +157,7 @@ impl Gpu {
         info: wgpu::AdapterInfo,
         cooperative_f16: Option<u32>,
         lost: Arc<OnceLock<String>>,
+        adapter: Option<wgpu::Adapter>,
     ) -> Self {
         let limits = device.limits();
         let one_size = info.subgroup_min_size == info.subgroup_max_size;
@@ -175,6 +181,7 @@ impl Gpu {
         let gpu = Self(Arc::new(Inner {
             device,
             queue,
+            adapter,
             copies_params: is_lavapipe(&info),
             info,
             caps,

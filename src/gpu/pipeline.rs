@@ -5,7 +5,7 @@
 //! is by its text and its constants, and looked up from then on. A model compiles all that it lacks at once, on all of
 //! the host's threads. `driver_cache.rs` has what outlives the process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -76,31 +76,21 @@ impl Gpu {
         Ok(pipeline)
     }
 
-    /// Compiles the pipelines of all `dispatches` that have none yet, each labelled by its name, as many at a time as the
-    /// host has threads.
+    /// Compiles the pipelines of all `dispatches` that have none yet, each labelled by its name, on all of the host's threads.
     ///
     /// # Errors
     /// [`Error::Gpu`](crate::Error::Gpu) naming one that fails.
     pub(crate) fn compile_all(&self, dispatches: &[(String, &Dispatch)]) -> Result<()> {
-        let missing: HashMap<&Shader, _> = {
+        let missing: Vec<_> = {
             let pipelines = lock(&self.0.pipelines.pipelines);
-            let missing = dispatches.iter().filter(|(_, dispatch)| !pipelines.contains_key(&dispatch.shader));
-            missing.map(|(name, dispatch)| (&dispatch.shader, (name, dispatch))).collect()
+            let mut seen = HashSet::new();
+            let mut is_new = |shader| !pipelines.contains_key(shader) && seen.insert(shader);
+            dispatches.iter().filter(|(_, dispatch)| is_new(&dispatch.shader)).collect()
         };
-        let missing: Vec<_> = missing.into_values().collect();
-        let compile = |(name, dispatch): &(&String, &&Dispatch)| self.pipeline(name, dispatch).map(drop);
         #[cfg(target_arch = "wasm32")]
-        return missing.iter().try_for_each(compile);
+        return missing.iter().try_for_each(|(name, dispatch)| self.pipeline(name, dispatch).map(drop));
         #[cfg(not(target_arch = "wasm32"))]
-        std::thread::scope(|scope| {
-            let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            let share = missing.len().div_ceil(threads).max(1);
-            let shares: Vec<_> =
-                missing.chunks(share).map(|share| scope.spawn(move || share.iter().try_for_each(compile))).collect();
-            let failed =
-                || crate::Error::gpu("compiling pipelines", "a thread ended before its pipelines were compiled");
-            shares.into_iter().try_for_each(|share| share.join().unwrap_or_else(|_| Err(failed())))
-        })
+        return self.compile_on_threads(&missing);
     }
 
     /// From now on compiles what `rewrite` makes of the text of each shader: broken kernels, for tests of what finds them.
