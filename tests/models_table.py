@@ -14,6 +14,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import keras
@@ -23,30 +24,37 @@ from safetensors.numpy import load_file
 
 EDGE = 224
 RUNS = 5
-BENCHES = 2
+REPEATS = 2
 
-HEADER = ["model", "source", "input", "parameters", "dev", "first call", "steady", "device memory", "process"]
+HEADER = ["model", "source", "input", "parameters", "dev", "first result", "steady", "device memory", "process"]
 
 
-# Runs a command, prints what it prints, and then the most memory that it had. A process of its own, for what a child takes over from
-# this one, with Keras in it, would count.
+# Runs a command, prints what it prints, and then the milliseconds that it took and the most memory that it had. A process of its own,
+# for what a child takes over from this one, with Keras in it, would count.
 LAUNCHER = """
-import resource, subprocess, sys
+import resource, subprocess, sys, time
+start = time.perf_counter()
 status = subprocess.run(sys.argv[1:]).returncode
+milliseconds = (time.perf_counter() - start) * 1000
 print()
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+print(milliseconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(status)
 """
 
 
 def run(arguments):
-    """What the program prints, and the most memory that its process has had, in bytes."""
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, *arguments], capture_output=True, text=True)
+    """What the program prints, the milliseconds that it takes where nothing is cached of what a driver has compiled, and the most
+    memory that its process has had, in bytes."""
+    with tempfile.TemporaryDirectory() as empty:
+        caches = {"XDG_CACHE_HOME": empty, "MESA_SHADER_CACHE_DIR": empty}
+        launch = [sys.executable, "-c", LAUNCHER, *arguments]
+        done = subprocess.run(launch, capture_output=True, text=True, env=os.environ | caches)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise RuntimeError(said[0] if said else f"status {done.returncode}")
-    printed, _, kibibytes = done.stdout.rstrip().rpartition("\n")
-    return printed, int(kibibytes) * 1024
+    printed, _, measured = done.stdout.rstrip().rpartition("\n")
+    milliseconds, kibibytes = measured.split()
+    return printed, float(milliseconds), int(kibibytes) * 1024
 
 
 def seconds(milliseconds):
@@ -60,12 +68,13 @@ def megabytes(count):
 def row(program, folder, name, source, path, inputs, golden, chosen=()):
     """A row of the table, and the adapter."""
     output = folder / "outputs.npz"
-    _, peak = run([program, "run", path, inputs, *chosen, "-o", output, "--overwrite"])
+    runs = [run([program, "run", path, inputs, *chosen, "-o", output, "--overwrite"])[1:] for _ in range(REPEATS)]
     made = np.load(output)
     worst = max(dev(made[f"output_{number}"], expected) for number, expected in enumerate(golden))
-    measured = [json.loads(run([program, "bench", path, "--runs", str(RUNS), "--json"])[0]) for _ in range(BENCHES)]
+    measured = [json.loads(run([program, "bench", path, "--runs", str(RUNS), "--json"])[0]) for _ in range(REPEATS)]
     # Whatever else the machine does makes it slower, never faster.
-    first, steady = (min(one[key] for one in measured) for key in ["first_call_ms", "call_ms"])
+    first, peak = map(min, zip(*runs))
+    steady = min(one["call_ms"] for one in measured)
     measured = measured[0]
     parameters = {layer["layer"]: layer["parameters"] for layer in measured["layers"]}
     cells = [
