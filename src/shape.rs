@@ -70,6 +70,12 @@ impl PartialShape {
         Err(Error::invalid("input", "the product of a shape's extents must fit 64 bits", format!("input shape={self}")))
     }
 
+    /// Whether one array may have both shapes.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let mut pairs = self.0.iter().zip(&other.0);
+        self.rank() == other.rank() && pairs.all(|(own, other)| own.zip(*other).is_none_or(|(own, other)| own == other))
+    }
+
     /// The shape, if every extent is known.
     pub fn known(&self) -> Option<Shape> {
         self.0.iter().copied().collect::<Option<Vec<_>>>().map(Shape)

@@ -1295,6 +1295,36 @@ fn whole_numbers_beyond_f32_are_refused() {
 }
 
 /// A file of tensors that are called otherwise than a model's inputs is told what it lacks, and what it has.
+/// Of inputs that are swapped each may fit a layer that broadcasts.
+#[test]
+fn inputs_have_the_shapes_that_the_file_says() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let mut sum = file(17, vec![node("Add", &["a", "b"], &["y"], vec![])], vec![]);
+    sum.graph.as_mut().unwrap().input = vec![value("a", &[1, -1, 4]), value("b", &[1, 3, -1])];
+    let model = OnnxFile::from_bytes(&sum.encode_to_vec()).unwrap().build(&gpu).unwrap();
+    let of = |shape: &[usize]| HostTensor::new(shape, vec![0.5; shape.iter().product()]).unwrap();
+    // The first axis is the batch, and open axes are any, as ever.
+    for [a, b] in [[[1, 3, 4], [1, 3, 4]], [[5, 1, 4], [5, 3, 1]]] {
+        let outputs = model.predict_all(&[of(&a), of(&b)]).unwrap();
+        assert_eq!((outputs[0].shape.dims(), &outputs[0].values[..2]), (&[a[0], 3, 4][..], &[1.0, 1.0][..]));
+    }
+    for [a, b] in [[&[1, 3, 1][..], &[1, 3, 4][..]], [&[1, 1, 4], &[1, 1, 4]], [&[3, 4], &[1, 3, 4]]] {
+        let tensors = [a, b].map(|shape| Tensor32::from_slice(&gpu, shape, &of(shape).values).unwrap());
+        let shapes = [a, b].map(Shape::from);
+        let refusals = [
+            model.predict_all(&[of(a), of(b)]).err(),
+            model.call_all(&tensors).err(),
+            model.call_recorded(&tensors).err(),
+            model.memory_report(&shapes).err(),
+            model.output_shapes_for(&shapes.each_ref().map(Into::into)).err(),
+        ];
+        for error in refusals {
+            let text = error.unwrap_or_else(|| panic!("{a:?} and {b:?}")).to_string();
+            assert!(text.contains("as the model's file says; received shape=("), "{text}");
+        }
+    }
+}
+
 #[test]
 fn tensors_of_other_names_than_the_inputs_are_listed() {
     let Some(gpu) = gpu::gpu() else { return };

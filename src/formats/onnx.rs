@@ -186,12 +186,7 @@ impl OnnxFile {
             return Err(Error::invalid("input", rule, format!("{input:?}")));
         };
         let own = tensor_type(found).1;
-        let fits = own.as_ref().is_some_and(|own| {
-            let mut pairs = own.dims().iter().zip(shape.dims());
-            own.rank() == shape.rank()
-                && pairs.all(|(own, given)| own.zip(*given).is_none_or(|(own, given)| own == given))
-        });
-        if !fits {
+        if !own.as_ref().is_some_and(|own| own.agrees(&shape)) {
             let own = own.map_or("one of unknown rank".to_owned(), |own| own.to_string());
             let rule = format!("the shape of input {input} must be {own}, with its open extents fixed");
             return Err(Error::invalid("shape", rule, format!("{shape}")));
@@ -336,12 +331,8 @@ impl OnnxFile {
             return Err(Error::invalid("name", rule, format!("{name:?}")));
         };
         let (data_type, shape) = tensor_type(input);
-        let given = &value.shape;
-        let fits = |shape: &PartialShape| {
-            shape.rank() == given.rank()
-                && shape.dims().iter().zip(given.dims()).all(|(known, dim)| known.is_none_or(|known| known == *dim))
-        };
-        if let Some(shape) = shape.filter(|shape| !fits(shape)) {
+        let given = PartialShape::from(&value.shape);
+        if let Some(shape) = shape.filter(|shape| !shape.agrees(&given)) {
             let rule = format!("the value of input {name} must have the shape {shape}");
             return Err(Error::invalid("value", rule, format!("shape {given}")));
         }
@@ -359,6 +350,7 @@ impl OnnxFile {
         let name = self.name().to_owned();
         let Translation { inputs, steps, outputs, tail, .. } = self.translation;
         let mut model = Model::new(gpu, name, inputs)?;
+        model.hold_inputs();
         let mut shared = SharedWeights::default();
         for LayerStep { name, config, weights, reads } in steps {
             let shapes: Vec<_> = reads.iter().map(|&value| model.shape(value).clone()).collect();

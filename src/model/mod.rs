@@ -172,7 +172,7 @@ pub(crate) struct HostTail {
 /// A graph of built layers with named inputs.
 ///
 /// Calls may bring any batch, and any height and width, whatever the shapes the model was built with, as Keras allows;
-/// the channels are fixed. The first call with inputs of some shapes compiles the model for them; later ones replay it,
+/// the channels are fixed, and so is all but the batch where an ONNX file has several inputs and fixes it. The first call with inputs of some shapes compiles the model for them; later ones replay it,
 /// and make no buffer, no pipeline and no bind group.
 ///
 /// ```no_run
@@ -193,6 +193,8 @@ pub struct Model {
     /// Whether it was made as a chain, which files and summaries tell apart from a graph that happens to be one.
     sequential: bool,
     inputs: Vec<Input>,
+    /// Whether a call must bring what the shapes of the inputs say.
+    inputs_hold: bool,
     blocks: Vec<Block>,
     /// The names of inputs, and those of blocks with their places.
     names: HashMap<String, Option<usize>>,
@@ -218,6 +220,7 @@ impl Model {
             name,
             sequential: false,
             inputs: Vec::new(),
+            inputs_hold: false,
             blocks: Vec::new(),
             names: HashMap::new(),
             nodes: Vec::new(),
@@ -293,6 +296,13 @@ impl Model {
     pub(crate) fn set_outputs(&mut self, outputs: Vec<Port>) {
         self.outputs = outputs;
         self.programs.clear();
+    }
+
+    /// From now on calls must bring what the shapes of the inputs say, but for the first axis: of several that are swapped, all
+    /// might fit a layer that broadcasts.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn hold_inputs(&mut self) {
+        self.inputs_hold = self.inputs.len() > 1;
     }
 
     #[cfg(feature = "onnx")]
@@ -392,7 +402,7 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] where a [call](Self::call_all) would refuse the shapes.
     pub fn output_shapes_for(&self, inputs: &[PartialShape]) -> Result<Vec<PartialShape>> {
-        self.check_inputs(inputs.len())?;
+        self.check_shapes(inputs)?;
         let mut made: Vec<Vec<PartialShape>> = Vec::with_capacity(self.nodes.len());
         let of = |made: &[Vec<PartialShape>], port: &Port| match *port {
             Port::Input(index) => inputs[index].clone(),
@@ -581,7 +591,7 @@ impl Model {
         place: &str,
         seen: &mut dyn FnMut(Applied<'a>),
     ) -> Result<Vec<ops::Value>> {
-        self.check_inputs(inputs.len())?;
+        self.check_shapes(&inputs.iter().map(|&input| tape.shape(input).into()).collect::<Vec<_>>())?;
         #[cfg(feature = "keras")]
         if let (true, Some(instead)) = (tape.is_training(), self.notes["not_in_training"].as_str()) {
             return Err(Error::unsupported(format!("{} in training", self.name), instead.to_owned()));
@@ -724,6 +734,22 @@ impl Model {
             format!("model `{}` must be called with {} input(s)", self.name, self.inputs.len()),
             format!("{received} input(s)"),
         ))
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] for another number of inputs, and for other shapes where the model's file says which they must have.
+    fn check_shapes(&self, received: &[PartialShape]) -> Result<()> {
+        self.check_inputs(received.len())?;
+        for (input, received) in self.inputs.iter().zip(received).filter(|_| self.inputs_hold) {
+            let mut dims = input.shape.dims().to_vec();
+            dims.iter_mut().take(1).for_each(|batch| *batch = None);
+            let shape = PartialShape::from(dims);
+            if !shape.agrees(received) {
+                let rule = format!("input {:?} must have the shape {shape}, as the model's file says", input.name);
+                return Err(Error::invalid("inputs", rule, format!("shape={received}")));
+            }
+        }
+        Ok(())
     }
 
     fn check_call(&self, commands: &Commands, inputs: &[Tensor]) -> Result<()> {
