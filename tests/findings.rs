@@ -71,6 +71,13 @@ const REFUSED: &[(&str, &[&str])] = &[
             "the function \"mine\"",
         ],
     ),
+    (
+        "typed_operators_refused.h5",
+        &[
+            "(Cumsum): the operator keras.ops.cumsum along another axis",
+            "prod (Prod): the operator keras.ops.prod is not",
+        ],
+    ),
     ("whole_numbers_merged.keras", &["whole numbers of 8 or 16 bits", "keras.ops"]),
     ("whole_numbers_resized.keras", &["called with whole numbers", "keras.ops.cast"]),
     (

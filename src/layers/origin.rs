@@ -110,8 +110,9 @@ impl Origin {
         if ["Sequential", "Functional", "Model", "InputLayer"].contains(&class) {
             return Self::Keras;
         }
-        // Every layer of Keras 3 writes at least one of the two, and no operator does.
-        if keras_3 && !has("trainable") && !has("dtype") {
+        // Every layer of Keras 3 writes at least one of the two, and no operator does but those that are given a type.
+        let of_a_type = || OPERATORS_OF_A_TYPE.split(' ').any(|operator| operator == class);
+        if keras_3 && !has("trainable") && (!has("dtype") || of_a_type()) {
             let operator = has("name") && (!layer || LAYERS_AND_OPERATORS.contains(&class));
             return if operator { Self::Operator } else { of_the_program(class, "") };
         }
@@ -217,6 +218,10 @@ const NOT_ALWAYS_IN_2: [&str; 21] = [
 const LAYERS_AND_OPERATORS: [&str; 10] =
     ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Reshape", "Softmax", "Subtract"];
 
+/// The operators that write the type of what they make.
+const OPERATORS_OF_A_TYPE: &str = "Arange Array Cast ConvertToTensor Cumprod Cumsum EmptyLike Full FullLike Geomspace Linspace \
+     Logspace MultiHot Nancumprod Nancumsum OneHot OnesLike Prod SaturateCast View ZerosLike";
+
 /// The layers of Keras 2 and 3 that are not in [`LayerConfig`].
 #[rustfmt::skip]
 const OTHER_LAYERS: [&str; 99] = [
@@ -298,6 +303,7 @@ mod tests {
     fn names_without_a_module_are_of_their_generation() {
         let all = json!({"name": "it", "trainable": true, "dtype": "float32"});
         let operator = json!({"name": "it"});
+        let typed = json!({"name": "it", "dtype": null});
         let calls = json!([{"args": [{}, {}], "kwargs": {}}]);
         for (generation, class, config, expected) in [
             (Generation::Keras3, "Add", &all, "a class of the program"),
@@ -306,6 +312,11 @@ mod tests {
             (Generation::Keras3, "Dense", &operator, "a class of the program"),
             (Generation::Keras3, "GetItem", &operator, "operator"),
             (Generation::Keras3, "Gate", &all, "a class of the program"),
+            (Generation::Keras3, "Cast", &typed, "operator"),
+            (Generation::Keras3, "ZerosLike", &typed, "operator"),
+            (Generation::Keras3, "ZerosLike", &all, "a class of the program"),
+            (Generation::Keras3, "Gate", &typed, "a class of the program"),
+            (Generation::Keras2, "Cast", &typed, "a class of the program"),
             (Generation::Keras3, "MatMul", &all, "a class of the program"),
             (Generation::Keras3, "RandomFlip", &all, "Keras"),
             (Generation::Keras2, "RandomFlip", &all, "Keras"),
