@@ -357,6 +357,40 @@ fn an_architecture_is_drawn_without_an_adapter() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// What a model does on the host stands wherever it is shown, and what fails names a step that helps.
+#[test]
+fn ends_on_the_host_are_shown() {
+    let ends = |name: &str| format!("{}/tests/fixtures/findings/onnx/{name}", env!("CARGO_MANIFEST_DIR"));
+    let folder = std::env::temp_dir().join(format!("wgpu-conv-ends-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let in_folder = |name: &str| folder.join(name).display().to_string();
+    let (model, page) = (ends("end_failing.onnx"), in_folder("page.html"));
+    let text = printed(&["summary", &model]);
+    assert!(
+        text.contains("Computed on the host, of what these layers make:\n   NonZero_0 (NonZero), Gather_1"),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&printed(&["summary", &model, "--json"])).unwrap();
+    assert_eq!(json["on_host"][1], serde_json::json!({"layer": "Gather_1", "class": "Gather"}));
+    printed(&["view", &model, "-o", &page, "--shape-only"]);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("computed on the host, of what these layers make: NonZero_0 (NonZero)"), "{html}");
+    let (input, arrays) = (in_folder("x.npy"), in_folder("x.npz"));
+    let x = wgpu_conv::HostTensor::new([1, 4], vec![0.0, 1.0, 2.0, 0.0]).unwrap();
+    wgpu_conv::formats::write_arrays(&input, &[("x", &x)]).unwrap();
+    wgpu_conv::formats::write_arrays(&arrays, &[("a", &x), ("b", &x)]).unwrap();
+    std::fs::write(in_folder("torn.npz"), &std::fs::read(&arrays).unwrap()[..40]).unwrap();
+    for (input, next) in [
+        (input, "end the model before what the host computes"),
+        (arrays, "name an array of the file: --tensor NAME"),
+        (in_folder("torn.npz"), "give a whole picture (.png, .jpg) or array (.npy, .npz, .safetensors)"),
+    ] {
+        let text = complaint(&["run", &model, &input]);
+        assert!(text.contains(&format!("next: {next}")), "{text}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// What was printed on standard output and standard error, and the exit status.
 fn all_of(output: Output) -> (String, String, Option<i32>) {
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -360,8 +360,9 @@ impl OnnxFile {
         }
         model.set_outputs(outputs);
         if let Some(tail) = tail.filter(|_| ENDS_HERE) {
-            let outputs = tail.outputs();
-            model.set_host_tail(HostTail { outputs, run: Box::new(move |made| tail.run(made)) });
+            let (outputs, nodes) = (tail.outputs(), tail.nodes());
+            let nodes = nodes.map(|(name, operator)| (name.to_owned(), operator.to_owned())).collect();
+            model.set_host_tail(HostTail { outputs, nodes, run: Box::new(move |made| tail.run(made)) });
         }
         Ok(model)
     }

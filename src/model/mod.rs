@@ -166,6 +166,8 @@ impl From<usize> for LayerKey<'_> {
 pub(crate) struct HostTail {
     /// How many outputs it has.
     pub(crate) outputs: usize,
+    /// Its nodes, by name and operator.
+    pub(crate) nodes: Vec<(String, String)>,
     pub(crate) run: Box<dyn Fn(Vec<HostTensor>) -> Result<Vec<HostTensor>> + Send + Sync>,
 }
 
@@ -325,6 +327,11 @@ impl Model {
     /// What is computed on the host. In a browser that is nothing, as no file is read with such an end there.
     fn host_tail(&self) -> Option<&HostTail> {
         self.host_tail.as_ref().filter(|_| !cfg!(target_arch = "wasm32"))
+    }
+
+    /// The nodes that are [computed on the host](Self::ends_on_host), by name and operator; none of most models.
+    pub fn on_host(&self) -> &[(String, String)] {
+        self.host_tail().map_or(&[], |tail| &tail.nodes)
     }
 
     /// How many values [`call_all`](Self::call_all) returns.
@@ -707,7 +714,7 @@ impl Model {
     }
 
     /// A table of the layers in the manner of Keras: name, type, output shape, parameters, connections where the model is
-    /// not a plain chain, and totals. At most 80 columns wide.
+    /// not a plain chain, totals, and what is [computed on the host](Self::ends_on_host). At most 80 columns wide.
     pub fn summary(&self) -> String {
         summary::of_model(self)
     }

@@ -48,6 +48,11 @@ pub(super) fn of_model(model: &Model) -> String {
         let (count, bytes) = totals(model, kind);
         let _ = writeln!(text, " {label} params: {} ({})", grouped(count), memory(bytes));
     }
+    if !model.on_host().is_empty() {
+        let nodes: Vec<_> = model.on_host().iter().map(|(name, operator)| typed(name, operator)).collect();
+        let _ = writeln!(text, " Computed on the host, of what these layers make:");
+        wrapped(&nodes.join(", "), 77).iter().for_each(|line| text += &format!("   {line}\n"));
+    }
     text
 }
 

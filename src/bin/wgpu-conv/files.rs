@@ -49,6 +49,7 @@ impl Summary {
             "outputs": model.output_shapes().iter().map(|shape| json!(shape.dims())).collect::<Value>(),
             "parameters": model.count_params(),
             "layers": layers.collect::<Value>(),
+            "on_host": on_host(model.on_host()),
         });
         Ok(summary.into())
     }
@@ -130,6 +131,11 @@ impl Inspect {
     }
 }
 
+/// The nodes that are computed on the host.
+fn on_host(nodes: &[(String, String)]) -> Value {
+    nodes.iter().map(|(name, class)| json!({"layer": name, "class": class})).collect()
+}
+
 fn json(contents: &Contents) -> Value {
     let layers = contents.layers.iter().map(|(name, class)| json!({"layer": name, "class": class}));
     let weights = contents.weights.iter().map(|(name, shape)| json!({"name": name, "shape": shape.dims()}));
@@ -140,7 +146,7 @@ fn json(contents: &Contents) -> Value {
         "model": contents.name,
         "layers": layers.collect::<Value>(),
         "weights": weights.collect::<Value>(),
-        "on_host": contents.on_host.iter().map(|(name, class)| json!({"layer": name, "class": class})).collect::<Value>(),
+        "on_host": on_host(&contents.on_host),
         "obstacles": obstacles.collect::<Value>(),
     })
 }

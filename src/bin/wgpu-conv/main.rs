@@ -263,6 +263,9 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// How the reasons begin why the last steps of a model cannot be computed on the host, or not there.
+const ON_HOST: [&str; 2] = ["of what follows the model on the host", "its last steps are computed on the host"];
+
 fn next_step(command: &Command, error: &Error) -> &'static str {
     match error.kind() {
         Error::Format { place, .. } if place.ends_with("keras.json") => {
@@ -281,14 +284,19 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
         Error::Format { problem, .. } if problem.contains(LABELS) => {
             "give a text file with the name of a label on each line, the first for label 0"
         }
+        Error::Format { problem, .. }
+            if ["--tensor NAME", "it holds no array"].iter().any(|it| problem.contains(it)) =>
+        {
+            "name an array of the file: --tensor NAME for the inputs, --compare NAME for the right labels"
+        }
         Error::Format { place, .. } if is_input(place) => {
-            "give a whole picture (.png, .jpg) or array (.npy, .safetensors): save it again where it was made"
+            "give a whole picture (.png, .jpg) or array (.npy, .npz, .safetensors): save it again where it was made"
         }
         Error::Invalid { argument, .. } if argument == "WGPU_BACKEND" => {
             "`unset WGPU_BACKEND`, and `wgpu-conv adapters` lists what there is"
         }
         Error::Unsupported { what, .. } if what.ends_with("an input of this kind") => {
-            "save it as a picture (.png, .jpg) or as an array (.npy, .safetensors)"
+            "save it as a picture (.png, .jpg) or as an array (.npy, .npz, .safetensors)"
         }
         Error::Unsupported { reason, .. } if reason.starts_with("convert it") => {
             "convert it there, and give the file that comes of it"
@@ -302,6 +310,9 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
         Error::Format { .. } => "check the file; `wgpu-conv inspect FILE` says what it holds",
         Error::Gpu { .. } => "`wgpu-conv adapters` lists what there is; choose with --adapter",
         Error::Limit { .. } => "compute fewer inputs together with --batch 1, or choose another --adapter",
+        Error::Unsupported { reason, .. } if ON_HOST.iter().any(|it| reason.starts_with(it)) => {
+            "end the model before what the host computes, which `wgpu-conv inspect FILE` lists: --until NAME"
+        }
         Error::Unsupported { .. } => {
             "`wgpu-conv inspect FILE` lists all that stands in the way; docs/layers.md says what is supported"
         }
@@ -312,7 +323,7 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
 /// Whether the place of an error is a picture or an array.
 fn is_input(place: &str) -> bool {
     let file = place.split(", ").next().unwrap_or(place).to_lowercase();
-    [".png", ".jpg", ".jpeg", ".npy"].iter().any(|ending| file.ends_with(ending))
+    [".png", ".jpg", ".jpeg", ".npy", ".npz"].iter().any(|ending| file.ends_with(ending))
 }
 
 impl Adapters {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use wgpu_conv::formats::{FileKind, read_arrays, read_file, read_inputs, write_file};
+use wgpu_conv::formats::{FileKind, OnnxFile, read_arrays, read_file, read_inputs, write_file};
 use wgpu_conv::model::{Architecture, Model};
 use wgpu_conv::view::{LayerView, Live, ModelLook, Page, Picture, Status, Viewer};
 use wgpu_conv::{AdapterChoice, Error, HostTensor, Tensor, printable, printable_name};
@@ -104,10 +104,18 @@ impl View {
             page = page.live(live);
         }
         let Some(input) = &self.input else {
-            let architecture = match self.shapes.onnx(&self.model)? {
+            let file = match self.shapes.onnx(&self.model)? {
+                None if self.model.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx")) => {
+                    Some(OnnxFile::open(&self.model)?)
+                }
+                file => file,
+            };
+            let architecture = match &file {
                 Some(file) => file.architecture()?,
                 None => Architecture::load(&self.model)?,
             };
+            let on_host = on_host(file.iter().flat_map(OnnxFile::on_host));
+            let page = if on_host.is_empty() { page } else { page.note(on_host) };
             return self.written(Viewer::of_architecture(&architecture), look, &page, &files);
         };
         let model = load(choice, &self.model, &self.shapes)?;
@@ -123,7 +131,10 @@ impl View {
         drop(progress);
         let applied: Vec<String> = viewer.layers()[inputs.len()..].iter().map(|it| it.name().to_owned()).collect();
         viewer.set_times(applied.iter().map(String::as_str).zip(profile.layers.iter().map(|layer| layer.time)))?;
-        self.written(viewer, look, &page.note(format!("{} on {}", named(input), on(gpu))), &files)
+        let note = format!("{} on {}", named(input), on(gpu));
+        let on_host = on_host(model.on_host().iter().map(|(name, operator)| (name.as_str(), operator.as_str())));
+        let notes = [note, on_host].into_iter().filter(|note| !note.is_empty());
+        self.written(viewer, look, &page.note(notes.collect::<Vec<_>>().join(" · ")), &files)
     }
 
     /// The folder that a live page is to be written to with its files, where it is to be one.
@@ -241,6 +252,15 @@ impl View {
             pictures.push(path);
         }
         Ok(pictures)
+    }
+}
+
+/// What is computed on the host, after the layers that are shown: names and operators, in words; empty for nothing.
+fn on_host<'a>(nodes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let nodes: Vec<_> = nodes.map(|(name, operator)| format!("{name} ({operator})")).collect();
+    match nodes[..] {
+        [] => String::new(),
+        _ => format!("computed on the host, of what these layers make: {}", nodes.join(", ")),
     }
 }
 
