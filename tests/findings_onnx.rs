@@ -33,12 +33,16 @@ fn every_file_is_right_or_refused_with_its_reason() {
         ("dequantized_weight", Within(1e-5)),
         ("div_no_nan", Within(1e-5)),
         ("end_alone", Within(0.0)),
+        ("end_further", Within(1e-6)),
+        ("end_in_branch", Within(1e-6)),
         ("end_none", Within(0.0)),
         ("end_selected", Within(0.0)),
         ("end_selected_in_order", Within(0.0)),
+        ("end_shares_of_old", Within(1e-6)),
         ("end_some", Within(0.0)),
         ("end_suppressed", Within(1e-6)),
         ("end_suppressed_by_centre", Within(1e-6)),
+        ("end_unread", Within(0.0)),
         ("external_data", Within(1e-5)),
         ("gemm_constant_input", Within(1e-5)),
         ("integer_input", Within(1e-5)),
@@ -122,6 +126,31 @@ fn models_that_end_on_the_host_say_where_they_cannot_be() {
     let cut = file.with_outputs(&["size"]).unwrap();
     assert_eq!(cut.on_host().count(), 0);
     assert!(!cut.build(&gpu).unwrap().ends_on_host());
+}
+
+/// What nothing reads is no end, whatever it is; what is read and not there is told.
+#[test]
+fn an_end_is_what_leads_to_an_output() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let nodes = |last: &str| {
+        let selected = node("NonZero", &["x"], &["where"], vec![]);
+        let cast = node("Cast", &["where"], &["floats"], vec![int("to", 1)]);
+        vec![selected, cast, node("Erf", &["floats"], &[last], vec![]), node("Relu", &["x"], &["r"], vec![])]
+    };
+    let mut unread = file(17, nodes("unread"), vec![]);
+    unread.graph.as_mut().unwrap().output = vec![value("r", &[])];
+    let read = OnnxFile::from_bytes(&unread.encode_to_vec()).unwrap();
+    assert_eq!((read.unsupported(), read.on_host().count()), (&[][..], 0));
+    assert!(!read.build(&gpu).unwrap().ends_on_host());
+    let text = refusal(&file(17, nodes("y"), vec![]));
+    assert!(text.starts_with("Erf_2 (Erf): ") && text.contains("the host has no Erf"), "{text}");
+    let model = Model::load(&gpu, fixture("end_in_branch.onnx")).unwrap();
+    assert!(model.on_host().iter().any(|(_, operator)| operator == "If"), "{:?}", model.on_host());
+    assert!(model.summary().contains("Computed on the host, of what these layers make:\n   If_1 (If), "));
+    let failing = Model::load(&gpu, fixture("end_failing.onnx")).unwrap();
+    let x = HostTensor::new([1, 4], vec![0.0, 1.0, 2.0, 0.0]).unwrap();
+    let text = failing.predict_all(&[x]).unwrap_err().to_string();
+    assert!(text.contains("of what follows the model on the host") && text.contains("Gather_1 (Gather)"), "{text}");
 }
 
 // The fields of an ONNX file that the tests below write, with the numbers `onnx/onnx.proto` gives them.

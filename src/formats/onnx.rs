@@ -22,7 +22,7 @@ use super::onnx_proto::{
     TypeProto, ValueInfoProto, decoded_bytes,
 };
 use super::onnx_tail::{ENDS_HERE, PutOff, Tail};
-use super::{onnx_functions, onnx_layers, onnx_nodes, onnx_selection, onnx_types};
+use super::{onnx_functions, onnx_layers, onnx_nodes, onnx_selection, onnx_tail, onnx_types};
 use crate::budget::Meter;
 use crate::layers::{Layer, SharedWeights, snake_case};
 use crate::model::{AppliedLayer, Architecture, HostTail, Input, Model, Port};
@@ -293,15 +293,7 @@ impl OnnxFile {
         // A node without a name is called by its place, which it keeps.
         nodes.iter_mut().enumerate().for_each(|(index, node)| node.name = called(index, node));
         nodes.reverse();
-        nodes.retain(|node| {
-            let is_needed = node.output.iter().any(|output| needed.contains(output));
-            if is_needed {
-                let mut reads = HashSet::new();
-                node_reads(node, &mut reads);
-                needed.extend(reads.into_iter().map(str::to_owned));
-            }
-            is_needed
-        });
+        nodes.retain(|node| leads_to(node, &mut needed));
         nodes.reverse();
         self.graph.node = nodes;
         self.graph.input.retain(|input| needed.contains(&input.name));
@@ -583,6 +575,8 @@ pub(super) struct Translator<'a> {
     put_off: PutOff,
     /// How many graphs the graph under way stands in.
     depth: usize,
+    /// Whether a node within one of them could only be computed on the host.
+    asks_for_host: bool,
 }
 
 impl Translation {
@@ -629,6 +623,7 @@ impl<'a> Translator<'a> {
             needed: HashSet::new(),
             put_off: PutOff::default(),
             depth: 0,
+            asks_for_host: false,
         };
         for (name, (constant, data_type)) in constants {
             translator.terms.insert(name, Term::Known(constant.clone()));
@@ -683,7 +678,7 @@ impl<'a> Translator<'a> {
         self.builder.opset = node.opset.unwrap_or(opset);
         let outcome = match node.op_type.as_str() {
             _ if self.follows_put_off(node) => self.put_off(node, &called),
-            "If" if is_standard(&node.domain) => self.branch(node),
+            "If" if is_standard(&node.domain) => self.branch(node, &called),
             "Loop" if is_standard(&node.domain) => self.repeated(node, &called),
             _ => {
                 let outcome = self.translated(node, &called);
@@ -809,6 +804,12 @@ impl<'a> Translator<'a> {
                 (&[Some(x), Some(_)], &[_, like]) => Some(x.cast(like, &self.meter).map(|made| vec![made])),
                 _ => None,
             },
+            "Softmax" if ENDS_HERE => match constants[..] {
+                [Some(x)] => {
+                    Some(onnx_selection::softmax(node, x, self.builder.opset, &self.meter).map(|made| vec![made]))
+                }
+                _ => None,
+            },
             _ => fold(node, &constants, &self.meter),
         });
         let outputs: Vec<Term> = match folded {
@@ -855,6 +856,7 @@ impl<'a> Translator<'a> {
             _ => ", within a graph of a node",
         };
         if !elsewhere.is_empty() {
+            self.asks_for_host = true;
             let why = "the extents of its output depend on values that the model computes";
             return Err(format!("{why}{elsewhere}; {CUT}").into());
         }
@@ -876,20 +878,42 @@ impl<'a> Translator<'a> {
         }
         self.meter.memory(node.encoded_len() as u64)?;
         let named = NodeProto { name: called.to_owned(), opset: Some(self.builder.opset), ..node.clone() };
-        self.put_off.push(named)?;
+        self.put_off.push(named);
         // No layer can read what it makes.
         Ok(Vec::new())
     }
 
     /// The branch of an If whose condition is known before the model runs.
-    fn branch(&mut self, node: &'a NodeProto) -> Result<Vec<(Term, i32)>, Refusal> {
+    fn branch(&mut self, node: &'a NodeProto, called: &str) -> Result<Vec<(Term, i32)>, Refusal> {
         let condition = match self.term(node.input.first().map_or("", String::as_str))? {
             Some(Term::Known(condition)) => condition.scalar(&self.meter)? != 0.0,
             Some(_) => return Err("its condition depends on what the model is given; a model's layers do not".into()),
             None => return Err("its condition is missing".into()),
         };
         let graph = graph_of(node, if condition { "then_branch" } else { "else_branch" })?;
-        self.inner(graph, Vec::new())
+        if !ENDS_HERE || self.depth > 0 {
+            return self.inner(graph, Vec::new());
+        }
+        let before = (self.builder.steps.len(), self.unsupported.len(), self.needs_values.len(), self.needed.clone());
+        self.asks_for_host = false;
+        let outcome = self.inner(graph, Vec::new());
+        if !self.asks_for_host {
+            return outcome;
+        }
+        // What is computed on the host within it takes all of it there.
+        if let Some(node) = graph.node.iter().find(|node| !onnx_tail::computes(&node.op_type)) {
+            let lacking = &node.op_type;
+            return Err(format!(
+                "its branch is computed on the host with what it holds, and the host has no {lacking}; {CUT}"
+            )
+            .into());
+        }
+        self.builder.steps.truncate(before.0);
+        self.builder.shapes.truncate(before.0);
+        self.unsupported.truncate(before.1);
+        self.needs_values.truncate(before.2);
+        self.needed = before.3;
+        self.put_off(node, called)
     }
 
     /// A Loop of a number of turns that is known before the model runs, one turn behind the other.
@@ -1060,6 +1084,11 @@ impl<'a> Translator<'a> {
 
     fn finish(mut self, outputs: &[ValueInfoProto], place: &str) -> Translation {
         if !self.put_off.is_empty() {
+            for [name, operator, reason] in self.put_off.pruned(outputs) {
+                self.refuse(&name, &operator, None, reason);
+            }
+        }
+        if !self.put_off.is_empty() {
             return self.finish_on_host(outputs, place);
         }
         let (mut made, mut known) = (Vec::new(), Vec::new());
@@ -1137,6 +1166,17 @@ fn reads_of<'a>(graph: &'a GraphProto, used: &mut HashSet<&'a str>) {
 fn node_reads<'a>(node: &'a NodeProto, used: &mut HashSet<&'a str>) {
     used.extend(node.input.iter().map(String::as_str));
     node.attribute.iter().filter_map(|attribute| attribute.g.as_deref()).for_each(|graph| reads_of(graph, used));
+}
+
+/// Whether a node makes one of the `needed`, among which is then what it reads.
+pub(super) fn leads_to(node: &NodeProto, needed: &mut HashSet<String>) -> bool {
+    let is_needed = node.output.iter().any(|output| !output.is_empty() && needed.contains(output));
+    if is_needed {
+        let mut reads = HashSet::new();
+        node_reads(node, &mut reads);
+        needed.extend(reads.into_iter().map(str::to_owned));
+    }
+    is_needed
 }
 
 /// A node's name as a layer's, which has no `/`.

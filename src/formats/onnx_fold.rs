@@ -678,8 +678,13 @@ pub(super) fn fold(
         "ConstantOfShape" => return one(given(0).and_then(|shape| constant_of_shape(node, shape, meter))),
         "Range" => return one(range(inputs, meter)),
         "Gemm" => return one(gemm(node, inputs, meter)),
-        // Of more axes, or of one, a layer computes it.
-        "MatMul" if inputs.iter().flatten().any(|input| input.shape.len() != 2) => return None,
+        "MatMul" if inputs.iter().flatten().any(|input| input.shape.len() != 2) => {
+            // Where the host computes no ends, a layer does this too; of whole numbers, everywhere.
+            if !ENDS_HERE || inputs.iter().flatten().any(|input| input.data.kind() != Kind::Float) {
+                return None;
+            }
+            return one(given(0).and_then(|left| products_of(left, given(1)?, meter)));
+        }
         "MatMul" => return one(given(0).and_then(|left| product_of(left, given(1)?, meter))),
         "Split" => return Some(given(0).and_then(|whole| split(node, whole, input(1), meter))),
         "Where" => return one(select(inputs, meter)),
@@ -739,7 +744,8 @@ pub(super) fn fold(
             x.expanded(&broadcast(&x.shape, &target)?, meter)
         }),
         "Tile" => given(1).and_then(|list| list.known_ints(meter)).and_then(|repeats| tile(x, &repeats, meter)),
-        "ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin" => {
+        "ReduceMean" if !ENDS_HERE || x.data.kind() != Kind::Float => return None,
+        "ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceMean" => {
             axes_of(node, input(1), meter).and_then(|axes| reduce(node, x, axes, meter))
         }
         "Not" => match &x.data {
@@ -888,7 +894,7 @@ fn reshape(node: &NodeProto, x: &KnownTensor, target: &KnownTensor, meter: &Mete
     x.reshaped(dims)
 }
 
-fn concat(node: &NodeProto, inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> {
+pub(super) fn concat(node: &NodeProto, inputs: &[Option<&KnownTensor>], meter: &Meter) -> Known<KnownTensor> {
     let parts: Vec<&KnownTensor> = inputs.iter().flatten().copied().collect();
     let first = *parts.first().ok_or("it has no inputs")?;
     let axis = axis_at(node.int("axis", 0), first.shape.len())?;
@@ -1009,6 +1015,35 @@ fn steps(span: i128, delta: i128) -> Known<usize> {
     }
     let count = (span + delta - delta.signum()) / delta;
     Ok(usize::try_from(count.max(0)).unwrap_or(usize::MAX))
+}
+
+/// NumPy's matmul: a single axis is a row of the left side or a column of the right, and all axes but two broadcast.
+fn products_of(left: &KnownTensor, right: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
+    let wide = |side: &KnownTensor, single: &dyn Fn(usize) -> Vec<usize>| match side.shape[..] {
+        [] => Err("it takes arrays where it is given one number".to_owned()),
+        [extent] => side.reshaped(single(extent)),
+        _ => Ok(side.clone()),
+    };
+    let (a, b) = (wide(left, &|extent| vec![1, extent])?, wide(right, &|extent| vec![extent, 1])?);
+    let ((outer, rows), (other, columns)) = (a.shape.split_at(a.shape.len() - 2), b.shape.split_at(b.shape.len() - 2));
+    let batch = broadcast(outer, other)?;
+    let matrices = |side: &KnownTensor, matrix: &[usize]| -> Known<Vec<KnownTensor>> {
+        let all = side.expanded(&[&batch, matrix].concat(), meter)?;
+        let (count, each) = (product(&batch)?, matrix.iter().product::<usize>());
+        spend(meter, all.data.len().saturating_add(count.saturating_mul(64)), Kind::Float)?;
+        let of = |index: usize| all.data.pick(each, index * each..(index + 1) * each);
+        Ok((0..count).map(|index| KnownTensor { shape: matrix.to_vec(), data: of(index) }).collect())
+    };
+    let (lefts, rights) = (matrices(&a, rows)?, matrices(&b, columns)?);
+    let mut values = Vec::new();
+    for (left, right) in lefts.iter().zip(&rights) {
+        values.extend_from_slice(&product_of(left, right, meter)?.to_floats(meter)?);
+    }
+    let single = |side: &KnownTensor| side.shape.len() == 1;
+    let own = [(single(left), rows[0]), (single(right), columns[1])];
+    let shape: Vec<usize> =
+        batch.iter().copied().chain(own.iter().filter(|(single, _)| !single).map(|own| own.1)).collect();
+    KnownTensor::floats(vec![values.len()], values).reshaped(shape)
 }
 
 /// The product of two matrices, added up in f64.
@@ -1242,7 +1277,7 @@ fn int_function(name: &str, truncated: bool) -> Known<fn(i64, i64) -> Option<i64
 }
 
 /// `function` of two integers; unknown where one is.
-fn computed(name: &str, function: fn(i64, i64) -> Option<i64>, left: Whole, right: Whole) -> Known<Whole> {
+pub(super) fn computed(name: &str, function: fn(i64, i64) -> Option<i64>, left: Whole, right: Whole) -> Known<Whole> {
     let (Ok(a), Ok(b)) = (left, right) else { return Ok(COMPUTED) };
     function(a, b).map(Ok).ok_or_else(|| format!("{name} of {a} and {b} is no integer of 64 bits"))
 }
@@ -1307,14 +1342,15 @@ fn reduce(node: &NodeProto, x: &KnownTensor, axes: Option<Vec<i64>>, meter: &Met
         "ReduceProd" => "Mul",
         "ReduceSum" => "Add",
         "ReduceMax" => "Max",
-        _ => "Min",
+        "ReduceMin" => "Min",
+        _ => "Mean",
     };
     if count == 0 {
         // The sum of nothing is 0, and its product 1; it has no largest element.
         let none = match name {
             "Add" => 0,
             "Mul" => 1,
-            _ => return Err("it has no largest or smallest element to reduce to".into()),
+            _ => return Err("it has no elements to reduce".into()),
         };
         let none = match x.data.kind() {
             Kind::Int => KnownTensor { shape: Vec::new(), data: KnownData::Ints(vec![Ok(none)].into()) },
@@ -1326,6 +1362,10 @@ fn reduce(node: &NodeProto, x: &KnownTensor, axes: Option<Vec<i64>>, meter: &Met
     // What is reduced to one element stands together.
     let ordered = x.transposed(&[kept, axes].concat(), meter)?;
     let data = match &ordered.data {
+        KnownData::Floats(values) if ENDS_HERE && name == "Mean" => {
+            let mean = |group: &[f32]| (group.iter().map(|&value| f64::from(value)).sum::<f64>() / count as f64) as f32;
+            KnownData::Floats(Arc::new(values.chunks(count).map(mean).collect()))
+        }
         KnownData::Floats(values) => {
             let function = float_function(name)?;
             let total = |group: &[f32]| group[1..].iter().fold(group[0], |total, &value| function(total, value));

@@ -1,4 +1,5 @@
-//! What ONNX selects by value, on the host: boxes that do not overlap, elements that are not zero, the largest of a row.
+//! What ONNX selects by value, on the host: boxes that do not overlap, elements that are not zero, the largest of a row; and what is
+//! often done with them.
 //!
 //! How much is selected depends on the values, so no layer can make it: a layer's extents follow from those it reads. These
 //! functions are for constants, and for the end of a model that is computed on the host (`onnx_tail.rs`).
@@ -6,7 +7,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::onnx_fold::{Kind, Known, KnownData, KnownTensor, Whole, axis_at, product, spend, strides_of, work};
+use super::onnx_fold::{
+    Kind, Known, KnownData, KnownTensor, Whole, axis_at, computed, concat, product, spend, strides_of, work,
+};
 use super::onnx_layers::{Apply, Outcome, Term};
 use super::onnx_nodes::{CUT, Operator, row};
 use super::onnx_proto::NodeProto;
@@ -44,10 +47,14 @@ pub(super) fn selected(
         "ArgMax" | "ArgMin" => one(given(0).and_then(|x| best(node, x, meter))),
         "Clip" => one(given(0).and_then(|x| clip(node, x, inputs, meter))),
         "Compress" => one(given(0).and_then(|x| compress(node, x, given(1)?, meter))),
+        "CumSum" => one(given(0).and_then(|x| cumulated(node, x, given(1)?, meter))),
         "GatherElements" => one(given(0).and_then(|x| gather_elements(node, x, given(1)?, meter))),
         "GatherND" => one(given(0).and_then(|x| gather_nd(node, x, given(1)?, meter))),
         "NonMaxSuppression" => one(given(0).and_then(|boxes| suppressed(node, boxes, given(1)?, &inputs[2..], meter))),
         "NonZero" => one(given(0).and_then(|x| non_zero(x, meter))),
+        "ScatterND" if node.text("reduction", "none") == "none" => {
+            one(given(0).and_then(|x| scatter_nd(node, x, given(1)?, given(2)?, meter)))
+        }
         "TopK" => Some(given(0).and_then(|x| top_k(node, x, inputs.get(1).copied().flatten(), meter))),
         "Unique" => Some(given(0).and_then(|x| unique(node, x, meter))),
         _ => None,
@@ -259,6 +266,95 @@ fn gather_nd(node: &NodeProto, x: &KnownTensor, indices: &KnownTensor, meter: &M
     let starts = (0..tuples).map(start).collect::<Known<Vec<_>>>()?;
     let data = x.data.pick(count, starts.into_iter().flat_map(|start| start..start + inner));
     Ok(KnownTensor { shape, data })
+}
+
+/// `x` with `updates` at the places that `indices` name as GatherND reads them, later ones in place of earlier ones.
+fn scatter_nd(
+    node: &NodeProto,
+    x: &KnownTensor,
+    indices: &KnownTensor,
+    updates: &KnownTensor,
+    meter: &Meter,
+) -> Known<KnownTensor> {
+    let count = x.data.len();
+    spend(meter, count, Kind::Int)?;
+    let places = gather_nd(node, &wholes(x.shape.clone(), (0..count as i64).map(Ok).collect()), indices, meter)?;
+    if places.shape != updates.shape {
+        return Err(format!("its updates must have the shape {:?}, and have {:?}", places.shape, updates.shape));
+    }
+    let flat = |all: &KnownTensor| all.reshaped(vec![all.data.len()]);
+    let both = concat(&NodeProto::default(), &[Some(&flat(x)?), Some(&flat(updates)?)], meter)?;
+    let mut sources: Vec<usize> = (0..count).collect();
+    places.known_ints(meter)?.iter().enumerate().for_each(|(update, &place)| sources[place as usize] = count + update);
+    Ok(KnownTensor { shape: x.shape.clone(), data: both.data.pick(count, sources.into_iter()) })
+}
+
+/// The sums of the elements up to each along an axis, or from the end; without that element itself where asked for.
+fn cumulated(node: &NodeProto, x: &KnownTensor, axis: &KnownTensor, meter: &Meter) -> Known<KnownTensor> {
+    let axis = match axis.known_ints(meter)?[..] {
+        [axis] => axis_at(axis, x.shape.len())?,
+        ref given => return Err(format!("its axis must be one number, and is {}", given.len())),
+    };
+    spend(meter, x.data.len(), x.data.kind())?;
+    spend(meter, x.data.len(), Kind::Int)?;
+    let (exclusive, backwards) = (node.int("exclusive", 0) != 0, node.int("reverse", 0) != 0);
+    let rows = AxisRows::of(&x.shape, axis);
+    let sums = |values: &mut dyn FnMut(usize, bool) -> Known<()>| {
+        for mut row in rows.places() {
+            if backwards {
+                row.reverse();
+            }
+            row.iter().enumerate().try_for_each(|(number, &place)| values(place, number == 0))?;
+        }
+        Ok::<_, String>(())
+    };
+    let data = match &x.data {
+        KnownData::Floats(values) => {
+            let (mut made, mut total) = (values.to_vec(), 0.0);
+            sums(&mut |place, first| {
+                let before = if first { 0.0 } else { total };
+                total = before + values[place];
+                made[place] = if exclusive { before } else { total };
+                Ok(())
+            })?;
+            KnownData::Floats(Arc::new(made))
+        }
+        KnownData::Ints(values) => {
+            let (mut made, mut total) = (values.to_vec(), Ok(0));
+            sums(&mut |place, first| {
+                let before = if first { Ok(0) } else { total };
+                total = computed("CumSum", i64::checked_add, before, values[place])?;
+                made[place] = if exclusive { before } else { total };
+                Ok(())
+            })?;
+            KnownData::Ints(Arc::new(made))
+        }
+        KnownData::Bools(_) => return Err("it takes numbers where it is given booleans".into()),
+    };
+    Ok(KnownTensor { shape: x.shape.clone(), data })
+}
+
+/// The shares of the exponentials along an axis; before opset 13 of all axes from that one on.
+pub(super) fn softmax(node: &NodeProto, x: &KnownTensor, opset: i64, meter: &Meter) -> Known<KnownTensor> {
+    let KnownData::Floats(values) = &x.data else {
+        return Err("it takes floating point where it is given other elements".into());
+    };
+    let joins = opset < 13;
+    let axis = axis_at(node.int("axis", if joins { 1 } else { -1 }), x.shape.len())?;
+    let rows = match AxisRows::of(&x.shape, axis) {
+        AxisRows { outer, extent, inner } if joins => AxisRows { outer, extent: extent * inner, inner: 1 },
+        rows => rows,
+    };
+    spend(meter, values.len(), Kind::Float)?;
+    spend(meter, values.len(), Kind::Int)?;
+    let mut made = values.to_vec();
+    for row in rows.places() {
+        let most = row.iter().fold(f32::NEG_INFINITY, |most, &place| most.max(values[place]));
+        row.iter().for_each(|&place| made[place] = (values[place] - most).exp());
+        let total: f64 = row.iter().map(|&place| f64::from(made[place])).sum();
+        row.iter().for_each(|&place| made[place] = (f64::from(made[place]) / total) as f32);
+    }
+    Ok(KnownTensor::floats(x.shape.clone(), made))
 }
 
 /// Where the elements are that are not zero: a row of positions for each axis.

@@ -14,7 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::onnx::Translator;
+use super::onnx::{Translator, leads_to};
 use super::onnx_fold::KnownTensor;
 use super::onnx_nodes::CUT;
 use super::onnx_proto::{GraphProto, NodeProto, ValueInfoProto};
@@ -27,11 +27,11 @@ pub(super) const ENDS_HERE: bool = !cfg!(target_arch = "wasm32");
 
 /// The operators that the host computes.
 const COMPUTED: &str = "\
-    Abs Add And ArgMax ArgMin Cast CastLike Ceil Clip Compress Concat Constant ConstantOfShape DequantizeLinear Div Equal \
-    Exp Expand Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity If Less LessOrEqual Log \
-    Loop MatMul Max Min Mod Mul Neg NonMaxSuppression NonZero Not Or Pow QuantizeLinear Range Reciprocal Relu ReduceMax \
-    ReduceMin ReduceProd ReduceSum Reshape Round Shape Sigmoid Sign Size Slice Split Sqrt Squeeze Sub Tanh Tile TopK Transpose Unique \
-    Unsqueeze Where Xor";
+    Abs Add And ArgMax ArgMin Cast CastLike Ceil Clip Compress Concat Constant ConstantOfShape CumSum DequantizeLinear Div \
+    Equal Exp Expand Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity If Less LessOrEqual \
+    Log Loop MatMul Max Min Mod Mul Neg NonMaxSuppression NonZero Not Or Pow QuantizeLinear Range Reciprocal Relu \
+    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape Round ScatterND Shape Sigmoid Sign Size Slice Softmax \
+    Split Sqrt Squeeze Sub Tanh Tile TopK Transpose Unique Unsqueeze Where Xor";
 
 /// The nodes that have been put off so far, and what they read.
 #[derive(Default)]
@@ -61,21 +61,30 @@ impl PutOff {
         self.made.contains(name)
     }
 
-    /// Puts off a node that the host computes.
-    ///
-    /// # Errors
-    /// What stands in the way, of a node that the host does not compute.
-    pub(super) fn push(&mut self, node: NodeProto) -> std::result::Result<(), String> {
-        if !COMPUTED.split(' ').any(|operator| operator == node.op_type) {
-            return Err(format!(
-                "it reads what has an extent that depends on values, which is computed on the host, and the host has no \
-                 {}; {CUT}",
-                node.op_type
-            ));
-        }
+    /// Puts off a node to the host.
+    pub(super) fn push(&mut self, node: NodeProto) {
         self.made.extend(node.output.iter().filter(|name| !name.is_empty()).cloned());
         self.nodes.push(node);
-        Ok(())
+    }
+
+    /// Leaves out what leads to none of the `outputs`; what stands in the way of the rest: name, operator and reason of each node
+    /// that the host does not compute.
+    pub(super) fn pruned(&mut self, outputs: &[ValueInfoProto]) -> Vec<[String; 3]> {
+        let mut read: HashSet<String> = outputs.iter().map(|output| output.name.clone()).collect();
+        self.nodes.reverse();
+        self.nodes.retain(|node| leads_to(node, &mut read));
+        self.nodes.reverse();
+        self.constants.retain(|name, _| read.contains(name));
+        self.taps.retain(|(tap, _)| read.contains(&tap.name));
+        self.tapped.retain(|name| read.contains(name));
+        let lacking = self.nodes.iter().filter(|node| !computes(&node.op_type)).map(|node| {
+            let reason = format!(
+                "it reads what has an extent that depends on values, which is computed on the host, and the host has no {}; {CUT}",
+                node.op_type
+            );
+            [node.name.clone(), node.op_type.clone(), reason]
+        });
+        lacking.collect()
     }
 
     /// The tail reads a constant of this name.
@@ -97,6 +106,11 @@ impl PutOff {
         let graph = GraphProto { node, output: outputs.to_vec(), ..GraphProto::default() };
         (Tail { place: place.to_owned(), graph, opset, constants, taps }, ports)
     }
+}
+
+/// Whether the host computes an operator.
+pub(super) fn computes(operator: &str) -> bool {
+    COMPUTED.split(' ').any(|computed| computed == operator)
 }
 
 /// The end of a graph, which the host computes from what the model makes.
@@ -145,7 +159,7 @@ mod tests {
     #[test]
     fn the_host_computes_what_it_says() {
         let matrix = KnownTensor::floats(vec![1, 1], vec![0.5]);
-        let computed_elsewhere = ["CastLike", "If", "Loop", "QuantizeLinear"];
+        let computed_elsewhere = ["CastLike", "If", "Loop", "QuantizeLinear", "Softmax"];
         for operator in COMPUTED.split(' ').filter(|operator| !computed_elsewhere.contains(operator)) {
             let node = NodeProto { op_type: operator.to_owned(), ..NodeProto::default() };
             let outcome = fold(&node, &[Some(&matrix); 3], &Meter::new("x.onnx", 0));
