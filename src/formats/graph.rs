@@ -306,7 +306,7 @@ impl Parser<'_> {
                 let shape = self.shape_at(layer, &["/config/batch_shape", "/config/batch_input_shape"])?;
                 let shape = shape.ok_or_else(|| self.broken(format!("input {name} must have a batch_shape")))?;
                 graph.notes["inputs"][&name] = at(layer, "/config").clone();
-                match input_dtype(layer) {
+                match input_dtype(at(layer, "/config")) {
                     Ok(dtype) => inputs.push((name.clone(), dtype)),
                     Err(reason) => self.refuse(around, &name, class, reason),
                 }
@@ -805,9 +805,9 @@ fn unsupported_class(class: &str) -> String {
     }
 }
 
-/// The type that an InputLayer gives to what it is given, where layers take numbers of it, or why not.
-fn input_dtype(layer: &Json) -> Result<&str, String> {
-    let dtype = at(layer, "/config/dtype");
+/// The type that an InputLayer of this config gives to what it is given, where layers take numbers of it, or why not.
+fn input_dtype(config: &Json) -> Result<&str, String> {
+    let dtype = at(config, "/dtype");
     match dtype.as_str().or(at(dtype, "/config/name").as_str()) {
         None => Ok("float32"),
         Some(dtype @ ("float16" | "bfloat16" | "float32" | "float64")) => Ok(dtype),
@@ -862,7 +862,11 @@ fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a
             LayerConfig::Broadcast(_) | LayerConfig::Map(_) | LayerConfig::Take(_) => !narrow,
             _ => false,
         },
-        Body::Model(_) => false,
+        // A model turns it into the types of its own inputs, and was asked about these; an operator of several layers has none.
+        Body::Model(graph) => graph.notes["inputs"].as_object().is_some_and(|inputs| {
+            let wide = |config| ["int32", "int64", "float32", "float64"].map(Ok).contains(&input_dtype(config));
+            inputs.values().all(wide)
+        }),
     };
     let other = readers.find(|member| !takes(member))?;
     Some(format!(
