@@ -15,13 +15,15 @@
 // A sum is one chain: a second sum for each would be as many registers again, and drivers for processors then compile for up
 // to eight seconds.
 //
-// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2.
+// Constants: SUBGROUP is 4 or 8 and the adapter's only subgroup size; SLOTS is 1, 2 or 4; VECTORS is 1 or 2; QUAD is
+// whether quadBroadcast is the cheaper one, for four lanes.
 // Memory, for each four input channels of a tap: SLOTS + 4·VECTORS loads of a vec4 per lane for
 // 16·SLOTS·SUBGROUP·VECTORS multiply-adds. The kernel is packed: channels of a group in fours on either side.
 
 @group(0) @binding(0) var<uniform> params: Params;
 
 const_assert SUBGROUP == 4u || SUBGROUP == 8u;
+const_assert !QUAD || SUBGROUP == 4u;
 const_assert SLOTS == 1u || SLOTS == 2u || SLOTS == 4u;
 const_assert VECTORS == 1u || VECTORS == 2u;
 
@@ -44,6 +46,11 @@ fn accumulate(quad: ptr<function, Quad>, pixels: Rows, first: Rows, second: Rows
 
 /// What lanes 0 to 3 hold.
 fn low(four: vec4<f32>) -> Rows {
+    if QUAD {
+        return Rows(
+            quadBroadcast(four, 0u), quadBroadcast(four, 1u), quadBroadcast(four, 2u), quadBroadcast(four, 3u)
+        );
+    }
     return Rows(
         subgroupBroadcast(four, 0u),
         subgroupBroadcast(four, 1u),
@@ -155,18 +162,20 @@ fn main(
     var lower_1 = start; var upper_1 = start;
     var lower_2 = start; var upper_2 = start;
     var lower_3 = start; var upper_3 = start;
+    // The rows of the kernel, one tap's after the other's.
+    let stride = row_stride();
+    var row = 0u;
     for (var k = 0u; k < KERNEL_ROWS; k++) {
         for (var kx = 0u; kx < KERNEL_W; kx++) {
             let pixel_0 = pixel_of(window_0, k, kx);
             let pixel_1 = pixel_of(window_1, k, kx);
             let pixel_2 = pixel_of(window_2, k, kx);
             let pixel_3 = pixel_of(window_3, k, kx);
-            let tap = k * KERNEL_W + kx;
             for (var j = 0u; j < params.group_in; j += 4u) {
-                let first = rows_at(tap, j, first_vector);
+                let first = rows_from(row + first_vector, stride);
                 var second = first;
                 if VECTORS == 2u {
-                    second = rows_at(tap, j, second_vector);
+                    second = rows_from(row + second_vector, stride);
                 }
                 accumulate_slot(&lower_0, &upper_0, pixel_four(pixel_0, first_channel + j), first, second);
                 if SLOTS >= 2u {
@@ -176,6 +185,7 @@ fn main(
                     accumulate_slot(&lower_2, &upper_2, pixel_four(pixel_2, first_channel + j), first, second);
                     accumulate_slot(&lower_3, &upper_3, pixel_four(pixel_3, first_channel + j), first, second);
                 }
+                row += 4u * stride;
             }
         }
     }

@@ -6,5 +6,5 @@
 // A position is the element of channel 0 at a pixel.
 
 fn input_four(position: u32, channel: u32) -> vec4<f32> {
-    return input_at((position + channel) / 4u);
+    return input_at((position + channel) >> 2u);
 }

@@ -36,7 +36,11 @@ fn channel_of(vector: u32, group: u32) -> u32 {
 /// The rows of channels `j` to `j + 3` of a tap, at vector `vector` of all groups'.
 fn rows_at(tap: u32, j: u32, vector: u32) -> Rows {
     let stride = row_stride();
-    let at = (tap * padded_in() + j) * stride + vector;
+    return rows_from((tap * padded_in() + j) * stride + vector, stride);
+}
+
+/// Four rows of the kernel, each `stride` vectors after the one before, from vector number `at` on.
+fn rows_from(at: u32, stride: u32) -> Rows {
     return Rows(
         kernel_at(at),
         kernel_at(at + stride),
@@ -45,8 +49,12 @@ fn rows_at(tap: u32, j: u32, vector: u32) -> Rows {
     );
 }
 
-/// `sum` and the product of four input channels with their rows.
+/// `sum` and the product of four input channels with their rows. Where nothing is fused, as on SwiftShader, an `fma` is a
+/// fifth slower than what it is made of.
 fn multiply_add(sum: vec4<f32>, channels: vec4<f32>, rows: Rows) -> vec4<f32> {
+    if !FUSED {
+        return sum + rows.x * channels.x + rows.y * channels.y + rows.z * channels.z + rows.w * channels.w;
+    }
     let xy = fma(vec4(channels.y), rows.y, fma(vec4(channels.x), rows.x, sum));
     return fma(vec4(channels.w), rows.w, fma(vec4(channels.z), rows.z, xy));
 }

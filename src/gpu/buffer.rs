@@ -237,7 +237,9 @@ impl Gpu {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format,
-            usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::STORAGE_BINDING,
+            usage: wgpu::TextureUsages::COPY_DST
+                | wgpu::TextureUsages::STORAGE_BINDING
+                | if self.caps().samples_texels { wgpu::TextureUsages::TEXTURE_BINDING } else { wgpu::TextureUsages::empty() },
             view_formats: &[],
         };
         let make = || self.guarded("texture", || self.device().create_texture(&descriptor));

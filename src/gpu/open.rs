@@ -177,12 +177,13 @@ impl Gpu {
             max_buffer: limits.max_buffer_size,
             binding_alignment: limits.min_storage_buffer_offset_alignment,
             texel_rows: texel_rows(&info, &limits),
+            samples_texels: is_swiftshader(&info),
         };
         let gpu = Self(Arc::new(Inner {
             device,
             queue,
             adapter,
-            copies_params: is_lavapipe(&info),
+            copies_params: is_lavapipe(&info) || is_swiftshader(&info),
             info,
             caps,
             pipelines: pipeline::PipelineCache::default(),
@@ -213,6 +214,9 @@ impl Gpu {
     }
 }
 
+/// SwiftShader's maker, as Vulkan's vendor.
+const SWIFTSHADER: u32 = 0x1ae0;
+
 /// Cores of a device of such a maker and kind. A middle of what is sold: 20 to 68 on cards, 4 to 16 beside processors, 4 to 8 in
 /// telephones.
 fn cores(info: &wgpu::AdapterInfo) -> u32 {
@@ -225,11 +229,11 @@ fn cores(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// Mesa's processor loads texels of all lanes at once, but elements of a buffer lane by lane.
+/// Processors that act as GPUs load a texel for all lanes at once, but elements of a buffer lane by lane.
 fn texel_rows(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> u32 {
     let rows = limits.max_texture_dimension_2d;
     // A texture has a column and may have a row more than it needs.
-    if is_lavapipe(info) && rows > Texel::ROW { rows - 1 } else { 0 }
+    if (is_lavapipe(info) || is_swiftshader(info)) && rows > Texel::ROW { rows - 1 } else { 0 }
 }
 
 /// Whether the adapter is Mesa's processor.
@@ -339,6 +343,12 @@ fn no_adapter() -> String {
         "this system brings its adapter with it: enable the feature of its backend"
     };
     format!("no adapter (backends compiled in: {}; tried: {}); {advice}", names(compiled), names(tried))
+}
+
+/// Whether the adapter is Chromium's processor. A browser does not name its adapters; Chromium falls back on this one.
+fn is_swiftshader(info: &wgpu::AdapterInfo) -> bool {
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    software && (info.vendor == SWIFTSHADER || info.backend == wgpu::Backend::BrowserWebGpu)
 }
 
 #[cfg(test)]

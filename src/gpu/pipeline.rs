@@ -56,6 +56,16 @@ fn with_params_copied(text: String) -> String {
     format!("{}    params = params_given;\n{body}", head.replacen(PARAMS, COPIED, 1))
 }
 
+/// `text` with its textures read as sampled ones, of which it reads level 0.
+///
+/// For SwiftShader, which gathers a texel of a storage texture lane by lane and part by part, as an element of a buffer: of a
+/// sampled texture it loads one vector for each lane, in a function of its own, and turns four of them at once.
+fn with_texels_sampled(text: String) -> String {
+    let types = ["r32float", "rgba32float", "rgba16float"].map(|format| format!("texture_storage_2d<{format}, read>"));
+    let text = types.iter().fold(text, |text, storage| text.replace(storage, "texture_2d<f32>"));
+    text.replace(", texel_place(index))", ", texel_place(index), 0)")
+}
+
 impl Gpu {
     /// The pipeline of `dispatch`, compiled now if it is the first of its shader; `name` labels it and its errors.
     pub(super) fn pipeline(&self, name: &str, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
@@ -70,6 +80,7 @@ impl Gpu {
             None => text,
         };
         let text = if self.0.copies_params { with_params_copied(text) } else { text };
+        let text = if self.caps().samples_texels { with_texels_sampled(text) } else { text };
         let pipeline = Arc::new(self.compile(name, &dispatch.bindings, text)?);
         cache.compiled.fetch_add(1, Ordering::Relaxed);
         lock(&cache.pipelines).insert(dispatch.shader.clone(), pipeline.clone());
@@ -115,6 +126,11 @@ impl Gpu {
         let types = bindings.iter().map(|binding| match binding {
             Binding::Read(_) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
             Binding::Write(_) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+            Binding::Texels(..) if self.caps().samples_texels => wgpu::BindingType::Texture {
+                sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                view_dimension: wgpu::TextureViewDimension::D2,
+                multisampled: false,
+            },
             Binding::Texels(_, texel) => texture(wgpu::StorageTextureAccess::ReadOnly, texel),
             Binding::StoreTexels(_, texel) => texture(wgpu::StorageTextureAccess::WriteOnly, texel),
         });

@@ -130,6 +130,7 @@ impl ConvLaunch<'_> {
         constants.extend([
             ("CHANNELS_LAST", Constant::Bool(problem.data_format == DataFormat::ChannelsLast)),
             ("HAS_BIAS", Constant::Bool(problem.epilogue.bias)),
+            ("FUSED", Constant::Bool(!caps.samples_texels)),
         ]);
         constants.extend(row_constants(&problem.geometry));
         constants.extend_from_slice(self.constants);

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Pixels and vectors of four output channels of an invocation, those first that load least for their products.
-const TILES: [(u32, u32); 2] = [(4, 2), (4, 1)];
+const TILES: [(u32, u32); 4] = [(16, 2), (8, 2), (4, 2), (4, 1)];
 
 /// Invocations that read the same pixels, at most.
 const WIDEST: u32 = 8;
@@ -27,7 +27,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let mut plans = Vec::new();
     for (pixels, vectors) in TILES {
         let products = u64::from(4 * pixels * vectors);
-        if !caps.spells_out(products, u64::from(pixels + 4 * vectors)) {
+        if pixels > 4 && !caps.samples_texels || !caps.spells_out_texels(products, u64::from(pixels + 4 * vectors)) {
             continue;
         }
         let wide = geometry.group_out().div_ceil(4 * vectors).next_power_of_two().min(WIDEST);

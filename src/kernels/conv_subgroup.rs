@@ -32,8 +32,8 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let [_, _, width] = geometry.axes.map(|axis| u64::from(axis.kernel));
     let turns = nested_turns(&[tap_rows(geometry), width, geometry.group_in().div_ceil(4).into()]);
     let mut plans = Vec::new();
-    for (slots, vectors) in by_cost(problem, subgroup) {
-        if !caps.spells_out(u64::from(slots * vectors * subgroup * 4), 0) {
+    for (slots, vectors) in by_cost(problem, caps, subgroup) {
+        if !caps.spells_out_texels(u64::from(slots * vectors * subgroup * 4), 0) {
             continue;
         }
         let items = geometry.tiles(slots * subgroup, 4 * vectors * subgroup);
@@ -48,6 +48,7 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
                 ("SUBGROUP", Constant::U32(subgroup)),
                 ("SLOTS", Constant::U32(slots)),
                 ("VECTORS", Constant::U32(vectors)),
+                ("QUAD", Constant::Bool(caps.samples_texels && subgroup == 4)),
             ],
             items,
             workgroups: caps.fold(items)?,
@@ -67,20 +68,27 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
 }
 
 /// The tiles, cheapest first; in a convolution of no great size those come last that take long to compile.
-fn by_cost(problem: &ConvProblem, subgroup: u32) -> [(u32, u32); 4] {
+fn by_cost(problem: &ConvProblem, caps: &Caps, subgroup: u32) -> [(u32, u32); 4] {
     let mut tiles = TILES;
-    let great = problem.geometry.flops() >= GREAT;
-    tiles.sort_by_key(|&(slots, vectors)| (!great && slots * vectors > 2, cost(problem, subgroup, (slots, vectors))));
+    let great = caps.samples_texels || problem.geometry.flops() >= GREAT;
+    tiles.sort_by_key(|&(slots, vectors)| {
+        (!great && slots * vectors > 2, cost(problem, caps, subgroup, (slots, vectors)))
+    });
     tiles
 }
 
 /// Cycles with a tile; one at the edge costs as much as any other. As measured on lavapipe: 45 for a load of four values, 8
-/// to share them, 19 for sixteen multiply-adds, or 26 where a lane has two vectors of them.
-fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u64 {
+/// to share them, 19 for sixteen multiply-adds, or 26 where a lane has two vectors of them; on SwiftShader 47, 13 and 34.
+fn cost(problem: &ConvProblem, caps: &Caps, subgroup: u32, (slots, vectors): (u32, u32)) -> u64 {
     let geometry = &problem.geometry;
-    let loads = u64::from(slots + 4 * vectors) * 45;
-    let broadcasts = u64::from(slots * subgroup) * 8;
-    let products = u64::from(slots * subgroup * vectors) * if vectors == 2 { 26 } else { 19 };
+    let [load, broadcast, product] = match (caps.samples_texels, vectors) {
+        (true, _) => [47, 13, 34],
+        (false, 2) => [45, 8, 26],
+        (false, _) => [45, 8, 19],
+    };
+    let loads = u64::from(slots + 4 * vectors) * load;
+    let broadcasts = u64::from(slots * subgroup) * broadcast;
+    let products = u64::from(slots * subgroup * vectors) * product;
     let steps = geometry.tiles(slots * subgroup, 4 * vectors * subgroup)
         * geometry.taps()
         * u64::from(geometry.group_in().div_ceil(4));
@@ -92,6 +100,6 @@ fn cost(problem: &ConvProblem, subgroup: u32, (slots, vectors): (u32, u32)) -> u
 pub(super) fn cycles(problem: &ConvProblem, caps: &Caps) -> Option<u64> {
     let subgroup = caps.subgroup.filter(|_| caps.software)?;
     let kernel = packing::filled(&problem.geometry) * problem.dtype.size() as u64 * 3 / 4;
-    let [first, ..] = by_cost(problem, subgroup);
-    Some(cost(problem, subgroup, first) + kernel)
+    let [first, ..] = by_cost(problem, caps, subgroup);
+    Some(cost(problem, caps, subgroup, first) + kernel)
 }

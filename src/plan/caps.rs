@@ -38,6 +38,9 @@ pub struct Caps {
     /// Rows of a texture of [`Texel::ROW`] columns, where loads from one are so much cheaper than from a buffer that copies
     /// of inputs into textures pay; 0 elsewhere.
     pub texel_rows: u32,
+    /// Whether such a texture is sampled, and not read as storage; so it is on SwiftShader, whose multiplications and additions
+    /// are never fused.
+    pub samples_texels: bool,
 }
 
 impl Caps {
@@ -56,6 +59,7 @@ impl Caps {
         max_buffer: 256 << 20,
         binding_alignment: 256,
         texel_rows: 0,
+        samples_texels: false,
     };
 
     /// The type of the texture as which `elements` of a tensor are read; `None` where they are read from a buffer.
@@ -72,6 +76,12 @@ impl Caps {
     pub(crate) const fn spells_out(&self, products: u64, loads: u64) -> bool {
         let most = if self.software && !matches!(self.subgroup, Some(8)) { 48 } else { 256 };
         products + 4 * loads <= most
+    }
+
+    /// The same where loads are of texels: on SwiftShader such a load calls a function, where one from a buffer branches for
+    /// every lane of each of four values.
+    pub(crate) const fn spells_out_texels(&self, products: u64, loads: u64) -> bool {
+        if self.samples_texels { products + 4 * loads <= 256 } else { self.spells_out(products, loads) }
     }
 
     /// Workgroup counts that launch at least `total` workgroups, folded under the limit of a dimension.
