@@ -85,6 +85,8 @@
 //!   loads an element of a buffer in a loop over the lanes, and a texel for all lanes at once. An input is copied to a
 //!   texture before the launch, all launches of a program taking turns with one; a kernel is kept as one. Layers took half
 //!   the time by it on a processor without AVX-512, and their shaders compile faster. (Mesa 25 and 26 load either alike.)
+//!   So it is on SwiftShader, where such a texture is sampled and not read as storage: layers take half the time, and a
+//!   quarter where Winograd's tiles can be compiled by it.
 //! - What is still moved through buffers there goes as two u64 for a vector of four f32 (`shaders/lib/vectors_u64.wgsl`):
 //!   the driver moves the parts of a vector one by one for each lane, and so they are half as many.
 //! - Drivers differ in when they compile: lavapipe does at a shader's first launch, on one thread. Creating pipelines on

@@ -44,6 +44,11 @@ fn devices() -> Vec<(&'static str, Caps)> {
         ("software", Caps { software: true, ..f16 }),
         ("software of 4", Caps { software: true, subgroup: Some(4), ..Caps::FLOOR }),
         ("software of 8", Caps { software: true, subgroup: Some(8), u64: true, texel_rows: 16_384, ..roomy }),
+        ("sampled", Caps { software: true, texel_rows: 8191, samples_texels: true, ..Caps::FLOOR }),
+        (
+            "sampled of 4",
+            Caps { software: true, subgroup: Some(4), texel_rows: 8191, samples_texels: true, ..Caps::FLOOR },
+        ),
         ("cramped", Caps { max_invocations: 64, workgroup_storage: 4 << 10, max_workgroups: 7, ..f16 }),
     ]
 }

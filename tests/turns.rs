@@ -36,7 +36,15 @@ fn devices() -> [Caps; 3] {
         texel_rows: 16_384,
         ..Caps::FLOOR
     };
-    let swiftshader = Caps { software: true, max_binding: 1 << 30, max_buffer: 1 << 30, ..Caps::FLOOR };
+    let swiftshader = Caps {
+        software: true,
+        subgroup: Some(4),
+        max_binding: 1 << 30,
+        max_buffer: 1 << 30,
+        texel_rows: 8191,
+        samples_texels: true,
+        ..Caps::FLOOR
+    };
     [Caps::FLOOR, lavapipe, swiftshader]
 }
 

@@ -239,7 +239,11 @@ impl Gpu {
             format,
             usage: wgpu::TextureUsages::COPY_DST
                 | wgpu::TextureUsages::STORAGE_BINDING
-                | if self.caps().samples_texels { wgpu::TextureUsages::TEXTURE_BINDING } else { wgpu::TextureUsages::empty() },
+                | if self.caps().samples_texels {
+                    wgpu::TextureUsages::TEXTURE_BINDING
+                } else {
+                    wgpu::TextureUsages::empty()
+                },
             view_formats: &[],
         };
         let make = || self.guarded("texture", || self.device().create_texture(&descriptor));

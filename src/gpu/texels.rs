@@ -1,5 +1,7 @@
 //! Operands as textures: for adapters whose texture loads are cheaper than their buffer loads.
 //!
+//! SwiftShader is the other such adapter: there the textures are sampled ones (`gpu/pipeline.rs`).
+//!
 //! A tensor is an array in a buffer. On Mesa's processor adapter (lavapipe) a shader loads an element of a buffer in a
 //! loop over the lanes of a subgroup, but a texel for all lanes at once, and so convolutions there read their input and
 //! kernel as textures. Such a texture holds the tensor's elements in order, row by row, one or four to a texel

@@ -13,7 +13,13 @@ use crate::Result;
 use crate::plan::{Caps, Constant, ConvProblem, Plan, part};
 
 /// Pixels and vectors of four output channels of an invocation, those first that load least for their products.
-const TILES: [(u32, u32); 4] = [(16, 2), (8, 2), (4, 2), (4, 1)];
+const TILES: [(u32, u32); 3] = [(8, 2), (4, 2), (4, 1)];
+
+/// Pixels above which a tile is for SwiftShader alone, which keeps sums in memory anyhow.
+const MOST_PIXELS: u32 = 4;
+
+/// Operations from which such a tile comes first there: it takes 0.15 s to compile, twice as long as the next.
+const GREAT: u64 = 20_000_000;
 
 /// Invocations that read the same pixels, at most.
 const WIDEST: u32 = 8;
@@ -25,9 +31,12 @@ pub(super) fn plans(problem: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
     }
     let runs = runs_of(geometry);
     let mut plans = Vec::new();
-    for (pixels, vectors) in TILES {
+    let mut tiles = TILES;
+    tiles.sort_by_key(|(pixels, _)| *pixels > MOST_PIXELS && geometry.flops() < GREAT);
+    for (pixels, vectors) in tiles {
         let products = u64::from(4 * pixels * vectors);
-        if pixels > 4 && !caps.samples_texels || !caps.spells_out_texels(products, u64::from(pixels + 4 * vectors)) {
+        let large = pixels > MOST_PIXELS && !caps.samples_texels;
+        if large || !caps.spells_out_texels(products, u64::from(pixels + 4 * vectors)) {
             continue;
         }
         let wide = geometry.group_out().div_ceil(4 * vectors).next_power_of_two().min(WIDEST);

@@ -78,10 +78,11 @@ fn by_cost(problem: &ConvProblem, caps: &Caps, subgroup: u32) -> [(u32, u32); 4]
 }
 
 /// Cycles with a tile; one at the edge costs as much as any other. As measured on lavapipe: 45 for a load of four values, 8
-/// to share them, 19 for sixteen multiply-adds, or 26 where a lane has two vectors of them; on SwiftShader 47, 13 and 34.
+/// to share them, 19 for sixteen multiply-adds, or 26 where a lane has two vectors of them; on SwiftShader 47, 13, and 34 or 40.
 fn cost(problem: &ConvProblem, caps: &Caps, subgroup: u32, (slots, vectors): (u32, u32)) -> u64 {
     let geometry = &problem.geometry;
     let [load, broadcast, product] = match (caps.samples_texels, vectors) {
+        (true, 2) => [47, 13, 40],
         (true, _) => [47, 13, 34],
         (false, 2) => [45, 8, 26],
         (false, _) => [45, 8, 19],
@@ -96,9 +97,10 @@ fn cost(problem: &ConvProblem, caps: &Caps, subgroup: u32, (slots, vectors): (u3
 }
 
 /// Cycles with the tile that comes first, and three quarters of one for each byte of the kernel, which passes through the caches
-/// once; `None` where there is no such kernel.
+/// once; `None` where there is no such kernel. In a browser SwiftShader has no subgroups for wgpu, and what stands in for them,
+/// kernels in registers, takes somewhat longer for products of either kind.
 pub(super) fn cycles(problem: &ConvProblem, caps: &Caps) -> Option<u64> {
-    let subgroup = caps.subgroup.filter(|_| caps.software)?;
+    let subgroup = caps.subgroup.or(caps.samples_texels.then_some(4)).filter(|_| caps.software)?;
     let kernel = packing::filled(&problem.geometry) * problem.dtype.size() as u64 * 3 / 4;
     let [first, ..] = by_cost(problem, caps, subgroup);
     Some(cost(problem, caps, subgroup, first) + kernel)

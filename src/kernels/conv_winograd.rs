@@ -114,6 +114,12 @@ impl WinogradTile {
         caps.spells_out(4 * edge * edge, 2 * edge)
     }
 
+    /// The same where it reads texels.
+    const fn is_spelled_out_of_texels(self, caps: &Caps) -> bool {
+        let edge = self.edge() as u64;
+        caps.spells_out_texels(4 * edge * edge, 2 * edge)
+    }
+
     pub(super) fn constants(self) -> [(&'static str, Constant); 3] {
         [("TILE", self.outputs), ("TAPS", self.taps), ("EDGE", self.edge())]
             .map(|(name, value)| (name, Constant::U32(value)))
@@ -208,7 +214,7 @@ fn in_order(windows: &ConvProblem, caps: &Caps) -> Vec<WinogradTile> {
 }
 
 fn tile_plans(tile: WinogradTile, problem: &ConvProblem, windows: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    if !tile.is_spelled_out(caps) {
+    if !tile.is_spelled_out_of_texels(caps) {
         return Ok(Vec::new());
     }
     let (Some(product), Some([channels, filters])) = (tile.product(windows), padded(windows)) else {

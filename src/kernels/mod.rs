@@ -184,6 +184,10 @@ enum Situation {
     Tiles,
     /// A processor otherwise: it pays for every barrier and every load, and is filled by a few invocations.
     Processor,
+    /// SwiftShader, as [`Tiles`](Self::Tiles) and [`Processor`](Self::Processor): in a browser it has no subgroups, and kernels in
+    /// registers come next.
+    SampledTiles,
+    Sampled,
     /// A GPU: it wants many invocations, more than a convolution with few outputs has unless its sums are split, and shares
     /// operands through workgroup memory. Units for matrices come before the other products by what they are for, as rows
     /// gathered come there before what would read them scalar by scalar.
@@ -208,11 +212,13 @@ impl Situation {
             Direction::BackwardInput if conv_winograd::pays(problem, caps) => Self::TransposedTiles,
             Direction::BackwardInput => Self::Transposed,
             Direction::Forward if small => Self::Small,
-            Direction::Forward => match (caps.software, conv_winograd::pays(problem, caps)) {
-                (true, true) => Self::Tiles,
-                (true, false) => Self::Processor,
-                (false, true) => Self::GpuTiles,
-                (false, false) => Self::Gpu,
+            Direction::Forward => match (caps.software, caps.samples_texels, conv_winograd::pays(problem, caps)) {
+                (true, true, true) => Self::SampledTiles,
+                (true, true, false) => Self::Sampled,
+                (true, false, true) => Self::Tiles,
+                (true, false, false) => Self::Processor,
+                (false, _, true) => Self::GpuTiles,
+                (false, _, false) => Self::Gpu,
             },
         }
     }
@@ -228,25 +234,25 @@ const NO: u8 = u8::MAX;
 /// places follow what was measured, on GPUs what their compilers make of the kernels; but there nothing is known yet of matrix
 /// units.
 #[rustfmt::skip]
-const CONVOLUTIONS: [(PlanConv, [u8; 8]); 17] = [
-    //                             small, tiles, processor, GPU, GPU tiles, narrow transposed, transposed, transposed tiles
-    (conv_direct::plans,            [0,  6,  6,  8,  8, NO, NO, NO]),
-    (conv_depthwise::plans,         [1,  4,  1,  0,  1, NO, NO, NO]),
-    (conv_depthwise_strip::plans,   [2,  3,  0,  1,  2, NO, NO, NO]),
-    (conv_grouped::plans,           [3,  5,  2,  2,  3, NO, NO, NO]),
-    (conv_gathered::plans,          [4,  1,  3,  5,  5, NO, NO, NO]),
-    (conv_subgroup::plans,          [5,  2,  4,  9,  9, NO, NO, NO]),
-    (conv_tiled::plans,             [6,  7,  7,  6,  6, NO, NO, NO]),
-    (conv_register::plans,          [6,  7,  7,  6,  6, NO, NO, NO]),
-    (conv_winograd::plans,          [7,  0,  5,  7,  1,  4,  4,  0]),
-    (conv_split::plans,             [8,  8,  8,  4,  4, NO, NO, NO]),
-    (conv_cooperative::plans,       [9,  9,  9,  3,  0, NO, NO, NO]),
-    (conv_transposed_depthwise::plans, [NO, NO, NO, NO, NO, 0, 0, 1]),
-    (conv_transposed::plans,        [NO, NO, NO, NO, NO,  2,  2,  3]),
-    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO,  1,  3,  4]),
-    (conv_phases::plans,            [NO, NO, NO, NO, NO,  3,  1,  2]),
-    (conv_transposed_product::plans, [NO, NO, NO, NO, NO, 3,  1,  2]),
-    (conv_parts::plans,             [10, 10, 10, 10, 10,  4,  4,  5]),
+const CONVOLUTIONS: [(PlanConv, [u8; 10]); 17] = [
+    //                             small, tiles, processor, sampled tiles, sampled, GPU, GPU tiles, narrow transposed, transposed, transposed tiles
+    (conv_direct::plans,            [0,  6,  6,  6,  6,  8,  8, NO, NO, NO]),
+    (conv_depthwise::plans,         [1,  4,  1,  4,  1,  0,  1, NO, NO, NO]),
+    (conv_depthwise_strip::plans,   [2,  3,  0,  3,  0,  1,  2, NO, NO, NO]),
+    (conv_grouped::plans,           [3,  5,  2,  5,  2,  2,  3, NO, NO, NO]),
+    (conv_gathered::plans,          [4,  1,  3,  1,  3,  5,  5, NO, NO, NO]),
+    (conv_subgroup::plans,          [5,  2,  4,  2,  4,  9,  9, NO, NO, NO]),
+    (conv_tiled::plans,             [6,  7,  7,  7,  7,  6,  6, NO, NO, NO]),
+    (conv_register::plans,          [6,  7,  7,  2,  4,  6,  6, NO, NO, NO]),
+    (conv_winograd::plans,          [7,  0,  5,  0,  5,  7,  1,  4,  4,  0]),
+    (conv_split::plans,             [8,  8,  8,  8,  8,  4,  4, NO, NO, NO]),
+    (conv_cooperative::plans,       [9,  9,  9,  9,  9,  3,  0, NO, NO, NO]),
+    (conv_transposed_depthwise::plans, [NO, NO, NO, NO, NO, NO, NO,  0,  0,  1]),
+    (conv_transposed::plans,        [NO, NO, NO, NO, NO, NO, NO,  2,  2,  3]),
+    (conv_transposed::direct_plans, [NO, NO, NO, NO, NO, NO, NO,  1,  3,  4]),
+    (conv_phases::plans,            [NO, NO, NO, NO, NO, NO, NO,  3,  1,  2]),
+    (conv_transposed_product::plans, [NO, NO, NO, NO, NO, NO, NO,  3,  1,  2]),
+    (conv_parts::plans,             [10, 10, 10, 10, 10, 10, 10,  4,  4,  5]),
 ];
 
 /// The plans of all families that convolve, in the order of [`CONVOLUTIONS`].
@@ -388,8 +394,10 @@ struct ProductStep {
 
 /// The best matrix product of each family, over the tensors that `map` says; best guess first.
 fn product_steps(problem: &ConvProblem, map: fn(Operand) -> Operand, caps: &Caps) -> Result<Vec<ProductStep>> {
-    let families: [(&str, PlanConv); 2] = [("subgroup", conv_subgroup::plans), ("tiled", conv_tiled::plans)];
-    offered(families.into_iter().map(|(family, plans)| {
+    // SwiftShader is slow at barriers, and at loads from workgroup memory as from a buffer.
+    let other: (&str, PlanConv) =
+        if caps.samples_texels { ("register", conv_register::plans) } else { ("tiled", conv_tiled::plans) };
+    offered([("subgroup", conv_subgroup::plans as PlanConv), other].into_iter().map(|(family, plans)| {
         let step = |Plan { variant, mut steps, accuracy, .. }: Plan| {
             let dispatch = steps.swap_remove(0).rebound(map);
             ProductStep { variant: format!("{family}_{variant}"), dispatch, accuracy }

@@ -36,7 +36,7 @@ pub struct Caps {
     /// Alignment of a storage binding's offset, in bytes.
     pub binding_alignment: u32,
     /// Rows of a texture of [`Texel::ROW`] columns, where loads from one are so much cheaper than from a buffer that copies
-    /// of inputs into textures pay; 0 elsewhere.
+    /// of inputs into textures pay, as on lavapipe and SwiftShader; 0 elsewhere.
     pub texel_rows: u32,
     /// Whether such a texture is sampled, and not read as storage; so it is on SwiftShader, whose multiplications and additions
     /// are never fused.

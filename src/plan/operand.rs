@@ -109,7 +109,8 @@ impl Texel {
     /// The type of a texture of them that shaders read; `None` where WebGPU has no such format for storage.
     ///
     /// A storage texture has one level, which is why it is read rather than a sampled one: lavapipe looks up the size of the
-    /// level for each lane of a load, half of the load's instructions.
+    /// level for each lane of a load, half of the load's instructions. On SwiftShader it is sampled nonetheless, see
+    /// [`Caps::samples_texels`](super::Caps::samples_texels).
     pub(crate) const fn read_as(self) -> Option<&'static str> {
         match (self.dtype, self.lanes) {
             (DType::F32, 1) => Some("texture_storage_2d<r32float, read>"),
