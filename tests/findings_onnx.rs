@@ -618,6 +618,16 @@ fn unknown_extents_are_not_taken_for_each_other() {
     assert!(refusal(&moved).contains("not known"), "{}", refusal(&moved));
     let alone = open(vec![shape(), gathered("2", "w"), joined(&["0", "w", "three"]), reshaped()], constants());
     assert_eq!(refusal(&alone), "");
+    // Which of them is the largest is not known either.
+    let cast = || node("Cast", &["i"], &["f"], vec![int("to", 1)]);
+    let scaled = || node("Mul", &["x", "f"], &["y"], vec![]);
+    for largest in [
+        node("ArgMax", &["s"], &["i"], vec![int("axis", 0)]),
+        node("TopK", &["s", "one"], &["v", "i"], vec![int("axis", 0)]),
+    ] {
+        let largest = open(vec![shape(), largest, cast(), scaled()], vec![ints("one", &[1])]);
+        assert!(refusal(&largest).contains("not known"), "{}", refusal(&largest));
+    }
 }
 
 #[test]

@@ -65,7 +65,16 @@ fn wholes(shape: Vec<usize>, values: Vec<Whole>) -> KnownTensor {
     KnownTensor { shape, data: KnownData::Ints(Arc::new(values)) }
 }
 
-/// How the elements at two places of `data` stand to each other; NaN is beyond all others.
+/// # Errors
+/// Where `x` holds a number that is known only when the model is called: such numbers have no order yet.
+fn check_ordered(x: &KnownTensor, meter: &Meter) -> Known<()> {
+    match x.data {
+        KnownData::Ints(_) => x.known_ints(meter).map(drop),
+        KnownData::Floats(_) | KnownData::Bools(_) => Ok(()),
+    }
+}
+
+/// How the elements at two places of `data`, [which have an order](check_ordered), stand to each other; NaN is beyond all others.
 fn compared(data: &KnownData, left: usize, right: usize) -> Ordering {
     match data {
         KnownData::Floats(values) => {
@@ -106,6 +115,7 @@ fn best(node: &NodeProto, x: &KnownTensor, meter: &Meter) -> Known<KnownTensor> 
     if x.shape[axis] == 0 {
         return Err("there is no position in an axis of extent 0".into());
     }
+    check_ordered(x, meter)?;
     spend(meter, x.data.len(), Kind::Int)?;
     let position = |row: Vec<usize>| {
         let is_better = |candidate: usize, held: usize| {
@@ -137,6 +147,7 @@ fn top_k(node: &NodeProto, x: &KnownTensor, k: Option<&KnownTensor>, meter: &Met
     let extent = x.shape[axis];
     let k = usize::try_from(k).ok().filter(|&k| k <= extent);
     let k = k.ok_or_else(|| format!("its k must be from 0 to the extent {extent} of axis {axis}"))?;
+    check_ordered(x, meter)?;
     // A sort compares each element with as many others as its count has bits.
     work(meter, x.data.len().saturating_mul(64 - extent.leading_zeros() as usize))?;
     spend(meter, x.data.len(), Kind::Int)?;
@@ -382,9 +393,7 @@ fn unique(node: &NodeProto, x: &KnownTensor, meter: &Meter) -> Known<Vec<KnownTe
         Some(_) => (x.clone(), axis_at(node.int("axis", 0), x.shape.len())?),
         None => (x.reshaped(vec![x.data.len()])?, 0),
     };
-    if let KnownData::Ints(_) = x.data {
-        x.known_ints(meter)?;
-    }
+    check_ordered(&x, meter)?;
     let AxisRows { outer, extent, inner } = AxisRows::of(&x.shape, axis);
     work(meter, x.data.len().saturating_mul(64 - extent.leading_zeros() as usize))?;
     spend(meter, extent.saturating_mul(4), Kind::Int)?;

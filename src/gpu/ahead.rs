@@ -2,9 +2,9 @@
 //!
 //! Most drivers compile a shader when its pipeline is made. Mesa's processor (lavapipe) compiles when a shader is first
 //! launched, in the one thread that runs a device's launches: two dozen shaders of a network one after another, each for 0.1
-//! to 0.2 seconds. But what it has compiled it keeps on disk, and looks there first. So there each thread has a device of its
-//! own on the same adapter, and launches its share of the shaders without a single workgroup; the device that computes finds
-//! all of them compiled.
+//! to 0.2 seconds. But what it has compiled it keeps on disk, and looks there first. So there each thread but the first, which
+//! has the device that computes, opens a device of its own on the same adapter, and launches its share of the shaders without a
+//! single workgroup. Where Mesa may keep nothing on disk, what the other threads compile is compiled again when it is launched.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

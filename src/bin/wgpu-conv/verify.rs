@@ -19,7 +19,7 @@ pub struct Verify {
     model: PathBuf,
     #[command(flatten)]
     shapes: Shapes,
-    /// A picture, an array, or a .safetensors file with a tensor for each input of the model, called as the input is or
+    /// A picture, an array, or a .npz or .safetensors file with a tensor for each input of the model, called as the input is or
     /// input_0, input_1, …; by default random numbers from -1 to 1
     input: Option<PathBuf>,
     /// Compare with statistics recorded elsewhere instead of the reference: a JSON list of objects with layer, shape, mean,
@@ -117,6 +117,11 @@ impl Verify {
             }
             Some(_) => Ok(()),
         };
+        if model.ends_on_host() {
+            let count = model.on_host().len();
+            let _ =
+                writeln!(text, "Not compared: {count} steps of the end, which the host computes from these outputs.");
+        }
         text
     }
 

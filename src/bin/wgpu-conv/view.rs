@@ -24,7 +24,7 @@ pub struct View {
     model: PathBuf,
     #[command(flatten)]
     shapes: Shapes,
-    /// What the model is shown: a picture, an array, or a .safetensors file with a tensor for each input of the model,
+    /// What the model is shown: a picture, an array, or a .npz or .safetensors file with a tensor for each input of the model,
     /// called as the input is or input_0, input_1, …
     #[arg(required_unless_present_any = ["shape_only", "live"])]
     input: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub struct View {
     /// Names of the labels: a text file with one on each line, the first for label 0
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// The tensor of a .safetensors file that holds the inputs; by default the only one that fits the model
+    /// The tensor of a .npz or .safetensors file that holds the inputs; by default the only one that fits the model
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
     #[command(flatten)]
