@@ -601,6 +601,15 @@ fn hints_fit() {
     }
     let text = complaint(&["run", &digits("model.keras"), PICTURES, "--labels", &path("labels.txt")]);
     assert!(text.contains("next: give a text file"), "{text}");
+    let text = complaint(&["run", &digits("model.keras"), PICTURES, "-o", &path("none/scores.npy")]);
+    assert!(text.contains("there is no folder") && text.contains("next: choose another path"), "{text}");
+    let text = complaint(&["summary", &digits("model.keras"), "--from", "features=1x8"]);
+    assert!(text.contains("are for ONNX files") && text.contains("received model.keras"), "{text}");
+    // What there is comes with the array that was found.
+    let x = wgpu_conv::HostTensor::new([1, 8, 8, 1], vec![0.0; 64]).unwrap();
+    wgpu_conv::formats::write_arrays(path("x.npz"), &[("x", &x)]).unwrap();
+    let text = complaint(&["train", &digits("model.keras"), &path("x.npz"), "-o", &path("trained.keras")]);
+    assert!(text.contains("it holds no array but x (1, 8, 8, 1)") && text.contains("--y NAME"), "{text}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgpu-conv"));
     command.env("WGPU_BACKEND", "foo").args(["verify", &digits("model.keras")]);
     let (_, text, _) = all_of(command.output().unwrap());

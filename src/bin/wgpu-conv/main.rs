@@ -275,7 +275,7 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
             "check the path, and whether you may read it"
         }
         Error::Format { problem, .. }
-            if ["left as it is", "cannot be written", "is a folder; give", "cannot be made"]
+            if ["left as it is", "cannot be written", "is a folder; give", "cannot be made", "there is no folder"]
                 .iter()
                 .any(|part| problem.contains(part)) =>
         {
@@ -287,7 +287,10 @@ fn next_step(command: &Command, error: &Error) -> &'static str {
         Error::Format { problem, .. }
             if ["--tensor NAME", "it holds no array"].iter().any(|it| problem.contains(it)) =>
         {
-            "name an array of the file: --tensor NAME for the inputs, --compare NAME for the right labels"
+            match command {
+                Command::Train(_) => "name an array of the file: --x NAME for the inputs, --y NAME for the targets",
+                _ => "name an array of the file: --tensor NAME for the inputs, --compare NAME for the right labels",
+            }
         }
         Error::Format { place, .. } if is_input(place) => {
             "give a whole picture (.png, .jpg) or array (.npy, .npz, .safetensors): save it again where it was made"

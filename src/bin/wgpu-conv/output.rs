@@ -248,6 +248,15 @@ impl Shapes {
         if self.fixed.is_empty() && self.until.is_empty() && self.begins.is_empty() {
             return Ok(None);
         }
+        if is_of_keras(path) {
+            let rule = "--shape and --from are for ONNX files: a Keras file begins at its inputs, and takes the extents that it \
+                        leaves open from what it is given";
+            return Err(Error::Invalid {
+                argument: "--shape, --from".into(),
+                rule: rule.into(),
+                received: named(path),
+            });
+        }
         let mut file = OnnxFile::open(path)?;
         if !self.until.is_empty() {
             file = file.with_outputs(&self.ends())?;
@@ -269,6 +278,12 @@ impl Shapes {
     fn ends(&self) -> Vec<&str> {
         self.until.iter().map(String::as_str).collect()
     }
+}
+
+/// Whether the name of the file at `path` is that of a Keras file.
+fn is_of_keras(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    ["keras", "h5", "hdf5"].contains(&ending.as_str())
 }
 
 /// The model of the file at `path`, on the adapter of `choice`.
@@ -295,9 +310,7 @@ fn load_by(
     shapes: &Shapes,
 ) -> Result<Model, Error> {
     let _progress = Progress::new(format!("loading {}", named(path)), "", None);
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let of_keras = ["keras", "h5", "hdf5"].contains(&ending.as_str());
-    if of_keras && shapes.fixed.is_empty() && shapes.begins.is_empty() && !shapes.until.is_empty() {
+    if is_of_keras(path) && shapes.fixed.is_empty() && shapes.begins.is_empty() && !shapes.until.is_empty() {
         return read(path)?.with_outputs(&shapes.ends());
     }
     match shapes.onnx(path)? {

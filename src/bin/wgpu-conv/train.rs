@@ -247,11 +247,9 @@ impl Train {
         } else {
             let mut arrays = read_arrays(&self.data)?;
             let (x, y) = (self.x.as_deref(), self.y.as_deref());
-            let place = self.data.display().to_string();
-            let x = taken(&mut arrays, x, TRAINED[0])
-                .ok_or_else(|| no_array(&place, "inputs", "--x", TRAINED[0], &arrays))?;
-            let y = taken(&mut arrays, y, TRAINED[1])
-                .ok_or_else(|| no_array(&place, "targets", "--y", TRAINED[1], &arrays))?;
+            let no_array = no_array(&self.data, &arrays);
+            let x = taken(&mut arrays, x, TRAINED[0]).ok_or_else(|| no_array("inputs", "--x", TRAINED[0]))?;
+            let y = taken(&mut arrays, y, TRAINED[1]).ok_or_else(|| no_array("targets", "--y", TRAINED[1]))?;
             trained = Data { x, y, classes: Vec::new() };
             if self.validation.is_none() && self.validation_split.is_none() {
                 let both = [taken(&mut arrays, None, MEASURED[0]), taken(&mut arrays, None, MEASURED[1])];
@@ -265,12 +263,12 @@ impl Train {
                 self.pictures(model, path, Some(&trained.classes))?
             } else {
                 let mut arrays = read_arrays(path)?;
-                let place = path.display().to_string();
+                let no_array = no_array(path, &arrays);
                 let names = [0, 1].map(|index| [MEASURED[index], TRAINED[index]].concat());
                 let x = taken(&mut arrays, self.x.as_deref(), &names[0])
-                    .ok_or_else(|| no_array(&place, "inputs", "--x", &names[0], &arrays))?;
+                    .ok_or_else(|| no_array("inputs", "--x", &names[0]))?;
                 let y = taken(&mut arrays, self.y.as_deref(), &names[1])
-                    .ok_or_else(|| no_array(&place, "targets", "--y", &names[1], &arrays))?;
+                    .ok_or_else(|| no_array("targets", "--y", &names[1]))?;
                 Data { x, y, classes: Vec::new() }
             });
         }
@@ -390,14 +388,18 @@ fn taken(arrays: &mut Vec<(String, HostTensor)>, name: Option<&str>, names: &[&s
     place.map(|place| arrays.remove(place).1)
 }
 
-fn no_array(place: &str, what: &str, option: &str, names: &[&str], arrays: &[(String, HostTensor)]) -> Error {
+/// Why the file at `path`, which holds `arrays`, has none of a kind: what it is called, the option that names it, and its usual
+/// names.
+fn no_array(path: &Path, arrays: &[(String, HostTensor)]) -> impl Fn(&str, &str, &[&str]) -> Error + use<> {
     let there: Vec<_> = arrays.iter().map(|(name, array)| format!("{name} {}", array.shape)).collect();
-    let problem = format!(
-        "there must be an array of {what}, called {} or as {option} says; there is {}",
-        names.join(", "),
-        there.join(", ")
-    );
-    Error::Format { place: place.to_owned(), problem }
+    let (place, there) = (path.display().to_string(), there.join(", "));
+    move |what, option, names| {
+        let names = names.join(", ");
+        let problem = format!(
+            "there must be an array of {what}, called {names} or as {option} says; it holds no array but {there}"
+        );
+        Error::Format { place: place.clone(), problem }
+    }
 }
 
 /// How many classes there are: folders, places of a target, or labels up to the highest.
