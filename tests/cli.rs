@@ -514,6 +514,51 @@ fn one_bad_picture_costs_no_other_its_result() {
     assert_narrow(text.lines().take(2));
 }
 
+/// ONNX: softmax over the first axis of an input of 40 by 3.
+const SOFTMAX_OF_40: &[u8] = b"\x08\x08:;\n\x1c\n\x01a\x12\x01y\"\x07Softmax*\x0b\n\x04axis\x18\x00\xa0\x01\x02\x12\x01gZ\x13\n\x01a\x12\x0e\n\x0c\x08\x01\x12\x08\n\x02\x08(\n\x02\x08\x03b\x03\n\x01yB\x04\n\x00\x10\x11";
+/// ONNX: the places of an input of N by L that are not zero.
+const NON_ZERO: &[u8] = b"\x08\x08:6\n\x0f\n\x01a\x12\x01y\"\x07NonZero\x12\x01gZ\x15\n\x01a\x12\x10\n\x0e\x08\x01\x12\n\n\x03\x12\x01N\n\x03\x12\x01Lb\x09\n\x01y\x12\x04\n\x02\x08\x07B\x04\n\x00\x10\x11";
+
+#[test]
+fn a_batch_that_a_model_fixes_stays_whole() {
+    if gpu::gpu().is_none() {
+        return;
+    }
+    let folder = folder("fixed_batch");
+    let path = |name: &str| folder.join(name).display().to_string();
+    std::fs::write(path("softmax.onnx"), SOFTMAX_OF_40).unwrap();
+    let header = "{'descr': '<i4', 'fortran_order': False, 'shape': (40, 3), }\n";
+    let values: Vec<i32> = (0..120).map(|index| index * 7 % 11 - 5).collect();
+    let numbers: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let array = [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &numbers].concat();
+    std::fs::write(path("x.npy"), array).unwrap();
+    let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::I32, vec![40, 3], &numbers).unwrap();
+    std::fs::write(path("x.safetensors"), safetensors::serialize([("x", tensor)], None).unwrap()).unwrap();
+    for input in ["x.npy", "x.safetensors"] {
+        printed(&["run", &path("softmax.onnx"), &path(input), "-o", &path("y.npy"), "--overwrite"]);
+        let made = &wgpu_conv::formats::read_arrays(path("y.npy")).unwrap()[0].1;
+        for column in 0..3 {
+            let of = |row: usize| f64::from(values[row * 3 + column]).exp();
+            let sum: f64 = (0..40).map(of).sum();
+            for row in 0..40 {
+                let (got, expected) = (f64::from(made.values[row * 3 + column]), of(row) / sum);
+                assert!((got - expected).abs() < 1e-6, "{input}, {row}, {column}: {got} for {expected}");
+            }
+        }
+    }
+    // Of one file some rows may come to something and others not: those say why.
+    std::fs::write(path("places.onnx"), NON_ZERO).unwrap();
+    let x = wgpu_conv::HostTensor::new([2, 3], vec![0.0, 1.0, 2.0, 3.0, 0.0, 0.0]).unwrap();
+    wgpu_conv::formats::write_arrays(path("x2.npy"), &[("x", &x)]).unwrap();
+    let (text, errors, code) = all_of(run(&["run", &path("places.onnx"), &path("x2.npy"), "-o", &path("places.npz")]));
+    assert!(code == Some(1) && text.contains("1 could not be read or computed, as told above"), "{text}{errors}");
+    assert!(errors.contains("run the others by themselves"), "{errors}");
+    // A name tells inputs of one model apart, not those of several inputs.
+    let two = format!("{}/tests/fixtures/findings/nested_dict_inputs.keras", env!("CARGO_MANIFEST_DIR"));
+    let text = complaint(&["run", &two, &path("x.npy"), "--tensor", "x"]);
+    assert!(text.contains("received x for 2 inputs"), "{text}");
+}
+
 #[test]
 fn outputs_are_written_as_they_are() {
     if gpu::gpu().is_none() {

@@ -34,7 +34,7 @@ pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, HostTensor)>> 
 pub(crate) fn arrays_of(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
     if bytes.starts_with(b"\x93NUMPY") {
         let name = Path::new(place).file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let array = npy::parse_whole(bytes, place, &Meter::new(place, bytes.len()))?;
+        let array = npy::parse(bytes, place, &Meter::new(place, bytes.len()))?;
         return Ok(vec![(name, array.tensor)]);
     }
     if !bytes.starts_with(b"PK") {
@@ -60,7 +60,7 @@ fn of_npz(bytes: &[u8], place: &str, wanted: impl Fn(&str) -> bool) -> Result<Ve
             continue;
         }
         let data = archive.entry(&entry)?.unwrap_or_default();
-        let array = npy::parse_whole(&data, &format!("{place}, {entry}"), &meter)?;
+        let array = npy::parse(&data, &format!("{place}, {entry}"), &meter)?;
         arrays.push((name.to_owned(), array.tensor));
     }
     Ok(arrays)

@@ -14,21 +14,9 @@ use crate::{Error, HostTensor, Result, Shape};
 /// The array in `bytes`, called `place` in messages.
 ///
 /// # Errors
-/// [`Error::Format`] for anything but an array of floating point or of bytes; the message says how to convert others.
+/// [`Error::Format`] for anything but an array of real numbers, the message says how to convert others; and for a whole number that
+/// f32 does not hold exactly.
 pub(super) fn parse(bytes: &[u8], place: &str, meter: &Meter) -> Result<FileArray> {
-    parse_kinds(bytes, place, meter, false)
-}
-
-/// [`parse`], of whole numbers too: labels are such.
-///
-/// # Errors
-/// Those of [`parse`]; [`Error::Format`] for a number that f32 does not hold exactly.
-#[cfg(feature = "keras")]
-pub(super) fn parse_whole(bytes: &[u8], place: &str, meter: &Meter) -> Result<FileArray> {
-    parse_kinds(bytes, place, meter, true)
-}
-
-fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<FileArray> {
     let (header, data) = split(bytes).ok_or_else(|| Error::format(place, "not a .npy file of version 1, 2 or 3"))?;
     let Header { kind, by_column, dims } = Header::of(header).map_err(|what| {
         let shown: String = header.chars().take(200).collect();
@@ -39,11 +27,10 @@ fn parse_kinds(bytes: &[u8], place: &str, meter: &Meter, whole: bool) -> Result<
     };
     let shape = Shape::from(dims);
     let (elements, size) = (shape.elements()?, kind.get(2..).and_then(|size| size.parse().ok()).unwrap_or(1));
-    let is_whole = whole && matches!(kind, "<i2" | "<i4" | "<i8" | "<u2" | "<u4" | "<u8");
+    let is_whole = matches!(kind, "<i2" | "<i4" | "<i8" | "<u2" | "<u4" | "<u8");
     if !is_whole && !matches!(kind, "<f4" | ">f4" | "<f8" | ">f8" | "<f2" | ">f2" | "|u1" | "|i1" | "|b1") {
-        let text = format!(
-            "inputs must be floating point or bytes, and this array is {kind:?}: save it with `.astype(\"float32\")`"
-        );
+        let text =
+            format!("arrays must be of real numbers, and this one is of {kind:?}: save it with `.astype(\"float32\")`");
         return Err(Error::format(place, text));
     }
     if elements.checked_mul(size) != Some(data.len() as u64) {

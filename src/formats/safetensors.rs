@@ -56,7 +56,7 @@ pub fn read_labels(path: impl AsRef<Path>, name: &str) -> Result<Vec<i64>> {
     })
 }
 
-/// All floating-point tensors of the `.safetensors` file `bytes` by name.
+/// All tensors of the `.safetensors` file `bytes` by name.
 ///
 /// # Errors
 /// [`Error::Format`] for anything else.
@@ -69,34 +69,15 @@ pub(super) fn tensors(bytes: &[u8], place: &str) -> Result<HashMap<String, HostT
     tensors.collect()
 }
 
-/// All tensors of the `.safetensors` file `bytes` by name, those of whole numbers too.
+/// [`tensors`] in the order of their names.
 ///
 /// # Errors
 /// [`Error::Format`] for anything else.
 #[cfg(all(feature = "keras", feature = "npy"))]
 pub(super) fn all(bytes: &[u8], place: &str) -> Result<Vec<(String, HostTensor)>> {
-    let file = open(bytes, place)?;
-    let tensor = |(name, view): (String, TensorView<'_>)| {
-        let data = view.data();
-        let whole: Vec<f64> = match view.dtype() {
-            Dtype::U8 | Dtype::BOOL => data.iter().map(|&value| value.into()).collect(),
-            Dtype::I8 => decode(data, |bytes| i8::from_le_bytes(bytes).into()),
-            Dtype::I16 => decode(data, |bytes| i16::from_le_bytes(bytes).into()),
-            Dtype::U16 => decode(data, |bytes| u16::from_le_bytes(bytes).into()),
-            Dtype::I32 => decode(data, |bytes| i32::from_le_bytes(bytes).into()),
-            Dtype::U32 => decode(data, |bytes| u32::from_le_bytes(bytes).into()),
-            Dtype::I64 => decode(data, |bytes| i64::from_le_bytes(bytes) as f64),
-            _ => return Ok((name.clone(), values(&view, &name, place)?)),
-        };
-        if whole.iter().any(|value| value.abs() > 16_777_216.0) {
-            let text = format!("whole numbers must lie within ±2^24, and tensor {name} has greater ones");
-            return Err(Error::format(place, text));
-        }
-        Ok((name, HostTensor::new(view.shape(), whole.into_iter().map(|value| value as f32).collect())?))
-    };
-    let mut tensors: Vec<_> = file.tensors();
+    let mut tensors: Vec<_> = tensors(bytes, place)?.into_iter().collect();
     tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-    tensors.into_iter().map(tensor).collect()
+    Ok(tensors)
 }
 
 /// The bytes of a `.safetensors` file of `tensors`.
@@ -163,13 +144,28 @@ fn contents(file: &SafeTensors<'_>) -> String {
 
 fn values(view: &TensorView<'_>, name: &str, place: &str) -> Result<HostTensor> {
     let data = view.data();
+    // Up to 2^24 in size f32 holds all.
+    let whole = |numbers: Vec<f64>| match numbers.iter().all(|number| number.abs() <= 16_777_216.0) {
+        true => Ok(numbers.into_iter().map(|number| number as f32).collect()),
+        false => {
+            let text = format!("whole numbers must lie within ±2^24, and tensor {name} has greater ones");
+            Err(Error::format(place, text))
+        }
+    };
     let values = match view.dtype() {
+        Dtype::U8 | Dtype::BOOL => data.iter().map(|&value| value.into()).collect(),
+        Dtype::I8 => decode(data, |bytes| i8::from_le_bytes(bytes).into()),
+        Dtype::I16 => decode(data, |bytes| i16::from_le_bytes(bytes).into()),
+        Dtype::U16 => decode(data, |bytes| u16::from_le_bytes(bytes).into()),
+        Dtype::I32 => whole(decode(data, |bytes| i32::from_le_bytes(bytes).into()))?,
+        Dtype::U32 => whole(decode(data, |bytes| u32::from_le_bytes(bytes).into()))?,
+        Dtype::I64 => whole(decode(data, |bytes| i64::from_le_bytes(bytes) as f64))?,
         Dtype::F32 => decode(data, f32::from_le_bytes),
         Dtype::F64 => decode(data, |bytes| f64::from_le_bytes(bytes) as f32),
         Dtype::F16 => decode(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
         Dtype::BF16 => decode(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
         other => {
-            let text = format!("tensors must be floating point, and tensor {name} is {other:?}: save it as float32");
+            let text = format!("tensors must be of real numbers, and tensor {name} is {other:?}: save it as float32");
             return Err(Error::format(place, text));
         }
     };

@@ -59,7 +59,7 @@ pub struct Run {
     /// Replace the file of outputs where it is there already
     #[arg(long, requires = "output")]
     overwrite: bool,
-    /// Inputs computed together
+    /// Inputs computed together, where the model does not say for how many it is
     #[arg(long, value_name = "N", default_value_t = wgpu_conv::model::BATCH_SIZE, value_parser = at_least_one)]
     batch: usize,
     #[command(flatten)]
@@ -235,7 +235,7 @@ impl Results<'_> {
         }
         self.progress.expect(files.len());
         let reader = self.reader(&files)?;
-        for files in files.chunks(run.batch) {
+        for files in files.chunks(self.together()) {
             let mut read = Vec::with_capacity(files.len());
             for file in files {
                 match self.read(reader.as_ref(), file) {
@@ -261,8 +261,17 @@ impl Results<'_> {
 
     /// What reads files for a model of one input; [`read_inputs`] does for others.
     fn reader(&mut self, files: &[PathBuf]) -> Result<Option<InputReader>, Error> {
-        if self.model.inputs().len() != 1 {
-            return Ok(None);
+        let inputs = self.model.inputs().len();
+        if inputs != 1 {
+            return match &self.run.tensor {
+                None => Ok(None),
+                Some(tensor) => Err(Error::Invalid {
+                    argument: "--tensor".into(),
+                    rule: "it names the inputs of a model of one; those of several are called as the inputs are, or input_0, input_1, …"
+                        .into(),
+                    received: format!("{tensor} for {inputs} inputs"),
+                }),
+            };
         }
         let mut reader = self.run.pixels.reader(self.model)?;
         if let Some(tensor) = &self.run.tensor {
@@ -312,14 +321,18 @@ impl Results<'_> {
         Ok(Batch { names, data, expected })
     }
 
+    /// How many inputs are computed together: as many as the model is for, if it says so. How much one finds that ends on the
+    /// host depends on the input, and there it is each by itself.
+    fn together(&self) -> usize {
+        let own = self.model.inputs().first().and_then(|input| input.shape.dims().first().copied().flatten());
+        own.unwrap_or(if self.model.ends_on_host() { 1 } else { self.run.batch }).max(1)
+    }
+
     /// Computes a batch, in parts of as many inputs as are computed together.
     fn compute(&mut self, batch: Batch) -> Result<(), Error> {
         let Batch { names, data, expected } = batch;
         let count = names.len();
-        // How much a model finds that ends on the host depends on the input: each by itself, or as many as the model is for.
-        let alone = self.model.ends_on_host();
-        let own = self.model.inputs().first().and_then(|input| input.shape.dims().first().copied().flatten());
-        let together = if alone { own.unwrap_or(1).max(1) } else { self.run.batch };
+        let (alone, together) = (self.model.ends_on_host(), self.together());
         for start in (0..count).step_by(together) {
             let end = count.min(start.saturating_add(together));
             let part: Vec<_> = data.iter().map(|data| rows_of(data, start, end)).collect();
@@ -461,13 +474,21 @@ impl Results<'_> {
 
     /// Takes in, and says, that an input came to nothing.
     fn failed(&mut self, input: String, error: Error) {
-        // The error of all is the command's own, and told by it.
-        if self.run.inputs.len() > 1 || self.run.inputs.iter().any(|input| input.is_dir()) {
-            let place =
-                if error.to_string().contains(&*printable_name(&input)) { String::new() } else { format!("{input}: ") };
-            self.say(&format!("error: {}{error}", printable_name(&place)));
+        if self.tells_at_once() {
+            self.tell(&input, &error);
         }
         self.failed.push((input, error));
+    }
+
+    /// Whether an error is told when it comes. That of a single file may be the command's own, and told by it.
+    fn tells_at_once(&self) -> bool {
+        self.run.inputs.len() > 1 || self.run.inputs.iter().any(|input| input.is_dir())
+    }
+
+    fn tell(&self, input: &str, error: &Error) {
+        let known = error.to_string().contains(&*printable_name(input));
+        let place = if known { String::new() } else { format!("{input}: ") };
+        self.say(&format!("error: {}{error}", printable_name(&place)));
     }
 
     fn note(&mut self, note: String) {
@@ -488,6 +509,9 @@ impl Results<'_> {
         // Where nothing came of anything, the command has failed, for the first reason.
         if self.rows == 0 && !sound {
             return Err(self.failed.swap_remove(0).1);
+        }
+        if !self.tells_at_once() {
+            self.failed.iter().for_each(|(input, error)| self.tell(input, error));
         }
         let file = self.run.output.as_ref().map(|file| file.display().to_string());
         if let Some(file) = &file {
