@@ -158,6 +158,12 @@ impl Graph {
         self.members.iter().any(|member| member.group.starts_with('@'))
     }
 
+    /// Whether nothing in it computes.
+    fn passes_on(&self) -> bool {
+        let idle = |body: &Body| matches!(body, Body::Layer(config, _) if matches!(**config, LayerConfig::Identity(_)));
+        self.members.iter().all(|member| idle(&member.body))
+    }
+
     /// The number of applications of layers, those in models within the model included.
     fn size(&self) -> u64 {
         let sizes: Vec<u64> = self
@@ -862,6 +868,8 @@ fn takes_no_whole_numbers<'a>(dtype: &str, mut readers: impl Iterator<Item = &'a
             LayerConfig::Broadcast(_) | LayerConfig::Map(_) | LayerConfig::Take(_) => !narrow,
             _ => false,
         },
+        // An operator that passes it on casts it to a type that holds it.
+        Body::Model(graph) if graph.passes_on() => true,
         // A model turns it into the types of its own inputs, and was asked about these; an operator of several layers has none.
         Body::Model(graph) => graph.notes["inputs"].as_object().is_some_and(|inputs| {
             let wide = |config| ["int32", "int64", "float32", "float64"].map(Ok).contains(&input_dtype(config));
