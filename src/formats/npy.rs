@@ -288,6 +288,9 @@ mod tests {
         for (kind, byte, value) in [("|u1", 200, 200.0), ("|i1", 200, -56.0), ("|b1", 1, 1.0)] {
             assert_eq!(parse(&file(&header(kind), &[byte]), "x.npy").unwrap().values, [value], "{kind}");
         }
+        for (kind, data) in [("<i2", &(-7_i16).to_le_bytes()[..]), ("<i8", &(-7_i64).to_le_bytes())] {
+            assert_eq!(parse(&file(&header(kind), data), "x.npy").unwrap().values, [-7.0], "{kind}");
+        }
     }
 
     #[test]
@@ -303,7 +306,8 @@ mod tests {
             (&good.replace("}", ", 'colour': 'red'}"), vec![0; 8], "not known"),
             (&good.replace("}", "} + {}"), vec![0; 8], "nothing but"),
             (&good.replace("False", "Falsehood"), vec![0; 8], "comma"),
-            (&good.replace("<f4", "<i4"), vec![0; 8], "astype"),
+            (&good.replace("<f4", "<U1"), vec![0; 8], "astype"),
+            (&good.replace("<f4", "<i4"), vec![1; 8], "2^24"),
             (&good.replace("'<f4'", "[('a', '<f4')]"), vec![0; 8], "records"),
             (&good.replace("(2,)", "(99999999999, 99999999999)"), vec![0; 8], "64 bits"),
             (&good.replace("(2,)", "(-2,)"), vec![0; 8], "no shape"),
