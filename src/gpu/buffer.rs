@@ -230,6 +230,8 @@ impl Gpu {
         [width, height]: [u32; 2],
         size: u64,
     ) -> Result<wgpu::Texture> {
+        let mut usage = wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::STORAGE_BINDING;
+        usage.set(wgpu::TextureUsages::TEXTURE_BINDING, self.caps().samples_texels);
         let descriptor = wgpu::TextureDescriptor {
             label: Some("texels"),
             size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
@@ -237,13 +239,7 @@ impl Gpu {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format,
-            usage: wgpu::TextureUsages::COPY_DST
-                | wgpu::TextureUsages::STORAGE_BINDING
-                | if self.caps().samples_texels {
-                    wgpu::TextureUsages::TEXTURE_BINDING
-                } else {
-                    wgpu::TextureUsages::empty()
-                },
+            usage,
             view_formats: &[],
         };
         let make = || self.guarded("texture", || self.device().create_texture(&descriptor));

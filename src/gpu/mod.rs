@@ -387,3 +387,12 @@ impl std::fmt::Debug for Gpu {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A device of this test's own.
+#[cfg(test)]
+pub(crate) fn own_gpu() -> Option<Gpu> {
+    let gpu = Gpu::new();
+    let required = std::env::var_os("REQUIRE_GPU").is_some_and(|value| value == "1");
+    assert!(gpu.is_ok() || !required, "REQUIRE_GPU=1, but {}", gpu.unwrap_err());
+    gpu.ok()
+}

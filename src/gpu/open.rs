@@ -183,7 +183,7 @@ impl Gpu {
             device,
             queue,
             adapter,
-            copies_params: is_lavapipe(&info) || is_swiftshader(&info),
+            copies_params: loads_lane_by_lane(&info),
             info,
             caps,
             pipelines: pipeline::PipelineCache::default(),
@@ -214,9 +214,6 @@ impl Gpu {
     }
 }
 
-/// SwiftShader's maker, as Vulkan's vendor.
-const SWIFTSHADER: u32 = 0x1ae0;
-
 /// Cores of a device of such a maker and kind. A middle of what is sold: 20 to 68 on cards, 4 to 16 beside processors, 4 to 8 in
 /// telephones.
 fn cores(info: &wgpu::AdapterInfo) -> u32 {
@@ -229,11 +226,24 @@ fn cores(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// Processors that act as GPUs load a texel for all lanes at once, but elements of a buffer lane by lane.
+/// Rows of a texture that may stand in for a buffer; 0 where one need not.
 fn texel_rows(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> u32 {
     let rows = limits.max_texture_dimension_2d;
     // A texture has a column and may have a row more than it needs.
-    if (is_lavapipe(info) || is_swiftshader(info)) && rows > Texel::ROW { rows - 1 } else { 0 }
+    if loads_lane_by_lane(info) && rows > Texel::ROW { rows - 1 } else { 0 }
+}
+
+/// Whether the adapter is a processor that loads elements of a buffer lane by lane, but a texel for all lanes at once.
+fn loads_lane_by_lane(info: &wgpu::AdapterInfo) -> bool {
+    is_lavapipe(info) || is_swiftshader(info)
+}
+
+/// Whether the adapter is Chromium's processor. A browser does not name its adapters; Chromium falls back on this one.
+fn is_swiftshader(info: &wgpu::AdapterInfo) -> bool {
+    /// Its maker, as Vulkan's vendor.
+    const SWIFTSHADER: u32 = 0x1ae0;
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    software && (info.vendor == SWIFTSHADER || info.backend == wgpu::Backend::BrowserWebGpu)
 }
 
 /// Whether the adapter is Mesa's processor.
@@ -343,12 +353,6 @@ fn no_adapter() -> String {
         "this system brings its adapter with it: enable the feature of its backend"
     };
     format!("no adapter (backends compiled in: {}; tried: {}); {advice}", names(compiled), names(tried))
-}
-
-/// Whether the adapter is Chromium's processor. A browser does not name its adapters; Chromium falls back on this one.
-fn is_swiftshader(info: &wgpu::AdapterInfo) -> bool {
-    let software = info.device_type == wgpu::DeviceType::Cpu;
-    software && (info.vendor == SWIFTSHADER || info.backend == wgpu::Backend::BrowserWebGpu)
 }
 
 #[cfg(test)]

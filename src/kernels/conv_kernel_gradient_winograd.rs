@@ -94,7 +94,9 @@ pub(super) fn pays(problem: &KernelGradientProblem) -> bool {
 
 fn tile_plans(tile: WinogradTile, problem: &KernelGradientProblem, caps: &Caps) -> Result<Vec<Plan>> {
     let KernelGradientProblem { geometry, dtype, data_format } = *problem;
-    let (Some(product), Some(backward), true) = (product(tile, problem), tile.gradient, tile.is_spelled_out(caps))
+    let [products, loads] = tile.spelled_out();
+    let (Some(product), Some(backward), true) =
+        (product(tile, problem), tile.gradient, caps.spells_out(products, loads))
     else {
         return Ok(Vec::new());
     };

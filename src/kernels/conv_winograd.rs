@@ -108,16 +108,11 @@ impl WinogradTile {
         self.edge() * self.edge()
     }
 
-    /// Whether a shader may spell out its transforms.
-    pub(super) const fn is_spelled_out(self, caps: &Caps) -> bool {
+    /// The products and loads of its transforms, for [`Caps::spells_out`] and, where they read texels,
+    /// [`Caps::spells_out_texels`].
+    pub(super) const fn spelled_out(self) -> [u64; 2] {
         let edge = self.edge() as u64;
-        caps.spells_out(4 * edge * edge, 2 * edge)
-    }
-
-    /// The same where it reads texels.
-    const fn is_spelled_out_of_texels(self, caps: &Caps) -> bool {
-        let edge = self.edge() as u64;
-        caps.spells_out_texels(4 * edge * edge, 2 * edge)
+        [4 * edge * edge, 2 * edge]
     }
 
     pub(super) fn constants(self) -> [(&'static str, Constant); 3] {
@@ -214,7 +209,8 @@ fn in_order(windows: &ConvProblem, caps: &Caps) -> Vec<WinogradTile> {
 }
 
 fn tile_plans(tile: WinogradTile, problem: &ConvProblem, windows: &ConvProblem, caps: &Caps) -> Result<Vec<Plan>> {
-    if !tile.is_spelled_out_of_texels(caps) {
+    let [products, loads] = tile.spelled_out();
+    if !caps.spells_out_texels(products, loads) {
         return Ok(Vec::new());
     }
     let (Some(product), Some([channels, filters])) = (tile.product(windows), padded(windows)) else {

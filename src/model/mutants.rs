@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use crate::gpu::own_gpu;
 use crate::layers::{
     ActivationLayer, AveragePooling2D, AveragePooling3D, BatchNormalization, Concatenate, Conv2D, Conv2DTranspose,
     Conv3D, Conv3DTranspose, Cropping2D, Dense, DepthwiseConv2D, Dot, GlobalAveragePooling2D, GlobalMaxPooling2D,
@@ -367,14 +368,6 @@ fn adds_up(line: &str) -> bool {
     let sums = ["sum", "run", "total", "row", "acc", "most"];
     let added = line.contains(" += ") || value.starts_with("fma(") || value.starts_with("multiply_add(");
     added && line.ends_with(';') && sums.iter().any(|sum| target.starts_with(sum))
-}
-
-/// A device of this test's own.
-pub(super) fn own_gpu() -> Option<Gpu> {
-    let gpu = Gpu::new();
-    let required = std::env::var_os("REQUIRE_GPU").is_some_and(|value| value == "1");
-    assert!(gpu.is_ok() || !required, "REQUIRE_GPU=1, but {}", gpu.unwrap_err());
-    gpu.ok()
 }
 
 #[test]

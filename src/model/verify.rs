@@ -357,9 +357,9 @@ fn host_array(tensor: &HostTensor) -> Array {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::own_gpu;
     use crate::layers::{Conv2D, DepthwiseConv2D};
     use crate::model::Sequential;
-    use crate::model::mutants::own_gpu;
     use crate::plan::Problem;
     use crate::{Activation, Padding};
 

@@ -49,7 +49,7 @@ impl Summary {
             "outputs": model.output_shapes().iter().map(|shape| json!(shape.dims())).collect::<Value>(),
             "parameters": model.count_params(),
             "layers": layers.collect::<Value>(),
-            "on_host": on_host(model.on_host()),
+            "on_host": named_classes(model.on_host()),
         });
         Ok(summary.into())
     }
@@ -131,22 +131,21 @@ impl Inspect {
     }
 }
 
-/// The nodes that are computed on the host.
-fn on_host(nodes: &[(String, String)]) -> Value {
+/// Layers or nodes: name, and class or operator.
+fn named_classes(nodes: &[(String, String)]) -> Value {
     nodes.iter().map(|(name, class)| json!({"layer": name, "class": class})).collect()
 }
 
 fn json(contents: &Contents) -> Value {
-    let layers = contents.layers.iter().map(|(name, class)| json!({"layer": name, "class": class}));
     let weights = contents.weights.iter().map(|(name, shape)| json!({"name": name, "shape": shape.dims()}));
     let obstacles = contents.obstacles.iter();
     let obstacles = obstacles.map(|it| json!({"name": it.name, "kind": it.kind, "reason": it.reason}));
     json!({
         "format": contents.format,
         "model": contents.name,
-        "layers": layers.collect::<Value>(),
+        "layers": named_classes(&contents.layers),
         "weights": weights.collect::<Value>(),
-        "on_host": on_host(&contents.on_host),
+        "on_host": named_classes(&contents.on_host),
         "obstacles": obstacles.collect::<Value>(),
     })
 }
